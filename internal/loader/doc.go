@@ -1,0 +1,52 @@
+// Package loader is the supervisor's view of one loader process (the application's own Python interpreter running
+// internal/python/loader.py) and of the workers it forks.
+//
+// # The wire
+//
+// Supervisor and loader share a SOCK_SEQPACKET pair; supervisor and each worker share another. A message is one packet holding one
+// JSON object with "op"; descriptors travel beside it by SCM_RIGHTS. End of file is the lifeline: a loader whose supervisor is
+// gone exits, a worker finishes what it does (a second at most) and exits.
+//
+// The loader is started as
+//
+//	<python> <libdir>/loader.py <libdir>
+//
+// with these descriptors (the first three are the instance's own stdin, stdout and stderr):
+//
+//	3   control socket
+//	4   memfd with a Boot as JSON
+//	5   memfd of the scoreboard
+//	6…  the listening sockets, in the order of Boot.Listeners, then the request log, the handoff pair … at the numbers Boot says
+//
+// environment: as the application shall see it, plus GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 (the loader restores what Boot.Environ
+// says). Supervisor → loader:
+//
+//	{"op":"fork","slot":1,"row":0,"reason":"start"} + [worker's control socket, (its stderr)]   fork a worker
+//	{"op":"quit"}                                                                             no more forks; exit when the last child is gone
+//
+// loader → supervisor:
+//
+//	{"op":"loaded","apps":[{"mount":"","seconds":0.2,"source":"mysite.wsgi"}],"python":"3.11.2"}      the application is imported (lazy-apps: the interpreter is up)
+//	{"op":"failed","error":"ImportError: …","exclusive":false,"code":22}                       no application; the traceback is on stderr already. exclusive: a lock
+//	                                                                                          or an address was in use, so a reload that stops the old ones first may work
+//	{"op":"forked","slot":1,"row":0,"pid":4711} + [pidfd]
+//	{"op":"forkfailed","slot":1,"row":0,"error":"…"}
+//	{"op":"exited","slot":1,"pid":4711,"status":9}                                             raw wait status, as os.waitpid gives it
+//
+// worker → supervisor:
+//
+//	{"op":"ready"}                          it serves
+//	{"op":"failed","error":"…","code":22}   lazy-apps: the application cannot be imported; it exits with that code
+//	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain
+//	{"op":"reload"} {"op":"stop"}           uwsgi.reload(), uwsgi.stop()
+//	{"op":"log","message":"…","level":"warning"}  something for the server log
+//
+// supervisor → worker:
+//
+//	{"op":"drain","reason":"reload","handoff":true}  take no more, finish what runs, hand idle connections on (handoff) or close them, exit 0
+//	{"op":"harakiri","core":0}            that core is past its deadline: answer 504 in its place, stop accepting, let the others finish
+//	{"op":"pause"} {"op":"resume"}
+//	{"op":"accesslog"}                    reopen what the request log writes to
+//
+// The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr (faulthandler, needs no GIL).
+package loader

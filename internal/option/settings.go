@@ -1,0 +1,264 @@
+package option
+
+import "time"
+
+// Settings is one instance's whole configuration: complete and immutable once built. It travels as JSON (the field names are
+// the keys) from the supervisor to the loader, which is Python, and to the data plane of each worker.
+//
+// Durations are time.Duration (nanoseconds in JSON); sizes are bytes unless the field says otherwise. The zero value of a
+// field means "off" or "not set" except where Default (see default.go) fills it.
+type Settings struct {
+	// Instance
+	Name      string   // short name of the instance: the ini's base name without extension, else the module's, else "uwsgi"
+	Files     []string // configuration files that were read, absolute, in order
+	Master    bool     // accepted; a supervisor always runs
+	Processes int
+	Threads   int
+	LazyApps  bool // import the application after the fork, in each worker
+
+	// Sockets, in the order they were written.
+	Sockets        []Socket
+	Protocol       string // protocol of `socket` and of inherited sockets that name none: uwsgi, http, fastcgi, scgi …
+	Listen         int    // backlog; 0 = the kernel's somaxconn
+	ChmodSocket    string // "", or three octal digits
+	ChownSocket    string // "", or user[:group]
+	Umask          int    // -1 = leave
+	AbstractSocket bool
+	ReusePort      bool
+	Freebind       bool
+	TCPNodelay     bool
+	SoKeepalive    bool
+	DeferAccept    bool
+	SoSndbuf       int
+	SoRcvbuf       int
+	HonourStdin    bool
+
+	// Application
+	Apps             []App // in order; several without a mount point are tried in turn
+	Callable         string
+	ManageScriptName bool
+	NeedApp          bool // default true
+	NoDefaultApp     bool
+	Chdir            string
+	Chdir2           string
+	PythonPath       []string
+	Home             string // virtualenv, as written (relative to Chdir's cwd)
+	PyProgramName    string
+	PyExecutable     string
+	PyArgv           []string
+	Imports          []string
+	SharedImports    []string
+	PyModuleAlias    []string
+	PasteLogger      bool
+	PasteName        string
+	Optimize         int
+	NoSite           bool
+	Env              []EnvOp // env, unenv, envdir in the order they apply
+	FileWrapper      bool    // default true
+	CatchExceptions  bool
+	PyAutoreload     time.Duration
+	PyAutoreloadSkip []string
+	MaxFD            int
+
+	// Requests
+	BufferSize          int           // head of a request; default 64 KiB
+	PostBuffering       int64         // a body larger than this goes to a temporary file; default 64 KiB
+	LimitPost           int64         // 0 = no limit
+	SocketTimeout       time.Duration // reading from and writing to a peer; default 4 s as uWSGI's, see the data plane
+	SendTimeout         time.Duration
+	HTTPTimeout         time.Duration // default 60 s
+	HTTPHeadersTimeout  time.Duration
+	HTTPKeepalive       time.Duration // idle time of a keep-alive connection; 0 = default
+	HTTPAutoChunked     bool
+	ChunkedInputLimit   int64
+	ChunkedInputTimeout time.Duration
+	IgnoreSigpipe       bool
+	IgnoreWriteErrors   bool
+	NoWriteException    bool // disable-write-exception
+	AddHeaders          []string
+	RemHeaders          []string
+	HTTPVars            []string // http-var, NAME=value
+	MaxVars             int
+
+	// Static files
+	StaticMaps      []StaticMap // static-map, static-map2 and check-static in the order they are looked up
+	StaticIndexes   []string
+	StaticSkipExts  []string
+	StaticSafe      []string
+	StaticExpires   []StaticExpires
+	StaticGzipAll   bool
+	StaticGzip      []string // regexps
+	StaticGzipDirs  []string
+	StaticGzipExts  []string
+	MimeFiles       []string
+	FileServeMode   string // "", "x-sendfile", "x-accel-redirect"
+	HonourRange     bool
+	NoSendfile      bool
+	StaticDocroot   bool
+	StaticCacheSecs time.Duration
+
+	// Life cycle
+	Harakiri            time.Duration
+	HarakiriVerbose     bool
+	HarakiriGrace       time.Duration // harakiri-graceful-timeout
+	HarakiriSignal      int           // harakiri-graceful-signal
+	MaxRequests         int64
+	MaxRequestsDelta    int64
+	MinWorkerLifetime   time.Duration
+	MaxWorkerLifetime   time.Duration
+	MaxWorkerDelta      time.Duration
+	ReloadMercy         time.Duration
+	WorkerReloadMercy   time.Duration // default 60 s
+	ReloadOnAS          int64         // bytes
+	ReloadOnRSS         int64
+	EvilReloadOnAS      int64
+	EvilReloadOnRSS     int64
+	LimitAS             int64
+	LimitNproc          int
+	MemoryReport        bool
+	NoOrphans           bool
+	DieOnTerm           bool
+	ExitOnReload        bool
+	ReloadStopFirst     bool
+	Reaper              bool
+	Cheap               bool
+	Idle                time.Duration
+	DieOnIdle           bool
+	Cheaper             int
+	CheaperInitial      int
+	CheaperAlgo         string
+	CheaperStep         int
+	CheaperOverload     time.Duration
+	ForkbombDelay       time.Duration
+	CheckInterval       time.Duration
+	Prio                int
+	ReloadOnException   bool
+	ReloadOnExceptionOf []string // type names
+	TouchReload         []string
+	TouchWorkersReload  []string
+	TouchLogreopen      []string
+	TouchLogrotate      []string
+	TouchExec           []string // "file command"
+	Hooks               []Hook
+	MasterFIFO          []string
+	CloseOnExec         bool
+	Locks               int
+
+	// Privileges and files
+	UID            string // name or number, as written
+	GID            string
+	AddGIDs        []string
+	NoInitgroups   bool
+	ExecAsRoot     bool
+	MasterAsRoot   bool
+	Pidfile        string
+	Pidfile2       string
+	SafePidfile    string
+	SafePidfile2   string
+	Vacuum         bool
+	Daemonize      string // log file or host:port, "" = stay in the foreground
+	DaemonizeLate  bool   // daemonize2: detach only once the application is loaded
+	DaemonizePlain bool   // bare -d: detach without naming a log
+	ProcnameAuto   bool
+	Procname       string
+	ProcnameMaster string
+	ProcnamePrefix string
+	ProcnameAppend string
+
+	// Logs
+	LogTo           string
+	LogTo2          string
+	LogMaxSize      int64
+	LogBackupName   string
+	LogReopen       bool
+	LogTruncate     bool
+	LogMaster       bool
+	LogfileChmod    string
+	LogfileChown    bool
+	DisableLogging  bool
+	Log4xx          bool
+	Log5xx          bool
+	LogZero         bool
+	LogSendfile     bool
+	LogIOError      bool
+	LogSlow         time.Duration
+	LogBig          int64
+	LogMicros       bool
+	LogDate         string // strftime format; "" = off, see config for the default form
+	LogPrefix       string
+	LogXForwarded   bool
+	LogFormat       string
+	LogFormatFtime  bool // logformat-strftime
+	Loggers         []Logger
+	ReqLoggers      []Logger
+	LogRoutes       []LogRoute
+	LogReqRoutes    []LogRoute
+	LogEncoders     []LogEncoder
+	LogReqEncoders  []LogEncoder
+	LogDrain        []string
+	LogFilter       []string
+	Stats           []string // addresses
+	StatsHTTP       bool
+	StatsMinified   bool
+	StatsNoCores    bool
+	StatsNoMetrics  bool
+
+	// Opt is what uwsgi.opt shows: every pair as it stands after expansion, the last value of a name; nil = a flag given
+	// without a value.
+	Opt map[string]*string
+}
+
+// Socket is one listening address.
+type Socket struct {
+	Address  string // as uWSGI writes it: :8000, 1.2.3.4:80, [::1]:80, /path, @abstract, fd://3, =0
+	Protocol string // uwsgi, http, fastcgi, fastcgi-nph, scgi, scgi-nph; "" = Settings.Protocol
+	Option   string // name of the option that asked for it, for messages
+	Shared   bool   // shared-socket: bound, referred to by =N, serves nothing of itself
+	Origin   Origin
+}
+
+// App is one application source.
+type App struct {
+	Mount  string // "" = the default application
+	Kind   string // module, file, paste, eval, ini-paste
+	Value  string // as written: pkg.mod:callable, path, uri
+	Origin Origin
+}
+
+// EnvOp changes one variable of the application's environment; Unset wins over Value.
+type EnvOp struct {
+	Name, Value string
+	Unset       bool
+}
+
+// StaticMap is one place static files are looked for. Kind: map, map2 (keeps the prefix), check (no prefix).
+type StaticMap struct{ Kind, Prefix, Path string }
+
+// StaticExpires adds an Expires header. By: filename, uri, path-info, type. Mtime counts from the file's time, not from now.
+type StaticExpires struct {
+	By, Pattern string
+	Seconds     int64
+	Mtime       bool
+}
+
+// Hook runs Action with Arg at Phase (asap, as-root, as-user, pre-app, post-app, master-start, post-fork, accepting …).
+type Hook struct {
+	Phase, Action, Arg string
+	Private            bool
+	Origin             Origin
+}
+
+// Logger is one log destination: ID ("" = default), Kind (stdio, file, syslog, rsyslog, socket, fd, systemd), Arg after the colon.
+type Logger struct{ ID, Kind, Arg string }
+
+// LogRoute sends lines that match Pattern to the logger called ID.
+type LogRoute struct{ ID, Pattern string }
+
+// LogEncoder is one step of the encoder chain; Logger "" = all loggers.
+type LogEncoder struct{ Kind, Logger, Arg string }
+
+// Origin says where a setting was written: File "" = the command line or the environment (Line 0).
+type Origin struct {
+	File string
+	Line int
+}

@@ -1,0 +1,50 @@
+// Package request is the neutral form of one request, whatever protocol brought it: what every parser fills and the one policy
+// after them judges. It does no I/O and allocates nothing once its buffers have grown.
+package request
+
+// Var is one CGI variable as two spans of Request.Arena. Its layout is shared with bridge.h.
+type Var struct {
+	KeyOff, KeyLen, ValOff, ValLen uint32
+}
+
+// Request is one request's head. A parser fills Arena, Vars and the fields of its own protocol; Finish judges them and fills the rest.
+// Everything in it is valid until Reset.
+type Request struct {
+	Arena []byte // the bytes the Vars point into; owned by the Request or, for the uwsgi protocol, the packet itself
+	Vars  []Var
+
+	// Set by the parsers that know HTTP framing (http1); the others leave them zero.
+	HTTP10    bool // the client speaks HTTP/1.0
+	KeepAlive bool // the connection may carry another request after this one
+	Chunked   bool // the body is chunked; its length is unknown until it is read
+	Expect100 bool // the client waits for 100 Continue
+
+	// Set by Finish, from the variables.
+	ContentLength int64 // 0 when there is none
+	HasLength     bool  // a Content-Length was given
+	Head          bool  // REQUEST_METHOD is HEAD
+	Method        Span
+	URI           Span // REQUEST_URI
+	Path          Span // PATH_INFO
+	Protocol      Span // SERVER_PROTOCOL
+	RemoteAddr    Span
+	HTTPS         bool // url_scheme is https
+}
+
+// Span is a part of Arena.
+type Span struct{ Off, Len uint32 }
+
+// Bytes returns the part of Arena that s names.
+func (r *Request) Bytes(s Span) []byte { return r.Arena[s.Off : s.Off+s.Len : s.Off+s.Len] }
+
+// Key and Val return the bytes of variable i.
+func (r *Request) Key(i int) []byte {
+	v := &r.Vars[i]
+	return r.Arena[v.KeyOff : v.KeyOff+v.KeyLen]
+}
+
+// Val returns the value of variable i.
+func (r *Request) Val(i int) []byte {
+	v := &r.Vars[i]
+	return r.Arena[v.ValOff : v.ValOff+v.ValLen]
+}

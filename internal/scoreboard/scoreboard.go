@@ -1,0 +1,196 @@
+// Package scoreboard is the memory that the supervisor and the workers share: one row a worker process, one cell a core. A worker
+// writes its own row with atomic stores on the request path; the supervisor reads (harakiri, stats, idle, cheaper) and never
+// locks. The layout is declared here and nowhere else; it lives in a memfd.
+package scoreboard
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Core states.
+const (
+	CoreIdle    = 0
+	CoreBusy    = 1 // running the application, since Core.Started
+	CoreReading = 2 // gathering a request
+)
+
+const (
+	magic    = 0x75777362 // "uwsb"
+	snapSize = 232        // bytes of a core's method and URI
+)
+
+// header is at offset 0.
+type header struct {
+	Magic uint32
+	Rows  uint32
+	Cores uint32
+	_     uint32
+	Epoch atomic.Int64 // requests finished by processes whose row was reused; only the supervisor writes it
+	_     [40]byte
+}
+
+// Row is one worker process. Only that process writes it, but for the fields marked (s), which are the supervisor's.
+type Row struct {
+	Slot       atomic.Int32 // (s) 1…N; 0 = free
+	Generation atomic.Int32 // (s)
+	PID        atomic.Int32 // (s)
+	Accepting  atomic.Int32
+	Requests   atomic.Int64 // finished
+	Exceptions atomic.Int64
+	TX         atomic.Int64 // bytes, heads and bodies
+	Running    atomic.Int64 // µs summed over requests
+	AvgRT      atomic.Int64 // µs, (old+new)/2 after each request
+	RSS        atomic.Int64 // bytes, sampled
+	VSZ        atomic.Int64 // bytes, sampled, without ASOverhead
+	ASOverhead atomic.Int64 // address space that loading the data plane reserved
+	LastUse    atomic.Int64 // monotonic ns of the last request's end
+	Conns      atomic.Int64 // open connections
+	LogLost    atomic.Int64 // request log entries that could not be written
+	Base       atomic.Int64 // (s) requests of this slot's earlier processes
+	_          [16]byte
+}
+
+// Core is one thread of a worker.
+type Core struct {
+	State      atomic.Uint32
+	SnapLen    atomic.Uint32 // bytes of Snap in use, 0 while it is being written
+	Started    atomic.Int64  // monotonic ns
+	StartedAt  atomic.Int64  // epoch s
+	Deadline   atomic.Int64  // monotonic ns set by uwsgi.set_user_harakiri; 0 = none
+	Requests   atomic.Int64
+	Static     atomic.Int64
+	Offloaded  atomic.Int64
+	ReadErrs   atomic.Int64
+	WriteErrs  atomic.Int64
+	Exceptions atomic.Int64
+	Snap       [snapSize]byte // "IP METHOD URI", truncated
+	_          [8]byte
+}
+
+// Board is a mapped scoreboard.
+type Board struct {
+	mem  []byte
+	head *header
+	fd   int
+}
+
+// Size returns the bytes a board of that many rows and cores takes.
+func Size(rows, cores int) int {
+	return int(unsafe.Sizeof(header{})) + rows*(int(unsafe.Sizeof(Row{}))+cores*int(unsafe.Sizeof(Core{})))
+}
+
+// New makes a board in a memfd of its own.
+func New(rows, cores int) (*Board, error) {
+	fd, err := unix.MemfdCreate("uwsgi-scoreboard", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("scoreboard: memfd_create: %w", err)
+	}
+	if err := unix.Ftruncate(fd, int64(Size(rows, cores))); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("scoreboard: ftruncate: %w", err)
+	}
+	b, err := mapFD(fd, Size(rows, cores))
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	b.head.Magic, b.head.Rows, b.head.Cores = magic, uint32(rows), uint32(cores)
+	return b, nil
+}
+
+// Open maps a board that another process made; fd stays the caller's.
+func Open(fd int) (*Board, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("scoreboard: fstat: %w", err)
+	}
+	if st.Size < int64(unsafe.Sizeof(header{})) {
+		return nil, fmt.Errorf("scoreboard: %d bytes is too short", st.Size)
+	}
+	b, err := mapFD(fd, int(st.Size))
+	if err != nil {
+		return nil, err
+	}
+	if b.head.Magic != magic || Size(int(b.head.Rows), int(b.head.Cores)) > len(b.mem) {
+		unix.Munmap(b.mem)
+		return nil, fmt.Errorf("scoreboard: not a scoreboard")
+	}
+	return b, nil
+}
+
+func mapFD(fd, size int) (*Board, error) {
+	mem, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("scoreboard: mmap %d bytes: %w", size, err)
+	}
+	return &Board{mem: mem, head: (*header)(unsafe.Pointer(&mem[0])), fd: fd}, nil
+}
+
+// FD is the descriptor to hand to another process.
+func (b *Board) FD() int { return b.fd }
+
+// Rows and Cores are the board's dimensions.
+func (b *Board) Rows() int { return int(b.head.Rows) }
+
+// Cores is the number of cells a row has.
+func (b *Board) Cores() int { return int(b.head.Cores) }
+
+// Retired is the number of requests that processes finished whose rows have been reused since.
+func (b *Board) Retired() *atomic.Int64 { return &b.head.Epoch }
+
+func (b *Board) offset(row int) uintptr {
+	stride := unsafe.Sizeof(Row{}) + uintptr(b.head.Cores)*unsafe.Sizeof(Core{})
+	return unsafe.Sizeof(header{}) + uintptr(row)*stride
+}
+
+// Row returns row i, 0 ≤ i < Rows.
+func (b *Board) Row(i int) *Row {
+	_ = b.mem[:b.offset(i+1)]
+	return (*Row)(unsafe.Pointer(&b.mem[b.offset(i)]))
+}
+
+// Core returns cell c of row i.
+func (b *Board) Core(i, c int) *Core {
+	off := b.offset(i) + unsafe.Sizeof(Row{}) + uintptr(c)*unsafe.Sizeof(Core{})
+	_ = b.mem[:off+unsafe.Sizeof(Core{})]
+	return (*Core)(unsafe.Pointer(&b.mem[off]))
+}
+
+// Clear zeroes row i and its cells, before a new process gets it.
+func (b *Board) Clear(i int) { clear(b.mem[b.offset(i):b.offset(i+1)]) }
+
+// TotalRequests is the number of requests that the instance has finished.
+func (b *Board) TotalRequests() int64 {
+	n := b.head.Epoch.Load()
+	for i := range b.Rows() {
+		n += b.Row(i).Requests.Load()
+	}
+	return n
+}
+
+// SetSnap stores what core c is working on, cut to fit: the parts are joined by blanks.
+func (c *Core) SetSnap(parts ...[]byte) {
+	c.SnapLen.Store(0)
+	n := 0
+	for i, p := range parts {
+		if i > 0 && n < len(c.Snap) {
+			c.Snap[n] = ' '
+			n++
+		}
+		n += copy(c.Snap[n:], p)
+	}
+	c.SnapLen.Store(uint32(n))
+}
+
+// GetSnap returns what SetSnap stored, "" while it is being written.
+func (c *Core) GetSnap() string {
+	n := c.SnapLen.Load()
+	if n > snapSize {
+		return ""
+	}
+	return string(c.Snap[:n])
+}
