@@ -1,38 +1,10 @@
 package loader
 
-import "uwsgi/internal/option"
+import "uwsgi/internal/boot"
 
-// Boot is what a loader and its workers are told at birth, as JSON in a memfd (descriptor 4).
-type Boot struct {
-	Settings   *option.Settings
-	Instance   string // Settings.Name
-	Version    string // this program's version, for uwsgi.version
-	LibDir     string // where loader.py, uwsgi.py and the worker library are
-	Generation int
-	MasterPID  int
-	Reloads    int
-	StartedOn  int64 // epoch seconds of the supervisor's start
-
-	Listeners    []Listener
-	ScoreboardFD int
-	HandoffFD    int // SOCK_SEQPACKET, one end for all workers: connections handed to whoever is free are sent and received here
-	HandoffInFD  int // the end that is received from
-
-	RequestLog RequestLog
-	Unsetenv   []string          // variables of the loader's own environment that the application must not see
-	Setenv     map[string]string // and those it must see instead
-}
-
-// Listener is one listening socket that the loader inherits.
-type Listener struct {
-	FD       int
-	Name     string // as uWSGI shows it: 127.0.0.1:8000, /run/x.sock, @name
-	Protocol string
-	Option   string
-}
-
-// RequestLog is where the workers write request lines.
-type RequestLog struct {
-	FD   int    // -1 = nowhere
-	Kind string // "stream": bytes with a newline a line; "packet": one datagram a line, without the newline; "journal": the journal's native protocol, FD is a connected datagram socket
-}
+// What a loader is told at birth; see internal/boot.
+type (
+	Boot       = boot.Boot
+	Listener   = boot.Listener
+	RequestLog = boot.RequestLog
+)

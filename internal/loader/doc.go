@@ -18,8 +18,9 @@
 //	5   memfd of the scoreboard
 //	6…  the listening sockets, in the order of Boot.Listeners, then the request log, the handoff pair … at the numbers Boot says
 //
-// environment: as the application shall see it, plus GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 (the loader restores what Boot.Environ
-// says). Supervisor → loader:
+// environment: as the application shall see it, plus GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 (the loader undoes that as
+// Boot.Unsetenv and Boot.Setenv say). limit-as is the loader's soft RLIMIT_AS until it says loaded; a worker is born without it and held to
+// it, with Row.ASOverhead added, once it is ready. Supervisor → loader:
 //
 //	{"op":"fork","slot":1,"row":0,"reason":"start"} + [worker's control socket, (its stderr)]   fork a worker
 //	{"op":"quit"}                                                                             no more forks; exit when the last child is gone
@@ -32,12 +33,17 @@
 //	{"op":"forked","slot":1,"row":0,"pid":4711} + [pidfd]
 //	{"op":"forkfailed","slot":1,"row":0,"error":"…"}
 //	{"op":"exited","slot":1,"pid":4711,"status":9}                                             raw wait status, as os.waitpid gives it
+//	{"op":"log","message":"…","level":"warning"}                                               something for the server log
+//
+// The application's own lines (WSGI app 0 … ready, no app loaded …, tracebacks) are the loader's and the worker's to write, those of
+// processes (spawned, DAMN …) the supervisor's. "forked" must be on its way before "exited" of the same pid; without a pidfd beside it the supervisor opens one by number.
 //
 // worker → supervisor:
 //
 //	{"op":"ready"}                          it serves
-//	{"op":"failed","error":"…","code":22}   lazy-apps: the application cannot be imported; it exits with that code
-//	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain
+//	{"op":"failed","error":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
+//	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
+//	{"op":"answered"}                       after "harakiri": the 504 is out and no other core is busy; it will be killed now, not after the grace
 //	{"op":"reload"} {"op":"stop"}           uwsgi.reload(), uwsgi.stop()
 //	{"op":"log","message":"…","level":"warning"}  something for the server log
 //
@@ -46,7 +52,7 @@
 //	{"op":"drain","reason":"reload","handoff":true}  take no more, finish what runs, hand idle connections on (handoff) or close them, exit 0
 //	{"op":"harakiri","core":0}            that core is past its deadline: answer 504 in its place, stop accepting, let the others finish
 //	{"op":"pause"} {"op":"resume"}
-//	{"op":"accesslog"}                    reopen what the request log writes to
+//	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //
 // The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr (faulthandler, needs no GIL).
 package loader

@@ -32,6 +32,9 @@ type Settings struct {
 	SoSndbuf       int
 	SoRcvbuf       int
 	HonourStdin    bool
+	SkipZero       bool // do not look at descriptor 0 for an inherited socket
+	TCPFastOpen    int  // queue length; 0 = off
+	ProxyProtocol  bool // HTTP sockets expect a PROXY line (v1 or v2) first
 
 	// Application
 	Apps             []App // in order; several without a mount point are tried in turn
@@ -58,6 +61,12 @@ type Settings struct {
 	CatchExceptions  bool
 	PyAutoreload     time.Duration
 	PyAutoreloadSkip []string
+	WSGIEnvHoly      bool   // wsgi-env-behaviour = holy; a fresh environ a request is given either way
+	Strict           bool   // unknown keys are errors
+	Pyrun            string // script to run in place of a server
+	NoServer         bool   // load the application, then exit 0
+	ThreadStackSize  int64  // bytes; 0 = the system's
+	SkipAtexit       bool
 	MaxFD            int
 
 	// Requests
@@ -69,6 +78,7 @@ type Settings struct {
 	HTTPTimeout         time.Duration // default 60 s
 	HTTPHeadersTimeout  time.Duration
 	HTTPKeepalive       time.Duration // idle time of a keep-alive connection; 0 = default
+	HTTPNoKeepalive     bool          // http-keepalive = 0
 	HTTPAutoChunked     bool
 	ChunkedInputLimit   int64
 	ChunkedInputTimeout time.Duration
@@ -98,51 +108,83 @@ type Settings struct {
 	StaticCacheSecs time.Duration
 
 	// Life cycle
-	Harakiri            time.Duration
-	HarakiriVerbose     bool
-	HarakiriGrace       time.Duration // harakiri-graceful-timeout
-	HarakiriSignal      int           // harakiri-graceful-signal
-	MaxRequests         int64
-	MaxRequestsDelta    int64
-	MinWorkerLifetime   time.Duration
-	MaxWorkerLifetime   time.Duration
-	MaxWorkerDelta      time.Duration
-	ReloadMercy         time.Duration
-	WorkerReloadMercy   time.Duration // default 60 s
-	ReloadOnAS          int64         // bytes
-	ReloadOnRSS         int64
-	EvilReloadOnAS      int64
-	EvilReloadOnRSS     int64
-	LimitAS             int64
-	LimitNproc          int
-	MemoryReport        bool
-	NoOrphans           bool
-	DieOnTerm           bool
-	ExitOnReload        bool
-	ReloadStopFirst     bool
-	Reaper              bool
-	Cheap               bool
-	Idle                time.Duration
-	DieOnIdle           bool
-	Cheaper             int
-	CheaperInitial      int
-	CheaperAlgo         string
-	CheaperStep         int
-	CheaperOverload     time.Duration
-	ForkbombDelay       time.Duration
-	CheckInterval       time.Duration
-	Prio                int
-	ReloadOnException   bool
-	ReloadOnExceptionOf []string // type names
-	TouchReload         []string
-	TouchWorkersReload  []string
-	TouchLogreopen      []string
-	TouchLogrotate      []string
-	TouchExec           []string // "file command"
-	Hooks               []Hook
-	MasterFIFO          []string
-	CloseOnExec         bool
-	Locks               int
+	Harakiri               time.Duration
+	HarakiriVerbose        bool
+	HarakiriGrace          time.Duration // harakiri-graceful-timeout
+	HarakiriSignal         int           // harakiri-graceful-signal
+	MaxRequests            int64
+	MaxRequestsDelta       int64
+	MinWorkerLifetime      time.Duration
+	MaxWorkerLifetime      time.Duration
+	MaxWorkerDelta         time.Duration
+	ReloadMercy            time.Duration
+	WorkerReloadMercy      time.Duration // default 60 s
+	ReloadOnAS             int64         // bytes
+	ReloadOnRSS            int64
+	EvilReloadOnAS         int64
+	EvilReloadOnRSS        int64
+	LimitAS                int64
+	LimitNproc             int
+	MemoryReport           bool
+	NoOrphans              bool
+	DieOnTerm              bool
+	ExitOnReload           bool
+	ReloadStopFirst        bool
+	Reaper                 bool
+	Cheap                  bool
+	Idle                   time.Duration
+	DieOnIdle              bool
+	Cheaper                int
+	CheaperInitial         int
+	CheaperAlgo            string
+	CheaperStep            int
+	CheaperOverload        time.Duration
+	CheaperIdle            time.Duration
+	CheaperRSSSoft         int64 // bytes of all workers together; 0 = no limit
+	CheaperRSSHard         int64
+	Busyness               Busyness
+	ForkbombDelay          time.Duration
+	CheckInterval          time.Duration
+	Prio                   int
+	ReloadOnException      bool
+	ReloadOnExceptionOf    []string      // type names
+	ReloadOnExceptionValue []string      // messages
+	ReloadOnExceptionRepr  []string      // Type: message
+	HarakiriQueue          int           // harakiri-queue-threshold: act only when at least so many connections wait; 0 = always
+	MemCollectorFreq       time.Duration // sampling of evil-reload-on-*; 0 = default
+	DieOnNoWorkers         bool
+	NeverSwap              bool
+	CPUAffinity            int   // CPUs a worker is pinned to; 0 = none
+	ReloadOnUSS            int64 // bytes
+	ReloadOnPSS            int64
+	TouchChainReload       []string
+	WaitForFS              []string // paths that must exist before the start goes on
+	WaitForDir             []string
+	WaitForFile            []string
+	WaitForMount           []string
+	WaitForSocket          []string
+	WaitForIface           []string
+	WaitForFSTimeout       time.Duration
+	WaitForSocketTimeout   time.Duration
+	WaitForIfaceTimeout    time.Duration
+	FileWrites             []EnvOp  // file-write: Name is the path, Value the text
+	Flock                  []string // files locked at start
+	FlockWait              []string
+	FallbackConfig         string
+	TouchReload            []string
+	TouchWorkersReload     []string
+	TouchLogreopen         []string
+	TouchLogrotate         []string
+	TouchExec              []string // "file command"
+	Hooks                  []Hook
+	MasterFIFO             []string
+	CloseOnExec            bool
+	Locks                  int
+	Daemons                []Daemon
+	DaemonsHonourStdin     bool
+	Crons                  []Cron
+	CronHarakiri           time.Duration // of commands that name none; 0 = no limit
+	Emperor                Emperor
 
 	// Privileges and files
 	UID            string // name or number, as written
@@ -166,42 +208,42 @@ type Settings struct {
 	ProcnameAppend string
 
 	// Logs
-	LogTo           string
-	LogTo2          string
-	LogMaxSize      int64
-	LogBackupName   string
-	LogReopen       bool
-	LogTruncate     bool
-	LogMaster       bool
-	LogfileChmod    string
-	LogfileChown    bool
-	DisableLogging  bool
-	Log4xx          bool
-	Log5xx          bool
-	LogZero         bool
-	LogSendfile     bool
-	LogIOError      bool
-	LogSlow         time.Duration
-	LogBig          int64
-	LogMicros       bool
-	LogDate         string // strftime format; "" = off, see config for the default form
-	LogPrefix       string
-	LogXForwarded   bool
-	LogFormat       string
-	LogFormatFtime  bool // logformat-strftime
-	Loggers         []Logger
-	ReqLoggers      []Logger
-	LogRoutes       []LogRoute
-	LogReqRoutes    []LogRoute
-	LogEncoders     []LogEncoder
-	LogReqEncoders  []LogEncoder
-	LogDrain        []string
-	LogFilter       []string
-	Stats           []string // addresses
-	StatsHTTP       bool
-	StatsMinified   bool
-	StatsNoCores    bool
-	StatsNoMetrics  bool
+	LogTo          string
+	LogTo2         string
+	LogMaxSize     int64
+	LogBackupName  string
+	LogReopen      bool
+	LogTruncate    bool
+	LogMaster      bool
+	LogfileChmod   string
+	LogfileChown   bool
+	DisableLogging bool
+	Log4xx         bool
+	Log5xx         bool
+	LogZero        bool
+	LogSendfile    bool
+	LogIOError     bool
+	LogSlow        time.Duration
+	LogBig         int64
+	LogMicros      bool
+	LogDate        string // strftime format; "" = off, see config for the default form
+	LogPrefix      string
+	LogXForwarded  bool
+	LogFormat      string
+	LogFormatFtime bool // logformat-strftime
+	Loggers        []Logger
+	ReqLoggers     []Logger
+	LogRoutes      []LogRoute
+	LogReqRoutes   []LogRoute
+	LogEncoders    []LogEncoder
+	LogReqEncoders []LogEncoder
+	LogDrain       []string
+	LogFilter      []string
+	Stats          []string // addresses
+	StatsHTTP      bool
+	StatsMinified  bool
+	StatsNoCores   bool
+	StatsNoMetrics bool
 
 	// Opt is what uwsgi.opt shows: every pair as it stands after expansion, the last value of a name; nil = a flag given
 	// without a value.
@@ -261,4 +303,74 @@ type LogEncoder struct{ Kind, Logger, Arg string }
 type Origin struct {
 	File string
 	Line int
+}
+
+// Busyness is the cheaper algorithm of that name: windows of CheaperOverload in which the share of busy time is measured.
+type Busyness struct {
+	Max               int // percent; above it workers are added
+	Min               int // percent; below it workers are removed
+	Multiplier        int // idle windows before one is removed
+	Penalty           int // added to Multiplier after flapping
+	Verbose           bool
+	BacklogAlert      int // waiting connections that call for an emergency worker
+	BacklogMultiplier int
+	BacklogStep       int
+	BacklogNonzero    time.Duration // a queue that stays above 0 for this long calls for one too
+}
+
+// Daemon is a program that runs beside the application: attach-daemon and its relatives.
+type Daemon struct {
+	Command      string // for /bin/sh -c
+	Pidfile      string // smart: the process is found again by it, over reloads and stops
+	Freq         int    // smart: failed checks before it is started again; 0 = default
+	Daemonize    bool   // smart-attach-daemon2: the command stays in the foreground, the supervisor writes Pidfile
+	Control      bool   // its end stops the instance
+	Touch        []string
+	StopSignal   int // 0 = SIGTERM
+	ReloadSignal int // 0 = stopped and started again at a reload
+	Stdin        bool
+	UID, GID     string
+	Chdir        string
+	MaxThrottle  int // seconds; 0 = default
+	NotifyPID    bool
+	Origin       Origin
+}
+
+// Cron is one timed command. A field is a number, -1 for every, or -N for every N-th; Week counts from Sunday, 0 or 7.
+type Cron struct {
+	Minute, Hour, Day, Month, Week int
+	Command                        string
+	Unique                         bool          // not while the previous run still goes on
+	Harakiri                       time.Duration // 0 = cron-harakiri
+	Origin                         Origin
+}
+
+// Emperor is the supervision of one instance a configuration file.
+type Emperor struct {
+	Sources           []string // folders and globs; empty = off
+	Freq              time.Duration
+	Heartbeat         time.Duration // emperor-required-heartbeat
+	CurseTolerance    time.Duration
+	Throttle          time.Duration
+	MaxThrottle       time.Duration
+	Tyrant            bool
+	Nofollow          bool
+	TyrantNofollow    bool
+	Pidfile           string
+	Stats             string
+	Procname          string
+	MagicExec         bool
+	NoBlacklist       bool
+	GracefulShutdown  bool
+	OnDemandExtension string
+	OnDemandDirectory string
+	OnDemandExec      string
+	ExtraExtensions   []string
+	Include           []string // vassals-include
+	Inherit           []string
+	IncludeBefore     []string
+	InheritBefore     []string
+	Set               []string // key=value
+	StartHook         string
+	StopHook          string
 }

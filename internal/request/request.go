@@ -29,6 +29,20 @@ type Request struct {
 	Protocol      Span // SERVER_PROTOCOL
 	RemoteAddr    Span
 	HTTPS         bool // url_scheme is https
+
+	// Scan is where an incremental parser stopped (http1, fastcgi). It is the parser's own; Reset clears it.
+	Scan Scan
+
+	own      []byte   // the buffer behind Arena while Arena is somebody else's packet
+	borrowed bool     // Arena is somebody else's: it is read, never appended to
+	index    []uint32 // join.go: hash table of the names that may repeat, positions in Vars + 1
+	repeats  []repeat // join.go: the later values of repeated names
+}
+
+// Scan is what a parser that was given half a head remembers until it is called with more of it: the bytes before Off are done.
+type Scan struct {
+	Off   int
+	Flags uint32
 }
 
 // Span is a part of Arena.
@@ -37,7 +51,7 @@ type Span struct{ Off, Len uint32 }
 // Bytes returns the part of Arena that s names.
 func (r *Request) Bytes(s Span) []byte { return r.Arena[s.Off : s.Off+s.Len : s.Off+s.Len] }
 
-// Key and Val return the bytes of variable i.
+// Key returns the name of variable i.
 func (r *Request) Key(i int) []byte {
 	v := &r.Vars[i]
 	return r.Arena[v.KeyOff : v.KeyOff+v.KeyLen]

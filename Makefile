@@ -1,0 +1,39 @@
+# The commands everybody relies on; README.md says what each is for. Everything is installed on demand, with apt where we are root.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+VERSION := 3.0.0
+PREFIX ?= /usr
+GO ?= go
+BIN := bin
+LIB := $(BIN)/lib/uwsgi
+LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
+
+.PHONY: all build worker run test check clean deps
+
+all: build
+
+# Headers of any CPython 3.9+ will do: the library is built to the limited API.
+PYTHON_INCLUDES = $(shell /usr/bin/python3-config --includes 2>/dev/null)
+
+deps:
+	@packaging/deps.sh build
+
+build: deps
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/uwsgi ./cmd/uwsgi
+	$(MAKE) --no-print-directory worker
+
+# The worker library resolves the interpreter's symbols when the interpreter loads it, so none may be bound at link time.
+worker:
+	mkdir -p $(LIB)
+	CGO_ENABLED=1 CGO_CFLAGS='-O2 $(PYTHON_INCLUDES)' CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
+		$(GO) build -trimpath -ldflags '-s -w' -buildmode=c-shared -o $(LIB)/_uwsgi.abi3.so ./cmd/uwsgi-worker
+	rm -f $(LIB)/_uwsgi.abi3.h
+	install -m 644 internal/python/*.py $(LIB)/
+
+# A demo application of our own on http://127.0.0.1:8000.
+run: build
+	$(BIN)/uwsgi --ini packaging/demo/uwsgi.ini
+
+clean:
+	rm -rf bin dist

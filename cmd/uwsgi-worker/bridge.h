@@ -1,0 +1,82 @@
+// The narrow waist between the data plane (Go) and the application (Python): C integers and byte spans, no Go pointer is kept.
+#ifndef UWSGI_BRIDGE_H
+#define UWSGI_BRIDGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// One CGI variable, as offsets into the arena (request.Var in Go).
+typedef struct {
+	uint32_t key_off, key_len, val_off, val_len;
+} uw_var;
+
+// How uw_call ended.
+enum {
+	UW_DONE = 0,     // everything the application gave was written through uwGoWrite
+	UW_BUFFERED = 1, // head and body wait in the core's buffers
+	UW_FILE = 2,     // head waits; the body is file_fd from file_off, file_len bytes (-1: to its end)
+	UW_FAILED = 3,   // the application raised; the traceback is printed
+	UW_EXIT = 4,     // the application raised SystemExit: answer, then leave with exit_code
+	UW_NOAPP = 5,    // there is no application
+};
+
+// One core (a Python thread that serves). Go reads the response's fields after uw_call and in uwGoWrite.
+typedef struct {
+	int id;
+	void *tstate;       // its PyThreadState while Go runs
+	uint64_t serial;    // counts requests; a start_response that outlives its request is refused by it
+	unsigned long thread;
+	int fd;             // the connection being served, -1 when none
+
+	int has_head;       // start_response was called
+	int head_sent;      // the head went out (set by Go): start_response can no longer replace it
+	int status;         // 200
+	const char *reason; // the status line after its version: "200 OK"
+	size_t reason_len;
+	const char *head;   // "Name: value\r\n"…
+	size_t head_len;
+	int headers;        // how many
+	int64_t length;     // Content-Length the application gave, -1 when none
+	int conn_close;     // it asks for Connection: close
+	int upgrade;        // it asks for Connection: upgrade
+	int has_te;         // it frames by its own Transfer-Encoding
+	int has_date, has_server;
+
+	const char *body;   // UW_BUFFERED
+	size_t body_len;
+	int file_fd;        // UW_FILE; Go closes it
+	int64_t file_off, file_len;
+	int switches;       // iterator steps
+	int write_failed;
+	int exit_code;
+
+	// private to bridge.c
+	char *head_buf;
+	size_t head_cap;
+	char *reason_buf;
+	size_t reason_cap;
+	char *body_buf;
+	size_t body_cap;
+	void *pinned;       // a Python object whose bytes `body` points into
+} uw_core;
+
+uw_core *uw_core_get(int id);
+
+// uw_call takes the GIL, builds the environ and runs application number app. body_fd >= 0: the body is that file (owned by Python from
+// here on); else body_len bytes at body.
+int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd);
+
+// uw_bury drops an object that kept a body alive, at the next uw_call of any core: the caller need not hold the GIL.
+void uw_bury(void *pinned);
+
+// uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = a handler raised: leave.
+int uw_signals(uw_core *c);
+
+// uw_set_title overwrites the process's argument area.
+void uw_set_title(const char *text, size_t len);
+
+extern int uw_forked;        // this process is a child that the application forked: the bridge refuses
+extern int uw_has_forked;    // this process has forked children that may hold its connections
+
+#endif

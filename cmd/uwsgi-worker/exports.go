@@ -1,0 +1,206 @@
+// Command uwsgi-worker is the data plane as a CPython extension module: go build -buildmode=c-shared. bridge.c speaks Python, the
+// functions here are what it calls; nothing else in the program uses cgo.
+package main
+
+/*
+#cgo CFLAGS: -DPy_LIMITED_API=0x03090000 -O2 -Wall -fvisibility=hidden
+#include <stdlib.h>
+#include "bridge.h"
+*/
+import "C"
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"unsafe"
+
+	"uwsgi/internal/dataplane"
+)
+
+func main() {}
+
+// engine is the worker's data plane: made once by uwGoStart, in the process that serves.
+var engine *dataplane.Engine
+
+// guard turns a panic into a log entry, so that no request can take the worker's other threads down. The caller's result stays what it
+// was set to before.
+func guard(where string) {
+	if r := recover(); r != nil {
+		fmt.Fprintf(os.Stderr, "uwsgi: internal error in %s: %v\n%s", where, r, debug.Stack())
+	}
+}
+
+//export uwGoStart
+func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps C.int) (errText *C.char) {
+	errText = C.CString("internal error while the data plane started")
+	defer guard("start")
+	debug.SetGCPercent(50)
+	var points []string
+	if apps > 0 {
+		points = strings.Split(C.GoString(mounts), "\n")
+	}
+	e, err := dataplane.New(&bridge{}, int(bootFD), int(control), int(slot), int(row), points)
+	C.free(unsafe.Pointer(errText))
+	if err != nil {
+		return C.CString(err.Error())
+	}
+	engine = e
+	runtime.GOMAXPROCS(max(2, min(runtime.NumCPU(), e.Cores()+1)))
+	return nil
+}
+
+//export uwGoReady
+func uwGoReady() {
+	defer guard("ready")
+	engine.Ready()
+}
+
+//export uwGoCore
+func uwGoCore(id C.int) (code C.int) {
+	code = 70 // EX_SOFTWARE: what a panic in the core's loop ends with
+	defer guard("core")
+	return C.int(engine.Core(int(id)).Run())
+}
+
+//export uwGoWrite
+func uwGoWrite(id C.int, p *C.char, n C.size_t) (rc C.int) {
+	rc = -1
+	defer guard("write")
+	return C.int(engine.Core(int(id)).Write(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+}
+
+//export uwGoFile
+func uwGoFile(id C.int) {
+	defer guard("file")
+	engine.Core(int(id)).File()
+}
+
+//export uwGoFinish
+func uwGoFinish(id C.int) {
+	defer guard("finish")
+	engine.Core(int(id)).Finish()
+}
+
+//export uwGoDrain
+func uwGoDrain(why *C.char) {
+	defer guard("drain")
+	engine.Drain(C.GoString(why), true)
+}
+
+//export uwGoTell
+func uwGoTell(op, text *C.char) (rc C.int) {
+	rc = -1
+	defer guard("tell")
+	if engine.Say(C.GoString(op), C.GoString(text)) != nil {
+		return -1
+	}
+	return 0
+}
+
+//export uwGoWorkers
+func uwGoWorkers(n *C.size_t) (text *C.char) {
+	text = C.CString("[]")
+	*n = 2
+	defer guard("workers")
+	b, err := json.Marshal(engine.Workers())
+	if err != nil {
+		return text
+	}
+	C.free(unsafe.Pointer(text))
+	*n = C.size_t(len(b))
+	return (*C.char)(C.CBytes(b))
+}
+
+//export uwGoTotal
+func uwGoTotal() C.longlong { return C.longlong(engine.Board().TotalRequests()) }
+
+//export uwGoCoreRequests
+func uwGoCoreRequests(id C.int) C.longlong { return C.longlong(engine.Core(int(id)).Requests()) }
+
+//export uwGoSetLogvar
+func uwGoSetLogvar(id C.int, k *C.char, kn C.int, v *C.char, vn C.int) {
+	defer guard("set_logvar")
+	engine.Core(int(id)).SetLogVar(C.GoStringN(k, kn), C.GoStringN(v, vn))
+}
+
+//export uwGoGetLogvar
+func uwGoGetLogvar(id C.int, k *C.char, kn C.int, n *C.size_t) *C.char {
+	defer guard("get_logvar")
+	v, ok := engine.Core(int(id)).LogVar(C.GoStringN(k, kn))
+	if !ok {
+		return nil
+	}
+	*n = C.size_t(len(v))
+	return C.CString(v)
+}
+
+//export uwGoForceLog
+func uwGoForceLog(id C.int) { engine.Core(int(id)).ForceLog() }
+
+//export uwGoUserHarakiri
+func uwGoUserHarakiri(id C.int, secs C.long) { engine.Core(int(id)).SetDeadline(int64(secs)) }
+
+//export uwGoAccepting
+func uwGoAccepting(on C.int) { engine.Row().Accepting.Store(min(int32(on), 1)) }
+
+//export uwGoAddressSpace
+func uwGoAddressSpace(n C.longlong) { engine.Row().ASOverhead.Store(int64(n)) }
+
+//export uwGoExitCode
+func uwGoExitCode() C.int {
+	if engine == nil {
+		return 0
+	}
+	return C.int(engine.ExitCode())
+}
+
+// bridge is dataplane.App on top of bridge.c.
+type bridge struct{}
+
+// Call implements dataplane.App.
+func (b *bridge) Call(core int, c *dataplane.Call) dataplane.Outcome {
+	r := c.Request
+	var vars *C.uw_var
+	if len(r.Vars) > 0 {
+		vars = (*C.uw_var)(unsafe.Pointer(unsafe.SliceData(r.Vars)))
+	}
+	https := C.int(0)
+	if r.HTTPS {
+		https = 1
+	}
+	return dataplane.Outcome(C.uw_call(C.uw_core_get(C.int(core)), C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
+		https, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.Body))), C.size_t(len(c.Body)), C.int(c.BodyFD)))
+}
+
+// Response implements dataplane.App.
+func (b *bridge) Response(core int, r *dataplane.Response) {
+	c := C.uw_core_get(C.int(core))
+	*r = dataplane.Response{
+		HasHead: c.has_head != 0, Status: int(c.status), Reason: span(c.reason, c.reason_len), Head: span(c.head, c.head_len),
+		Headers: int(c.headers), Length: int64(c.length), Close: c.conn_close != 0, Upgrade: c.upgrade != 0, TE: c.has_te != 0,
+		HasDate: c.has_date != 0, HasServer: c.has_server != 0, Body: span(c.body, c.body_len), Pinned: c.pinned,
+		FileFD: int(c.file_fd), FileOff: int64(c.file_off), FileLen: int64(c.file_len), Switches: int(c.switches), ExitCode: int(c.exit_code),
+	}
+	c.pinned = nil
+}
+
+func span(p *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n)) }
+
+// Sent implements dataplane.App.
+func (b *bridge) Sent(core int) { C.uw_core_get(C.int(core)).head_sent = 1 }
+
+// Serving implements dataplane.App.
+func (b *bridge) Serving(core, fd int) { C.uw_core_get(C.int(core)).fd = C.int(fd) }
+
+// Release implements dataplane.App. The object goes at the next call, when the interpreter's lock is held anyway.
+func (b *bridge) Release(pinned unsafe.Pointer) { C.uw_bury(pinned) }
+
+// Signals implements dataplane.App.
+func (b *bridge) Signals(core int) bool { return C.uw_signals(C.uw_core_get(C.int(core))) == 0 }
+
+// HasForked implements dataplane.App.
+func (b *bridge) HasForked() bool { return C.uw_has_forked != 0 }

@@ -1,0 +1,295 @@
+// The extension module _uwsgi: how the loader's Python starts the data plane and what internal/python/uwsgi.py is made of.
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bridge.h"
+#include "environ.h"
+#include "_cgo_export.h"
+
+int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads);
+uw_core *uw_current(void);
+void uw_close_inherited(void);
+
+static int started;
+
+static int refuse(void)
+{
+	if (!started) {
+		PyErr_SetString(PyExc_RuntimeError, "the worker is not running yet");
+		return -1;
+	}
+	if (uw_forked) {
+		PyErr_SetString(PyExc_RuntimeError, "this process was forked by the application: it is no worker");
+		return -1;
+	}
+	return 0;
+}
+
+// need gives the core whose request the calling thread serves, or sets an error.
+static uw_core *need(void)
+{
+	if (refuse() < 0)
+		return NULL;
+	uw_core *c = uw_current();
+	if (!c || c->fd < 0) {
+		PyErr_SetString(PyExc_SystemError, "you can call uwsgi api function only from the main callable");
+		return NULL;
+	}
+	return c;
+}
+
+static PyObject *m_start(PyObject *self, PyObject *args)
+{
+	int boot_fd, control_fd, slot, row, threads;
+	PyObject *apps, *mounts, *report, *wrapper, *base, *bytes_io, *open_fd;
+	if (!PyArg_ParseTuple(args, "iiiiiOOOOOOO:start", &boot_fd, &control_fd, &slot, &row, &threads, &apps, &mounts, &report, &wrapper, &base, &bytes_io, &open_fd))
+		return NULL;
+	if (uw_bridge_init(apps, report, wrapper, threads) < 0 || uw_environ_init(base, bytes_io, open_fd, threads) < 0)
+		return NULL;
+	char *err;
+	PyObject *joined = PyUnicode_FromString("\n");
+	PyObject *text = joined ? PyUnicode_Join(joined, mounts) : NULL;
+	Py_XDECREF(joined);
+	PyObject *bytes = text ? PyUnicode_AsUTF8String(text) : NULL;
+	Py_XDECREF(text);
+	if (!bytes)
+		return NULL;
+	char *m = PyBytes_AsString(bytes);
+	int napps = (int)PyList_Size(apps);
+	Py_BEGIN_ALLOW_THREADS
+	err = uwGoStart(boot_fd, control_fd, slot, row, m, napps);
+	Py_END_ALLOW_THREADS
+	Py_DECREF(bytes);
+	if (err) {
+		PyErr_SetString(PyExc_RuntimeError, err);
+		free(err);
+		return NULL;
+	}
+	// Go answers a SIGPIPE of its own; a write to a client that left is an error code to us, never a signal.
+	signal(SIGPIPE, SIG_IGN);
+	started = 1;
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_run(PyObject *self, PyObject *arg)
+{
+	long id = PyLong_AsLong(arg);
+	uw_core *c = uw_core_get((int)id);
+	if (!c) {
+		if (!PyErr_Occurred())
+			PyErr_SetString(PyExc_ValueError, "no such core");
+		return NULL;
+	}
+	// A handler without SA_ONSTACK would run on a goroutine's small stack (CPython sets the flag from 3.10 on).
+	for (int s = 1; s < NSIG; s++) {
+		struct sigaction sa;
+		if (sigaction(s, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_ONSTACK)) {
+			sa.sa_flags |= SA_ONSTACK;
+			sigaction(s, &sa, NULL);
+		}
+	}
+	c->thread = PyThread_get_thread_ident();
+	c->tstate = PyEval_SaveThread();
+	int rc = uwGoCore((int)id);
+	PyEval_RestoreThread(c->tstate);
+	return PyLong_FromLong(rc);
+}
+
+static PyObject *m_ready(PyObject *self, PyObject *unused)
+{
+	if (refuse() < 0)
+		return NULL;
+	uwGoReady();
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_forked(PyObject *self, PyObject *arg)
+{
+	int child = PyObject_IsTrue(arg);
+	uw_has_forked = 1;
+	if (child && !uw_forked) {
+		uw_forked = 1;
+		if (started) {
+			uw_close_inherited();
+			Py_RETURN_TRUE;
+		}
+	}
+	Py_RETURN_FALSE;
+}
+
+static PyObject *m_drain(PyObject *self, PyObject *args)
+{
+	char *why;
+	if (!PyArg_ParseTuple(args, "s:drain", &why) || refuse() < 0)
+		return NULL;
+	uwGoDrain(why);
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_tell(PyObject *self, PyObject *args)
+{
+	char *op, *text;
+	if (!PyArg_ParseTuple(args, "ss:tell", &op, &text) || refuse() < 0)
+		return NULL;
+	int rc;
+	Py_BEGIN_ALLOW_THREADS
+	rc = uwGoTell(op, text);
+	Py_END_ALLOW_THREADS
+	return PyBool_FromLong(rc == 0);
+}
+
+static PyObject *m_workers(PyObject *self, PyObject *unused)
+{
+	if (refuse() < 0)
+		return NULL;
+	size_t n = 0;
+	char *json = uwGoWorkers(&n);
+	PyObject *r = PyUnicode_DecodeUTF8(json, (Py_ssize_t)n, "replace");
+	free(json);
+	return r;
+}
+
+static PyObject *m_total_requests(PyObject *self, PyObject *unused)
+{
+	return refuse() < 0 ? NULL : PyLong_FromLongLong(uwGoTotal());
+}
+
+static PyObject *m_request_id(PyObject *self, PyObject *unused)
+{
+	uw_core *c = need();
+	return c ? PyLong_FromLongLong(uwGoCoreRequests(c->id)) : NULL;
+}
+
+static PyObject *m_fd(PyObject *self, PyObject *unused)
+{
+	uw_core *c = need();
+	return c ? PyLong_FromLong(c->fd) : NULL;
+}
+
+static PyObject *m_disconnect(PyObject *self, PyObject *unused)
+{
+	uw_core *c = need();
+	if (!c)
+		return NULL;
+	shutdown(c->fd, SHUT_RDWR);
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_set_logvar(PyObject *self, PyObject *args)
+{
+	const char *k, *v;
+	Py_ssize_t kl, vl;
+	if (!PyArg_ParseTuple(args, "s#s#:set_logvar", &k, &kl, &v, &vl))
+		return NULL;
+	uw_core *c = need();
+	if (!c)
+		return NULL;
+	uwGoSetLogvar(c->id, (char *)k, (int)kl, (char *)v, (int)vl);
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_get_logvar(PyObject *self, PyObject *args)
+{
+	const char *k;
+	Py_ssize_t kl;
+	if (!PyArg_ParseTuple(args, "s#:get_logvar", &k, &kl))
+		return NULL;
+	uw_core *c = need();
+	if (!c)
+		return NULL;
+	size_t n = 0;
+	char *v = uwGoGetLogvar(c->id, (char *)k, (int)kl, &n);
+	if (!v)
+		Py_RETURN_NONE;
+	PyObject *r = PyBytes_FromStringAndSize(v, (Py_ssize_t)n);
+	free(v);
+	return r;
+}
+
+static PyObject *m_log_this_request(PyObject *self, PyObject *unused)
+{
+	uw_core *c = need();
+	if (!c)
+		return NULL;
+	uwGoForceLog(c->id);
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_set_user_harakiri(PyObject *self, PyObject *args)
+{
+	long secs;
+	if (!PyArg_ParseTuple(args, "l:set_user_harakiri", &secs))
+		return NULL;
+	uw_core *c = need();
+	if (!c)
+		return NULL;
+	uwGoUserHarakiri(c->id, secs);
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_accepting(PyObject *self, PyObject *args)
+{
+	int on = 1;
+	if (!PyArg_ParseTuple(args, "|i:accepting", &on) || refuse() < 0)
+		return NULL;
+	uwGoAccepting(on);
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_address_space(PyObject *self, PyObject *arg)
+{
+	long long n = PyLong_AsLongLong(arg);
+	if (PyErr_Occurred() || refuse() < 0)
+		return NULL;
+	uwGoAddressSpace(n);
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_exit_code(PyObject *self, PyObject *unused)
+{
+	return PyLong_FromLong(uwGoExitCode());
+}
+
+// set_title(text): overwrite the argument area that ps(1) shows.
+static PyObject *m_set_title(PyObject *self, PyObject *args)
+{
+	const char *s;
+	Py_ssize_t n;
+	if (!PyArg_ParseTuple(args, "s#:set_title", &s, &n))
+		return NULL;
+	uw_set_title(s, (size_t)n);
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+	{"start", m_start, METH_VARARGS, "start(boot_fd, control_fd, slot, row, threads, apps, mounts, report, file_wrapper, base_environ, BytesIO, open_fd): bring the data plane up"},
+	{"run", m_run, METH_O, "run(core) -> int: serve on the calling thread until the worker drains; the exit status"},
+	{"ready", m_ready, METH_NOARGS, "ready(): tell the supervisor that this worker serves"},
+	{"forked", m_forked, METH_O, "forked(child): note a fork of the application's; in the child the bridge refuses from here on"},
+	{"drain", m_drain, METH_VARARGS, "drain(why): take no more requests, finish, leave"},
+	{"tell", m_tell, METH_VARARGS, "tell(op, text) -> bool: a message to the supervisor"},
+	{"workers", m_workers, METH_NOARGS, "workers() -> str: the scoreboard as JSON"},
+	{"total_requests", m_total_requests, METH_NOARGS, "total_requests() -> int: of the whole instance"},
+	{"request_id", m_request_id, METH_NOARGS, "request_id() -> int: requests finished on this core"},
+	{"connection_fd", m_fd, METH_NOARGS, "connection_fd() -> int: the client's descriptor"},
+	{"disconnect", m_disconnect, METH_NOARGS, "disconnect(): end the client's connection, the application goes on"},
+	{"set_logvar", m_set_logvar, METH_VARARGS, "set_logvar(name, value): a variable for log-format"},
+	{"get_logvar", m_get_logvar, METH_VARARGS, "get_logvar(name) -> bytes or None"},
+	{"log_this_request", m_log_this_request, METH_NOARGS, "log_this_request(): log it whatever the options say"},
+	{"set_user_harakiri", m_set_user_harakiri, METH_VARARGS, "set_user_harakiri(seconds): a deadline for this request, 0 clears it"},
+	{"accepting", m_accepting, METH_VARARGS, "accepting(on=1): the worker's accepting flag"},
+	{"address_space", m_address_space, METH_O, "address_space(bytes): what loading the data plane reserved, to be left out of memory reports"},
+	{"exit_code", m_exit_code, METH_NOARGS, "exit_code() -> int: what the worker shall exit with"},
+	{"set_title", m_set_title, METH_VARARGS, "set_title(text): the process title"},
+	{NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_uwsgi", "The data plane of a uwsgi worker.", -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__uwsgi(void) { return PyModule_Create(&module); }

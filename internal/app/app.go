@@ -1,0 +1,166 @@
+// Package app is the composition root: the only place that reads arguments, environment and signals, and the only one that
+// knows every other package.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"uwsgi/internal/config"
+	"uwsgi/internal/option"
+)
+
+// Version is set at link time.
+var Version = "dev"
+
+// Streams are the standard streams.
+type Streams struct {
+	In       *os.File
+	Out, Err *os.File
+}
+
+// Exit statuses (cli-signals: 22 is what uWSGI gives when no application could be loaded).
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 1
+)
+
+// Run is the program: args with its own name first. It returns the exit status.
+func Run(args, environ []string, std Streams) int {
+	host := config.OSHost()
+	host.Version = Version
+	rest := args[1:]
+	if len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		if run, ok := verbs[rest[0]]; ok {
+			return run(rest[1:], std)
+		}
+	}
+	cfg, err := config.Load(rest, environ, host)
+	if err != nil && cfg.Command != config.Check {
+		return complain(std.Err, err)
+	}
+	for _, line := range cfg.Print {
+		fmt.Fprintln(std.Out, line)
+	}
+	return command(cfg, args, environ, host, std)
+}
+
+// verbs are commands of ours that uWSGI has no option for. They need no configuration.
+var verbs = map[string]func(args []string, std Streams) int{
+	"reload": func(args []string, std Streams) int { return client(args, std, "reload", ctl.Reload) },
+	"stop":   func(args []string, std Streams) int { return client(args, std, "stop", ctl.Stop) },
+}
+
+func client(args []string, std Streams, name string, do func(pidfile string, out io.Writer) error) int {
+	if len(args) != 1 {
+		fmt.Fprintf(std.Err, "usage: uwsgi %s PID-or-PIDFILE\n", name)
+		return exitUsage
+	}
+	return told(do(args[0], std.Err), std)
+}
+
+// told turns the outcome of a command to another process into an exit status: 255 where it could not be signalled, as uWSGI.
+func told(err error, std Streams) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(std.Err, err)
+	var gone *signalError
+	if errors.As(err, &gone) {
+		return 255
+	}
+	return exitError
+}
+
+func command(cfg *config.Config, args, environ []string, host config.Host, std Streams) int {
+	first := func() string {
+		if len(cfg.CommandArgs) > 0 {
+			return cfg.CommandArgs[0]
+		}
+		return ""
+	}
+	switch cfg.Command {
+	case config.Help:
+		config.WriteHelp(std.Out)
+	case config.Version:
+		fmt.Fprintln(std.Out, Version)
+	case config.Check:
+		return config.WriteCheck(std.Out, cfg, cfg.JSON)
+	case config.Completion:
+		
+	case config.Man:
+		
+	case config.DumpOptions:
+		for _, row := range option.All() {
+			fmt.Fprintln(std.Out, row.Name)
+		}
+	case config.Get:
+		for _, key := range cfg.CommandArgs {
+			if v, ok := cfg.Lookup(key); ok {
+				fmt.Fprintln(std.Out, v)
+			}
+		}
+	case config.ExtractSource:
+		b, err := config.Extract(host, first())
+		if err != nil {
+			return complain(std.Err, err)
+		}
+		std.Out.Write(b)
+	case config.Exit:
+		n, _ := strconv.Atoi(first())
+		return n
+	case config.Stop:
+		return told(ctl.Stop(first(), std.Err), std)
+	case config.Reload:
+		return told(ctl.Reload(first(), std.Err), std)
+	case config.Pause:
+		return told(ctl.Pause(first()), std)
+	case config.ConnectAndRead:
+		return told(ctl.ConnectAndRead(first(), std.Err), std)
+	case config.List:
+		
+	case config.PythonVersion, config.Pyrun:
+		return runPython(cfg, environ, std)
+	default:
+		return serve(cfg, args, environ, host, std)
+	}
+	return exitOK
+}
+
+// complain prints every fault there is and gives the exit status for them.
+func complain(w io.Writer, err error) int {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		for _, e := range many.Unwrap() {
+			complain(w, e)
+		}
+		return exitError
+	}
+	fmt.Fprintln(w, "uwsgi:", err)
+	return exitError
+}
+
+// libDir finds loader.py and the worker library: beside the binary in a checkout, under the prefix when installed.
+func libDir() (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(exe); err == nil {
+		exe = real
+	}
+	bin := filepath.Dir(exe)
+	tried := []string{filepath.Join(bin, "lib", "uwsgi"), filepath.Join(filepath.Dir(bin), "lib", "uwsgi"), "/usr/lib/uwsgi"}
+	for _, dir := range tried {
+		if _, err := os.Stat(filepath.Join(dir, "_uwsgi.abi3.so")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("the worker library _uwsgi.abi3.so is in none of %s: run `make build`, or install the package again", strings.Join(tried, ", "))
+}

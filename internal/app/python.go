@@ -1,0 +1,192 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"uwsgi/internal/config"
+	"uwsgi/internal/option"
+)
+
+// interpreter finds the Python to run the application with: the virtualenv's own, else the first python3 on path that the
+// application's user may run. note gets a line when an earlier one had to be passed over.
+func interpreter(s *option.Settings, dir, path string, cred *syscall.Credential, note func(string)) (string, error) {
+	if s.Home != "" {
+		return virtualenv(absolute(dir, s.Home), cred)
+	}
+	if s.PyProgramName != "" {
+		return s.PyProgramName, nil
+	}
+	var passed []string
+	for _, d := range filepath.SplitList(path) {
+		p := filepath.Join(absolute(dir, d), "python3")
+		if st, err := os.Stat(p); err != nil || st.IsDir() || st.Mode()&0o111 == 0 {
+			continue
+		}
+		real, err := behindShim(p)
+		if err != nil {
+			continue
+		}
+		if err := reachable(real, cred); err != nil {
+			passed = append(passed, err.Error())
+			continue
+		}
+		for _, p := range passed {
+			note(p + ": the next python3 on PATH is used, " + real)
+		}
+		return real, nil
+	}
+	if len(passed) > 0 {
+		return "", fmt.Errorf("no python3 on PATH can be run: %s", strings.Join(passed, "; "))
+	}
+	return "", fmt.Errorf("no python3 on PATH (%s): install python3, or name a virtualenv with home=", path)
+}
+
+func virtualenv(home string, cred *syscall.Credential) (string, error) {
+	st, err := os.Stat(home)
+	if err == nil && !st.IsDir() {
+		if strings.Contains(filepath.Base(home), "python") {
+			return "", fmt.Errorf("!!! Python Home is not a directory: %s !!! (home= takes the virtualenv's folder, %s)", home, filepath.Dir(filepath.Dir(home)))
+		}
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return "", fmt.Errorf("!!! Python Home is not a directory: %s !!! (%w)", home, errors.Unwrap(err))
+	}
+	for _, name := range []string{"bin/python3", "bin/python"} {
+		p := filepath.Join(home, name)
+		if _, err := os.Stat(p); err == nil {
+			return p, reachable(p, cred)
+		}
+	}
+	return "", fmt.Errorf("home = %s holds no bin/python: is it a virtualenv? (python3 -m venv %s)", home, home)
+}
+
+func absolute(dir, p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(dir, p)
+}
+
+// behindShim gives the interpreter that a version manager's script (pyenv's, say) would run: starting the script for every
+// generation would cost more than loading the application.
+func behindShim(p string) (string, error) {
+	f, err := os.Open(p)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var head [2]byte
+	if _, err := f.Read(head[:]); err != nil || !bytes.Equal(head[:], []byte("#!")) {
+		return p, nil
+	}
+	out, err := exec.Command(p, "-c", "import sys; print(sys.executable)").Output()
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// reachable says whether the user may execute path: every folder on the way must let him through.
+func reachable(path string, cred *syscall.Credential) error {
+	if cred == nil || cred.Uid == 0 {
+		return nil
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	for at := real; ; at = filepath.Dir(at) {
+		st, err := os.Stat(at)
+		if err != nil {
+			return err
+		}
+		if !mayExecute(st, cred) {
+			return fmt.Errorf("%s cannot be run as user %d: %s is closed to him (mode %04o)", path, cred.Uid, at, st.Mode().Perm())
+		}
+		if at == "/" {
+			return nil
+		}
+	}
+}
+
+func mayExecute(st os.FileInfo, cred *syscall.Credential) bool {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return true
+	}
+	mode := st.Mode().Perm()
+	if sys.Uid == cred.Uid {
+		return mode&0o100 != 0
+	}
+	for _, g := range append([]uint32{cred.Gid}, cred.Groups...) {
+		if sys.Gid == g {
+			return mode&0o010 != 0
+		}
+	}
+	return mode&0o001 != 0
+}
+
+// environment applies env, unenv and envdir to the environment of the application.
+func environment(environ []string, ops []option.EnvOp) []string {
+	out := append([]string(nil), environ...)
+	unset := func(name string) {
+		kept := out[:0]
+		for _, kv := range out {
+			if !strings.HasPrefix(kv, name+"=") {
+				kept = append(kept, kv)
+			}
+		}
+		out = kept
+	}
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "JOURNAL_STREAM", daemonEnv} {
+		unset(name)
+	}
+	for _, op := range ops {
+		unset(op.Name)
+		if !op.Unset {
+			out = append(out, op.Name+"="+op.Value)
+		}
+	}
+	return out
+}
+
+func variable(environ []string, name string) string {
+	v := ""
+	for _, kv := range environ {
+		if k, val, ok := strings.Cut(kv, "="); ok && k == name {
+			v = val
+		}
+	}
+	return v
+}
+
+// runPython runs a script, or prints the interpreter's version, in place of serving.
+func runPython(cfg *config.Config, environ []string, std Streams) int {
+	env := environment(environ, cfg.Settings.Env)
+	python, err := interpreter(cfg.Settings, ".", variable(env, "PATH"), nil, func(string) {})
+	if err != nil {
+		return complain(std.Err, err)
+	}
+	argv := []string{"-c", "import platform; print(platform.python_version())"}
+	if cfg.Command == config.Pyrun {
+		argv = append(cfg.CommandArgs[:1:1], cfg.Settings.PyArgv...)
+	}
+	cmd := exec.Command(python, argv...)
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, std.In, std.Out, std.Err
+	if err := cmd.Run(); err != nil {
+		var ended *exec.ExitError
+		if errors.As(err, &ended) {
+			return ended.ExitCode()
+		}
+		return complain(std.Err, err)
+	}
+	return exitOK
+}

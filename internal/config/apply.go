@@ -1,0 +1,261 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"uwsgi/internal/option"
+)
+
+// apply carries the pairs out in order and judges each.
+func (r *reader) apply() *option.Settings {
+	s := option.Default()
+	s.Files = r.files
+	s.Env = append(s.Env, r.earlyEnv...)
+	s.Opt = map[string]*string{}
+	strict := r.strict()
+	last := map[*option.Row]*pair{}
+	var envdirs []option.EnvOp
+	for _, p := range r.pairs {
+		if p.Given {
+			value := p.Value
+			s.Opt[p.Key] = &value
+		} else {
+			s.Opt[p.Key] = nil
+		}
+		row, known := option.Lookup(p.Key)
+		if !known {
+			r.judgeUnknown(p, strict)
+			continue
+		}
+		if row.CLIOnly {
+			r.doubt(p, "", errors.New("this counts on the command line only"))
+			continue
+		}
+		switch row.Name {
+		case "envdir":
+			envdirs = append(envdirs, r.envdir(p, false)...)
+			r.find(p, option.Supported.String(), note(p, row))
+		case "print":
+			r.print = append(r.print, p.Value)
+			r.find(p, option.Supported.String(), "")
+		case "show-config":
+			on, err := r.asValue(p).Bool()
+			r.showConfig = on
+			r.settle(p, row, err, "")
+		default:
+			r.applyRow(s, p, row, last)
+		}
+	}
+	s.Env = append(s.Env, envdirs...) // they override env
+	s.Strict = strict
+	s.Name = instanceName(s)
+	return s
+}
+
+func (r *reader) asValue(p *pair) option.Value {
+	return option.Value{Name: p.Key, Text: p.Value, Given: p.Given, Origin: p.Origin}
+}
+
+func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map[*option.Row]*pair) {
+	v := r.asValue(p)
+	switch {
+	case row.Standing != option.Supported:
+		var err error
+		if row.Judge != nil {
+			err = row.Judge(v)
+		}
+		if row.Fatal && err == nil {
+			err = &option.Error{Err: errors.New("not offered, and going on without it would be wrong"), Hint: row.Note}
+		}
+		if row.Standing == option.Refused && err == nil && switchedOff(v, row) {
+			r.find(p, option.NoNeed.String(), "switched off anyway")
+			return
+		}
+		r.settle(p, row, err, row.Note)
+	case row.Set != nil && !p.mechanics:
+		err := row.Set(s, v)
+		text := note(p, row)
+		if before := last[row]; before != nil && !row.Repeat && before.Value != p.Value {
+			text = join(text, replaced(before))
+			if before.Key != p.Key && err == nil && before.source == fromFile && p.source == fromFile && row.Group != "Application" {
+				err = &option.Error{Err: fmt.Errorf("%s, the same option, is %s at %s; the last one counts", before.Key, before.Value, place(before)),
+					Hint: "keep one of the two", Warn: true}
+			}
+		}
+		last[row] = p
+		if err == nil && row.Kind != option.Command {
+			err = unresolved(p, row)
+		}
+		r.settle(p, row, err, text)
+	default:
+		r.settle(p, row, nil, note(p, row))
+	}
+}
+
+// switchedOff: "spooler-quiet = false" asks for nothing.
+func switchedOff(v option.Value, row *option.Row) bool {
+	if row.Kind != option.Flag || row.Fatal {
+		return false
+	}
+	on, _ := v.Bool()
+	return !on
+}
+
+// settle files the finding of a pair whose row is known.
+func (r *reader) settle(p *pair, row *option.Row, err error, text string) {
+	if err != nil {
+		r.fault(p, row.Standing.String(), err)
+		if text != "" && text != row.Note {
+			f := &r.findings[len(r.findings)-1]
+			f.Note = join(f.Note, text)
+		}
+		return
+	}
+	r.find(p, row.Standing.String(), text)
+}
+
+// note is what is worth knowing of a pair that is obeyed.
+func note(p *pair, row *option.Row) string {
+	text := ""
+	if p.cut != "" {
+		text = cutWords + clip(p.cut)
+	}
+	if row.Kind.Raw() && p.source == fromFile {
+		if _, comment := cutComment(p.Value); comment != "" {
+			text = join(text, "the whole line is the value, "+clip(comment)+" included")
+		}
+	}
+	return text
+}
+
+func clip(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:39]) + "…"
+	}
+	return s
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}
+
+func place(p *pair) string {
+	if p.Origin.File == "" {
+		return "the command line"
+	}
+	return fmt.Sprintf("line %d", p.Origin.Line)
+}
+
+func replaced(before *pair) string {
+	if before.source == fromEnviron {
+		return "replaces " + before.Value + " of the environment"
+	}
+	return "replaces " + before.Value + " of " + place(before)
+}
+
+// unresolved warns of what is still to be replaced in a value that is no template.
+func unresolved(p *pair, row *option.Row) error {
+	if row.Kind == option.Template {
+		return nil
+	}
+	for _, name := range p.undefined {
+		if name == "_" {
+			return &option.Error{Err: errors.New("%(_) stands outside a for or if block"), Hint: "write the value", Warn: true}
+		}
+		return &option.Error{Err: fmt.Errorf("%%(%s) is not defined and stays as it is", name), Hint: nearVariable(name), Warn: true}
+	}
+	for _, name := range p.unset {
+		if name == "_" {
+			return &option.Error{Err: errors.New("$(_) is an environment variable"), Hint: "write %(_) for the item of the block", Warn: true}
+		}
+		return &option.Error{Err: fmt.Errorf("the environment variable %s is not set; $(%s) stays as it is", name, name),
+			Hint: "set it, or write $(" + name + ":-default)", Warn: true}
+	}
+	return nil
+}
+
+func nearVariable(name string) string {
+	return "define it with a line " + name + " = …"
+}
+
+// strict reports whether unknown keys are errors: the last word counts.
+func (r *reader) strict() bool {
+	on := false
+	for _, p := range r.pairs {
+		if p.Key == "strict" {
+			on, _ = r.asValue(p).Bool()
+		}
+	}
+	return on
+}
+
+// judgeUnknown judges a key that is no option: a variable that something uses, an option of the user's, or a slip.
+func (r *reader) judgeUnknown(p *pair, strict bool) {
+	if _, ok := r.declared[p.Key]; ok {
+		r.find(p, option.Supported.String(), "an option of yours, declared with declare-option")
+		return
+	}
+	if p.mechanics {
+		return // reported where it was read
+	}
+	if p.source == fromEnviron {
+		return // a variable for %(name), or one of another program's
+	}
+	hint := r.suggestion(p)
+	if strict && !r.holders[p.Key] {
+		if hint == "" {
+			hint = "under strict write set-placeholder = " + p.Key + "=" + p.Value
+		}
+		r.fault(p, unknown, &option.Error{Err: errors.New("[strict-mode] unknown config directive"), Hint: hint})
+		return
+	}
+	if r.used[p.Key] || r.holders[p.Key] {
+		r.find(p, option.Supported.String(), join("a variable of yours", cutNote(p)))
+		return
+	}
+	text := "no such option, and nothing uses it as a variable"
+	if hint != "" {
+		text += ": " + hint
+	}
+	r.find(p, unknown, join(text, cutNote(p)))
+}
+
+func cutNote(p *pair) string {
+	if p.cut == "" {
+		return ""
+	}
+	return cutWords + clip(p.cut)
+}
+
+// suggestion says what was probably meant.
+func (r *reader) suggestion(p *pair) string {
+	key := p.Key
+	near, ok := option.Suggest(key)
+	if !ok {
+		return ""
+	}
+	first, rest, spaced := strings.Cut(key, " ")
+	colonKey, afterColon, colon := strings.Cut(key, ":")
+	switch {
+	case len(key) == 1:
+		return "-" + key + " is for the command line; write " + near + " = " + p.Value
+	case spaced && strings.EqualFold(first, near):
+		value := strings.TrimSpace(rest)
+		if p.Value != "" {
+			value += "=" + p.Value
+		}
+		return "write " + near + " = " + value
+	case colon && strings.EqualFold(strings.TrimSpace(colonKey), near):
+		value := strings.TrimSpace(afterColon)
+		if p.Value != "" {
+			value += "=" + p.Value
+		}
+		return "write an equals sign: " + near + " = " + value
+	}
+	return "did you mean " + near + "?"
+}

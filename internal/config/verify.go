@@ -1,0 +1,91 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"uwsgi/internal/option"
+)
+
+// verify looks at settings that only make sense together.
+func (r *reader) verify(s *option.Settings) {
+	at := func(name string) *pair {
+		row, ok := option.Lookup(name)
+		for i := len(r.pairs) - 1; ok && i >= 0; i-- {
+			if other, found := option.Lookup(r.pairs[i].Key); found && other == row {
+				return r.pairs[i]
+			}
+		}
+		return &pair{Pair: Pair{Key: name}}
+	}
+	if s.Cheaper > 0 && s.Cheaper >= s.Processes {
+		r.problem(at("cheaper"), fmt.Sprintf("write processes = %d, the most workers there may be, or a smaller number here", 2*s.Cheaper),
+			fmt.Errorf("cheaper is the least number of workers and must be below processes, which is %d", s.Processes))
+	}
+	if s.Cheaper > 0 && s.CheaperInitial > s.Processes {
+		r.doubt(at("cheaper-initial"), "", fmt.Errorf("more than processes; %d are started", s.Processes))
+		s.CheaperInitial = s.Processes
+	}
+	if s.Cheaper > 0 && s.CheaperInitial > 0 && s.CheaperInitial < s.Cheaper {
+		r.doubt(at("cheaper-initial"), "", fmt.Errorf("less than cheaper; %d are started", s.Cheaper))
+		s.CheaperInitial = s.Cheaper
+	}
+	if s.MaxWorkerLifetime > 0 && s.MaxWorkerLifetime <= s.MinWorkerLifetime {
+		r.problem(at("max-worker-lifetime"), "write a larger number, or a smaller min-worker-lifetime",
+			fmt.Errorf("it must be above min-worker-lifetime, which is %v", s.MinWorkerLifetime))
+	}
+	if b := s.Busyness; b.Max <= b.Min {
+		r.doubt(at("cheaper-busyness-max"), "", fmt.Errorf("it should be above cheaper-busyness-min, which is %d", b.Min))
+	}
+	r.verifySockets(s)
+}
+
+// verifySockets finds one address asked for twice, and references to shared sockets that are not there.
+func (r *reader) verifySockets(s *option.Settings) {
+	shared := 0
+	for _, k := range s.Sockets {
+		if k.Shared {
+			shared++
+		}
+	}
+	where := map[string]option.Socket{}
+	var kept []option.Socket
+	for _, k := range s.Sockets {
+		p := &pair{Pair: Pair{Key: k.Option, Value: k.Address, Given: true, Origin: k.Origin}}
+		proto := k.Protocol
+		if proto == "" {
+			proto = s.Protocol
+		}
+		if n, ok := sharedNumber(k.Address); ok {
+			if n >= shared {
+				r.problem(p, "write shared-socket = ADDRESS above it, or the address itself", fmt.Errorf("there is no shared socket number %d", n))
+			}
+			kept = append(kept, k)
+			continue
+		}
+		before, twice := where[k.Address]
+		where[k.Address] = k
+		if !twice {
+			kept = append(kept, k)
+			continue
+		}
+		other := before.Protocol
+		if other == "" {
+			other = s.Protocol
+		}
+		if other != proto {
+			r.problem(p, "give one of the two another address, or take it out", fmt.Errorf("%s wants this address too, with the protocol %s", before.Option, other))
+			continue
+		}
+		r.doubt(p, "take one of the lines out", errors.New("the address stands twice; it is bound once"))
+	}
+	s.Sockets = kept
+}
+
+// sharedNumber reads "=N".
+func sharedNumber(address string) (int, bool) {
+	if len(address) < 2 || address[0] != '=' {
+		return 0, false
+	}
+	return int(min(atoi(address[1:]), 1<<20)), true
+}

@@ -1,0 +1,91 @@
+package dataplane
+
+import (
+	"slices"
+	"time"
+
+	"uwsgi/internal/accesslog"
+	"uwsgi/internal/scoreboard"
+)
+
+// What the uwsgi module of Python is made of.
+
+// Cores is the number of threads that serve.
+func (e *Engine) Cores() int { return len(e.cores) }
+
+// Requests is the number of requests finished on this core.
+func (c *Core) Requests() int64 { return c.cell.Requests.Load() }
+
+// SetLogVar sets a variable for log-format, for the request in hand.
+func (c *Core) SetLogVar(name, value string) {
+	c.logVars = append(c.logVars, accesslog.LogVar{Key: []byte(name), Val: []byte(value)}) // of two the later counts
+}
+
+// LogVar gives it back.
+func (c *Core) LogVar(name string) (string, bool) {
+	for _, v := range slices.Backward(c.logVars) {
+		if string(v.Key) == name {
+			return string(v.Val), true
+		}
+	}
+	return "", false
+}
+
+// ForceLog has the request in hand logged whatever the options say.
+func (c *Core) ForceLog() { c.forced = true }
+
+// SetDeadline sets a harakiri of its own for the request in hand, in seconds from now; 0 clears it.
+func (c *Core) SetDeadline(seconds int64) {
+	if seconds <= 0 {
+		c.cell.Deadline.Store(0)
+		return
+	}
+	c.cell.Deadline.Store(monotonic() + seconds*int64(time.Second))
+}
+
+// Worker is one worker as uwsgi.workers() shows it; times in µs, sizes in bytes.
+type Worker struct {
+	ID           int    `json:"id"`
+	PID          int    `json:"pid"`
+	Requests     int64  `json:"requests"`
+	Delta        int64  `json:"delta_requests"`
+	Exceptions   int64  `json:"exceptions"`
+	Status       string `json:"status"`
+	RSS          int64  `json:"rss"`
+	VSZ          int64  `json:"vsz"`
+	RunningTime  int64  `json:"running_time"`
+	LastSpawn    int64  `json:"last_spawn"`
+	RespawnCount int64  `json:"respawn_count"`
+	TX           int64  `json:"tx"`
+	AvgRT        int64  `json:"avg_rt"`
+}
+
+// Workers reads the scoreboard: one entry a slot, in order.
+func (e *Engine) Workers() []Worker {
+	out := make([]Worker, e.settings.Processes)
+	for i := range out {
+		out[i] = Worker{ID: i + 1, Status: "cheap"}
+	}
+	for i := range e.board.Rows() {
+		row := e.board.Row(i)
+		slot := int(row.Slot.Load())
+		if slot < 1 || slot > len(out) || row.PID.Load() == 0 {
+			continue
+		}
+		w := &out[slot-1]
+		if w.PID != 0 && row.Accepting.Load() == 0 {
+			continue // the one that is being replaced
+		}
+		*w = Worker{
+			ID: slot, PID: int(row.PID.Load()), Requests: row.Base.Load() + row.Requests.Load(), Delta: row.Requests.Load(),
+			Exceptions: row.Exceptions.Load(), Status: "idle", RSS: row.RSS.Load(), VSZ: row.VSZ.Load(),
+			RunningTime: row.Running.Load(), TX: row.TX.Load(), AvgRT: row.AvgRT.Load(),
+		}
+		for c := range e.board.Cores() {
+			if e.board.Core(i, c).State.Load() == scoreboard.CoreBusy {
+				w.Status = "busy"
+			}
+		}
+	}
+	return out
+}

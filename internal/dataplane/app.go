@@ -1,0 +1,69 @@
+package dataplane
+
+import (
+	"unsafe"
+
+	"uwsgi/internal/request"
+)
+
+// Outcome is how one call of the application ended; the values are those of bridge.h.
+type Outcome int
+
+// Outcomes of App.Call.
+const (
+	Done     Outcome = 0 // all that the application gave went through Core.Write
+	Buffered Outcome = 1 // head and body wait in Response
+	File     Outcome = 2 // never leaves the bridge: Core.File was called
+	Failed   Outcome = 3 // it raised; the traceback is printed
+	Exit     Outcome = 4 // it raised SystemExit: answer, then end the worker with Response.ExitCode
+	NoApp    Outcome = 5 // there is no application to call
+)
+
+// Call is one request as the application gets it.
+type Call struct {
+	Request *request.Request
+	App     int    // index of the application
+	Body    []byte // the whole body, nil when BodyFD is used
+	BodyFD  int    // a file that holds the body, -1 for none; the application owns it from here on
+}
+
+// Response is what start_response and the application gave so far. The byte slices are the bridge's and valid until the next Call on
+// that core (Body: until Release).
+type Response struct {
+	HasHead   bool
+	Status    int
+	Reason    []byte // "200 OK"
+	Head      []byte // "Name: value\r\n" for each header but Connection
+	Headers   int
+	Length    int64 // Content-Length, -1 when none was given
+	Close     bool  // Connection: close
+	Upgrade   bool  // Connection: upgrade
+	TE        bool  // the application frames by itself
+	HasDate   bool
+	HasServer bool
+	Body      []byte
+	Pinned    unsafe.Pointer // keeps Body alive; hand it to Release
+	FileFD    int            // Core.File: to be closed by the data plane
+	FileOff   int64
+	FileLen   int64
+	Switches  int
+	ExitCode  int
+}
+
+// App is the interpreter as the data plane sees it: implemented by the bridge in cmd/uwsgi-worker, by a fake in tests.
+type App interface {
+	// Call runs the application on the calling thread. It calls Core.Write, Core.File and Core.Finish of the same core.
+	Call(core int, c *Call) Outcome
+	// Response fills r with what core's application has given so far.
+	Response(core int, r *Response)
+	// Sent notes that the head went out, so that start_response can no longer replace it.
+	Sent(core int)
+	// Serving notes the connection that core serves, -1 for none.
+	Serving(core, fd int)
+	// Release drops what keeps a Body alive, soon: from any thread.
+	Release(pinned unsafe.Pointer)
+	// Signals runs pending Python signal handlers; false: one of them raised, the worker must leave.
+	Signals(core int) bool
+	// HasForked tells whether the application has forked children that may hold copies of our descriptors.
+	HasForked() bool
+}

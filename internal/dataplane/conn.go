@@ -1,0 +1,209 @@
+package dataplane
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/boot"
+	"uwsgi/internal/proto/http1"
+)
+
+// Who owns a connection. Any core may get its event; the one that turns idle into busy owns it until it turns it back.
+const (
+	connIdle    = 0 // waits in the epoll set
+	connBusy    = 1 // a core (or the housekeeper) works on it
+	connPending = 2 // busy, and an event came meanwhile: look again before going idle
+	connClosed  = 3
+)
+
+// conn is one client connection. All but state, deadline and gen belong to its owner.
+type conn struct {
+	state    atomic.Int32
+	deadline atomic.Int64 // monotonic ns after which the housekeeper ends it; 0 = never
+	gen      uint32       // counts reuses of this struct, so that an event of an earlier life is recognised
+
+	fd         int
+	lis        *listener
+	peer       http1.Peer
+	registered bool        // in the epoll set
+	active     bool        // counted in Engine.active: it holds a part of a request
+	served     int         // requests answered on it
+	house      atomic.Bool // the housekeeper works on it
+
+	in   []byte // bytes read and not used yet: a partial head, or a head whose body is coming
+	body spool  // the body gathered so far
+	out  slow   // what the client has not taken yet of a finished response
+}
+
+// listener is one listening socket.
+type listener struct {
+	boot.Listener
+	index  int
+	proto  protocol
+	unix   bool
+	server http1.Server
+}
+
+type protocol int
+
+const (
+	protoUwsgi protocol = iota
+	protoHTTP
+	protoFastCGI
+	protoSCGI
+)
+
+func (p protocol) http() bool { return p == protoHTTP }
+
+// What an epoll event's data says. A connection's is gen<<32 | fd, which leaves the two top bits free.
+const (
+	tagListener = 1 << 63
+	tagWake     = 1 << 62
+	tagHandoff  = 1 << 61
+	genMask     = 1<<29 - 1
+)
+
+func (c *conn) tag() uint64 { return uint64(c.gen&genMask)<<32 | uint64(uint32(c.fd)) }
+
+// newConn takes a connection into the table, busy: the caller owns it.
+func (e *Engine) newConn(fd int, lis *listener) *conn {
+	if fd >= len(e.conns) {
+		unix.Close(fd)
+		return nil
+	}
+	var c *conn
+	e.freeMu.Lock()
+	if n := len(e.free); n > 0 {
+		c, e.free = e.free[n-1], e.free[:n-1]
+	}
+	e.freeMu.Unlock()
+	if c == nil {
+		c = &conn{}
+	}
+	c.gen++
+	c.fd, c.lis = fd, lis
+	c.registered, c.active, c.served = false, false, 0
+	c.house.Store(false)
+	c.state.Store(connBusy)
+	c.deadline.Store(0)
+	e.conns[fd].Store(c)
+	for h := e.highest.Load(); int64(fd) > h && !e.highest.CompareAndSwap(h, int64(fd)); h = e.highest.Load() {
+	}
+	if e.row != nil {
+		e.row.Conns.Add(1)
+	}
+	return c
+}
+
+// close ends a connection that the caller owns.
+func (e *Engine) close(c *conn) {
+	if e.app.HasForked() {
+		// A child of the application may hold a copy: closing ours would tell neither the client nor epoll.
+		unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	}
+	e.drop(c)
+}
+
+// drop closes our descriptor of a connection that the caller owns and tells the client nothing.
+func (e *Engine) drop(c *conn) {
+	e.setActive(c, false)
+	c.in = nil
+	c.body.reset()
+	c.out.reset(e)
+	fd := c.fd
+	if c.registered {
+		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, fd, nil)
+		c.registered = false
+	}
+	c.state.Store(connClosed)
+	c.deadline.Store(0)
+	e.conns[fd].Store(nil)
+	unix.Close(fd)
+	if e.row != nil {
+		e.row.Conns.Add(-1)
+	}
+	e.freeMu.Lock()
+	if len(e.free) < 256 {
+		e.free = append(e.free, c)
+	}
+	e.freeMu.Unlock()
+}
+
+// park gives a connection back to the epoll set. False: something came meanwhile and the caller, who still owns it, must look again.
+func (e *Engine) park(c *conn, timeout int64) bool {
+	c.deadline.Store(monotonic() + timeout)
+	if !c.registered {
+		c.registered = true
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff}
+		setData(&ev, c.tag())
+		c.state.Store(connIdle) // the add reports what is already there: from here on another core may own it
+		if unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, c.fd, &ev) != nil {
+			if c.state.CompareAndSwap(connIdle, connBusy) {
+				e.close(c)
+			}
+		}
+		return true
+	}
+	if c.state.CompareAndSwap(connBusy, connIdle) {
+		return true
+	}
+	c.state.Store(connBusy)
+	return false
+}
+
+// enqueue leaves a busy connection to whichever core is free next: it holds bytes that no event will tell of.
+func (e *Engine) enqueue(c *conn) {
+	e.freeMu.Lock()
+	e.queue = append(e.queue, c)
+	e.freeMu.Unlock()
+	e.wake(1)
+}
+
+// dequeue gives the next connection that was enqueued, or nil.
+func (e *Engine) dequeue() *conn {
+	e.freeMu.Lock()
+	defer e.freeMu.Unlock()
+	if len(e.queue) == 0 {
+		return nil
+	}
+	c := e.queue[0]
+	e.queue = e.queue[1:]
+	return c
+}
+
+// own takes an idle connection; false when somebody else has it (who is told to look again).
+func (c *conn) own() bool {
+	for {
+		switch c.state.Load() {
+		case connIdle:
+			if c.state.CompareAndSwap(connIdle, connBusy) {
+				return true
+			}
+		case connBusy:
+			if c.state.CompareAndSwap(connBusy, connPending) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+}
+
+// setActive counts the connections that hold a part of a request: a draining worker leaves when there are none.
+func (e *Engine) setActive(c *conn, on bool) {
+	if c.active == on {
+		return
+	}
+	c.active = on
+	if on {
+		e.active.Add(1)
+	} else if e.active.Add(-1) == 0 && e.draining.Load() {
+		e.wakeAll()
+	}
+}
+
+func setData(ev *unix.EpollEvent, v uint64) { *(*uint64)(unsafe.Pointer(&ev.Fd)) = v }
+
+func data(ev *unix.EpollEvent) uint64 { return *(*uint64)(unsafe.Pointer(&ev.Fd)) }

@@ -1,0 +1,145 @@
+package dataplane
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/accesslog"
+	"uwsgi/internal/request"
+	"uwsgi/internal/scoreboard"
+)
+
+// Core is one Python thread that serves.
+type Core struct {
+	eng  *Engine
+	id   int
+	cell *scoreboard.Core
+	rbuf []byte // what is read first lands here; a connection gets memory of its own only when it must wait
+	req  request.Request
+	out  []byte // the response's head, and small bodies behind it
+	vec  vector
+	resp Response
+	sa   unix.RawSockaddrAny
+
+	cn       *conn
+	started  int64 // monotonic ns: the request was whole
+	wall     int64
+	answerer atomic.Int32 // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
+	reply
+	logVars   []accesslog.LogVar
+	forced    bool
+	packet    int
+	line      []byte
+	now       date
+	writeErrs int64
+}
+
+const (
+	answerNobody = iota
+	answerCore
+	answerHarakiri  // the housekeeper is at it
+	answerElsewhere // it has answered
+)
+
+func newCore(e *Engine, id int) *Core {
+	return &Core{
+		eng:  e,
+		id:   id,
+		cell: e.board.Core(e.rowIndex, id),
+		rbuf: make([]byte, e.settings.BufferSize+64<<10),
+	}
+}
+
+// Run serves on the calling thread until the worker has drained. It returns the status the worker shall exit with.
+func (c *Core) Run() int {
+	e := c.eng
+	var ev unix.EpollEvent
+	for {
+		n, errno := epollWait(e.epfd, &ev, -1)
+		if errno == unix.EINTR {
+			if c.id == 0 && !e.app.Signals(0) {
+				e.Drain("a signal handler raised", false)
+			}
+			continue
+		}
+		if errno != 0 {
+			return 1
+		}
+		if n == 0 {
+			continue
+		}
+		switch tag := data(&ev); {
+		case tag&tagListener != 0:
+			c.accept(e.listeners[tag&^tagListener])
+		case tag&tagHandoff != 0:
+			c.adopt()
+		case tag&tagWake != 0:
+			c.takeToken()
+		default:
+			if cn := e.conns[uint32(tag)].Load(); cn != nil && uint64(cn.gen&genMask) == tag>>32 && cn.own() {
+				c.serve(cn)
+			}
+		}
+		if e.draining.Load() && e.active.Load() <= 0 {
+			e.wakeAll()
+			return e.ExitCode()
+		}
+	}
+}
+
+func (c *Core) takeToken() {
+	var b [8]byte
+	unix.Read(c.eng.wakefd, b[:])
+	if cn := c.eng.dequeue(); cn != nil {
+		c.serve(cn)
+	}
+}
+
+func (c *Core) accept(l *listener) {
+	salen := uint32(unix.SizeofSockaddrAny)
+	fd, errno := accept(l.FD, &c.sa, &salen)
+	if errno != 0 {
+		switch errno {
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			c.eng.house.starved(errno)
+		}
+		return
+	}
+	cn := c.eng.newConn(fd, l)
+	if cn == nil {
+		return
+	}
+	setPeer(cn, &c.sa)
+	if c.eng.settings.TCPNodelay && !l.unix || l.proto.http() && !l.unix {
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	c.serve(cn)
+}
+
+// serve works on a connection that this core owns until it must wait for the client or is closed.
+func (c *Core) serve(cn *conn) {
+	for {
+		switch c.gather(cn) {
+		case stepClosed:
+			return
+		case stepWait:
+			timeout := c.eng.headTimeout
+			switch {
+			case cn.body.open():
+				timeout = c.eng.bodyTimeout
+			case len(cn.in) == 0 && cn.served > 0:
+				timeout = c.eng.idleTimeout
+				c.eng.setActive(cn, false)
+				if c.eng.draining.Load() {
+					c.eng.retire(cn)
+					return
+				}
+			}
+			if c.eng.park(cn, timeout) {
+				return
+			}
+		case stepAgain:
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/proto/http1"
+)
+
+// message is one packet of the control socket; see internal/loader for the wire.
+type message struct {
+	Op      string `json:"op"`
+	Reason  string `json:"reason,omitempty"`
+	Error   string `json:"error,omitempty"`
+	Code    int    `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+	Level   string `json:"level,omitempty"`
+	Core    int    `json:"core,omitempty"`
+	Handoff bool   `json:"handoff,omitempty"`
+}
+
+// Tell sends a message to the supervisor.
+func (e *Engine) Tell(m message) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return unix.Sendto(e.control, b, unix.MSG_NOSIGNAL, nil)
+}
+
+// Say is Tell for the bridge: op with one text.
+func (e *Engine) Say(op, text string) error {
+	return e.Tell(message{Op: op, Reason: text, Message: text})
+}
+
+// receive obeys one message of the supervisor's. End of file: it is gone, and so shall we be.
+func (e *Engine) receive() {
+	var buf [4096]byte
+	n, err := unix.Read(e.control, buf[:])
+	if err == unix.EINTR || err == unix.EAGAIN {
+		return
+	}
+	if err != nil || n == 0 {
+		e.orphaned()
+		return
+	}
+	var m message
+	if json.Unmarshal(buf[:n], &m) != nil {
+		return
+	}
+	switch m.Op {
+	case "drain":
+		e.Drain(m.Reason, m.Handoff)
+	case "harakiri":
+		e.house.harakiri(m.Core)
+		e.stopAccepting()
+	case "pause":
+		if !e.paused.Swap(true) {
+			e.unlisten()
+		}
+	case "resume":
+		if e.paused.Swap(false) && !e.draining.Load() {
+			e.listen()
+		}
+	}
+}
+
+// orphanGrace is how long requests may still run once the supervisor is gone: nobody would answer for them later.
+const orphanGrace = 800 * time.Millisecond
+
+func (e *Engine) orphaned() {
+	e.house.note("worker %d (pid: %d): the supervisor is gone, this worker ends", e.slot, os.Getpid())
+	unix.EpollCtl(e.house.epfd, unix.EPOLL_CTL_DEL, e.control, nil)
+	if e.settings.NoOrphans {
+		unix.Exit(1)
+	}
+	e.Drain("orphan", false)
+	time.AfterFunc(orphanGrace, func() { unix.Exit(1) })
+}
+
+func (e *Engine) stopAccepting() {
+	e.unlisten()
+	e.row.Accepting.Store(0)
+}
+
+// Drain stops taking connections, lets requests finish and makes the cores leave Run. Idle connections are handed to the other workers,
+// or closed. It may be called more than once, from any thread.
+func (e *Engine) Drain(reason string, handoff bool) {
+	e.drainMu.Lock()
+	defer e.drainMu.Unlock()
+	e.handoff.Store(handoff && e.boot.HandoffFD > 0)
+	if e.draining.Swap(true) {
+		return
+	}
+	e.stopAccepting()
+	if e.boot.HandoffInFD > 0 {
+		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, e.boot.HandoffInFD, nil)
+	}
+	for i := range e.conns {
+		if int64(i) > e.highest.Load() {
+			break
+		}
+		cn := e.conns[i].Load()
+		if cn == nil || cn.house.Load() || !cn.state.CompareAndSwap(connIdle, connBusy) {
+			continue
+		}
+		if cn.active { // a part of a request is here: it is served
+			if !e.park(cn, e.headTimeout) {
+				e.enqueue(cn)
+			}
+			continue
+		}
+		e.retire(cn)
+	}
+	e.wakeAll()
+}
+
+// wakeAll gives every core a token, so that each looks at draining.
+func (e *Engine) wakeAll() { e.wake(len(e.cores)) }
+
+func (e *Engine) wake(tokens int) {
+	var b [8]byte
+	binary.NativeEndian.PutUint64(b[:], uint64(tokens))
+	unix.Write(e.wakefd, b[:])
+}
+
+// handed is what travels with a connection that is handed on.
+type handed struct {
+	Listener int    `json:"l"`
+	Addr     string `json:"a"`
+	Port     string `json:"p"`
+	Served   int    `json:"s"`
+}
+
+// retire parts with an idle keep-alive connection that this worker owns: another worker gets it, or it is closed.
+func (e *Engine) retire(cn *conn) {
+	if e.handoff.Load() && cn.lis.proto.http() {
+		b, _ := json.Marshal(handed{cn.lis.index, cn.peer.Addr, cn.peer.Port, cn.served})
+		if cn.registered {
+			unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
+			cn.registered = false
+		}
+		if unix.Sendmsg(e.boot.HandoffFD, b, unix.UnixRights(cn.fd), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT) == nil {
+			// Ours must be closed without telling the client: the connection lives on in the message.
+			e.drop(cn)
+			return
+		}
+	}
+	e.close(cn)
+}
+
+// adopt takes a connection that another worker handed on.
+func (c *Core) adopt() {
+	e := c.eng
+	var buf [512]byte
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := unix.Recvmsg(e.boot.HandoffInFD, buf[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err != nil || n == 0 {
+		return
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(msgs) != 1 {
+		return
+	}
+	fds, err := unix.ParseUnixRights(&msgs[0])
+	if err != nil || len(fds) != 1 {
+		return
+	}
+	var h handed
+	if json.Unmarshal(buf[:n], &h) != nil || h.Listener < 0 || h.Listener >= len(e.listeners) {
+		unix.Close(fds[0])
+		return
+	}
+	cn := e.newConn(fds[0], e.listeners[h.Listener])
+	if cn == nil {
+		return
+	}
+	cn.peer = http1.Peer{Addr: h.Addr, Port: h.Port}
+	cn.served = h.Served
+	c.serve(cn)
+}
+
+// setPeer notes the client's address.
+func setPeer(cn *conn, sa *unix.RawSockaddrAny) {
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		cn.peer = http1.Peer{Addr: ipv4(in.Addr), Port: port(in.Port)}
+	case unix.AF_INET6:
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
+		cn.peer = http1.Peer{Addr: ipv6(in.Addr), Port: port(in.Port)}
+	default:
+		cn.peer = http1.Peer{Addr: "0.0.0.0"} // what uWSGI shows for a unix socket
+	}
+}
+
+func ipv4(b [4]byte) string { return netip.AddrFrom4(b).String() }
+
+func ipv6(b [16]byte) string { return netip.AddrFrom16(b).Unmap().String() }
+
+func port(p uint16) string {
+	return strconv.Itoa(int(binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&p))[:])))
+}

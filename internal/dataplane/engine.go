@@ -1,0 +1,242 @@
+// Package dataplane serves requests inside a worker. Every Python thread of the worker is one core and runs Engine.Run: wait for one
+// event, read, parse, call the application on the same thread, write. Only a core that is free takes work, idle and slow connections
+// cost an epoll entry, and nothing on the way takes a lock that another core holds for long.
+//
+// One goroutine beside the cores, the housekeeper, talks to the supervisor, ends what timed out and writes what a client was too slow
+// to take of a finished response.
+package dataplane
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/accesslog"
+	"uwsgi/internal/boot"
+	"uwsgi/internal/option"
+	"uwsgi/internal/proto/http1"
+	"uwsgi/internal/request"
+	"uwsgi/internal/scoreboard"
+)
+
+// Engine is the data plane of one worker.
+type Engine struct {
+	app       App
+	boot      *boot.Boot
+	settings  *option.Settings
+	slot      int
+	control   int // SOCK_SEQPACKET to the supervisor
+	board     *scoreboard.Board
+	row       *scoreboard.Row
+	rowIndex  int
+	cores     []*Core
+	listeners []*listener
+	mounts    []mount
+	static    *static
+	log       requestLog
+	limits    request.Limits
+
+	epfd    int
+	wakefd  int // an eventfd: one token for each core that shall look at draining
+	conns   []atomic.Pointer[conn]
+	highest atomic.Int64 // the largest descriptor that was ever in conns
+	freeMu  sync.Mutex   // guards free and queue
+	free    []*conn
+	queue   []*conn // busy connections that wait for a core
+
+	active   atomic.Int64 // connections that hold a part of a request
+	draining atomic.Bool
+	paused   atomic.Bool
+	drainMu  sync.Mutex
+	handoff  atomic.Bool // idle connections go to the other workers, not to /dev/null
+	exitCode atomic.Int32
+	recycle  atomic.Bool // the supervisor was asked for a replacement
+	memRead  atomic.Int64
+	house    housekeeper
+
+	headTimeout, bodyTimeout, idleTimeout, sendTimeout int64 // ns
+	maxRequests                                        int64
+	memoryLimit                                        int64 // a body up to here stays in memory
+}
+
+// New makes the data plane of the worker in that slot. bootFD holds a boot.Boot; apps are the mount points of the applications in the
+// order of their index, "" for the default one.
+func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, error) {
+	b, err := readBoot(bootFD)
+	if err != nil {
+		return nil, err
+	}
+	s := b.Settings
+	e := &Engine{app: app, boot: b, settings: s, slot: slot, control: control, rowIndex: row, epfd: -1, wakefd: -1}
+	if e.board, err = scoreboard.Open(b.ScoreboardFD); err != nil {
+		return nil, err
+	}
+	if row < 0 || row >= e.board.Rows() || s.Threads > e.board.Cores() {
+		return nil, fmt.Errorf("row %d with %d cores is not on the scoreboard", row, s.Threads)
+	}
+	e.row = e.board.Row(row)
+	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}
+	e.memoryLimit = max(s.PostBuffering, 64<<10)
+	e.setTimeouts()
+	if s.MaxRequests > 0 {
+		e.maxRequests = s.MaxRequests + int64(slot-1)*s.MaxRequestsDelta
+	}
+	if e.static, err = newStatic(s); err != nil {
+		return nil, err
+	}
+	e.setMounts(mounts)
+	format, err := accesslog.Compile(s)
+	if err != nil {
+		return nil, err
+	}
+	e.log = requestLog{format: format, fd: b.RequestLog.FD, kind: b.RequestLog.Kind}
+	return e, e.open()
+}
+
+func readBoot(fd int) (*boot.Boot, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("boot: fstat: %w", err)
+	}
+	buf := make([]byte, st.Size)
+	if n, err := unix.Pread(fd, buf, 0); err != nil || n != len(buf) {
+		return nil, fmt.Errorf("boot: read %d of %d bytes: %w", n, len(buf), err)
+	}
+	b := &boot.Boot{}
+	if err := json.Unmarshal(buf, b); err != nil {
+		return nil, fmt.Errorf("boot: %w", err)
+	}
+	if b.Settings == nil {
+		return nil, fmt.Errorf("boot: no settings")
+	}
+	return b, nil
+}
+
+func (e *Engine) setTimeouts() {
+	s := e.settings
+	pick := func(ds ...time.Duration) int64 {
+		for _, d := range ds {
+			if d > 0 {
+				return int64(d)
+			}
+		}
+		return int64(60 * time.Second)
+	}
+	e.headTimeout = pick(s.HTTPHeadersTimeout, s.HTTPTimeout)
+	e.bodyTimeout = pick(s.SocketTimeout)
+	e.idleTimeout = pick(s.HTTPKeepalive, 75*time.Second)
+	e.sendTimeout = pick(s.SendTimeout, s.SocketTimeout)
+}
+
+// open makes the epoll set with the listening sockets in it.
+func (e *Engine) open() error {
+	var lim unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_NOFILE, &lim)
+	e.conns = make([]atomic.Pointer[conn], min(lim.Cur, 1<<20))
+	var err error
+	if e.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll_create1: %w", err)
+	}
+	if e.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK|unix.EFD_SEMAPHORE); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN}
+	setData(&ev, tagWake)
+	if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, e.wakefd, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "localhost"
+	}
+	for i, l := range e.boot.Listeners {
+		e.listeners = append(e.listeners, newListener(i, l, hostname, e.settings))
+	}
+	if e.boot.HandoffInFD > 0 {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
+		setData(&ev, tagHandoff)
+		if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, e.boot.HandoffInFD, &ev); err != nil {
+			return fmt.Errorf("epoll_ctl: handoff socket: %w", err)
+		}
+	}
+	if err := e.house.open(e); err != nil {
+		return err
+	}
+	for i := range e.settings.Threads {
+		e.cores = append(e.cores, newCore(e, i))
+	}
+	return nil
+}
+
+func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *listener {
+	lis := &listener{Listener: l, index: i}
+	switch l.Protocol {
+	case "http", "http11":
+		lis.proto = protoHTTP
+	case "fastcgi", "fastcgi-nph":
+		lis.proto = protoFastCGI
+	case "scgi", "scgi-nph":
+		lis.proto = protoSCGI
+	}
+	port := "80"
+	if i := strings.LastIndexByte(l.Name, ':'); i >= 0 {
+		port = l.Name[i+1:]
+	} else {
+		lis.unix = true
+	}
+	lis.server = http1.Server{ServerName: hostname, ServerPort: port, ScriptName: true}
+	for _, v := range s.HTTPVars {
+		if k, val, ok := strings.Cut(v, "="); ok {
+			lis.server.Vars = append(lis.server.Vars, http1.Var{Name: k, Value: val})
+		}
+	}
+	return lis
+}
+
+// listen puts the listening sockets into the epoll set. EXCLUSIVE: a new connection wakes one worker, not all of them.
+func (e *Engine) listen() error {
+	for i, l := range e.listeners {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
+		setData(&ev, tagListener|uint64(i))
+		if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, l.FD, &ev); err != nil && err != unix.EEXIST {
+			return fmt.Errorf("epoll_ctl: listening socket %s: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+// unlisten takes them out again.
+func (e *Engine) unlisten() {
+	for _, l := range e.listeners {
+		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, l.FD, nil)
+	}
+}
+
+// Ready starts to accept and tells the supervisor.
+func (e *Engine) Ready() {
+	if err := e.listen(); err != nil {
+		e.Tell(message{Op: "failed", Error: err.Error(), Code: 1})
+		return
+	}
+	e.row.Accepting.Store(1)
+	go e.house.run()
+	e.Tell(message{Op: "ready"})
+}
+
+// ExitCode is what the worker shall exit with.
+func (e *Engine) ExitCode() int { return int(e.exitCode.Load()) }
+
+// Core returns core i.
+func (e *Engine) Core(i int) *Core { return e.cores[i] }
+
+// Board returns the scoreboard.
+func (e *Engine) Board() *scoreboard.Board { return e.board }
+
+// Row returns this worker's row.
+func (e *Engine) Row() *scoreboard.Row { return e.row }

@@ -1,0 +1,195 @@
+package dataplane
+
+import (
+	"errors"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/proto/uwsgi"
+	"uwsgi/internal/request"
+)
+
+type step int
+
+const (
+	stepClosed step = iota // the connection is gone, or somebody else's
+	stepWait               // nothing more to be had now
+	stepAgain              // a request was answered; look for the next
+)
+
+// gather reads until a request is whole, and then answers it. What has to wait is kept on the connection: a partial head in cn.in; a
+// head whose body is coming in cn.in, with the body so far in cn.body.
+func (c *Core) gather(cn *conn) step {
+	if cn.body.open() {
+		return c.gatherBody(cn)
+	}
+	buf := c.rbuf
+	n := copy(buf, cn.in)
+	eof := false
+	if n == 0 || cn.body.starved {
+		got, s := c.fill(cn, buf[n:])
+		if s != stepAgain {
+			if s == stepWait {
+				c.keepPartial(cn, buf[:n])
+			}
+			return s
+		}
+		n += got
+	}
+	for {
+		head, err := c.parse(cn, buf[:n])
+		if err == nil {
+			cn.body.starved = false
+			return c.begin(cn, buf[:n], head)
+		}
+		if !errors.Is(err, request.ErrIncomplete) {
+			return c.refuse(cn, err, n > 0)
+		}
+		if n >= len(buf) {
+			return c.refuse(cn, errHeadTooLarge, true)
+		}
+		if eof {
+			c.eng.close(cn)
+			return stepClosed
+		}
+		got, s := c.fill(cn, buf[n:])
+		if s != stepAgain {
+			if s == stepWait {
+				c.keepPartial(cn, buf[:n])
+			}
+			return s
+		}
+		n += got
+	}
+}
+
+var errHeadTooLarge = &request.Error{Status: 431, Reason: "the request head is larger than buffer-size", Option: "buffer-size"}
+
+// fill reads once. stepAgain: got bytes came; stepWait: none are there now; stepClosed: the peer is gone and so is the connection.
+func (c *Core) fill(cn *conn, p []byte) (int, step) {
+	got, errno := read(cn.fd, p)
+	switch {
+	case errno == unix.EAGAIN:
+		return 0, stepWait
+	case errno != 0:
+		c.cell.ReadErrs.Add(1)
+		c.eng.close(cn)
+		return 0, stepClosed
+	case got == 0:
+		c.eng.close(cn)
+		return 0, stepClosed
+	}
+	return got, stepAgain
+}
+
+// keepPartial stores what was read of a head that is not whole.
+func (c *Core) keepPartial(cn *conn, p []byte) {
+	if len(p) == 0 {
+		cn.in = nil
+		return
+	}
+	cn.in = append(cn.in[:0], p...)
+	cn.body.starved = true
+	c.eng.setActive(cn, true)
+}
+
+// parse gives the length of the head at the start of buf.
+func (c *Core) parse(cn *conn, buf []byte) (int, error) {
+	c.req.Reset()
+	switch cn.lis.proto {
+	case protoHTTP:
+		return cn.lis.server.Parse(buf, &c.req, &c.eng.limits, cn.peer)
+	case protoSCGI:
+		return 0, nil
+	default:
+		return uwsgi.Parse(buf, &c.req, &c.eng.limits)
+	}
+}
+
+// begin takes a whole head: buf holds it and perhaps more.
+func (c *Core) begin(cn *conn, buf []byte, head int) step {
+	r := &c.req
+	if err := request.Finish(r, &c.eng.limits, request.Options{HTTP: cn.lis.proto.http()}); err != nil {
+		return c.refuse(cn, err, true)
+	}
+	rest := buf[head:]
+	want := r.ContentLength
+	switch {
+	case r.Chunked:
+		cn.body.start(-1, c.eng)
+	case want == 0:
+		return c.answer(cn, head, nil, -1, rest)
+	case want <= int64(len(rest)):
+		return c.answer(cn, head, rest[:want], -1, rest[want:])
+	default:
+		cn.body.start(want, c.eng)
+	}
+	// The body is still coming: the head waits on the connection, so that this core is free meanwhile.
+	cn.in = append(make([]byte, 0, head), buf[:head]...)
+	c.eng.setActive(cn, true)
+	if r.Expect100 && len(rest) == 0 {
+		// RFC 9110 §10.1.1: only when nothing of the body has come.
+		send(cn.fd, []byte("HTTP/1.1 100 Continue\r\n\r\n"), 0)
+	}
+	used, err := cn.body.feed(rest)
+	if err != nil {
+		return c.refuseBody(cn, err)
+	}
+	if cn.body.whole() {
+		return c.finishBody(cn, rest[used:])
+	}
+	return c.gatherBody(cn)
+}
+
+// gatherBody reads more of a body.
+func (c *Core) gatherBody(cn *conn) step {
+	for {
+		p := c.rbuf
+		if left := cn.body.left(); left >= 0 && left < int64(len(p)) {
+			p = p[:left] // what follows a body belongs to the next request
+		}
+		got, errno := read(cn.fd, p)
+		if errno == unix.EAGAIN {
+			return stepWait
+		}
+		if errno != 0 || got == 0 {
+			// The client left before its body was whole: there is no request to answer.
+			c.cell.ReadErrs.Add(1)
+			c.eng.house.note("a client (%s) closed the connection after %d bytes of a request body", cn.peer.Addr, cn.body.size)
+			c.eng.close(cn)
+			return stepClosed
+		}
+		used, err := cn.body.feed(p[:got])
+		if err != nil {
+			return c.refuseBody(cn, err)
+		}
+		if cn.body.whole() {
+			return c.finishBody(cn, p[used:got])
+		}
+	}
+}
+
+// finishBody answers the request whose head waited on the connection. rest is what came behind it.
+func (c *Core) finishBody(cn *conn, rest []byte) step {
+	head, err := c.parse(cn, cn.in)
+	if err == nil {
+		err = request.Finish(&c.req, &c.eng.limits, request.Options{HTTP: cn.lis.proto.http()})
+	}
+	if err != nil {
+		return c.refuse(cn, err, true)
+	}
+	if c.req.Chunked {
+		// Django reads as much as CONTENT_LENGTH says, and no more.
+		c.req.AddVarString("CONTENT_LENGTH", strconv.FormatInt(cn.body.size, 10))
+		c.req.ContentLength = cn.body.size
+	}
+	mem, fd, err := cn.body.take()
+	if err != nil {
+		return c.refuseBody(cn, err)
+	}
+	if len(rest) > 0 {
+		rest = append([]byte(nil), rest...) // it may lie in rbuf
+	}
+	return c.answer(cn, head, mem, fd, rest)
+}

@@ -1,0 +1,97 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/request"
+)
+
+// Texts of the statuses that the server itself gives (RFC 9110 §15).
+var statusTexts = map[int]string{
+	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large",
+	414: "URI Too Long", 416: "Range Not Satisfiable", 417: "Expectation Failed", 431: "Request Header Fields Too Large",
+	500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable", 504: "Gateway Timeout",
+	505: "HTTP Version Not Supported", 507: "Insufficient Storage",
+}
+
+func statusText(status int) string {
+	if t, ok := statusTexts[status]; ok {
+		return t
+	}
+	return "Error"
+}
+
+// refusalText is a whole answer that ends the connection.
+func refusalText(status int) []byte { return statusLine(protoHTTP, status) }
+
+func statusLine(p protocol, status int) []byte {
+	body := statusText(status) + "\n"
+	start := "HTTP/1.1 "
+	if p == protoSCGI {
+		start = "Status: "
+	}
+	return []byte(start + strconv.Itoa(status) + " " + statusText(status) + "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
+		strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n" + body)
+}
+
+// refuse answers a request that cannot be served and ends its connection: what follows on it cannot be trusted to start where it
+// seems to (RFC 9112 §11.2).
+func (c *Core) refuse(cn *conn, err error, answer bool) step {
+	status, reason := 400, err.Error()
+	var re *request.Error
+	if errors.As(err, &re) {
+		status = re.Status
+	}
+	if !answer {
+		c.eng.close(cn)
+		return stepClosed
+	}
+	c.eng.house.note("refused a request from %s on %s with %d: %s", cn.peer.Addr, cn.lis.Name, status, reason)
+	c.cell.ReadErrs.Add(1)
+	if cn.lis.proto == protoFastCGI {
+		c.eng.close(cn)
+		return stepClosed
+	}
+	send(cn.fd, statusLine(cn.lis.proto, status), 0)
+	cn.in = nil
+	cn.body.reset()
+	c.eng.house.linger(cn)
+	return stepClosed
+}
+
+// refuseBody answers a request whose body cannot be taken: it breaks the framing, is too large, or there is no room to keep it.
+func (c *Core) refuseBody(cn *conn, err error) step {
+	var re *request.Error
+	if !errors.As(err, &re) {
+		status := 500
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			status = 507
+		}
+		err = fmt.Errorf("%w", &request.Error{Status: status, Reason: err.Error()})
+	}
+	return c.refuse(cn, err, true)
+}
+
+// log writes a line for the operator about the request in hand.
+func (c *Core) log(format string, args ...any) { c.eng.house.note(format, args...) }
+
+// printable escapes what a client could forge log lines or terminal controls with.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r < 32 || r == 127 }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] < 32 || s[i] == 127 {
+			fmt.Fprintf(&b, "\\x%02x", s[i])
+		} else {
+			b.WriteByte(s[i])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,115 @@
+package dataplane
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The calls of the request path. Those that cannot block go past the scheduler (RawSyscall); epoll_wait tells it, so that the
+// processor is free for others meanwhile.
+
+// The scoreboard's clock is CLOCK_MONOTONIC. Go's reading of it (without a system call) counts from an origin of its own.
+var (
+	clockStart  = time.Now()
+	clockOrigin = func() int64 {
+		var ts unix.Timespec
+		unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+		return ts.Nano()
+	}()
+)
+
+func monotonic() int64 { return clockOrigin + int64(time.Since(clockStart)) }
+
+func wall() int64 { return time.Now().UnixNano() }
+
+func epollWait(epfd int, ev *unix.EpollEvent, timeout int) (int, syscall.Errno) {
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(ev)), 1, uintptr(timeout), 0, 0)
+	return int(n), errno
+}
+
+func accept(fd int, sa *unix.RawSockaddrAny, salen *uint32) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(sa)), uintptr(unsafe.Pointer(salen)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return int(n), errno
+}
+
+func read(fd int, p []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
+func send(fd int, p []byte, flags int) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), uintptr(unix.MSG_NOSIGNAL|flags), 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
+// sendv writes up to three spans in one call. The message header lives in the caller's struct, so that nothing escapes.
+func sendv(fd int, v *vector) (int, syscall.Errno) {
+	v.msg = unix.Msghdr{Iov: &v.iov[0], Iovlen: uint64(v.n)}
+	for {
+		n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
+// vector is up to three spans to be written in order.
+type vector struct {
+	iov [4]unix.Iovec
+	msg unix.Msghdr
+	n   int
+}
+
+func (v *vector) add(p []byte) {
+	if len(p) > 0 {
+		v.iov[v.n].Base = unsafe.SliceData(p)
+		v.iov[v.n].Len = uint64(len(p))
+		v.n++
+	}
+}
+
+// span is span i.
+func (v *vector) span(i int) []byte { return unsafe.Slice(v.iov[i].Base, v.iov[i].Len) }
+
+// advance drops n written bytes from the front and tells whether something is left.
+func (v *vector) advance(n int) bool {
+	for n > 0 || (v.n > 0 && v.iov[0].Len == 0) {
+		first := &v.iov[0]
+		if uint64(n) < first.Len {
+			first.Base = (*byte)(unsafe.Add(unsafe.Pointer(first.Base), n))
+			first.Len -= uint64(n)
+			return true
+		}
+		n -= int(first.Len)
+		copy(v.iov[:], v.iov[1:v.n])
+		v.n--
+	}
+	return v.n > 0
+}
+
+// waitWritable blocks until fd takes more, at most timeout ms.
+func waitWritable(fd int, timeout int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	deadline := monotonic() + int64(timeout)*int64(time.Millisecond)
+	for {
+		n, err := unix.Poll(fds, timeout)
+		if err == unix.EINTR {
+			if timeout = int((deadline - monotonic()) / int64(time.Millisecond)); timeout > 0 {
+				continue
+			}
+			return false
+		}
+		return err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
+	}
+}

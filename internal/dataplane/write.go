@@ -1,0 +1,278 @@
+package dataplane
+
+import (
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// copyLimit: a body up to here is copied behind the head and goes out in the same write; past it, it is written from where it lies.
+const copyLimit = 8 << 10
+
+// claim takes the right to answer. False: the request was past its deadline and has been answered in this core's place.
+func (c *Core) claim() bool {
+	return c.answerer.CompareAndSwap(answerNobody, answerCore) || c.answerer.Load() == answerCore
+}
+
+// buffered sends a response whose body is known whole.
+func (c *Core) buffered() {
+	body := c.resp.Body
+	c.ended = true
+	if c.headDone { // the application used write() and returned nothing more
+		c.finish()
+		c.release()
+		return
+	}
+	if !c.claim() {
+		c.broken = true
+		c.release()
+		return
+	}
+	c.head(int64(len(body)))
+	c.bodyBytes = int64(len(body))
+	if c.noBody {
+		body = nil
+	} else if c.remaining >= 0 && c.cn.lis.proto.http() {
+		body = c.clip(body)
+		c.remaining -= int64(len(body))
+		c.checkShort()
+	}
+	c.eng.app.Sent(c.id)
+	c.sendLast(body)
+}
+
+// clip cuts what is more than Content-Length promised: it would be taken for the next response.
+func (c *Core) clip(p []byte) []byte {
+	if int64(len(p)) <= c.remaining {
+		return p
+	}
+	c.log("the application gave more than its Content-Length for %s; the rest is not sent", c.req.Bytes(c.req.URI))
+	return p[:c.remaining]
+}
+
+// checkShort breaks the connection when less came than was promised, which is how the client learns of it.
+func (c *Core) checkShort() {
+	if c.remaining > 0 && !c.noBody {
+		c.log("the application gave %d bytes less than its Content-Length for %s", c.remaining, c.req.Bytes(c.req.URI))
+		c.keep = false
+	}
+}
+
+// sendLast writes c.out and then body, the end of a response. What the client does not take now is left to the housekeeper.
+func (c *Core) sendLast(body []byte) {
+	if c.cn.lis.proto == protoFastCGI {
+		c.sendRecords(body, true)
+		c.release()
+		return
+	}
+	var n int
+	var errno syscall.Errno
+	if len(body) <= copyLimit {
+		c.out = append(c.out, body...)
+		if n, errno = send(c.cn.fd, c.out, 0); errno == 0 && n == len(c.out) {
+			c.release()
+			return
+		}
+		c.vec.n = 0
+		c.vec.add(c.out)
+	} else {
+		c.vec.n = 0
+		c.vec.add(c.out)
+		c.vec.add(body)
+		n, errno = sendv(c.cn.fd, &c.vec)
+	}
+	if errno != 0 && errno != unix.EAGAIN {
+		c.gone(errno)
+		c.release()
+		return
+	}
+	if errno != 0 {
+		n = 0
+	}
+	if !c.vec.advance(n) {
+		c.release()
+		return
+	}
+	c.handOver(body)
+}
+
+func (c *Core) release() {
+	if c.resp.Pinned != nil {
+		c.eng.app.Release(c.resp.Pinned)
+		c.resp.Pinned = nil
+	}
+}
+
+// Write sends one block while the application goes on. 0: done; -1: the client is gone, tell the application; 1: gone, do not tell.
+func (c *Core) Write(p []byte) int {
+	if c.broken {
+		return c.refusal()
+	}
+	if !c.headDone {
+		if !c.claim() {
+			c.broken = true
+			return c.refusal()
+		}
+		c.eng.app.Response(c.id, &c.resp)
+		c.head(-1)
+		c.eng.app.Sent(c.id)
+	} else {
+		c.out = c.out[:0]
+	}
+	c.bodyBytes += int64(len(p))
+	if c.noBody {
+		p = nil
+	} else if c.remaining >= 0 && c.cn.lis.proto.http() {
+		p = c.clip(p)
+		c.remaining -= int64(len(p))
+	}
+	if len(p) == 0 && len(c.out) == 0 {
+		return 0
+	}
+	if c.cn.lis.proto == protoFastCGI {
+		c.sendRecords(p, false)
+	} else {
+		c.sendBlock(p)
+	}
+	if c.broken {
+		return c.refusal()
+	}
+	return 0
+}
+
+func (c *Core) refusal() int {
+	if c.eng.settings.NoWriteException {
+		return 1
+	}
+	return -1
+}
+
+// sendBlock writes c.out and p, waiting for the client where it must.
+func (c *Core) sendBlock(p []byte) {
+	if c.chunked && len(p) > 0 {
+		c.out = strconv.AppendUint(c.out, uint64(len(p)), 16)
+		c.out = append(c.out, '\r', '\n')
+	}
+	tail := c.chunked && len(p) > 0
+	c.vec.n = 0
+	if len(p) <= copyLimit {
+		c.out = append(c.out, p...)
+		if tail {
+			c.out = append(c.out, '\r', '\n')
+		}
+		c.vec.add(c.out)
+	} else {
+		c.vec.add(c.out)
+		c.vec.add(p)
+		if tail {
+			c.vec.add(crlf)
+		}
+	}
+	c.flush()
+}
+
+var (
+	crlf      = []byte("\r\n")
+	lastChunk = []byte("0\r\n\r\n")
+)
+
+// flush writes c.vec whole, blocking up to the send timeout each time the client takes nothing.
+func (c *Core) flush() {
+	for c.vec.n > 0 {
+		n, errno := sendv(c.cn.fd, &c.vec)
+		switch {
+		case errno == unix.EAGAIN:
+			if !waitWritable(c.cn.fd, int(c.eng.sendTimeout/int64(time.Millisecond))) {
+				c.gone(unix.ETIMEDOUT)
+				return
+			}
+		case errno != 0:
+			c.gone(errno)
+			return
+		default:
+			if !c.vec.advance(n) {
+				return
+			}
+		}
+	}
+}
+
+// Finish ends a response that was sent block by block.
+func (c *Core) Finish() {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if c.broken {
+		return
+	}
+	if !c.headDone {
+		if !c.claim() {
+			c.broken = true
+			return
+		}
+		c.eng.app.Response(c.id, &c.resp)
+		c.head(0)
+		c.eng.app.Sent(c.id)
+		c.sendLast(nil)
+		if !c.noBody {
+			c.checkShort()
+		}
+		return
+	}
+	c.finish()
+}
+
+func (c *Core) finish() {
+	c.out = c.out[:0]
+	switch {
+	case c.cn.lis.proto == protoFastCGI:
+		c.sendRecords(nil, true)
+	case c.chunked && !c.broken:
+		c.out = append(c.out, lastChunk...)
+		c.sendLast(nil)
+	case c.cn.lis.proto.http():
+		c.checkShort()
+	}
+}
+
+// gone notes that the client cannot be written to.
+func (c *Core) gone(errno syscall.Errno) {
+	c.broken = true
+	c.cell.WriteErrs.Add(1)
+	c.writeErrs++
+	if c.eng.settings.IgnoreWriteErrors {
+		return
+	}
+	what := errno.Error()
+	if errno == unix.ETIMEDOUT {
+		what = "it took nothing for " + time.Duration(c.eng.sendTimeout).String() + " (socket-timeout)"
+	}
+	c.log("the client (%s) did not take the response to %s %s: %s", c.req.Bytes(c.req.RemoteAddr), c.req.Bytes(c.req.Method), c.req.Bytes(c.req.URI), what)
+}
+
+// handOver leaves the rest of a finished response, in c.vec, to the housekeeper, so that a slow client costs no core.
+func (c *Core) handOver(body []byte) {
+	s := &c.cn.out
+	s.keep = c.keep && !c.broken
+	if len(body) > copyLimit && c.resp.Pinned != nil {
+		// The application's own bytes stay where they are; only what is left of our head is copied.
+		for i := range c.vec.n {
+			p := c.vec.span(i)
+			if i == c.vec.n-1 {
+				s.pinned, s.rest = c.resp.Pinned, p
+				c.resp.Pinned = nil
+			} else {
+				s.mem = append(s.mem, p...)
+			}
+		}
+	} else {
+		for i := range c.vec.n {
+			s.mem = append(s.mem, c.vec.span(i)...)
+		}
+		c.release()
+	}
+	c.handedOver = true
+}

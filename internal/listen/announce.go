@@ -1,0 +1,92 @@
+package listen
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// announce logs one socket in uWSGI's words; what is "socket 0", "shared socket 1" …; from is nil for a socket bound just now.
+func (o *opener) announce(what string, k *Socket, from *held) {
+	network := k.network
+	if from != nil && network == "TCP" {
+		network = "INET"
+	} else if from != nil && network == "TCP6" {
+		network = "INET6"
+	}
+	switch {
+	case from == nil && k.Inherited:
+		o.log(fmt.Sprintf("uwsgi %s attached to %s address %s fd %d", what, network, k.Name, k.FD()))
+	case from == nil && k.Option == "http":
+		o.log(fmt.Sprintf("uWSGI http bound on %s fd %d", k.Name, k.FD()))
+	case from == nil:
+		auto := ""
+		if strings.HasSuffix(k.key, ":0") && strings.HasPrefix(k.key, "tcp:") {
+			auto = " (port auto-assigned)"
+		}
+		o.log(fmt.Sprintf("uwsgi %s bound to %s address %s%s fd %d", what, network, k.Name, auto, k.FD()))
+		if k.network == "UNIX" && onlyDigits(k.Name) {
+			o.log(fmt.Sprintf("*** WARNING: %s = %s is a unix socket of that name in the current directory; a TCP port is written :%s ***", k.Option, k.Name, k.Name))
+		}
+	case from.old != nil:
+		o.log(fmt.Sprintf("uwsgi %s inherited %s address %s fd %d", what, network, k.Name, k.FD()))
+	default:
+		o.log(fmt.Sprintf("uwsgi %s attached to %s address %s fd %d", what, network, k.Name, k.FD()))
+		if unused := o.unused(k); unused != "" {
+			o.log(fmt.Sprintf("%s: systemd made this socket, so %s of the configuration does not apply to it", k.Name, unused))
+		}
+	}
+}
+
+// unused names the options that would change a socket of our own.
+func (o *opener) unused(k *Socket) string {
+	var names []string
+	if k.network == "UNIX" {
+		if o.set.ChmodSocket != "" {
+			names = append(names, "chmod-socket (SocketMode= of the unit)")
+		}
+		if o.set.ChownSocket != "" {
+			names = append(names, "chown-socket (SocketUser=, SocketGroup=)")
+		}
+		if o.set.Vacuum {
+			names = append(names, "vacuum (RemoveOnStop=)")
+		}
+	}
+	if o.set.Listen > 0 {
+		names = append(names, "listen (Backlog=)")
+	}
+	return strings.Join(names, ", ")
+}
+
+func onlyDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// onDisk says whether Path is still the socket that this program bound.
+func (s *Socket) onDisk() bool {
+	var st unix.Stat_t
+	return unix.Lstat(s.Path, &st) == nil && st.Ino == s.Inode && uint64(st.Dev) == s.Dev
+}
+
+// Vacuum removes the unix paths that this program bound, at the end of the instance: only where the path is still that socket.
+func (s *Set) Vacuum(log func(string)) {
+	for _, k := range s.all() {
+		switch {
+		case k.Inherited && k.network == "UNIX" && k.Name != "" && k.Name[0] != '@':
+			log("VACUUM: unix socket " + k.Name + " is kept: systemd made it.")
+		case k.Path == "":
+		case k.onDisk():
+			if err := os.Remove(k.Path); err != nil {
+				log("VACUUM: " + err.Error())
+				continue
+			}
+			log("VACUUM: unix socket " + k.Name + " removed.")
+		default:
+			if _, err := os.Lstat(k.Path); err == nil {
+				log("VACUUM WARNING: unix socket " + k.Name + " changed inode. Skip removal")
+			}
+		}
+	}
+}

@@ -1,0 +1,308 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
+	"uwsgi/internal/sd"
+)
+
+// Open makes or inherits every socket of s. log gets one line a socket, in uWSGI's words. On error nothing of its own stays open or on
+// disk; what was inherited stays the caller's.
+func Open(s *option.Settings, inherited []sd.Inherited, log func(string)) (*Set, error) {
+	pool := make([]*held, 0, len(inherited))
+	var errs []error
+	for _, in := range inherited {
+		fd := int(in.File.Fd())
+		l, err := inspect(fd)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("systemd passed %s: %w", nameOr(in.Name, "an unnamed descriptor"), err))
+			continue
+		}
+		pool = append(pool, &held{file: in.File, fd: fd, fdname: in.Name, local: l})
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if len(pool) > 0 {
+		log("- SystemD socket activation detected -")
+	}
+	return open(s, pool, 0, log)
+}
+
+// Reopen makes the sockets of a new configuration while the old ones serve: an address that both have keeps its descriptor, what is new is
+// bound. The old set is not changed. After a reload that succeeded call Supersede, after one that failed Discard.
+func Reopen(old *Set, s *option.Settings, log func(string)) (*Set, error) {
+	var pool []*held
+	for _, k := range old.all() {
+		l, err := inspect(k.FD())
+		if err != nil {
+			return nil, err
+		}
+		if !k.Inherited && k.Path != "" && !k.onDisk() {
+			log("unix socket " + k.Name + " is gone or was replaced: it is bound again")
+			continue
+		}
+		pool = append(pool, &held{file: k.File, fd: k.FD(), local: l, old: k})
+	}
+	return open(s, pool, -1, log)
+}
+
+// Supersede closes what only the old set has: the new configuration serves now. A unix path that nobody serves any more is removed.
+func (s *Set) Supersede(old *Set, log func(string)) { s.drop(old, log) }
+
+// Discard closes what only s has: its configuration did not come to serve, old goes on.
+func (s *Set) Discard(old *Set, log func(string)) { old.drop(s, log) }
+
+// drop closes the sockets of other that s does not hold.
+func (s *Set) drop(other *Set, log func(string)) {
+	mine := map[*os.File]bool{}
+	paths := map[string]bool{}
+	for _, k := range s.all() {
+		mine[k.File] = true
+		paths[k.Path] = true
+	}
+	for _, k := range other.all() {
+		if mine[k.File] {
+			continue
+		}
+		log(fmt.Sprintf("uwsgi socket %s is closed (fd %d): it is not in the configuration", k.Name, k.FD()))
+		if k.Path != "" && !paths[k.Path] && k.onDisk() {
+			os.Remove(k.Path)
+		}
+		k.File.Close()
+	}
+}
+
+func nameOr(name, other string) string {
+	if name == "" {
+		return other
+	}
+	return name
+}
+
+// opener is one run of Open or Reopen.
+type opener struct {
+	set  *option.Settings
+	pool []*held
+	log  func(string)
+	bind *binder
+	made []*Socket // to undo
+}
+
+// open does the work; stdin is the descriptor that may be a listening socket (fd 0), -1 = do not look.
+func open(s *option.Settings, pool []*held, stdin int, log func(string)) (*Set, error) {
+	b, err := newBinder(s, log)
+	if err != nil {
+		return nil, err
+	}
+	o := &opener{set: s, pool: pool, log: log, bind: b}
+	set, err := o.run(stdin)
+	if err != nil {
+		for _, k := range o.made {
+			if k.Path != "" && k.onDisk() {
+				os.Remove(k.Path)
+			}
+			k.File.Close()
+		}
+		return nil, err
+	}
+	return set, nil
+}
+
+func (o *opener) run(stdin int) (*Set, error) {
+	wants, err := o.wants()
+	if err != nil {
+		return nil, err
+	}
+	match(wants, o.pool)
+	set := &Set{}
+	byIndex := map[int]*Socket{}
+	for _, w := range wants {
+		k, err := o.have(w)
+		if err != nil {
+			return nil, err
+		}
+		byIndex[w.index] = k
+		if o.set.Sockets[w.index].Shared {
+			o.announce("shared socket "+strconv.Itoa(len(set.shared)), k, w.from)
+			set.shared = append(set.shared, k)
+		}
+	}
+	if err := o.serve(set, byIndex); err != nil {
+		return nil, err
+	}
+	if err := o.unclaimed(set, len(wants) == 0); err != nil {
+		return nil, err
+	}
+	if stdin >= 0 && len(o.pool) == 0 {
+		o.adoptStdin(set, stdin)
+	}
+	if len(set.Sockets) == 0 {
+		return nil, ErrNoSocket
+	}
+	return set, nil
+}
+
+// wants parses the configuration; an address that is written twice is taken once.
+func (o *opener) wants() ([]*want, error) {
+	var out []*want
+	var errs []error
+	seen := map[string]string{}
+	h := thisHost()
+	for i, c := range o.set.Sockets {
+		a, err := h.parse(c.Address, o.set.AbstractSocket)
+		if err != nil {
+			errs = append(errs, &Error{Address: c.Address, Option: c.Option, Origin: c.Origin, Err: err})
+			continue
+		}
+		if a.kind == kindShared {
+			continue
+		}
+		if key := a.key(); a.kind != kindTCP || a.port != 0 {
+			if first, again := seen[key]; again {
+				o.log(fmt.Sprintf("%s = %s is the same address as %s before it: it is served once", c.Option, c.Address, first))
+				continue
+			}
+			seen[key] = c.Option + " = " + c.Address
+		}
+		out = append(out, &want{index: i, addr: a, opt: c.Option, proto: o.protocol(c)})
+	}
+	return out, errors.Join(errs...)
+}
+
+func (o *opener) protocol(c option.Socket) string {
+	if c.Protocol != "" {
+		return c.Protocol
+	}
+	return o.defaultProtocol()
+}
+
+func (o *opener) defaultProtocol() string { return nameOr(o.set.Protocol, "uwsgi") }
+
+// have gives the socket of one want: the held one, or a new one.
+func (o *opener) have(w *want) (*Socket, error) {
+	c := o.set.Sockets[w.index]
+	if h := w.from; h != nil {
+		k := &Socket{File: h.file, Name: w.addr.name, Option: w.opt, Inherited: true, key: w.addr.key(), network: h.local.network, origin: c.Origin}
+		autoPort := w.addr.kind == kindTCP && w.addr.port == 0
+		if !h.local.is(w.addr) && !autoPort {
+			k.Name = h.local.String()
+		}
+		if h.old == nil {
+			_ = unix.SetNonblock(h.fd, true)
+			return k, nil
+		}
+		k.Inherited, k.Path, k.Dev, k.Inode = h.old.Inherited, h.old.Path, h.old.Dev, h.old.Inode
+		if autoPort || k.Inherited {
+			k.Name = h.old.Name
+		}
+		if k.Path != "" && !k.Inherited {
+			if err := o.bind.permit(k); err != nil {
+				return nil, o.bind.explain(w.addr, c, err)
+			}
+		}
+		return k, nil
+	}
+	if w.addr.kind == kindFD {
+		l, err := inspect(w.addr.num)
+		if err != nil {
+			return nil, &Error{Address: c.Address, Option: c.Option, Origin: c.Origin, Err: err}
+		}
+		unix.CloseOnExec(w.addr.num)
+		return &Socket{File: newFile(w.addr.num, l.String()), Name: l.String(), Option: w.opt, Inherited: true, key: w.addr.key(),
+			network: l.network, origin: c.Origin}, nil
+	}
+	k, err := o.bind.bind(w.addr, c)
+	if err != nil {
+		return nil, err
+	}
+	o.made = append(o.made, k)
+	return k, nil
+}
+
+// serve fills set.Sockets in the order of the configuration, =N references included.
+func (o *opener) serve(set *Set, byIndex map[int]*Socket) error {
+	froms := map[*os.File]*held{}
+	for _, h := range o.pool {
+		froms[h.file] = h
+	}
+	serving := map[*os.File]bool{}
+	for i, c := range o.set.Sockets {
+		k := byIndex[i]
+		if c.Shared {
+			continue
+		}
+		if k == nil {
+			a, err := thisHost().parse(c.Address, o.set.AbstractSocket)
+			if err != nil || a.kind != kindShared {
+				continue // the second mention of an address
+			}
+			if a.num >= len(set.shared) {
+				return &Error{Address: c.Address, Option: c.Option, Origin: c.Origin,
+					Err: fmt.Errorf("there is no shared-socket number %d", a.num), Hint: "they are numbered from 0 in the order they are written"}
+			}
+			copied := *set.shared[a.num]
+			k = &copied
+			k.Option = c.Option
+		}
+		if serving[k.File] {
+			continue
+		}
+		serving[k.File] = true
+		k.Protocol = o.protocol(c)
+		o.announce("socket "+strconv.Itoa(len(set.Sockets)), k, froms[k.File])
+		set.Sockets = append(set.Sockets, k)
+	}
+	return nil
+}
+
+// unclaimed deals with inherited sockets that no address matched: where nothing at all is configured each is served, else it is an error.
+func (o *opener) unclaimed(set *Set, nothingConfigured bool) error {
+	var errs []error
+	for _, h := range o.pool {
+		if h.claimed || h.old != nil && !h.old.Inherited {
+			continue
+		}
+		if !nothingConfigured && (h.old == nil || h.old.key != keyStdin) {
+			errs = append(errs, &Error{Address: h.local.String(), Err: fmt.Errorf("systemd passed socket %s (%s), and no socket option asks for it",
+				h.local, nameOr(h.fdname, "no FileDescriptorName=")), Hint: "write socket = " + h.local.String() + ", or remove it from the socket unit"})
+			continue
+		}
+		k := &Socket{File: h.file, Name: h.local.String(), Protocol: o.defaultProtocol(), Inherited: true, network: h.local.network,
+			key: "inherited:" + h.local.String()}
+		switch {
+		case h.old != nil:
+			k.Protocol, k.Name, k.key = h.old.Protocol, h.old.Name, h.old.key
+		case isProtocol(h.fdname):
+			k.Protocol = h.fdname
+		}
+		_ = unix.SetNonblock(h.fd, true)
+		o.announce("socket "+strconv.Itoa(len(set.Sockets)), k, h)
+		set.Sockets = append(set.Sockets, k)
+	}
+	return errors.Join(errs...)
+}
+
+// keyStdin marks the socket that came as descriptor 0.
+const keyStdin = "stdin"
+
+// adoptStdin serves descriptor fd when it is a listening socket, as inetd passes one.
+func (o *opener) adoptStdin(set *Set, fd int) {
+	l, err := inspect(fd)
+	if err != nil {
+		return
+	}
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return
+	}
+	k := &Socket{File: newFile(dup, l.String()), Name: l.String(), Protocol: o.defaultProtocol(), Inherited: true, network: l.network, key: keyStdin}
+	o.announce("socket "+strconv.Itoa(len(set.Sockets)), k, &held{})
+	set.Sockets = append(set.Sockets, k)
+}

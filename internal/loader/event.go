@@ -1,0 +1,126 @@
+package loader
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Event is something that a loader or one of its workers did. All events of all loaders arrive on the one channel of Spec.Events,
+// those of one process in the order in which they happened.
+type Event interface{ event() }
+
+// Loaded says that the application is imported, or, with lazy-apps, that the interpreter is up: forks may be asked for.
+type Loaded struct {
+	Loader *Loader
+	Apps   []App  // none: need-app is off and nothing could be imported, or lazy-apps
+	Python string // "3.11.2"
+}
+
+// App is one application that was imported.
+type App struct {
+	Mount   string  `json:"mount"`
+	Seconds float64 `json:"seconds"` // what importing it took
+	Source  string  `json:"source"`
+}
+
+// Failed says that there is no application.
+type Failed struct {
+	Loader    *Loader
+	Error     string
+	Exclusive bool // a lock or an address was in use: it may work once the old generation is gone
+	Code      int  // what to exit with
+}
+
+// LoaderGone says that the loader process has ended. Forks that it never answered were reported as ForkFailed before. Its workers live on.
+type LoaderGone struct {
+	Loader *Loader
+	Exit   Exit
+}
+
+// Forked says that the worker has a process now.
+type Forked struct{ Worker *Worker }
+
+// ForkFailed says that the worker will never be; there is no WorkerGone for it.
+type ForkFailed struct {
+	Worker *Worker
+	Error  string
+}
+
+// WorkerReady says that the worker serves.
+type WorkerReady struct{ Worker *Worker }
+
+// WorkerFailed says that the worker could not import the application (lazy-apps); it exits next.
+type WorkerFailed struct {
+	Worker    *Worker
+	Error     string
+	Exclusive bool
+	Code      int
+}
+
+// WorkerRecycle says that the worker asks to be replaced; it serves on until it is told to drain.
+type WorkerRecycle struct {
+	Worker *Worker
+	Reason string
+}
+
+// WorkerAsks is a wish of the application: uwsgi.reload() or uwsgi.stop().
+type WorkerAsks struct {
+	Worker *Worker
+	What   string // "reload" or "stop"
+}
+
+// WorkerAnswered says that the worker is done with a harakiri: the 504 is out and no other core is busy. It may be killed.
+type WorkerAnswered struct{ Worker *Worker }
+
+// Log is a line for the server log.
+type Log struct {
+	Loader  *Loader
+	Worker  *Worker // nil = the loader's own
+	Level   string  // debug, info, warning, error
+	Message string
+}
+
+// WorkerGone says that the worker process has ended. It is the last event of a worker.
+type WorkerGone struct {
+	Worker *Worker
+	Exit   Exit
+}
+
+func (Loaded) event()         {}
+func (Failed) event()         {}
+func (LoaderGone) event()     {}
+func (Forked) event()         {}
+func (ForkFailed) event()     {}
+func (WorkerReady) event()    {}
+func (WorkerFailed) event()   {}
+func (WorkerRecycle) event()  {}
+func (WorkerAsks) event()     {}
+func (WorkerAnswered) event() {}
+func (Log) event()            {}
+func (WorkerGone) event()     {}
+
+// Exit is how a process ended.
+type Exit struct {
+	Known  bool // false: whoever reaped it did not tell
+	Status unix.WaitStatus
+}
+
+// Clean says that the process ended by itself with status 0.
+func (e Exit) Clean() bool { return e.Known && e.Status.Exited() && e.Status.ExitStatus() == 0 }
+
+// Signal is the signal that ended the process, 0 if none did.
+func (e Exit) Signal() syscall.Signal {
+	if e.Known && e.Status.Signaled() {
+		return e.Status.Signal()
+	}
+	return 0
+}
+
+// Code is the exit status, -1 if a signal ended the process or nothing is known.
+func (e Exit) Code() int {
+	if e.Known && e.Status.Exited() {
+		return e.Status.ExitStatus()
+	}
+	return -1
+}

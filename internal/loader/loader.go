@@ -1,0 +1,188 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// Loader is one loader process. Its methods send and signal, never wait (but Wait); what comes of it is an Event.
+type Loader struct {
+	Generation int
+
+	process *process
+	conn    *packetConn
+	limits  Limits
+	events  chan<- Event
+	done    <-chan struct{}
+	gone    chan struct{} // closed once the process has ended and all that it said was reported
+	tasks   sync.WaitGroup
+
+	mu      sync.Mutex
+	pending map[int]*Worker // forks that were asked for and not answered, by row
+
+	workers map[int]*Worker // by pid, until the loader reports its exit; of the goroutine listen alone
+}
+
+func watchLoader(spec Spec, p *process, conn *packetConn) *Loader {
+	l := &Loader{
+		Generation: spec.Boot.Generation, process: p, conn: conn, limits: spec.Limits, events: spec.Events, done: spec.Done,
+		gone: make(chan struct{}), pending: map[int]*Worker{}, workers: map[int]*Worker{},
+	}
+	heard := make(chan struct{})
+	l.tasks.Go(func() { defer close(heard); l.listen() })
+	l.tasks.Go(func() { l.watch(heard) })
+	return l
+}
+
+// PID is the loader's process id.
+func (l *Loader) PID() int { return l.process.pid }
+
+// Fork asks for a worker. It exists at once, its process only after Forked; a loader that is dead answers with ForkFailed too.
+// stderr, if not nil, becomes the worker's stderr and stdout.
+func (l *Loader) Fork(slot, row int, reason string, stderr *os.File) (*Worker, error) {
+	conn, theirs, err := packetPair(fmt.Sprintf("worker %d", slot))
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	w := &Worker{Loader: l, Slot: slot, Row: row, conn: conn, status: make(chan Exit, 1)}
+	files := []*os.File{theirs}
+	if stderr != nil {
+		files = append(files, stderr)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending == nil {
+		conn.close()
+		return nil, fmt.Errorf("fork worker %d: loader %d has ended", slot, l.process.pid)
+	}
+	if l.pending[row] != nil {
+		conn.close()
+		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
+	}
+	if err := l.conn.send(forkOrder{Op: "fork", Slot: slot, Row: row, Reason: reason}, files...); err != nil {
+		conn.close()
+		return nil, err
+	}
+	l.pending[row] = w
+	return w, nil
+}
+
+// Quit tells the loader to exit once its last child is gone.
+func (l *Loader) Quit() error { return l.conn.send(plainOrder{Op: "quit"}) }
+
+// Kill ends the loader at once; its workers live on.
+func (l *Loader) Kill() error { return l.process.signal(syscall.SIGKILL) }
+
+// Wait returns once the loader and all its workers have ended and everything was reported or Spec.Done was closed.
+func (l *Loader) Wait() { l.tasks.Wait() }
+
+// listen reports what the loader says.
+func (l *Loader) listen() {
+	for {
+		m, files, err := l.conn.receive()
+		if errors.Is(err, errMessage) {
+			l.emit(Log{Loader: l, Level: "error", Message: err.Error()})
+			continue
+		}
+		if err != nil {
+			return
+		}
+		l.hear(m, files)
+	}
+}
+
+func (l *Loader) hear(m incoming, files []*os.File) {
+	if m.Op != "forked" {
+		closeAll(files)
+	}
+	switch m.Op {
+	case "loaded":
+		if err := l.limits.liftAS(l.process.pid); err != nil {
+			l.emit(Log{Loader: l, Level: "error", Message: err.Error()})
+		}
+		l.emit(Loaded{Loader: l, Apps: m.Apps, Python: m.Python})
+	case "failed":
+		l.emit(Failed{Loader: l, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
+	case "forked":
+		l.forked(m, files)
+	case "forkfailed":
+		if w := l.take(m.Row); w != nil {
+			w.conn.close()
+			l.emit(ForkFailed{Worker: w, Error: m.Error})
+		}
+	case "exited":
+		if w := l.workers[m.PID]; w != nil {
+			delete(l.workers, m.PID)
+			w.status <- Exit{Known: true, Status: syscallStatus(m.Status)}
+		}
+	case "log":
+		l.emit(Log{Loader: l, Level: m.Level, Message: m.Message})
+	default:
+		l.emit(Log{Loader: l, Level: "error", Message: fmt.Sprintf("loader %d sent the unknown message %q", l.process.pid, m.Op)})
+	}
+}
+
+// forked gives a worker its process.
+func (l *Loader) forked(m incoming, files []*os.File) {
+	w := l.take(m.Row)
+	if w == nil {
+		closeAll(files)
+		return
+	}
+	var err error
+	if len(files) > 0 {
+		closeAll(files[1:])
+		w.process, err = newProcess(m.PID, files[0])
+	} else {
+		w.process, err = openProcess(m.PID)
+	}
+	if err != nil {
+		w.conn.close() // end of file is the lifeline: the worker exits
+		l.emit(ForkFailed{Worker: w, Error: err.Error()})
+		return
+	}
+	l.workers[m.PID] = w
+	l.emit(Forked{Worker: w})
+	heard := make(chan struct{})
+	l.tasks.Go(func() { defer close(heard); w.listen() })
+	l.tasks.Go(func() { w.watch(heard) })
+}
+
+func (l *Loader) take(row int) *Worker {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.pending[row]
+	delete(l.pending, row)
+	return w
+}
+
+// watch reports the loader's end.
+func (l *Loader) watch(heard <-chan struct{}) {
+	l.process.wait()
+	l.conn.hurry()
+	<-heard
+	exit := l.process.reap()
+	l.mu.Lock()
+	unanswered := l.pending
+	l.pending = nil
+	l.mu.Unlock()
+	close(l.gone)
+	for _, w := range unanswered {
+		w.conn.close()
+		l.emit(ForkFailed{Worker: w, Error: "the loader ended before it answered"})
+	}
+	l.emit(LoaderGone{Loader: l, Exit: exit})
+	l.conn.close()
+	l.process.close()
+}
+
+func (l *Loader) emit(e Event) {
+	select {
+	case l.events <- e:
+	case <-l.done:
+	}
+}

@@ -1,0 +1,69 @@
+package loadertest
+
+import (
+	"encoding/json"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is the far end of the control socket.
+type conn struct{ fd int }
+
+func newConn(fd int) *conn {
+	unix.CloseOnExec(fd)
+	return &conn{fd}
+}
+
+// order is a message of the supervisor's.
+type order struct {
+	Op      string
+	Slot    int
+	Row     int
+	Reason  string
+	Core    int
+	Handoff bool
+	fds     []int
+}
+
+// send ends the process when the supervisor is gone.
+func (c *conn) send(m map[string]any, fds ...int) {
+	body, err := json.Marshal(m)
+	must(err)
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	if unix.Sendmsg(c.fd, body, oob, nil, unix.MSG_NOSIGNAL) != nil {
+		os.Exit(0)
+	}
+}
+
+// receive delivers orders until the supervisor is gone.
+func (c *conn) receive(orders chan<- order) {
+	defer close(orders)
+	buf, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(16))
+	for {
+		n, oobn, _, _, err := unix.Recvmsg(c.fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return
+		}
+		var o order
+		must(json.Unmarshal(buf[:n], &o))
+		msgs, _ := unix.ParseSocketControlMessage(oob[:oobn])
+		for i := range msgs {
+			fds, _ := unix.ParseUnixRights(&msgs[i])
+			o.fds = append(o.fds, fds...)
+		}
+		orders <- o
+	}
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

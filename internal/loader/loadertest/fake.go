@@ -1,0 +1,202 @@
+// Package loadertest is a fake loader with fake workers, for tests: the test binary executes itself in their place and they speak the real
+// wire, over real sockets, as real processes. What they do wrong is said by roles, words in the variable Roles of their environment:
+//
+//	import-fails          there is no application: failed, code 22
+//	import-exits=N        the loader exits with status N instead of an answer
+//	import-waits=FIFO     the import lasts until the last writer closes FIFO
+//	lock=FILE             the application holds a lock on FILE; who finds it held fails as exclusive
+//	lazy                  loaded comes without applications
+//	fork-fails            every fork is answered with forkfailed
+//	fork-hangs            no fork is answered
+//	fork-dies             the loader ends when it is asked for a fork
+//	never-ready           workers start and that is all
+//	dies-early            workers exit with status 1 before they are ready
+//	dies-unless=FILE      the same, while FILE does not exist
+//	lazy-fails            workers cannot import the application: failed, exit 22
+//	lazy-exclusive        the same, and it was a lock
+//	ignores-drain         workers serve on
+//	drain-waits=FIFO      a draining worker exits when the last writer has closed FIFO
+//	answers               a worker says answered after harakiri
+//
+// A worker accepts connections on all listening sockets and writes "generation slot" to each. SIGUSR1 makes it ask for its recycling,
+// SIGUSR2 for a reload; the dump signal makes it write "stacks" to its stderr, each order it gets makes it write that.
+package loadertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/loader"
+)
+
+// Roles is the name of the variable with the roles, separated by blanks.
+const Roles = "UWSGI_FAKE_ROLES"
+
+// workerVar marks a process as a worker: "slot row".
+const workerVar = "UWSGI_FAKE_WORKER"
+
+// Main plays the process's role, if it has one, and does not return then. Call it first in TestMain.
+func Main() {
+	roles, ok := os.LookupEnv(Roles)
+	if !ok {
+		return
+	}
+	p := &player{roles: map[string]string{}, conn: newConn(3), boot: readBoot()}
+	for _, word := range strings.Fields(roles) {
+		name, arg, _ := strings.Cut(word, "=")
+		p.roles[name] = arg
+	}
+	if id, ok := os.LookupEnv(workerVar); ok {
+		fmt.Sscan(id, &p.slot, &p.row)
+		p.work()
+	}
+	p.load()
+}
+
+// Env is an environment with those roles.
+func Env(roles ...string) []string {
+	return []string{Roles + "=" + strings.Join(roles, " "), "PATH=" + os.Getenv("PATH"), "GORACE=" + os.Getenv("GORACE")}
+}
+
+// player is this process in its role.
+type player struct {
+	roles     map[string]string
+	conn      *conn
+	boot      loader.Boot
+	slot, row int
+}
+
+func (p *player) is(role string) bool { _, ok := p.roles[role]; return ok }
+
+// wait returns once the last writer of the FIFO named by the role has closed it.
+func (p *player) wait(role string) {
+	if path := p.roles[role]; path != "" {
+		os.ReadFile(path)
+	}
+}
+
+func readBoot() loader.Boot {
+	var st unix.Stat_t
+	must(unix.Fstat(4, &st))
+	body := make([]byte, st.Size)
+	_, err := unix.Pread(4, body, 0) // the offset is shared with the loader and its other workers
+	must(err)
+	var b loader.Boot
+	must(json.Unmarshal(body, &b))
+	return b
+}
+
+// load is a loader's life.
+func (p *player) load() {
+	p.wait("import-waits")
+	if path := p.roles["lock"]; path != "" {
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+		must(err)
+		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
+			p.conn.send(map[string]any{"op": "failed", "error": "LockError: " + path, "exclusive": true, "code": 22})
+			os.Exit(22)
+		}
+	}
+	switch {
+	case p.is("import-exits"):
+		n, _ := strconv.Atoi(p.roles["import-exits"])
+		os.Exit(n)
+	case p.is("import-fails"):
+		p.conn.send(map[string]any{"op": "failed", "error": "ImportError: no module named fake", "exclusive": false, "code": 22})
+		os.Exit(22)
+	}
+	apps := []map[string]any{{"mount": "", "seconds": 0.1, "source": "fake"}}
+	if p.is("lazy") {
+		apps = apps[:0]
+	}
+	p.conn.send(map[string]any{"op": "loaded", "apps": apps, "python": "3.99"})
+	orders := make(chan order)
+	exits := make(chan map[string]any)
+	go p.conn.receive(orders)
+	quit, children := false, 0
+	for !quit || children > 0 {
+		select {
+		case o, ok := <-orders:
+			switch {
+			case !ok:
+				os.Exit(0)
+			case o.Op == "quit":
+				quit = true
+			case o.Op == "fork":
+				if p.fork(o, exits) {
+					children++
+				}
+				closeAll(o.fds)
+			}
+		case e := <-exits:
+			children--
+			p.conn.send(e)
+		}
+	}
+	os.Exit(0)
+}
+
+// fork starts a worker: Go cannot fork, so this binary is executed once more.
+func (p *player) fork(o order, exits chan<- map[string]any) bool {
+	switch {
+	case p.is("fork-dies"):
+		os.Exit(9)
+	case p.is("fork-hangs"):
+		return false
+	case p.is("fork-fails"):
+		p.conn.send(map[string]any{"op": "forkfailed", "slot": o.Slot, "row": o.Row, "error": "Resource temporarily unavailable"})
+		return false
+	}
+	pidfd := -1
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", workerVar, o.Slot, o.Row))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if len(o.fds) > 1 {
+		cmd.Stderr = os.NewFile(uintptr(o.fds[1]), "stderr")
+		o.fds = o.fds[:1]
+	}
+	cmd.SysProcAttr = &unix.SysProcAttr{PidFD: &pidfd}
+	cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(o.fds[0]), "control")}
+	for fd := 4; fd <= p.lastFD(); fd++ {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "inherited"))
+	}
+	must(cmd.Start())
+	p.conn.send(map[string]any{"op": "forked", "slot": o.Slot, "row": o.Row, "pid": cmd.Process.Pid}, pidfd)
+	unix.Close(pidfd)
+	if f, ok := cmd.Stderr.(*os.File); ok && f != os.Stderr {
+		f.Close()
+	}
+	cmd.ExtraFiles[0].Close()
+	pid := cmd.Process.Pid
+	kept := cmd.ExtraFiles // a finalizer would close the loader's own descriptors
+	inherited = append(inherited, kept...)
+	go func() {
+		cmd.Wait()
+		exits <- map[string]any{"op": "exited", "slot": o.Slot, "pid": pid, "status": uint32(cmd.ProcessState.Sys().(unix.WaitStatus))}
+	}()
+	return true
+}
+
+var inherited []*os.File
+
+// lastFD is the highest descriptor that a loader hands to its workers.
+func (p *player) lastFD() int {
+	last := max(5, p.boot.RequestLog.FD, p.boot.HandoffFD, p.boot.HandoffInFD)
+	for _, l := range p.boot.Listeners {
+		last = max(last, l.FD)
+	}
+	return last
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "loadertest:", err)
+		os.Exit(70)
+	}
+}

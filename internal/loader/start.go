@@ -1,0 +1,199 @@
+package loader
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Spec is what a loader is started with. The files stay the caller's; Start needs them only while it runs.
+type Spec struct {
+	Python     string   // path of the interpreter
+	Args       []string // its options, before the name of loader.py
+	LibDir     string
+	Dir        string              // working directory, "" = the supervisor's
+	Env        []string            // as the application shall see it
+	Credential *syscall.Credential // nil = keep the supervisor's
+	OwnGroup   bool                // a process group of its own, so that ^C at a terminal reaches the supervisor alone
+	Limits     Limits
+
+	Boot       Boot // Start fills in the descriptors, Setenv and Unsetenv
+	Listeners  []*os.File
+	Scoreboard int             // descriptor of the board
+	RequestLog *os.File        // nil = nowhere
+	Handoff    [2]*os.File     // the end that is sent to, the end that is received from; nil = none
+	Stdio      [3]*os.File     // nil = the supervisor's own
+	Events     chan<- Event    // where everything is reported
+	Done       <-chan struct{} // closed once nobody reads Events any more
+}
+
+// firstListener is the descriptor of the first listening socket in a loader.
+const firstListener = 6
+
+const (
+	tunables   = "GLIBC_TUNABLES"
+	tunableTLS = "glibc.rtld.optional_static_tls=4096" // room for the data plane's static TLS beside many native libraries
+	loaderPy   = "loader.py"
+	noFD       = -1
+)
+
+// Start starts a loader. It returns as soon as the process runs; whether the application could be imported is an event.
+func Start(spec Spec) (*Loader, error) {
+	files := []*os.File{stdio(spec.Stdio[0], os.Stdin), stdio(spec.Stdio[1], os.Stdout), stdio(spec.Stdio[2], os.Stderr)}
+	ours, theirs, err := packetPair(fmt.Sprintf("loader %d", spec.Boot.Generation))
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	fds := make([]uintptr, 0, firstListener+len(spec.Listeners)+3)
+	for _, f := range append(files, theirs) {
+		fd, err := rawFD(f)
+		if err != nil {
+			ours.close()
+			return nil, fmt.Errorf("start loader: descriptor of %s: %w", f.Name(), err)
+		}
+		fds = append(fds, uintptr(fd))
+	}
+	boot := spec.Boot
+	env := environment(&boot, spec.Env)
+	extra, err := number(&boot, spec)
+	if err != nil {
+		ours.close()
+		return nil, err
+	}
+	memfd, err := bootFile(&boot)
+	if err != nil {
+		ours.close()
+		return nil, err
+	}
+	defer unix.Close(memfd)
+	fds = append(fds, uintptr(memfd), uintptr(spec.Scoreboard))
+	fds = append(fds, extra...)
+
+	pidfd := -1
+	argv := append(append([]string{spec.Python}, spec.Args...), filepath.Join(spec.LibDir, loaderPy), spec.LibDir)
+	pid, _, err := syscall.StartProcess(spec.Python, argv, &syscall.ProcAttr{
+		Dir: spec.Dir, Env: env, Files: fds,
+		Sys: &syscall.SysProcAttr{Credential: spec.Credential, Setpgid: spec.OwnGroup, PidFD: &pidfd},
+	})
+	if err != nil {
+		ours.close()
+		return nil, startError(spec, err)
+	}
+	p, err := childProcess(pid, pidfd)
+	if err == nil {
+		if err = spec.Limits.apply(pid); err == nil {
+			return watchLoader(spec, p, ours), nil
+		}
+		p.signal(syscall.SIGKILL)
+		p.wait()
+		p.reap()
+		p.close()
+	}
+	ours.close()
+	return nil, err
+}
+
+// number puts the descriptors into boot that the files of spec will have in the loader, and returns them in that order.
+func number(boot *Boot, spec Spec) ([]uintptr, error) {
+	var fds []uintptr
+	next := func(f *os.File) (int, error) {
+		if f == nil {
+			return noFD, nil
+		}
+		fd, err := rawFD(f)
+		if err != nil {
+			return noFD, fmt.Errorf("start loader: descriptor of %s: %w", f.Name(), err)
+		}
+		fds = append(fds, uintptr(fd))
+		return firstListener + len(fds) - 1, nil
+	}
+	boot.Listeners = append([]Listener(nil), boot.Listeners...)
+	if len(boot.Listeners) != len(spec.Listeners) {
+		return nil, fmt.Errorf("start loader: %d listening sockets for %d descriptions", len(spec.Listeners), len(boot.Listeners))
+	}
+	var err error
+	for i, f := range spec.Listeners {
+		if boot.Listeners[i].FD, err = next(f); err != nil {
+			return nil, err
+		}
+	}
+	boot.ScoreboardFD = firstListener - 1
+	if boot.RequestLog.FD, err = next(spec.RequestLog); err != nil {
+		return nil, err
+	}
+	if boot.HandoffFD, err = next(spec.Handoff[0]); err != nil {
+		return nil, err
+	}
+	boot.HandoffInFD, err = next(spec.Handoff[1])
+	return fds, err
+}
+
+// environment adds to env what the interpreter needs, and tells boot how to undo it before the application sees it.
+func environment(boot *Boot, env []string) []string {
+	out := make([]string, 0, len(env)+1)
+	boot.Unsetenv, boot.Setenv = nil, map[string]string{}
+	value := tunableTLS
+	for _, kv := range env {
+		if old, ok := strings.CutPrefix(kv, tunables+"="); ok {
+			value, boot.Setenv[tunables] = old+":"+tunableTLS, old
+			continue
+		}
+		out = append(out, kv)
+	}
+	if len(boot.Setenv) == 0 {
+		boot.Unsetenv = []string{tunables}
+	}
+	return append(out, tunables+"="+value)
+}
+
+// bootFile is boot as JSON in a memfd, ready to be read from its start.
+func bootFile(boot *Boot) (int, error) {
+	body, err := json.Marshal(boot)
+	if err != nil {
+		return -1, fmt.Errorf("start loader: encode boot: %w", err)
+	}
+	fd, err := unix.MemfdCreate("uwsgi-boot", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("start loader: memfd_create: %w", err)
+	}
+	for off := 0; off < len(body); {
+		n, err := unix.Pwrite(fd, body[off:], int64(off))
+		if err != nil {
+			unix.Close(fd)
+			return -1, fmt.Errorf("start loader: write boot: %w", err)
+		}
+		off += n
+	}
+	return fd, nil
+}
+
+func childProcess(pid, pidfd int) (*process, error) {
+	if pidfd < 0 {
+		return openProcess(pid)
+	}
+	if err := unix.SetNonblock(pidfd, true); err != nil {
+		unix.Close(pidfd)
+		return nil, fmt.Errorf("pidfd of %d: %w", pid, err)
+	}
+	return newProcess(pid, os.NewFile(uintptr(pidfd), fmt.Sprintf("pidfd of %d", pid)))
+}
+
+func startError(spec Spec, err error) error {
+	if c := spec.Credential; c != nil {
+		return fmt.Errorf("start %s in %q as uid %d gid %d: %w", spec.Python, spec.Dir, c.Uid, c.Gid, err)
+	}
+	return fmt.Errorf("start %s in %q: %w", spec.Python, spec.Dir, err)
+}
+
+func stdio(f, otherwise *os.File) *os.File {
+	if f != nil {
+		return f
+	}
+	return otherwise
+}

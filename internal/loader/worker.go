@@ -1,0 +1,139 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// DumpSignal makes a worker write every Python thread's stack to its stderr.
+const DumpSignal = syscall.Signal(39)
+
+// statusPatience is how long the loader may take to report the status of a worker that has ended, before it is called unknown.
+const statusPatience = 2 * time.Second
+
+// Worker is one worker process. Its methods send and signal, never wait; a worker that has ended takes both without harm.
+type Worker struct {
+	Loader *Loader
+	Slot   int
+	Row    int
+
+	conn    *packetConn
+	process *process  // set before Forked is reported
+	status  chan Exit // from the loader, which is the parent
+}
+
+// PID is the worker's process id, 0 before Forked.
+func (w *Worker) PID() int {
+	if w.process == nil {
+		return 0
+	}
+	return w.process.pid
+}
+
+// Drain tells the worker to take no more, finish what runs and exit 0; idle connections are handed to the other workers or closed.
+func (w *Worker) Drain(reason string, handoff bool) error {
+	return w.conn.send(drainOrder{Op: "drain", Reason: reason, Handoff: handoff})
+}
+
+// Harakiri tells the worker that a core is past its deadline.
+func (w *Worker) Harakiri(core int) error {
+	return w.conn.send(harakiriOrder{Op: "harakiri", Core: core})
+}
+
+// Pause makes the worker take no requests until Resume.
+func (w *Worker) Pause() error { return w.conn.send(plainOrder{Op: "pause"}) }
+
+// Resume ends Pause.
+func (w *Worker) Resume() error { return w.conn.send(plainOrder{Op: "resume"}) }
+
+// ReopenLog makes the worker write its request lines to f from now on; nil makes it reopen what it writes to by itself.
+func (w *Worker) ReopenLog(f *os.File) error {
+	if f == nil {
+		return w.conn.send(plainOrder{Op: "accesslog"})
+	}
+	return w.conn.send(plainOrder{Op: "accesslog"}, f)
+}
+
+// LimitAS holds the worker to limit-as and the address space that its data plane reserved. Call it once the worker is ready.
+func (w *Worker) LimitAS(overhead int64) error {
+	return w.Loader.limits.limitWorkerAS(w.process.pid, overhead)
+}
+
+// Signal sends sig to the worker.
+func (w *Worker) Signal(sig syscall.Signal) error { return w.process.signal(sig) }
+
+// Kill ends the worker at once.
+func (w *Worker) Kill() error { return w.process.signal(syscall.SIGKILL) }
+
+// listen reports what the worker says.
+func (w *Worker) listen() {
+	for {
+		m, files, err := w.conn.receive()
+		if errors.Is(err, errMessage) {
+			w.Loader.emit(Log{Loader: w.Loader, Worker: w, Level: "error", Message: err.Error()})
+			continue
+		}
+		if err != nil {
+			return
+		}
+		closeAll(files)
+		w.hear(m)
+	}
+}
+
+func (w *Worker) hear(m incoming) {
+	emit := w.Loader.emit
+	switch m.Op {
+	case "ready":
+		emit(WorkerReady{Worker: w})
+	case "failed":
+		emit(WorkerFailed{Worker: w, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
+	case "recycle":
+		emit(WorkerRecycle{Worker: w, Reason: m.Reason})
+	case "reload", "stop":
+		emit(WorkerAsks{Worker: w, What: m.Op})
+	case "answered":
+		emit(WorkerAnswered{Worker: w})
+	case "log":
+		emit(Log{Loader: w.Loader, Worker: w, Level: m.Level, Message: m.Message})
+	default:
+		emit(Log{Loader: w.Loader, Worker: w, Level: "error", Message: fmt.Sprintf("worker %d sent the unknown message %q", w.Slot, m.Op)})
+	}
+}
+
+// watch reports the worker's end, after everything that it said.
+func (w *Worker) watch(heard <-chan struct{}) {
+	w.process.wait()
+	w.conn.hurry()
+	<-heard
+	exit := w.exit()
+	w.Loader.emit(WorkerGone{Worker: w, Exit: exit})
+	w.conn.close()
+	w.process.close()
+}
+
+// exit learns the status of the ended worker: from the loader, or, once that is gone too, as its parent by adoption.
+func (w *Worker) exit() Exit {
+	late := time.NewTimer(statusPatience)
+	defer late.Stop()
+	select {
+	case e := <-w.status:
+		return e
+	case <-w.Loader.gone:
+	case <-late.C:
+		return Exit{}
+	}
+	select {
+	case e := <-w.status:
+		return e
+	default:
+		return w.process.reap()
+	}
+}
+
+func syscallStatus(raw uint32) unix.WaitStatus { return unix.WaitStatus(raw) }

@@ -1,0 +1,174 @@
+package logging
+
+import (
+	"fmt"
+	"regexp"
+
+	"uwsgi/internal/option"
+)
+
+// sink writes messages somewhere. line is what the encoders made of r, by default the stamp, the text and a newline.
+type sink interface {
+	write(r *record, line []byte) error
+	flush() error // end of a batch
+	close() error
+}
+
+// logger is one destination with its name.
+type logger struct {
+	id   string
+	name string // for messages
+	sink sink
+	lost int // messages since the sink began to fail
+}
+
+// route sends what matches to one logger.
+type route struct {
+	re *regexp.Regexp
+	to *logger
+}
+
+// chain decides where a record goes.
+type chain struct {
+	drain, filter []*regexp.Regexp
+	routes        []route
+	loggers       []*logger // all of them; named ones are reached by routes only
+	base          *logger   // where no unnamed logger is
+	encoders      []encoder
+	buf           []byte
+	complain      func(string)
+}
+
+// empty says whether the chain passes everything on to base as it is.
+func (c *chain) empty() bool {
+	return len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 && len(c.encoders) == 0 && !c.hasUnnamed()
+}
+
+func (c *chain) hasUnnamed() bool {
+	for _, l := range c.loggers {
+		if l.id == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// write passes one record on: dropped by log-drain, kept by log-filter, taken by the routes that match, else given to every unnamed logger,
+// else to base.
+func (c *chain) write(r *record) {
+	for _, re := range c.drain {
+		if re.MatchString(r.text) {
+			return
+		}
+	}
+	if len(c.filter) > 0 && !matchAny(c.filter, r.text) {
+		return
+	}
+	routed := false
+	for _, t := range c.routes {
+		if t.re.MatchString(r.text) {
+			c.deliver(t.to, r)
+			routed = true
+		}
+	}
+	if routed {
+		return
+	}
+	unnamed := false
+	for _, l := range c.loggers {
+		if l.id == "" {
+			c.deliver(l, r)
+			unnamed = true
+		}
+	}
+	if !unnamed {
+		c.deliver(c.base, r)
+	}
+}
+
+func matchAny(list []*regexp.Regexp, text string) bool {
+	for _, re := range list {
+		if re.MatchString(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// deliver encodes r for l and writes it. A sink that fails is named once, and its loss counted when it works again.
+func (c *chain) deliver(l *logger, r *record) {
+	line := append(c.buf[:0], r.stamp...)
+	line = append(line, r.text...)
+	line = append(line, '\n')
+	for i := range c.encoders {
+		if e := &c.encoders[i]; e.only == "" || e.only == l.id {
+			line = e.apply(line)
+		}
+	}
+	if cap(line) <= 64<<10 {
+		c.buf = line[:0]
+	}
+	if err := l.sink.write(r, line); err != nil {
+		if l.lost == 0 {
+			c.complain(fmt.Sprintf("log %s: %v; its messages are lost until it works again", l.name, err))
+		}
+		l.lost++
+		return
+	}
+	if l.lost > 0 {
+		c.complain(fmt.Sprintf("log %s works again; %d messages were lost", l.name, l.lost))
+		l.lost = 0
+	}
+}
+
+// flush ends a batch.
+func (c *chain) flush() {
+	for _, l := range c.loggers {
+		if err := l.sink.flush(); err != nil && l.lost == 0 {
+			l.lost++
+			c.complain(fmt.Sprintf("log %s: %v; its messages are lost until it works again", l.name, err))
+		}
+	}
+	_ = c.base.sink.flush()
+}
+
+func compileAll(name string, patterns []string) ([]*regexp.Regexp, error) {
+	var out []*regexp.Regexp
+	for _, p := range patterns {
+		re, err := compile(name, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, re)
+	}
+	return out, nil
+}
+
+func compile(name, pattern string) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("%s = %s: %w (the syntax is RE2: no look-around, no back-references)", name, pattern, err)
+	}
+	return re, nil
+}
+
+// addRoutes resolves the loggers' names.
+func (c *chain) addRoutes(name string, routes []option.LogRoute) error {
+	for _, r := range routes {
+		re, err := compile(name, r.Pattern)
+		if err != nil {
+			return err
+		}
+		var to *logger
+		for _, l := range c.loggers {
+			if l.id == r.ID {
+				to = l
+			}
+		}
+		if to == nil {
+			return fmt.Errorf("%s = %s %s: there is no logger named %s (write logger = %s file:/path)", name, r.ID, r.Pattern, r.ID, r.ID)
+		}
+		c.routes = append(c.routes, route{re: re, to: to})
+	}
+	return nil
+}

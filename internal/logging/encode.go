@@ -1,0 +1,128 @@
+package logging
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"uwsgi/internal/accesslog"
+	"uwsgi/internal/option"
+)
+
+// encoder is one step of log-encoder: a message with its newline in, bytes out.
+type encoder struct {
+	only  string // id of the only logger it is for, "" = all
+	apply func(msg []byte) []byte
+}
+
+// newEncoders builds a chain; now is the clock of ${unix} and its like.
+func newEncoders(option string, list []option.LogEncoder, now func() time.Time) ([]encoder, error) {
+	var out []encoder
+	for _, e := range list {
+		apply, err := newEncoder(e.Kind, e.Arg, now)
+		if err != nil {
+			return nil, fmt.Errorf("%s = %s: %w", option, e.Kind, err)
+		}
+		out = append(out, encoder{only: e.Logger, apply: apply})
+	}
+	return out, nil
+}
+
+func newEncoder(kind, arg string, now func() time.Time) (func([]byte) []byte, error) {
+	switch kind {
+	case "prefix":
+		return func(m []byte) []byte { return append([]byte(arg), m...) }, nil
+	case "suffix":
+		return func(m []byte) []byte { return append(m, arg...) }, nil
+	case "nl":
+		return func(m []byte) []byte { return append(m, '\n') }, nil
+	case "format":
+		t := parseTemplate(arg)
+		return func(m []byte) []byte { return t.expand(m, now(), false) }, nil
+	case "json":
+		t := parseTemplate(arg)
+		return func(m []byte) []byte { return t.expand(m, now(), true) }, nil
+	case "gzip", "compress":
+		return nil, fmt.Errorf("compressed log streams are not written; let logrotate compress the file")
+	}
+	return nil, fmt.Errorf("unable to find log encoder %s (there are format, json, prefix, suffix and nl)", kind)
+}
+
+// template is the text of the format and json encoders, cut at its ${…}.
+type template []part
+
+type part struct{ literal, name string }
+
+// parseTemplate cuts a text at its ${name}; what is no name it knows stays as it is.
+func parseTemplate(text string) template {
+	var t template
+	lit := ""
+	for text != "" {
+		i := strings.Index(text, "${")
+		if i < 0 {
+			break
+		}
+		end := strings.IndexByte(text[i:], '}')
+		if end < 0 {
+			break
+		}
+		name := text[i+2 : i+end]
+		if known(name) {
+			t = append(t, part{literal: lit + text[:i]}, part{name: name})
+			lit = ""
+		} else {
+			lit += text[:i+end+1]
+		}
+		text = text[i+end+1:]
+	}
+	return append(t, part{literal: lit + text})
+}
+
+func known(name string) bool {
+	switch name {
+	case "msg", "msgnl", "unix", "micros", "millis":
+		return true
+	}
+	return strings.HasPrefix(name, "strftime:")
+}
+
+func (t template) expand(msg []byte, now time.Time, escape bool) []byte {
+	bare := bytes.TrimSuffix(msg, []byte("\n"))
+	var out []byte
+	for _, p := range t {
+		switch {
+		case p.name == "":
+			out = append(out, p.literal...)
+		case p.name == "msg":
+			out = appendMessage(out, bare, escape)
+		case p.name == "msgnl":
+			out = appendMessage(out, msg, escape)
+		case p.name == "unix":
+			out = strconv.AppendInt(out, now.Unix(), 10)
+		case p.name == "micros":
+			out = strconv.AppendInt(out, now.UnixMicro(), 10)
+		case p.name == "millis":
+			out = strconv.AppendInt(out, now.UnixMilli(), 10)
+		default:
+			out = accesslog.Strftime(out, p.name[len("strftime:"):], now)
+		}
+	}
+	return out
+}
+
+// appendMessage appends a message, in JSON without the quotes around it where escape is set: always valid UTF-8, no control byte raw.
+func appendMessage(dst, msg []byte, escape bool) []byte {
+	if !escape {
+		return append(dst, msg...)
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(string(msg)); err != nil {
+		return dst
+	}
+	return append(dst, b.Bytes()[1:b.Len()-2]...)
+}

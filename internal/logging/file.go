@@ -1,0 +1,161 @@
+package logging
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/accesslog"
+	"uwsgi/internal/option"
+)
+
+// fdSink writes to a descriptor that somebody else opened.
+type fdSink struct {
+	f   *os.File
+	buf []byte
+}
+
+func (s *fdSink) write(_ *record, line []byte) error {
+	s.buf = append(s.buf, line...)
+	if len(s.buf) < 32<<10 {
+		return nil
+	}
+	return s.flush()
+}
+
+func (s *fdSink) flush() error {
+	if len(s.buf) == 0 {
+		return nil
+	}
+	_, err := s.f.Write(s.buf)
+	s.buf = s.buf[:0]
+	return err
+}
+
+func (s *fdSink) close() error { return nil }
+
+// fileSink appends to a file that it opened, and puts it aside when it grows too large.
+type fileSink struct {
+	fdSink
+	path    string
+	mode    os.FileMode
+	owner   *Owner
+	asOwner bool  // open the file with the owner's rights: logto2
+	max     int64 // 0 = no limit
+	backup  string
+	size    int64
+	moved   func(*os.File) error // the file was opened anew
+	now     func() time.Time
+}
+
+// Owner is a user and a group.
+type Owner struct{ UID, GID int }
+
+func (s *fileSink) open(truncate bool) error {
+	flags := unix.O_WRONLY | unix.O_CREAT | unix.O_APPEND | unix.O_CLOEXEC | unix.O_NOCTTY
+	if truncate {
+		flags |= unix.O_TRUNC
+	}
+	fd, err := s.openAs(flags)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: s.path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), s.path)
+	if s.mode != 0 {
+		if err := f.Chmod(s.mode); err != nil {
+			f.Close()
+			return err
+		}
+	}
+	if s.owner != nil && !s.asOwner {
+		if err := f.Chown(s.owner.UID, s.owner.GID); err != nil {
+			f.Close()
+			return err
+		}
+	}
+	st, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	if s.f != nil {
+		s.f.Close()
+	}
+	s.f, s.size = f, st.Size()
+	if s.moved != nil {
+		return s.moved(f)
+	}
+	return nil
+}
+
+// openAs opens the path, for logto2 with the rights of the user that the application runs as: a link that user put there leads nowhere
+// the user could not write.
+func (s *fileSink) openAs(flags int) (int, error) {
+	if !s.asOwner || s.owner == nil || os.Geteuid() != 0 {
+		return unix.Open(s.path, flags, 0o640)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	gid, err := unix.SetfsgidRetGid(s.owner.GID)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.SetfsgidRetGid(gid)
+	uid, err := unix.SetfsuidRetUid(s.owner.UID)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.SetfsuidRetUid(uid)
+	return unix.Open(s.path, flags, 0o640)
+}
+
+func (s *fileSink) write(r *record, line []byte) error {
+	s.size += int64(len(line))
+	err := s.fdSink.write(r, line)
+	if s.max > 0 && s.size > s.max {
+		err = errors.Join(err, s.rotate())
+	}
+	return err
+}
+
+func (s *fileSink) close() error { return errors.Join(s.flush(), s.f.Close()) }
+
+// rotate puts the file aside: log-backupname, else FILE.UNIXTIME, and begins a new one.
+func (s *fileSink) rotate() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	name := s.backup
+	if name == "" {
+		name = s.path + "." + strconv.FormatInt(s.now().Unix(), 10)
+	}
+	line := accesslog.Strftime(nil, option.DefaultLogDate, s.now())
+	line = fmt.Appendf(line, " - logsize: %d, triggering rotation to %s...\n", s.size, name)
+	if _, err := s.f.Write(line); err != nil {
+		return err
+	}
+	if err := os.Rename(s.path, name); err != nil {
+		s.size = 0 // once a file's worth, not once a line
+		return fmt.Errorf("unable to rotate log: %w", err)
+	}
+	return s.open(false)
+}
+
+// reopen opens the path anew, after somebody else moved the file.
+func (s *fileSink) reopen() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.f, "[%d] logsize: %d, triggering log-reopen...\n", s.now().Unix(), s.size)
+	if err := s.open(false); err != nil {
+		return err
+	}
+	_, err := io.WriteString(s.f, fmt.Sprintf("[%d] %s reopened.\n", s.now().Unix(), s.path))
+	return err
+}

@@ -1,0 +1,137 @@
+package logging
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/sd"
+)
+
+// RequestLog returns where the workers write request lines, and how (boot.RequestLog.Kind): "stream", a descriptor that takes bytes;
+// "journal", a socket that takes native entries; "packet", a socket that takes a datagram a line and is read here. The descriptor is the
+// caller's to close; a "packet" one is read until its last writer is gone.
+func (l *Log) RequestLog() (f *os.File, kind string, err error) {
+	if l.requests == l.server && !l.set.LogMaster && l.server.empty() {
+		if l.journal != nil {
+			f, err = sd.DialJournal(l.env.JournalPath)
+			return f, "journal", err
+		}
+		if l.plainBase() {
+			f, err = l.baseCopy()
+			return f, "stream", err
+		}
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, "", fmt.Errorf("request log: socketpair: %w", err)
+	}
+	// A burst of request lines waits here while the supervisor is at something else.
+	_ = unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<20)
+	w := os.NewFile(uintptr(fds[1]), "request log")
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		w.Close()
+		return nil, "", fmt.Errorf("request log: %w", err)
+	}
+	r := os.NewFile(uintptr(fds[0]), "request log")
+	if !l.readers.run(r, l.readPackets) {
+		r.Close()
+		w.Close()
+		return nil, "", errors.New("log: closed")
+	}
+	return w, "packet", nil
+}
+
+// baseCopy duplicates the descriptor of base.
+func (l *Log) baseCopy() (*os.File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.env.Stderr
+	if l.baseFile != nil {
+		f = l.baseFile.f
+	}
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("request log: dup: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "request log"), nil
+}
+
+const (
+	batch      = 32
+	packetSize = 8 << 10 // log-master-bufsize: a longer line is cut
+)
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+// packets is the room for one batch.
+type packets struct {
+	buf  [batch][packetSize]byte
+	iov  [batch]unix.Iovec
+	msgs [batch]mmsghdr
+}
+
+// readPackets reads request lines to the end, a batch a call.
+func (l *Log) readPackets(f *os.File) {
+	p := new(packets)
+	for i := range batch {
+		p.iov[i].Base = &p.buf[i][0]
+		p.iov[i].SetLen(packetSize)
+		p.msgs[i].hdr.Iov = &p.iov[i]
+		p.msgs[i].hdr.SetIovlen(1)
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	out := make([]*record, 0, batch)
+	for {
+		n, err := p.receive(raw.Read)
+		if errors.Is(err, os.ErrDeadlineExceeded) { // stopped: take in what is there
+			n, err = p.receive(func(g func(uintptr) bool) error {
+				return raw.Control(func(fd uintptr) { g(fd) })
+			})
+		}
+		out = out[:0]
+		for i := range n {
+			if size := p.msgs[i].n; size > 0 {
+				out = append(out, &record{text: strings.TrimSuffix(string(p.buf[i][:size]), "\n"), priority: sd.PriInfo})
+			}
+		}
+		l.submit(l.requests, out...)
+		if err != nil || n == 0 {
+			return
+		}
+	}
+}
+
+// receive fills a batch; read is the RawConn's. End of file is io.EOF: a packet of no bytes.
+func (p *packets) receive(read func(func(fd uintptr) bool) error) (int, error) {
+	var n int
+	var errno unix.Errno
+	err := read(func(fd uintptr) bool {
+		r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
+		n, errno = int(r), e
+		return e != unix.EAGAIN && e != unix.EINTR
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case errno != 0:
+		return 0, errno
+	case n > 0 && p.msgs[n-1].n == 0:
+		return n, io.EOF
+	}
+	return n, nil
+}

@@ -1,0 +1,130 @@
+package option
+
+import "strings"
+
+const groupApp Group = "Application"
+
+var appRows = []Row{
+	{Name: "module", Aliases: []string{"wsgi"}, Short: 'w', Kind: Text, Group: groupApp, Set: app("module"),
+		Help: "the WSGI application: MODULE, MODULE:CALLABLE or MODULE:FACTORY()"},
+	{Name: "wsgi-file", Aliases: []string{"file"}, Kind: Path, Group: groupApp, Set: app("file"), Help: "the Python file that defines the application"},
+	{Name: "callable", Kind: Text, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Callable }),
+		Help: "name of the application where module or file give none (application)"},
+	{Name: "eval", Kind: Text, Group: groupApp, Set: app("eval"), Help: "the application as Python code"},
+	{Name: "paste", Kind: Text, Group: groupApp, Set: app("paste"), Help: "the application as a paste.deploy URI: config:/path"},
+	{Name: "paste-name", Kind: Text, Since: "2.1", Group: groupApp, Set: text(func(s *Settings) *string { return &s.PasteName }), Help: "section of the paste file"},
+	{Name: "ini-paste", Kind: Path, Group: groupApp, Set: iniPaste(false), Help: "read [uwsgi] and the paste application from one file"},
+	{Name: "ini-paste-logged", Kind: Path, Group: groupApp, Set: iniPaste(true), Help: "the same, with the logging of that file"},
+	{Name: "paste-logger", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.PasteLogger }), Help: "take the logging configuration of the paste file"},
+	{Name: "mount", Aliases: []string{"worker-mount"}, Kind: NameValue, Repeat: true, Group: groupApp, Set: mount,
+		Help: "serve an application under a prefix: /prefix=MODULE:CALLABLE or /prefix=FILE.py"},
+	{Name: "manage-script-name", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.ManageScriptName }),
+		Help: "find SCRIPT_NAME and PATH_INFO from the mounted prefixes"},
+	{Name: "need-app", Kind: Flag, Optional: true, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.NeedApp }),
+		Help: "exit with status 22 when no application can be loaded (the default; need-app=false serves errors instead)"},
+	{Name: "no-default-app", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.NoDefaultApp }), Help: "a request outside all mounted prefixes is an error"},
+	{Name: "chdir", Kind: Path, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Chdir }), Help: "change to this folder before the application is loaded"},
+	{Name: "chdir2", Kind: Path, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Chdir2 }), Help: "change to this folder after the application is loaded"},
+	{Name: "env", Aliases: []string{"ienv"}, Kind: NameValue, Repeat: true, Group: groupApp, Set: env, Help: "set an environment variable of the application"},
+	{Name: "unenv", Kind: Text, Repeat: true, Group: groupApp, Set: unenv, Help: "remove an environment variable"},
+	{Name: "envdir", Kind: Path, Repeat: true, Group: groupApp, Help: "one environment variable a file of this folder, set after env"},
+	{Name: "early-envdir", Kind: Path, Repeat: true, Group: groupApp, Help: "the same, at once, so that $(NAME) sees it"},
+}
+
+// app adds one source of the default application. The same option again replaces the earlier one, as in uWSGI; different
+// options stay side by side and are tried in turn, modules first.
+func app(kind string) func(*Settings, Value) error {
+	return func(s *Settings, v Value) error {
+		value := strings.TrimSpace(v.Text)
+		if value == "" {
+			return fault("write "+v.Name+" = …", "the application is missing")
+		}
+		add := App{Kind: kind, Value: value, Origin: v.Origin}
+		var hint error
+		switch {
+		case kind == "module" && strings.HasSuffix(strings.SplitN(value, ":", 2)[0], ".py"):
+			hint = warning("write wsgi-file = "+strings.SplitN(value, ":", 2)[0]+", or the module's name without .py", "%q is a file, not a module", value)
+		case kind == "file" && strings.HasSuffix(strings.TrimSuffix(value, ":"+lastPart(value)), ".py") && strings.Contains(value, ":"):
+			path, callable := value[:strings.LastIndexByte(value, ':')], lastPart(value)
+			add.Value, s.Callable = path, callable
+			hint = warning("write "+v.Name+" = "+path+" and callable = "+callable, "uWSGI knows no PATH:CALLABLE here; it is read as both")
+		}
+		at := len(s.Apps)
+		for i, a := range s.Apps {
+			if a.Mount == "" && a.Kind == kind {
+				s.Apps[i] = add
+				return hint
+			}
+			if a.Mount == "" && kind == "module" && at == len(s.Apps) {
+				at = i
+			}
+		}
+		s.Apps = append(s.Apps, App{})
+		copy(s.Apps[at+1:], s.Apps[at:])
+		s.Apps[at] = add
+		return hint
+	}
+}
+
+func lastPart(s string) string { return s[strings.LastIndexByte(s, ':')+1:] }
+
+func iniPaste(logged bool) func(*Settings, Value) error {
+	add := app("ini-paste")
+	return func(s *Settings, v Value) error {
+		s.PasteLogger = s.PasteLogger || logged
+		return add(s, v)
+	}
+}
+
+func mount(s *Settings, v Value) error {
+	prefix, value, err := pairOf(v, "/prefix=module:callable")
+	if err != nil {
+		return err
+	}
+	prefix, value = strings.TrimSpace(prefix), strings.TrimSpace(value)
+	if value == "" {
+		return fault("write "+v.Name+" = "+prefix+"=module:callable", "the application is missing")
+	}
+	kind := "module"
+	if strings.HasSuffix(value, ".py") || strings.HasSuffix(value, ".wsgi") || strings.Contains(value, "/") {
+		kind = "file"
+	}
+	if strings.HasSuffix(value, ".ini") {
+		kind = "paste"
+	}
+	if prefix == "" {
+		return fault("write "+v.Name+" = /prefix="+value, "the prefix is missing")
+	}
+	var hint error
+	if prefix[0] != '/' && !strings.Contains(prefix, "|") {
+		hint = warning("write "+v.Name+" = /"+prefix+"="+value, "the prefix does not begin with \"/\"")
+	} else if len(prefix) > 1 && strings.HasSuffix(prefix, "/") {
+		prefix = strings.TrimRight(prefix, "/")
+		hint = warning("write "+v.Name+" = "+prefix+"="+value, "the \"/\" at the end of the prefix is left out")
+	}
+	s.Apps = append(s.Apps, App{Mount: prefix, Kind: kind, Value: value, Origin: v.Origin})
+	return hint
+}
+
+// env keeps blanks around the inner "=" off: "NAME = value" is what people write, and a name with a blank reaches no program.
+func env(s *Settings, v Value) error {
+	name, value, ok := strings.Cut(v.Text, "=")
+	trimmed := strings.TrimSpace(name)
+	if trimmed == "" {
+		return fault("write "+v.Name+" = NAME=value", "the name of the variable is missing")
+	}
+	if !ok {
+		s.Env = append(s.Env, EnvOp{Name: trimmed, Unset: true})
+		return warning("write "+v.Name+" = "+trimmed+"=value, or unenv = "+trimmed, "without \"=\" the variable is removed")
+	}
+	if trimmed != name {
+		value = strings.TrimLeft(value, " \t")
+	}
+	s.Env = append(s.Env, EnvOp{Name: trimmed, Value: value})
+	return nil
+}
+
+func unenv(s *Settings, v Value) error {
+	s.Env = append(s.Env, EnvOp{Name: strings.TrimSpace(v.Text), Unset: true})
+	return nil
+}

@@ -1,0 +1,63 @@
+package option
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// builtinPlugins are uWSGI's plugins whose work is done here without them.
+var builtinPlugins = []string{
+	"python", "python2", "python3", "http", "corerouter", "logfile", "logsocket", "syslog", "rsyslog", "systemd_logger", "stdio",
+	"cheaper_busyness", "cheaper_backlog2", "fastcgi", "0", "logpipe", "transformation_chunked", "stats_pusher_file", "notfound",
+}
+
+// foreignPlugins run applications in other languages: the server would start without its application.
+var foreignPlugins = []string{"psgi", "perl", "coroae", "rack", "ruby", "rbthreads", "fiber", "php", "lua", "jvm", "jwsgi", "ring", "mono", "v8", "gccgo",
+	"cgi", "pypy", "servlet", "wsgi-lite", "matheval", "erlang"}
+
+// BuiltinPlugin reports whether what the plugin of uWSGI offered is built in, for if-plugin.
+func BuiltinPlugin(name string) bool {
+	name = pluginName(name)
+	return slices.Contains(builtinPlugins, name) || strings.HasPrefix(name, "python") && strings.Trim(name[6:], "0123456789.") == ""
+}
+
+// pluginName takes the folder, the suffix _plugin.so and an address in front of "|" off.
+func pluginName(name string) string {
+	name = path.Base(strings.TrimSpace(name))
+	return strings.TrimSuffix(strings.TrimSuffix(name, ".so"), "_plugin")
+}
+
+func judgePlugins(v Value) error {
+	var unknown []string
+	for _, name := range strings.FieldsFunc(v.Text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		switch {
+		case BuiltinPlugin(name):
+		case slices.Contains(foreignPlugins, pluginName(name)):
+			return fault("keep uWSGI for it", "the plugin %q runs an application that is not Python", name)
+		default:
+			unknown = append(unknown, name)
+		}
+	}
+	if unknown != nil {
+		return warning("see what it was needed for; only the plugins of uWSGI's Python server have a counterpart", "there is no plugin %s; it is left out",
+			strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// guards are routing actions that keep requests out: a server that starts without them would let them in.
+var guards = []string{"basicauth", "ldapauth", "radius", "break", "break-with-status", "access", "return", "error"}
+
+// judgeRoute makes a rule that protects something fatal: the others only change or log.
+func judgeRoute(v Value) error {
+	text := strings.TrimSpace(v.Text)
+	for _, word := range append(strings.Fields(text), text) {
+		action, _, ok := strings.Cut(word, ":")
+		if ok && slices.Contains(guards, action) {
+			return fault("do it in nginx (auth_basic, deny, return 403) and take the line out",
+				"there is no internal routing, and going on would serve what the action %q keeps back", action)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package option
+
+import (
+	"strconv"
+	"strings"
+)
+
+const groupPrivileges Group = "Privileges and files"
+
+var privilegeRows = []Row{
+	{Name: "uid", Aliases: []string{"immediate-uid"}, Kind: Text, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.UID }), Help: "user the application runs as, name or number"},
+	{Name: "gid", Aliases: []string{"immediate-gid"}, Kind: Text, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.GID }), Help: "group the application runs as, name or number"},
+	{Name: "add-gid", Kind: Text, Repeat: true, Group: groupPrivileges, Set: list(func(s *Settings) *[]string { return &s.AddGIDs }), Help: "a further group"},
+	{Name: "no-initgroups", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.NoInitgroups }), Help: "take no further groups from the user database"},
+	{Name: "master-as-root", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.MasterAsRoot }), Help: "the supervisor keeps root, the application does not"},
+	{Name: "umask", Kind: Octal, Group: groupPrivileges, Set: umask, Help: "permissions taken from new files, octal"},
+	{Name: "pidfile", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.Pidfile }), Help: "write the supervisor's process id here, before privileges are dropped"},
+	{Name: "pidfile2", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.Pidfile2 }), Help: "… after privileges are dropped"},
+	{Name: "safe-pidfile", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.SafePidfile }), Help: "… once the instance serves"},
+	{Name: "safe-pidfile2", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.SafePidfile2 }), Help: "… once the workers run"},
+	{Name: "vacuum", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.Vacuum }), Help: "remove sockets and pidfiles at the end"},
+	{Name: "file-write", Kind: NameValue, Repeat: true, Group: groupPrivileges, Set: fileWrite, Help: "write a file before privileges are dropped: PATH=TEXT"},
+}
+
+// umask takes three octal digits or four with a leading zero.
+func umask(s *Settings, v Value) error {
+	t := strings.TrimSpace(v.Text)
+	n, err := strconv.ParseUint(t, 8, 12)
+	if err != nil || n > 0o777 || len(t) < 3 {
+		return fault("write three octal digits, such as 022", "%q is no umask", v.Text)
+	}
+	s.Umask = int(n)
+	return nil
+}
+
+func fileWrite(s *Settings, v Value) error {
+	path, content, err := pairOf(v, "/path=text")
+	if err != nil {
+		return err
+	}
+	s.FileWrites = append(s.FileWrites, EnvOp{Name: path, Value: content})
+	return nil
+}

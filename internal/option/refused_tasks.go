@@ -1,0 +1,74 @@
+package option
+
+// Background work and shared state.
+
+var curlCronRows = []Row{
+	{Name: "curl-cron", Kind: Text, Help: "option of the curl_cron plugin"},
+	{Name: "cron-curl", Kind: Text, Help: "option of the curl_cron plugin"},
+}
+
+var spoolerRows = []Row{
+	{Name: "spooler", Short: 'Q', Kind: Path, Repeat: true, Help: "run a task spooler on a directory"},
+	{Name: "spooler-external", Kind: Path, Repeat: true, Help: "directory served by another instance's spooler"},
+	{Name: "spooler-ordered", Help: "process tasks in name order"},
+	{Name: "spooler-chdir", Kind: Path, Help: "working directory of tasks"},
+	{Name: "spooler-processes", Kind: Int, Help: "spooler processes per directory; immediate, so put it before `spooler`"},
+	{Name: "spooler-quiet", Help: "fewer spooler log lines"},
+	{Name: "spooler-max-tasks", Kind: Int, Help: "recycle a spooler after N tasks"},
+	{Name: "spooler-harakiri", Kind: Seconds, Help: "time limit per task"},
+	{Name: "spooler-frequency", Aliases: []string{"spooler-freq"}, Kind: Seconds, Help: "scan interval (30)"},
+	{Name: "touch-spoolers-reload", Kind: Path, Repeat: true, Help: "restart spoolers on change"},
+	{Name: "spooler-import", Aliases: []string{"spooler-pyimport", "spooler-py-import", "spooler-python-import"}, Kind: Text, Repeat: true, Help: "import in spoolers"},
+	{Name: "spooler-signal-as-task", Since: "2.1", Help: "signals count as tasks"},
+	{Name: "spooler-cheap", Since: "2.1", Help: "spooler processes only when there is work"},
+}
+
+var muleRows = []Row{
+	{Name: "mule-harakiri", Kind: Seconds, Help: "time limit for mule tasks"},
+	{Name: "mule-reload-mercy", Kind: Seconds, Help: "same for mules (default 60)"},
+	{Name: "mule", Kind: Text, Optional: true, Repeat: true, Help: "add a helper process (optionally running a script/`mod:func()`)"},
+	{Name: "mules", Kind: Int, Repeat: true, Help: "add N plain mules"},
+	{Name: "farm", Kind: Text, Repeat: true, Help: "group mules"},
+	{Name: "mule-msg-size", Kind: Bytes, Optional: true, Help: "mule message buffer"},
+	{Name: "hook-as-mule", Kind: HookLine, Repeat: true, Help: "each mule"},
+	{Name: "touch-mules-reload", Kind: Path, Repeat: true, Help: "restart mules on change"},
+	{Name: "mule-msg-recv-size", Kind: Bytes, Since: "2.1", Help: "mule receive buffer"},
+}
+
+var cacheRows = []Row{
+	{Name: "cache", Kind: Int, Help: "create the default cache with N items"},
+	{Name: "cache-blocksize", Kind: Bytes, Help: "item size limit of the default cache (65536)"},
+	{Name: "cache-store", Kind: Path, Help: "mmap the default cache from a file"},
+	{Name: "cache-store-sync", Kind: Int, Help: "sync interval in master cycles"},
+	{Name: "cache-no-expire", Help: "no sweeper for expired items"},
+	{Name: "cache-expire-freq", Kind: Seconds, Help: "sweeper interval (3)"},
+	{Name: "cache-report-freed-items", Help: "log swept items"},
+	{Name: "cache-udp-server", Kind: Address, Repeat: true, Help: "accept cache updates by UDP"},
+	{Name: "cache-udp-node", Kind: Address, Repeat: true, Help: "send cache updates by UDP"},
+	{Name: "cache-sync", Kind: Address, Help: "clone another node's cache at start"},
+	{Name: "cache-use-last-modified", Help: "maintain item timestamps"},
+	{Name: "add-cache-item", Kind: Text, Repeat: true, Help: "preload an item"},
+	{Name: "load-file-in-cache", Kind: Path, Repeat: true, Help: "preload a file"},
+	{Name: "load-file-in-cache-gzip", Kind: Path, Repeat: true, Help: "preload a file compressed"},
+	{Name: "cache2", Kind: NameValue, Repeat: true, Help: "named cache: name= items= blocksize= blocks= store= …"},
+	{Name: "check-cache", Kind: Text, Optional: true, Help: "serve GETs from a cache keyed by URI"},
+}
+
+var queueRows = []Row{
+	{Name: "sharedarea", Short: 'A', Kind: Text, Repeat: true, Help: "shared memory block for the API"},
+	{Name: "queue", Kind: Int, Help: "shared queue with N slots"},
+	{Name: "queue-blocksize", Kind: Bytes, Help: "slot size"},
+	{Name: "queue-store", Kind: Path, Help: "file backing the queue"},
+	{Name: "queue-store-sync", Kind: Int, Help: "sync interval"},
+	{Name: "py-sharedarea", Kind: Bytes, Repeat: true, Help: "sharedarea backed by bytearray"},
+}
+
+var signalsRows = []Row{
+	{Name: "signal", Kind: Text, Help: "deliver one uwsgi signal over the network, then exit 0/1/2"},
+	{Name: "signal-bufsize", Aliases: []string{"signals-bufsize"}, Kind: Bytes, Help: "signal pipe buffer"},
+	{Name: "signal-timer", Aliases: []string{"timer"}, Kind: Text, Repeat: true, Help: "periodic uwsgi signal"},
+	{Name: "signal-rbtimer", Aliases: []string{"rbtimer"}, Kind: Text, Repeat: true, Help: "periodic uwsgi signal, user-space timer"},
+	{Name: "rpc-max", Kind: Int, Help: "RPC function slots (64)"},
+	{Name: "touch-signal", Kind: Text, Repeat: true, Help: "raise uwsgi signal on change"},
+	{Name: "fs-signal", Kind: Text, Repeat: true, Help: "inotify, uwsgi signal"},
+}

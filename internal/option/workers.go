@@ -1,0 +1,117 @@
+package option
+
+import "time"
+
+const groupWorkers Group = "Workers"
+
+var workerRows = []Row{
+	{Name: "master", Short: 'M', Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.Master }), Help: "run under a supervisor (always so here)"},
+	{Name: "processes", Aliases: []string{"workers"}, Short: 'p', Kind: Int, Group: groupWorkers, Set: processes, Help: "number of worker processes (1)"},
+	{Name: "threads", Kind: Int, Group: groupWorkers, Set: threads, Help: "requests a worker serves at the same time, each on its own thread (1)"},
+	{Name: "enable-threads", Short: 'T', Kind: Flag, Group: groupWorkers, Standing: NoNeed, Note: "threads always work in the application",
+		Help: "let the application start threads"},
+	{Name: "lazy-apps", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.LazyApps }),
+		Help: "import the application in every worker instead of once before the fork"},
+	{Name: "lazy", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.LazyApps }), Help: "the same as lazy-apps"},
+	{Name: "cheap", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.Cheap }), Help: "start workers at the first connection only"},
+	{Name: "idle", Kind: Seconds, Group: groupWorkers, Set: seconds(func(s *Settings) *time.Duration { return &s.Idle }), Help: "stop the workers after this long without requests"},
+	{Name: "die-on-idle", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.DieOnIdle }), Help: "when idle, stop the whole instance"},
+	{Name: "cheaper", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Cheaper }),
+		Help: "keep at least this many workers and add more under load, up to processes"},
+	{Name: "cheaper-initial", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.CheaperInitial }), Help: "workers at the start"},
+	{Name: "cheaper-algo", Kind: Text, Group: groupWorkers, Set: cheaperAlgo, Help: "how load is judged: spare, spare2, backlog, busyness or manual"},
+	{Name: "cheaper-step", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.CheaperStep }), Help: "workers added at a time (1)"},
+	{Name: "cheaper-overload", Kind: Seconds, Group: groupWorkers, Set: seconds(func(s *Settings) *time.Duration { return &s.CheaperOverload }), Help: "length of the window load is judged in (3)"},
+	{Name: "cheaper-idle", Kind: Seconds, Since: "2.1", Group: groupWorkers, Set: seconds(func(s *Settings) *time.Duration { return &s.CheaperIdle }), Help: "idle window of spare2"},
+	{Name: "cheaper-rss-limit-soft", Kind: Bytes, Group: groupWorkers, Set: sizeBytes(func(s *Settings) *int64 { return &s.CheaperRSSSoft }), Help: "add no worker while all together use more memory than this"},
+	{Name: "cheaper-rss-limit-hard", Kind: Bytes, Group: groupWorkers, Set: sizeBytes(func(s *Settings) *int64 { return &s.CheaperRSSHard }), Help: "remove workers while all together use more memory than this"},
+	{Name: "cheaper-busyness-max", Kind: Percent, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Busyness.Max }), Help: "add workers above this share of busy time (50)"},
+	{Name: "cheaper-busyness-min", Kind: Percent, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Busyness.Min }), Help: "remove workers below this share (25)"},
+	{Name: "cheaper-busyness-multiplier", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Busyness.Multiplier }), Help: "idle windows before a worker is removed (10)"},
+	{Name: "cheaper-busyness-penalty", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Busyness.Penalty }), Help: "added to the multiplier after a worker was removed too early (2)"},
+	{Name: "cheaper-busyness-verbose", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.Busyness.Verbose }), Help: "log what was decided and why"},
+	{Name: "cheaper-busyness-backlog-alert", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Busyness.BacklogAlert }), Help: "add emergency workers when more connections wait (33)"},
+	{Name: "cheaper-busyness-backlog-multiplier", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Busyness.BacklogMultiplier }), Help: "multiplier while there are emergency workers (3)"},
+	{Name: "cheaper-busyness-backlog-step", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Busyness.BacklogStep }), Help: "emergency workers at a time (1)"},
+	{Name: "cheaper-busyness-backlog-nonzero", Kind: Seconds, Group: groupWorkers, Set: seconds(func(s *Settings) *time.Duration { return &s.Busyness.BacklogNonzero }), Help: "add one when connections have been waiting for this long (60)"},
+	{Name: "auto-procname", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.ProcnameAuto }), Help: "give processes telling titles"},
+	{Name: "procname", Kind: Text, Group: groupWorkers, Set: procname(func(s *Settings) *string { return &s.Procname }), Help: "one title for all processes"},
+	{Name: "procname-master", Kind: Text, Group: groupWorkers, Set: procname(func(s *Settings) *string { return &s.ProcnameMaster }), Help: "title of the supervisor"},
+	{Name: "procname-prefix", Kind: Text, Group: groupWorkers, Set: procname(func(s *Settings) *string { return &s.ProcnamePrefix }), Help: "put in front of titles"},
+	{Name: "procname-prefix-spaced", Kind: Text, Group: groupWorkers, Set: procnameSpaced, Help: "the same, with a blank after it"},
+	{Name: "procname-append", Kind: Text, Group: groupWorkers, Set: procname(func(s *Settings) *string { return &s.ProcnameAppend }), Help: "put behind titles"},
+	{Name: "max-fd", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.MaxFD }), Help: "open files a process may have"},
+	{Name: "prio", Kind: Signed, Group: groupWorkers, Set: prio, Help: "nice value"},
+	{Name: "cpu-affinity", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.CPUAffinity }), Help: "pin each worker to this many CPUs, one group after the other"},
+	{Name: "limit-as", Kind: MiB, Group: groupWorkers, Set: sizeMiB(func(s *Settings) *int64 { return &s.LimitAS }), Help: "address space a worker may have"},
+	{Name: "limit-nproc", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.LimitNproc }), Help: "processes the user may have"},
+	{Name: "locks", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Locks }), Help: "number of uwsgi.lock locks"},
+	{Name: "never-swap", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.NeverSwap }), Help: "lock the workers' memory"},
+}
+
+// processes must be a number above zero: without workers nothing is served, which nobody means by what uWSGI reads as 0.
+func processes(s *Settings, v Value) error {
+	n, err := v.whole(plainUnits, "")
+	if err != nil && n == 0 {
+		var e *Error
+		if asError(err, &e) {
+			e.Warn = false
+			e.Hint = "write " + v.Name + " = 4"
+		}
+		return err
+	}
+	if n > maxProcesses {
+		return fault("write a number up to 4096", "%d processes are too many", n)
+	}
+	s.Processes = int(n)
+	return err
+}
+
+// maxProcesses bounds the shared tables; it is far above what a machine runs.
+const maxProcesses = 4096
+
+// threads counts 0 as 1, as uWSGI does.
+func threads(s *Settings, v Value) error {
+	n, err := v.whole(plainUnits, "")
+	if !survivable(err) {
+		return err
+	}
+	if n > maxProcesses {
+		return fault("write a number up to 4096", "%d threads are too many", n)
+	}
+	s.Threads = max(1, int(n))
+	return err
+}
+
+func cheaperAlgo(s *Settings, v Value) error {
+	switch v.Text {
+	case "spare", "spare2", "backlog", "busyness", "manual":
+		s.CheaperAlgo = v.Text
+		return nil
+	}
+	s.CheaperAlgo = "spare"
+	return warning("write spare, spare2, backlog, busyness or manual", "there is no algorithm %q; spare is used, as uWSGI does", v.Text)
+}
+
+func procname(field func(*Settings) *string) func(*Settings, Value) error {
+	return func(s *Settings, v Value) error {
+		s.ProcnameAuto = true
+		*field(s) = v.Text
+		return nil
+	}
+}
+
+func procnameSpaced(s *Settings, v Value) error {
+	s.ProcnameAuto = true
+	s.ProcnamePrefix = v.Text + " "
+	return nil
+}
+
+func prio(s *Settings, v Value) error {
+	n, rest, ok := number(v.Text)
+	if !ok || rest != "" {
+		return v.notANumber("")
+	}
+	s.Prio = int(min(max(n, -20), 19))
+	return nil
+}

@@ -1,0 +1,204 @@
+"""The ``uwsgi`` module that applications import inside the server.
+
+It is importable before the fork, while the application is loaded; what needs a running worker raises RuntimeError until then. As in
+uWSGI, text that comes from the configuration or the wire is bytes.
+"""
+
+import json as _json
+import os as _os
+import socket as _socket
+import sys as _sys
+import time as _time
+
+version = b""
+version_info = (0, 0, 0, 0, b"")
+hostname = _socket.gethostname().encode()
+opt = {}
+numproc = 1
+cores = 1
+has_threads = 1
+buffer_size = 65536
+started_on = 0
+is_a_reload = False
+loop = None
+sockets = []
+magic_table = {}
+applications = None
+unbit = None
+SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE = -2, -1, 0
+
+_core = None  # the extension module, in a worker
+_slot = 0
+_master = 0
+
+
+def _boot(boot):
+    """Fill the module from the supervisor's boot.Boot."""
+    g = globals()
+    s = boot["Settings"]
+    g["version"] = boot["Version"].encode()
+    parts = [int("".join(c for c in p if c.isdigit()) or 0) for p in boot["Version"].split("-")[0].split(".")[:3]]
+    parts += [0] * (3 - len(parts))
+    g["version_info"] = (*parts, 0, boot["Version"].partition("-")[2].encode())
+    g["opt"] = {k: True if v is None else v.encode() for k, v in (s["Opt"] or {}).items()}
+    g["numproc"], g["cores"], g["buffer_size"] = s["Processes"], s["Threads"] or 1, s["BufferSize"]
+    g["started_on"], g["is_a_reload"] = boot["StartedOn"], boot["Reloads"] > 0
+    g["sockets"] = [l["FD"] for l in boot["Listeners"] or ()]
+    g["_master"] = boot["MasterPID"]
+    if s["Pidfile"]:
+        g["pidfile"] = s["Pidfile"].encode()
+
+
+def _worker(slot):
+    globals()["_slot"] = slot
+
+
+def _attach(core):
+    globals()["_core"] = core
+
+
+def _post_fork():
+    hook = globals().get("post_fork_hook")
+    if callable(hook):
+        hook()
+
+
+def _need():
+    if _core is None:
+        raise RuntimeError("uwsgi: only available in a running worker")
+    return _core
+
+
+def worker_id():
+    """This worker's number, 1…N; 0 while the application is loaded."""
+    return _slot
+
+
+def mule_id():
+    """0: there are no mules."""
+    return 0
+
+
+def masterpid():
+    """The supervisor's process id."""
+    return _master
+
+
+def workers():
+    """A tuple of dicts, one a worker: id, pid, requests, status (bytes), rss, vsz, avg_rt (µs) …"""
+    if _core is None:
+        return tuple({"id": i + 1, "pid": 0, "requests": 0, "delta_requests": 0, "signals": 0, "exceptions": 0, "status": b"cheap", "rss": 0, "vsz": 0,
+                      "running_time": 0, "last_spawn": 0, "respawn_count": 0, "tx": 0, "avg_rt": 0, "apps": ()} for i in range(numproc))
+    rows = _json.loads(_core.workers())
+    for row in rows:
+        row["status"] = row["status"].encode()
+        row["signals"] = 0
+        row["apps"] = ()
+    return tuple(rows)
+
+
+def total_requests():
+    """Requests finished by the whole instance."""
+    return _core.total_requests() if _core else 0
+
+
+def request_id():
+    """Requests finished on this core so far."""
+    return _need().request_id()
+
+
+def reload():
+    """Ask the supervisor for a graceful reload; True, or None when it cannot be reached."""
+    return True if _need().tell("reload", "uwsgi.reload()") else None
+
+
+def stop():
+    """Ask the supervisor to stop the instance; True, or None when it cannot be reached."""
+    return True if _need().tell("stop", "uwsgi.stop()") else None
+
+
+def ready():
+    """True once this worker serves, else None."""
+    return True if _core else None
+
+
+def accepting(on=1):
+    """Set the worker's accepting flag in the stats."""
+    _need().accepting(on)
+
+
+def log(message):
+    """A line in the server's log; True."""
+    if not isinstance(message, str):
+        raise TypeError("log() argument must be str, not %s" % type(message).__name__)
+    _sys.stderr.write(message + "\n")
+    return True
+
+
+def log_this_request():
+    """Log the current request whatever the options say."""
+    _need().log_this_request()
+
+
+def set_logvar(name, value):
+    """Set a variable that log-format shows as %(name)."""
+    _need().set_logvar(name, value)
+
+
+def get_logvar(name):
+    """The variable as bytes, or None."""
+    return _need().get_logvar(name)
+
+
+def connection_fd():
+    """The current request's client descriptor."""
+    return _need().connection_fd()
+
+
+def is_connected(fd):
+    """Whether the peer of fd is still there."""
+    try:
+        with _socket.socket(fileno=_os.dup(fd)) as s:
+            return s.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def disconnect():
+    """End the client's connection; the application goes on."""
+    _need().disconnect()
+
+
+def set_user_harakiri(seconds):
+    """A deadline of its own for the current request; 0 clears it."""
+    _need().set_user_harakiri(seconds)
+
+
+def setprocname(name):
+    """Set the process title."""
+    _need().set_title(name)
+
+
+def mem():
+    """(resident bytes, address space bytes) of this process."""
+    with open("/proc/self/statm") as f:
+        pages = f.read().split()
+    size = _os.sysconf("SC_PAGE_SIZE")
+    return int(pages[1]) * size, int(pages[0]) * size
+
+
+def micros():
+    """Microseconds since the epoch."""
+    return _time.time_ns() // 1000
+
+
+def i_am_the_spooler():
+    """None: there is no spooler."""
+    return None
+
+
+def signal_registered(num):
+    """None: uWSGI signals are not part of this server."""
+    return None

@@ -1,0 +1,81 @@
+"""uwsgidecorators: what of uWSGI's module of that name applies to this server.
+
+``postfork``, ``thread`` and ``harakiri`` work. The decorators of uWSGI's signals, spooler and mules raise at once, with what to use
+instead: a task that is silently never run is worse than one that is refused.
+"""
+
+import functools
+import threading
+
+import uwsgi
+
+_postfork = []
+
+
+def _run_postfork():
+    for func, wid in _postfork:
+        if wid in (0, uwsgi.worker_id()):
+            func()
+
+
+uwsgi.post_fork_hook = _run_postfork
+
+
+def postfork(what):
+    """Run the function in every worker after its fork; ``@postfork(2)`` in worker 2 only."""
+    if callable(what):
+        _postfork.append((what, 0))
+        return what
+
+    def decorate(func):
+        _postfork.append((func, what))
+        return func
+
+    return decorate
+
+
+def thread(func):
+    """A call starts func in a daemon thread of its own and returns func."""
+
+    @functools.wraps(func)
+    def call(*args, **kwargs):
+        threading.Thread(target=func, args=args, kwargs=kwargs, daemon=True).start()
+        return func
+
+    return call
+
+
+class harakiri:
+    """A deadline of ``seconds`` for the request while the decorated function runs."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __call__(self, func):
+        @functools.wraps(func)
+        def call(*args, **kwargs):
+            uwsgi.set_user_harakiri(self.seconds)
+            try:
+                return func(*args, **kwargs)
+            finally:
+                uwsgi.set_user_harakiri(0)
+
+        return call
+
+
+def _refused(name, instead):
+    def decorator(*args, **kwargs):
+        raise NotImplementedError("uwsgidecorators.%s is not supported here: %s" % (name, instead))
+
+    decorator.__name__ = name
+    decorator.__doc__ = "Not supported: %s." % instead
+    return decorator
+
+
+_timers = "use a systemd timer, cron or a task queue such as Celery"
+_tasks = "use a task queue such as Celery, RQ or Huey"
+timer, rbtimer, cron, filemon, signal = (_refused(n, _timers) for n in ("timer", "rbtimer", "cron", "filemon", "signal"))
+spool, spoolraw, spoolforever = (_refused(n, _tasks) for n in ("spool", "spoolraw", "spoolforever"))
+mulefunc, mule, muleloop, mulemsg, farm = (_refused(n, _tasks) for n in ("mulefunc", "mule", "muleloop", "mulemsg", "farm"))
+rpc = _refused("rpc", "use HTTP between your services")
+lock = _refused("lock", "use multiprocessing.Lock made while the application is imported, or your database")

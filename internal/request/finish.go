@@ -1,0 +1,200 @@
+package request
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// Options say where a request came from.
+type Options struct {
+	// HTTP: package http1 made the variables. Otherwise a gateway did (uwsgi, FastCGI, SCGI), and may have left PATH_INFO out.
+	HTTP bool
+}
+
+// Finish is the one policy after every parser: it judges the variables of r and fills the fields that are said to be set by it.
+//
+//   - HTTP_ names and CONTENT_TYPE that repeat become one, values joined (RFC 9110 §5.3); other names repeat as they came and the
+//     last counts, here as in the environ.
+//   - HTTP_TRANSFER_ENCODING is taken out: every body is whole and of known length by the time the application sees it
+//     (RFC 9112 §7.1.3; nginx passes the header on for a body it has already decoded).
+//   - HTTP_PROXY is taken out, of packets too: no client has a reason to send Proxy, and an application that runs CGI programs
+//     would hand it to them as their outgoing proxy.
+//   - CONTENT_LENGTH is digits or empty (nginx's "none"); two that differ are refused.
+//   - The scheme is that of UWSGI_SCHEME or X-Forwarded-Proto, the later of the two, if it is http or https; else HTTPS or
+//     X-Forwarded-SSL, the later; else http. As in uWSGI these are believed of any peer.
+//   - A gateway's PATH_INFO that is missing is made from what there is: nginx's stock fastcgi_params give SCRIPT_NAME = the whole
+//     path and no PATH_INFO, its scgi_params neither.
+//   - UWSGI_FILE, UWSGI_MODULE, UWSGI_SCRIPT, UWSGI_SETENV, UWSGI_POSTFILE, UWSGI_CHDIR, UWSGI_HOME, UWSGI_PYHOME,
+//     UWSGI_TOUCH_RELOAD, UWSGI_CACHE_GET and their like stay in the environ, where applications may read them as in uWSGI.
+//     Nothing in this program acts on them.
+func Finish(r *Request, lim *Limits, o Options) error {
+	if lim.Vars > 0 && len(r.Vars) > lim.Vars {
+		return ErrVars
+	}
+	r.startIndex()
+	// Positions in Vars of what the scheme is made from; the later of two counts.
+	scheme, https, forwardedProto, forwardedSSL := -1, -1, -1, -1
+	hasPath, hasLength := false, false
+	kept := 0
+	for i := range r.Vars {
+		v := r.Vars[i]
+		key := r.Arena[v.KeyOff : v.KeyOff+v.KeyLen]
+		val := Span{v.ValOff, v.ValLen}
+		mayRepeat := len(key) > 5 && string(key[:5]) == "HTTP_"
+		switch string(key) {
+		case "REQUEST_METHOD":
+			r.Method = val
+		case "REQUEST_URI":
+			r.URI = val
+		case "PATH_INFO":
+			r.Path, hasPath = val, true
+		case "SERVER_PROTOCOL":
+			r.Protocol = val
+		case "REMOTE_ADDR":
+			r.RemoteAddr = val
+		case "CONTENT_LENGTH":
+			if err := r.setLength(r.Bytes(val), hasLength); err != nil {
+				return err
+			}
+			hasLength = true
+		case "CONTENT_TYPE":
+			mayRepeat = true
+		case "UWSGI_SCHEME":
+			scheme = kept
+		case "HTTPS":
+			https = kept
+		case "HTTP_X_FORWARDED_PROTO":
+			forwardedProto = kept // where it repeats, the first one holds what is joined
+		case "HTTP_X_FORWARDED_SSL":
+			forwardedSSL = kept
+		case "HTTP_TRANSFER_ENCODING", "HTTP_PROXY":
+			continue
+		}
+		if mayRepeat && r.repeated(kept, v, key) {
+			continue
+		}
+		r.Vars[kept] = v
+		kept++
+	}
+	r.Vars = r.Vars[:kept]
+	if len(r.repeats) > 0 {
+		if err := r.join(); err != nil {
+			return err
+		}
+		// A repeated header's own position is that of its first.
+		forwardedProto, forwardedSSL = r.find("HTTP_X_FORWARDED_PROTO"), r.find("HTTP_X_FORWARDED_SSL")
+	}
+	if !hasPath && !o.HTTP {
+		r.repairPath()
+	}
+	if lim.Body > 0 && r.ContentLength > lim.Body {
+		return ErrBodySize
+	}
+	r.Head = string(r.Bytes(r.Method)) == "HEAD"
+	r.HTTPS = r.secure(max(https, forwardedSSL))
+	if s := r.schemeAt(max(scheme, forwardedProto)); s != "" {
+		r.HTTPS = s == "https"
+	} else if s := r.schemeAt(min(scheme, forwardedProto)); s != "" {
+		r.HTTPS = s == "https"
+	}
+	return nil
+}
+
+// setLength takes a CONTENT_LENGTH; again says that there was one before.
+func (r *Request) setLength(val []byte, again bool) error {
+	if len(val) == 0 {
+		if again && r.HasLength {
+			return ErrTwoLengths
+		}
+		return nil
+	}
+	n, ok := Digits(val)
+	if !ok {
+		return ErrLength
+	}
+	if again && (!r.HasLength || n != r.ContentLength) {
+		return ErrTwoLengths
+	}
+	r.ContentLength, r.HasLength = n, true
+	return nil
+}
+
+// Digits reads a length: decimal digits and nothing else (RFC 9110 §8.6), and small enough for a file's size.
+func Digits(b []byte) (n int64, ok bool) {
+	if len(b) == 0 {
+		return 0, false
+	}
+	for _, c := range b {
+		d := int64(c - '0')
+		if d > 9 || n > (1<<63-1-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, true
+}
+
+// schemeAt is the scheme that variable i names, "" unless it is one of the two there are: uWSGI passed anything on to
+// wsgi.url_scheme, a client's "foo, bar" among them.
+func (r *Request) schemeAt(i int) string {
+	if i >= 0 {
+		switch val := r.Val(i); {
+		case bytes.EqualFold(val, []byte("https")):
+			return "https"
+		case bytes.EqualFold(val, []byte("http")):
+			return "http"
+		}
+	}
+	return ""
+}
+
+// secure says whether variable i, HTTPS or X-Forwarded-SSL, means TLS: it begins with "on" or with 1, as in uWSGI.
+func (r *Request) secure(i int) bool {
+	if i < 0 {
+		return false
+	}
+	val := r.Val(i)
+	return len(val) >= 1 && val[0] == '1' || len(val) >= 2 && val[0]|0x20 == 'o' && val[1]|0x20 == 'n'
+}
+
+// repairPath sets PATH_INFO from DOCUMENT_URI, which nginx gives, or from SCRIPT_NAME, where that follows CGI (RFC 3875 §4.1.4:
+// GATEWAY_INTERFACE is always there) and names the whole path.
+func (r *Request) repairPath() {
+	script, doc := r.find("SCRIPT_NAME"), r.find("DOCUMENT_URI")
+	from := doc
+	if doc < 0 {
+		if from = script; script < 0 || r.find("GATEWAY_INTERFACE") < 0 {
+			return
+		}
+	}
+	path := r.Val(from)
+	if script >= 0 {
+		// A SCRIPT_NAME that is a true prefix is a mount point and stays; the whole path is not one.
+		mount := r.Val(script)
+		if len(path) > len(mount) && bytes.HasPrefix(path, mount) && path[len(mount)] == '/' {
+			path = path[len(mount):]
+		} else {
+			r.Vars[script].ValLen = 0
+		}
+	}
+	r.AddVar("PATH_INFO", path)
+	added := r.Vars[len(r.Vars)-1]
+	r.Path = Span{added.ValOff, added.ValLen}
+}
+
+// SetLength says how long a body of unknown length turned out to be: a chunked one, gathered before the application is called.
+func (r *Request) SetLength(n int64) {
+	var text [20]byte
+	r.AddVar("CONTENT_LENGTH", strconv.AppendInt(text[:0], n, 10))
+	r.ContentLength, r.HasLength = n, true
+}
+
+// find is the position of the last variable of that name, -1 if there is none.
+func (r *Request) find(key string) int {
+	for i := len(r.Vars) - 1; i >= 0; i-- {
+		if int(r.Vars[i].KeyLen) == len(key) && string(r.Key(i)) == key {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,229 @@
+package sd
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// JournalSocket is where systemd-journald listens for native entries: systemd-journald.service(8).
+const JournalSocket = "/run/systemd/journal/socket"
+
+// Priorities of PRIORITY=, as syslog(3) numbers them.
+const (
+	PriCrit    = 2
+	PriErr     = 3
+	PriWarning = 4
+	PriNotice  = 5
+	PriInfo    = 6
+	PriDebug   = 7
+)
+
+// Field is one NAME=value of an entry: systemd.journal-fields(7).
+type Field struct{ Name, Value string }
+
+// AppendField appends one field in the native protocol ("Native Journal Protocol", systemd.io): NAME=value and a newline, or, when the value
+// holds a newline, NAME, newline, its length as 64 bits little-endian, the value, newline. A name the journal would not take is left out.
+func AppendField(dst []byte, name, value string) []byte {
+	if !ValidFieldName(name) {
+		return dst
+	}
+	plain := true
+	for i := 0; i < len(value); i++ {
+		if value[i] == '\n' {
+			plain = false
+			break
+		}
+	}
+	dst = append(dst, name...)
+	if plain {
+		dst = append(dst, '=')
+		dst = append(dst, value...)
+		return append(dst, '\n')
+	}
+	dst = append(dst, '\n')
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(value)))
+	dst = append(dst, value...)
+	return append(dst, '\n')
+}
+
+// ValidFieldName says whether a client may use the name: capitals, digits and underscores, at most 64, not starting with a digit or an
+// underscore (those are journald's own).
+func ValidFieldName(name string) bool {
+	if name == "" || len(name) > 64 || name[0] < 'A' || name[0] > 'Z' {
+		return false
+	}
+	for i := 1; i < len(name); i++ {
+		c := name[i]
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// Journal writes entries by the native protocol. It never blocks: an entry that journald does not take at once is lost and counted, and
+// the count is reported by an entry of its own as soon as journald takes one again. Safe for concurrent use.
+type Journal struct {
+	path string
+	lost atomic.Uint64 // not yet reported
+	all  atomic.Uint64
+
+	mu   sync.Mutex // guards fd and buf
+	fd   int        // connected datagram socket, -1 = none
+	buf  []byte
+	base []Field // first in every entry
+}
+
+// OpenJournal connects to the journal at path ("" = JournalSocket); base goes into every entry.
+func OpenJournal(path string, base ...Field) (*Journal, error) {
+	if path == "" {
+		path = JournalSocket
+	}
+	j := &Journal{path: path, fd: -1, base: base}
+	if err := j.dial(); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return j, nil
+}
+
+// DialJournal returns a datagram socket that is connected to the journal at path ("" = JournalSocket), for a process that writes its own entries.
+func DialJournal(path string) (*os.File, error) {
+	if path == "" {
+		path = JournalSocket
+	}
+	fd, err := dialDatagram(path)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "journal"), nil
+}
+
+func dialDatagram(path string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	// The default holds few entries of a burst; 8 MiB is what sd-journal asks for. Refused is no error.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return -1, &os.PathError{Op: "connect", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// dial replaces the socket; the caller holds mu or owns j.
+func (j *Journal) dial() error {
+	fd, err := dialDatagram(j.path)
+	if err != nil {
+		return err
+	}
+	if j.fd >= 0 {
+		unix.Close(j.fd)
+	}
+	j.fd = fd
+	return nil
+}
+
+// Send writes one entry and says whether journald took it.
+func (j *Journal) Send(priority int, message string, fields ...Field) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if n := j.lost.Load(); n > 0 {
+		if j.sendLocked(PriWarning, strconv.FormatUint(n, 10)+" log entries were lost: the journal did not take them in time", nil) {
+			j.lost.Add(^(n - 1))
+		}
+	}
+	if j.sendLocked(priority, message, fields) {
+		return true
+	}
+	j.lost.Add(1)
+	j.all.Add(1)
+	return false
+}
+
+// Lost is the number of entries that journald did not take since the start.
+func (j *Journal) Lost() uint64 { return j.all.Load() }
+
+// Close drops the connection; later entries are lost.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.fd < 0 {
+		return nil
+	}
+	err := unix.Close(j.fd)
+	j.fd = -1
+	return err
+}
+
+func (j *Journal) sendLocked(priority int, message string, fields []Field) bool {
+	b := AppendField(j.buf[:0], "MESSAGE", message)
+	b = AppendField(b, "PRIORITY", strconv.Itoa(priority))
+	for _, f := range j.base {
+		b = AppendField(b, f.Name, f.Value)
+	}
+	for _, f := range fields {
+		b = AppendField(b, f.Name, f.Value)
+	}
+	if cap(b) <= 64<<10 {
+		j.buf = b[:0]
+	}
+	if j.fd < 0 {
+		return false
+	}
+	err := sendEntry(j.fd, b)
+	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNRESET) {
+		// journald's socket was made anew.
+		if j.dial() == nil {
+			err = sendEntry(j.fd, b)
+		}
+	}
+	return err == nil
+}
+
+// sendEntry writes one entry to a connected socket without waiting; what a datagram cannot hold travels in a sealed memfd.
+func sendEntry(fd int, entry []byte) error {
+	err := ignoringEINTR(func() error { return unix.Send(fd, entry, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) })
+	if !errors.Is(err, unix.EMSGSIZE) && !errors.Is(err, unix.ENOBUFS) {
+		return err
+	}
+	mem, err := unix.MemfdCreate("journal-entry", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(mem)
+	for rest := entry; len(rest) > 0; {
+		n, err := unix.Write(mem, rest)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	// journald accepts a memfd only when nobody can change it any more.
+	seals := unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
+	if _, err := unix.FcntlInt(uintptr(mem), unix.F_ADD_SEALS, seals); err != nil {
+		return err
+	}
+	return ignoringEINTR(func() error {
+		return unix.Sendmsg(fd, nil, unix.UnixRights(mem), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+}
+
+func ignoringEINTR(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package supervisor
+
+import (
+	"time"
+
+	"uwsgi/internal/option"
+)
+
+// load is what a cheaper algorithm goes by, measured once per check interval.
+type load struct {
+	interval time.Duration
+	active   int     // workers that should run
+	coming   int     // of those, not ready yet
+	idle     int     // ready and without a request
+	full     int     // ready and every core busy
+	backlog  int     // connections that wait
+	busyness float64 // percent of the interval that the ready workers' cores were in requests
+	rss      int64
+}
+
+// algorithmState is what the algorithms remember between decisions.
+type algorithmState struct {
+	overloaded int // spare: cycles under full load, less those that were not
+	quiet      int // spare: cycles with workers to spare
+
+	cycles     int // busyness: into the window
+	sum        float64
+	calm       int // busyness: windows below the minimum in a row
+	multiplier int
+	flapped    bool          // busyness: the last change was a removal
+	waiting    time.Duration // busyness: how long the queue has not been empty
+}
+
+// decide says how many workers to add, or with a negative number to take away. The caller keeps to the limits.
+func decide(set *option.Settings, st *algorithmState, l load) int {
+	step := max(set.CheaperStep, 1)
+	switch set.CheaperAlgo {
+	case "manual":
+		return 0
+	case "backlog":
+		limit := int(set.CheaperOverload / time.Second)
+		switch {
+		case l.backlog > limit:
+			return step
+		case l.backlog < limit && l.active > set.Cheaper:
+			return -1
+		}
+		return 0
+	case "busyness":
+		return busyness(set, st, l, step)
+	}
+	return spare(set, st, l, step)
+}
+
+// spare adds when all workers have been full for longer than the overload, and takes one away when more than one is idle for that long.
+func spare(set *option.Settings, st *algorithmState, l load, step int) int {
+	overload := max(int(set.CheaperOverload/l.interval), 1)
+	switch {
+	case l.full+l.coming == l.active && l.full > 0:
+		st.overloaded++
+	case st.overloaded > 0:
+		st.overloaded--
+	}
+	if st.overloaded > overload && l.active < set.Processes {
+		st.overloaded = 0
+		return step
+	}
+	if st.overloaded > 0 || l.idle <= 1 || l.active <= set.Cheaper {
+		st.quiet = 0
+		return 0
+	}
+	if st.quiet++; st.quiet%overload == 0 {
+		return -1
+	}
+	return 0
+}
+
+// busyness looks at the share of busy time in windows of cheaper-overload: it adds above the maximum, and takes one away after enough
+// windows below the minimum in a row. A removal that had to be undone makes it wait longer. A queue calls for a worker at once.
+func busyness(set *option.Settings, st *algorithmState, l load, step int) int {
+	b := set.Busyness
+	if l.backlog > 0 {
+		st.waiting += l.interval
+	} else {
+		st.waiting = 0
+	}
+	if b.BacklogAlert > 0 && l.backlog > b.BacklogAlert || b.BacklogNonzero > 0 && st.waiting > b.BacklogNonzero {
+		st.waiting, st.calm = 0, 0
+		return max(b.BacklogStep, 1)
+	}
+	st.multiplier = max(st.multiplier, b.Multiplier, 1)
+	st.sum += l.busyness
+	if st.cycles++; st.cycles < max(int(set.CheaperOverload/l.interval), 1) {
+		return 0
+	}
+	mean := st.sum / float64(st.cycles)
+	st.cycles, st.sum = 0, 0
+	switch {
+	case mean > float64(b.Max):
+		if st.flapped {
+			st.multiplier += b.Penalty
+		}
+		st.calm, st.flapped = 0, false
+		return step
+	case mean < float64(b.Min):
+		if st.calm++; st.calm >= st.multiplier && l.active > set.Cheaper {
+			st.calm, st.flapped = 0, true
+			return -1
+		}
+	default:
+		st.calm, st.flapped = 0, false
+		st.multiplier = b.Multiplier
+	}
+	return 0
+}

@@ -1,0 +1,141 @@
+package supervisor
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"uwsgi/internal/scoreboard"
+)
+
+// cheaper adapts the number of workers to the load.
+type cheaper struct {
+	at    time.Time // of the next decision
+	state algorithmState
+	used  map[*process]int64 // busy time of each process at the last sample, µs summed over its cores
+}
+
+// checkCheaper measures the load and obeys the algorithm.
+func (s *Supervisor) checkCheaper() {
+	set := s.cfg.Settings
+	s.cheaper.at = time.Now().Add(s.cfg.checkInterval() - tickInterval/2)
+	if set.Cheaper <= 0 || s.phase != Running || s.gen == nil || s.gen.state != loaded {
+		return
+	}
+	l := s.load()
+	n := decide(set, &s.cheaper.state, l)
+	switch {
+	case set.CheaperRSSHard > 0 && l.rss > set.CheaperRSSHard:
+		n = -1
+	case set.CheaperRSSSoft > 0 && l.rss > set.CheaperRSSSoft:
+		n = min(n, 0)
+	}
+	s.scale(n)
+}
+
+// load measures what the algorithms go by.
+func (s *Supervisor) load() load {
+	l := load{interval: s.cfg.checkInterval(), backlog: s.backlog(s.cfg)}
+	used := map[*process]int64{}
+	share := 0.0
+	for _, sl := range s.gen.slots {
+		if !sl.active {
+			continue
+		}
+		l.active++
+		if !sl.serves() {
+			l.coming++
+			continue
+		}
+		l.rss += sl.cur.rss
+		cores := s.cfg.cores()
+		switch busy := s.saturation(sl.cur); busy {
+		case 0:
+			l.idle++
+		case cores:
+			l.full++
+		}
+		used[sl.cur] = s.busyTime(sl.cur)
+		if before, ok := s.cheaper.used[sl.cur]; ok {
+			span := float64(l.interval.Microseconds()) * float64(cores)
+			share += min(100*float64(used[sl.cur]-before)/span, 100)
+		}
+	}
+	s.cheaper.used = used
+	if n := l.active - l.coming; n > 0 {
+		l.busyness = max(share/float64(n), 0)
+	}
+	return l
+}
+
+// busyTime is the time that a process's cores have spent in requests, those under way included.
+func (s *Supervisor) busyTime(p *process) int64 {
+	board := p.gen.rows.board
+	n := board.Row(p.row).Running.Load()
+	now := s.host.Monotonic()
+	for c := range p.gen.cfg.cores() {
+		cell := board.Core(p.row, c)
+		if started := cell.Started.Load(); cell.State.Load() == scoreboard.CoreBusy && started > 0 {
+			n += (now - started) / int64(time.Microsecond)
+		}
+	}
+	return n
+}
+
+// adjust is the hand of the operator: one more, or one less.
+func (s *Supervisor) adjust(n int) {
+	if s.phase == Running && s.gen != nil {
+		s.scale(n)
+	}
+}
+
+// scale adds n workers or takes -n away, within cheaper and processes.
+func (s *Supervisor) scale(n int) {
+	low := max(s.cfg.Settings.Cheaper, 1)
+	for ; n > 0 && s.gen.active() < len(s.gen.slots); n-- {
+		for _, sl := range s.gen.slots {
+			if !sl.active {
+				sl.active, sl.why = true, whyCheaper
+				break
+			}
+		}
+	}
+	for ; n < 0 && s.gen.active() > low; n++ {
+		sl := s.oldestIdle()
+		if sl == nil {
+			return
+		}
+		sl.active = false
+		s.log(slog.LevelInfo, "worker.cheaped", fmt.Sprintf("uWSGI worker %d cheaped.", sl.n), slog.Int(KeyWorker, sl.n))
+		if sl.next != nil {
+			s.dismiss(sl.next, whyCheaper, false)
+		}
+		sl.replace = ""
+		s.dismiss(sl.cur, whyCheaper, true)
+	}
+}
+
+// oldestIdle is the slot whose idle process has lived longest, nil if all are busy.
+func (s *Supervisor) oldestIdle() *slot {
+	var found *slot
+	for _, sl := range s.gen.slots {
+		if sl.active && sl.serves() && s.saturation(sl.cur) == 0 && (found == nil || sl.cur.ready.Before(found.cur.ready)) {
+			found = sl
+		}
+	}
+	return found
+}
+
+// backlog is the longest queue of a configuration's sockets.
+func (s *Supervisor) backlog(cfg *Config) int {
+	longest := 0
+	for _, l := range cfg.Listeners {
+		if l.Queue == nil {
+			continue
+		}
+		if n, _, err := l.Queue(); err == nil {
+			longest = max(longest, n)
+		}
+	}
+	return longest
+}

@@ -1,0 +1,129 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"uwsgi/internal/loader"
+	"uwsgi/internal/option"
+)
+
+// Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure, Log, Notify, Watchdog and Host, which are
+// those given to New. Applied, Release, WorkerStderr, Log and Notify are called by the loop: they must be quick and must not call the
+// Supervisor.
+type Config struct {
+	Settings   *option.Settings
+	Python     string   // the interpreter
+	PythonArgs []string // its options
+	LibDir     string
+	Version    string
+	Dir        string              // working directory of the application, "" = the supervisor's
+	Env        []string            // the application's environment
+	Credential *syscall.Credential // nil = keep the supervisor's
+
+	Listeners      []Listener
+	RequestLog     *os.File // nil = nowhere
+	RequestLogKind string   // as in loader.RequestLog
+	WorkerStderr   func(slot int) (*os.File, error)
+	Stdio          [3]*os.File // of loader and workers; nil = the supervisor's own
+
+	// Hooks runs the hooks of a phase: pre-app, post-app, master-start, as-user-atexit. nil = none.
+	Hooks func(ctx context.Context, phase string) error
+	// Reconfigure reads the configuration again, for a reload. nil = the same again.
+	Reconfigure func(ctx context.Context) (*Config, error)
+	// Applied is called once this configuration is the one in force.
+	Applied func()
+	// Release is called once nothing uses this configuration any more: a reload with it failed, or another one took its place and
+	// its workers are gone. It is not called for the one in force when Run returns.
+	Release func()
+
+	Log      LogFunc
+	Notify   Notifier      // nil = nobody to notify
+	Watchdog time.Duration // between two keep-alives; 0 = none
+	Host     *Host         // nil = the operating system
+}
+
+// Listener is a listening socket; File stays open while a configuration that names it is in use. Queue measures how many connections
+// wait in it and how many may; nil = nobody can tell.
+type Listener struct {
+	loader.Listener
+	File  *os.File
+	Queue func() (waiting, limit int, err error)
+}
+
+// LogFunc writes one entry of the server log. event is a stable name, text what uWSGI writes where the event is the same.
+type LogFunc func(level slog.Level, event, text string, attrs ...slog.Attr)
+
+// Notifier is the service manager; *sd.Notifier is one.
+type Notifier interface {
+	Ready(status string) error
+	Reloading(status string) error
+	Stopping(status string) error
+	Status(status string) error
+	Failed(status string, errno int) error
+	Watchdog() error
+	ExtendTimeout(d time.Duration) error
+}
+
+// Keys of log attributes.
+const (
+	KeyWorker     = "worker"
+	KeyPID        = "pid"
+	KeyGeneration = "generation"
+	KeyReason     = "reason"
+	KeySignal     = "signal"
+	KeyExit       = "exit"
+	KeyError      = "error"
+	KeyCore       = "core"
+	KeyRequest    = "request"
+	KeyAge        = "age"
+	KeyBytes      = "bytes"
+)
+
+func (c *Config) check() error {
+	switch {
+	case c.Settings == nil:
+		return errors.New("supervisor: no settings")
+	case c.Python == "":
+		return errors.New("supervisor: no interpreter")
+	case c.Settings.Processes < 0:
+		return errors.New("supervisor: processes is negative")
+	}
+	return nil
+}
+
+func (c *Config) cores() int { return max(c.Settings.Threads, 1) }
+
+// mercy is how long a draining worker may take: worker-reload-mercy, and no longer than reload-mercy gives the whole, where that is set.
+func (c *Config) mercy() time.Duration {
+	m := c.Settings.WorkerReloadMercy
+	if m <= 0 {
+		m = 60 * time.Second
+	}
+	if whole := c.Settings.ReloadMercy; whole > 0 {
+		m = min(m, whole)
+	}
+	return m
+}
+
+// atFirst is the number of workers that a generation starts with: all, or what cheaper says.
+func (c *Config) atFirst() int {
+	n := c.Settings.Processes
+	if min := c.Settings.Cheaper; min > 0 {
+		return clamp(c.Settings.CheaperInitial, min, n)
+	}
+	return n
+}
+
+func (c *Config) checkInterval() time.Duration {
+	if d := c.Settings.CheckInterval; d > 0 {
+		return d
+	}
+	return time.Second
+}
+
+func clamp(n, low, high int) int { return max(min(n, high), low) }

@@ -1,0 +1,25 @@
+// Package supervisor is the one loop that owns an instance: its generations, its worker slots and everything that is timed.
+//
+// # Ownership
+//
+// One goroutine, Supervisor.Run, owns all state. Everything else reaches it as a message: loaders and workers through the channel of
+// loader.Event, callers through Supervisor.post, timers through the agenda, slow work (reading the configuration, hooks) through
+// Supervisor.background, whose result comes back as a message. There is no lock. After every message reconcile compares what should run
+// with what does and forks the difference, so no handler has to remember to.
+//
+// # What there is
+//
+//   - A generation (generation.go) is one loader and its workers. One is in force; during a turnover (turnover.go: first start, reload,
+//     repair after the loader's death) another one is coming up; any number of old ones drain.
+//   - A slot (slot.go) is one worker number of a generation: the process that serves it and, during a recycling, the one that will. What
+//     outlives processes and generations (counts, respawns) is in the slot's tally.
+//   - A process (process.go) is one worker process with its named state.
+//   - A phase (phase.go) is the instance's named state. Both kinds of state change only along a written table.
+//   - Rows (rows.go) of the scoreboard belong to processes, not to slots, so that old and new process of a slot never share one.
+//
+// # Rules
+//
+// A process that leaves by our will is taken out of its slot first, then told; a process that is still in its slot when it ends has
+// died. Every drain has a mercy and every kill is by pidfd. READY follows RELOADING whatever came of it. The supervisor keeps its
+// privileges; loader and workers are started with Config.Credential.
+package supervisor

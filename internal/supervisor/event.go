@@ -1,0 +1,79 @@
+package supervisor
+
+import (
+	"log/slog"
+	"time"
+
+	"uwsgi/internal/loader"
+)
+
+// sameWish is how close together several workers' wishes for a reload mean the same: each of them saw the file change.
+const sameWish = 2 * time.Second
+
+// hear handles what a loader or a worker did.
+func (s *Supervisor) hear(e loader.Event) {
+	switch e := e.(type) {
+	case loader.Loaded:
+		s.imported(e)
+	case loader.Failed:
+		s.unloadable(e)
+	case loader.LoaderGone:
+		s.loaderGone(e)
+	case loader.Forked:
+		s.forked(e)
+	case loader.ForkFailed:
+		s.notForked(e)
+	case loader.WorkerReady:
+		s.ready(e)
+	case loader.WorkerFailed:
+		s.incapable(e)
+	case loader.WorkerRecycle:
+		if p := s.procs[e.Worker]; p != nil {
+			s.recycleProcess(p, e.Reason)
+		}
+	case loader.WorkerAsks:
+		s.wish(e)
+	case loader.WorkerAnswered:
+		if p := s.procs[e.Worker]; p != nil && p.state == condemned {
+			s.kill(p, whyHarakiri)
+		}
+	case loader.WorkerGone:
+		s.gone(e)
+	case loader.Log:
+		s.relay(e)
+	}
+}
+
+// wish obeys uwsgi.reload() and uwsgi.stop(). A worker on its way out has no say.
+func (s *Supervisor) wish(e loader.WorkerAsks) {
+	p := s.procs[e.Worker]
+	if p == nil || p.state != serving || p.gen != s.gen {
+		return
+	}
+	if e.What == "stop" {
+		s.stop("uwsgi.stop()", true)
+		return
+	}
+	if s.turn != nil && time.Since(s.turn.began) < sameWish {
+		return
+	}
+	s.reload("uwsgi.reload()", nil)
+}
+
+// relay writes a line of a loader or worker to the server log.
+func (s *Supervisor) relay(e loader.Log) {
+	level := slog.LevelInfo
+	switch e.Level {
+	case "debug":
+		level = slog.LevelDebug
+	case "warning":
+		level = slog.LevelWarn
+	case "error", "critical":
+		level = slog.LevelError
+	}
+	if p := s.procs[e.Worker]; p != nil {
+		s.logProcess(level, "worker.log", e.Message, p)
+		return
+	}
+	s.log(level, "loader.log", e.Message, slog.Int(KeyGeneration, e.Loader.Generation))
+}

@@ -1,0 +1,167 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"uwsgi/internal/loader"
+)
+
+const (
+	runTries    = 5               // processes in a row of each slot that never served, before the instance gives up
+	repairTries = 5               // new loaders in a row that failed while nothing serves
+	repairBase  = 2 * time.Second // where forkbomb-delay is off
+)
+
+// refuse ends a turnover whose application cannot be had. Where that is because the old generation holds something exclusive, the
+// old one is stopped and the new one tried once more.
+func (s *Supervisor) refuse(t *turnover, err error, code int, exclusive bool) {
+	if exclusive && t.kind != firstStart && !t.stopFirst && s.gen != nil {
+		s.log(slog.LevelWarn, "reload.exclusive", fmt.Sprintf("the new generation needs what the old one holds (%v): stopping the old one first. "+
+			"Set reload-stop-first to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
+		s.destroy(t.gen, whyFailed)
+		t.gen = nil
+		s.empty(t)
+		return
+	}
+	if code <= 0 {
+		code = ExitNoApp
+	}
+	s.failTurn(t, err, code)
+}
+
+// failTurn ends a turnover that came to nothing; what serves serves on.
+func (s *Supervisor) failTurn(t *turnover, err error, code int) {
+	s.turn = nil
+	s.agenda.drop(t.limit)
+	if t.gen != nil {
+		s.destroy(t.gen, whyFailed)
+	}
+	if t.cfg != nil {
+		s.release(t.cfg)
+	}
+	if t.kind == firstStart || s.gen == nil {
+		s.exit(err, code)
+		for _, w := range t.waiters {
+			answer(w, err)
+		}
+		return
+	}
+	s.log(slog.LevelError, "reload.failed", fmt.Sprintf("reload failed: %v; the old generation serves on", err),
+		slog.String(KeyReason, t.reason), slog.Any(KeyError, err))
+	if t.asleep && s.gen.active() == 0 {
+		s.enter(Sleeping)
+	} else {
+		s.enter(Running)
+	}
+	if t.kind == repair {
+		s.repairLater(0)
+		if s.repair.streak > repairTries && s.gen.serving() == 0 {
+			s.exit(fmt.Errorf("no loader could be started %d times in a row and no worker is left: %w", repairTries, err), code)
+		}
+	}
+	s.settle(t, err)
+}
+
+// repairLater plans the next try to replace a dead loader.
+func (s *Supervisor) repairLater(served time.Duration) {
+	base := s.cfg.Settings.ForkbombDelay
+	if base <= 0 {
+		base = repairBase
+	}
+	d := s.repair.next(base, served)
+	s.repairAt = time.Now().Add(d)
+	s.agenda.after(d, func() {}) // reconcile does it
+}
+
+// mend replaces a loader that has died by a new generation.
+func (s *Supervisor) mend() {
+	if s.gen.state == dead && s.turn == nil && !time.Now().Before(s.repairAt) && (s.phase == Running || s.phase == Sleeping) {
+		s.begin(&turnover{kind: repair, reason: "the loader died"})
+	}
+}
+
+// despair ends the instance when nothing serves and nothing will.
+func (s *Supervisor) despair() {
+	if s.phase != Running || s.gen == nil || s.gen.state != loaded || s.gen.active() == 0 {
+		return
+	}
+	code := ExitFailed
+	for _, sl := range s.gen.slots {
+		if !sl.active {
+			continue
+		}
+		if sl.serves() || sl.misses < runTries {
+			return
+		}
+		if sl.tally.code > 0 {
+			code = sl.tally.code
+		}
+	}
+	s.exit(fmt.Errorf("no worker could be brought to serve, %d times in a row each", runTries), code)
+}
+
+// exit ends the instance by itself.
+func (s *Supervisor) exit(err error, code int) {
+	s.log(slog.LevelError, "exit", fmt.Sprintf("%v; exiting with status %d", err, code), slog.Any(KeyError, err), slog.Int(KeyExit, code))
+	s.tell(s.notify.Failed(err.Error(), 0))
+	s.code = code
+	if s.phase < Stopping {
+		s.stop("failure", true)
+	}
+}
+
+// unloadable takes note of a loader without an application.
+func (s *Supervisor) unloadable(e loader.Failed) {
+	t := s.turn
+	if t == nil || t.gen == nil || t.gen.ld != e.Loader {
+		return
+	}
+	s.refuse(t, errors.New(e.Error), e.Code, e.Exclusive)
+}
+
+// loaderGone takes note of the end of a loader.
+func (s *Supervisor) loaderGone(e loader.LoaderGone) {
+	g := s.generationOf(e.Loader)
+	if g == nil {
+		return
+	}
+	was := g.state
+	s.moveLoader(g, dead)
+	s.agenda.drop(g.death)
+	if was == quitting || s.phase >= Stopping {
+		return
+	}
+	how := fmt.Sprintf("the loader (pid: %d) %s", e.Loader.PID(), ending(e.Exit))
+	if t := s.turn; t != nil && t.gen == g {
+		s.failTurn(t, errors.New(how+" before the new generation could serve"), max(e.Exit.Code(), ExitFailed))
+		return
+	}
+	if g == s.gen {
+		s.log(slog.LevelError, "loader.died", how+"; its workers serve on, a new generation will replace them",
+			slog.Int(KeyPID, e.Loader.PID()), slog.Int(KeyGeneration, g.n))
+		s.repairLater(time.Since(g.ready))
+	}
+}
+
+func (s *Supervisor) generationOf(l *loader.Loader) *generation {
+	for _, g := range s.gens {
+		if g.ld == l {
+			return g
+		}
+	}
+	return nil
+}
+
+// ending says how a process ended.
+func ending(e loader.Exit) string {
+	switch {
+	case e.Signal() != 0:
+		return fmt.Sprintf("was killed by signal %d", int(e.Signal()))
+	case e.Known:
+		return fmt.Sprintf("exited with status %d", e.Code())
+	}
+	return "ended"
+}

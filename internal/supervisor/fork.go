@@ -1,0 +1,170 @@
+package supervisor
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"uwsgi/internal/loader"
+)
+
+// retryFork is how long a slot waits when a fork could not even be asked for.
+const retryFork = time.Second
+
+// fill forks what a generation lacks.
+func (s *Supervisor) fill(g *generation) {
+	if g.state != loaded {
+		return
+	}
+	now := time.Now()
+	for _, sl := range g.slots {
+		if !sl.active || now.Before(sl.notBefore) { // an alarm is set for the time
+			continue
+		}
+		switch {
+		case sl.cur == nil && sl.next != nil:
+			sl.cur, sl.next, sl.replace = sl.next, nil, ""
+		case sl.cur == nil:
+			sl.replace = ""
+			sl.cur = s.fork(sl, sl.why)
+		case sl.replace != "" && sl.next == nil && sl.cur.state == serving:
+			sl.next = s.fork(sl, whyRecycle)
+		}
+	}
+}
+
+// fork asks the loader for a process; nil if it could not, the slot waits then.
+func (s *Supervisor) fork(sl *slot, why string) *process {
+	g := sl.gen
+	row, ok := g.rows.take()
+	if !ok {
+		if !s.starved {
+			s.log(slog.LevelWarn, "worker.norow", fmt.Sprintf("worker %d has to wait: too many old workers are still draining", sl.n))
+		}
+		s.starved = true
+		s.delay(sl, retryFork)
+		return nil
+	}
+	var stderr *os.File
+	w, err := (*loader.Worker)(nil), error(nil)
+	if g.cfg.WorkerStderr != nil {
+		stderr, err = g.cfg.WorkerStderr(sl.n)
+	}
+	if err == nil {
+		r := g.rows.board.Row(row)
+		r.Slot.Store(int32(sl.n))
+		r.Generation.Store(int32(g.n))
+		r.Base.Store(sl.tally.past.requests)
+		w, err = g.ld.Fork(sl.n, row, why, stderr)
+		if stderr != nil {
+			stderr.Close()
+		}
+	}
+	if err != nil {
+		g.rows.give(row)
+		s.log(slog.LevelError, "worker.notforked", fmt.Sprintf("worker %d cannot be forked: %v", sl.n, err), slog.Int(KeyWorker, sl.n), slog.Any(KeyError, err))
+		s.delay(sl, retryFork)
+		return nil
+	}
+	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, asked: time.Now(), stuck: map[int]bool{}}
+	s.procs[w] = p
+	g.procs++
+	sl.why = whyRespawn
+	return p
+}
+
+// delay keeps a slot from forking for d.
+func (s *Supervisor) delay(sl *slot, d time.Duration) {
+	sl.notBefore = time.Now().Add(d)
+	s.agenda.after(d, func() {}) // reconcile does it
+}
+
+// forked takes note of a new process.
+func (s *Supervisor) forked(e loader.Forked) {
+	p := s.procs[e.Worker]
+	if p == nil {
+		return
+	}
+	p.pid = e.Worker.PID()
+	p.gen.rows.board.Row(p.row).PID.Store(int32(p.pid))
+	if p.state == killed {
+		s.signalled(p, p.w.Kill())
+		return
+	}
+	s.move(p, starting)
+	t := p.slot.tally
+	t.spawns++
+	t.spawned = time.Now()
+	text := fmt.Sprintf("spawned uWSGI worker %d (pid: %d, cores: %d)", p.slot.n, p.pid, p.gen.cfg.cores())
+	if p.cause == whyRespawn || p.cause == whyRecycle {
+		text = fmt.Sprintf("Respawned uWSGI worker %d (new pid: %d)", p.slot.n, p.pid)
+	}
+	s.logProcess(slog.LevelInfo, "worker.spawned", text, p, slog.String(KeyReason, p.cause))
+}
+
+// notForked takes note of a process that will not be.
+func (s *Supervisor) notForked(e loader.ForkFailed) {
+	p := s.procs[e.Worker]
+	if p == nil {
+		return
+	}
+	wanted := p.state == forking
+	attached := s.bury(p)
+	if !wanted {
+		return
+	}
+	s.log(slog.LevelError, "worker.notforked", fmt.Sprintf("worker %d cannot be forked: %s", p.slot.n, e.Error), slog.Int(KeyWorker, p.slot.n))
+	if attached && s.phase < Stopping {
+		s.account(p, "could not be forked: "+e.Error)
+	}
+}
+
+// ready takes note of a process that serves.
+func (s *Supervisor) ready(e loader.WorkerReady) {
+	p := s.procs[e.Worker]
+	if p == nil || p.state != starting {
+		return
+	}
+	s.move(p, serving)
+	p.ready = time.Now()
+	sl := p.slot
+	sl.misses = 0
+	s.starved = false
+	if err := p.w.LimitAS(p.gen.rows.board.Row(p.row).ASOverhead.Load()); err != nil {
+		s.logProcess(slog.LevelWarn, "worker.limit", err.Error(), p)
+	}
+	if s.paused {
+		s.obeyed(p, p.w.Pause())
+	}
+	if p.gen.log != s.logEpoch {
+		s.obeyed(p, p.w.ReopenLog(s.reqlog))
+	}
+	s.logProcess(slog.LevelDebug, "worker.ready", fmt.Sprintf("worker %d (pid: %d) is ready", sl.n, p.pid), p)
+	s.planLifetime(p)
+	if sl.next == p {
+		s.swap(sl)
+	}
+	s.harakiriSoon()
+}
+
+// incapable takes note of a worker that cannot import the application: lazy-apps.
+func (s *Supervisor) incapable(e loader.WorkerFailed) {
+	p := s.procs[e.Worker]
+	if p == nil {
+		return
+	}
+	s.logProcess(slog.LevelError, "worker.noapp", fmt.Sprintf("OOPS ! failed loading app in worker %d (pid %d): %s", p.slot.n, p.pid, e.Error), p)
+	p.slot.tally.code = e.Code
+	if t := s.turn; t != nil && t.gen == p.gen {
+		s.refuse(t, fmt.Errorf("worker %d: %s", p.slot.n, e.Error), e.Code, e.Exclusive)
+	}
+}
+
+// move changes the state of a process.
+func (s *Supervisor) move(p *process, to state) {
+	if err := checkMove(stateMoves, p.state, to); err != nil {
+		s.fault(fmt.Errorf("%s: %w", p, err))
+	}
+	p.state = to
+}

@@ -1,0 +1,141 @@
+package supervisor
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"syscall"
+	"time"
+
+	"uwsgi/internal/loader"
+	"uwsgi/internal/scoreboard"
+)
+
+const (
+	scanInterval  = time.Second            // no deadline is shorter: uwsgi.set_user_harakiri takes whole seconds
+	dumpTime      = 100 * time.Millisecond // for writing the stacks, before the worker moves on
+	harakiriGrace = time.Second            // for the 504 and the other requests
+)
+
+// harakiriSoon makes sure that the next scan is not late for a request that begins now.
+func (s *Supervisor) harakiriSoon() {
+	if s.harakiri == nil {
+		s.scanHarakiri()
+	}
+}
+
+// scanHarakiri looks for requests past their deadline and comes back for the next deadline, to the moment.
+func (s *Supervisor) scanHarakiri() {
+	wait := scanInterval
+	if s.gen != nil {
+		if d := s.gen.cfg.Settings.Harakiri; d > 0 {
+			wait = min(wait, d)
+		}
+	}
+	now := s.host.Monotonic()
+	for _, p := range s.procs {
+		if p.state != serving && p.state != draining && p.state != condemned {
+			continue
+		}
+		for c := range p.gen.cfg.cores() {
+			at := deadline(p.gen.rows.board.Core(p.row, c), p.gen.cfg.Settings.Harakiri)
+			switch {
+			case at == 0 || p.stuck[c]:
+			case at > now:
+				wait = min(wait, time.Duration(at-now))
+			case !s.overdue(p):
+				wait = min(wait, scanInterval)
+			default:
+				s.condemn(p, c, now)
+			}
+		}
+	}
+	s.harakiri = s.agenda.after(wait, s.scanHarakiri)
+}
+
+// deadline is when a core's request has to be over, 0 = never or no request.
+func deadline(c *scoreboard.Core, limit time.Duration) int64 {
+	started, user := c.Started.Load(), c.Deadline.Load()
+	if c.State.Load() != scoreboard.CoreBusy || started == 0 || c.Started.Load() != started {
+		return 0
+	}
+	at := int64(0)
+	if limit > 0 {
+		at = started + int64(limit)
+	}
+	if user > 0 && (at == 0 || user < at) {
+		at = user
+	}
+	return at
+}
+
+// overdue says whether harakiri applies: with harakiri-queue-threshold only while so many connections wait.
+func (s *Supervisor) overdue(p *process) bool {
+	limit := p.gen.cfg.Settings.HarakiriQueue
+	return limit <= 0 || s.backlog(p.gen.cfg) >= limit
+}
+
+// condemn ends a worker one of whose requests is past its deadline: its stacks are dumped, then it answers 504 and lets the others finish
+// for a moment, then it is killed. The replacement does not wait for that.
+func (s *Supervisor) condemn(p *process, core int, now int64) {
+	p.stuck[core] = true
+	s.logHarakiri(p, core, now)
+	if p.state == condemned {
+		s.obeyed(p, p.w.Harakiri(core))
+		return
+	}
+	set := p.gen.cfg.Settings
+	s.agenda.drop(p.death)
+	s.agenda.drop(p.life)
+	if p.detach() {
+		p.slot.why = whyRespawn
+	}
+	s.move(p, condemned)
+	p.slot.tally.harakiris++
+	if p.left.IsZero() {
+		p.why, p.left = whyHarakiri, time.Now()
+	}
+	if sig := syscall.Signal(set.HarakiriSignal); sig > 0 && sig != syscall.SIGTERM {
+		s.signalled(p, p.w.Signal(sig))
+	}
+	s.signalled(p, p.w.Signal(loader.DumpSignal))
+	grace := set.HarakiriGrace
+	if grace <= 0 {
+		grace = harakiriGrace
+	}
+	p.death = s.agenda.after(dumpTime, func() {
+		for c := range p.stuck {
+			s.obeyed(p, p.w.Harakiri(c))
+		}
+		p.death = s.agenda.after(grace, func() { s.kill(p, whyHarakiri) })
+	})
+}
+
+func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
+	n := p.slot.n
+	board := p.gen.rows.board
+	cell := board.Core(p.row, core)
+	attrs := []slog.Attr{slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()), slog.Duration(KeyAge, time.Duration(now-cell.Started.Load()))}
+	say := func(text string) { s.logProcess(slog.LevelError, "harakiri", text, p, attrs...) }
+	graceful := ""
+	if p.gen.cfg.Settings.HarakiriGrace > 0 {
+		graceful = ", graceful: yes"
+	}
+	say(fmt.Sprintf("*** HARAKIRI ON WORKER %d (pid: %d, try: 1%s) ***", n, p.pid, graceful))
+	if p.gen.cfg.Settings.HarakiriVerbose {
+		call, wchan := s.host.Blocked(p.pid)
+		say("HARAKIRI: -- syscall> " + call)
+		say("HARAKIRI: -- wchan> " + wchan)
+	}
+	say(fmt.Sprintf("HARAKIRI triggered by worker %d core %d !!!", n, core))
+	say(fmt.Sprintf("HARAKIRI !!! worker %d status !!!", n))
+	for c := range p.gen.cfg.cores() {
+		cell := board.Core(p.row, c)
+		if cell.State.Load() != scoreboard.CoreBusy {
+			continue
+		}
+		ip, request, _ := strings.Cut(cell.GetSnap(), " ")
+		say(fmt.Sprintf("HARAKIRI [core %d] %s - %s since %d", c, ip, request, cell.StartedAt.Load()))
+	}
+	say(fmt.Sprintf("HARAKIRI !!! end of worker %d status !!!", n))
+}

@@ -1,0 +1,116 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/loader"
+)
+
+// Host is the operating system as the supervisor uses it; time is package time, so that synctest can hold it.
+type Host struct {
+	PID       int
+	Start     func(loader.Spec) (*loader.Loader, error)
+	Subreaper func() error
+	Zombies   func() []int // children that have ended and nobody waited for
+	Reap      func(pid int)
+	Monotonic func() int64 // ns, the clock of the scoreboard
+	Memory    func(pid int) (rss, vsz int64, err error)
+	// Connection waits until one of the listening sockets has a connection; the end of ctx ends it.
+	Connection func(ctx context.Context, listeners []*os.File) error
+	Blocked    func(pid int) (syscall, wchan string) // where a process is in the kernel
+	Random     func(n int64) int64                   // 0 ≤ r < n
+}
+
+// System is the real one.
+func System() *Host {
+	return &Host{
+		PID:   os.Getpid(),
+		Start: loader.Start,
+		Subreaper: func() error {
+			return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+		},
+		Zombies: zombies, Reap: reap, Monotonic: monotonic, Memory: memory, Connection: connection, Blocked: blocked,
+		Random: rand.Int64N,
+	}
+}
+
+func monotonic() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0
+	}
+	return ts.Nano()
+}
+
+func memory(pid int) (rss, vsz int64, err error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/statm"
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err := fmt.Sscan(string(body), &vsz, &rss); err != nil {
+		return 0, 0, fmt.Errorf("read %s: %w", path, err)
+	}
+	page := int64(os.Getpagesize())
+	return rss * page, vsz * page, nil
+}
+
+func blocked(pid int) (string, string) {
+	read := func(name string) string {
+		body, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + name)
+		if err != nil {
+			return "unknown (" + err.Error() + ")"
+		}
+		return string(bytes.TrimSpace(body))
+	}
+	return read("syscall"), read("wchan")
+}
+
+// connection polls the sockets in a thread of its own: handing them to the runtime's poller would change their mode for the workers.
+func connection(ctx context.Context, listeners []*os.File) error {
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	defer unix.Close(stop)
+	woken := make(chan struct{})
+	unregister := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	})
+	defer func() {
+		if !unregister() {
+			<-woken // it has begun: the eventfd stays open until it is done
+		}
+	}()
+	set := []unix.PollFd{{Fd: int32(stop), Events: unix.POLLIN}}
+	for _, f := range listeners {
+		if f == nil {
+			continue
+		}
+		raw, err := f.SyscallConn()
+		if err != nil {
+			return err
+		}
+		if err := raw.Control(func(fd uintptr) { set = append(set, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}) }); err != nil {
+			return err
+		}
+	}
+	for {
+		_, err := unix.Poll(set, -1)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return fmt.Errorf("poll %d listening sockets: %w", len(set)-1, err)
+		default:
+			return ctx.Err()
+		}
+	}
+}

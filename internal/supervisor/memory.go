@@ -1,0 +1,48 @@
+package supervisor
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// sampleMemory measures the workers, where an option asks for that, and acts on the limits.
+func (s *Supervisor) sampleMemory() {
+	for _, p := range s.procs {
+		set := p.gen.cfg.Settings
+		if p.state != serving || set.ReloadOnAS|set.ReloadOnRSS|set.EvilReloadOnAS|set.EvilReloadOnRSS|set.CheaperRSSSoft|set.CheaperRSSHard == 0 {
+			continue
+		}
+		if !s.measure(p) {
+			continue
+		}
+		switch {
+		case past(p.vsz, set.EvilReloadOnAS):
+			s.evil(p, "ADDRESS SPACE", p.vsz)
+		case past(p.rss, set.EvilReloadOnRSS):
+			s.evil(p, "RSS", p.rss)
+		case p.gen.rows.board.Row(p.row).Requests.Load() == 0: // it is that large by itself: replacing it would not end
+		case past(p.vsz, set.ReloadOnAS):
+			s.recycleProcess(p, whyAS)
+		case past(p.rss, set.ReloadOnRSS):
+			s.recycleProcess(p, whyRSS)
+		}
+	}
+}
+
+func past(n, limit int64) bool { return limit > 0 && n > limit }
+
+// measure takes a worker's memory, without the address space that its data plane reserved.
+func (s *Supervisor) measure(p *process) bool {
+	rss, vsz, err := s.host.Memory(p.pid)
+	if err != nil {
+		return false // it has ended; that will be told
+	}
+	p.rss, p.vsz = rss, max(vsz-p.gen.rows.board.Row(p.row).ASOverhead.Load(), 0)
+	return true
+}
+
+// evil kills a worker that is past a hard limit, in the middle of what it does.
+func (s *Supervisor) evil(p *process, what string, n int64) {
+	s.logProcess(slog.LevelError, "worker.evil", fmt.Sprintf("*** EVIL RELOAD ON WORKER %d %s: %d (pid: %d) ***", p.slot.n, what, n, p.pid), p, slog.Int64(KeyBytes, n))
+	s.kill(p, whyEvil)
+}

@@ -1,0 +1,75 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+)
+
+// Errors of Reload.
+var (
+	ErrStopping = errors.New("the instance is stopping")
+	ErrStopped  = errors.New("the instance has ended")
+)
+
+// Reload brings up a new generation and takes the old one out of service. It returns nil once the new one serves, or why it does not; the
+// old one serves on then. Requests during a reload are answered by the one that follows it. If ctx ends first the reload goes on.
+func (s *Supervisor) Reload(ctx context.Context, reason string) error {
+	reply := make(chan error, 1)
+	if !s.post(func() { s.reload(reason, reply) }) {
+		return ErrStopped
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stop ends the instance: gracefully, requests may finish within the mercy, else at once. Any Stop after the first one is at once.
+func (s *Supervisor) Stop(reason string, graceful bool) {
+	s.post(func() { s.stop(reason, graceful) })
+}
+
+// ReloadWorkers replaces all workers by fresh forks of the same loader; the application is imported again only with lazy-apps. Not
+// graceful: the old ones are killed first.
+func (s *Supervisor) ReloadWorkers(reason string, graceful bool) {
+	s.post(func() { s.restartWorkers(reason, graceful) })
+}
+
+// ChainReload replaces the workers one after another.
+func (s *Supervisor) ChainReload(reason string) { s.post(func() { s.chainReload(reason) }) }
+
+// TogglePause pauses all workers, or resumes them.
+func (s *Supervisor) TogglePause() { s.post(s.togglePause) }
+
+// Cheaper adds one worker (+1) or takes one away (-1), within cheaper and processes.
+func (s *Supervisor) Cheaper(delta int) { s.post(func() { s.adjust(delta) }) }
+
+// Sleep stops all workers until the next connection, as cheap does at start.
+func (s *Supervisor) Sleep(reason string) { s.post(func() { s.sleep(reason) }) }
+
+// ReopenRequestLog makes all workers, and those to come, write request lines to f, which stays the caller's; nil makes them reopen what
+// they write to. It returns once the workers have been told.
+func (s *Supervisor) ReopenRequestLog(f *os.File) { s.call(func() { s.reopenRequestLog(f) }) }
+
+// Snapshot is the state of the instance.
+func (s *Supervisor) Snapshot() Status {
+	var st Status
+	if s.call(func() { st = s.snapshot() }) {
+		return st
+	}
+	<-s.done
+	return s.last
+}
+
+// call has the loop do something and waits for it.
+func (s *Supervisor) call(do func()) bool {
+	finished := make(chan struct{})
+	if !s.post(func() { do(); close(finished) }) {
+		return false
+	}
+	<-finished
+	return true
+}

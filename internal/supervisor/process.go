@@ -1,0 +1,58 @@
+package supervisor
+
+import (
+	"fmt"
+	"time"
+
+	"uwsgi/internal/loader"
+)
+
+// process is one worker process.
+type process struct {
+	slot  *slot
+	gen   *generation
+	w     *loader.Worker
+	row   int
+	pid   int // 0 before it has one
+	state state
+
+	cause  string    // why it was forked
+	asked  time.Time // when
+	ready  time.Time // zero = not yet
+	left   time.Time // when it was told to leave
+	why    string    // why it was
+	folded int64     // of its requests, how many another board counts already
+	death  *alarm    // the end of its mercy or grace
+	life   *alarm    // the end of max-worker-lifetime
+	wanted bool      // it waits for its recycling
+	stuck  map[int]bool
+	rss    int64
+	vsz    int64
+}
+
+// expected says whether the end of the process is no accident.
+func (p *process) expected() bool {
+	return p.state == draining || p.state == killed && p.why != whyEvil
+}
+
+func (p *process) String() string { return fmt.Sprintf("worker %d (pid: %d)", p.slot.n, p.pid) }
+
+// Why a process was forked or leaves; some are seen by the application's log and in the journal.
+const (
+	whyStart    = "start"
+	whyReload   = "reload"
+	whyRespawn  = "respawn"
+	whyRecycle  = "recycle"
+	whyCheaper  = "cheaper"
+	whyWake     = "connection"
+	whyIdle     = "idle"
+	whyStop     = "stop"
+	whyHarakiri = "harakiri"
+	whyEvil     = "evil-reload"
+	whyFailed   = "reload failed"
+	whyRestart  = "workers-reload"
+	whyChain    = "chain-reload"
+	whyLifetime = "max-worker-lifetime"
+	whyAS       = "reload-on-as"
+	whyRSS      = "reload-on-rss"
+)

@@ -1,0 +1,54 @@
+package supervisor
+
+import "time"
+
+// slot is one worker number of one generation.
+type slot struct {
+	n      int // 1…N, never changes
+	gen    *generation
+	active bool // should have a process: false when cheaped or asleep
+
+	cur     *process // serves, or will
+	next    *process // takes cur's place once it is ready: a recycling
+	replace string   // why cur shall be replaced, "" = it shall not
+	why     string   // why the next process of an empty slot is forked
+
+	retry     backoff
+	notBefore time.Time // no fork before this
+	misses    int       // processes in a row that ended before they could serve
+	tally     *tally
+}
+
+// serves says whether the slot has a process that can serve.
+func (sl *slot) serves() bool { return sl.cur != nil && sl.cur.state == serving }
+
+// tally is what is remembered of a worker number beyond processes and generations.
+type tally struct {
+	spawns    int
+	harakiris int
+	spawned   time.Time // last time
+	past      counts    // of processes that are gone
+	code      int       // what the last one without an application said it would exit with
+}
+
+// counts are sums over the requests of a process.
+type counts struct {
+	requests, exceptions, tx, running int64
+}
+
+func (c *counts) add(o counts) {
+	c.requests += o.requests
+	c.exceptions += o.exceptions
+	c.tx += o.tx
+	c.running += o.running
+}
+
+// tallies finds the tally of a worker number.
+type tallies map[int]*tally
+
+func (t tallies) of(n int) *tally {
+	if t[n] == nil {
+		t[n] = &tally{}
+	}
+	return t[n]
+}

@@ -1,0 +1,203 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"uwsgi/internal/loader"
+	"uwsgi/internal/scoreboard"
+)
+
+// Status is the state of an instance at one moment.
+type Status struct {
+	Phase      Phase
+	PID        int
+	StartedAt  time.Time
+	Config     *Config // in force
+	Generation int     // in force, 0 = none
+	LoaderPID  int     // 0 = dead or none
+	Python     string
+	Apps       []loader.App
+	Paused     bool
+	Reloads    int // that succeeded
+	LastReload ReloadResult
+	Requests   int64
+	Workers    []WorkerStatus // by number: those in force
+	Leaving    []WorkerStatus // processes that drain or were condemned
+}
+
+// WorkerStatus is one worker.
+type WorkerStatus struct {
+	Slot       int
+	PID        int    // 0 = no process
+	State      string // idle, busy, cheap, pause, starting, draining, dying
+	Generation int
+	Accepting  bool
+	Requests   int64 // of this worker number since the start of the instance
+	Delta      int64 // of this process
+	Exceptions int64
+	Harakiris  int
+	Spawns     int
+	LastSpawn  time.Time
+	RSS, VSZ   int64 // bytes; VSZ without what the data plane reserved
+	Running    time.Duration
+	AvgRT      time.Duration
+	TX         int64
+	Conns      int64
+	LogLost    int64
+	Cores      []CoreStatus
+}
+
+// CoreStatus is one thread of a worker.
+type CoreStatus struct {
+	Busy                                                         bool
+	Request                                                      string // "IP METHOD URI"
+	Since                                                        time.Time
+	Requests, Static, Offloaded, ReadErrs, WriteErrs, Exceptions int64
+}
+
+func (s *Supervisor) snapshot() Status {
+	st := Status{
+		Phase: s.phase, PID: s.host.PID, StartedAt: s.startedAt, Config: s.cfg, Paused: s.paused, Reloads: s.reloads, LastReload: s.reloaded,
+	}
+	if s.rows != nil {
+		st.Requests = s.rows.board.TotalRequests()
+	}
+	seen := map[*process]bool{}
+	if g := s.gen; g != nil {
+		st.Generation, st.Python, st.Apps = g.n, g.python, g.apps
+		if g.state != dead {
+			st.LoaderPID = g.ld.PID()
+		}
+		for _, sl := range g.slots {
+			seen[sl.cur] = true
+			st.Workers = append(st.Workers, s.workerStatus(sl.n, sl.tally, sl.cur))
+		}
+	}
+	for _, p := range s.procs {
+		if !seen[p] && (p.state >= draining || s.gen == nil) {
+			st.Leaving = append(st.Leaving, s.workerStatus(p.slot.n, p.slot.tally, p))
+		}
+	}
+	slices.SortFunc(st.Leaving, func(a, b WorkerStatus) int { return a.PID - b.PID })
+	return st
+}
+
+// workerStatus describes a worker number and the process it has, nil = none.
+func (s *Supervisor) workerStatus(n int, t *tally, p *process) WorkerStatus {
+	w := WorkerStatus{
+		Slot: n, State: "cheap", Requests: t.past.requests, Exceptions: t.past.exceptions, TX: t.past.tx, Running: micros(t.past.running),
+		Harakiris: t.harakiris, Spawns: t.spawns, LastSpawn: t.spawned,
+	}
+	if p == nil {
+		return w
+	}
+	board := p.gen.rows.board
+	row := board.Row(p.row)
+	c := p.gen.rows.read(p.row)
+	w.PID, w.Generation, w.Accepting = p.pid, p.gen.n, row.Accepting.Load() != 0
+	w.Delta, w.Requests = c.requests, w.Requests+c.requests
+	w.Exceptions, w.TX, w.Running = w.Exceptions+c.exceptions, w.TX+c.tx, w.Running+micros(c.running)
+	w.AvgRT, w.Conns, w.LogLost = micros(row.AvgRT.Load()), row.Conns.Load(), row.LogLost.Load()
+	if p.pid != 0 {
+		s.measure(p)
+	}
+	w.RSS, w.VSZ = p.rss, p.vsz
+	busy := false
+	for i := range p.gen.cfg.cores() {
+		cell := board.Core(p.row, i)
+		cs := CoreStatus{
+			Requests: cell.Requests.Load(), Static: cell.Static.Load(), Offloaded: cell.Offloaded.Load(),
+			ReadErrs: cell.ReadErrs.Load(), WriteErrs: cell.WriteErrs.Load(), Exceptions: cell.Exceptions.Load(),
+		}
+		if cell.State.Load() == scoreboard.CoreBusy {
+			busy = true
+			cs.Busy, cs.Request, cs.Since = true, cell.GetSnap(), time.Unix(cell.StartedAt.Load(), 0)
+		}
+		w.Cores = append(w.Cores, cs)
+	}
+	w.State = s.stateName(p, busy)
+	return w
+}
+
+func (s *Supervisor) stateName(p *process, busy bool) string {
+	switch {
+	case p.state < serving:
+		return "starting"
+	case p.state == draining:
+		return "draining"
+	case p.state > draining:
+		return "dying"
+	case s.paused:
+		return "pause"
+	case busy:
+		return "busy"
+	}
+	return "idle"
+}
+
+func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+
+// statusText is the line that `systemctl status` shows.
+func (s *Supervisor) statusText() string {
+	if s.phase == Sleeping {
+		return "asleep until the first connection"
+	}
+	busy, serving, requests := 0, 0, int64(0)
+	if s.gen != nil {
+		for _, sl := range s.gen.slots {
+			if sl.serves() {
+				serving++
+				if s.saturation(sl.cur) > 0 {
+					busy++
+				}
+			}
+		}
+	}
+	if s.rows != nil {
+		requests = s.rows.board.TotalRequests()
+	}
+	text := fmt.Sprintf("%d busy, %d idle workers; %d requests", busy, serving-busy, requests)
+	if s.paused {
+		text = "paused; " + text
+	}
+	switch r := s.reloaded; {
+	case r.At.IsZero():
+	case r.Err != nil:
+		text += fmt.Sprintf("; reload failed at %s: %v", r.At.Format(time.TimeOnly), r.Err)
+	default:
+		text += "; reloaded at " + r.At.Format(time.TimeOnly)
+	}
+	return text
+}
+
+// saturation is how many cores of a process are busy.
+func (s *Supervisor) saturation(p *process) int {
+	n := 0
+	for c := range p.gen.cfg.cores() {
+		if p.gen.rows.board.Core(p.row, c).State.Load() == scoreboard.CoreBusy {
+			n++
+		}
+	}
+	return n
+}
+
+// requestLog is what workers of a generation to come write request lines to.
+func (s *Supervisor) requestLog(cfg *Config) *os.File {
+	if cfg == s.cfg && s.reqlog != nil {
+		return s.reqlog
+	}
+	return cfg.RequestLog
+}
+
+func (s *Supervisor) reopenRequestLog(f *os.File) {
+	s.reqlog = f
+	s.logEpoch++
+	for _, p := range s.procs {
+		if p.state >= serving && p.state < killed {
+			s.obeyed(p, p.w.ReopenLog(f))
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/loader"
+)
+
+// Exit codes of Run.
+const (
+	ExitOK     = 0
+	ExitFailed = 1
+	ExitNoApp  = 22 // the application could not be imported
+)
+
+// Supervisor owns one instance. Make it with New, let Run be its life, and send it messages from any goroutine.
+type Supervisor struct {
+	host        *Host
+	logf        LogFunc
+	notify      Notifier
+	dog         time.Duration
+	reconfigure func(context.Context) (*Config, error)
+
+	calls  chan func()       // messages from outside, run by the loop
+	events chan loader.Event // from loaders and workers
+	deaf   chan struct{}     // closed once the loop reads neither any more
+	done   chan struct{}     // closed once Run has returned and last is set
+	last   Status            // what Snapshot answers after that
+
+	// What follows belongs to the goroutine of Run alone.
+	root      context.Context
+	ctx       context.Context // of background work
+	cancel    context.CancelFunc
+	tasks     sync.WaitGroup
+	agenda    agenda
+	cfg       *Config // in force
+	held      map[*Config]bool
+	phase     Phase
+	code      int // what Run will return
+	over      bool
+	startedAt time.Time
+	handoff   [2]*os.File
+
+	rows    *rows // of the generation in force
+	gens    []*generation
+	gen     *generation // in force; nil before the first one is ready and while a reload has stopped it first
+	lastGen int
+	procs   map[*loader.Worker]*process
+	tallies tallies
+
+	turn     *turnover // under way
+	queued   *turnover // asked for meanwhile
+	reloads  int
+	reloaded ReloadResult
+	repair   backoff
+	repairAt time.Time
+
+	paused   bool
+	recycle  recycler
+	cheaper  cheaper
+	idle     idle
+	stopping stopping
+	orphans  map[int]bool
+	reqlog   *os.File // set by ReopenRequestLog, until the next configuration
+	logEpoch int
+	status   string // as last told
+	stated   time.Time
+	starved  bool
+	harakiri *alarm
+}
+
+// New checks the configuration.
+func New(cfg Config) (*Supervisor, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Supervisor{
+		host: cfg.Host, logf: cfg.Log, notify: cfg.Notify, dog: cfg.Watchdog, reconfigure: cfg.Reconfigure, cfg: &cfg,
+		calls: make(chan func()), events: make(chan loader.Event), deaf: make(chan struct{}), done: make(chan struct{}),
+		held: map[*Config]bool{&cfg: true}, procs: map[*loader.Worker]*process{}, tallies: tallies{}, orphans: map[int]bool{},
+	}
+	if s.host == nil {
+		s.host = System()
+	}
+	if s.logf == nil {
+		s.logf = func(slog.Level, string, string, ...slog.Attr) {}
+	}
+	if s.notify == nil {
+		s.notify = silence{}
+	}
+	return s, nil
+}
+
+// Run starts the instance and serves until it is stopped; it returns the exit code of the program. Call it once. The end of ctx is a
+// graceful stop.
+func (s *Supervisor) Run(ctx context.Context) int {
+	s.root = context.WithoutCancel(ctx)
+	s.ctx, s.cancel = context.WithCancel(s.root)
+	defer func() {
+		s.cancel()
+		close(s.deaf)
+		s.tasks.Wait()
+		for _, g := range s.gens {
+			g.ld.Wait()
+		}
+		s.last = s.snapshot()
+		s.closeShared()
+		close(s.done)
+	}()
+	s.startedAt = time.Now()
+	if err := s.open(); err != nil {
+		s.log(slog.LevelError, "start.failed", err.Error())
+		return ExitFailed
+	}
+	s.begin(&turnover{kind: firstStart, reason: whyStart, cfg: s.cfg})
+	s.tick()
+	s.watchdog()
+	s.extend()
+
+	clock := time.NewTimer(time.Hour)
+	defer clock.Stop()
+	cancelled := ctx.Done()
+	for s.reconcile(); !s.over; s.reconcile() {
+		clock.Stop()
+		if d := s.agenda.wait(time.Now()); d >= 0 {
+			clock.Reset(d)
+		}
+		select {
+		case e := <-s.events:
+			s.hear(e)
+		case call := <-s.calls:
+			call()
+		case <-clock.C:
+			s.agenda.run(time.Now())
+		case <-cancelled:
+			cancelled = nil
+			s.stop("cancelled", true)
+		}
+	}
+	return s.code
+}
+
+// open makes what all generations share.
+func (s *Supervisor) open() error {
+	if err := s.host.Subreaper(); err != nil {
+		return fmt.Errorf("become the reaper of orphans: %w", err)
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("socketpair for handed over connections: %w", err)
+	}
+	for i, fd := range fds {
+		s.handoff[i] = os.NewFile(uintptr(fd), "handoff")
+	}
+	return nil
+}
+
+func (s *Supervisor) closeShared() {
+	for _, f := range s.handoff {
+		if f != nil {
+			f.Close()
+		}
+	}
+	boards := map[*rows]bool{}
+	for _, g := range s.gens {
+		boards[g.rows] = true
+	}
+	if s.rows != nil {
+		boards[s.rows] = true
+	}
+	for r := range boards {
+		r.close()
+	}
+}
+
+// reconcile brings what runs nearer to what should run. It runs after every message.
+func (s *Supervisor) reconcile() {
+	s.tidy()
+	switch s.phase {
+	case Stopped:
+		return
+	case Stopping:
+		s.finishStop()
+		return
+	}
+	s.advance()
+	if s.gen != nil {
+		s.recycleNext()
+		s.fill(s.gen)
+		s.mend()
+		s.doze()
+	}
+	s.despair()
+}
+
+// post hands the loop a message; false once there is no loop any more.
+func (s *Supervisor) post(call func()) bool {
+	select {
+	case s.calls <- call:
+		return true
+	case <-s.deaf:
+		return false
+	}
+}
+
+// background does slow work beside the loop and then what it returns in the loop.
+func (s *Supervisor) background(work func(context.Context) func()) {
+	ctx := s.ctx
+	s.tasks.Go(func() { s.post(work(ctx)) })
+}
+
+// enter changes the phase.
+func (s *Supervisor) enter(to Phase) {
+	if s.phase == to {
+		return
+	}
+	if err := checkMove(phaseMoves, s.phase, to); err != nil {
+		s.fault(fmt.Errorf("phase: %w", err))
+	}
+	s.phase = to
+}
+
+// fault logs what should be impossible.
+func (s *Supervisor) fault(err error) { s.log(slog.LevelError, "fault", err.Error()) }
+
+func (s *Supervisor) log(level slog.Level, event, text string, attrs ...slog.Attr) {
+	s.logf(level, event, text, attrs...)
+}
+
+// logProcess logs what concerns one worker process.
+func (s *Supervisor) logProcess(level slog.Level, event, text string, p *process, attrs ...slog.Attr) {
+	s.logf(level, event, text, append([]slog.Attr{slog.Int(KeyWorker, p.slot.n), slog.Int(KeyPID, p.pid), slog.Int(KeyGeneration, p.gen.n)}, attrs...)...)
+}

@@ -1,0 +1,318 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"uwsgi/internal/loader"
+)
+
+// turnKind is what a turnover is for.
+type turnKind int
+
+const (
+	firstStart turnKind = iota
+	reload
+	repair // the loader in force has died
+)
+
+// stage is how far a turnover has come.
+type stage int
+
+const (
+	reading  stage = iota // the configuration
+	emptying              // the old generation has to be gone first
+	hooking               // pre-app
+	importing
+	filling // workers are coming up
+)
+
+// startTries is how often a worker of a new generation may end before it can serve.
+const startTries = 3
+
+// turnover is the coming up of a generation.
+type turnover struct {
+	kind      turnKind
+	stage     stage
+	reason    string
+	began     time.Time
+	waiters   []chan<- error
+	cfg       *Config     // nil while it is read
+	gen       *generation // nil before the loader is started
+	old       *generation // emptying: what has to be gone
+	stopFirst bool
+	asleep    bool // came from Sleeping
+	limit     *alarm
+}
+
+// ReloadResult is how the last reload went.
+type ReloadResult struct {
+	At     time.Time // when it was over; zero = there was none
+	Took   time.Duration
+	Reason string
+	Err    error
+}
+
+// reload answers a request for one.
+func (s *Supervisor) reload(reason string, reply chan<- error) {
+	switch {
+	case s.phase >= Stopping:
+		answer(reply, ErrStopping)
+	case s.turn != nil:
+		if s.queued == nil {
+			s.queued = &turnover{kind: reload, reason: reason}
+			s.boundImport(s.turn)
+		}
+		s.queued.waiters = append(s.queued.waiters, reply)
+	default:
+		s.begin(&turnover{kind: reload, reason: reason, waiters: []chan<- error{reply}})
+	}
+}
+
+// boundImport gives a turnover that hangs in its import, while another one waits behind it, no more than the mercy.
+func (s *Supervisor) boundImport(t *turnover) {
+	d := max(t.began.Add(s.cfg.mercy()).Sub(time.Now()), 0)
+	t.limit = s.agenda.after(d, func() {
+		if s.turn == t && t.stage < filling {
+			s.failTurn(t, fmt.Errorf("the import took longer than %s and another reload was asked for", s.cfg.mercy()), ExitFailed)
+		}
+	})
+}
+
+// begin starts a turnover.
+func (s *Supervisor) begin(t *turnover) {
+	t.began = time.Now()
+	t.asleep = s.phase == Sleeping
+	s.turn = t
+	if t.kind == firstStart {
+		s.prepare(t)
+		return
+	}
+	if t.kind == repair {
+		s.enter(Reloading)
+		t.cfg = s.cfg
+		s.prepare(t)
+		return
+	}
+	if s.cfg.Settings.ExitOnReload {
+		s.log(slog.LevelInfo, "reload.exit", "uWSGI: GAME OVER (insert coin)", slog.String(KeyReason, t.reason))
+		s.stop("exit-on-reload", true)
+		return
+	}
+	s.enter(Reloading)
+	s.tell(s.notify.Reloading("reloading: " + t.reason))
+	s.log(slog.LevelInfo, "reload.start", fmt.Sprintf("reloading uWSGI (%s): starting generation %d, the old one serves until it is ready",
+		t.reason, s.lastGen+1), slog.String(KeyReason, t.reason))
+	read := s.reconfigure
+	if read == nil {
+		t.cfg = s.cfg
+		s.prepare(t)
+		return
+	}
+	s.background(func(ctx context.Context) func() {
+		cfg, err := read(ctx)
+		if err == nil && cfg == nil {
+			err = errors.New("there is none")
+		}
+		if err == nil {
+			err = cfg.check()
+		}
+		return func() { s.configured(t, cfg, err) }
+	})
+}
+
+// configured takes the configuration that a reload has read.
+func (s *Supervisor) configured(t *turnover, cfg *Config, err error) {
+	if cfg != nil {
+		s.held[cfg] = true
+	}
+	switch {
+	case s.turn != t:
+		s.release(cfg)
+	case err != nil:
+		s.release(cfg)
+		s.failTurn(t, fmt.Errorf("configuration: %w", err), ExitFailed)
+	default:
+		t.cfg = cfg
+		s.prepare(t)
+	}
+}
+
+// prepare starts the generation, or first stops the old one where that was asked for.
+func (s *Supervisor) prepare(t *turnover) {
+	if t.kind != firstStart && t.cfg.Settings.ReloadStopFirst {
+		s.empty(t)
+		return
+	}
+	s.start(t)
+}
+
+// empty stops the generation in force; the sockets stay open and clients wait. advance goes on when it is gone.
+func (s *Supervisor) empty(t *turnover) {
+	t.stage, t.stopFirst = emptying, true
+	s.log(slog.LevelInfo, "reload.stopfirst", "...gracefully killing workers... (reload-stop-first: the new generation starts when they are gone)")
+	if t.old = s.gen; t.old != nil {
+		s.retire(t.old, whyReload, true)
+		s.gen = nil
+		s.recycle.clear()
+	}
+}
+
+// start runs the hooks and starts the loader.
+func (s *Supervisor) start(t *turnover) {
+	t.stage = hooking
+	s.hook(t, "pre-app", func() {
+		t.stage = importing
+		active, why := t.cfg.atFirst(), whyReload
+		switch {
+		case t.kind == firstStart && t.cfg.Settings.Cheap, t.asleep:
+			active = 0
+		case t.kind == firstStart:
+			why = whyStart
+		case t.cfg.Settings.Cheaper > 0 && s.gen != nil && s.gen.active() > 0:
+			active = clamp(s.gen.active(), t.cfg.Settings.Cheaper, t.cfg.Settings.Processes)
+		}
+		g, err := s.launch(t.cfg, active, why)
+		if err != nil {
+			s.failTurn(t, err, ExitFailed)
+			return
+		}
+		t.gen = g
+	})
+}
+
+// hook runs the hooks of a phase beside the loop and then goes on with the turnover, if it still is the one under way.
+func (s *Supervisor) hook(t *turnover, phase string, then func()) {
+	run := t.cfg.Hooks
+	if run == nil {
+		then()
+		return
+	}
+	s.background(func(ctx context.Context) func() {
+		err := run(ctx, phase)
+		return func() {
+			switch {
+			case s.turn != t:
+			case err != nil:
+				s.failTurn(t, fmt.Errorf("hooks of phase %s: %w", phase, err), ExitFailed)
+			default:
+				then()
+			}
+		}
+	})
+}
+
+// advance goes on with the turnover where it waited for processes.
+func (s *Supervisor) advance() {
+	t := s.turn
+	switch {
+	case t == nil:
+	case t.stage == emptying && t.old == nil:
+		s.start(t)
+	case t.stage == filling:
+		s.fill(t.gen)
+		if t.gen.complete() {
+			s.promote(t)
+		}
+	}
+}
+
+// imported takes note of a loader that has the application.
+func (s *Supervisor) imported(e loader.Loaded) {
+	t := s.turn
+	if t == nil || t.gen == nil || t.gen.ld != e.Loader || t.gen.state != loading {
+		return
+	}
+	g := t.gen
+	g.apps, g.python, g.ready = e.Apps, e.Python, time.Now()
+	s.hook(t, "post-app", func() {
+		s.moveLoader(g, loaded)
+		t.stage = filling
+		if t.kind == firstStart {
+			s.log(slog.LevelInfo, "master.spawned", fmt.Sprintf("spawned uWSGI master process (pid: %d)", s.host.PID))
+		}
+	})
+}
+
+// promote puts the new generation in force and retires the old one.
+func (s *Supervisor) promote(t *turnover) {
+	old, before := s.gen, s.cfg
+	s.gen, s.cfg, s.turn = t.gen, t.cfg, nil
+	s.agenda.drop(t.limit)
+	s.adoptRows(t.gen.rows)
+	s.recycle.clear()
+	s.repair, s.repairAt = backoff{}, time.Time{}
+	s.idle.since = s.host.Monotonic()
+	if s.cfg != before {
+		s.reqlog = nil
+		if s.cfg.Applied != nil {
+			s.cfg.Applied()
+		}
+	}
+	if old != nil {
+		s.log(slog.LevelInfo, "reload.retire", "...gracefully killing workers...", slog.Int(KeyGeneration, old.n))
+		s.retire(old, whyReload, true)
+	}
+	s.release(before)
+	if t.gen.active() == 0 && len(t.gen.slots) > 0 {
+		s.enter(Sleeping)
+	} else {
+		s.enter(Running)
+	}
+	if t.kind != firstStart {
+		s.reloads++
+		s.log(slog.LevelInfo, "master.respawned", fmt.Sprintf("gracefully (RE)spawned uWSGI master process (pid: %d)", s.host.PID), slog.Int(KeyGeneration, t.gen.n))
+	} else {
+		s.started(t)
+	}
+	s.settle(t, nil)
+}
+
+// started says once that the instance serves.
+func (s *Supervisor) started(t *turnover) {
+	if s.phase == Sleeping {
+		s.log(slog.LevelInfo, "cheap", "cheap mode enabled: waiting for socket connection...")
+	}
+	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", t.gen.active(), len(t.gen.slots)))
+	s.status = s.statusText()
+	s.tell(s.notify.Ready(s.status))
+	if s.dog > 0 {
+		s.tell(s.notify.Watchdog())
+	}
+	if run := s.cfg.Hooks; run != nil {
+		s.background(func(ctx context.Context) func() {
+			err := run(ctx, "master-start")
+			return func() {
+				if err != nil && s.phase < Stopping {
+					s.exit(fmt.Errorf("hooks of phase master-start: %w", err), ExitFailed)
+				}
+			}
+		})
+	}
+}
+
+// settle ends the sentence to systemd, answers who asked, and starts what was asked for meanwhile.
+func (s *Supervisor) settle(t *turnover, err error) {
+	if t.kind == reload {
+		s.reloaded = ReloadResult{At: time.Now(), Took: time.Since(t.began), Reason: t.reason, Err: err}
+		s.status = s.statusText()
+		s.tell(s.notify.Ready(s.status))
+	}
+	for _, w := range t.waiters {
+		answer(w, err)
+	}
+	if next := s.queued; next != nil && s.phase < Stopping {
+		s.queued = nil
+		s.begin(next)
+	}
+}
+
+// answer never waits: a reply channel has room for its one answer.
+func answer(reply chan<- error, err error) {
+	if reply != nil {
+		reply <- err
+	}
+}
