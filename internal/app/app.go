@@ -93,9 +93,9 @@ func command(cfg *config.Config, args, environ []string, host config.Host, std S
 	case config.Check:
 		return config.WriteCheck(std.Out, cfg, cfg.JSON)
 	case config.Completion:
-		
+
 	case config.Man:
-		
+
 	case config.DumpOptions:
 		for _, row := range option.All() {
 			fmt.Fprintln(std.Out, row.Name)
@@ -124,7 +124,7 @@ func command(cfg *config.Config, args, environ []string, host config.Host, std S
 	case config.ConnectAndRead:
 		return told(ctl.ConnectAndRead(first(), std.Err), std)
 	case config.List:
-		
+
 	case config.PythonVersion, config.Pyrun:
 		return runPython(cfg, environ, std)
 	default:

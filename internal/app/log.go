@@ -1,23 +1,25 @@
 package app
 
 import (
-	"fmt"
-	"log/slog"
 	"os"
 
-	"uwsgi/internal/option"
+	"uwsgi/internal/config"
+	"uwsgi/internal/listen"
+	"uwsgi/internal/logging"
+	"uwsgi/internal/sd"
 )
 
-type serverLog struct{ w *os.File }
-
-func newServerLog(s *option.Settings, std Streams) (*serverLog, error) { return &serverLog{std.Err}, nil }
-
-func (l *serverLog) say(text string) { fmt.Fprintln(l.w, text) }
-
-func (l *serverLog) event(level slog.Level, event, text string, attrs ...slog.Attr) { l.say(text) }
-
-func (l *serverLog) workerStderr(slot int) (*os.File, error) { return nil, nil }
-
-func (l *serverLog) requestLog() (*os.File, string) { return l.w, "stream" }
-
-func (l *serverLog) close() {}
+// openLog makes the log of one configuration. running: the instance serves already, so nothing may be truncated.
+func (in *instance) openLog(cfg *config.Config, ident *listen.Identity, running bool) (*logging.Log, error) {
+	env := logging.Env{
+		Stderr: in.std.Err, Stdout: in.std.Out, Journal: in.journal, PID: os.Getpid(), Reload: running,
+	}
+	if b, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		env.Unit = sd.Unit(string(b))
+	}
+	env.Hostname, _ = in.host.Hostname()
+	if c := ident.Credential; c != nil {
+		env.Owner = &logging.Owner{UID: int(c.Uid), GID: int(c.Gid)}
+	}
+	return logging.New(cfg.Settings, env)
+}

@@ -3,13 +3,16 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/loader"
+	"uwsgi/internal/logging"
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
@@ -23,18 +26,21 @@ type instance struct {
 	std      Streams
 	startDir string
 	lib      string
-	log      *serverLog
+	journal  bool // standard error is the journal's
 	notify   *sd.Notifier
 	sup      *supervisor.Supervisor
 
-	current *deployment
+	current atomic.Pointer[deployment] // the one in force; the supervisor's loop changes it, everybody reads it
 }
+
+func (in *instance) log() *logging.Log { return in.current.Load().log }
 
 // deployment is one configuration in force, with what it holds.
 type deployment struct {
 	cfg     *config.Config
 	sockets *listen.Set
 	ident   *listen.Identity
+	log     *logging.Log
 	dir     string // working directory of the application
 	config  *supervisor.Config
 }
@@ -62,16 +68,13 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	if in.lib, err = libDir(); err != nil {
 		return exitError, err
 	}
-	if in.log, err = newServerLog(cfg.Settings, in.std); err != nil {
-		return exitError, err
-	}
-	defer in.log.close()
+	in.journal = sd.JournalStream(os.Getenv("JOURNAL_STREAM"), 2)
 	if in.notify, err = sd.NewNotifier(sd.NotifySocket()); err != nil {
 		return exitError, err
 	}
 	defer in.notify.Close()
-	in.banner(cfg)
-	if in.current, err = in.deploy(cfg, nil); err != nil {
+	d, err := in.deploy(cfg, nil)
+	if err != nil {
 		return exitError, err
 	}
 	files, err := in.writePidfiles(cfg.Settings)
@@ -82,9 +85,9 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	if err != nil {
 		return exitError, err
 	}
-	conf := in.current.config
-	conf.Log, conf.Notify, conf.Watchdog = in.log.event, in.notify, watchdog
-	conf.Reconfigure = in.reconfigure
+	conf := d.config
+	conf.Log, conf.Notify, conf.Watchdog = in.event, in.notify, watchdog
+	conf.Reconfigure, conf.Release = in.reconfigure, d.retire
 	if in.sup, err = supervisor.New(*conf); err != nil {
 		return exitError, err
 	}
@@ -107,8 +110,15 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	if d.ident, err = listen.Lookup(s.UID, s.GID, s.AddGIDs, s.NoInitgroups); err != nil {
 		return nil, err
 	}
+	if d.log, err = in.openLog(cfg, d.ident, old != nil); err != nil {
+		return nil, err
+	}
+	if old == nil {
+		in.current.Store(d)
+		in.banner(cfg)
+	}
 	for _, note := range d.ident.Notes {
-		in.log.say(note)
+		d.log.Print(note)
 	}
 	if s.Umask >= 0 {
 		syscall.Umask(s.Umask)
@@ -118,23 +128,37 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 		if err != nil {
 			return nil, err
 		}
-		d.sockets, err = listen.Open(s, inherited, in.log.say)
-		if err != nil {
+		if d.sockets, err = listen.Open(s, inherited, d.log.Print); err != nil {
 			return nil, err
 		}
-	} else if d.sockets, err = listen.Reopen(old.sockets, s, in.log.say); err != nil {
+	} else if d.sockets, err = listen.Reopen(old.sockets, s, d.log.Print); err != nil {
+		d.log.Close()
 		return nil, err
 	}
 	if err := in.place(d); err != nil {
-		if old == nil {
-			d.sockets.Vacuum(func(string) {})
-			d.sockets.Close()
-		} else {
-			d.sockets.Discard(old.sockets, in.log.say)
-		}
+		in.discard(d, old)
 		return nil, err
 	}
 	return d, nil
+}
+
+// discard lets go of a deployment that did not come to serve.
+func (in *instance) discard(d, old *deployment) {
+	if old == nil {
+		d.sockets.Vacuum(func(string) {})
+		d.sockets.Close()
+		return
+	}
+	d.sockets.Discard(old.sockets, old.log.Print)
+	d.retire()
+}
+
+// retire closes the log of a deployment whose workers are gone: nobody writes to it any more.
+func (d *deployment) retire() {
+	if d.config != nil && d.config.RequestLog != nil {
+		d.config.RequestLog.Close()
+	}
+	d.log.Close()
 }
 
 // place goes to the application's folder and finds its interpreter.
@@ -143,22 +167,24 @@ func (in *instance) place(d *deployment) error {
 	d.dir = in.startDir
 	if s.Chdir != "" {
 		d.dir = absolute(in.startDir, s.Chdir)
-		in.log.say("chdir() to " + s.Chdir)
+		d.log.Print("chdir() to " + s.Chdir)
 	}
 	if err := os.Chdir(d.dir); err != nil {
 		return fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err)
 	}
 	env := environment(in.environ, s.Env)
 	env = append(env, "UWSGI_ORIGINAL_PROC_NAME="+in.args[0])
-	python, err := interpreter(s, d.dir, variable(env, "PATH"), d.ident.Credential, in.log.say)
+	python, err := interpreter(s, d.dir, variable(env, "PATH"), d.ident.Credential, d.log.Print)
 	if err != nil {
 		return err
 	}
 	d.config = &supervisor.Config{
 		Settings: s, Python: python, PythonArgs: pythonArgs(s.Optimize, s.NoSite), LibDir: in.lib, Version: Version, Dir: d.dir, Env: env,
-		Credential: d.ident.Credential, WorkerStderr: in.log.workerStderr,
+		Credential: d.ident.Credential, WorkerStderr: d.log.WorkerStderr,
 	}
-	d.config.RequestLog, d.config.RequestLogKind = in.log.requestLog()
+	if d.config.RequestLog, d.config.RequestLogKind, err = d.log.RequestLog(); err != nil {
+		return err
+	}
 	for _, sock := range d.sockets.Sockets {
 		d.config.Listeners = append(d.config.Listeners, supervisor.Listener{
 			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option},
@@ -189,10 +215,10 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	}
 	cfg, err := config.Load(in.args[1:], in.environ, in.host)
 	if err != nil {
-		os.Chdir(in.current.dir)
+		os.Chdir(in.current.Load().dir)
 		return nil, err
 	}
-	old := in.current
+	old := in.current.Load()
 	d, err := in.deploy(cfg, old)
 	if err != nil {
 		os.Chdir(old.dir)
@@ -201,29 +227,36 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	applied := false
 	d.config.Applied = func() {
 		applied = true
-		in.current = d
-		d.sockets.Supersede(old.sockets, in.log.say)
+		in.current.Store(d)
+		d.sockets.Supersede(old.sockets, d.log.Print)
 	}
 	d.config.Release = func() {
-		if !applied {
-			d.sockets.Discard(old.sockets, in.log.say)
-			os.Chdir(old.dir)
+		if applied {
+			d.retire()
+			return
 		}
+		in.discard(d, old)
+		os.Chdir(old.dir)
 	}
 	return d.config, nil
 }
 
+// event is the supervisor's log: that of the deployment in force.
+func (in *instance) event(level slog.Level, event, text string, attrs ...slog.Attr) {
+	in.log().Event(level, event, text, attrs...)
+}
+
 func (in *instance) banner(cfg *config.Config) {
-	in.log.say(fmt.Sprintf("*** Starting uWSGI %s (64bit) on [%s] ***", Version, time.Now().Format("Mon Jan _2 15:04:05 2006")))
+	in.log().Print(fmt.Sprintf("*** Starting uWSGI %s (64bit) on [%s] ***", Version, time.Now().Format("Mon Jan _2 15:04:05 2006")))
 	for _, line := range cfg.StartReport() {
-		in.log.say(line)
+		in.log().Print(line)
 	}
 	if cfg.ShowConfig {
 		cfg.WriteShowConfig(in.std.Err)
 	}
-	in.log.say("current working directory: " + in.startDir)
+	in.log().Print("current working directory: " + in.startDir)
 	if cfg.Settings.UID == "" && os.Geteuid() == 0 {
-		in.log.say("*** WARNING: you are running uWSGI as root !!! (use the --uid flag) ***")
+		in.log().Print("*** WARNING: you are running uWSGI as root !!! (use the --uid flag) ***")
 	}
 }
 
@@ -236,7 +269,7 @@ func (in *instance) writePidfiles(s *option.Settings) ([]pidfile, error) {
 		if p.path == "" {
 			continue
 		}
-		in.log.say("writing pidfile to " + p.path)
+		in.log().Print("writing pidfile to " + p.path)
 		p.path = absolute(in.startDir, p.path)
 		if err := os.WriteFile(p.path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
 			return nil, fmt.Errorf("write %s: %w", p.label, err)
@@ -249,13 +282,15 @@ func (in *instance) writePidfiles(s *option.Settings) ([]pidfile, error) {
 // finish removes what vacuum is to remove.
 func (in *instance) finish(cfg *config.Config, files []pidfile) {
 	os.Chdir(in.startDir)
+	d := in.current.Load()
 	if cfg.Settings.Vacuum {
 		for _, f := range files {
 			if os.Remove(f.path) == nil {
-				in.log.say(fmt.Sprintf("VACUUM: %s removed.", f.label))
+				in.log().Print(fmt.Sprintf("VACUUM: %s removed.", f.label))
 			}
 		}
-		in.current.sockets.Vacuum(in.log.say)
+		d.sockets.Vacuum(d.log.Print)
 	}
-	in.current.sockets.Close()
+	d.sockets.Close()
+	d.retire()
 }

@@ -50,7 +50,7 @@ func (r *reader) apply() *option.Settings {
 	}
 	s.Env = append(s.Env, envdirs...) // they override env
 	s.Strict = strict
-	s.Name = instanceName(s)
+	s.Name = r.instanceName(s)
 	return s
 }
 
@@ -63,8 +63,11 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 	switch {
 	case row.Standing != option.Supported:
 		var err error
+		standing := row.Standing
 		if row.Judge != nil {
-			err = row.Judge(v)
+			if err = row.Judge(v); err != nil {
+				standing = option.Refused
+			}
 		}
 		if row.Fatal && err == nil {
 			err = &option.Error{Err: errors.New("not offered, and going on without it would be wrong"), Hint: row.Note}
@@ -73,7 +76,11 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 			r.find(p, option.NoNeed.String(), "switched off anyway")
 			return
 		}
-		r.settle(p, row, err, row.Note)
+		if err != nil {
+			r.fault(p, standing.String(), err)
+			return
+		}
+		r.find(p, standing.String(), row.Note)
 	case row.Set != nil && !p.mechanics:
 		err := row.Set(s, v)
 		text := note(p, row)
@@ -152,10 +159,14 @@ func place(p *pair) string {
 }
 
 func replaced(before *pair) string {
-	if before.source == fromEnviron {
-		return "replaces " + before.Value + " of the environment"
+	value := before.Value
+	if value == "" {
+		value = "the one"
 	}
-	return "replaces " + before.Value + " of " + place(before)
+	if before.source == fromEnviron {
+		return "replaces " + value + " of the environment"
+	}
+	return "replaces " + value + " of " + place(before)
 }
 
 // unresolved warns of what is still to be replaced in a value that is no template.

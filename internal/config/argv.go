@@ -205,5 +205,5 @@ func (r *reader) bare(a string) {
 		r.argument(a, "", "a configuration file ends in .ini, .yaml, .json or .xml; name others with --ini", errors.New("unable to load a configuration from it"))
 		return
 	}
-	r.add(&pair{Pair: Pair{Key: key, Value: a, Given: true}, source: fromArgs})
+	r.add(&pair{Pair: Pair{Key: key, Value: a, Given: true}, source: fromArgs, bare: key != "module" && key != "wsgi-file"})
 }

@@ -87,6 +87,9 @@ func (f Finding) text() string {
 
 // at is FILE:LINE and a separator, or where else the pair came from.
 func (f Finding) at() string {
+	if f.environ {
+		return "environment: "
+	}
 	if f.File == "" {
 		return "command line: "
 	}

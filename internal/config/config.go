@@ -95,8 +95,11 @@ func Load(args, environ []string, h Host) (*Config, error) {
 	}
 	c.Settings, c.Print, c.ShowConfig = s, r.print, r.showConfig
 	for _, p := range r.pairs {
-		c.Pairs = append(c.Pairs, p.Pair)
+		if !p.bare {
+			c.Pairs = append(c.Pairs, p.Pair)
+		}
 	}
+	r.settleFindings()
 	c.Findings = r.findings
 	err := r.fatal()
 	if r.command != "" { // exit from within a file
@@ -141,10 +144,14 @@ func (r *reader) fatal() error {
 	return errors.Join(errs...)
 }
 
-// instanceName is the base name of the first configuration file without its extension, else the application's, else "uwsgi".
-func instanceName(s *option.Settings) string {
-	if len(s.Files) > 0 {
-		base := filepath.Base(s.Files[0])
+// instanceName is what Debian's scripts call the instance, else the base name of the last configuration file named outside
+// any file (the first ones are defaults), else the application's, else "uwsgi".
+func (r *reader) instanceName(s *option.Settings) string {
+	if name := r.environ["UWSGI_DEB_CONFNAME"]; name != "" {
+		return name
+	}
+	if r.named != "" {
+		base := filepath.Base(r.named)
 		if name := strings.TrimSuffix(base, filepath.Ext(base)); name != "" {
 			return name
 		}

@@ -47,7 +47,7 @@ func (r *reader) runDeclared() {
 }
 
 // maxDeclared bounds declared options that use each other.
-const maxDeclared = 16
+const maxDeclared = 8
 
 func (r *reader) runDeclaredIn(depth int) {
 	old := r.pairs

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 
 	"uwsgi/internal/option"
 )
@@ -16,6 +18,8 @@ type Finding struct {
 	Note     string `json:"note"`
 	Fatal    bool   `json:"fatal,omitempty"`   // start-up stops here
 	Warning  bool   `json:"warning,omitempty"` // start-up goes on, but this is hardly what was meant
+
+	environ bool // from an UWSGI_ variable
 }
 
 // unknown is the standing of a key that is no option.
@@ -23,7 +27,8 @@ const unknown = "unknown"
 
 // find files a judgement.
 func (r *reader) find(p *pair, standing, note string) *Finding {
-	r.findings = append(r.findings, Finding{File: p.Origin.File, Line: p.Origin.Line, Option: p.Key, Value: p.Value, Standing: standing, Note: note})
+	r.findings = append(r.findings, Finding{File: p.Origin.File, Line: p.Origin.Line, Option: p.Key, Value: p.Value, Standing: standing, Note: note,
+		environ: p.source == fromEnviron})
 	return &r.findings[len(r.findings)-1]
 }
 
@@ -60,4 +65,53 @@ func (r *reader) problem(p *pair, hint string, err error) {
 // doubt is a problem that start-up survives.
 func (r *reader) doubt(p *pair, hint string, err error) {
 	r.fault(p, standingOf(p.Key), &option.Error{Err: err, Hint: hint, Warn: true})
+}
+
+// settleFindings puts the findings in reading order, file by file, and leaves out what another finding of the same line says better.
+func (r *reader) settleFindings() {
+	rank := map[string]int{"": 0}
+	for _, p := range r.pairs {
+		if _, known := rank[p.Origin.File]; !known {
+			rank[p.Origin.File] = len(rank)
+		}
+	}
+	for _, f := range r.findings {
+		if _, known := rank[f.File]; !known {
+			rank[f.File] = len(rank)
+		}
+	}
+	type line struct {
+		file   string
+		number int
+		option string
+		value  string
+	}
+	at := func(f *Finding) line {
+		l := line{file: f.File, number: f.Line, option: f.Option}
+		if f.File == "" {
+			l.value = f.Value // the command line has no lines
+		}
+		return l
+	}
+	faulty := map[line]bool{}
+	for i := range r.findings {
+		if f := &r.findings[i]; f.Fatal || f.Warning {
+			faulty[at(f)] = true
+		}
+	}
+	seen := map[Finding]bool{}
+	r.findings = slices.DeleteFunc(r.findings, func(f Finding) bool {
+		if f.Fatal || f.Warning {
+			twice := seen[f]
+			seen[f] = true
+			return twice
+		}
+		return f.Standing == option.Supported.String() && faulty[at(&f)]
+	})
+	slices.SortStableFunc(r.findings, func(a, b Finding) int {
+		if c := cmp.Compare(rank[a.File], rank[b.File]); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Line, b.Line)
+	})
 }

@@ -59,7 +59,7 @@ func (f *file) ini(text string) {
 	}
 	section, err := parsed.GetSection(f.wanted())
 	if lost > 0 && f.wanted() != ini.DefaultSection {
-		f.r.doubt(f.pair(lost, "", ""), "write ["+f.wanted()+"] above it", errors.New("lines in front of the first section header are not read"))
+		f.r.doubt(f.pair(lost, "", ""), "write the section header above them", errors.New("lines in front of the first section header are not read"))
 	}
 	if err != nil {
 		f.missing(1, "section", headers)
@@ -121,7 +121,7 @@ func (f *file) line(at int, key, value string, hasEqual bool) {
 		value, cut = cutComment(value)
 		value = unquote(unescape(value))
 	}
-	p := f.pair(at, f.magic.expand(f, at, key), f.magic.expand(f, at, value))
+	p := f.pair(at, f.magic.expand(f, at, key, key), f.magic.expand(f, at, key, value))
 	p.cut = cut
 	if broken := conflict(key, hasEqual); broken != "" {
 		f.r.doubt(p, "", errors.New(broken))

@@ -136,9 +136,9 @@ func pathHash(path string) string {
 	return fmt.Sprintf("%02X%02X%02X%02X", byte(h), byte(h>>8), byte(h>>16), byte(h>>24))
 }
 
-// expand replaces the magic variables of one line. What uWSGI removes without a word is removed and reported; a "%" at the end
+// expand replaces the magic variables of one line, the key or the value of key. What uWSGI removes without a word is removed and reported; a "%" at the end
 // stays, where uWSGI joins the next line.
-func (m *magic) expand(f *file, line int, s string) string {
+func (m *magic) expand(f *file, line int, key, s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s
 	}
@@ -150,7 +150,7 @@ func (m *magic) expand(f *file, line int, s string) string {
 		}
 		if i+1 == len(s) {
 			b.WriteByte('%')
-			f.r.doubt(f.pair(line, "", s), "write %% for a percent sign", fmt.Errorf("a percent sign at the end of the line"))
+			f.r.doubt(f.pair(line, key, s), "write %% for a percent sign", fmt.Errorf("a percent sign at the end of the line"))
 			break
 		}
 		i++
@@ -163,7 +163,7 @@ func (m *magic) expand(f *file, line int, s string) string {
 			value, ok := m.lookup(c)
 			b.WriteString(value)
 			if !ok || value == "" && c >= '0' && c <= '9' {
-				f.r.doubt(f.pair(line, "", s), fmt.Sprintf("write %%%%%c for the characters themselves", c), fmt.Errorf("%%%c has no meaning here and is taken out", c))
+				f.r.doubt(f.pair(line, key, s), fmt.Sprintf("write %%%%%c for the characters themselves", c), fmt.Errorf("%%%c has no meaning here and is taken out", c))
 			}
 		}
 	}
@@ -177,7 +177,7 @@ func (m *magic) expandText(f *file, text string) string {
 	}
 	lines := strings.Split(text, "\n")
 	for i := range lines {
-		lines[i] = m.expand(f, i+1, lines[i])
+		lines[i] = m.expand(f, i+1, "", lines[i])
 	}
 	return strings.Join(lines, "\n")
 }

@@ -17,6 +17,7 @@ type pair struct {
 	undefined []string // %(names) without a value
 	unset     []string // $(NAMES) without a value
 	generated bool     // by a declared option
+	bare      bool     // a file named without an option: show-config leaves it out
 	mechanics bool     // has done its work while reading: loaders, blocks, set
 }
 
@@ -47,6 +48,7 @@ type reader struct {
 	item    *string
 	loading []string // files being read, outermost first
 	files   []string // files read, absolute
+	named   string   // the last one named outside any file
 	top     *magic   // of the first file
 	lastINI string
 	inject  struct{ before, after string }

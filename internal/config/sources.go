@@ -128,6 +128,9 @@ func (r *reader) load(p *pair, how string) {
 	if how == "ini" {
 		r.lastINI = path
 	}
+	if p.source != fromFile && m.path != "" {
+		r.named = m.path
+	}
 	shift := 0
 	whole := string(text)
 	if r.inject.before != "" || r.inject.after != "" {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"uwsgi/internal/option"
 )
@@ -38,6 +39,38 @@ func (r *reader) verify(s *option.Settings) {
 		r.doubt(at("cheaper-busyness-max"), "", fmt.Errorf("it should be above cheaper-busyness-min, which is %d", b.Min))
 	}
 	r.verifySockets(s)
+	r.noteIdle(s)
+}
+
+// noteIdle tells of permissions of unix sockets where there are none.
+func (r *reader) noteIdle(s *option.Settings) {
+	for _, k := range s.Sockets {
+		if unixSocket(k.Address) {
+			return
+		}
+	}
+	if len(s.Stats) > 0 || len(s.Sockets) == 0 {
+		return // systemd's sockets are not known here
+	}
+	for i := range r.findings {
+		f := &r.findings[i]
+		switch f.Option {
+		case "chmod-socket", "chmod", "chown-socket":
+			f.Note = join(f.Note, "there is no unix socket it could change")
+		}
+	}
+}
+
+func unixSocket(address string) bool {
+	return !strings.Contains(address, ":") && !strings.HasPrefix(address, "@") && !strings.HasPrefix(address, "=")
+}
+
+// canonical makes the ways to write "all addresses" alike.
+func canonical(address string) string {
+	if port, ok := strings.CutPrefix(address, "0.0.0.0:"); ok {
+		return ":" + port
+	}
+	return address
 }
 
 // verifySockets finds one address asked for twice, and references to shared sockets that are not there.
@@ -63,8 +96,8 @@ func (r *reader) verifySockets(s *option.Settings) {
 			kept = append(kept, k)
 			continue
 		}
-		before, twice := where[k.Address]
-		where[k.Address] = k
+		before, twice := where[canonical(k.Address)]
+		where[canonical(k.Address)] = k
 		if !twice {
 			kept = append(kept, k)
 			continue

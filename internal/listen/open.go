@@ -140,7 +140,7 @@ func (o *opener) run(stdin int) (*Set, error) {
 	if err := o.unclaimed(set, len(wants) == 0); err != nil {
 		return nil, err
 	}
-	if stdin >= 0 && len(o.pool) == 0 {
+	if stdin >= 0 && len(o.pool) == 0 && !o.set.SkipZero {
 		o.adoptStdin(set, stdin)
 	}
 	if len(set.Sockets) == 0 {

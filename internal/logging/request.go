@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,12 +18,14 @@ import (
 // "journal", a socket that takes native entries; "packet", a socket that takes a datagram a line and is read here. The descriptor is the
 // caller's to close; a "packet" one is read until its last writer is gone.
 func (l *Log) RequestLog() (f *os.File, kind string, err error) {
-	if l.requests == l.server && !l.set.LogMaster && l.server.empty() {
+	if l.requests == l.server && l.server.empty() {
 		if l.journal != nil {
-			f, err = sd.DialJournal(l.env.JournalPath)
-			return f, "journal", err
+			if f, err = sd.DialJournal(l.env.JournalPath); err != nil {
+				return nil, "", err
+			}
+			return f, "journal", sendTimeout(f, journalPatience)
 		}
-		if l.plainBase() {
+		if l.plainBase() && !l.set.LogMaster {
 			f, err = l.baseCopy()
 			return f, "stream", err
 		}
@@ -34,7 +37,7 @@ func (l *Log) RequestLog() (f *os.File, kind string, err error) {
 	// A burst of request lines waits here while the supervisor is at something else.
 	_ = unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<20)
 	w := os.NewFile(uintptr(fds[1]), "request log")
-	if err := unix.SetNonblock(fds[0], true); err != nil {
+	if err := errors.Join(sendTimeout(w, packetPatience), unix.SetNonblock(fds[0], true)); err != nil {
 		unix.Close(fds[0])
 		w.Close()
 		return nil, "", fmt.Errorf("request log: %w", err)
@@ -46,6 +49,18 @@ func (l *Log) RequestLog() (f *os.File, kind string, err error) {
 		return nil, "", errors.New("log: closed")
 	}
 	return w, "packet", nil
+}
+
+// How long a worker waits for a full socket before it counts a request line as lost. A supervisor that is behind slows the workers down to
+// its pace; a journal that is stuck must not.
+const (
+	packetPatience  = 250 * time.Millisecond
+	journalPatience = 5 * time.Millisecond
+)
+
+func sendTimeout(f *os.File, d time.Duration) error {
+	tv := unix.NsecToTimeval(int64(d))
+	return os.NewSyscallError("setsockopt SO_SNDTIMEO", unix.SetsockoptTimeval(int(f.Fd()), unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv))
 }
 
 // baseCopy duplicates the descriptor of base.
@@ -121,9 +136,12 @@ func (p *packets) receive(read func(func(fd uintptr) bool) error) (int, error) {
 	var n int
 	var errno unix.Errno
 	err := read(func(fd uintptr) bool {
-		r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
-		n, errno = int(r), e
-		return e != unix.EAGAIN && e != unix.EINTR
+		for {
+			r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
+			if n, errno = int(r), e; e != unix.EINTR {
+				return e != unix.EAGAIN
+			}
+		}
 	})
 	switch {
 	case err != nil:

@@ -147,15 +147,17 @@ func (l *Log) readLines(f *os.File, fields []sd.Field) {
 		n, err := readNow(f, buf)
 		fresh := len(half) == 0
 		half = append(half, buf[:n]...)
+		rest := half
 		for {
-			i := bytes.IndexByte(half, '\n')
+			i := bytes.IndexByte(rest, '\n')
 			if i < 0 {
 				break
 			}
-			g.line(bytes.TrimSuffix(half[:i], []byte("\r")), fresh)
+			g.line(bytes.TrimSuffix(rest[:i], []byte("\r")), fresh)
 			fresh = false
-			half = append(half[:0], half[i+1:]...)
+			rest = rest[i+1:]
 		}
+		half = append(half[:0], rest...)
 		if n > 0 && len(half) < maxHalfLine {
 			g.chunk()
 		} else if n == 0 && g.waits() && !ended(err) {

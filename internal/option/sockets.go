@@ -96,7 +96,8 @@ func address(v Value) (string, error) {
 		if n != "" && strings.Trim(n, "0123456789") == "" {
 			return "=" + n, nil
 		}
-		return "", fault("write "+v.Name+" = "+n, "one \"=\" too many: \"=N\" stands for shared socket number N, %q is no number", n)
+		first, _, _ := cutBlank(n)
+		return "", fault("write "+v.Name+" = "+first, "one \"=\" too many: \"=N\" stands for shared socket number N, %q is no number", n)
 	case a[0] == '@' || a[0] == '/' || strings.HasPrefix(a, `\0`):
 		return a, nil
 	case strings.HasPrefix(a, "fd://"):

@@ -26,9 +26,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -153,37 +153,32 @@ func (p *player) fork(o order, exits chan<- map[string]any) bool {
 		p.conn.send(map[string]any{"op": "forkfailed", "slot": o.Slot, "row": o.Row, "error": "Resource temporarily unavailable"})
 		return false
 	}
-	pidfd := -1
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", workerVar, o.Slot, o.Row))
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	files := []uintptr{0, 1, 2, uintptr(o.fds[0])}
 	if len(o.fds) > 1 {
-		cmd.Stderr = os.NewFile(uintptr(o.fds[1]), "stderr")
-		o.fds = o.fds[:1]
+		files[1], files[2] = uintptr(o.fds[1]), uintptr(o.fds[1])
 	}
-	cmd.SysProcAttr = &unix.SysProcAttr{PidFD: &pidfd}
-	cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(o.fds[0]), "control")}
 	for fd := 4; fd <= p.lastFD(); fd++ {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "inherited"))
+		files = append(files, uintptr(fd))
 	}
-	must(cmd.Start())
-	p.conn.send(map[string]any{"op": "forked", "slot": o.Slot, "row": o.Row, "pid": cmd.Process.Pid}, pidfd)
+	pidfd := -1
+	pid, _, err := syscall.StartProcess("/proc/self/exe", os.Args, &syscall.ProcAttr{
+		Env:   append(os.Environ(), fmt.Sprintf("%s=%d %d", workerVar, o.Slot, o.Row)),
+		Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
+	})
+	must(err)
+	p.conn.send(map[string]any{"op": "forked", "slot": o.Slot, "row": o.Row, "pid": pid}, pidfd)
 	unix.Close(pidfd)
-	if f, ok := cmd.Stderr.(*os.File); ok && f != os.Stderr {
-		f.Close()
-	}
-	cmd.ExtraFiles[0].Close()
-	pid := cmd.Process.Pid
-	kept := cmd.ExtraFiles // a finalizer would close the loader's own descriptors
-	inherited = append(inherited, kept...)
 	go func() {
-		cmd.Wait()
-		exits <- map[string]any{"op": "exited", "slot": o.Slot, "pid": pid, "status": uint32(cmd.ProcessState.Sys().(unix.WaitStatus))}
+		var status unix.WaitStatus
+		for {
+			if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+				break
+			}
+		}
+		exits <- map[string]any{"op": "exited", "slot": o.Slot, "pid": pid, "status": uint32(status)}
 	}()
 	return true
 }
-
-var inherited []*os.File
 
 // lastFD is the highest descriptor that a loader hands to its workers.
 func (p *player) lastFD() int {

@@ -1,0 +1,181 @@
+package logging
+
+import (
+	"errors"
+	"fmt"
+	"golang.org/x/sys/unix"
+	"os"
+	"strings"
+	"uwsgi/internal/option"
+	"uwsgi/internal/sd"
+)
+
+// target is the log file or address that the settings name, and the option.
+func (l *Log) target() (option, value string) {
+	switch {
+	case l.set.LogTo2 != "":
+		return "logto2", l.set.LogTo2
+	case l.set.Daemonize != "" && l.set.DaemonizeLate:
+		return "daemonize2", l.set.Daemonize
+	case l.set.Daemonize != "":
+		return "daemonize", l.set.Daemonize
+	case l.set.LogTo != "":
+		return "logto", l.set.LogTo
+	}
+	return "", ""
+}
+
+// openBase opens where lines go that no logger takes.
+func (l *Log) openBase() (*logger, []string, error) {
+	name, value := l.target()
+	if l.env.Journal {
+		j, err := sd.OpenJournal(l.env.JournalPath, sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"}, sd.Field{Name: "UWSGI_APP", Value: l.set.Name})
+		if err == nil {
+			l.journal = j
+			var notes []string
+			if name != "" {
+				notes = append(notes, unusedUnderSystemd(name, value, l.env.Unit))
+			}
+			return &logger{name: "journal", sink: l.keep(&journalSink{j: j, mark: l.stamp.mark()})}, notes, nil
+		}
+		// A chroot may hide the socket; standard error still leads to the journal.
+		return &logger{name: "stderr", sink: l.keep(&fdSink{f: l.env.Stderr})}, []string{err.Error() + "; logging to standard error"}, nil
+	}
+	switch {
+	case name == "":
+		return &logger{name: "stderr", sink: l.keep(&fdSink{f: l.env.Stderr})}, nil, nil
+	case strings.Contains(value, ":"):
+		d, err := newDatagram(value)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s = %s: %w", name, value, err)
+		}
+		return &logger{name: value, sink: l.keep(d)}, nil, nil
+	}
+	f, err := l.newFile(value, l.set.LogMaxSize, l.set.LogBackupName)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	f.moved = l.redirect
+	if name == "logto2" {
+		f.asOwner, f.owner = true, l.env.Owner
+	}
+	if err := f.open(l.set.LogTruncate && !l.env.Reload); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	l.baseFile = f
+	return &logger{name: value, sink: l.keep(f)}, nil, nil
+}
+
+// newFile describes a log file; it is not open yet.
+func (l *Log) newFile(path string, max int64, backup string) (*fileSink, error) {
+	f := &fileSink{path: path, max: max, backup: backup, now: l.env.Now}
+	if l.set.LogfileChmod != "" {
+		var n uint32
+		if _, err := fmt.Sscanf(l.set.LogfileChmod, "%o", &n); err != nil || n > 0o777 {
+			return nil, fmt.Errorf("logfile-chmod = %s: three octal digits are expected", l.set.LogfileChmod)
+		}
+		f.mode = os.FileMode(n)
+	}
+	if l.set.LogfileChown {
+		f.owner = l.env.Owner
+	}
+	l.files = append(l.files, f)
+	return f, nil
+}
+
+// redirect puts a log file in the place of standard error: what this process, its hooks and its plain children write ends there too.
+func (l *Log) redirect(f *os.File) error {
+	for _, std := range []*os.File{l.env.Stderr, l.env.Stdout} {
+		if std == nil {
+			continue
+		}
+		if err := unix.Dup3(int(f.Fd()), int(std.Fd()), 0); err != nil {
+			return os.NewSyscallError("dup3", err)
+		}
+	}
+	return nil
+}
+
+// openLoggers opens the destinations of logger or req-logger.
+func (l *Log) openLoggers(name string, list []option.Logger) ([]*logger, error) {
+	var out []*logger
+	for _, o := range list {
+		s, err := l.openLogger(o)
+		if err != nil {
+			return nil, fmt.Errorf("%s = %s:%s: %w", name, o.Kind, o.Arg, err)
+		}
+		out = append(out, &logger{id: o.ID, name: strings.TrimSuffix(o.Kind+":"+o.Arg, ":"), sink: l.keep(s)})
+	}
+	return out, nil
+}
+
+func (l *Log) openLogger(o option.Logger) (sink, error) {
+	switch o.Kind {
+	case "stdio":
+		return &fdSink{f: l.env.Stderr}, nil
+	case "fd":
+		var n int
+		if _, err := fmt.Sscanf(o.Arg, "%d", &n); err != nil {
+			return nil, fmt.Errorf("%q is not a descriptor number", o.Arg)
+		}
+		dup, err := unix.FcntlInt(uintptr(n), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return nil, fmt.Errorf("descriptor %d: %w", n, err)
+		}
+		return &ownedSink{fdSink{f: os.NewFile(uintptr(dup), o.Arg)}}, nil
+	case "file":
+		path, max, backup, err := fileArgument(o.Arg)
+		if err != nil {
+			return nil, err
+		}
+		f, err := l.newFile(path, max, backup)
+		if err != nil {
+			return nil, err
+		}
+		return f, f.open(false)
+	case "syslog":
+		return newSyslog(l.env.SyslogPath, o.Arg, l.env.PID, l.env.Now)
+	case "rsyslog":
+		return newRsyslog(o.Arg, l.env.Hostname, l.env.Now)
+	case "socket":
+		return newSocketLogger(o.Arg)
+	case "systemd":
+		j, err := sd.OpenJournal(l.env.JournalPath, sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"}, sd.Field{Name: "UWSGI_APP", Value: l.set.Name})
+		if err != nil {
+			return nil, err
+		}
+		return &journalSink{j: j, mark: l.stamp.mark()}, nil
+	}
+	return nil, fmt.Errorf("unable to find logger %s", o.Kind)
+}
+
+// ownedSink is an fdSink whose descriptor is its own.
+type ownedSink struct{ fdSink }
+
+func (s *ownedSink) close() error { return errors.Join(s.flush(), s.f.Close()) }
+
+// fileArgument reads PATH or logfile=PATH,maxsize=N,backupname=NAME.
+func fileArgument(arg string) (path string, max int64, backup string, err error) {
+	if !strings.HasPrefix(arg, "logfile=") && !strings.Contains(arg, ",logfile=") {
+		if arg == "" {
+			return "", 0, "", errors.New("a path is missing: file:/path")
+		}
+		return arg, 0, "", nil
+	}
+	for _, pair := range strings.Split(arg, ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		switch key {
+		case "logfile":
+			path = value
+		case "backupname":
+			backup = value
+		case "maxsize":
+			if _, err := fmt.Sscanf(value, "%d", &max); err != nil {
+				return "", 0, "", fmt.Errorf("maxsize = %q is no number of bytes", value)
+			}
+		default:
+			return "", 0, "", fmt.Errorf("%q is none of logfile, maxsize and backupname", key)
+		}
+	}
+	return path, max, backup, nil
+}
