@@ -9,7 +9,7 @@ BIN := bin
 LIB := $(BIN)/lib/uwsgi
 LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
-.PHONY: all build worker run test check clean deps
+.PHONY: all build worker run check e2e lab test bench deb clean deps
 
 all: build
 
@@ -34,6 +34,30 @@ worker:
 # A demo application of our own on http://127.0.0.1:8000.
 run: build
 	$(BIN)/uwsgi --ini packaging/demo/uwsgi.ini
+
+# The everyday check: format, vet, staticcheck, unit tests under the race detector, twenty seconds of fuzzing, import directions.
+check: build
+	packaging/check.sh
+
+# The suites that start the real thing: nginx, Django, Flask, the real uWSGI beside us …
+e2e: build
+	@packaging/deps.sh test
+	$(GO) test -count=1 -timeout 15m ./internal/e2e
+
+# … and a booted systemd with the packages installed.
+lab: deb
+	@packaging/deps.sh lab
+	packaging/lab/run.sh
+
+test: check e2e lab
+
+bench: build
+	@packaging/deps.sh test bench
+	$(GO) run ./packaging/bench
+
+deb:
+	@packaging/deps.sh deb
+	packaging/deb.sh
 
 clean:
 	rm -rf bin dist

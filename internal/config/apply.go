@@ -243,9 +243,15 @@ func cutNote(p *pair) string {
 	return cutWords + clip(p.cut)
 }
 
+// maxGuesses bounds the names that are looked for: a file with more unknown keys is no configuration.
+const maxGuesses = 100
+
 // suggestion says what was probably meant.
 func (r *reader) suggestion(p *pair) string {
 	key := p.Key
+	if r.guesses++; r.guesses > maxGuesses {
+		return ""
+	}
 	near, ok := option.Suggest(key)
 	if !ok {
 		return ""

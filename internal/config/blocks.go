@@ -64,9 +64,7 @@ func (r *reader) collect(p *pair) bool {
 	case name != "" && name != "else":
 		r.open.depth++
 	}
-	if len(r.open.body) < maxPairs {
-		r.open.body = append(r.open.body, p)
-	}
+	r.open.body = append(r.open.body, p)
 	return true
 }
 
@@ -95,6 +93,9 @@ func (r *reader) runBlock(b *block) {
 		}
 		for _, chunk := range chunks(b.body) {
 			for i := range items {
+				if r.stopped() {
+					return
+				}
 				r.feed(chunk, &items[i])
 			}
 		}
@@ -120,6 +121,9 @@ func (r *reader) feed(body []*pair, item *string) {
 	was := r.item
 	r.item = item
 	for _, p := range body {
+		if r.stopped() {
+			break
+		}
 		again := *p
 		r.add(&again)
 	}

@@ -17,9 +17,6 @@ var errTooLong = errors.New("the value grows beyond 1 MiB by expansion")
 
 // expandAll runs the three passes over every value: $(ENV) and @(file) first, so that what they bring in can hold %(name).
 func (r *reader) expandAll() {
-	if r.stopped() {
-		return
-	}
 	for _, p := range r.pairs {
 		if !p.mechanics {
 			r.expandOutside(p)

@@ -22,6 +22,9 @@ type Finding struct {
 	environ bool // from an UWSGI_ variable
 }
 
+// maxFaults is more than anyone reads.
+const maxFaults = 1000
+
 // unknown is the standing of a key that is no option.
 const unknown = "unknown"
 
@@ -37,6 +40,9 @@ func (r *reader) fault(p *pair, standing string, err error) {
 	var e *option.Error
 	if !errors.As(err, &e) {
 		e = &option.Error{Err: err}
+	}
+	if len(r.faults) >= maxFaults {
+		return
 	}
 	done := *e
 	done.File, done.Line, done.Name, done.Value = p.Origin.File, p.Origin.Line, p.Key, p.Value

@@ -57,6 +57,9 @@ type reader struct {
 
 	contents map[string]string // of @(name)
 	spent    int               // of the expansion budget
+	guesses  int
+	added    int // pairs taken in, those of blocks too
+	loads    int
 	earlyEnv []option.EnvOp
 	findings []Finding
 	faults   []*option.Error
@@ -70,7 +73,7 @@ type reader struct {
 	later       Command // takes effect once everything is read
 }
 
-// maxPairs bounds what loops and expansions may produce.
+// maxPairs bounds what loops and included files may produce.
 const maxPairs = 50_000
 
 func newReader(environ []string, h Host) *reader {
@@ -93,16 +96,15 @@ func newReader(environ []string, h Host) *reader {
 }
 
 // stopped reports that a command or an endless configuration ends the reading.
-func (r *reader) stopped() bool { return r.command != "" }
+func (r *reader) stopped() bool { return r.command != "" || r.added > maxPairs }
 
 // add takes in one pair: into the block being collected, or onto the list, where options that act while reading act.
 func (r *reader) add(p *pair) {
 	if r.stopped() {
 		return
 	}
-	if len(r.pairs) >= maxPairs {
-		if len(r.pairs) == maxPairs {
-			r.pairs = append(r.pairs, p)
+	if r.added++; r.added > maxPairs {
+		if r.added == maxPairs+1 {
 			r.problem(p, "look for a loop", errors.New("the configuration has too many lines"))
 		}
 		return

@@ -113,6 +113,10 @@ func (r *reader) load(p *pair, how string) {
 		r.problem(p, "", fmt.Errorf("files are nested more than %d deep", maxDepth))
 		return
 	}
+	if r.loads++; r.loads > maxLoads {
+		r.problem(p, "look for a loop", fmt.Errorf("more than %d files are read", maxLoads))
+		return
+	}
 	text, err := r.readSource(path)
 	if err != nil {
 		r.problem(p, "", fmt.Errorf("read the file: %w", err))
@@ -161,6 +165,9 @@ func (r *reader) load(p *pair, how string) {
 
 // maxDepth bounds files that include files.
 const maxDepth = 32
+
+// maxLoads bounds files in all.
+const maxLoads = 1000
 
 // bom is the byte order mark some editors put first.
 const bom = "\ufeff"

@@ -18,11 +18,11 @@ const (
 	connClosed  = 3
 )
 
-// conn is one client connection. All but state, deadline and gen belong to its owner.
+// conn is one client connection. All but state, deadline, gen and house belong to its owner.
 type conn struct {
 	state    atomic.Int32
-	deadline atomic.Int64 // monotonic ns after which the housekeeper ends it; 0 = never
-	gen      uint32       // counts reuses of this struct, so that an event of an earlier life is recognised
+	deadline atomic.Int64  // monotonic ns after which the housekeeper ends it; 0 = never
+	gen      atomic.Uint32 // counts reuses of this struct, so that an event of an earlier life is recognised
 
 	fd         int
 	lis        *listener
@@ -30,7 +30,8 @@ type conn struct {
 	registered bool        // in the epoll set
 	active     bool        // counted in Engine.active: it holds a part of a request
 	served     int         // requests answered on it
-	house      atomic.Bool // the housekeeper works on it
+	since      int64       // monotonic ns of the first byte of the head that cn.in has a part of
+	house      atomic.Bool // the housekeeper works on it; only that goroutine sets it
 
 	in   []byte // bytes read and not used yet: a partial head, or a head whose body is coming
 	body spool  // the body gathered so far
@@ -42,6 +43,7 @@ type listener struct {
 	boot.Listener
 	index  int
 	proto  protocol
+	nph    bool // fastcgi-nph, scgi-nph: the response begins with an HTTP status line, not with Status:
 	unix   bool
 	server http1.Server
 }
@@ -65,7 +67,10 @@ const (
 	genMask     = 1<<29 - 1
 )
 
-func (c *conn) tag() uint64 { return uint64(c.gen&genMask)<<32 | uint64(uint32(c.fd)) }
+func (c *conn) tag() uint64 { return uint64(c.gen.Load()&genMask)<<32 | uint64(uint32(c.fd)) }
+
+// is tells whether an event with that tag is of c's present life.
+func (c *conn) is(tag uint64) bool { return uint64(c.gen.Load()&genMask) == tag>>32 }
 
 // newConn takes a connection into the table, busy: the caller owns it.
 func (e *Engine) newConn(fd int, lis *listener) *conn {
@@ -82,10 +87,9 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	if c == nil {
 		c = &conn{}
 	}
-	c.gen++
+	c.gen.Add(1)
 	c.fd, c.lis = fd, lis
-	c.registered, c.active, c.served = false, false, 0
-	c.house.Store(false)
+	c.registered, c.active, c.served, c.since = false, false, 0, 0
 	c.state.Store(connBusy)
 	c.deadline.Store(0)
 	e.conns[fd].Store(c)
@@ -131,30 +135,42 @@ func (e *Engine) drop(c *conn) {
 	e.freeMu.Unlock()
 }
 
-// park gives a connection back to the epoll set. False: something came meanwhile and the caller, who still owns it, must look again.
-func (e *Engine) park(c *conn, timeout int64) bool {
-	c.deadline.Store(monotonic() + timeout)
+// park gives a connection back to the epoll set, until deadline. False: something came meanwhile, or the worker began to drain, and the
+// caller, who still owns it, must look again.
+func (e *Engine) park(c *conn, deadline int64) bool {
 	if !c.registered {
+		// Still busy: what is there already marks it pending. Were it idle, whoever drains could close it under this call.
 		c.registered = true
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff}
 		setData(&ev, c.tag())
-		c.state.Store(connIdle) // the add reports what is already there: from here on another core may own it
 		if unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, c.fd, &ev) != nil {
-			if c.state.CompareAndSwap(connIdle, connBusy) {
-				e.close(c)
-			}
+			c.registered = false
+			e.close(c)
+			return true
 		}
-		return true
 	}
+	c.deadline.Store(deadline)
+	active := c.active // not ours to read once it is idle
+	if !c.state.CompareAndSwap(connBusy, connIdle) {
+		c.state.Store(connBusy)
+		return false
+	}
+	// Drain sets its flag and then looks for idle connections; this one it may have met busy.
+	return active || !e.draining.Load() || !c.state.CompareAndSwap(connIdle, connBusy)
+}
+
+// giveBack ends the ownership of a connection that was idle before, without having looked at it.
+func (e *Engine) giveBack(c *conn) {
 	if c.state.CompareAndSwap(connBusy, connIdle) {
-		return true
+		return
 	}
 	c.state.Store(connBusy)
-	return false
+	e.enqueue(c)
 }
 
 // enqueue leaves a busy connection to whichever core is free next: it holds bytes that no event will tell of.
 func (e *Engine) enqueue(c *conn) {
+	e.setActive(c, true) // the cores stay until it has been looked at
 	e.freeMu.Lock()
 	e.queue = append(e.queue, c)
 	e.freeMu.Unlock()
@@ -199,9 +215,13 @@ func (e *Engine) setActive(c *conn, on bool) {
 	c.active = on
 	if on {
 		e.active.Add(1)
-	} else if e.active.Add(-1) == 0 && e.draining.Load() {
+		return
+	}
+	n := e.active.Add(-1)
+	if n == 0 && e.draining.Load() {
 		e.wakeAll()
 	}
+	e.tellAnswered(n)
 }
 
 func setData(ev *unix.EpollEvent, v uint64) { *(*uint64)(unsafe.Pointer(&ev.Fd)) = v }

@@ -30,7 +30,9 @@ type Core struct {
 	logVars   []accesslog.LogVar
 	forced    bool
 	packet    int
+	entry     accesslog.Entry
 	line      []byte
+	record    []byte // the journal's form of line
 	now       date
 	writeErrs int64
 }
@@ -77,7 +79,7 @@ func (c *Core) Run() int {
 		case tag&tagWake != 0:
 			c.takeToken()
 		default:
-			if cn := e.conns[uint32(tag)].Load(); cn != nil && uint64(cn.gen&genMask) == tag>>32 && cn.own() {
+			if cn := e.conns[uint32(tag)].Load(); cn != nil && cn.is(tag) && cn.own() {
 				c.serve(cn)
 			}
 		}
@@ -117,29 +119,45 @@ func (c *Core) accept(l *listener) {
 	c.serve(cn)
 }
 
+// fairness is how many requests a core answers on one connection in a row while the others may wait.
+const fairness = 64
+
 // serve works on a connection that this core owns until it must wait for the client or is closed.
 func (c *Core) serve(cn *conn) {
-	for {
+	for answered := 0; ; {
 		switch c.gather(cn) {
 		case stepClosed:
 			return
 		case stepWait:
-			timeout := c.eng.headTimeout
-			switch {
-			case cn.body.open():
-				timeout = c.eng.bodyTimeout
-			case len(cn.in) == 0 && cn.served > 0:
-				timeout = c.eng.idleTimeout
-				c.eng.setActive(cn, false)
-				if c.eng.draining.Load() {
-					c.eng.retire(cn)
-					return
-				}
-			}
-			if c.eng.park(cn, timeout) {
+			if c.wait(cn) {
 				return
 			}
 		case stepAgain:
+			if answered++; answered >= fairness {
+				c.eng.enqueue(cn) // behind those that wait already
+				return
+			}
 		}
 	}
+}
+
+// wait leaves a connection until more comes. False: there is more already.
+func (c *Core) wait(cn *conn) bool {
+	e := c.eng
+	now := monotonic()
+	switch {
+	case cn.body.open():
+		return e.park(cn, now+e.bodyTimeout)
+	case len(cn.in) > 0:
+		return e.park(cn, cn.since+e.headTimeout) // of the whole head: one byte now and then must not hold it for ever
+	}
+	e.setActive(cn, false)
+	if e.draining.Load() {
+		e.retire(cn)
+		return true
+	}
+	if cn.served > 0 {
+		return e.park(cn, now+e.idleTimeout)
+	}
+	return e.park(cn, now+e.headTimeout)
 }

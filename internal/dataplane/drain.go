@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/proto/http1"
+	"uwsgi/internal/scoreboard"
 )
 
 // message is one packet of the control socket; see internal/loader for the wire.
@@ -43,7 +44,8 @@ func (e *Engine) Say(op, text string) error {
 // receive obeys one message of the supervisor's. End of file: it is gone, and so shall we be.
 func (e *Engine) receive() {
 	var buf [4096]byte
-	n, err := unix.Read(e.control, buf[:])
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := unix.Recvmsg(e.control, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
 	if err == unix.EINTR || err == unix.EAGAIN {
 		return
 	}
@@ -51,16 +53,33 @@ func (e *Engine) receive() {
 		e.orphaned()
 		return
 	}
-	var m message
-	if json.Unmarshal(buf[:n], &m) != nil {
-		return
+	fd := -1
+	if msgs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(msgs) == 1 {
+		if fds, err := unix.ParseUnixRights(&msgs[0]); err == nil && len(fds) == 1 {
+			fd = fds[0]
+		}
 	}
+	var m message
+	if json.Unmarshal(buf[:n], &m) == nil {
+		e.obey(m, fd)
+	} else if fd >= 0 {
+		unix.Close(fd)
+	}
+}
+
+// obey does what the supervisor said; fd is the descriptor that came with it, -1 for none.
+func (e *Engine) obey(m message, fd int) {
 	switch m.Op {
 	case "drain":
 		e.Drain(m.Reason, m.Handoff)
 	case "harakiri":
 		e.house.harakiri(m.Core)
-		e.stopAccepting()
+		e.Drain("harakiri", true)
+		e.tellAnswered(e.active.Load())
+	case "accesslog":
+		if fd >= 0 {
+			e.log.replace(fd)
+		}
 	case "pause":
 		if !e.paused.Swap(true) {
 			e.unlisten()
@@ -69,6 +88,26 @@ func (e *Engine) receive() {
 		if e.paused.Swap(false) && !e.draining.Load() {
 			e.listen()
 		}
+	}
+}
+
+// tellAnswered tells the supervisor, once no core is busy but those that were answered for, that it need not wait to kill us.
+func (e *Engine) tellAnswered(active int64) {
+	if active <= 0 || !e.draining.Load() {
+		return
+	}
+	stuck := false
+	for _, c := range e.cores {
+		if c.cell.State.Load() != scoreboard.CoreBusy {
+			continue
+		}
+		if c.answerer.Load() != answerElsewhere {
+			return
+		}
+		stuck = true
+	}
+	if stuck {
+		e.Tell(message{Op: "answered"})
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/accesslog"
 	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
 	"uwsgi/internal/proto/http1"
@@ -91,11 +90,9 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 		return nil, err
 	}
 	e.setMounts(mounts)
-	format, err := accesslog.Compile(s)
-	if err != nil {
+	if err := e.log.open(e); err != nil {
 		return nil, err
 	}
-	e.log = requestLog{format: format, fd: b.RequestLog.FD, kind: b.RequestLog.Kind}
 	return e, e.open()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -11,51 +12,96 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// housekeeper is the one goroutine beside the cores. It never runs Python.
+// housekeeper is the one goroutine beside the cores. It never runs Python. A connection is its own from the moment it takes it out of
+// inbox until it closes it or enqueues it for the cores.
 type housekeeper struct {
 	eng      *Engine
 	epfd     int
-	starving atomic.Int64 // monotonic ns of the last message about missing descriptors
+	wakefd   int
+	every    time.Duration // between two sweeps
+	starving atomic.Int64  // monotonic ns of the last message about missing descriptors
+
+	mu    sync.Mutex
+	inbox []*conn // busy connections that cores left to this goroutine
+
+	stopping atomic.Bool
+	ended    chan struct{} // nil: it was never started
 }
 
 const (
-	sweepEvery = time.Second
-	lingerFor  = 2 * time.Second // as long as a refused client may still send before it is cut off
+	sweepEvery   = time.Second
+	lingerFor    = 2 * time.Second // as long as a refused client may be silent
+	lingerAtMost = 30 * time.Second
 )
 
 func (h *housekeeper) open(e *Engine) error {
 	h.eng = e
+	shortest := min(e.headTimeout, e.bodyTimeout, e.idleTimeout, e.sendTimeout)
+	h.every = max(20*time.Millisecond, min(sweepEvery, time.Duration(shortest/4)))
 	var err error
 	if h.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll_create1: %w", err)
 	}
-	ev := unix.EpollEvent{Events: unix.EPOLLIN}
-	setData(&ev, tagWake)
-	if err := unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, e.control, &ev); err != nil {
-		return fmt.Errorf("epoll_ctl: control socket: %w", err)
+	if h.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	for tag, fd := range map[uint64]int{tagWake: h.wakefd, tagControl: e.control} {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN}
+		setData(&ev, tag)
+		if err := unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+			return fmt.Errorf("epoll_ctl: the housekeeper's: %w", err)
+		}
 	}
 	return nil
 }
 
+func (h *housekeeper) start() {
+	h.ended = make(chan struct{})
+	go h.run()
+}
+
+// stop ends the goroutine and waits for that.
+func (h *housekeeper) stop() {
+	if h.ended != nil {
+		h.stopping.Store(true)
+		h.wake()
+		<-h.ended
+	}
+}
+
+func (h *housekeeper) close() {
+	unix.Close(h.epfd)
+	unix.Close(h.wakefd)
+}
+
+func (h *housekeeper) wake() { unix.Write(h.wakefd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
 // run serves until the process ends.
 func (h *housekeeper) run() {
+	defer close(h.ended)
 	var ev unix.EpollEvent
-	next := until(sweepEvery)
-	for {
+	next := until(h.every)
+	for !h.stopping.Load() {
 		n, errno := epollWait(h.epfd, &ev, int(max(0, next-monotonic())/int64(time.Millisecond)+1))
 		if errno != 0 && errno != unix.EINTR {
+			h.note("worker %d: epoll_wait: %s", h.eng.slot, errno)
 			return
 		}
 		if n > 0 {
-			if tag := data(&ev); tag&tagWake != 0 {
+			switch tag := data(&ev); {
+			case tag&tagControl != 0:
 				h.eng.receive()
-			} else if cn := h.eng.conns[uint32(tag)].Load(); cn != nil && uint64(cn.gen&genMask) == tag>>32 {
-				h.progress(cn)
+			case tag&tagWake != 0:
+				h.collect()
+			default:
+				if cn := h.eng.conns[uint32(tag)].Load(); cn != nil && cn.is(tag) {
+					h.progress(cn)
+				}
 			}
 		}
 		if now := monotonic(); now >= next {
 			h.sweep(now)
-			next = until(sweepEvery)
+			next = until(h.every)
 		}
 	}
 }
@@ -80,75 +126,105 @@ func (h *housekeeper) sweep(now int64) {
 		if !cn.state.CompareAndSwap(connIdle, connBusy) {
 			continue
 		}
-		if dl := cn.deadline.Load(); dl == 0 || now < dl {
-			cn.state.Store(connIdle)
-			continue
+		switch dl := cn.deadline.Load(); {
+		case dl != 0 && now >= dl:
+			h.expire(cn)
+		case !cn.active && h.eng.draining.Load(): // Drain has met it busy
+			h.eng.retire(cn)
+		default: // it was served meanwhile, or is another one in the same place
+			h.eng.giveBack(cn)
 		}
-		h.expire(cn)
 	}
 }
 
 // expire ends a connection that waited too long. One that has sent a part of a request is told so.
 func (h *housekeeper) expire(cn *conn) {
-	if cn.active && cn.lis.proto.http() {
-		option := "http-headers-timeout or http-timeout"
-		if cn.body.open() {
-			option = "socket-timeout"
-		}
-		h.note("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
-		send(cn.fd, refusalText(408), 0)
+	if !cn.active || !cn.lis.proto.http() {
+		h.eng.close(cn)
+		return
 	}
-	h.eng.close(cn)
+	option := "http-headers-timeout or http-timeout"
+	if cn.body.open() {
+		option = "socket-timeout"
+	}
+	h.note("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
+	send(cn.fd, refusal(cn.lis, 0, 408), 0)
+	cn.in = nil
+	cn.body.reset()
+	h.linger(cn)
 }
 
-// take registers a busy connection with this goroutine's own epoll set.
-func (h *housekeeper) take(cn *conn, events uint32, timeout int64) {
+// take leaves a busy connection to this goroutine.
+func (h *housekeeper) take(cn *conn) {
 	e := h.eng
 	if cn.registered {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
 		cn.registered = false
 	}
 	e.setActive(cn, true)
-	cn.deadline.Store(monotonic() + timeout)
-	ev := unix.EpollEvent{Events: events}
-	setData(&ev, cn.tag())
-	cn.house.Store(true) // from here on the connection is the housekeeper's
-	if unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, cn.fd, &ev) != nil {
-		cn.house.Store(false)
-		e.close(cn)
-	}
+	cn.deadline.Store(0)
+	h.mu.Lock()
+	h.inbox = append(h.inbox, cn)
+	h.mu.Unlock()
+	h.wake()
 }
 
 // slow writes the rest of cn's response as the client takes it.
-func (h *housekeeper) slow(cn *conn) { h.take(cn, unix.EPOLLOUT, h.eng.sendTimeout) }
+func (h *housekeeper) slow(cn *conn) { h.take(cn) }
 
 // linger throws away what the client still sends, so that it can read the answer before the connection ends (RFC 9112 §9.6).
 func (h *housekeeper) linger(cn *conn) {
-	unix.Shutdown(cn.fd, unix.SHUT_WR)
 	cn.out.linger = true
-	h.take(cn, unix.EPOLLIN|unix.EPOLLRDHUP, int64(lingerFor))
+	h.take(cn)
+}
+
+// collect takes over what cores have left.
+func (h *housekeeper) collect() {
+	var b [8]byte
+	unix.Read(h.wakefd, b[:])
+	h.mu.Lock()
+	inbox := h.inbox
+	h.inbox = nil
+	h.mu.Unlock()
+	for _, cn := range inbox {
+		cn.house.Store(true)
+		h.watch(cn, unix.EPOLL_CTL_ADD)
+	}
+}
+
+// watch waits for what cn needs next: room to write, or the end of what the client sends.
+func (h *housekeeper) watch(cn *conn, op int) {
+	now := monotonic()
+	ev := unix.EpollEvent{Events: unix.EPOLLOUT}
+	cn.deadline.Store(now + h.eng.sendTimeout)
+	if cn.out.linger {
+		unix.Shutdown(cn.fd, unix.SHUT_WR)
+		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP
+		cn.out.lingerEnd = now + int64(lingerAtMost)
+		cn.deadline.Store(now + int64(lingerFor))
+	}
+	setData(&ev, cn.tag())
+	if unix.EpollCtl(h.epfd, op, cn.fd, &ev) != nil {
+		h.forget(cn)
+	}
 }
 
 func (h *housekeeper) forget(cn *conn) {
+	h.release(cn)
+	h.eng.close(cn)
+}
+
+// release ends this goroutine's hold on a connection.
+func (h *housekeeper) release(cn *conn) {
 	unix.EpollCtl(h.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
 	cn.house.Store(false)
-	h.eng.close(cn)
+	cn.deadline.Store(0)
 }
 
 func (h *housekeeper) progress(cn *conn) {
 	s := &cn.out
 	if s.linger {
-		var buf [16 << 10]byte
-		for range 16 {
-			n, errno := read(cn.fd, buf[:])
-			if errno == unix.EAGAIN {
-				return
-			}
-			if errno != 0 || n == 0 {
-				h.forget(cn)
-				return
-			}
-		}
+		h.discard(cn)
 		return
 	}
 	switch errno := s.write(cn.fd); errno {
@@ -161,26 +237,35 @@ func (h *housekeeper) progress(cn *conn) {
 	}
 }
 
-// done gives a connection whose response is out back to the cores, or ends it.
-func (h *housekeeper) done(cn *conn) {
-	e := h.eng
-	keep := cn.out.keep
-	cn.out.reset(e)
-	if !keep || e.draining.Load() && len(cn.in) == 0 && !e.handoff.Load() {
-		h.forget(cn)
-		return
-	}
-	unix.EpollCtl(h.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
-	cn.house.Store(false)
-	if len(cn.in) == 0 {
-		e.setActive(cn, false)
-		if e.draining.Load() {
-			e.retire(cn)
+// discard reads what a client sends that has its answer already.
+func (h *housekeeper) discard(cn *conn) {
+	var buf [16 << 10]byte
+	for range 16 {
+		n, errno := read(cn.fd, buf[:])
+		if errno == unix.EAGAIN {
+			break
+		}
+		if errno != 0 || n == 0 {
+			h.forget(cn)
 			return
 		}
 	}
-	if len(cn.in) > 0 || !e.park(cn, e.idleTimeout) {
-		e.enqueue(cn)
+	cn.deadline.Store(min(monotonic()+int64(lingerFor), cn.out.lingerEnd))
+}
+
+// done gives a connection whose response is out back to the cores, or ends it.
+func (h *housekeeper) done(cn *conn) {
+	keep := cn.out.keep
+	cn.out.reset(h.eng)
+	switch {
+	case keep:
+		h.release(cn)
+		h.eng.enqueue(cn)
+	case len(cn.in) > 0 && cn.lis.proto.http():
+		cn.out.linger = true
+		h.watch(cn, unix.EPOLL_CTL_MOD)
+	default:
+		h.forget(cn)
 	}
 }
 
@@ -200,22 +285,6 @@ func (h *housekeeper) answered(c *Core) {
 	for c.answerer.Load() == answerHarakiri {
 		runtime.Gosched()
 	}
-}
-
-// harakiri answers 504 on the request that core runs, if nothing was sent yet, and ends its connection.
-func (h *housekeeper) harakiri(core int) {
-	if core < 0 || core >= len(h.eng.cores) {
-		return
-	}
-	c := h.eng.cores[core]
-	if !c.answerer.CompareAndSwap(answerNobody, answerHarakiri) {
-		return
-	}
-	if cn := c.cn; cn != nil && c.cell.State.Load() != 0 {
-		send(cn.fd, statusLine(cn.lis.proto, 504), 0)
-		unix.Shutdown(cn.fd, unix.SHUT_RDWR)
-	}
-	c.answerer.Store(answerElsewhere)
 }
 
 // note writes a line for the operator.

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,49 +13,79 @@ import (
 // requestLog is where this worker's request lines go.
 type requestLog struct {
 	format *accesslog.Logger
-	fd     int
+	fd     atomic.Int32
 	kind   string // as boot.RequestLog.Kind
 	pid    int
+	fixed  []byte // journal: the fields that every entry has
+}
+
+func (l *requestLog) open(e *Engine) (err error) {
+	l.pid, l.kind = os.Getpid(), e.boot.RequestLog.Kind
+	l.fd.Store(int32(e.boot.RequestLog.FD))
+	if l.kind == "journal" {
+		l.fixed = journalFixed(e)
+	}
+	l.format, err = accesslog.Compile(e.settings)
+	return err
+}
+
+// replace has the lines go to fd from now on. The old descriptor keeps its number, so that a core in the middle of a write is not disturbed.
+func (l *requestLog) replace(fd int) {
+	if old := int(l.fd.Load()); old > 2 {
+		unix.Dup3(fd, old, unix.O_CLOEXEC)
+		unix.Close(fd)
+		return
+	}
+	l.fd.Store(int32(fd))
 }
 
 // write logs the request that core c has just finished.
 func (l *requestLog) write(c *Core, app int, end int64) {
-	if l.fd < 0 {
+	fd := int(l.fd.Load())
+	if fd < 0 {
 		return
 	}
 	e := c.eng
-	if l.pid == 0 {
-		l.pid = os.Getpid()
-	}
 	n := e.row.Requests.Load()
-	entry := accesslog.Entry{
+	c.entry = accesslog.Entry{
 		Req: &c.req, PID: l.pid, WorkerID: e.slot, CoreID: c.id, App: app, AppRequests: n, TotalRequests: n,
 		Start: c.wall, Duration: end - c.started,
 		Status: c.status, Body: c.bodyBytes, Head: c.headBytes, Headers: c.headers, Switches: c.resp.Switches, Via: c.via,
 		Packet: c.packet, LogVars: c.logVars, Forced: c.forced, WriteErrors: c.writeErrs,
 	}
-	if len(e.boot.Listeners) > 0 && e.settings.Processes > 1 {
-		entry.TotalRequests = e.board.TotalRequests()
-	}
-	if !l.format.Wants(&entry) {
+	if !l.format.Wants(&c.entry) {
 		return
 	}
+	c.entry.TotalRequests = e.board.TotalRequests()
+	if app < 0 {
+		c.entry.AppRequests = -1
+	}
 	if e.settings.MemoryReport {
-		entry.RSS, entry.VSZ = e.memory()
+		c.entry.RSS, c.entry.VSZ = e.memory()
 	}
-	c.line = l.format.Append(c.line[:0], &entry)
-	if l.kind == "stream" {
+	c.line = l.format.Append(c.line[:0], &c.entry)
+	switch l.kind {
+	case "stream":
 		c.line = append(c.line, '\n')
-	}
-	for {
-		_, err := unix.Write(l.fd, c.line)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
+	case "journal":
+		c.record = appendJournal(c.record[:0], l.fixed, c)
+		if !put(fd, c.record) {
 			e.row.LogLost.Add(1)
 		}
 		return
+	}
+	if !put(fd, c.line) {
+		e.row.LogLost.Add(1)
+	}
+}
+
+// put writes one entry in one call.
+func put(fd int, p []byte) bool {
+	for {
+		_, err := unix.Write(fd, p)
+		if err != unix.EINTR {
+			return err == nil
+		}
 	}
 }
 

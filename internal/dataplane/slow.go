@@ -5,9 +5,12 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/proto/fastcgi"
 )
 
-// slow is what a client has not taken yet of a finished response: bytes of ours, then bytes of the application's, then a file.
+// slow is what a client has not taken yet of a finished response: bytes of ours, then bytes of the application's, then a file. With
+// framed, what follows mem goes out as FastCGI records.
 type slow struct {
 	mem    []byte
 	rest   []byte
@@ -15,28 +18,125 @@ type slow struct {
 	file   int            // 0: none
 	off    int64
 	left   int64
-	keep   bool // the connection goes on afterwards
-	linger bool // nothing is left to write: only what the client still sends is thrown away until it closes
-	total  int64
+
+	copying bool // disable-sendfile: the file is read and written
+	buf     []byte
+
+	framed bool
+	id     uint16 // of the FastCGI request
+	piece  int    // bytes of the record begun that are still to come
+	ended  bool   // what ends the response is in mem, or out
+	frame  [3 * fastcgi.HeaderSize]byte
+
+	keep      bool  // the connection goes on afterwards
+	linger    bool  // nothing is left to write: only what the client still sends is thrown away until it closes
+	lingerEnd int64 // monotonic ns; then it is closed, whatever the client does
 }
 
-// write sends what the client takes. EAGAIN: there is more; 0: all is sent.
+// write sends what the client takes. EAGAIN: there is more; 0: all is sent; ENODATA: the file ended early.
 func (s *slow) write(fd int) syscall.Errno {
-	for _, p := range []*[]byte{&s.mem, &s.rest} {
-		for len(*p) > 0 {
-			n, errno := send(fd, *p, 0)
+	for {
+		flag := 0
+		if len(s.rest) > 0 || s.left > 0 {
+			flag = unix.MSG_MORE // leave together
+		}
+		for len(s.mem) > 0 {
+			n, errno := send(fd, s.mem, flag)
 			if errno != 0 {
 				return errno
 			}
-			*p = (*p)[n:]
+			s.mem = s.mem[n:]
+		}
+		if s.framed && s.piece == 0 {
+			if s.ended {
+				return 0
+			}
+			s.record()
+			continue
+		}
+		if len(s.rest) == 0 && s.left == 0 {
+			return 0
+		}
+		n, errno := s.move(fd)
+		s.piece -= n
+		if errno != 0 {
+			return errno
 		}
 	}
-	if s.file == 0 {
-		return 0
+}
+
+// record begins the next FastCGI record, or ends the response.
+func (s *slow) record() {
+	if s.piece = min(len(s.rest), fastcgi.MaxContent); s.piece == 0 {
+		s.piece = int(min(s.left, fastcgi.MaxContent))
 	}
+	if s.piece == 0 {
+		s.ended = true
+		s.mem = fastcgi.AppendEnd(s.frame[:0], s.id, 0, fastcgi.Complete)
+		return
+	}
+	h := fastcgi.StdoutHeader(s.id, s.piece)
+	s.mem = append(s.frame[:0], h[:]...)
+}
+
+// move sends a part of what follows mem and tells how much.
+func (s *slow) move(fd int) (int, syscall.Errno) {
+	if p := s.rest; len(p) > 0 {
+		if s.framed {
+			p = p[:s.piece]
+		}
+		n, errno := send(fd, p, 0)
+		if errno != 0 {
+			return 0, errno
+		}
+		s.rest = s.rest[n:]
+		return n, 0
+	}
+	want := s.left
+	if s.framed {
+		want = int64(s.piece)
+	}
+	var n int
 	var errno syscall.Errno
-	s.off, s.left, errno = sendfile(fd, s.file, s.off, s.left)
-	return errno
+	if s.copying {
+		n, errno = s.copy(fd, want)
+	} else {
+		n, errno = sendfile(fd, s.file, s.off, want)
+	}
+	if errno == 0 && n == 0 {
+		errno = unix.ENODATA
+	}
+	s.off += int64(n)
+	s.left -= int64(n)
+	return n, errno
+}
+
+// copy is sendfile by reading and writing.
+func (s *slow) copy(fd int, want int64) (int, syscall.Errno) {
+	if s.buf == nil {
+		s.buf = make([]byte, 64<<10)
+	}
+	n, err := unix.Pread(s.file, s.buf[:min(want, int64(len(s.buf)))], s.off)
+	if err != nil {
+		return 0, err.(syscall.Errno)
+	}
+	if n == 0 {
+		return 0, 0
+	}
+	return send(fd, s.buf[:n], 0)
+}
+
+// sendfile sends up to want bytes of in, from off.
+func sendfile(out, in int, off, want int64) (int, syscall.Errno) {
+	for {
+		n, err := unix.Sendfile(out, in, &off, int(min(want, 1<<30)))
+		switch {
+		case err == nil:
+			return n, 0
+		case err != unix.EINTR:
+			return 0, err.(syscall.Errno)
+		}
+	}
 }
 
 func (s *slow) reset(e *Engine) {

@@ -31,6 +31,7 @@ type Socket struct {
 
 	key     string // canonical address as configured
 	network string // "TCP", "TCP6", "UNIX"
+	fdname  string // FileDescriptorName= of an inherited one
 	origin  option.Origin
 }
 

@@ -1,11 +1,17 @@
 package option
 
+// longestName bounds the work on what cannot be a name.
+const longestName = 64
+
 // nearest returns the candidate that a slip of the fingers would most likely turn into word: the fewest edits, and few enough
 // for the length of the word.
 func nearest(word string, candidates []string) (string, bool) {
-	limit := 1 + len(word)/5
-	if len(word) < 4 {
+	limit := 2
+	if len(word) < 6 {
 		limit = 1
+	}
+	if len(word) > longestName+limit {
+		return "", false
 	}
 	best, bestAt := "", limit+1
 	for _, c := range candidates {

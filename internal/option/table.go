@@ -108,15 +108,19 @@ func Suggest(name string) (string, bool) {
 			return first, true
 		}
 	}
-	// An option that is obeyed is the likelier meaning than one that is refused.
-	var obeyed []string
-	for _, n := range Names() {
-		if r, _ := Lookup(n); r.Standing != Refused {
-			obeyed = append(obeyed, n)
-		}
-	}
-	if near, ok := nearest(plain, obeyed); ok {
+	if near, ok := nearest(plain, obeyed()); ok {
 		return near, true
 	}
 	return nearest(plain, Names())
 }
+
+// obeyed are the names that are not refused: the likelier meaning of a slip.
+var obeyed = sync.OnceValue(func() []string {
+	var names []string
+	for _, n := range Names() {
+		if r, _ := Lookup(n); r.Standing != Refused {
+			names = append(names, n)
+		}
+	}
+	return names
+})

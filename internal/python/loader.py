@@ -287,9 +287,8 @@ def load_all(settings):
             done.apps.append(call)
             done.mounts.append(mount)
             done.info.append({"mount": mount, "seconds": round(seconds, 3), "source": app["Value"]})
-            if settings["LazyApps"]:  # else the supervisor says it, once for all workers
-                say("WSGI app %d (mountpoint='%s') ready in %d seconds on interpreter %s pid: %d%s"
-                    % (index, mount, int(seconds), sys.version.split()[0], os.getpid(), " (default app)" if index == 0 else ""))
+            say("WSGI app %d (mountpoint='%s') ready in %d seconds on interpreter 0x%x pid: %d%s"
+                % (index, mount, int(seconds), id(sys.modules), os.getpid(), " (default app)" if index == 0 else ""))
             continue
         say("unable to load app %d (mountpoint='%s') (callable not found or import error)" % (len(done.apps), mount))
     return done

@@ -1,7 +1,6 @@
 package sd
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/sd/entry"
 )
 
 // JournalSocket is where systemd-journald listens for native entries: systemd-journald.service(8).
@@ -27,46 +28,6 @@ const (
 
 // Field is one NAME=value of an entry: systemd.journal-fields(7).
 type Field struct{ Name, Value string }
-
-// AppendField appends one field in the native protocol ("Native Journal Protocol", systemd.io): NAME=value and a newline, or, when the value
-// holds a newline, NAME, newline, its length as 64 bits little-endian, the value, newline. A name the journal would not take is left out.
-func AppendField(dst []byte, name, value string) []byte {
-	if !ValidFieldName(name) {
-		return dst
-	}
-	plain := true
-	for i := 0; i < len(value); i++ {
-		if value[i] == '\n' {
-			plain = false
-			break
-		}
-	}
-	dst = append(dst, name...)
-	if plain {
-		dst = append(dst, '=')
-		dst = append(dst, value...)
-		return append(dst, '\n')
-	}
-	dst = append(dst, '\n')
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(value)))
-	dst = append(dst, value...)
-	return append(dst, '\n')
-}
-
-// ValidFieldName says whether a client may use the name: capitals, digits and underscores, at most 64, not starting with a digit or an
-// underscore (those are journald's own).
-func ValidFieldName(name string) bool {
-	if name == "" || len(name) > 64 || name[0] < 'A' || name[0] > 'Z' {
-		return false
-	}
-	for i := 1; i < len(name); i++ {
-		c := name[i]
-		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
-			return false
-		}
-	}
-	return true
-}
 
 // Journal writes entries by the native protocol. It never blocks: an entry that journald does not take at once is lost and counted, and
 // the count is reported by an entry of its own as soon as journald takes one again. Safe for concurrent use.
@@ -165,13 +126,13 @@ func (j *Journal) Close() error {
 }
 
 func (j *Journal) sendLocked(priority int, message string, fields []Field) bool {
-	b := AppendField(j.buf[:0], "MESSAGE", message)
-	b = AppendField(b, "PRIORITY", strconv.Itoa(priority))
+	b := entry.AppendField(j.buf[:0], "MESSAGE", message)
+	b = entry.AppendField(b, "PRIORITY", strconv.Itoa(priority))
 	for _, f := range j.base {
-		b = AppendField(b, f.Name, f.Value)
+		b = entry.AppendField(b, f.Name, f.Value)
 	}
 	for _, f := range fields {
-		b = AppendField(b, f.Name, f.Value)
+		b = entry.AppendField(b, f.Name, f.Value)
 	}
 	if cap(b) <= 64<<10 {
 		j.buf = b[:0]

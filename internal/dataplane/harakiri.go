@@ -1,0 +1,54 @@
+package dataplane
+
+import (
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/scoreboard"
+)
+
+// harakiri answers 504 on the request that core runs, if nothing was sent yet, and ends its connection. The supervisor, which asked for it,
+// kills this worker soon.
+func (h *housekeeper) harakiri(core int) {
+	if core < 0 || core >= len(h.eng.cores) {
+		return
+	}
+	c := h.eng.cores[core]
+	if !h.overdue(c) || !c.stuck.CompareAndSwap(false, true) {
+		return
+	}
+	h.eng.stuck.Add(1)
+	if !c.answerer.CompareAndSwap(answerNobody, answerHarakiri) {
+		return // its answer is on the way
+	}
+	// The core cannot close the connection now: settle waits for answerElsewhere.
+	send(c.cn.fd, refusal(c.cn.lis, c.begin.ID, 504), 0)
+	unix.Shutdown(c.cn.fd, unix.SHUT_RDWR)
+	c.answerer.Store(answerElsewhere)
+}
+
+// overdue tells whether the request that c runs now is past its deadline: the supervisor may have meant the one before.
+func (h *housekeeper) overdue(c *Core) bool {
+	if c.cell.State.Load() != scoreboard.CoreBusy {
+		return false
+	}
+	now := monotonic()
+	if own := c.cell.Deadline.Load(); own != 0 && now >= own {
+		return true
+	}
+	limit := int64(h.eng.settings.Harakiri)
+	return limit == 0 || now-c.cell.Started.Load() >= limit
+}
+
+// recovered notes that a core came back from a request that it was given up for.
+func (c *Core) recovered() {
+	if c.stuck.CompareAndSwap(true, false) {
+		c.eng.stuck.Add(-1)
+	}
+}
+
+// tellAnswered tells the supervisor, once, that of the connections with a request only those of stuck cores are left.
+func (e *Engine) tellAnswered(active int64) {
+	if stuck := e.stuck.Load(); stuck > 0 && active <= stuck && e.answered.CompareAndSwap(false, true) {
+		e.Tell(message{Op: "answered"})
+	}
+}

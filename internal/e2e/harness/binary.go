@@ -1,0 +1,36 @@
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// BinaryEnv names another program to test than the checkout's bin/uwsgi.
+const BinaryEnv = "UWSGI_E2E_BINARY"
+
+// Root is the top of the source tree.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+}
+
+// Binary is the program under test, with its worker library beside it.
+func Binary() string {
+	if p := os.Getenv(BinaryEnv); p != "" {
+		return p
+	}
+	return filepath.Join(Root(), "bin", "uwsgi")
+}
+
+// Main is what a TestMain of end-to-end tests calls.
+func Main(m *testing.M) {
+	for _, p := range []string{Binary(), filepath.Join(filepath.Dir(Binary()), "lib", "uwsgi", "_uwsgi.abi3.so")} {
+		if _, err := os.Stat(p); err != nil {
+			os.Stderr.WriteString("end-to-end tests need what `make build` makes: " + err.Error() + "\n")
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,119 @@
+// Package internal_test holds the layout of the program to its design: imports point one way, and cgo stands in one place.
+package internal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed says which of our packages each one may import, besides those below its own folder. Imports point from the composition root
+// down to packages that know nothing of us.
+var allowed = map[string][]string{
+	"cmd/uwsgi":           {"internal/app"},
+	"cmd/uwsgi-worker":    {"internal/dataplane"},
+	"internal/app":        {"*"},
+	"internal/option":     {},
+	"internal/request":    {},
+	"internal/scoreboard": {},
+	"internal/sd":         {},
+	"internal/boot":       {"internal/option"},
+	"internal/config":     {"internal/option"},
+	"internal/proto":      {"internal/request"},
+	"internal/listen":     {"internal/option", "internal/sd"},
+	"internal/logging":    {"internal/option", "internal/sd", "internal/accesslog"},
+	"internal/accesslog":  {"internal/request", "internal/option"},
+	"internal/loader":     {"internal/option", "internal/scoreboard", "internal/boot"},
+	"internal/supervisor": {"internal/loader", "internal/listen", "internal/sd", "internal/option", "internal/scoreboard"},
+	"internal/control":    {"internal/option", "internal/scoreboard"},
+	"internal/dataplane":  {"internal/proto", "internal/request", "internal/accesslog", "internal/option", "internal/scoreboard", "internal/boot", "internal/sd/entry"},
+	"internal/generator":  {"internal/config", "internal/option", "internal/listen", "internal/sd"},
+	"internal/emperor":    {"internal/sd", "internal/option"},
+	"internal/e2e":        {"*"},
+	"packaging/bench":     {},
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	CgoFiles   []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,CgoFiles", "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d packages were listed", len(all))
+	}
+	return all
+}
+
+// rule finds the entry that governs a package: its own, or that of the folder above it.
+func rule(name string) (string, []string, bool) {
+	for at := name; at != "." && at != ""; {
+		if to, ok := allowed[at]; ok {
+			return at, to, true
+		}
+		i := strings.LastIndexByte(at, '/')
+		if i < 0 {
+			break
+		}
+		at = at[:i]
+	}
+	return "", nil, false
+}
+
+func TestImportDirections(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "uwsgi/")
+		at, to, ok := rule(name)
+		if !ok {
+			t.Errorf("%s has no place in the layout: add it to internal/imports_test.go", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			imp, ours := strings.CutPrefix(imp, "uwsgi/")
+			if !ours || imp == at || strings.HasPrefix(imp, at+"/") || slices.Contains(to, "*") {
+				continue
+			}
+			if !slices.ContainsFunc(to, func(a string) bool { return imp == a || strings.HasPrefix(imp, a+"/") }) {
+				t.Errorf("%s imports %s, which is not below it", name, imp)
+			}
+		}
+	}
+}
+
+func TestCgoStandsInOnePlace(t *testing.T) {
+	found := false
+	for _, p := range packages(t) {
+		if len(p.CgoFiles) == 0 {
+			continue
+		}
+		if p.ImportPath != "uwsgi/cmd/uwsgi-worker" {
+			t.Errorf("%s uses cgo", p.ImportPath)
+		}
+		found = true
+	}
+	if !found {
+		t.Error("cmd/uwsgi-worker was not seen to use cgo")
+	}
+}

@@ -1,0 +1,135 @@
+package option
+
+import (
+	"bufio"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestEveryOptionOfUWSGIHasARow compares with the list of uWSGI's options (name, letter, flag|required|optional).
+func TestEveryOptionOfUWSGIHasARow(t *testing.T) {
+	f, err := os.Open("testdata/uwsgi-options.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	// Flags in uWSGI that take a value in files; here they take it on the command line, too. http-enable-proxy-protocol is
+	// the same row as enable-proxy-protocol, early-* and worker-* those of their options.
+	different := map[string]bool{
+		"so-send-timeout": true, "socket-send-timeout": true, "so-write-timeout": true, "socket-write-timeout": true,
+		"log-sendfile": true, "log-ioerror": true, "http-enable-proxy-protocol": true,
+		"else": true,
+	}
+	count := 0
+	for in := bufio.NewScanner(f); in.Scan(); count++ {
+		name, rest, _ := strings.Cut(in.Text(), "\t")
+		letter, argument, _ := strings.Cut(rest, "\t")
+		r, ok := Lookup(name)
+		if !ok {
+			t.Errorf("%s has no row", name)
+			continue
+		}
+		got := "flag"
+		switch {
+		case r.Optional:
+			got = "optional"
+		case r.TakesValue():
+			got = "required"
+		}
+		if got != argument && !different[name] && r.Standing == Supported {
+			t.Errorf("%s: the argument is %s, want %s", name, got, argument)
+		}
+		if letter != "" && r.Standing != Refused {
+			if by, ok := ByLetter(letter[0]); !ok || by.Short != letter[0] {
+				t.Errorf("-%s of %s is not known", letter, name)
+			}
+		}
+	}
+	if count < 1200 {
+		t.Fatalf("the list has %d names only", count)
+	}
+}
+
+// languageOnly are the groups whose rows package config carries out.
+var languageOnly = map[Group]bool{groupLanguage: true, groupCommands: true}
+
+func TestRowsAreComplete(t *testing.T) {
+	without := map[string]bool{"envdir": true, "early-envdir": true}
+	for _, r := range All() {
+		switch {
+		case r.Help == "" || r.Group == "":
+			t.Errorf("%s has no help or no group", r.Name)
+		case r.Standing != Supported && r.Note == "":
+			t.Errorf("%s is %s without a reason", r.Name, r.Standing)
+		case r.Fatal && r.Standing != Refused:
+			t.Errorf("%s is fatal but %s", r.Name, r.Standing)
+		case r.Standing == Supported && r.Set == nil && !languageOnly[r.Group] && !without[r.Name]:
+			t.Errorf("%s is supported but sets nothing", r.Name)
+		case r.Standing != Supported && r.Set != nil:
+			t.Errorf("%s is %s but has a setter", r.Name, r.Standing)
+		case strings.ContainsAny(r.Name, " =_") && r.Name != "start_response-nodelay":
+			t.Errorf("%q is no name", r.Name)
+		}
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	for wrong, want := range map[string]string{
+		"vaccum": "vacuum", "vaccuum": "vacuum", "vacum": "vacuum", "guid": "gid", "process": "processes", "chmod-sock": "chmod-socket",
+		"deamonize": "daemonize", "socker": "socket", "plungins": "plugins", "theads": "threads", "enable-theads": "enable-threads",
+		"py-callos-afterfork": "py-call-osafterfork", "b": "buffer-size", "http_socket": "http-socket", "MASTER": "master", "cdir": "chdir",
+		"static-map /static": "static-map", "daemonize: /x": "daemonize", "harakri": "harakiri", "virtulenv": "virtualenv", "user": "uid",
+	} {
+		if got, _ := Suggest(wrong); got != want {
+			t.Errorf("Suggest(%q) = %q, want %q", wrong, got, want)
+		}
+	}
+	for _, own := range []string{"project", "base", "projectname", "domain", "site", "www", "X"} {
+		if got, ok := Suggest(own); ok {
+			t.Errorf("Suggest(%q) = %q, want nothing", own, got)
+		}
+	}
+}
+
+func TestWithPrefix(t *testing.T) {
+	if got := WithPrefix("show-con"); len(got) != 1 || got[0] != "show-config" {
+		t.Errorf("show-con is %v", got)
+	}
+	if got := WithPrefix("zzz"); len(got) != 0 {
+		t.Errorf("zzz is %v", got)
+	}
+}
+
+// FuzzSet: no value makes a setter panic, and a value that stops start-up says what is wrong.
+func FuzzSet(f *testing.F) {
+	for _, s := range []string{"", "true", "-1", "99999999999999999999", "5m", ":8000", "=1", "[::1]:80", "a=b", "x y z", "*/5 * * * * x",
+		"cmd=x,freq=y", "minute=-5,hour=99 x", "!exec:x", "unix_signal:15 gracefully_kill_them_all", "/x=", "regexp 5", "json:a {}", "\\0x", "a:b:c.py"} {
+		for i := 0; i < len(All()); i += 7 {
+			f.Add(i, s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, i int, text string) {
+		all := All()
+		r := all[((i%len(all))+len(all))%len(all)]
+		v := Value{Name: r.Name, Text: text, Given: true}
+		for _, fn := range []func() error{
+			func() error {
+				if r.Set == nil {
+					return nil
+				}
+				return r.Set(Default(), v)
+			},
+			func() error {
+				if r.Judge == nil {
+					return nil
+				}
+				return r.Judge(v)
+			},
+		} {
+			if err := fn(); err != nil && strings.TrimSpace(err.Error()) == "" {
+				t.Fatalf("%s = %q fails without a word", r.Name, text)
+			}
+		}
+	})
+}

@@ -1,0 +1,31 @@
+#!/bin/bash
+# make check: what must hold before every commit, in less than two minutes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { echo "== $1"; }
+
+step "gofmt"
+unformatted=$(gofmt -l cmd internal packaging)
+[ -z "$unformatted" ] || { echo "not formatted:"; echo "$unformatted"; exit 1; }
+
+step "go vet"
+go vet ./...
+
+step "staticcheck"
+go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+step "unit tests, race detector"
+# The end-to-end suite has a target of its own; the worker library is C and Go in one and is tested through it.
+mapfile -t packages < <(go list ./... | grep -v -e /internal/e2e -e /cmd/uwsgi-worker -e /packaging/bench)
+go test -race -count=1 "${packages[@]}"
+
+step "fuzzing"
+mapfile -t targets < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' internal | sed 's/:func /:/')
+[ "${#targets[@]}" -gt 0 ] || { echo "no fuzz target was found"; exit 1; }
+each=$((20 * 1000 / ${#targets[@]}))ms
+for t in "${targets[@]}"; do
+	go test -run '^$' -fuzz "^${t##*:}\$" -fuzztime "$each" "./$(dirname "${t%%:*}")" >/tmp/uwsgi-fuzz.$$ 2>&1 || { cat /tmp/uwsgi-fuzz.$$; rm -f /tmp/uwsgi-fuzz.$$; exit 1; }
+done
+rm -f /tmp/uwsgi-fuzz.$$
+echo "${#targets[@]} fuzz targets, $each each"
