@@ -30,7 +30,7 @@ type Server struct {
 	fds     int      // the supervisor's descriptors when it was ready
 	allowed []string // patterns of complaints in the log that the test asks for
 	keepFDs bool
-	daemon  bool     // the supervisor is no child of ours
+	daemon  bool // the supervisor is no child of ours
 }
 
 // New makes a server that is not started yet. When the test ends it is stopped, and what it left behind is a failure.
