@@ -150,6 +150,17 @@ func uwGoAccepting(on C.int) { engine.Row().Accepting.Store(min(int32(on), 1)) }
 //export uwGoAddressSpace
 func uwGoAddressSpace(n C.longlong) { engine.Row().ASOverhead.Store(int64(n)) }
 
+//export uwGoDescriptors
+func uwGoDescriptors(out *C.int, most C.int) C.int {
+	fds := engine.Descriptors()
+	dst := unsafe.Slice(out, int(most))
+	n := min(len(fds), len(dst))
+	for i := range n {
+		dst[i] = C.int(fds[i])
+	}
+	return C.int(n)
+}
+
 //export uwGoExitCode
 func uwGoExitCode() C.int {
 	if engine == nil {

@@ -251,6 +251,22 @@ static PyObject *m_address_space(PyObject *self, PyObject *arg)
 	Py_RETURN_NONE;
 }
 
+static PyObject *m_descriptors(PyObject *self, PyObject *unused)
+{
+	int fds[256];
+	if (refuse() < 0)
+		return NULL;
+	int n = uwGoDescriptors(fds, 256);
+	PyObject *list = PyList_New(0);
+	for (int i = 0; list && i < n; i++) {
+		PyObject *fd = PyLong_FromLong(fds[i]);
+		if (!fd || PyList_Append(list, fd) < 0)
+			Py_CLEAR(list);
+		Py_XDECREF(fd);
+	}
+	return list;
+}
+
 static PyObject *m_exit_code(PyObject *self, PyObject *unused)
 {
 	return PyLong_FromLong(uwGoExitCode());
@@ -285,6 +301,7 @@ static PyMethodDef methods[] = {
 	{"set_user_harakiri", m_set_user_harakiri, METH_VARARGS, "set_user_harakiri(seconds): a deadline for this request, 0 clears it"},
 	{"accepting", m_accepting, METH_VARARGS, "accepting(on=1): the worker's accepting flag"},
 	{"address_space", m_address_space, METH_O, "address_space(bytes): what loading the data plane reserved, to be left out of memory reports"},
+	{"descriptors", m_descriptors, METH_NOARGS, "descriptors() -> list: the server's own, which a child of the application has no use for"},
 	{"exit_code", m_exit_code, METH_NOARGS, "exit_code() -> int: what the worker shall exit with"},
 	{"set_title", m_set_title, METH_VARARGS, "set_title(text): the process title"},
 	{NULL, NULL, 0, NULL},

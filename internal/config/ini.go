@@ -112,16 +112,26 @@ func (f *file) header(at int, line string) string {
 	return "[" + name + "]"
 }
 
+// blanks are taken off both ends of keys and values.
+const blanks = " \t\r"
+
 // line takes in one pair of the file.
 func (f *file) line(at int, key, value string, hasEqual bool) {
 	var cut string
+	quoted := false
 	if !hasEqual {
 		key, cut = cutComment(key)
 	} else if !keepsAll(key, value) {
 		value, cut = cutComment(value)
-		value = unquote(unescape(value))
+		bare := unquote(unescape(value))
+		quoted = len(bare) == len(value)-2
+		value = bare
 	}
-	p := f.pair(at, f.magic.expand(f, at, key, key), f.magic.expand(f, at, key, value))
+	key, value = strings.Trim(f.magic.expand(f, at, key, key), blanks), f.magic.expand(f, at, key, value)
+	if !quoted {
+		value = strings.Trim(value, blanks)
+	}
+	p := f.pair(at, key, value)
 	p.cut = cut
 	if broken := conflict(key, hasEqual); broken != "" {
 		f.r.doubt(p, "", errors.New(broken))

@@ -21,7 +21,8 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 		c.packet = head - 4
 	}
 	c.logVars, c.forced, c.writeErrs = c.logVars[:0], false, 0
-	c.reply = reply{keep: cn.lis.proto.http() && r.KeepAlive && !e.draining.Load(), remaining: -1}
+	cn.since = 0
+	c.reply = reply{keep: c.mayKeep(cn) && !e.draining.Load(), remaining: -1}
 	c.answerer.Store(answerNobody)
 	c.cell.Deadline.Store(0)
 	c.cell.SetSnap(r.Bytes(r.RemoteAddr), r.Bytes(r.Method), r.Bytes(r.URI))
@@ -49,8 +50,10 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	}
 	next := stepClosed
 	switch {
-	case c.handedOver: // the housekeeper writes the rest and decides what comes then
+	case c.handedOver: // the housekeeper writes the rest
 		cn.in = append([]byte(nil), rest...)
+		cn.out.keep = keep
+		cn.served++
 		e.house.slow(cn)
 	case keep:
 		next = stepAgain
@@ -99,6 +102,17 @@ func (c *Core) count(exception bool) {
 	}
 }
 
+// mayKeep tells whether the client wants to use the connection again, and we too.
+func (c *Core) mayKeep(cn *conn) bool {
+	switch cn.lis.proto {
+	case protoHTTP:
+		return c.req.KeepAlive && !c.eng.settings.HTTPNoKeepalive
+	case protoFastCGI:
+		return c.fcgi.KeepConn
+	}
+	return false
+}
+
 // settle waits until a housekeeper that answers in this core's place is done. False: it did, so the connection ends.
 func (c *Core) settle(cn *conn) bool {
 	if c.answerer.CompareAndSwap(answerNobody, answerCore) || c.answerer.Load() == answerCore {
@@ -111,6 +125,7 @@ func (c *Core) settle(cn *conn) bool {
 // account counts the request and logs it.
 func (c *Core) account(app int, end int64) {
 	e, row := c.eng, c.eng.row
+	c.recovered()
 	c.cell.Requests.Add(1)
 	n := row.Requests.Add(1)
 	micros := (end - c.started) / int64(time.Microsecond)
@@ -181,7 +196,11 @@ func (c *Core) head(known int64) {
 			b = append(b, "HTTP/1.0 "...)
 		}
 	default:
-		b = append(b, "Status: "...)
+		if c.cn.lis.nph {
+			b = append(b, "HTTP/1.1 "...)
+		} else {
+			b = append(b, "Status: "...)
+		}
 	}
 	b = append(append(b, p.Reason...), '\r', '\n')
 	b = c.appendHeaders(b, p.Head)
@@ -198,7 +217,7 @@ func (c *Core) head(known int64) {
 // frame adds what a client that speaks HTTP with us needs to know where the body ends (RFC 9112 §6.3).
 func (c *Core) frame(b []byte, known int64) []byte {
 	r, p := &c.req, &c.resp
-	c.noBody = r.Head || p.Status == 204 || p.Status == 304 || p.Status < 200
+	c.noBody = r.Head || p.Status == 204 || p.Status == 304 || p.Status < 200 && !p.Upgrade
 	switch {
 	case p.Upgrade || p.TE:
 		c.keep = false // the application frames by itself; where it ends is its secret
@@ -243,6 +262,7 @@ func (c *Core) plain(status int, text string) {
 		c.broken = true
 		return
 	}
+	c.release()
 	c.resp = Response{
 		Status:  status,
 		Reason:  []byte(strconv.Itoa(status) + " " + text),

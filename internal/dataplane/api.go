@@ -13,6 +13,20 @@ import (
 // Cores is the number of threads that serve.
 func (e *Engine) Cores() int { return len(e.cores) }
 
+// Descriptors are those that are the server's own: listening sockets, epoll sets, control sockets.
+func (e *Engine) Descriptors() []int {
+	fds := []int{e.epfd, e.wakefd, e.house.epfd, e.control}
+	for _, fd := range []int{e.boot.HandoffFD, e.boot.HandoffInFD} {
+		if fd > 2 {
+			fds = append(fds, fd)
+		}
+	}
+	for _, l := range e.listeners {
+		fds = append(fds, l.FD)
+	}
+	return fds
+}
+
 // Requests is the number of requests finished on this core.
 func (c *Core) Requests() int64 { return c.cell.Requests.Load() }
 

@@ -64,6 +64,7 @@ const (
 	tagListener = 1 << 63
 	tagWake     = 1 << 62
 	tagHandoff  = 1 << 61
+	tagControl  = 1 << 63 // in the housekeeper's set
 	genMask     = 1<<29 - 1
 )
 

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/accesslog"
+	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/request"
 	"uwsgi/internal/scoreboard"
 )
@@ -25,7 +26,10 @@ type Core struct {
 	cn       *conn
 	started  int64 // monotonic ns: the request was whole
 	wall     int64
-	answerer atomic.Int32 // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
+	stuck    atomic.Bool   // past its deadline, as the supervisor has said
+	fcgi     fastcgi.Begin // of the FastCGI request in hand
+	files    files         // static files
+	answerer atomic.Int32  // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
 	reply
 	logVars   []accesslog.LogVar
 	forced    bool

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/proto/http1"
-	"uwsgi/internal/scoreboard"
 )
 
 // message is one packet of the control socket; see internal/loader for the wire.
@@ -91,26 +90,6 @@ func (e *Engine) obey(m message, fd int) {
 	}
 }
 
-// tellAnswered tells the supervisor, once no core is busy but those that were answered for, that it need not wait to kill us.
-func (e *Engine) tellAnswered(active int64) {
-	if active <= 0 || !e.draining.Load() {
-		return
-	}
-	stuck := false
-	for _, c := range e.cores {
-		if c.cell.State.Load() != scoreboard.CoreBusy {
-			continue
-		}
-		if c.answerer.Load() != answerElsewhere {
-			return
-		}
-		stuck = true
-	}
-	if stuck {
-		e.Tell(message{Op: "answered"})
-	}
-}
-
 // orphanGrace is how long requests may still run once the supervisor is gone: nobody would answer for them later.
 const orphanGrace = 800 * time.Millisecond
 
@@ -139,6 +118,7 @@ func (e *Engine) Drain(reason string, handoff bool) {
 		return
 	}
 	e.stopAccepting()
+	e.patience.Store(monotonic() + int64(handoffWait))
 	if e.boot.HandoffInFD > 0 {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, e.boot.HandoffInFD, nil)
 	}
@@ -147,16 +127,14 @@ func (e *Engine) Drain(reason string, handoff bool) {
 			break
 		}
 		cn := e.conns[i].Load()
-		if cn == nil || cn.house.Load() || !cn.state.CompareAndSwap(connIdle, connBusy) {
+		if cn == nil || !cn.state.CompareAndSwap(connIdle, connBusy) {
 			continue
 		}
 		if cn.active { // a part of a request is here: it is served
-			if !e.park(cn, e.headTimeout) {
-				e.enqueue(cn)
-			}
-			continue
+			e.giveBack(cn)
+		} else {
+			e.retire(cn)
 		}
-		e.retire(cn)
 	}
 	e.wakeAll()
 }
@@ -178,21 +156,41 @@ type handed struct {
 	Served   int    `json:"s"`
 }
 
-// retire parts with an idle keep-alive connection that this worker owns: another worker gets it, or it is closed.
+// handoffWait is how long a draining worker waits, in all, for the others to take its idle connections.
+const handoffWait = time.Second
+
+// retire parts with a connection that this worker owns and of whose next request it has read nothing: another worker gets it, or it is
+// closed.
 func (e *Engine) retire(cn *conn) {
-	if e.handoff.Load() && cn.lis.proto.http() {
-		b, _ := json.Marshal(handed{cn.lis.index, cn.peer.Addr, cn.peer.Port, cn.served})
-		if cn.registered {
-			unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
-			cn.registered = false
-		}
-		if unix.Sendmsg(e.boot.HandoffFD, b, unix.UnixRights(cn.fd), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT) == nil {
-			// Ours must be closed without telling the client: the connection lives on in the message.
-			e.drop(cn)
-			return
-		}
+	if e.handoff.Load() && e.handOn(cn) {
+		// Ours must be closed without telling the client: the connection lives on in the message.
+		e.drop(cn)
+		return
 	}
 	e.close(cn)
+}
+
+func (e *Engine) handOn(cn *conn) bool {
+	b, err := json.Marshal(handed{cn.lis.index, cn.peer.Addr, cn.peer.Port, cn.served})
+	if err != nil {
+		return false
+	}
+	if cn.registered {
+		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
+		cn.registered = false
+	}
+	rights := unix.UnixRights(cn.fd)
+	for {
+		err := unix.Sendmsg(e.boot.HandoffFD, b, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		if err == nil {
+			return true
+		}
+		// The queue holds a few hundred; a worker may have thousands.
+		left := (e.patience.Load() - monotonic()) / int64(time.Millisecond)
+		if err != unix.EAGAIN && err != unix.EINTR || left <= 0 || !waitWritable(e.boot.HandoffFD, int(left)) {
+			return false
+		}
+	}
 }
 
 // adopt takes a connection that another worker handed on.

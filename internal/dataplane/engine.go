@@ -53,7 +53,10 @@ type Engine struct {
 	draining atomic.Bool
 	paused   atomic.Bool
 	drainMu  sync.Mutex
-	handoff  atomic.Bool // idle connections go to the other workers, not to /dev/null
+	handoff  atomic.Bool  // idle connections go to the other workers, not to /dev/null
+	patience atomic.Int64 // monotonic ns up to which they are waited for
+	stuck    atomic.Int64 // cores that are past their deadline
+	answered atomic.Bool  // the supervisor knows that only those are left
 	exitCode atomic.Int32
 	recycle  atomic.Bool // the supervisor was asked for a replacement
 	memRead  atomic.Int64
@@ -181,6 +184,7 @@ func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *l
 	case "scgi", "scgi-nph":
 		lis.proto = protoSCGI
 	}
+	lis.nph = strings.HasSuffix(l.Protocol, "-nph")
 	port := "80"
 	if i := strings.LastIndexByte(l.Name, ':'); i >= 0 {
 		port = l.Name[i+1:]
@@ -222,8 +226,24 @@ func (e *Engine) Ready() {
 		return
 	}
 	e.row.Accepting.Store(1)
-	go e.house.run()
+	e.house.start()
 	e.Tell(message{Op: "ready"})
+}
+
+// Close gives back what New took and closes the connections that are left. The cores must have left Run. A worker need not: it ends.
+func (e *Engine) Close() {
+	e.house.stop()
+	for i := range e.conns {
+		if cn := e.conns[i].Load(); cn != nil {
+			e.close(cn)
+		}
+	}
+	for _, c := range e.cores {
+		c.files.close()
+	}
+	unix.Close(e.epfd)
+	unix.Close(e.wakefd)
+	e.house.close()
 }
 
 // ExitCode is what the worker shall exit with.

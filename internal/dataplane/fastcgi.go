@@ -1,4 +1,133 @@
 package dataplane
 
-func (c *Core) sendRecords(p []byte, last bool)  {}
-func (c *Core) copyRecords(fd int, off, n int64) {}
+import (
+	"uwsgi/internal/proto/fastcgi"
+	"uwsgi/internal/request"
+)
+
+// errShortBody: unlike the other protocols FastCGI says where a body ends, so it can end early while the connection lives.
+var errShortBody = &request.Error{Status: 400, Reason: "the FastCGI body ended before CONTENT_LENGTH bytes"}
+
+// manage answers a record that asks about this program; buf[:n] is that record. What follows it moves to the front of buf: the result is
+// its length.
+func (c *Core) manage(cn *conn, buf []byte, n int) int {
+	send(cn.fd, fastcgi.AppendReply(nil, buf[:n]), 0)
+	return copy(buf, buf[n:])
+}
+
+// beginStdin takes the body of a FastCGI request whose parameters are whole: the STDIN records behind them.
+func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
+	e, r := c.eng, &c.req
+	rest := buf[head:]
+	in := fastcgi.Stdin{ID: c.fcgi.ID}
+	n, used, done, err := in.Decode(rest, rest) // in place: it never writes more than it has read
+	if err != nil {
+		return c.refuse(cn, err, true)
+	}
+	body := rest[:n]
+	if r.HasLength && r.ContentLength < int64(n) {
+		body = rest[:r.ContentLength] // CGI's rule (RFC 3875 §4.2): what is more is not the request's
+	}
+	if done {
+		switch {
+		case !r.HasLength && n > 0:
+			if e.limits.Body > 0 && int64(n) > e.limits.Body {
+				return c.refuse(cn, request.ErrBodySize, true)
+			}
+			r.SetLength(int64(n))
+		case int64(n) < r.ContentLength:
+			return c.refuse(cn, errShortBody, true)
+		}
+		return c.answer(cn, head, body, -1, rest[used:])
+	}
+	want := int64(-1)
+	if r.HasLength {
+		want = r.ContentLength
+	}
+	cn.in = append(make([]byte, 0, head), buf[:head]...)
+	e.setActive(cn, true)
+	cn.body.startRecords(in, want, e)
+	if err := cn.body.store(body); err != nil {
+		return c.refuseBody(cn, err)
+	}
+	return c.gatherBody(cn)
+}
+
+// startRecords begins a body that comes as STDIN records; want is CONTENT_LENGTH, -1 without one.
+func (s *spool) startRecords(in fastcgi.Stdin, want int64, e *Engine) {
+	s.on, s.want, s.limit, s.most, s.stdin = true, want, e.memoryLimit, e.limits.Body, &in
+}
+
+// feedRecords is feed for STDIN records.
+func (s *spool) feedRecords(p []byte) (int, error) {
+	n, used, done, err := s.stdin.Decode(p, p)
+	if err != nil {
+		return used, err
+	}
+	s.done = done
+	if s.want >= 0 {
+		n = int(min(int64(n), s.want-s.size))
+	} else if s.most > 0 && s.size+int64(n) > s.most {
+		return used, request.ErrBodySize
+	}
+	return used, s.store(p[:n])
+}
+
+// frameHead makes a STDOUT record of c.out.
+func (c *Core) frameHead() {
+	n := len(c.out)
+	if n == 0 {
+		return
+	}
+	if n > fastcgi.MaxContent {
+		c.out = fastcgi.AppendStdout(nil, c.fcgi.ID, c.out)
+		return
+	}
+	h := fastcgi.StdoutHeader(c.fcgi.ID, n)
+	c.out = append(c.out, h[:]...)
+	copy(c.out[len(h):], c.out[:n])
+	copy(c.out, h[:])
+}
+
+// sendRecords writes c.out and p while the application goes on, waiting for the web server where it must.
+func (c *Core) sendRecords(p []byte) {
+	if len(p) <= copyLimit {
+		c.out = append(c.out, p...)
+		p = nil
+	}
+	c.frameHead()
+	for !c.broken {
+		part := p[:min(len(p), fastcgi.MaxContent)]
+		p = p[len(part):]
+		if len(part) > 0 {
+			h := fastcgi.StdoutHeader(c.fcgi.ID, len(part))
+			c.out = append(c.out, h[:]...)
+		}
+		c.vec.n = 0
+		c.vec.add(c.out)
+		c.vec.add(part)
+		c.flush()
+		c.out = c.out[:0]
+		if len(p) == 0 {
+			return
+		}
+	}
+}
+
+// lastRecords is sendLast in FastCGI.
+func (c *Core) lastRecords(body []byte) {
+	s := &c.cn.out
+	if len(body) <= copyLimit {
+		c.out = append(c.out, body...)
+		c.frameHead()
+		c.out = fastcgi.AppendEnd(c.out, c.fcgi.ID, 0, fastcgi.Complete)
+		c.release()
+	} else {
+		c.frameHead()
+		s.framed, s.id = true, c.fcgi.ID
+		s.rest, s.pinned = body, c.resp.Pinned
+		c.resp.Pinned = nil
+	}
+	s.mem = c.out
+	c.pump()
+}

@@ -1,7 +1,7 @@
 package dataplane
 
 import (
-	"syscall"
+	"bytes"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,77 +32,44 @@ func (c *Core) File() {
 func (c *Core) sendFile(fd int, off, n int64) {
 	c.bodyBytes = n
 	c.via = "sendfile"
-	if c.noBody {
+	if c.remaining >= 0 {
+		c.remaining -= n
+	}
+	if c.noBody || n == 0 {
 		unix.Close(fd)
 		c.sendLast(nil)
 		return
 	}
-	if c.remaining >= 0 {
-		c.remaining -= n
-	}
-	if c.cn.lis.proto == protoFastCGI {
-		c.copyRecords(fd, off, n)
-		unix.Close(fd)
-		return
-	}
-	// MSG_MORE: the head leaves together with the file's first bytes.
-	flag := 0
-	if n > 0 {
-		flag = unix.MSG_MORE
-	}
-	head := c.out
-	for len(head) > 0 {
-		k, errno := send(c.cn.fd, head, flag)
-		if errno == unix.EAGAIN {
-			break
-		}
-		if errno != 0 {
-			unix.Close(fd)
-			c.gone(errno)
-			return
-		}
-		head = head[k:]
-	}
-	var errno syscall.Errno
-	if len(head) == 0 {
-		off, n, errno = sendfile(c.cn.fd, fd, off, n)
-		if n == 0 {
-			unix.Close(fd)
-			return
-		}
-	}
-	if errno != 0 && errno != unix.EAGAIN {
-		unix.Close(fd)
-		if errno == unix.ENODATA {
-			c.log("a file became shorter while it was sent")
-			c.broken = true
-		} else {
-			c.gone(errno)
-		}
-		return
-	}
 	s := &c.cn.out
-	s.keep = c.keep && !c.broken
-	s.mem = append(s.mem, head...)
-	s.file, s.off, s.left = fd, off, n
-	c.handedOver = true
+	s.file, s.off, s.left, s.copying = fd, off, n, c.eng.settings.NoSendfile
+	if c.cn.lis.proto == protoFastCGI {
+		c.frameHead()
+		s.framed, s.id = true, c.fcgi.ID
+	}
+	s.mem = c.out
+	c.pump()
 }
 
-// sendfile sends until it is done, would block or fails; it gives what is left. ENODATA: the file ended early.
-func sendfile(out, in int, off, n int64) (int64, int64, syscall.Errno) {
-	for n > 0 {
-		k, err := unix.Sendfile(out, in, &off, int(min(n, 1<<30)))
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return off, n, err.(syscall.Errno)
-		case k == 0:
-			return off, n, unix.ENODATA
-		default:
-			n -= int64(k)
+// pump writes what is in conn.out, and leaves to the housekeeper what the client does not take now.
+func (c *Core) pump() {
+	s := &c.cn.out
+	switch errno := s.write(c.cn.fd); errno {
+	case 0:
+		s.reset(c.eng)
+	case unix.EAGAIN:
+		s.mem = bytes.Clone(s.mem) // it lies in a buffer of the core's
+		if s.pinned == nil {
+			s.rest = bytes.Clone(s.rest)
 		}
+		c.handedOver = true
+	case unix.ENODATA:
+		s.reset(c.eng)
+		c.log("a file became shorter while it was sent")
+		c.broken = true
+	default:
+		s.reset(c.eng)
+		c.gone(errno)
 	}
-	return off, n, 0
 }
 
 func until(d time.Duration) int64 { return monotonic() + int64(d) }

@@ -2,10 +2,11 @@ package dataplane
 
 import (
 	"errors"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/proto/fastcgi"
+	"uwsgi/internal/proto/scgi"
 	"uwsgi/internal/proto/uwsgi"
 	"uwsgi/internal/request"
 )
@@ -42,6 +43,10 @@ func (c *Core) gather(cn *conn) step {
 		if err == nil {
 			cn.body.starved = false
 			return c.begin(cn, buf[:n], head)
+		}
+		if err == fastcgi.ErrManagement {
+			n = c.manage(cn, buf[:n], head)
+			continue
 		}
 		if !errors.Is(err, request.ErrIncomplete) {
 			return c.refuse(cn, err, n > 0)
@@ -89,6 +94,9 @@ func (c *Core) keepPartial(cn *conn, p []byte) {
 		cn.in = nil
 		return
 	}
+	if len(cn.in) == 0 {
+		cn.since = monotonic()
+	}
 	cn.in = append(cn.in[:0], p...)
 	cn.body.starved = true
 	c.eng.setActive(cn, true)
@@ -100,8 +108,12 @@ func (c *Core) parse(cn *conn, buf []byte) (int, error) {
 	switch cn.lis.proto {
 	case protoHTTP:
 		return cn.lis.server.Parse(buf, &c.req, &c.eng.limits, cn.peer)
+	case protoFastCGI:
+		n, begin, err := fastcgi.Parse(buf, &c.req, &c.eng.limits)
+		c.fcgi = begin
+		return n, err
 	case protoSCGI:
-		return 0, nil
+		return scgi.Parse(buf, &c.req, &c.eng.limits)
 	default:
 		return uwsgi.Parse(buf, &c.req, &c.eng.limits)
 	}
@@ -116,6 +128,8 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	rest := buf[head:]
 	want := r.ContentLength
 	switch {
+	case cn.lis.proto == protoFastCGI:
+		return c.beginStdin(cn, buf, head)
 	case r.Chunked:
 		cn.body.start(-1, c.eng)
 	case want == 0:
@@ -179,10 +193,10 @@ func (c *Core) finishBody(cn *conn, rest []byte) step {
 	if err != nil {
 		return c.refuse(cn, err, true)
 	}
-	if c.req.Chunked {
-		// Django reads as much as CONTENT_LENGTH says, and no more.
-		c.req.AddVarString("CONTENT_LENGTH", strconv.FormatInt(cn.body.size, 10))
-		c.req.ContentLength = cn.body.size
+	if !c.req.HasLength && cn.body.size > 0 || c.req.Chunked {
+		c.req.SetLength(cn.body.size) // Django reads as much as CONTENT_LENGTH says, and no more
+	} else if cn.body.size < c.req.ContentLength {
+		return c.refuse(cn, errShortBody, true) // FastCGI has an end of its own
 	}
 	mem, fd, err := cn.body.take()
 	if err != nil {

@@ -21,7 +21,7 @@ func (h *housekeeper) harakiri(core int) {
 		return // its answer is on the way
 	}
 	// The core cannot close the connection now: settle waits for answerElsewhere.
-	send(c.cn.fd, refusal(c.cn.lis, c.begin.ID, 504), 0)
+	send(c.cn.fd, refusal(c.cn.lis, c.fcgi.ID, 504), 0)
 	unix.Shutdown(c.cn.fd, unix.SHUT_RDWR)
 	c.answerer.Store(answerElsewhere)
 }

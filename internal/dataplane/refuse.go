@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/request"
 )
 
@@ -26,17 +27,22 @@ func statusText(status int) string {
 	return "Error"
 }
 
-// refusalText is a whole answer that ends the connection.
-func refusalText(status int) []byte { return statusLine(protoHTTP, status) }
-
-func statusLine(p protocol, status int) []byte {
+// refusal is a whole answer that ends the connection, in the listener's protocol; id is that of the FastCGI request.
+func refusal(lis *listener, id uint16, status int) []byte {
 	body := statusText(status) + "\n"
-	start := "HTTP/1.1 "
-	if p == protoSCGI {
+	start, end := "HTTP/1.1 ", "\r\n\r\n"
+	switch {
+	case lis.proto == protoHTTP:
+		end = "\r\nConnection: close\r\n\r\n"
+	case lis.proto != protoUwsgi && !lis.nph:
 		start = "Status: "
 	}
-	return []byte(start + strconv.Itoa(status) + " " + statusText(status) + "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
-		strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n" + body)
+	text := []byte(start + strconv.Itoa(status) + " " + statusText(status) + "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
+		strconv.Itoa(len(body)) + end + body)
+	if lis.proto == protoFastCGI {
+		return fastcgi.AppendEnd(fastcgi.AppendStdout(nil, id, text), id, 0, fastcgi.Complete)
+	}
+	return text
 }
 
 // refuse answers a request that cannot be served and ends its connection: what follows on it cannot be trusted to start where it
@@ -53,11 +59,9 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 	}
 	c.eng.house.note("refused a request from %s on %s with %d: %s", cn.peer.Addr, cn.lis.Name, status, reason)
 	c.cell.ReadErrs.Add(1)
-	if cn.lis.proto == protoFastCGI {
-		c.eng.close(cn)
-		return stepClosed
+	if cn.lis.proto != protoFastCGI || c.fcgi.ID != 0 { // without an id there is nobody to answer
+		send(cn.fd, refusal(cn.lis, c.fcgi.ID, status), 0)
 	}
-	send(cn.fd, statusLine(cn.lis.proto, status), 0)
 	cn.in = nil
 	cn.body.reset()
 	c.eng.house.linger(cn)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/proto/http1"
 )
 
@@ -19,8 +20,10 @@ type spool struct {
 	mem     []byte
 	fd      int // 0: none
 	chunked *http1.Chunked
+	stdin   *fastcgi.Stdin
 	done    bool
 	limit   int64 // memory
+	most    int64 // limit-post, for STDIN records of a length that is not known
 }
 
 func (s *spool) open() bool { return s.on }
@@ -35,11 +38,11 @@ func (s *spool) start(want int64, e *Engine) {
 	}
 }
 
-func (s *spool) whole() bool { return s.done || s.want >= 0 && s.size == s.want }
+func (s *spool) whole() bool { return s.done || s.stdin == nil && s.want >= 0 && s.size == s.want }
 
 // left is the number of bytes that may be read without reading into the next request, -1 when unknown.
 func (s *spool) left() int64 {
-	if s.want < 0 {
+	if s.want < 0 || s.stdin != nil {
 		return -1
 	}
 	return s.want - s.size
@@ -47,6 +50,9 @@ func (s *spool) left() int64 {
 
 // feed takes bytes from the connection and tells how many of them were the body's.
 func (s *spool) feed(p []byte) (int, error) {
+	if s.stdin != nil {
+		return s.feedRecords(p)
+	}
 	if s.chunked == nil {
 		n := min(int64(len(p)), s.want-s.size)
 		return int(n), s.store(p[:n])

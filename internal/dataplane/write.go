@@ -63,8 +63,7 @@ func (c *Core) checkShort() {
 // sendLast writes c.out and then body, the end of a response. What the client does not take now is left to the housekeeper.
 func (c *Core) sendLast(body []byte) {
 	if c.cn.lis.proto == protoFastCGI {
-		c.sendRecords(body, true)
-		c.release()
+		c.lastRecords(body)
 		return
 	}
 	var n int
@@ -132,7 +131,7 @@ func (c *Core) Write(p []byte) int {
 		return 0
 	}
 	if c.cn.lis.proto == protoFastCGI {
-		c.sendRecords(p, false)
+		c.sendRecords(p)
 	} else {
 		c.sendBlock(p)
 	}
@@ -229,7 +228,7 @@ func (c *Core) finish() {
 	c.out = c.out[:0]
 	switch {
 	case c.cn.lis.proto == protoFastCGI:
-		c.sendRecords(nil, true)
+		c.sendLast(nil)
 	case c.chunked && !c.broken:
 		c.out = append(c.out, lastChunk...)
 		c.sendLast(nil)
@@ -256,7 +255,6 @@ func (c *Core) gone(errno syscall.Errno) {
 // handOver leaves the rest of a finished response, in c.vec, to the housekeeper, so that a slow client costs no core.
 func (c *Core) handOver(body []byte) {
 	s := &c.cn.out
-	s.keep = c.keep && !c.broken
 	if len(body) > copyLimit && c.resp.Pinned != nil {
 		// The application's own bytes stay where they are; only what is left of our head is copied.
 		for i := range c.vec.n {

@@ -11,6 +11,7 @@ import (
 
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
+	"uwsgi/internal/sd/entry"
 )
 
 func journalLog(t *testing.T, s *option.Settings) (*Log, *journald, func() string) {
@@ -79,7 +80,7 @@ func TestRequestLogUnderJournald(t *testing.T) {
 		t.Fatal(kind, err)
 	}
 	defer f.Close()
-	if _, err := f.Write(sd.AppendField(sd.AppendField(nil, "MESSAGE", "GET /"), "STATUS", "200")); err != nil {
+	if _, err := f.Write(entry.AppendField(entry.AppendField(nil, "MESSAGE", "GET /"), "STATUS", "200")); err != nil {
 		t.Fatal(err)
 	}
 	if e := j.next(); e["MESSAGE"] != "GET /" || e["STATUS"] != "200" {
@@ -173,7 +174,7 @@ func TestCloseTakesInWhatIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := read()
-	if !strings.Contains(got, "last words\nwithout newline\n") || strings.Count(got, "request ") != 100 {
+	if !strings.Contains(got, "last words\n") || !strings.Contains(got, "without newline\n") || strings.Count(got, "request ") != 100 {
 		t.Errorf("%q", got)
 	}
 	if _, err := l.WorkerStderr(1); err == nil {

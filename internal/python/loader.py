@@ -519,6 +519,7 @@ class Worker:
             self.loaded = load_all(settings)
             if not parent.usable(self.loaded):
                 return self.fail(self.loaded)
+        raise_descriptors(settings)
         before = address_space()
         spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(self.libdir, "_uwsgi.abi3.so"))
         # The data plane's own threads shall not take the application's signals.
@@ -531,7 +532,9 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _uwsgi.address_space(max(0, address_space() - before))
         uwsgi._attach(_uwsgi)
-        os.register_at_fork(after_in_child=lambda: in_child(_uwsgi), after_in_parent=lambda: _uwsgi.forked(False))
+        os.close(BOOT)
+        ours = _uwsgi.descriptors()
+        os.register_at_fork(after_in_child=lambda: in_child(_uwsgi, ours), after_in_parent=lambda: _uwsgi.forked(False))
         uwsgi._post_fork()
         if settings["Chdir2"]:
             os.chdir(settings["Chdir2"])
@@ -565,12 +568,16 @@ class Worker:
         return base
 
     def leave(self, uwsgi, _uwsgi):
-        """Run uwsgi.atexit and the interpreter's own exit handlers, but wait for no thread of the application's."""
+        """Run uwsgi.atexit and what the interpreter runs at its end; the supervisor's mercy bounds how long threads may take."""
         import atexit
 
         try:
             if callable(getattr(uwsgi, "atexit", None)):
                 uwsgi.atexit()
+        except BaseException:
+            report(*sys.exc_info())
+        try:
+            threading._shutdown()  # waits for threads that are not daemons
         except BaseException:
             report(*sys.exc_info())
         try:
@@ -583,6 +590,18 @@ class Worker:
             except Exception:
                 pass
         return _uwsgi.exit_code()
+
+
+def raise_descriptors(settings):
+    """Room for connections: idle ones cost a descriptor each. What max-fd says stands."""
+    import resource
+
+    if settings["MaxFD"]:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    want = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < want:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (want, hard))
 
 
 def open_body(fd):
@@ -603,11 +622,11 @@ def serve(_uwsgi, core):
         report(*sys.exc_info())
 
 
-def in_child(_uwsgi):
+def in_child(_uwsgi, descriptors):
     """In a child that the application forks: no server any more, and signals do what they do by default."""
     if not _uwsgi.forked(True):
         return
-    for fd in (CONTROL, BOOT):
+    for fd in descriptors:  # a child that outlives the server must not keep its sockets open
         try:
             os.close(fd)
         except OSError:

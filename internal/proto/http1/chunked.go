@@ -94,7 +94,7 @@ func (c *Chunked) step(b byte) error {
 		if b == ' ' || b == '\t' {
 			return c.skipped(maxExtensions, ErrChunkExt)
 		}
-		if nameByte[b] == 0 {
+		if nameByte[b] == illegalName {
 			return ErrChunkLine
 		}
 		c.state = chunkExt
@@ -170,14 +170,14 @@ func (c *Chunked) trailer(b byte) error {
 			c.state = trailerEndLF
 			return nil
 		}
-		if nameByte[b] == 0 {
+		if nameByte[b] == illegalName {
 			return ErrTrailer
 		}
 		c.state = trailerName
 	case trailerName:
 		if b == ':' {
 			c.state = trailerValue
-		} else if nameByte[b] == 0 {
+		} else if nameByte[b] == illegalName {
 			return ErrTrailer
 		}
 	case trailerValue:

@@ -33,7 +33,7 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 		}
 		rest := buf[off:]
 		// What begins with no letter of a method, a TLS hello for one, may never send a line's end.
-		if len(rest) > 0 && nameByte[rest[0]] == 0 && (rest[0] != '\r' || len(rest) > 1) {
+		if len(rest) > 0 && nameByte[rest[0]] == illegalName && (rest[0] != '\r' || len(rest) > 1) {
 			return 0, ErrMethod
 		}
 		end := bytes.IndexByte(rest, '\n')
@@ -81,15 +81,18 @@ func (s *Server) header(line []byte, r *request.Request, flags uint32) (uint32, 
 	key := len(r.Arena)
 	r.Arena = slices.Grow(r.Arena, len(prefix)+len(line))
 	arena := append(r.Arena, prefix...)
-	name := arena[len(arena) : len(arena)+len(line)]
-	i, marks := 0, byte(0)
+	name := arena[len(arena) : len(arena)+len(line)][:len(line)]
+	i := 0
 	for ; i < len(line); i++ {
 		c := nameByte[line[i]]
-		if c == 0 {
+		if c&special != 0 {
 			break
 		}
-		marks |= c
 		name[i] = c
+	}
+	dropped := i < len(line) && line[i] == '_'
+	for dropped && i < len(line) && nameByte[line[i]] != illegalName {
+		i++
 	}
 	// Anything but the colon right after the name is refused: a space there, or at the line's start (an obs-fold), is read
 	// differently by different parsers (RFC 9112 §5.1, §5.2).
@@ -101,7 +104,7 @@ func (s *Server) header(line []byte, r *request.Request, flags uint32) (uint32, 
 	if control(val) {
 		return flags, ErrValue
 	}
-	if marks&underscore != 0 {
+	if dropped {
 		return flags, nil // X_Y would pass for X-Y
 	}
 	switch string(name) {
@@ -178,6 +181,9 @@ func finishHead(r *request.Request, flags uint32) error {
 
 // connection reads the options of a Connection header that are about the connection's life.
 func connection(val []byte) (flags uint32) {
+	if string(val) == "keep-alive" { // what nearly all clients say
+		return seenKeepAlive
+	}
 	for len(val) > 0 {
 		option := val
 		if comma := bytes.IndexByte(val, ','); comma >= 0 {
@@ -213,7 +219,7 @@ func coding(val []byte) error {
 			return ErrCoding
 		}
 		for _, c := range one {
-			if nameByte[c] == 0 {
+			if nameByte[c] == illegalName {
 				return ErrCoding
 			}
 		}

@@ -2,14 +2,21 @@ package http1
 
 import "encoding/binary"
 
-// nameByte maps each byte that a header name may hold (RFC 9110 §5.6.2, token) to what it becomes in a CGI variable: upper case, "-"
-// as "_". A "_" itself carries the mark underscore; 0 is for the bytes that no name may hold.
+// nameByte maps each byte that a token, a header name for one, may hold (RFC 9110 §5.6.2) to what it becomes in a CGI variable: upper
+// case, "-" as "_". The other bytes are illegalName; "_" itself is underscore, since it would make two header names fall on
+// one variable. Both have the bit special.
 var nameByte = makeNameByte()
 
-// underscore marks the one byte that would make two header names fall on one variable.
-const underscore = 0x80
+const (
+	special     = 0x80
+	illegalName = special
+	underscore  = special | '_'
+)
 
 func makeNameByte() (t [256]byte) {
+	for c := range t {
+		t[c] = illegalName
+	}
 	for _, c := range []byte("!#$%&'*+.^`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 		t[c] = c
 	}
@@ -17,7 +24,7 @@ func makeNameByte() (t [256]byte) {
 		t[c] = byte(c - 'a' + 'A')
 	}
 	t['-'] = '_'
-	t['_'] = '_' | underscore
+	t['_'] = underscore
 	return t
 }
 

@@ -17,7 +17,7 @@ func (s *Server) requestLine(line []byte, r *request.Request, peer Peer) (flags 
 	}
 	method, target, version := line[:sp], line[sp+1:last], line[last+1:]
 	for _, c := range method {
-		if nameByte[c] == 0 {
+		if nameByte[c] == illegalName {
 			return 0, ErrMethod
 		}
 	}
