@@ -20,6 +20,7 @@ type bench struct {
 	events chan loader.Event
 	done   chan struct{}
 	ld     *loader.Loader
+	forked []*loader.Worker
 }
 
 func start(t *testing.T, change func(*loader.Spec), roles ...string) *bench {
@@ -47,6 +48,9 @@ func start(t *testing.T, change func(*loader.Spec), roles ...string) *bench {
 	}
 	t.Cleanup(func() {
 		b.ld.Kill()
+		for _, w := range b.forked {
+			w.Kill()
+		}
 		close(b.done)
 		b.ld.Wait()
 	})
@@ -71,10 +75,16 @@ func next[E loader.Event](b *bench) E {
 
 func (b *bench) fork(slot, row int) *loader.Worker {
 	b.Helper()
-	w, err := b.ld.Fork(slot, row, "start", nil)
+	return b.forkWith(slot, row, nil)
+}
+
+func (b *bench) forkWith(slot, row int, stderr *os.File) *loader.Worker {
+	b.Helper()
+	w, err := b.ld.Fork(slot, row, "start", stderr)
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.forked = append(b.forked, w)
 	return w
 }
 
@@ -247,11 +257,8 @@ func TestWorkerStderr(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	worker, err := b.ld.Fork(1, 0, "start", w)
+	worker := b.forkWith(1, 0, w)
 	w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
 	next[loader.Forked](b)
 	next[loader.WorkerReady](b)
 	worker.Signal(loader.DumpSignal)

@@ -64,11 +64,16 @@ func (w *Worker) LimitAS(overhead int64) error {
 	return w.Loader.limits.limitWorkerAS(w.process.pid, overhead)
 }
 
-// Signal sends sig to the worker.
-func (w *Worker) Signal(sig syscall.Signal) error { return w.process.signal(sig) }
+// Signal sends sig to the worker; one without a process is left alone.
+func (w *Worker) Signal(sig syscall.Signal) error {
+	if w.process == nil {
+		return nil
+	}
+	return w.process.signal(sig)
+}
 
 // Kill ends the worker at once.
-func (w *Worker) Kill() error { return w.process.signal(syscall.SIGKILL) }
+func (w *Worker) Kill() error { return w.Signal(syscall.SIGKILL) }
 
 // listen reports what the worker says.
 func (w *Worker) listen() {
