@@ -13,9 +13,6 @@ LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
 all: build
 
-# Headers of any CPython 3.9+ will do: the library is built to the limited API.
-PYTHON_INCLUDES = $(shell /usr/bin/python3-config --includes 2>/dev/null)
-
 deps:
 	@packaging/deps.sh build
 
@@ -23,10 +20,11 @@ build: deps
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/uwsgi ./cmd/uwsgi
 	$(MAKE) --no-print-directory worker
 
-# The worker library resolves the interpreter's symbols when the interpreter loads it, so none may be bound at link time.
+# Headers of any CPython 3.9+ will do: the library is built to the limited API. The interpreter's symbols are resolved when it loads
+# the library, so they may be missing while it is linked.
 worker:
 	mkdir -p $(LIB)
-	CGO_ENABLED=1 CGO_CFLAGS='-O2 $(PYTHON_INCLUDES)' CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
+	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
 		$(GO) build -trimpath -ldflags '-s -w' -buildmode=c-shared -o $(LIB)/_uwsgi.abi3.so ./cmd/uwsgi-worker
 	rm -f $(LIB)/_uwsgi.abi3.h
 	install -m 644 internal/python/*.py $(LIB)/

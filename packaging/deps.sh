@@ -17,7 +17,7 @@ for group in "$@"; do
 	case $group in
 	build)
 		need gcc gcc libc6-dev
-		need /usr/bin/python3-config python3-dev
+		pkg-config --exists python3 2>/dev/null || missing+=(pkg-config python3-dev)
 		;;
 	test)
 		need nginx nginx-light

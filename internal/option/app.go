@@ -96,7 +96,7 @@ func mount(s *Settings, v Value) error {
 		return fault("write "+v.Name+" = /prefix="+value, "the prefix is missing")
 	}
 	var hint error
-	if prefix[0] != '/' && !strings.Contains(prefix, "|") {
+	if !strings.ContainsAny(prefix[:1], "/$%") && !strings.Contains(prefix, "|") {
 		hint = warning("write "+v.Name+" = /"+prefix+"="+value, "the prefix does not begin with \"/\"")
 	} else if len(prefix) > 1 && strings.HasSuffix(prefix, "/") {
 		prefix = strings.TrimRight(prefix, "/")

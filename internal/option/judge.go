@@ -1,6 +1,7 @@
 package option
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -53,7 +54,10 @@ var guards = []string{"basicauth", "ldapauth", "radius", "break", "break-with-st
 func judgeRoute(v Value) error {
 	text := strings.TrimSpace(v.Text)
 	for _, word := range append(strings.Fields(text), text) {
-		action, _, ok := strings.Cut(word, ":")
+		action, arg, ok := strings.Cut(word, ":")
+		if action == "break" && strings.HasPrefix(arg, "413") {
+			return &Error{Err: errors.New("there is no internal routing"), Hint: "write limit-post = BYTES", Warn: true}
+		}
 		if ok && slices.Contains(guards, action) {
 			return fault("do it in nginx (auth_basic, deny, return 403) and take the line out",
 				"there is no internal routing, and going on would serve what the action %q keeps back", action)

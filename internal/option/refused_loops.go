@@ -15,8 +15,8 @@ var loopsRows = []Row{
 }
 
 var otherAppsRows = []Row{
-	{Name: "vhost", Fatal: true, Note: "write one mount, or one instance, an application; server_name of nginx chooses", Help: "one app per SERVER_NAME"},
-	{Name: "vhost-host", Fatal: true, Note: "write one mount, or one instance, an application; server_name of nginx chooses", Help: "one app per Host header"},
+	{Name: "vhost", Note: "write one mount, or one instance, an application; server_name of nginx chooses", Help: "one app per SERVER_NAME"},
+	{Name: "vhost-host", Note: "write one mount, or one instance, an application; server_name of nginx chooses", Help: "one app per Host header"},
 	{Name: "pecan", Kind: Path, Fatal: true, Help: "Pecan config"},
 	{Name: "web3", Kind: Text, Fatal: true, Help: "web3 app"},
 	{Name: "pump", Kind: Text, Fatal: true, Help: "pump app"},
