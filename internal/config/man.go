@@ -141,8 +141,8 @@ host, uid, user, gid, group, CPUs, time, microseconds, version, program
 %%
 a percent sign
 .SS Blocks
-for, for\-glob, for\-times, for\-readline … endfor repeat lines; if\-env, if\-opt, if\-exists, if\-file, if\-dir, if\-hostname,
-if\-plugin, if\-reload and their if\-not\- forms … else … endif choose them; %(_) is the item.
+for, for\-glob, for\-times, for\-readline ... endfor repeat lines; if\-env, if\-opt, if\-exists, if\-file, if\-dir, if\-hostname,
+if\-plugin, if\-reload and their if\-not\- forms ... else ... endif choose them; %(_) is the item.
 .SS Other files
 ini, yaml, json, xml and include read a file where they stand, inherit after everything else.
 .SH NOT OFFERED
@@ -166,7 +166,7 @@ These options of uWSGI are reported and left out:
 
 // roff escapes text for a manual page.
 func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "…", "...").Replace(s)
 	if s != "" && (s[0] == '.' || s[0] == '\'') {
 		return `\&` + s
 	}

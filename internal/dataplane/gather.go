@@ -94,7 +94,7 @@ func (c *Core) keepPartial(cn *conn, p []byte) {
 		cn.in = nil
 		return
 	}
-	if len(cn.in) == 0 {
+	if cn.since == 0 {
 		cn.since = monotonic()
 	}
 	cn.in = append(cn.in[:0], p...)

@@ -24,7 +24,7 @@ func InstanceName(name string) string {
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {
 		switch c := name[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == ':', c == '.' && i > 0:
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.' && i > 0:
 			b.WriteByte(c)
 		default:
 			const hex = "0123456789abcdef"
@@ -41,7 +41,7 @@ func (i Instance) Service() string { return "uwsgi@" + i.Name + ".service" }
 func (i Instance) Socket() string  { return "uwsgi@" + i.Name + ".socket" }
 
 // runtimeDirectory is where the unit's RuntimeDirectory= is.
-func (i Instance) runtimeDirectory() string { return filepath.Join("/run/uwsgi/app", i.Name) }
+func (i Instance) runtimeDirectory() string { return filepath.Join("/run/uwsgi/app", i.ConfName) }
 
 // DropIns is what the instance's settings make of its units. A configuration whose sockets systemd cannot hold has no drop-in for the socket
 // unit.

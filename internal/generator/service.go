@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,8 @@ func (i Instance) service(sockets bool) string {
 	u.section("Service")
 	if i.ConfName != i.Name {
 		u.words("Environment", "UWSGI_DEB_CONFNAME="+i.ConfName)
+		u.reset("RuntimeDirectory")
+		u.words("RuntimeDirectory", strings.TrimPrefix(i.runtimeDirectory(), "/run/"))
 	}
 	if len(i.Args) > 0 {
 		u.reset("ExecStart")
@@ -42,7 +45,7 @@ func (i Instance) service(sockets bool) string {
 			u.words("SupplementaryGroups", s.AddGIDs...)
 		}
 		for _, p := range i.pidfiles() {
-			owner := []string{"/usr/bin/install", "-T", "-m", "0644", "-o", orRoot(user)}
+			owner := []string{"/usr/bin/install", "-T", "-m", "0644", "-o", user}
 			if group != "" {
 				owner = append(owner, "-g", group)
 			}
@@ -79,26 +82,35 @@ func (i Instance) headline() string {
 	return "Written by " + i.Origin + " from " + i.File + "; what is changed here is lost. systemd.unit(5) says how to add to it."
 }
 
-// account is who the application runs as; "" is left to systemd: root, or the user's own group.
-func (i Instance) account() (user, group string) { return i.Settings.UID, i.Settings.GID }
+// nobodysUser is who runs an application whose configuration names nobody: the unit's own User= and Group=. uWSGI runs it as root.
+const nobodysUser = "www-data"
 
-// mercy is how long the workers may take to stop.
+// account is who the application runs as; group "" is the user's own.
+func (i Instance) account() (user, group string) {
+	user, group = i.Settings.UID, i.Settings.GID
+	if user == "" {
+		user = nobodysUser
+		if group == "" {
+			group = nobodysUser
+		}
+	}
+	return user, group
+}
+
+// mercy is how long the workers may take to stop: worker-reload-mercy, and no longer than reload-mercy gives the whole.
 func (i Instance) mercy() time.Duration {
 	m := i.Settings.WorkerReloadMercy
 	if m <= 0 {
 		m = time.Minute
 	}
 	if whole := i.Settings.ReloadMercy; whole > 0 {
-		m = whole
+		m = min(m, whole)
 	}
 	return m
 }
 
 // needsRoot says whether the configuration has work for root that systemd does not do in its place.
 func (i Instance) needsRoot() bool {
-	if i.Settings.UID == "" {
-		return true
-	}
 	if i.Settings.MasterAsRoot {
 		return true
 	}
@@ -113,7 +125,7 @@ func (i Instance) needsRoot() bool {
 
 // asRoot lets the supervisor keep root and give it up for the application, as uWSGI does.
 func (i Instance) asRoot(u *unitFile) {
-	u.comment("Hooks that run as root, master-as-root, or no uid: the supervisor starts as root and gives it up for the application.")
+	u.comment("Hooks that run as root, or master-as-root: the supervisor starts as root and gives it up for the application.")
 	u.set("User", "root")
 	u.set("Group", "root")
 	u.set("CapabilityBoundingSet", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID CAP_SYS_NICE CAP_SYS_RESOURCE")

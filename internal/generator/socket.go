@@ -19,7 +19,7 @@ func (i Instance) socket(streams []stream) string {
 	if dir := i.runtimeDirectory(); anyBelow(streams, dir) {
 		// systemd gives the folder to the service's user, with all it holds, unless it is that user's already.
 		account, accountGroup := i.account()
-		owner := []string{"/usr/bin/install", "-d", "-m", "0755", "-o", orRoot(account)}
+		owner := []string{"/usr/bin/install", "-d", "-m", "0755", "-o", account}
 		if accountGroup != "" {
 			owner = append(owner, "-g", accountGroup)
 		}
@@ -32,7 +32,7 @@ func (i Instance) socket(streams []stream) string {
 		// An address that an interface gets later in the boot can be listened on now.
 		free = free || k.ip.IsValid() && !k.ip.IsUnspecified() && !k.ip.IsLoopback()
 	}
-	u.set("SocketUser", orRoot(user))
+	u.set("SocketUser", user)
 	u.set("SocketGroup", group)
 	u.set("SocketMode", i.socketMode())
 	for _, o := range []struct {
@@ -92,11 +92,4 @@ func anyBelow(streams []stream, dir string) bool {
 func below(p, dir string) bool {
 	p = path.Clean(p)
 	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
-}
-
-func orRoot(user string) string {
-	if user == "" {
-		return "root"
-	}
-	return user
 }

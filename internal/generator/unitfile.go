@@ -9,7 +9,9 @@ import (
 // unitFile writes the text of a drop-in: systemd.syntax(7).
 type unitFile struct{ strings.Builder }
 
-func (u *unitFile) comment(text string) { u.WriteString("# " + strings.ReplaceAll(text, "\n", " ") + "\n") }
+func (u *unitFile) comment(text string) {
+	u.WriteString("# " + strings.ReplaceAll(text, "\n", " ") + "\n")
+}
 
 func (u *unitFile) section(name string) { u.WriteString("\n[" + name + "]\n") }
 

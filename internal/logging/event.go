@@ -54,19 +54,19 @@ func (l *Log) Event(level slog.Level, event, text string, attrs ...slog.Attr) {
 
 // messageIDs gives the events that the catalog explains (systemd's "journalctl -x") their identifier.
 var messageIDs = map[string]string{
-	"app.gameover":    sd.MessageStartFailed,
-	"start.failed":    sd.MessageStartFailed,
-	"ready":           sd.MessageReady,
-	"reload.done":     sd.MessageReloadOK,
-	"reload.failed":   sd.MessageReloadFailed,
-	"harakiri":        sd.MessageHarakiri,
-	"worker.died":     sd.MessageWorkerDied,
-	"worker.recycled": sd.MessageWorkerRecycled,
-	"stop.done":       sd.MessageStopped,
+	"app.gameover":     sd.MessageStartFailed,
+	"start.failed":     sd.MessageStartFailed,
+	"ready":            sd.MessageReady,
+	"master.respawned": sd.MessageReloadOK,
+	"reload.failed":    sd.MessageReloadFailed,
+	"harakiri":         sd.MessageHarakiri,
+	"worker.died":      sd.MessageWorkerDied,
+	"worker.recycled":  sd.MessageWorkerRecycled,
+	"stop.done":        sd.MessageStopped,
 }
 
 // timed names the events, or their families, whose lines uWSGI dates always.
-var timed = map[string]bool{"harakiri": true, "pause": true, "touch": true, "worker.nomercy": true, "reload.chain": true, "queue.full": true,
+var timed = map[string]bool{"harakiri": true, "pause": true, "touch": true, "worker.nomercy": true, "chain": true, "queue.full": true,
 	"stop.graceful": true, "cron": true, "fifo": true}
 
 // MessageID is the MESSAGE_ID= of an event, "" where the catalog has none.

@@ -2,6 +2,7 @@
 // wire, over real sockets, as real processes. What they do wrong is said by roles, words in the variable Roles of their environment:
 //
 //	import-fails          there is no application: failed, code 22
+//	import-unless=FILE    the same, while FILE does not exist
 //	import-exits=N        the loader exits with status N instead of an answer
 //	import-waits=FIFO     the import lasts until the last writer closes FIFO
 //	lock=FILE             the application holds a lock on FILE; who finds it held fails as exclusive
@@ -16,6 +17,7 @@
 //	lazy-exclusive        the same, and it was a lock
 //	ignores-drain         workers serve on
 //	drain-waits=FIFO      a draining worker exits when the last writer has closed FIFO
+//	orphans               a worker leaves a child of a child behind, which ends
 //	answers               a worker says answered after harakiri
 //
 // A worker accepts connections on all listening sockets and writes "generation slot" to each. SIGUSR1 makes it ask for its recycling,
@@ -61,7 +63,7 @@ func Main() {
 
 // Env is an environment with those roles.
 func Env(roles ...string) []string {
-	return []string{Roles + "=" + strings.Join(roles, " "), "PATH=" + os.Getenv("PATH"), "GORACE=" + os.Getenv("GORACE")}
+	return []string{Roles + "=" + strings.Join(roles, " "), "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}
 }
 
 // player is this process in its role.
@@ -107,7 +109,7 @@ func (p *player) load() {
 	case p.is("import-exits"):
 		n, _ := strconv.Atoi(p.roles["import-exits"])
 		os.Exit(n)
-	case p.is("import-fails"):
+	case p.is("import-fails"), p.is("import-unless") && !exists(p.roles["import-unless"]):
 		p.conn.send(map[string]any{"op": "failed", "error": "ImportError: no module named fake", "exclusive": false, "code": 22})
 		os.Exit(22)
 	}
@@ -187,6 +189,11 @@ func (p *player) lastFD() int {
 		last = max(last, l.FD)
 	}
 	return last
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func must(err error) {

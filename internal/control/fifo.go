@@ -1,0 +1,208 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Commands is what the bytes of the master FIFO do. A nil function: the byte is answered by a line in the log.
+type Commands struct {
+	Reload        func() // r
+	BrutalReload  func() // R
+	ChainReload   func() // c
+	ReloadWorkers func() // w
+	KillWorkers   func() // W
+	Stop          func() // q
+	BrutalStop    func() // Q
+	TogglePause   func() // p
+	MoreWorkers   func() // +
+	FewerWorkers  func() // -
+	Cheap         func() // C
+	Report        func() // s: configuration and counters to the log
+	ReopenLog     func() // l
+	RotateLog     func() // L
+	WritePidfiles func() // P
+}
+
+// command gives the function of a byte; ok is false for bytes that mean nothing.
+func (c *Commands) command(b byte) (f func(), ok bool) {
+	switch b {
+	case 'r':
+		f = c.Reload
+	case 'R':
+		f = c.BrutalReload
+	case 'c':
+		f = c.ChainReload
+	case 'w':
+		f = c.ReloadWorkers
+	case 'W':
+		f = c.KillWorkers
+	case 'q':
+		f = c.Stop
+	case 'Q':
+		f = c.BrutalStop
+	case 'p':
+		f = c.TogglePause
+	case '+':
+		f = c.MoreWorkers
+	case '-':
+		f = c.FewerWorkers
+	case 'C':
+		f = c.Cheap
+	case 's':
+		f = c.Report
+	case 'l':
+		f = c.ReopenLog
+	case 'L':
+		f = c.RotateLog
+	case 'P':
+		f = c.WritePidfiles
+	case 'B', 'E', 'f', 'S': // reinforcements, the emperor, a second master, subscriptions: not here
+	default:
+		return nil, false
+	}
+	return f, true
+}
+
+// Owner is a user and a group.
+type Owner struct{ UID, GID int }
+
+// FIFO is the master FIFO: one byte, one command.
+type FIFO struct {
+	paths    []string
+	owner    *Owner
+	commands *Commands
+	log      func(string)
+
+	mu     sync.Mutex // guards what follows
+	active int
+	file   *os.File
+	inode  uint64
+	closed bool
+	done   chan struct{}
+}
+
+// OpenFIFO makes the first of the paths a FIFO, mode 0600 and owned by owner (nil = this user), and obeys what is written to it until
+// Close. The digits 0 to 9 switch to another path. timed writes a dated line to the log.
+func OpenFIFO(paths []string, owner *Owner, commands *Commands, timed func(string)) (*FIFO, error) {
+	f := &FIFO{paths: paths, owner: owner, commands: commands, log: timed, done: make(chan struct{})}
+	if err := f.open(0); err != nil {
+		return nil, err
+	}
+	go f.run()
+	return f, nil
+}
+
+// Close stops listening and removes the path.
+func (f *FIFO) Close() error {
+	f.mu.Lock()
+	f.closed = true
+	err := f.file.Close()
+	path, inode := f.paths[f.active], f.inode
+	f.mu.Unlock()
+	<-f.done
+	if st, serr := os.Lstat(path); serr == nil && inodeOf(st) == inode {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+// open makes path number n and switches to it.
+func (f *FIFO) open(n int) error {
+	path := f.paths[n]
+	if st, err := os.Lstat(path); err == nil {
+		if st.Mode()&os.ModeType != os.ModeNamedPipe {
+			return fmt.Errorf("master-fifo = %s: the path exists and is not a FIFO", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("master-fifo: %w", err)
+		}
+	}
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		return fmt.Errorf("master-fifo = %s: mkfifo: %w", path, err)
+	}
+	// Open for writing too: without a writer there would be an end of file after each client.
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("master-fifo = %s: open: %w", path, err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	if f.owner != nil {
+		if err := file.Chown(f.owner.UID, f.owner.GID); err != nil {
+			file.Close()
+			return fmt.Errorf("master-fifo: %w", err)
+		}
+	}
+	st, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return fmt.Errorf("master-fifo: %w", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return file.Close()
+	}
+	if f.file != nil {
+		f.file.Close()
+	}
+	f.file, f.active, f.inode = file, n, inodeOf(st)
+	return nil
+}
+
+func (f *FIFO) run() {
+	defer close(f.done)
+	buf := make([]byte, 128)
+	for {
+		f.mu.Lock()
+		file := f.file
+		f.mu.Unlock()
+		n, err := file.Read(buf)
+		for _, b := range buf[:n] {
+			f.obey(b)
+		}
+		if err != nil {
+			f.mu.Lock()
+			over := f.closed || f.file == file
+			f.mu.Unlock()
+			if over {
+				return
+			}
+		}
+	}
+}
+
+func (f *FIFO) obey(b byte) {
+	if b >= '0' && b <= '9' {
+		n := int(b - '0')
+		if n >= len(f.paths) || n == f.active {
+			return
+		}
+		if err := f.open(n); err != nil {
+			f.log(err.Error())
+			return
+		}
+		f.log("active master fifo is now " + f.paths[n])
+		return
+	}
+	do, ok := f.commands.command(b)
+	switch {
+	case !ok:
+	case do == nil:
+		f.log(fmt.Sprintf("master fifo: %q does nothing here", b))
+	default:
+		do()
+	}
+}
+
+func inodeOf(st os.FileInfo) uint64 {
+	if s, ok := st.Sys().(*syscall.Stat_t); ok {
+		return s.Ino
+	}
+	return 0
+}

@@ -1,0 +1,125 @@
+package control
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"os"
+
+	"uwsgi/internal/option"
+)
+
+// TouchActions is what a touched file sets off. nil = nothing.
+type TouchActions struct {
+	Reload        func() // touch-reload
+	ReloadWorkers func() // touch-workers-reload
+	ChainReload   func() // touch-chain-reload
+	ReopenLog     func() // touch-logreopen
+	RotateLog     func() // touch-logrotate
+	Exec          func(command string)
+	Hook          func(option.Hook) // hook-touch
+}
+
+// Touch watches files by their modification time: it fires when the time grows, when a file appears and when one goes.
+type Touch struct {
+	files []*touched
+	timed func(string)
+}
+
+type touched struct {
+	path string
+	line string // for the log, dated
+	do   func()
+	seen int64 // modification time in ns, 0 = there is no file
+}
+
+// NewTouch watches the files of s from now on. print writes a plain line to the log, timed a dated one.
+func NewTouch(s *option.Settings, a TouchActions, print, timed func(string)) *Touch {
+	t := &Touch{timed: timed}
+	for _, group := range []struct {
+		paths []string
+		what  string
+		do    func()
+	}{
+		{s.TouchReload, "grace them all !!! ***", a.Reload},
+		{s.TouchWorkersReload, "workers reload !!! ***", a.ReloadWorkers},
+		{s.TouchChainReload, "chain reload !!! ***", a.ChainReload},
+		{s.TouchLogreopen, "", a.ReopenLog},
+		{s.TouchLogrotate, "", a.RotateLog},
+	} {
+		for _, p := range group.paths {
+			line := ""
+			if group.what != "" {
+				line = "*** " + p + " has been touched... " + group.what
+			}
+			t.add(p, line, group.do, print)
+		}
+	}
+	for _, e := range s.TouchExec {
+		if path, command, ok := strings.Cut(e, " "); ok && a.Exec != nil {
+			t.add(path, "[uwsgi-touch-exec] running "+command, func() { a.Exec(command) }, print)
+		}
+	}
+	for _, h := range s.Hooks {
+		if path, ok := strings.CutPrefix(h.Phase, "touch "); ok && a.Hook != nil {
+			t.add(path, "[uwsgi-touch-hook] running "+h.Action+":"+h.Arg, func() { a.Hook(h) }, print)
+		}
+	}
+	return t
+}
+
+// add watches one more file.
+func (t *Touch) add(path, line string, do func(), print func(string)) {
+	f := &touched{path: path, line: line, do: do, seen: mtime(path)}
+	if f.seen == 0 {
+		print("unable to stat() " + path + ", events will be triggered as soon as the file is created")
+	}
+	t.files = append(t.files, f)
+}
+
+// Empty says whether there is anything to watch.
+func (t *Touch) Empty() bool { return len(t.files) == 0 }
+
+// Poll looks at every file once and calls what fires.
+func (t *Touch) Poll() {
+	for _, f := range t.files {
+		now := mtime(f.path)
+		was := f.seen
+		f.seen = now
+		if now == was || now != 0 && now < was {
+			continue
+		}
+		if f.line != "" {
+			t.timed(f.line)
+		}
+		if f.do != nil {
+			f.do()
+		}
+	}
+}
+
+// Run polls each interval until ctx is done. uWSGI looks once a second.
+func (t *Touch) Run(ctx context.Context, interval time.Duration) {
+	if t.Empty() {
+		return
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			t.Poll()
+		}
+	}
+}
+
+func mtime(path string) int64 {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return st.ModTime().UnixNano()
+}
