@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"uwsgi/internal/config"
+	"uwsgi/internal/control"
 	"uwsgi/internal/option"
 )
 
@@ -53,8 +54,8 @@ func Run(args, environ []string, std Streams) int {
 
 // verbs are commands of ours that uWSGI has no option for. They need no configuration.
 var verbs = map[string]func(args []string, std Streams) int{
-	"reload": func(args []string, std Streams) int { return client(args, std, "reload", ctl.Reload) },
-	"stop":   func(args []string, std Streams) int { return client(args, std, "stop", ctl.Stop) },
+	"reload": func(args []string, std Streams) int { return client(args, std, "reload", control.Reload) },
+	"stop":   func(args []string, std Streams) int { return client(args, std, "stop", control.Stop) },
 }
 
 func client(args []string, std Streams, name string, do func(pidfile string, out io.Writer) error) int {
@@ -71,7 +72,7 @@ func told(err error, std Streams) int {
 		return exitOK
 	}
 	fmt.Fprintln(std.Err, err)
-	var gone *signalError
+	var gone *control.SignalError
 	if errors.As(err, &gone) {
 		return 255
 	}
@@ -93,9 +94,11 @@ func command(cfg *config.Config, args, environ []string, host config.Host, std S
 	case config.Check:
 		return config.WriteCheck(std.Out, cfg, cfg.JSON)
 	case config.Completion:
-
+		if err := config.WriteCompletion(std.Out, first()); err != nil {
+			return complain(std.Err, err)
+		}
 	case config.Man:
-
+		config.WriteMan(std.Out, first())
 	case config.DumpOptions:
 		for _, row := range option.All() {
 			fmt.Fprintln(std.Out, row.Name)
@@ -116,15 +119,15 @@ func command(cfg *config.Config, args, environ []string, host config.Host, std S
 		n, _ := strconv.Atoi(first())
 		return n
 	case config.Stop:
-		return told(ctl.Stop(first(), std.Err), std)
+		return told(control.Stop(first(), std.Err), std)
 	case config.Reload:
-		return told(ctl.Reload(first(), std.Err), std)
+		return told(control.Reload(first(), std.Err), std)
 	case config.Pause:
-		return told(ctl.Pause(first()), std)
+		return told(control.Pause(first()), std)
 	case config.ConnectAndRead:
-		return told(ctl.ConnectAndRead(first(), std.Err), std)
+		return told(control.ConnectAndRead(first(), std.Err), std)
 	case config.List:
-
+		return list(std)
 	case config.PythonVersion, config.Pyrun:
 		return runPython(cfg, environ, std)
 	default:

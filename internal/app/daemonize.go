@@ -1,8 +1,8 @@
 package app
 
 import (
-	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -43,30 +43,33 @@ func daemonize(s *option.Settings, args, environ []string, std Streams) (code in
 		return complain(std.Err, err), true
 	}
 	w.Close()
-	line, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil { // it died: its own words are on our stderr
-		cmd.Wait()
-		return max(cmd.ProcessState.ExitCode(), exitError), true
+	report, _ := io.ReadAll(r)
+	verdict, text, _ := strings.Cut(string(report), "\n")
+	if verdict == "ok" {
+		return exitOK, true
 	}
-	if text := strings.TrimSpace(line); text != "ok" {
-		cmd.Wait()
-		return exitError, true
+	cmd.Wait()
+	if code, err := strconv.Atoi(verdict); err == nil && code > 0 {
+		if text != "" {
+			fmt.Fprintln(std.Err, "uwsgi:", text)
+		}
+		return code, true
 	}
-	return exitOK, true
+	return max(cmd.ProcessState.ExitCode(), exitError), true // it died: its own words are on our stderr
 }
 
-// tellParent tells the process in the foreground that we are up, or why not.
-func tellParent(err error) {
-	fd, convErr := strconv.Atoi(os.Getenv(daemonEnv))
-	if convErr != nil {
+// tellParent tells the process in the foreground, once, that we are up (status 0), or with what status we end and why.
+func tellParent(status int, why string) {
+	fd, err := strconv.Atoi(os.Getenv(daemonEnv))
+	if err != nil {
 		return
 	}
 	os.Unsetenv(daemonEnv)
 	f := os.NewFile(uintptr(fd), "daemon pipe")
-	if err != nil {
-		fmt.Fprintln(f, "failed")
-	} else {
+	defer f.Close()
+	if status == 0 {
 		fmt.Fprintln(f, "ok")
+		return
 	}
-	f.Close()
+	fmt.Fprintf(f, "%d\n%s", status, why)
 }

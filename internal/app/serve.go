@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"uwsgi/internal/listen"
 	"uwsgi/internal/loader"
 	"uwsgi/internal/logging"
-	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
 )
@@ -30,7 +30,8 @@ type instance struct {
 	notify   *sd.Notifier
 	sup      *supervisor.Supervisor
 
-	current atomic.Pointer[deployment] // the one in force; the supervisor's loop changes it, everybody reads it
+	controlsMu sync.Mutex
+	current    atomic.Pointer[deployment] // the one in force; the supervisor's loop changes it, everybody reads it
 }
 
 func (in *instance) log() *logging.Log { return in.current.Load().log }
@@ -43,6 +44,8 @@ type deployment struct {
 	log     *logging.Log
 	dir     string // working directory of the application
 	config  *supervisor.Config
+
+	controls *controls
 }
 
 func serve(cfg *config.Config, args, environ []string, host config.Host, std Streams) int {
@@ -53,10 +56,20 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 	in := &instance{args: args, environ: environ, host: host, std: std}
 	code, err := in.run(cfg)
 	if err != nil {
-		tellParent(err)
+		tellParent(code, err.Error())
 		return complain(in.std.Err, err)
 	}
+	tellParent(code, "the application could not be served; the log says why")
 	return code
+}
+
+// notifier tells the service manager, and the process in the foreground that daemonize2 left waiting.
+type notifier struct{ *sd.Notifier }
+
+// Ready implements supervisor.Notifier.
+func (n notifier) Ready(status string) error {
+	tellParent(exitOK, "")
+	return n.Notifier.Ready(status)
 }
 
 // run is the life of the instance. An error means that it never served.
@@ -77,8 +90,8 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	if err != nil {
 		return exitError, err
 	}
-	files, err := in.writePidfiles(cfg.Settings)
-	if err != nil {
+	if err := in.writePidfiles(cfg.Settings); err != nil {
+		in.discard(d, nil)
 		return exitError, err
 	}
 	watchdog, err := sd.WatchdogInterval(os.Getenv, os.Getpid())
@@ -86,16 +99,26 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 		return exitError, err
 	}
 	conf := d.config
-	conf.Log, conf.Notify, conf.Watchdog = in.event, in.notify, watchdog
+	conf.Log, conf.Notify, conf.Watchdog = in.event, notifier{in.notify}, watchdog
 	conf.Reconfigure, conf.Release = in.reconfigure, d.retire
 	if in.sup, err = supervisor.New(*conf); err != nil {
 		return exitError, err
 	}
+	socket, err := in.serveControl()
+	if err != nil {
+		return exitError, err
+	}
+	defer socket.Close()
+	if d.controls, err = in.startControls(d); err != nil {
+		return exitError, err
+	}
 	stop := in.handleSignals()
 	defer stop()
-	tellParent(nil)
+	if !cfg.Settings.DaemonizeLate {
+		tellParent(exitOK, "")
+	}
 	code := in.sup.Run(context.Background())
-	in.finish(cfg, files)
+	in.finish()
 	return code, nil
 }
 
@@ -228,6 +251,7 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	d.config.Applied = func() {
 		applied = true
 		in.current.Store(d)
+		go in.changeControls(old, d) // closing the old ones may wait for a command that waits for the supervisor
 		d.sockets.Supersede(old.sockets, d.log.Print)
 	}
 	d.config.Release = func() {
@@ -255,42 +279,27 @@ func (in *instance) banner(cfg *config.Config) {
 		cfg.WriteShowConfig(in.std.Err)
 	}
 	in.log().Print("current working directory: " + in.startDir)
-	if cfg.Settings.UID == "" && os.Geteuid() == 0 {
-		in.log().Print("*** WARNING: you are running uWSGI as root !!! (use the --uid flag) ***")
+}
+
+// changeControls replaces the controls of one configuration by those of the next.
+func (in *instance) changeControls(old, d *deployment) {
+	in.controlsMu.Lock()
+	defer in.controlsMu.Unlock()
+	old.controls.stop()
+	var err error
+	if d.controls, err = in.startControls(d); err != nil {
+		d.log.Error("after the reload: " + err.Error())
 	}
 }
 
-// pidfile is a file that this instance wrote.
-type pidfile struct{ label, path string }
-
-func (in *instance) writePidfiles(s *option.Settings) ([]pidfile, error) {
-	var out []pidfile
-	for _, p := range []pidfile{{"pidfile", s.Pidfile}, {"pidfile2", s.Pidfile2}, {"safe pidfile", s.SafePidfile}, {"safe pidfile2", s.SafePidfile2}} {
-		if p.path == "" {
-			continue
-		}
-		in.log().Print("writing pidfile to " + p.path)
-		p.path = absolute(in.startDir, p.path)
-		if err := os.WriteFile(p.path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
-			return nil, fmt.Errorf("write %s: %w", p.label, err)
-		}
-		out = append(out, p)
-	}
-	return out, nil
-}
-
-// finish removes what vacuum is to remove.
-func (in *instance) finish(cfg *config.Config, files []pidfile) {
+// finish puts away what the instance made.
+func (in *instance) finish() {
+	in.controlsMu.Lock()
+	defer in.controlsMu.Unlock()
 	os.Chdir(in.startDir)
 	d := in.current.Load()
-	if cfg.Settings.Vacuum {
-		for _, f := range files {
-			if os.Remove(f.path) == nil {
-				in.log().Print(fmt.Sprintf("VACUUM: %s removed.", f.label))
-			}
-		}
-		d.sockets.Vacuum(d.log.Print)
-	}
+	d.controls.stop()
+	in.vacuum(d)
 	d.sockets.Close()
 	d.retire()
 }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,11 +28,13 @@ func (in *instance) handleSignals() (stop func()) {
 func (in *instance) obey(sig os.Signal) {
 	switch sig {
 	case syscall.SIGHUP:
-		go in.sup.Reload(context.Background(), "SIGHUP")
+		in.reload("SIGHUP")()
 	case syscall.SIGINT, syscall.SIGTERM:
 		in.sup.Stop(sig.String(), true)
 	case syscall.SIGQUIT:
 		in.sup.Stop(sig.String(), false)
+	case syscall.SIGUSR1:
+		go in.reportStatus()
 	case syscall.SIGTSTP:
 		in.sup.TogglePause()
 	}

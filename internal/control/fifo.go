@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 
@@ -90,7 +91,14 @@ type FIFO struct {
 // OpenFIFO makes the first of the paths a FIFO, mode 0600 and owned by owner (nil = this user), and obeys what is written to it until
 // Close. The digits 0 to 9 switch to another path. timed writes a dated line to the log.
 func OpenFIFO(paths []string, owner *Owner, commands *Commands, timed func(string)) (*FIFO, error) {
-	f := &FIFO{paths: paths, owner: owner, commands: commands, log: timed, done: make(chan struct{})}
+	f := &FIFO{owner: owner, commands: commands, log: timed, done: make(chan struct{})}
+	for _, p := range paths {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return nil, fmt.Errorf("master-fifo = %s: %w", p, err)
+		}
+		f.paths = append(f.paths, abs)
+	}
 	if err := f.open(0); err != nil {
 		return nil, err
 	}
@@ -132,13 +140,13 @@ func (f *FIFO) open(n int) error {
 		return fmt.Errorf("master-fifo = %s: open: %w", path, err)
 	}
 	file := os.NewFile(uintptr(fd), path)
-	if f.owner != nil {
-		if err := file.Chown(f.owner.UID, f.owner.GID); err != nil {
-			file.Close()
-			return fmt.Errorf("master-fifo: %w", err)
-		}
-	}
 	st, err := file.Stat()
+	if err == nil && st.Mode()&os.ModeType != os.ModeNamedPipe {
+		err = fmt.Errorf("%s was replaced by somebody else", path)
+	}
+	if err == nil && f.owner != nil {
+		err = file.Chown(f.owner.UID, f.owner.GID)
+	}
 	if err != nil {
 		file.Close()
 		return fmt.Errorf("master-fifo: %w", err)

@@ -2,10 +2,10 @@ package control
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
-
-	"os"
 
 	"uwsgi/internal/option"
 )
@@ -71,7 +71,11 @@ func NewTouch(s *option.Settings, a TouchActions, print, timed func(string)) *To
 
 // add watches one more file.
 func (t *Touch) add(path, line string, do func(), print func(string)) {
-	f := &touched{path: path, line: line, do: do, seen: mtime(path)}
+	abs, err := filepath.Abs(path) // the working directory changes during a reload
+	if err != nil {
+		abs = path
+	}
+	f := &touched{path: abs, line: line, do: do, seen: mtime(abs)}
 	if f.seen == 0 {
 		print("unable to stat() " + path + ", events will be triggered as soon as the file is created")
 	}

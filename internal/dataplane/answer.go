@@ -165,15 +165,20 @@ type reply struct {
 
 const dateLayout = "Mon, 02 Jan 2006 15:04:05 GMT"
 
+// lastSecond is the last one whose year has four digits.
+const lastSecond = 253402300799
+
 // date is the Date header's value, made once a second for each core.
 type date struct {
 	second int64
+	set    bool
 	text   [len(dateLayout)]byte
 }
 
 func (d *date) at(second int64) []byte {
-	if d.second != second {
-		d.second = second
+	if !d.set || d.second != second {
+		d.second, d.set = second, true
+		second = max(0, min(second, lastSecond))
 		time.Unix(second, 0).UTC().AppendFormat(d.text[:0], dateLayout)
 	}
 	return d.text[:]

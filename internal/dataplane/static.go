@@ -164,7 +164,7 @@ func (c *Core) tryFile(root *root, rel []byte) bool {
 		if len(rel) > 0 {
 			return false
 		}
-		fd, errno := root.openSelf()
+		fd, errno := f.openSelf(root.path)
 		return c.tryOpened(root, nil, fd, errno)
 	}
 	f.name = append(f.name[:0], rel...)

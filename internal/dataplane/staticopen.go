@@ -98,10 +98,19 @@ func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 // openFlags: O_NONBLOCK so that a FIFO in the folder cannot hold a core.
 const openFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// openSelf opens the file that r is. Its path is the administrator's, links and all.
-func (r *root) openSelf() (int, syscall.Errno) {
-	fd, err := unix.Open(r.path, openFlags, 0)
+// openSelf opens the file that an option names, and fills f.st. The path is the administrator's, links and all.
+func (f *files) openSelf(path string) (int, syscall.Errno) {
+	fd, err := unix.Open(path, openFlags, 0)
 	if err != nil {
+		return -1, err.(syscall.Errno)
+	}
+	return f.stat(fd)
+}
+
+// stat fills f.st.
+func (f *files) stat(fd int) (int, syscall.Errno) {
+	if err := unix.Fstat(fd, &f.st); err != nil {
+		unix.Close(fd)
 		return -1, err.(syscall.Errno)
 	}
 	return fd, 0
@@ -128,11 +137,7 @@ func (f *files) open(s *static, root *root) (int, syscall.Errno) {
 	if errno != 0 {
 		return -1, errno
 	}
-	if err := unix.Fstat(fd, &f.st); err != nil {
-		unix.Close(fd)
-		return -1, err.(syscall.Errno)
-	}
-	return fd, 0
+	return f.stat(fd)
 }
 
 // openLinked follows the links of f.name wherever they lead, and then looks where that is, before anything is opened for reading.

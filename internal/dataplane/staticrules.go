@@ -121,11 +121,7 @@ func (f *files) openPacked(s *static, root *root, rel, accept []byte) (encoding 
 		}
 		var errno syscall.Errno
 		if rel == nil {
-			self := newRoot(root.path + e.suffix)
-			if fd, errno = self.openSelf(); errno == 0 && unix.Fstat(fd, &f.st) != nil {
-				unix.Close(fd)
-				errno = unix.EIO
-			}
+			fd, errno = f.openSelf(root.path + e.suffix)
 		} else {
 			f.name = append(f.name, e.suffix...)
 			fd, errno = f.open(s, root)

@@ -115,6 +115,9 @@ func (c *Core) sendStatic(root *root, rel []byte, fd int) {
 		}
 		// Such a name could hold headers of its own: sent from here.
 	case s.ranges:
+		if c.req.Head {
+			cond.ranges = nil // RFC 9110 §14.2: for GET alone
+		}
 		var status int
 		off, n, status = rangeOf(&cond, text, n)
 		switch status {

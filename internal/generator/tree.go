@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -66,4 +67,14 @@ func (t Tree) Remove(dir string) error {
 		_ = os.Remove(filepath.Dir(path)) // an administrator's own drop-in keeps it
 	}
 	return errors.Join(errs...)
+}
+
+func (t Tree) print(w io.Writer) {
+	for _, name := range slices.Sorted(maps.Keys(t)) {
+		if e := t[name]; e.Link != "" {
+			fmt.Fprintf(w, "-> %s -> %s\n\n", name, e.Link)
+		} else {
+			fmt.Fprintf(w, "== %s\n%s\n", name, e.Text)
+		}
+	}
 }

@@ -32,7 +32,7 @@ var pythonRows = []Row{
 	{Name: "wsgi-disable-file-wrapper", Kind: Flag, Group: groupPython, Set: flagOff(func(s *Settings) *bool { return &s.FileWrapper }), Help: "offer no wsgi.file_wrapper"},
 	{Name: "wsgi-env-behaviour", Aliases: []string{"wsgi-env-behavior"}, Kind: Text, Group: groupPython, Set: envBehaviour,
 		Help: "cheat or holy; every request gets a fresh environ either way"},
-	{Name: "catch-exceptions", Kind: Flag, Group: groupPython, Set: flag(func(s *Settings) *bool { return &s.CatchExceptions }), Help: "show tracebacks to the client (for development)"},
+	{Name: "catch-exceptions", Kind: Flag, Group: groupPython, Standing: Refused, Note: "a traceback belongs into the log, where it stands, and not to clients: use the framework's own debug page", Help: "show tracebacks to the client (for development)"},
 	{Name: "reload-on-exception", Kind: Flag, Group: groupPython, Set: flag(func(s *Settings) *bool { return &s.ReloadOnException }), Help: "replace a worker whose application raised"},
 	{Name: "reload-on-exception-type", Kind: Text, Repeat: true, Group: groupPython, Set: list(func(s *Settings) *[]string { return &s.ReloadOnExceptionOf }), Help: "… if the exception's class has this name"},
 	{Name: "reload-on-exception-value", Kind: Text, Repeat: true, Group: groupPython, Set: list(func(s *Settings) *[]string { return &s.ReloadOnExceptionValue }), Help: "… if its message is this"},

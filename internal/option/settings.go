@@ -34,7 +34,6 @@ type Settings struct {
 	HonourStdin    bool
 	SkipZero       bool // do not look at descriptor 0 for an inherited socket
 	TCPFastOpen    int  // queue length; 0 = off
-	ProxyProtocol  bool // HTTP sockets expect a PROXY line (v1 or v2) first
 
 	// Application
 	Apps             []App // in order; several without a mount point are tried in turn
@@ -58,7 +57,6 @@ type Settings struct {
 	NoSite           bool
 	Env              []EnvOp // env, unenv, envdir in the order they apply
 	FileWrapper      bool    // default true
-	CatchExceptions  bool
 	PyAutoreload     time.Duration
 	PyAutoreloadSkip []string
 	WSGIEnvHoly      bool   // wsgi-env-behaviour = holy; a fresh environ a request is given either way

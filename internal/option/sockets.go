@@ -60,7 +60,7 @@ var socketRows = []Row{
 	{Name: "skip-zero", Kind: Flag, Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.SkipZero }),
 		Help: "do not take a socket found on descriptor 0"},
 	{Name: "enable-proxy-protocol", Aliases: []string{"http-enable-proxy-protocol"}, Kind: Flag, Group: groupSockets,
-		Set:  flag(func(s *Settings) *bool { return &s.ProxyProtocol }),
+		Standing: Refused, Fatal: true, Note: "clients would be taken for the proxy that speaks for them: have the proxy send X-Forwarded-For, or put nginx (real_ip) before this server",
 		Help: "HTTP connections begin with a PROXY line that names the client"},
 }
 

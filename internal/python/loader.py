@@ -111,6 +111,22 @@ def report(kind, value, tb):
         pass
 
 
+def reporter(settings, _uwsgi):
+    """report for exceptions in a request: with reload-on-exception and its kind the worker asks to be replaced, too."""
+    names, values, reprs = (set(settings[k] or ()) for k in ("ReloadOnExceptionOf", "ReloadOnExceptionValue", "ReloadOnExceptionRepr"))
+    if not (settings["ReloadOnException"] or names or values or reprs):
+        return report
+
+    def report_and_recycle(kind, value, tb):
+        report(kind, value, tb)
+        text = "%s: %s" % (kind.__name__, value)
+        if settings["ReloadOnException"] or kind.__name__ in names or str(value) in values or text in reprs:
+            say("... monitored exception detected, respawning worker (pid: %d)..." % os.getpid())
+            _uwsgi.tell("recycle", "exception")
+
+    return report_and_recycle
+
+
 def say(text):
     """A line in the server's log."""
     try:
@@ -230,6 +246,15 @@ def load(app, settings):
     raise NoApplication("unknown kind of application %r" % kind)
 
 
+def report_loading():
+    """Print the exception of a failed load without the frames of the loader and of the import system above the application's."""
+    kind, value, tb = sys.exc_info()
+    shown = tb
+    while shown is not None and (shown.tb_frame.f_code.co_filename == __file__ or "importlib" in shown.tb_frame.f_code.co_filename):
+        shown = shown.tb_next
+    report(kind, value if shown is None else value.with_traceback(shown), shown or tb)
+
+
 def is_exclusive(exc):
     """Whether loading failed on something that only one process can hold at a time: a lock, an address, a port."""
     import errno
@@ -269,7 +294,7 @@ def load_all(settings):
         try:
             call = load(app, settings)
         except SystemExit as exc:
-            report(*sys.exc_info())
+            report_loading()
             done.error = "%s called exit(%s) while it was imported" % (app["Value"], exc.code)
             if isinstance(exc.code, int) and exc.code:
                 done.code = exc.code
@@ -278,7 +303,7 @@ def load_all(settings):
             say(str(exc))
             done.error = str(exc)
         except BaseException as exc:
-            report(*sys.exc_info())
+            report_loading()
             done.error = "%s: %s" % (type(exc).__name__, exc)
             done.exclusive = done.exclusive or is_exclusive(exc)
         else:
@@ -520,6 +545,7 @@ class Worker:
             if not parent.usable(self.loaded):
                 return self.fail(self.loaded)
         raise_descriptors(settings)
+        self.place()
         before = address_space()
         spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(self.libdir, "_uwsgi.abi3.so"))
         # The data plane's own threads shall not take the application's signals.
@@ -527,7 +553,7 @@ class Worker:
         _uwsgi = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(_uwsgi)
         base = self.base_environ(uwsgi, threads)
-        _uwsgi.start(BOOT, self.control, self.slot, self.row, threads, self.loaded.apps, self.loaded.mounts, report,
+        _uwsgi.start(BOOT, self.control, self.slot, self.row, threads, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
                      FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _uwsgi.address_space(max(0, address_space() - before))
@@ -552,6 +578,21 @@ class Worker:
             thread.join()
         return self.leave(uwsgi, _uwsgi)
 
+    def place(self):
+        """What cpu-affinity, thread-stacksize and never-swap ask for."""
+        settings = self.settings
+        if settings["CPUAffinity"]:
+            cpus = sorted(os.sched_getaffinity(0))
+            first = (self.slot - 1) * settings["CPUAffinity"]
+            os.sched_setaffinity(0, {cpus[(first + i) % len(cpus)] for i in range(settings["CPUAffinity"])})
+        if settings["ThreadStackSize"]:
+            threading.stack_size(settings["ThreadStackSize"])
+        if settings["NeverSwap"]:
+            import ctypes
+
+            if ctypes.CDLL(None, use_errno=True).mlockall(1 | 2):  # MCL_CURRENT | MCL_FUTURE
+                say("never-swap: mlockall: %s" % os.strerror(ctypes.get_errno()))
+
     def base_environ(self, uwsgi, threads):
         base = {
             "wsgi.version": (1, 0),
@@ -571,6 +612,8 @@ class Worker:
         """Run uwsgi.atexit and what the interpreter runs at its end; the supervisor's mercy bounds how long threads may take."""
         import atexit
 
+        if self.settings["SkipAtexit"]:
+            return _uwsgi.exit_code()
         try:
             if callable(getattr(uwsgi, "atexit", None)):
                 uwsgi.atexit()

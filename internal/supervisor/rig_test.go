@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,6 +79,7 @@ func newRig(t *testing.T, processes int, roles ...string) *rig {
 		Settings: set, Python: exe, LibDir: t.TempDir(), Env: loadertest.Env(roles...),
 		Listeners: []Listener{{Listener: loader.Listener{Name: r.addr, Protocol: "http"}, File: f}},
 		Notify:    r.notes, Host: System(),
+		WorkerStderr: func(int) (*os.File, error) { return os.OpenFile(os.DevNull, os.O_WRONLY, 0) },
 		Log: func(level slog.Level, event, text string, attrs ...slog.Attr) {
 			e := entry{event: event, text: text, level: level, attrs: map[string]slog.Value{}}
 			for _, a := range attrs {
@@ -260,18 +262,16 @@ func (n *notes) Failed(text string, _ int) error   { return n.add("FAILED " + te
 func (n *notes) Watchdog() error                   { return n.add("WATCHDOG") }
 func (n *notes) ExtendTimeout(time.Duration) error { return nil }
 
-// until returns once cond, which the loop evaluates, holds; every event of the loop may make it so.
-func (r *rig) until(cond func() bool) {
+// Signals that a fake worker understands.
+const (
+	sigRecycle = syscall.SIGUSR1
+	sigReload  = syscall.SIGUSR2
+)
+
+// signal sends a signal to the worker of a slot.
+func (r *rig) signal(slot int, sig syscall.Signal) {
 	r.Helper()
-	for end := time.Now().Add(patience); ; {
-		ok := false
-		r.do(func() { ok = cond() })
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			r.Fatal("the condition never holds")
-		}
-		time.Sleep(time.Millisecond)
+	if err := syscall.Kill(r.sup.Snapshot().Workers[slot-1].PID, sig); err != nil {
+		r.Fatal(err)
 	}
 }

@@ -131,7 +131,7 @@ func TestReloadDuringStartWaits(t *testing.T) {
 	r := newRig(t, 1, "import-waits="+gate.Path).start()
 	done := make(chan error)
 	go func() { done <- r.reload() }()
-	r.until(func() bool { return r.sup.queued != nil })
+	r.wait("reload.queued", "")
 	gate.Open()
 	if err := <-done; err != nil {
 		t.Error(err)

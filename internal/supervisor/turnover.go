@@ -67,6 +67,7 @@ func (s *Supervisor) reload(reason string, reply chan<- error) {
 			s.boundImport(s.turn)
 		}
 		s.queued.waiters = append(s.queued.waiters, reply)
+		s.log(slog.LevelInfo, "reload.queued", "another start or reload is under way; this reload follows it", slog.String(KeyReason, reason))
 	default:
 		s.begin(&turnover{kind: reload, reason: reason, waiters: []chan<- error{reply}})
 	}

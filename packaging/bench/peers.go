@@ -12,16 +12,15 @@ import (
 
 // world is where everything is.
 type world struct {
-	root   string // the source tree
-	apps   string
-	ours   string // bin/uwsgi
-	venv   string // the peers, outside of the tree
-	work   string // sockets, logs, files to serve
-	uwsgi  []string
-	nginx  string
-	quick  bool
-	port   int
-	python string
+	root  string // the source tree
+	apps  string
+	ours  string // bin/uwsgi
+	venv  string // the peers, outside of the tree
+	work  string // sockets, logs, files to serve
+	uwsgi []string
+	nginx string
+	quick bool
+	port  int
 }
 
 var pypi = []string{"gunicorn", "granian", "waitress", "fastwsgi", "bjoern", "Django"}
@@ -132,6 +131,7 @@ type side struct {
 	env     []string
 	keep    bool // the client keeps the connection
 	journal bool
+	binary  string // us: another build
 }
 
 // running is a side that serves.
@@ -156,6 +156,9 @@ func (w *world) command(s side) (argv []string, network, addr string) {
 		socket := map[string]string{"uwsgi-unix": "--socket", "uwsgi-tcp": "--socket", "http": "--http-socket", "http11": "--http11-socket", "router": "--http"}[s.proto]
 		if s.kind == "us" {
 			argv = []string{w.ours, "--home", w.venv}
+			if s.binary != "" {
+				argv[0] = s.binary
+			}
 		} else {
 			argv = append(append(argv, w.uwsgi...), "--virtualenv", w.venv, "--need-app")
 		}

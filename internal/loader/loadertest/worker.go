@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"uwsgi/internal/loader"
@@ -29,7 +30,7 @@ func (p *player) work() {
 	row := board.Row(p.row)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2, loader.DumpSignal)
-	listeners := p.accept(row)
+	stopServing := p.serve(row)
 	orders := make(chan order)
 	go p.conn.receive(orders)
 	if !p.is("never-ready") {
@@ -54,9 +55,7 @@ func (p *player) work() {
 			fmt.Fprintf(os.Stderr, "worker %d: %s\n", p.slot, o.Op)
 			switch {
 			case o.Op == "drain" && !p.is("ignores-drain"):
-				for _, l := range listeners {
-					l.Close()
-				}
+				stopServing()
 				p.wait("drain-waits")
 				os.Exit(0)
 			case o.Op == "harakiri" && p.is("answers"):
@@ -67,15 +66,16 @@ func (p *player) work() {
 	}
 }
 
-// accept serves every listening socket.
-func (p *player) accept(row *scoreboard.Row) []net.Listener {
-	var out []net.Listener
+// serve answers on every listening socket until stop is called, which waits for the answers under way.
+func (p *player) serve(row *scoreboard.Row) (stop func()) {
+	var listeners []net.Listener
+	var tasks sync.WaitGroup
 	for _, l := range p.boot.Listeners {
 		f := os.NewFile(uintptr(l.FD), l.Name)
 		ln, err := net.FileListener(f)
 		must(err)
-		out = append(out, ln)
-		go func() {
+		listeners = append(listeners, ln)
+		tasks.Go(func() {
 			for {
 				c, err := ln.Accept()
 				if err != nil {
@@ -85,7 +85,12 @@ func (p *player) accept(row *scoreboard.Row) []net.Listener {
 				fmt.Fprintf(c, "%d %d\n", p.boot.Generation, p.slot)
 				c.Close()
 			}
-		}()
+		})
 	}
-	return out
+	return func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+		tasks.Wait()
+	}
 }

@@ -1,0 +1,222 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"uwsgi/internal/control"
+	"uwsgi/internal/option"
+)
+
+// controls is how people and programs reach the instance while one configuration is in force: its FIFO, touch files and stats. A
+// reload ends those of the old configuration and starts those of the new one.
+type controls struct {
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	fifo   *control.FIFO
+	stats  []*control.Stats
+	print  func(string)
+}
+
+func (in *instance) startControls(d *deployment) (*controls, error) {
+	s := d.cfg.Settings
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &controls{cancel: cancel, print: d.log.Print}
+	var owner *control.Owner
+	if cred := d.ident.Credential; cred != nil {
+		owner = &control.Owner{UID: int(cred.Uid), GID: int(cred.Gid)}
+	}
+	if len(s.MasterFIFO) > 0 {
+		var err error
+		if c.fifo, err = control.OpenFIFO(s.MasterFIFO, owner, in.commands(), d.log.Timed); err != nil {
+			c.stop()
+			return nil, err
+		}
+	}
+	mode, _ := strconv.ParseUint(s.ChmodSocket, 8, 32)
+	for _, address := range s.Stats {
+		opts := control.StatsOptions{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores, Mode: uint32(mode), Owner: owner, Vacuum: s.Vacuum}
+		stats, err := control.ServeStats(address, opts, in.snapshot, d.log.Print)
+		if err != nil {
+			c.stop()
+			return nil, err
+		}
+		c.stats = append(c.stats, stats)
+	}
+	touch := control.NewTouch(s, in.touchActions(d), d.log.Print, d.log.Timed)
+	if !touch.Empty() {
+		c.wg.Go(func() { touch.Run(ctx, time.Second) })
+	}
+	return c, nil
+}
+
+// stop ends all of them and waits.
+func (c *controls) stop() {
+	if c == nil {
+		return
+	}
+	c.cancel()
+	c.wg.Wait()
+	if c.fifo != nil {
+		c.fifo.Close()
+	}
+	for _, s := range c.stats {
+		s.Close(c.print)
+	}
+}
+
+func (in *instance) commands() *control.Commands {
+	return &control.Commands{
+		Reload:        in.reload("master FIFO"),
+		BrutalReload:  in.reload("master FIFO"), // the old workers leave once the new ones serve: there is nothing left to be brutal to
+		ChainReload:   func() { in.sup.ChainReload("master FIFO") },
+		ReloadWorkers: func() { in.sup.ReloadWorkers("master FIFO", true) },
+		KillWorkers:   func() { in.sup.ReloadWorkers("master FIFO", false) },
+		Stop:          func() { in.sup.Stop("master FIFO", true) },
+		BrutalStop:    func() { in.sup.Stop("master FIFO", false) },
+		TogglePause:   in.sup.TogglePause,
+		MoreWorkers:   func() { in.sup.Cheaper(1) },
+		FewerWorkers:  func() { in.sup.Cheaper(-1) },
+		Cheap:         func() { in.sup.Sleep("master FIFO") },
+		Report:        in.reportStatus,
+		ReopenLog:     in.reopenLog,
+		RotateLog:     func() { in.complainAbout("rotate the log", in.log().Rotate()) },
+		WritePidfiles: func() { in.complainAbout("write the pidfiles", in.rewritePidfiles()) },
+	}
+}
+
+// reload asks for a reload and does not wait: its outcome is in the log.
+func (in *instance) reload(why string) func() {
+	return func() { go in.sup.Reload(context.Background(), why) }
+}
+
+func (in *instance) complainAbout(what string, err error) {
+	if err != nil {
+		in.log().Error(what + ": " + err.Error())
+	}
+}
+
+func (in *instance) reopenLog() {
+	in.complainAbout("reopen the log", in.log().Reopen())
+	f, _, err := in.log().RequestLog()
+	if err != nil {
+		in.complainAbout("reopen the request log", err)
+		return
+	}
+	in.sup.ReopenRequestLog(f)
+	if f != nil {
+		f.Close()
+	}
+}
+
+func (in *instance) touchActions(d *deployment) control.TouchActions {
+	return control.TouchActions{
+		Reload:        in.reload("touch-reload"),
+		ReloadWorkers: func() { in.sup.ReloadWorkers("touch-workers-reload", true) },
+		ChainReload:   func() { in.sup.ChainReload("touch-chain-reload") },
+		ReopenLog:     in.reopenLog,
+		RotateLog:     func() { in.complainAbout("rotate the log", d.log.Rotate()) },
+		Exec:          func(command string) { in.runCommand(d, command) },
+		Hook:          func(h option.Hook) { in.complainAbout("hook "+h.Action, in.hook(context.Background(), d, h)) },
+	}
+}
+
+// reportStatus is what SIGUSR1 writes: the configuration and the counters.
+func (in *instance) reportStatus() {
+	log := in.log()
+	var b strings.Builder
+	in.current.Load().cfg.WriteShowConfig(&b)
+	for line := range strings.Lines(b.String()) {
+		log.Print(strings.TrimSuffix(line, "\n"))
+	}
+	st := in.sup.Snapshot()
+	log.Print(fmt.Sprintf("workers total requests: %d", st.Requests))
+	for _, w := range st.Workers {
+		log.Print(fmt.Sprintf("worker %d app 0 [] requests: %d exceptions: %d", w.Slot, w.Requests, w.Exceptions))
+	}
+}
+
+// snapshot is the instance as the stats server shows it.
+func (in *instance) snapshot() control.Snapshot {
+	st := in.sup.Snapshot()
+	d := in.current.Load()
+	out := control.Snapshot{Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir}
+	for _, sock := range d.sockets.Sockets {
+		waiting, limit, _ := sock.Queue()
+		out.Sockets = append(out.Sockets, control.SocketStat{Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit})
+	}
+	for _, w := range st.Workers {
+		ws := control.WorkerStat{
+			ID: w.Slot, PID: w.PID, Accepting: w.Accepting, Requests: w.Requests, Delta: w.Delta, Exceptions: w.Exceptions, Harakiris: w.Harakiris,
+			Status: w.State, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running, Average: w.AvgRT, LastSpawn: w.LastSpawn, Respawns: w.Spawns, TX: w.TX,
+		}
+		for i, app := range st.Apps {
+			ws.Apps = append(ws.Apps, control.AppStat{ID: i, Mountpoint: app.Mount, Startup: time.Duration(app.Seconds * float64(time.Second)), Requests: w.Requests, Exceptions: w.Exceptions, Chdir: d.cfg.Settings.Chdir})
+		}
+		for _, c := range w.Cores {
+			ws.Cores = append(ws.Cores, control.CoreStat{Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, ReadErrors: c.ReadErrs, WriteErrors: c.WriteErrs, Busy: c.Busy, Request: c.Request, Since: c.Since})
+		}
+		out.Workers = append(out.Workers, ws)
+	}
+	return out
+}
+
+// serveControl opens the socket on which `uwsgi reload` waits for the outcome.
+func (in *instance) serveControl() (*control.Socket, error) {
+	return control.Serve(os.Getpid(), map[string]control.Handler{
+		"reload": func(ctx context.Context, _ string) (string, error) {
+			if err := in.sup.Reload(ctx, "uwsgi reload"); err != nil {
+				return "", err
+			}
+			return "reloaded", nil
+		},
+		"stats": func(context.Context, string) (string, error) {
+			return string(in.snapshot().JSON(true, false)), nil
+		},
+	})
+}
+
+// pidfile is a file that this instance wrote.
+type pidfile struct{ label, path string }
+
+// pidfiles are those that the settings name, absolute.
+func (in *instance) pidfiles(s *option.Settings) []pidfile {
+	var out []pidfile
+	for _, p := range []pidfile{{"pidfile", s.Pidfile}, {"pidfile2", s.Pidfile2}, {"safe pidfile", s.SafePidfile}, {"safe pidfile2", s.SafePidfile2}} {
+		if p.path != "" {
+			p.path = absolute(in.startDir, p.path)
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (in *instance) writePidfiles(s *option.Settings) error {
+	for _, p := range in.pidfiles(s) {
+		in.log().Print("writing pidfile to " + p.path)
+		if err := control.WritePidfile(p.path, os.Getpid()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *instance) rewritePidfiles() error { return in.writePidfiles(in.current.Load().cfg.Settings) }
+
+// vacuum removes what the instance made, at its end.
+func (in *instance) vacuum(d *deployment) {
+	if !d.cfg.Settings.Vacuum {
+		return
+	}
+	for _, p := range in.pidfiles(d.cfg.Settings) {
+		if control.RemovePidfile(p.path, os.Getpid()) {
+			d.log.Print(fmt.Sprintf("VACUUM: %s removed.", p.label))
+		}
+	}
+	d.sockets.Vacuum(d.log.Print)
+}

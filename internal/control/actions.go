@@ -1,0 +1,234 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// action is what a hook can do; cred is whom it acts as, nil = this process's user.
+type action func(ctx context.Context, h *Hooks, arg string, cred *syscall.Credential) error
+
+// actions are those of option.HookActions.
+var actions = map[string]action{
+	"exec": func(ctx context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+		return h.shell(ctx, arg, cred)
+	},
+	"safeexec": func(ctx context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+		if err := h.shell(ctx, arg, cred); err != nil {
+			h.Print(err.Error())
+		}
+		return nil
+	},
+	"cd":       one(os.Chdir),
+	"chdir":    one(os.Chdir),
+	"mkdir":    one(func(p string) error { return os.Mkdir(p, 0o777) }),
+	"unlink":   one(os.Remove),
+	"create":   one(create),
+	"creat":    one(create),
+	"sticky":   one(func(p string) error { return os.Chmod(p, 0o777|os.ModeSticky) }),
+	"hostname": one(func(name string) error { return unix.Sethostname([]byte(name)) }),
+	"putenv": one(func(pair string) error {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return fmt.Errorf("putenv: %q is not NAME=VALUE", pair)
+		}
+		return os.Setenv(name, value)
+	}),
+	"chmod": words(2, func(w []string) error {
+		mode, err := strconv.ParseUint(w[1], 8, 32)
+		if err != nil {
+			return fmt.Errorf("chmod: %q is not an octal mode", w[1])
+		}
+		return unix.Chmod(w[0], uint32(mode))
+	}),
+	"chown":     words(3, func(w []string) error { return chown(w, true) }),
+	"chown2":    words(3, func(w []string) error { return chown(w, false) }),
+	"write":     words(2, func(w []string) error { return put(w, os.O_TRUNC, "") }),
+	"writen":    words(2, func(w []string) error { return put(w, os.O_TRUNC, "\n") }),
+	"append":    words(2, func(w []string) error { return put(w, os.O_APPEND, "") }),
+	"appendn":   words(2, func(w []string) error { return put(w, os.O_APPEND, "\n") }),
+	"writefifo": words(2, writeFIFO),
+	"print":     say,
+	"log":       say,
+	"exit": func(_ context.Context, _ *Hooks, arg string, _ *syscall.Credential) error {
+		code := 0
+		if arg != "" {
+			n, err := strconv.Atoi(arg)
+			if err != nil || n < 0 || n > 255 {
+				return fmt.Errorf("exit: %q is not an exit status", arg)
+			}
+			code = n
+		}
+		return &ExitError{Code: code}
+	},
+	"unix_signal": func(_ context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
+		w := strings.Fields(arg)
+		if len(w) != 2 || h.Signal == nil {
+			return fmt.Errorf("unix_signal: %q is not NUMBER HANDLER", arg)
+		}
+		n, err := strconv.Atoi(w[0])
+		if err != nil {
+			return fmt.Errorf("unix_signal: %q is not a signal number", w[0])
+		}
+		return h.Signal(n, w[1])
+	},
+	"wait_for_fs":   waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForFSTimeout }, func(p string) bool { _, err := os.Stat(p); return err == nil }),
+	"wait_for_file": waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForFSTimeout }, isKind(0)),
+	"wait_for_dir":  waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForFSTimeout }, isKind(os.ModeDir)),
+	"wait_for_socket": waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForSocketTimeout }, func(address string) bool {
+		network := "unix"
+		if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") {
+			network = "tcp"
+		}
+		c, err := net.DialTimeout(network, address, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}),
+}
+
+// one is an action on its whole argument.
+func one(do func(string) error) action {
+	return func(_ context.Context, _ *Hooks, arg string, cred *syscall.Credential) error {
+		return asUser(cred, func() error { return do(arg) })
+	}
+}
+
+// words is an action on n words; the last one takes the rest of the line.
+func words(n int, do func([]string) error) action {
+	return func(_ context.Context, _ *Hooks, arg string, cred *syscall.Credential) error {
+		w := strings.SplitN(arg, " ", n)
+		if len(w) != n {
+			return fmt.Errorf("%q: %d words are expected", arg, n)
+		}
+		return asUser(cred, func() error { return do(w) })
+	}
+}
+
+func say(_ context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
+	h.Print(arg)
+	return nil
+}
+
+// asUser has do work on files with the rights of cred: this process stays root, and a hook after the drop of privileges must not write
+// where the application's user could not.
+func asUser(cred *syscall.Credential, do func() error) error {
+	if cred == nil || os.Geteuid() != 0 {
+		return do()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	gid, err := unix.SetfsgidRetGid(int(cred.Gid))
+	if err != nil {
+		return err
+	}
+	defer unix.SetfsgidRetGid(gid)
+	uid, err := unix.SetfsuidRetUid(int(cred.Uid))
+	if err != nil {
+		return err
+	}
+	defer unix.SetfsuidRetUid(uid)
+	return do()
+}
+
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// put writes w[1] and end to the file w[0].
+func put(w []string, flag int, end string) error {
+	f, err := os.OpenFile(w[0], os.O_WRONLY|os.O_CREATE|flag, 0o666)
+	if err != nil {
+		return err
+	}
+	_, werr := f.WriteString(w[1] + end)
+	return errors.Join(werr, f.Close())
+}
+
+// writeFIFO writes w[1] to the FIFO w[0] if somebody reads it, and does not wait for one.
+func writeFIFO(w []string) error {
+	fd, err := unix.Open(w[0], unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: w[0], Err: err}
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(w[1])); err != nil {
+		return &os.PathError{Op: "write", Path: w[0], Err: err}
+	}
+	return nil
+}
+
+// chown gives w[0] to user w[1] and group w[2]: names, or numbers only.
+func chown(w []string, names bool) error {
+	uid, err := id(w[1], "/etc/passwd", names)
+	if err != nil {
+		return fmt.Errorf("unable to find uid %s", w[1])
+	}
+	gid, err := id(w[2], "/etc/group", names)
+	if err != nil {
+		return fmt.Errorf("unable to find gid %s", w[2])
+	}
+	return os.Chown(w[0], uid, gid)
+}
+
+// id finds a number, or the third field of a name's line.
+func id(text, database string, names bool) (int, error) {
+	if n, err := strconv.Atoi(text); err == nil || !names {
+		return n, err
+	}
+	b, err := os.ReadFile(database)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[0] == text {
+			return strconv.Atoi(f[2])
+		}
+	}
+	return 0, errors.New("not found")
+}
+
+func isKind(kind os.FileMode) func(string) bool {
+	return func(p string) bool {
+		st, err := os.Stat(p)
+		return err == nil && st.Mode()&os.ModeType == kind
+	}
+}
+
+// waitFor looks once a second until test holds, for as long as the settings say (0 = a minute).
+func waitFor(limit func(*Hooks) time.Duration, test func(string) bool) action {
+	return func(ctx context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
+		most := limit(h)
+		if most <= 0 {
+			most = time.Minute
+		}
+		ctx, cancel := context.WithTimeout(ctx, most)
+		defer cancel()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for !test(arg) {
+			h.Print("waiting for " + arg + " ...")
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("waiting for %s: %w", arg, context.Cause(ctx))
+			case <-tick.C:
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,198 @@
+package control
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"uwsgi/internal/option"
+)
+
+// Crons runs timed commands: cron, unique-cron, cron2. An entry starts at most once a minute, over reloads too.
+type Crons struct {
+	env      DaemonEnv
+	harakiri time.Duration
+	spawn    *spawner
+	stop     chan struct{}
+	looped   chan struct{}
+	wg       sync.WaitGroup // running commands
+
+	mu   sync.Mutex // guards what follows
+	list []*cronJob
+	runs map[process]struct{}
+}
+
+type cronJob struct {
+	option.Cron
+	started time.Time // of the last run
+	running int
+	pid     int // of the last run, while it runs
+}
+
+// StartCrons begins to watch the clock; harakiri is cron-harakiri.
+func StartCrons(list []option.Cron, harakiri time.Duration, env DaemonEnv) *Crons {
+	env.fill()
+	c := &Crons{env: env, stop: make(chan struct{}), looped: make(chan struct{}), runs: map[process]struct{}{}}
+	if env.start == nil {
+		c.spawn = newSpawner()
+		c.env.start = c.spawn.start
+	}
+	c.Reload(list, harakiri)
+	go c.loop()
+	return c
+}
+
+// Reload goes over to a new list; an entry that both lists have keeps the time of its last run.
+func (c *Crons) Reload(list []option.Cron, harakiri time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.list
+	c.list, c.harakiri = nil, harakiri
+	for _, o := range list {
+		job := &cronJob{Cron: o}
+		for _, k := range old {
+			a, b := k.Cron, o
+			a.Origin, b.Origin = option.Origin{}, option.Origin{}
+			if a == b {
+				job = k
+			}
+		}
+		c.env.Print(fmt.Sprintf("[uwsgi-cron] command %q registered as cron task", o.Command))
+		c.list = append(c.list, job)
+	}
+}
+
+// Stats describes every entry.
+func (c *Crons) Stats() []CronStat {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []CronStat
+	for _, k := range c.list {
+		s := CronStat{Cron: k.Cron, PID: -1, StartedAt: k.started}
+		if k.running > 0 {
+			s.PID = k.pid
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Stop ends the clock and the commands that run: SIGTERM, SIGKILL after the mercy.
+func (c *Crons) Stop() {
+	close(c.stop)
+	<-c.looped
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.wg.Wait()
+	}()
+	c.signal(syscall.SIGTERM)
+	if !afterOr(ended, c.env.Mercy) {
+		c.signal(syscall.SIGKILL)
+		<-ended
+	}
+	if c.spawn != nil {
+		c.spawn.close()
+	}
+}
+
+func (c *Crons) signal(sig syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range c.runs {
+		_ = p.Signal(sig)
+	}
+}
+
+func (c *Crons) loop() {
+	defer close(c.looped)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		c.poll(time.Now())
+		select {
+		case <-c.stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// poll starts what is due.
+func (c *Crons) poll(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.list {
+		if !due(k.Cron, now) || !k.started.IsZero() && now.Sub(k.started) < time.Minute || k.Unique && k.running > 0 {
+			continue
+		}
+		c.begin(k, now)
+	}
+}
+
+// begin starts one command; the caller holds mu.
+func (c *Crons) begin(k *cronJob, now time.Time) {
+	k.started = now
+	p, err := c.env.start(spec{shell: k.Command, dir: c.env.Dir, env: c.env.Environ, stderr: c.env.Stderr, credential: c.env.Credential, group: true})
+	if err != nil {
+		c.env.Print(fmt.Sprintf("[uwsgi-cron] unable to run %v", err))
+		return
+	}
+	k.running++
+	k.pid = p.PID()
+	c.runs[p] = struct{}{}
+	c.env.Timed(fmt.Sprintf("[uwsgi-cron] running %q (pid %d)", k.Command, p.PID()))
+	limit := k.Harakiri
+	if limit <= 0 {
+		limit = c.harakiri
+	}
+	c.wg.Go(func() { c.follow(k, p, now, limit) })
+}
+
+// follow waits for a command's end, and kills it once limit is over.
+func (c *Crons) follow(k *cronJob, p process, began time.Time, limit time.Duration) {
+	ended := make(chan struct{})
+	if limit > 0 {
+		c.wg.Go(func() {
+			if !afterOr(ended, limit) {
+				c.env.Timed(fmt.Sprintf("*** HARAKIRI ON CRON %q (pid: %d) ***", k.Command, p.PID()))
+				_ = p.Signal(syscall.SIGKILL)
+			}
+		})
+	}
+	p.Wait()
+	close(ended)
+	c.mu.Lock()
+	k.running--
+	delete(c.runs, p)
+	c.mu.Unlock()
+	c.env.Print(fmt.Sprintf("[uwsgi-cron] command %q running with pid %d exited after %d second(s)", k.Command, p.PID(), int(time.Since(began).Seconds())))
+}
+
+// due says whether an entry matches a minute of local time: a field is a number, -1 for any, -N for what N divides; a day of the
+// month and a weekday that are both given are alternatives.
+func due(c option.Cron, t time.Time) bool {
+	week := c.Week
+	if week == 7 {
+		week = 0
+	}
+	if !matches(c.Minute, t.Minute()) || !matches(c.Hour, t.Hour()) || !matches(c.Month, int(t.Month())) {
+		return false
+	}
+	day, weekday := matches(c.Day, t.Day()), matches(week, int(t.Weekday()))
+	if c.Day >= 0 && week >= 0 {
+		return day || weekday
+	}
+	return day && weekday
+}
+
+func matches(field, value int) bool {
+	switch {
+	case field == -1:
+		return true
+	case field < -1:
+		return value%-field == 0
+	}
+	return field == value
+}

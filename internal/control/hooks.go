@@ -1,0 +1,125 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"uwsgi/internal/option"
+)
+
+// Phases that this process runs; the others are the workers'.
+const (
+	PhaseASAP       = "asap"
+	PhasePreJail    = "pre-jail"
+	PhaseInJail     = "in-jail"
+	PhaseAsRoot     = "as-root"
+	PhaseAsUser     = "as-user"
+	PhasePreApp     = "pre-app"
+	PhasePostApp    = "post-app"
+	PhaseMaster     = "master-start"
+	PhaseUserAtExit = "as-user-atexit"
+)
+
+// privileged are the phases before the drop of privileges; later ones act as the application's user.
+var privileged = map[string]bool{PhaseASAP: true, PhasePreJail: true, PhaseInJail: true, PhaseAsRoot: true}
+
+// ErrHook is a hook that failed; the instance must not go on. The text is uWSGI's.
+var ErrHook = errors.New("FATAL hook failed, destroying instance")
+
+// ExitError is a hook that asked for the end: exit:CODE.
+type ExitError struct{ Code int }
+
+func (e *ExitError) Error() string { return fmt.Sprintf("a hook asks to exit with status %d", e.Code) }
+
+// Hooks runs the hooks of a configuration.
+type Hooks struct {
+	Settings   *option.Settings
+	Credential *syscall.Credential // of the application; nil = this user
+	Environ    []string            // of commands; nil = this process's
+	Print      func(string)        // a line to the log
+	// Signal ties a signal of the instance to one of uWSGI's handlers: unix_signal:15 gracefully_kill_them_all.
+	Signal func(number int, handler string) error
+}
+
+// Run carries out the hooks of a phase in their order and stops at the first that fails. In as-user-atexit failures are only logged.
+func (h *Hooks) Run(ctx context.Context, phase string) error {
+	for _, k := range h.Settings.Hooks {
+		if k.Phase != phase {
+			continue
+		}
+		err := h.Do(ctx, k, phase)
+		var exit *ExitError
+		switch {
+		case err == nil:
+		case errors.As(err, &exit):
+			return err
+		case phase == PhaseUserAtExit:
+			h.Print(err.Error())
+		default:
+			return fmt.Errorf("%w\n%w", ErrHook, err)
+		}
+	}
+	return nil
+}
+
+// Do carries out one hook, one of hook-touch too.
+func (h *Hooks) Do(ctx context.Context, k option.Hook, phase string) error {
+	if k.Private {
+		h.Print("running --- PRIVATE HOOK --- (" + phase + ")...")
+	} else {
+		h.Print(fmt.Sprintf("running %q (%s)...", k.Action+":"+k.Arg, phase))
+	}
+	cred := h.Credential
+	if privileged[phase] {
+		cred = nil
+	}
+	act, ok := actions[k.Action]
+	if !ok {
+		return fmt.Errorf("hook action not found: %s", k.Action)
+	}
+	if err := act(ctx, h, k.Arg, cred); err != nil {
+		if k.Private {
+			return privateError(phase, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// privateError says that a private hook failed without its argument.
+func privateError(phase string, err error) error {
+	var exit *ExitError
+	if errors.As(err, &exit) {
+		return err
+	}
+	var sys syscall.Errno
+	if errors.As(err, &sys) {
+		return fmt.Errorf("a private hook (%s) failed: %w", phase, sys)
+	}
+	return fmt.Errorf("a private hook (%s) failed", phase)
+}
+
+// Exec runs a shell command as the application's user: touch-exec.
+func (h *Hooks) Exec(ctx context.Context, command string) error {
+	return h.shell(ctx, command, h.Credential)
+}
+
+func (h *Hooks) shell(ctx context.Context, command string, cred *syscall.Credential) error {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+	cmd.Env = h.Environ
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		return fmt.Errorf("command %q exited with non-zero code: %d", command, exit.ExitCode())
+	}
+	return fmt.Errorf("command %q: %w", command, err)
+}

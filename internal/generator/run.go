@@ -1,0 +1,59 @@
+package generator
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// usage is what a call by hand shows.
+const usage = `uwsgi-generator: writes drop-ins of uwsgi@NAME.service and uwsgi@NAME.socket from /etc/uwsgi/apps-enabled.
+usage:
+  uwsgi-generator NORMAL-DIR [EARLY-DIR LATE-DIR]   called by systemd: systemd.generator(7)
+  uwsgi-generator --refresh NAME                    make systemd know the application's configuration as it is now
+  uwsgi-generator --start                           the same for all, then start each
+  uwsgi-generator --print                           show what would be written
+`
+
+// IsGenerator says whether the program was called by the generator's name.
+func IsGenerator(argv0 string) bool { return filepath.Base(argv0) == "uwsgi-generator" }
+
+// Run is the program; args come without its name. The exit status of a call by systemd is 0 but for a folder that cannot be written.
+func Run(args, environ []string) int {
+	return run(args, OSHost(), thisManager(), os.Stdout, os.Stderr)
+}
+
+func run(args []string, h Host, m manager, stdout, stderr io.Writer) int {
+	switch {
+	case len(args) == 2 && args[0] == "--refresh":
+		return refresh(h, m, args[1], stderr)
+	case len(args) == 1 && args[0] == "--start":
+		return start(h, m, stderr)
+	case len(args) == 1 && args[0] == "--print":
+		tree, problems := Plan(h)
+		tree.print(stdout)
+		tell(stderr, problems)
+		return 0
+	case (len(args) == 1 || len(args) == 3) && strings.HasPrefix(args[0], "/"):
+		tree, problems := Plan(h)
+		report(problems)
+		if err := tree.Write(args[0]); err != nil {
+			report([]Problem{{File: args[0], Err: err}})
+			return 1
+		}
+		return 0
+	}
+	fmt.Fprint(stderr, usage)
+	return 2
+}
+
+// tell writes problems for whoever started the program: a person, or a unit whose standard error is the journal.
+func tell(w io.Writer, problems []Problem) {
+	for _, p := range problems {
+		for line := range strings.Lines(p.Error()) {
+			fmt.Fprintf(w, "<4>%s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+}

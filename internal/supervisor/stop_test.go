@@ -1,0 +1,176 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"uwsgi/internal/loader/loadertest"
+)
+
+// A worker that does not leave in its mercy is killed.
+func TestNoMercy(t *testing.T) {
+	r := newRig(t, 2, "ignores-drain")
+	r.set.WorkerReloadMercy = 100 * time.Millisecond
+	r.up()
+	r.stop()
+	r.noErrors()
+	if r.count("worker.nomercy") != 2 || r.logged("worker.nomercy", "is taking too much time to die...NO MERCY !!!") < 0 {
+		t.Error("no NO MERCY line for each")
+	}
+}
+
+// reload-mercy, where it is set, bounds the whole.
+func TestMercyOfTheWhole(t *testing.T) {
+	for _, c := range []struct{ worker, whole, want time.Duration }{
+		{0, 0, 60 * time.Second},
+		{5 * time.Second, 0, 5 * time.Second},
+		{60 * time.Second, 8 * time.Second, 8 * time.Second},
+		{5 * time.Second, 8 * time.Second, 5 * time.Second},
+	} {
+		r := newRig(t, 1)
+		r.set.WorkerReloadMercy, r.set.ReloadMercy = c.worker, c.whole
+		if got := r.cfg.mercy(); got != c.want {
+			t.Errorf("worker %s, whole %s: %s, want %s", c.worker, c.whole, got, c.want)
+		}
+	}
+}
+
+func TestSecondStopCutsTheFirstShort(t *testing.T) {
+	r := newRig(t, 2, "ignores-drain").up()
+	r.sup.Stop("first", true)
+	r.wait("stop.start", "graceful shutdown triggered...")
+	r.sup.Stop("second", true)
+	r.exit(0)
+	r.noErrors()
+	if r.count("worker.nomercy") != 0 {
+		t.Error("the mercy ran out")
+	}
+}
+
+func TestStopAtOnce(t *testing.T) {
+	r := newRig(t, 2, "ignores-drain").up()
+	r.sup.Stop("SIGQUIT", false)
+	r.exit(0)
+	r.noErrors()
+	if r.logged("stop.start", "SIGINT/SIGTERM received...killing workers...") < 0 {
+		t.Error("not logged")
+	}
+}
+
+// Requests under way are waited for.
+func TestStopWaitsForRequests(t *testing.T) {
+	gate := loadertest.Fifo(t)
+	r := newRig(t, 1, "drain-waits="+gate.Path).up()
+	r.sup.Stop("test", true)
+	r.wait("stop.start", "")
+	if st := r.sup.Snapshot(); st.Phase != Stopping || len(st.Leaving) != 1 || st.Leaving[0].State != "draining" {
+		t.Errorf("status: %+v", st)
+	}
+	gate.Open()
+	r.exit(0)
+	r.noErrors()
+}
+
+func TestCancelIsAGracefulStop(t *testing.T) {
+	r := newRig(t, 1)
+	var err error
+	if r.sup, err = New(r.cfg); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { r.code <- r.sup.Run(ctx) }()
+	r.wait("ready", "")
+	cancel()
+	r.exit(0)
+	r.noErrors()
+}
+
+func TestStopDuringReload(t *testing.T) {
+	t.Run("configuration", func(t *testing.T) {
+		r := newRig(t, 1)
+		r.cfg.Reconfigure = func(ctx context.Context) (*Config, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		r.up()
+		stopDuringReload(r, "reload.start")
+	})
+	t.Run("import", func(t *testing.T) {
+		gate := loadertest.Fifo(t)
+		r := newRig(t, 2)
+		r.next(nil, "import-waits="+gate.Path)
+		r.up()
+		stopDuringReload(r, "reload.start")
+	})
+	t.Run("workers", func(t *testing.T) {
+		r := newRig(t, 2)
+		r.next(nil, "never-ready")
+		r.up()
+		stopDuringReload(r, "worker.spawned")
+	})
+}
+
+// stopDuringReload begins a reload, waits for a log event, stops and wants every caller to be answered.
+func stopDuringReload(r *rig, event string) {
+	r.Helper()
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- r.reload() }()
+	r.wait(event, "")
+	go func() { second <- r.reload() }()
+	r.wait("reload.queued", "")
+	r.stop()
+	for _, reply := range []chan error{first, second} {
+		if err := <-reply; !errors.Is(err, ErrStopping) {
+			r.Errorf("reload during a stop: %v", err)
+		}
+	}
+	r.noErrors()
+}
+
+func TestHooks(t *testing.T) {
+	phases := make(chan string, 10)
+	fail := make(chan string, 1)
+	r := newRig(t, 1)
+	r.cfg.Hooks = func(_ context.Context, phase string) error {
+		phases <- phase
+		select {
+		case bad := <-fail:
+			if bad == phase {
+				return errors.New("hook says no")
+			}
+			fail <- bad
+		default:
+		}
+		return nil
+	}
+	r.up()
+	for _, want := range []string{"pre-app", "post-app", "master-start"} {
+		if got := <-phases; got != want {
+			t.Errorf("hooks of %s ran, want %s", got, want)
+		}
+	}
+	fail <- "post-app"
+	if err := r.reload(); err == nil || err.Error() != "hooks of phase post-app: hook says no" {
+		t.Errorf("reload: %v", err)
+	}
+	<-phases
+	<-phases
+	r.stop()
+	if got := <-phases; got != "as-user-atexit" {
+		t.Errorf("hooks of %s ran at the end", got)
+	}
+	r.noErrors("reload.failed")
+}
+
+func TestHookFailsAtStart(t *testing.T) {
+	r := newRig(t, 1)
+	r.cfg.Hooks = func(_ context.Context, phase string) error {
+		if phase == "pre-app" {
+			return errors.New("hook says no")
+		}
+		return nil
+	}
+	r.start().exit(1)
+}
