@@ -121,8 +121,10 @@ func (in *instance) touchActions(d *deployment) control.TouchActions {
 		ChainReload:   func() { in.sup.ChainReload("touch-chain-reload") },
 		ReopenLog:     in.reopenLog,
 		RotateLog:     func() { in.complainAbout("rotate the log", d.log.Rotate()) },
-		Exec:          func(command string) { in.runCommand(d, command) },
-		Hook:          func(h option.Hook) { in.complainAbout("hook "+h.Action, in.hook(context.Background(), d, h)) },
+		Exec: func(command string) {
+			in.complainAbout("touch-exec: "+command, d.hooks.Exec(context.Background(), command))
+		},
+		Hook: func(h option.Hook) { in.touchHook(d, h) },
 	}
 }
 
@@ -149,6 +151,12 @@ func (in *instance) snapshot() control.Snapshot {
 	for _, sock := range d.sockets.Sockets {
 		waiting, limit, _ := sock.Queue()
 		out.Sockets = append(out.Sockets, control.SocketStat{Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit})
+	}
+	if in.daemons != nil {
+		out.Daemons = in.daemons.Stats()
+	}
+	if in.crons != nil {
+		out.Crons = in.crons.Stats()
 	}
 	for _, w := range st.Workers {
 		ws := control.WorkerStat{

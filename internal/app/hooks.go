@@ -3,21 +3,96 @@ package app
 import (
 	"context"
 	"fmt"
-	"os/exec"
+	"maps"
+	"slices"
+	"strings"
 	"syscall"
 
+	"uwsgi/internal/control"
+	"uwsgi/internal/listen"
 	"uwsgi/internal/option"
 )
 
-func (in *instance) hook(ctx context.Context, d *deployment, h option.Hook) error {
-	return fmt.Errorf("unknown action %s", h.Action)
+// newHooks makes the hooks of a deployment.
+func (in *instance) newHooks(d *deployment) *control.Hooks {
+	return &control.Hooks{
+		Settings: d.cfg.Settings, Credential: d.ident.Credential, Environ: environment(in.environ, d.cfg.Settings.Env),
+		Print: d.log.Print, Signal: in.tieSignal,
+	}
 }
 
-// runCommand runs a shell command as the application's user and waits.
-func (in *instance) runCommand(d *deployment, command string) {
-	cmd := exec.Command("/bin/sh", "-c", command)
-	cmd.Dir, cmd.Env = d.dir, d.config.Env
-	cmd.Stdout, cmd.Stderr = in.std.Err, in.std.Err
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: d.ident.Credential}
-	in.complainAbout("touch-exec: "+command, cmd.Run())
+// runHooks runs the hooks of several phases in turn.
+func (d *deployment) runHooks(phases ...string) error {
+	for _, phase := range phases {
+		if err := d.hooks.Run(context.Background(), phase); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tieSignal is the unix_signal hook: from now on that signal does what uWSGI's function of that name does.
+func (in *instance) tieSignal(number int, handler string) error {
+	do := map[string]func(){
+		"gracefully_kill_them_all": func() { in.sup.Stop("signal", true) },
+		"kill_them_all":            func() { in.sup.Stop("signal", false) },
+		"grace_them_all":           in.reload("signal"),
+		"reap_them_all":            in.reload("signal"),
+	}
+	act, ok := do[handler]
+	if !ok {
+		return fmt.Errorf("unix_signal: unknown function %s (there are %s)", handler, strings.Join(slices.Sorted(maps.Keys(do)), ", "))
+	}
+	in.signals.tie(syscall.Signal(number), act)
+	return nil
+}
+
+// asideEnv is the world of attached daemons and timed commands.
+func (in *instance) asideEnv(d *deployment) control.DaemonEnv {
+	s := d.cfg.Settings
+	return control.DaemonEnv{
+		Credential: d.ident.Credential, Environ: d.config.Env, Dir: d.dir, Mercy: s.ReloadMercy, HonourStdin: s.DaemonsHonourStdin,
+		Print: func(text string) { in.log().Print(text) },
+		Timed: func(text string) { in.log().Timed(text) },
+		Stop:  func(reason string) { in.sup.Stop(reason, true) },
+		Lookup: func(uid, gid string) (*syscall.Credential, error) {
+			id, err := listen.Lookup(uid, gid, nil, false)
+			if err != nil {
+				return nil, err
+			}
+			return id.Credential, nil
+		},
+	}
+}
+
+// runAside starts what runs beside the application, or goes over to what a new configuration names.
+func (in *instance) runAside(d *deployment) {
+	s := d.cfg.Settings
+	switch {
+	case in.daemons != nil:
+		in.daemons.Reload(s.Daemons)
+	case len(s.Daemons) > 0:
+		in.daemons = control.StartDaemons(s.Daemons, in.asideEnv(d))
+	}
+	switch {
+	case in.crons != nil:
+		in.crons.Reload(s.Crons, s.CronHarakiri)
+	case len(s.Crons) > 0:
+		in.crons = control.StartCrons(s.Crons, s.CronHarakiri, in.asideEnv(d))
+	}
+}
+
+// stopAside ends it.
+func (in *instance) stopAside() {
+	if in.daemons != nil {
+		in.daemons.Stop()
+	}
+	if in.crons != nil {
+		in.crons.Stop()
+	}
+}
+
+// touchHook runs a hook-touch.
+func (in *instance) touchHook(d *deployment, h option.Hook) {
+	in.complainAbout("hook-touch", d.hooks.Do(context.Background(), h, h.Phase))
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"uwsgi/internal/config"
+	"uwsgi/internal/control"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/loader"
 	"uwsgi/internal/logging"
@@ -29,6 +31,9 @@ type instance struct {
 	journal  bool // standard error is the journal's
 	notify   *sd.Notifier
 	sup      *supervisor.Supervisor
+	signals  *signals
+	daemons  *control.Daemons
+	crons    *control.Crons
 
 	controlsMu sync.Mutex
 	current    atomic.Pointer[deployment] // the one in force; the supervisor's loop changes it, everybody reads it
@@ -42,6 +47,7 @@ type deployment struct {
 	sockets *listen.Set
 	ident   *listen.Identity
 	log     *logging.Log
+	hooks   *control.Hooks
 	dir     string // working directory of the application
 	config  *supervisor.Config
 
@@ -53,8 +59,19 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 	if code, done := daemonize(s, args, environ, std); done {
 		return code
 	}
-	in := &instance{args: args, environ: environ, host: host, std: std}
+	in := &instance{args: args, environ: environ, host: host, std: std, signals: handleSignals()}
 	code, err := in.run(cfg)
+	var exit *control.ExitError
+	if errors.As(err, &exit) {
+		tellParent(exit.Code, exit.Error())
+		return exit.Code
+	}
+	if code == exitError && s.FallbackConfig != "" {
+		if err != nil {
+			complain(std.Err, err)
+		}
+		fallBack(s, args, std)
+	}
 	if err != nil {
 		tellParent(code, err.Error())
 		return complain(in.std.Err, err)
@@ -112,8 +129,9 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	if d.controls, err = in.startControls(d); err != nil {
 		return exitError, err
 	}
-	stop := in.handleSignals()
-	defer stop()
+	in.runAside(d)
+	go in.signals.serve(in.obey)
+	defer in.signals.stop()
 	if !cfg.Settings.DaemonizeLate {
 		tellParent(exitOK, "")
 	}
@@ -146,7 +164,14 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	if s.Umask >= 0 {
 		syscall.Umask(s.Umask)
 	}
+	d.hooks = in.newHooks(d)
+	if err := d.runHooks(control.PhaseASAP); err != nil {
+		return nil, err
+	}
 	if old == nil {
+		if err := prepare(s, d.log.Print); err != nil {
+			return nil, err
+		}
 		inherited, err := sd.Activation()
 		if err != nil {
 			return nil, err
@@ -158,7 +183,11 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 		d.log.Close()
 		return nil, err
 	}
-	if err := in.place(d); err != nil {
+	err = d.runHooks(control.PhasePreJail, control.PhaseInJail, control.PhaseAsRoot, control.PhaseAsUser)
+	if err == nil {
+		err = in.place(d)
+	}
+	if err != nil {
 		in.discard(d, old)
 		return nil, err
 	}
@@ -204,6 +233,7 @@ func (in *instance) place(d *deployment) error {
 	d.config = &supervisor.Config{
 		Settings: s, Python: python, PythonArgs: pythonArgs(s.Optimize, s.NoSite), LibDir: in.lib, Version: Version, Dir: d.dir, Env: env,
 		Credential: d.ident.Credential, WorkerStderr: d.log.WorkerStderr,
+		Hooks: d.hooks.Run,
 	}
 	if d.config.RequestLog, d.config.RequestLogKind, err = d.log.RequestLog(); err != nil {
 		return err
@@ -272,7 +302,7 @@ func (in *instance) event(level slog.Level, event, text string, attrs ...slog.At
 
 func (in *instance) banner(cfg *config.Config) {
 	in.log().Print(fmt.Sprintf("*** Starting uWSGI %s (64bit) on [%s] ***", Version, time.Now().Format("Mon Jan _2 15:04:05 2006")))
-	for _, line := range cfg.StartReport() {
+	for _, line := range append(cfg.StartReport(), writableConfig(cfg, in.startDir)...) {
 		in.log().Print(line)
 	}
 	if cfg.ShowConfig {
@@ -290,6 +320,7 @@ func (in *instance) changeControls(old, d *deployment) {
 	if d.controls, err = in.startControls(d); err != nil {
 		d.log.Error("after the reload: " + err.Error())
 	}
+	in.runAside(d)
 }
 
 // finish puts away what the instance made.
@@ -299,6 +330,8 @@ func (in *instance) finish() {
 	os.Chdir(in.startDir)
 	d := in.current.Load()
 	d.controls.stop()
+	in.stopAside()
+	in.complainAbout("hook-as-user-atexit", d.runHooks(control.PhaseUserAtExit))
 	in.vacuum(d)
 	d.sockets.Close()
 	d.retire()

@@ -3,26 +3,55 @@ package app
 import (
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
-// handleSignals obeys the signals of cli-signals §3, but for SIGTERM, which stops gracefully. They are caught from the first moment
-// on: one that comes while the application is imported is kept by the supervisor, not lost.
-func (in *instance) handleSignals() (stop func()) {
-	ch := make(chan os.Signal, 16)
-	signal.Notify(ch, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGTSTP)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for sig := range ch {
-			in.obey(sig)
+// signals obeys the signals of cli-signals §3, but for SIGTERM, which stops gracefully. They are caught from the moment the instance is
+// made: one that comes while the application is imported is kept by the supervisor, not lost.
+type signals struct {
+	ch   chan os.Signal
+	done chan struct{}
+
+	mu   sync.Mutex // guards tied
+	tied map[os.Signal]func()
+}
+
+// handleSignals makes them. Nothing is obeyed before serve.
+func handleSignals() *signals {
+	s := &signals{ch: make(chan os.Signal, 16), done: make(chan struct{}), tied: map[os.Signal]func(){}}
+	signal.Notify(s.ch, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGTSTP)
+	signal.Ignore(syscall.SIGPIPE)
+	return s
+}
+
+// tie has a signal do something else from now on.
+func (s *signals) tie(sig os.Signal, act func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tied[sig] = act
+	signal.Notify(s.ch, sig)
+}
+
+// serve obeys until stop, those that came before too.
+func (s *signals) serve(act func(os.Signal)) {
+	defer close(s.done)
+	for sig := range s.ch {
+		s.mu.Lock()
+		tied := s.tied[sig]
+		s.mu.Unlock()
+		if tied != nil {
+			tied()
+			continue
 		}
-	}()
-	return func() {
-		signal.Stop(ch)
-		close(ch)
-		<-done
+		act(sig)
 	}
+}
+
+func (s *signals) stop() {
+	signal.Stop(s.ch)
+	close(s.ch)
+	<-s.done
 }
 
 func (in *instance) obey(sig os.Signal) {

@@ -38,6 +38,22 @@ func (o *opener) announce(what string, k *Socket, from *held) {
 			o.log(fmt.Sprintf("%s: systemd made this socket, so %s of the configuration does not apply to it", k.Name, unused))
 		}
 	}
+	if from == nil || from.old == nil {
+		o.warnExposed(k)
+	}
+}
+
+// warnExposed tells of a socket whose protocol trusts its peer (it names the client's address, the user and more) where others than this
+// host can connect to it.
+func (o *opener) warnExposed(k *Socket) {
+	if k.Protocol == "" || strings.HasPrefix(k.Protocol, "http") || k.network == "UNIX" { // "": a shared socket, before it is known who serves it
+		return
+	}
+	if l, err := inspect(k.FD()); err != nil || l.addr.Addr().Unmap().IsLoopback() {
+		return
+	}
+	o.log(fmt.Sprintf("*** WARNING: %s = %s speaks %s beyond this host: that protocol believes whoever connects (his address, REMOTE_USER, https). "+
+		"Listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone ***", k.Option, k.Name, k.Protocol))
 }
 
 // unused names the options that would change a socket of our own.

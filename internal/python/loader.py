@@ -252,7 +252,7 @@ def report_loading():
     shown = tb
     while shown is not None and (shown.tb_frame.f_code.co_filename == __file__ or "importlib" in shown.tb_frame.f_code.co_filename):
         shown = shown.tb_next
-    report(kind, value if shown is None else value.with_traceback(shown), shown or tb)
+    report(kind, value.with_traceback(shown), shown)
 
 
 def is_exclusive(exc):

@@ -2,6 +2,9 @@ package supervisor
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -91,17 +94,22 @@ func TestMaximumLifetime(t *testing.T) {
 
 // A replacement that cannot come up leaves the old worker where it is, and is tried again.
 func TestRecyclingSurvivesABadReplacement(t *testing.T) {
-	r := newRig(t, 1).up()
+	flag := filepath.Join(t.TempDir(), "flag")
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, 1, "dies-unless="+flag).up()
+	old := r.pids()
+	os.Remove(flag)
 	r.signal(1, sigRecycle)
-	e := r.wait("worker.spawned", "Respawned")
-	var pid int
-	fmt.Sscanf(e.text, "Respawned uWSGI worker 1 (new pid: %d)", &pid)
-	r.do(func() {
-		if p := r.sup.gen.slots[0].next; p != nil && p.pid == pid && p.state == starting {
-			p.w.Kill()
-		}
-	})
-	r.wait("worker.buried", "")
+	for range runTries + 1 {
+		r.wait("worker.died", "worker 1")
+	}
+	if !slices.Equal(r.pids(), old) {
+		t.Error("the old worker is gone")
+	}
+	os.WriteFile(flag, nil, 0o600)
+	r.wait("worker.recycled", fmt.Sprintf("process %d", old[0]))
 	r.stop()
 	r.noErrors("worker.died")
 }

@@ -13,10 +13,16 @@ import (
 func (s *Server) StartDaemon(pidfile, logfile string, args ...string) {
 	s.t.Helper()
 	cmd := s.Command(args...)
-	out, err := cmd.CombinedOutput()
+	out, err := os.Create(s.Path("terminal")) // no pipe: Run would wait until the daemon has closed it
 	if err != nil {
-		b, _ := os.ReadFile(logfile)
-		s.t.Fatalf("%v: %v\n%s\n%s", cmd.Args, err, out, b)
+		s.t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(out.Name())
+		logged, _ := os.ReadFile(logfile)
+		s.t.Fatalf("%v: %v\n%s\n%s", cmd.Args, err, said, logged)
 	}
 	s.daemon = true
 	s.PID = s.ReadPid(pidfile)

@@ -1,0 +1,366 @@
+package dataplane
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
+)
+
+// echo answers with what it knows of the body.
+func echo(x *exchange) Outcome {
+	x.start("200 OK")
+	return x.reply(fmt.Sprintf("%s|%s|%v|%s", x.variable("CONTENT_LENGTH"), x.variable("HTTP_TRANSFER_ENCODING"), x.BodyFD >= 0, x.body()))
+}
+
+// dribble sends text in two parts, cut at every place, over connections of their own, and asks for the same answer each time. The server has
+// taken the first part before the second is sent.
+func dribble(t *testing.T, s *server, protocol, text, want string) {
+	t.Helper()
+	for cut := 1; cut < len(text); cut++ {
+		c := s.dial(protocol)
+		c.send(text[:cut])
+		s.taken(c)
+		c.send(text[cut:])
+		if got := undated(c.all()); got != want {
+			t.Fatalf("cut after %d bytes (%q): got %q, want %q", cut, text[max(0, cut-10):cut], got, want)
+		}
+		c.Close()
+	}
+}
+
+// taken waits until the server has read what c has sent: the kernel's queue of the server's end is empty.
+func (s *server) taken(c *client) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		if cn := s.connOf(c); cn != nil {
+			if n, err := unix.IoctlGetInt(cn.fd, unix.TIOCINQ); err == nil && n == 0 && cn.state.Load() == connIdle {
+				return
+			}
+		}
+		unix.Poll(nil, 1)
+	}
+	s.t.Fatal("the server does not read")
+}
+
+// connOf finds the server's end of a client's connection.
+func (s *server) connOf(c *client) *conn {
+	for i := range s.eng.conns {
+		if int64(i) > s.eng.highest.Load() {
+			break
+		}
+		cn := s.eng.conns[i].Load()
+		if cn == nil || cn.state.Load() != connIdle {
+			continue
+		}
+		sa, err := unix.Getpeername(i)
+		if in, ok := sa.(*unix.SockaddrInet4); err == nil && ok && c.LocalAddr().(*net.TCPAddr).Port == in.Port {
+			return cn
+		}
+	}
+	return nil
+}
+
+func TestBodySplitEverywhere(t *testing.T) {
+	s := serve(t, config{handler: echo, listen: []string{"http", "uwsgi", "scgi", "fastcgi"}, set: func(s *option.Settings) { s.Threads = 2 }})
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+	for _, tc := range []struct{ name, protocol, text, want string }{
+		{"length", "http", "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", fmt.Sprintf(head, 15, "5|-|false|hello")},
+		{"chunked", "http", "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nT: x\r\n\r\n",
+			fmt.Sprintf(head, 15, "5|-|false|hello")},
+		{"chunked empty", "http", "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", fmt.Sprintf(head, 10, "0|-|false|")},
+		{"uwsgi", "uwsgi", packet(cgi("POST", "/", "CONTENT_LENGTH=5", "HTTP_TRANSFER_ENCODING=chunked")...) + "hello", "HTTP/1.1 200 OK\r\n\r\n5|-|false|hello"},
+		{"scgi", "scgi", netstring(cgi("POST", "/", "CONTENT_LENGTH=5")...) + "hello", "Status: 200 OK\r\n\r\n5|-|false|hello"},
+		{"fastcgi", "fastcgi", fcgi(7, false, cgi("POST", "/", "CONTENT_LENGTH=5"), "hel", "lo"), fcgiAnswer(7, "Status: 200 OK\r\n\r\n5|-|false|hello")},
+	} {
+		t.Run(tc.name, func(t *testing.T) { dribble(t, s, tc.protocol, tc.text, tc.want) })
+	}
+}
+
+func TestBodyThenNextRequest(t *testing.T) {
+	s := serve(t, config{handler: echo})
+	c := s.dial("http")
+	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello" +
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" +
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nx")
+	for _, want := range []string{"5|-|false|hello", "3|-|false|abc"} {
+		if _, body := c.response("POST"); body != want {
+			t.Fatalf("got %q, want %q", body, want)
+		}
+	}
+	c.send("yzGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	for _, want := range []string{"3|-|false|xyz", "-|-|false|"} {
+		if _, body := c.response("POST"); body != want {
+			t.Fatalf("got %q, want %q", body, want)
+		}
+	}
+}
+
+func TestSpool(t *testing.T) {
+	s := serve(t, config{handler: echo, listen: []string{"http", "fastcgi"}, set: func(s *option.Settings) { s.ChunkedInputLimit = 1 << 30 }})
+	limit := int(s.eng.memoryLimit)
+	for _, tc := range []struct {
+		name   string
+		size   int
+		onDisk bool
+	}{{"in memory", limit, false}, {"in a file", limit + 1, true}, {"large", 5 << 20, true}} {
+		body := strings.Repeat("0123456789abcdef", tc.size/16+1)[:tc.size]
+		want := fmt.Sprintf("%d|-|%v|%s", tc.size, tc.onDisk, body)
+		t.Run(tc.name, func(t *testing.T) {
+			c := s.dial("http")
+			go fmt.Fprintf(c.Conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", tc.size, body)
+			if _, got := c.response("POST"); got != want {
+				t.Errorf("got %d bytes that begin with %q", len(got), got[:min(len(got), 40)])
+			}
+		})
+		t.Run(tc.name+" chunked", func(t *testing.T) {
+			c := s.dial("http")
+			go fmt.Fprintf(c.Conn, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", tc.size, body)
+			if _, got := c.response("POST"); got != want {
+				t.Errorf("got %d bytes that begin with %q", len(got), got[:min(len(got), 40)])
+			}
+		})
+		t.Run(tc.name+" fastcgi", func(t *testing.T) {
+			var parts []string
+			for rest := body; len(rest) > 0; {
+				n := min(len(rest), 30000)
+				parts = append(parts, rest[:n])
+				rest = rest[n:]
+			}
+			c := s.dial("fastcgi")
+			go io.WriteString(c.Conn, fcgi(1, false, cgi("POST", "/", fmt.Sprintf("CONTENT_LENGTH=%d", tc.size)), parts...))
+			out, _ := fcgiDecode(t, 1, c.all())
+			if _, got, _ := strings.Cut(out, "\r\n\r\n"); got != want {
+				t.Errorf("got %d bytes that begin with %q", len(got), got[:min(len(got), 40)])
+			}
+		})
+	}
+}
+
+func TestSpoolFails(t *testing.T) {
+	t.Setenv("TMPDIR", "/nowhere/at/all")
+	s := serve(t, config{handler: echo})
+	c := s.dial("http")
+	size := s.eng.memoryLimit + 1
+	go c.Conn.Write(append(fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size), make([]byte, size)...))
+	if resp, _ := c.response("POST"); resp.StatusCode != 500 {
+		t.Errorf("%s", resp.Status)
+	}
+	if got := s.dial("http").get("/"); got != "-|-|false|" {
+		t.Errorf("the next request: %q", got)
+	}
+}
+
+func TestExpect(t *testing.T) {
+	s := serve(t, config{handler: echo, set: func(s *option.Settings) { s.LimitPost = 10 }})
+	const head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+	c := s.dial("http")
+	c.send(fmt.Sprintf(head, 5))
+	resp := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))
+	if _, err := io.ReadFull(c.r, resp); err != nil || string(resp) != "HTTP/1.1 100 Continue\r\n\r\n" {
+		t.Fatalf("%q, %v", resp, err)
+	}
+	c.send("hello")
+	if _, body := c.response("POST"); body != "5|-|false|hello" {
+		t.Errorf("%q", body)
+	}
+	// A part of the body is there: the client did not wait.
+	c.send(fmt.Sprintf(head, 5) + "he")
+	s.taken(c)
+	c.send("llo")
+	if _, body := c.response("POST"); body != "5|-|false|hello" {
+		t.Errorf("%q", body)
+	}
+	// Too large: told before a byte of it is sent.
+	c.send(fmt.Sprintf(head, 11))
+	if resp, _ := c.response("POST"); resp.StatusCode != 413 {
+		t.Errorf("%s", resp.Status)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	short := func(s *option.Settings) {
+		s.HTTPHeadersTimeout, s.SocketTimeout, s.HTTPKeepalive = 100*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+	}
+	s := serve(t, config{set: short, listen: []string{"http", "uwsgi", "fastcgi", "scgi"}})
+	for _, tc := range []struct{ name, protocol, text, want string }{
+		{"nothing", "http", "", ""},
+		{"head", "http", "GET / HTTP/1.1\r\nHost", "HTTP/1.1 408 Request Timeout\r\n"},
+		{"body", "http", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe", "HTTP/1.1 408 "},
+		{"chunked body", "http", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", "HTTP/1.1 408 "},
+		{"uwsgi nothing", "uwsgi", "", ""},
+		{"uwsgi head", "uwsgi", packet(cgi("GET", "/")...)[:20], ""},
+		{"uwsgi body", "uwsgi", packet(cgi("POST", "/", "CONTENT_LENGTH=5")...) + "he", ""},
+		{"fastcgi", "fastcgi", fcgi(1, false, cgi("GET", "/"))[:60], ""},
+		{"scgi", "scgi", netstring(cgi("GET", "/")...)[:20], ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := s.exchange(tc.protocol, tc.text); !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+	t.Run("idle", func(t *testing.T) {
+		c := s.dial("http")
+		c.get("/")
+		c.expectClosed()
+	})
+	t.Run("drip", func(t *testing.T) {
+		// Byte after byte keeps no head alive past its time.
+		c := s.dial("http")
+		c.send("GET / HTTP/1.1\r\n")
+		stop := make(chan struct{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(10 * time.Millisecond):
+					c.Conn.Write([]byte("x"))
+				}
+			}
+		}()
+		if got := c.all(); !strings.HasPrefix(got, "HTTP/1.1 408 ") {
+			t.Errorf("%q", got)
+		}
+		close(stop)
+		<-done
+	})
+	if n := s.eng.row.Requests.Load(); n != 1 {
+		t.Errorf("%d requests reached the application", n)
+	}
+}
+
+func TestDisconnects(t *testing.T) {
+	s := serve(t, config{handler: echo, listen: []string{"http", "uwsgi", "fastcgi", "scgi"}, set: func(s *option.Settings) { s.Threads = 2 }})
+	for protocol, text := range map[string]string{
+		"http":    "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhello",
+		"uwsgi":   packet(cgi("POST", "/", "CONTENT_LENGTH=100000")...) + "hello",
+		"scgi":    netstring(cgi("POST", "/", "CONTENT_LENGTH=100000")...) + "hello",
+		"fastcgi": fcgi(1, false, cgi("POST", "/", "CONTENT_LENGTH=100000"), "hello")[:100],
+	} {
+		for n := 0; n <= len(text); n++ {
+			c := s.dial(protocol)
+			c.send(text[:n])
+			if n%2 == 0 {
+				c.Conn.(*net.TCPConn).SetLinger(0) // a reset
+			}
+			c.Close()
+		}
+	}
+	// Served only when those before it are seen off, or beside them; in either case nothing is left of them in the end.
+	if got := s.dial("http").get("/"); got != "-|-|false|" {
+		t.Errorf("%q", got)
+	}
+	s.idle()
+	if n := s.eng.row.Requests.Load(); n != 1 {
+		t.Errorf("%d requests reached the application", n)
+	}
+}
+
+// idle waits until no connection holds a part of a request.
+func (s *server) idle() {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); s.eng.active.Load() != 0; unix.Poll(nil, 1) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d connections stay active", s.eng.active.Load())
+		}
+	}
+}
+
+func TestClientLeavesWhileWriting(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		quiet  bool
+		silent bool
+		want   int
+		logged bool
+	}{
+		{"default", false, false, -1, true},
+		{"disable-write-exception", true, false, 1, true},
+		{"ignore-write-errors", false, true, -1, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			gone, rcs := make(chan struct{}), make(chan int, 1)
+			s := serve(t, config{
+				set: func(s *option.Settings) { s.NoWriteException, s.IgnoreWriteErrors = tc.quiet, tc.silent },
+				handler: func(x *exchange) Outcome {
+					x.start("200 OK")
+					x.write("first")
+					<-gone
+					rc := 0
+					for range 1000 { // the kernel takes some before it knows
+						if rc = x.write(strings.Repeat("x", 1<<16)); rc != 0 {
+							break
+						}
+					}
+					rcs <- rc
+					x.finish()
+					if rc < 0 {
+						return Failed
+					}
+					return Done
+				},
+			})
+			m := mark(t)
+			c := s.dial("http")
+			c.send("GET /gone HTTP/1.1\r\nHost: x\r\n\r\n")
+			if _, err := io.ReadFull(c.r, make([]byte, 15)); err != nil {
+				t.Fatal(err)
+			}
+			c.Conn.(*net.TCPConn).SetLinger(0)
+			c.Close()
+			close(gone)
+			if rc := <-rcs; rc != tc.want {
+				t.Errorf("write returned %d, want %d", rc, tc.want)
+			}
+			if line := s.requests(1)[0]; !strings.HasPrefix(line, "GET /gone 200 ") {
+				t.Errorf("log: %q", line)
+			}
+			if got := strings.Contains(messages(t, m), "did not take the response to GET /gone"); got != tc.logged {
+				t.Errorf("logged: %v", got)
+			}
+		})
+	}
+}
+
+func TestTemporaryHasNoName(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	fd, err := temporary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if names, _ := os.ReadDir(dir); len(names) > 0 {
+		t.Errorf("%v", names)
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("flags %#x, %v", flags, err)
+	}
+}
+
+func TestSpoolInPlace(t *testing.T) {
+	// Chunks larger than the buffer they are decoded in.
+	e := &Engine{settings: option.Default(), memoryLimit: 1 << 20}
+	var s spool
+	s.start(-1, e)
+	body := bytes.Repeat([]byte("a"), 100<<10)
+	text := fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\nNEXT", len(body), body)
+	used, err := s.feed(text)
+	if err != nil || !s.whole() || string(text[used:]) != "NEXT" || !bytes.Equal(s.mem, body) {
+		t.Errorf("%v, whole %v, rest %q, %d bytes", err, s.whole(), text[used:], len(s.mem))
+	}
+	s.reset()
+}

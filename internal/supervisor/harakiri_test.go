@@ -1,0 +1,212 @@
+package supervisor
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"uwsgi/internal/loader"
+	"uwsgi/internal/option"
+	"uwsgi/internal/scoreboard"
+)
+
+// busy makes a core of a worker look busy since then, as its data plane would.
+func (r *rig) busy(slot, core int, since time.Duration) {
+	r.Helper()
+	r.do(func() {
+		sl := r.sup.gen.slots[slot-1]
+		occupy(r.sup.rows.board.Core(sl.cur.row, core), r.sup.host.Monotonic()-int64(since))
+	})
+}
+
+func occupy(c *scoreboard.Core, started int64) {
+	c.SetSnap([]byte("127.0.0.1"), []byte("GET"), []byte("/sleep"))
+	c.StartedAt.Store(1795345605)
+	c.Started.Store(started)
+	c.State.Store(scoreboard.CoreBusy)
+}
+
+func TestHarakiri(t *testing.T) {
+	r := newRig(t, 1)
+	r.set.Harakiri = 100 * time.Millisecond
+	r.set.HarakiriVerbose = true
+	r.set.Threads = 2
+	stderr, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	defer w.Close()
+	r.cfg.WorkerStderr = func(int) (*os.File, error) { return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", w.Fd()), os.O_WRONLY, 0) }
+	r.up()
+	pid := r.pids()[0]
+	r.busy(1, 1, 0)
+	r.wait("harakiri", fmt.Sprintf("*** HARAKIRI ON WORKER 1 (pid: %d, try: 1) ***", pid))
+	r.wait("harakiri", "HARAKIRI: -- syscall> ")
+	r.wait("harakiri", "HARAKIRI: -- wchan> ")
+	r.wait("harakiri", "HARAKIRI triggered by worker 1 core 1 !!!")
+	r.wait("harakiri", "HARAKIRI !!! worker 1 status !!!")
+	e := r.wait("harakiri", "HARAKIRI [core 1] 127.0.0.1 - GET /sleep since 1795345605")
+	if e.attrs[KeyRequest].String() != "127.0.0.1 GET /sleep" || e.attrs[KeyAge].Duration() < r.set.Harakiri || e.attrs[KeyCore].Int64() != 1 {
+		t.Errorf("attributes: %v", e.attrs)
+	}
+	r.wait("harakiri", "HARAKIRI !!! end of worker 1 status !!!")
+	lines := bufio.NewScanner(stderr)
+	for _, want := range []string{"worker 1: stacks", "worker 1: harakiri"} {
+		if !lines.Scan() || lines.Text() != want {
+			t.Errorf("the worker says %q, want %q", lines.Text(), want)
+		}
+	}
+	r.wait("worker.died", fmt.Sprintf("DAMN ! worker 1 (pid: %d) died, killed by signal 9 :( trying respawn ...", pid))
+	st := r.sup.Snapshot()
+	if w := st.Workers[0]; w.Harakiris != 1 || w.PID == pid || w.PID == 0 {
+		t.Errorf("worker: %+v", w)
+	}
+	r.stop()
+	r.noErrors("harakiri", "worker.died")
+	if respawn, death := r.logged("worker.spawned", "Respawned"), r.logged("worker.died", ""); respawn > death {
+		t.Error("the replacement waited for the death")
+	}
+}
+
+// A worker that says it has answered is not kept for the rest of its grace.
+func TestHarakiriAnswered(t *testing.T) {
+	r := newRig(t, 1, "answers")
+	r.set.Harakiri = 50 * time.Millisecond
+	r.set.HarakiriGrace = 10 * patience
+	r.up()
+	r.busy(1, 0, 0)
+	r.wait("harakiri", "graceful: yes")
+	r.wait("worker.died", "killed by signal 9")
+	r.stop()
+}
+
+// The replacement serves while the condemned one uses its grace.
+func TestHarakiriReplacesAtOnce(t *testing.T) {
+	r := newRig(t, 1)
+	r.set.Harakiri = 50 * time.Millisecond
+	r.set.HarakiriGrace = 10 * patience
+	r.up()
+	pid := r.pids()[0]
+	r.busy(1, 0, 0)
+	r.wait("worker.ready", "")
+	st := r.sup.Snapshot()
+	if len(st.Leaving) != 1 || st.Leaving[0].PID != pid || st.Leaving[0].State != "dying" || st.Workers[0].State != "idle" {
+		t.Errorf("status: %+v", st)
+	}
+	r.sup.Stop("test", true)
+	r.wait("stop.start", "")
+	r.sup.Stop("test", true)
+	r.exit(0)
+}
+
+func TestHarakiriDuringStopIsNotFollowedByAWorker(t *testing.T) {
+	r := newRig(t, 1, "ignores-drain")
+	r.set.Harakiri = 200 * time.Millisecond
+	r.set.HarakiriGrace = 50 * time.Millisecond
+	r.up()
+	r.busy(1, 0, 0)
+	r.stop()
+	if r.count("worker.nomercy") != 0 || r.count("harakiri") == 0 {
+		t.Error("the deadline did not end the worker")
+	}
+	if r.count("worker.spawned") != 1 {
+		t.Error("a worker was forked during the stop")
+	}
+}
+
+// offline makes a supervisor without a loop whose generation has one process serving.
+func offline(set *option.Settings, cores int) (*Supervisor, *scoreboard.Board) {
+	set.Threads = cores
+	start := time.Now()
+	s := &Supervisor{
+		cfg: &Config{Settings: set}, host: &Host{Monotonic: func() int64 { return int64(time.Since(start)) + 1 }},
+		logf: func(slog.Level, string, string, ...slog.Attr) {},
+	}
+	board, err := scoreboard.New(1, cores)
+	if err != nil {
+		panic(err)
+	}
+	s.rows = &rows{board: board, used: []bool{true}}
+	s.gen = &generation{cfg: s.cfg, rows: s.rows, state: loaded}
+	sl := &slot{n: 1, gen: s.gen, active: true, tally: &tally{}}
+	sl.cur = &process{slot: sl, gen: s.gen, state: serving, stuck: map[int]bool{}}
+	s.gen.slots = []*slot{sl}
+	return s, board
+}
+
+// The deadline of a request is met to the moment, not at the next poll, and each core has its own.
+func TestHarakiriDeadline(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		limit    time.Duration
+		user     time.Duration // set_user_harakiri, seconds after the start of the request
+		scan     time.Duration // since the start of the request
+		wantWait time.Duration
+	}{
+		{"far away", 30 * time.Second, 0, 5 * time.Second, time.Second},
+		{"near", 30 * time.Second, 0, 29700 * time.Millisecond, 300 * time.Millisecond},
+		{"user's is sooner", 30 * time.Second, 5 * time.Second, 4900 * time.Millisecond, 100 * time.Millisecond},
+		{"user's is later", 5 * time.Second, 30 * time.Second, 4900 * time.Millisecond, 100 * time.Millisecond},
+		{"user's alone", 0, 5 * time.Second, 4900 * time.Millisecond, 100 * time.Millisecond},
+		{"none", 0, 0, 90 * time.Second, time.Second},
+		{"shorter than a scan", 100 * time.Millisecond, 0, 0, 100 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				set := option.Default()
+				set.Harakiri = c.limit
+				s, board := offline(set, 2)
+				defer s.rows.close()
+				started := s.host.Monotonic()
+				cell := board.Core(0, 1)
+				occupy(cell, started)
+				if c.user > 0 {
+					cell.Deadline.Store(started + int64(c.user))
+				}
+				time.Sleep(c.scan)
+				p := s.gen.slots[0].cur
+				s.procs = map[*loader.Worker]*process{nil: p}
+				s.scanHarakiri()
+				if got := s.agenda.wait(time.Now()); got != c.wantWait {
+					t.Errorf("the next scan is in %s, want %s", got, c.wantWait)
+				}
+				if p.state != serving {
+					t.Errorf("the worker is %s", p.state)
+				}
+			})
+		})
+	}
+}
+
+func TestDeadlineOfAnIdleCore(t *testing.T) {
+	s, board := offline(option.Default(), 1)
+	defer s.rows.close()
+	cell := board.Core(0, 0)
+	occupy(cell, 1000)
+	cell.State.Store(scoreboard.CoreReading)
+	if at := deadline(cell, time.Second); at != 0 {
+		t.Errorf("a core that reads a request has the deadline %d", at)
+	}
+}
+
+// With harakiri-queue-threshold a stuck request is left alone while nobody waits.
+func TestHarakiriQueueThreshold(t *testing.T) {
+	waiting := 4
+	set := option.Default()
+	set.Harakiri, set.HarakiriQueue = time.Second, 5
+	s, _ := offline(set, 1)
+	defer s.rows.close()
+	s.cfg.Listeners = []Listener{{Queue: func() (int, int, error) { return waiting, 100, nil }}, {}}
+	if s.overdue(s.gen.slots[0].cur) {
+		t.Error("overdue with a short queue")
+	}
+	waiting = 5
+	if !s.overdue(s.gen.slots[0].cur) {
+		t.Error("not overdue with a long queue")
+	}
+}

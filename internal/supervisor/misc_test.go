@@ -1,0 +1,141 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestPause(t *testing.T) {
+	r := newRig(t, 1).up()
+	r.sup.TogglePause()
+	r.wait("pause", "*** PAUSE (press start to resume, if you do not have a joypad send SIGTSTP) ***")
+	r.wait("pause", "*** worker 1 suspended ***")
+	if st := r.sup.Snapshot(); !st.Paused || st.Workers[0].State != "pause" {
+		t.Errorf("status: %+v", st)
+	}
+	r.sup.TogglePause()
+	r.wait("pause", "*** (SIGTSTP received) resuming workers ***")
+	r.wait("pause", "*** worker 1 resumed ***")
+	r.stop()
+	r.noErrors()
+}
+
+// What a worker hears of its orders is on its stderr; the first word is read from the pipe that the rig gave it.
+func hearOrders(r *rig) func() string {
+	read, write, err := os.Pipe()
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() { read.Close(); write.Close() })
+	r.cfg.WorkerStderr = func(int) (*os.File, error) { return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", write.Fd()), os.O_WRONLY, 0) }
+	return func() string {
+		buf := make([]byte, 200)
+		n, err := read.Read(buf)
+		if err != nil {
+			r.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+}
+
+func TestNewWorkersArePausedToo(t *testing.T) {
+	r := newRig(t, 1)
+	heard := hearOrders(r)
+	r.up()
+	r.sup.TogglePause()
+	if got := heard(); got != "worker 1: pause\n" {
+		t.Errorf("the worker heard %q", got)
+	}
+	r.signal(1, sigRecycle)
+	if got := heard(); got != "worker 1: pause\n" {
+		t.Errorf("the new worker heard %q", got)
+	}
+	r.wait("worker.recycled", "")
+	r.stop()
+}
+
+// A worker that comes after the log was reopened is told so: its loader still has the old one.
+func TestReopenRequestLog(t *testing.T) {
+	r := newRig(t, 1)
+	heard := hearOrders(r)
+	r.up()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r.sup.ReopenRequestLog(f)
+	if got := heard(); got != "worker 1: accesslog\n" {
+		t.Errorf("the worker heard %q", got)
+	}
+	r.signal(1, sigRecycle)
+	if got := heard(); got != "worker 1: accesslog\n" {
+		t.Errorf("the new worker heard %q", got)
+	}
+	r.wait("worker.recycled", "")
+	r.stop()
+	r.noErrors()
+}
+
+// The keep-alive comes from the loop, first with READY: while the loop is stuck there is none.
+func TestWatchdog(t *testing.T) {
+	r := newRig(t, 1)
+	r.cfg.Watchdog = 10 * time.Millisecond
+	r.up()
+	pings := func() int {
+		n := 0
+		for _, told := range r.notes.all() {
+			if told == "WATCHDOG" {
+				n++
+			}
+		}
+		return n
+	}
+	if told := r.notes.all(); told[0] != "READY" || told[1] != "WATCHDOG" {
+		t.Errorf("told %q", told)
+	}
+	for before := pings(); pings() < before+3; {
+		r.do(func() {}) // the loop has gone round once more
+	}
+	r.do(func() {
+		before := pings()
+		time.Sleep(5 * r.cfg.Watchdog)
+		if now := pings(); now != before {
+			t.Errorf("%d pings while the loop was stuck", now-before)
+		}
+	})
+	r.stop()
+}
+
+func TestStatusText(t *testing.T) {
+	r := newRig(t, 2).up()
+	r.busy(1, 0, 0)
+	r.do(func() {
+		r.sup.rows.board.Row(r.sup.gen.slots[1].cur.row).Requests.Store(12)
+		if got, want := r.sup.statusText(), "1 busy, 1 idle workers; 12 requests"; got != want {
+			t.Errorf("status %q, want %q", got, want)
+		}
+	})
+	if st := r.sup.Snapshot(); st.Workers[0].State != "busy" || st.Workers[0].Cores[0].Request != "127.0.0.1 GET /sleep" || st.Workers[1].State != "idle" {
+		t.Errorf("workers: %+v", st.Workers)
+	}
+	r.stop()
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	if _, err := New(Config{}); err == nil {
+		t.Error("no settings are fine")
+	}
+	r := newRig(t, 1)
+	r.cfg.Python = ""
+	if _, err := New(r.cfg); err == nil {
+		t.Error("no interpreter is fine")
+	}
+	r.cfg.Python = "python3"
+	r.set.Processes = -1
+	if _, err := New(r.cfg); err == nil {
+		t.Error("-1 workers are fine")
+	}
+}
