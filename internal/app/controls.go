@@ -152,11 +152,11 @@ func (in *instance) snapshot() control.Snapshot {
 		waiting, limit, _ := sock.Queue()
 		out.Sockets = append(out.Sockets, control.SocketStat{Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit})
 	}
-	if in.daemons != nil {
-		out.Daemons = in.daemons.Stats()
+	if running := in.daemons.Load(); running != nil {
+		out.Daemons = running.Stats()
 	}
-	if in.crons != nil {
-		out.Crons = in.crons.Stats()
+	if running := in.crons.Load(); running != nil {
+		out.Crons = running.Stats()
 	}
 	for _, w := range st.Workers {
 		ws := control.WorkerStat{

@@ -68,27 +68,25 @@ func (in *instance) asideEnv(d *deployment) control.DaemonEnv {
 // runAside starts what runs beside the application, or goes over to what a new configuration names.
 func (in *instance) runAside(d *deployment) {
 	s := d.cfg.Settings
-	switch {
-	case in.daemons != nil:
-		in.daemons.Reload(s.Daemons)
-	case len(s.Daemons) > 0:
-		in.daemons = control.StartDaemons(s.Daemons, in.asideEnv(d))
+	if running := in.daemons.Load(); running != nil {
+		running.Reload(s.Daemons)
+	} else if len(s.Daemons) > 0 {
+		in.daemons.Store(control.StartDaemons(s.Daemons, in.asideEnv(d)))
 	}
-	switch {
-	case in.crons != nil:
-		in.crons.Reload(s.Crons, s.CronHarakiri)
-	case len(s.Crons) > 0:
-		in.crons = control.StartCrons(s.Crons, s.CronHarakiri, in.asideEnv(d))
+	if running := in.crons.Load(); running != nil {
+		running.Reload(s.Crons, s.CronHarakiri)
+	} else if len(s.Crons) > 0 {
+		in.crons.Store(control.StartCrons(s.Crons, s.CronHarakiri, in.asideEnv(d)))
 	}
 }
 
 // stopAside ends it.
 func (in *instance) stopAside() {
-	if in.daemons != nil {
-		in.daemons.Stop()
+	if d := in.daemons.Load(); d != nil {
+		d.Stop()
 	}
-	if in.crons != nil {
-		in.crons.Stop()
+	if c := in.crons.Load(); c != nil {
+		c.Stop()
 	}
 }
 

@@ -32,8 +32,8 @@ type instance struct {
 	notify   *sd.Notifier
 	sup      *supervisor.Supervisor
 	signals  *signals
-	daemons  *control.Daemons
-	crons    *control.Crons
+	daemons  atomic.Pointer[control.Daemons] // nil = none were ever asked for
+	crons    atomic.Pointer[control.Crons]
 
 	controlsMu sync.Mutex
 	current    atomic.Pointer[deployment] // the one in force; the supervisor's loop changes it, everybody reads it
@@ -331,7 +331,6 @@ func (in *instance) finish() {
 	d := in.current.Load()
 	d.controls.stop()
 	in.stopAside()
-	in.complainAbout("hook-as-user-atexit", d.runHooks(control.PhaseUserAtExit))
 	in.vacuum(d)
 	d.sockets.Close()
 	d.retire()

@@ -474,7 +474,7 @@ class LoaderProcess:
         if pid == 0:
             code = 1
             try:
-                code = Worker(self, slot, row, fds).run()
+                code = Worker(self, slot, row, message.get("reason"), fds).run()
             except BaseException:
                 report(*sys.exc_info())
             finally:
@@ -503,10 +503,10 @@ class LoaderProcess:
 
 
 class Worker:
-    def __init__(self, parent, slot, row, fds):
+    def __init__(self, parent, slot, row, reason, fds):
         self.boot, self.settings, self.libdir = parent.boot, parent.settings, parent.libdir
         self.loaded = parent.loaded
-        self.slot, self.row = slot, row
+        self.slot, self.row, self.reason = slot, row, reason
         self.control = fds[0]
         signal.set_wakeup_fd(-1)
         for fd in parent.wake:
@@ -561,6 +561,7 @@ class Worker:
         os.close(BOOT)
         ours = _uwsgi.descriptors()
         os.register_at_fork(after_in_child=lambda: in_child(_uwsgi, ours), after_in_parent=lambda: _uwsgi.forked(False))
+        self.hooks("post-fork")
         uwsgi._post_fork()
         if settings["Chdir2"]:
             os.chdir(settings["Chdir2"])
@@ -572,11 +573,18 @@ class Worker:
         pool = [threading.Thread(target=serve, args=(_uwsgi, i), name="uWSGIWorker%dCore%d" % (self.slot, i), daemon=True) for i in range(1, threads)]
         for thread in pool:
             thread.start()
+        self.hooks("accepting", "accepting1", *(("accepting-once", "accepting1-once") if self.reason == "start" else ()))
         _uwsgi.ready()
         _uwsgi.run(0)
         for thread in pool:
             thread.join()
         return self.leave(uwsgi, _uwsgi)
+
+    def hooks(self, *phases):
+        if self.settings["Hooks"]:
+            import workerhooks
+
+            workerhooks.run(self.settings, self.slot, *phases)
 
     def place(self):
         """What cpu-affinity, thread-stacksize and never-swap ask for."""

@@ -69,9 +69,9 @@ func (b *Bus) StartTransient(ctx context.Context, t Transient) error {
 	}
 	// A failed unit of the same name would be in the way. There mostly is none.
 	_ = b.conn.ResetFailedUnitContext(ctx, t.Name)
-	return b.job(t.Name, "start", func(ch chan<- string) (int, error) {
+	return b.job(ctx, t.Name, "start", func(ch chan<- string) (int, error) {
 		return b.conn.StartTransientUnitContext(ctx, t.Name, "fail", t.properties(), ch)
-	}, ctx)
+	})
 }
 
 // execCommand is one command of ExecStart= as the manager takes it: D-Bus type (sasb).
@@ -86,7 +86,9 @@ func (t *Transient) properties() []dbus.Property {
 		dbus.PropDescription(t.Description),
 		{Name: "ExecStart", Value: godbus.MakeVariant([]execCommand{{t.Argv[0], t.Argv, false}})},
 	}
-	add := func(name string, value any) { p = append(p, dbus.Property{Name: name, Value: godbus.MakeVariant(value)}) }
+	add := func(name string, value any) {
+		p = append(p, dbus.Property{Name: name, Value: godbus.MakeVariant(value)})
+	}
 	if t.Type != "" {
 		p = append(p, dbus.PropType(t.Type))
 	}
@@ -117,26 +119,26 @@ func (t *Transient) properties() []dbus.Property {
 
 // StartUnit starts a unit and returns when the job is over, as systemctl does: nil if it is done. StopUnit, RestartUnit and ReloadUnit alike.
 func (b *Bus) StartUnit(ctx context.Context, name string) error {
-	return b.job(name, "start", func(ch chan<- string) (int, error) { return b.conn.StartUnitContext(ctx, name, "replace", ch) }, ctx)
+	return b.job(ctx, name, "start", func(ch chan<- string) (int, error) { return b.conn.StartUnitContext(ctx, name, "replace", ch) })
 }
 
 // StopUnit stops a unit.
 func (b *Bus) StopUnit(ctx context.Context, name string) error {
-	return b.job(name, "stop", func(ch chan<- string) (int, error) { return b.conn.StopUnitContext(ctx, name, "replace", ch) }, ctx)
+	return b.job(ctx, name, "stop", func(ch chan<- string) (int, error) { return b.conn.StopUnitContext(ctx, name, "replace", ch) })
 }
 
 // RestartUnit restarts a unit.
 func (b *Bus) RestartUnit(ctx context.Context, name string) error {
-	return b.job(name, "restart", func(ch chan<- string) (int, error) { return b.conn.RestartUnitContext(ctx, name, "replace", ch) }, ctx)
+	return b.job(ctx, name, "restart", func(ch chan<- string) (int, error) { return b.conn.RestartUnitContext(ctx, name, "replace", ch) })
 }
 
 // ReloadUnit reloads a unit.
 func (b *Bus) ReloadUnit(ctx context.Context, name string) error {
-	return b.job(name, "reload", func(ch chan<- string) (int, error) { return b.conn.ReloadUnitContext(ctx, name, "replace", ch) }, ctx)
+	return b.job(ctx, name, "reload", func(ch chan<- string) (int, error) { return b.conn.ReloadUnitContext(ctx, name, "replace", ch) })
 }
 
 // job waits for the outcome of a manager's job: "done", "canceled", "timeout", "failed", "dependency", "skipped".
-func (b *Bus) job(unit, what string, begin func(chan<- string) (int, error), ctx context.Context) error {
+func (b *Bus) job(ctx context.Context, unit, what string, begin func(chan<- string) (int, error)) error {
 	ch := make(chan string, 1)
 	if _, err := begin(ch); err != nil {
 		return fmt.Errorf("%s %s: %w", what, unit, err)

@@ -277,12 +277,12 @@ func (s *Supervisor) started(t *turnover) {
 	if s.phase == Sleeping {
 		s.log(slog.LevelInfo, "cheap", "cheap mode enabled: waiting for socket connection...")
 	}
-	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", t.gen.active(), len(t.gen.slots)))
 	s.status = s.statusText()
 	s.tell(s.notify.Ready(s.status))
 	if s.dog > 0 {
 		s.tell(s.notify.Watchdog())
 	}
+	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", t.gen.active(), len(t.gen.slots)))
 	if run := s.cfg.Hooks; run != nil {
 		s.background(func(ctx context.Context) func() {
 			err := run(ctx, "master-start")

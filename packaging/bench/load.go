@@ -20,7 +20,8 @@ type load struct {
 	request       []byte // what is sent for each request
 	keep          bool   // the next request goes over the same connection while the server lets it
 	want          answer
-	once          int // stop after so many answers, 0 = by time
+	untilEnd      bool // a response ends with its connection, whatever its length says
+	once          int  // stop after so many answers, 0 = by time
 }
 
 // answer is what every response must be.
@@ -183,7 +184,12 @@ func (g *generator) run(warm, d time.Duration, begin, end func()) outcome {
 		}
 	}
 	g.now = monotonic()
-	end()
+	if g.counting {
+		end()
+	}
+	if !g.counting {
+		return outcome{Wrong: g.out.Wrong, FirstFail: g.out.FirstFail}
+	}
 	g.out.Seconds = float64(g.now-edge) / 1e9
 	return g.out
 }
@@ -296,6 +302,11 @@ func (g *generator) event(i int, events uint32) {
 		done, bad := g.feed(c, g.buf[:n])
 		if bad != "" {
 			g.over(i, bad)
+			return
+		}
+		if done && !g.keep && !c.framing.close && !g.untilEnd {
+			g.answered(c) // the server has not said that it will close
+			g.over(i, "")
 			return
 		}
 		if done && g.keep && !c.framing.close {

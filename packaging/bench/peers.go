@@ -167,7 +167,7 @@ func (w *world) command(s side) (argv []string, network, addr string) {
 			argv = append(argv, "--threads", strconv.Itoa(s.threads))
 		}
 		if s.proto == "router" && s.kind == "uwsgi" {
-			argv = append(argv, "--http-keepalive", "75")
+			argv = append(argv, "--http-keepalive=75")
 		}
 		quiet := true
 		for _, e := range s.extra {
@@ -203,11 +203,15 @@ func (w *world) nginxConfig(s side, addr string) string {
 	if strings.HasPrefix(s.app, "/") {
 		place = "include /etc/nginx/uwsgi_params; uwsgi_pass unix:" + s.app + ";"
 	}
+	user := ""
+	if os.Getuid() == 0 {
+		user = " user root;" // it must get into the working directory
+	}
 	path := filepath.Join(w.work, fmt.Sprintf("nginx-%d.conf", w.port))
-	text := fmt.Sprintf("daemon off; worker_processes %d; pid %s.pid; worker_rlimit_nofile 65536;\nevents { worker_connections 16384; }\n"+
+	text := fmt.Sprintf("daemon off; worker_processes %d; pid %s.pid;%s\nevents { worker_connections 16384; }\n"+
 		"http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; client_body_temp_path %s; proxy_temp_path %s; fastcgi_temp_path %s;\n"+
 		"uwsgi_temp_path %s; scgi_temp_path %s; server { listen %s; location /static/ { root %s; } location / { %s } } }\n",
-		s.workers, path, w.work, w.work, w.work, w.work, w.work, addr, filepath.Dir(w.files()), place)
+		s.workers, path, user, w.work, w.work, w.work, w.work, w.work, addr, filepath.Dir(w.files()), place)
 	os.WriteFile(path, []byte(text), 0o644)
 	return path
 }

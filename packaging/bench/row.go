@@ -84,7 +84,7 @@ func (r *row) request(s side) []byte {
 }
 
 func (r *row) load(s *running) load {
-	return load{network: s.network, addr: s.addr, conns: r.conns, request: r.request(s.side), keep: s.side.keep, want: r.want, once: r.once}
+	return load{network: s.network, addr: s.addr, conns: r.conns, request: r.request(s.side), keep: s.side.keep, untilEnd: strings.HasPrefix(s.side.proto, "uwsgi"), want: r.want, once: r.once}
 }
 
 // ready waits until s gives the right answer, and learns it where the row says so.
@@ -224,6 +224,9 @@ func (w *world) sample(r *row, s *running, p pace, f *figures) {
 	f.Wrong += o.Wrong
 	if o.FirstFail != "" && f.Error == "" {
 		f.Error = o.FirstFail
+	}
+	if o.Answers == 0 && f.Error == "" {
+		f.Error = "no answer in a whole stretch"
 	}
 	if o.Answers > 0 {
 		f.samples = append(f.samples, sample{(after - before) * 1e6 / float64(o.Answers), float64(o.Answers) / o.Seconds, o.Latency.at(.5), o.Latency.at(.99)})

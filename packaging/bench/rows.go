@@ -96,7 +96,7 @@ func (w *world) rows() []*row {
 		}
 		all := []side{us("http", keep)}
 		if keep {
-			all = append(all, them("http11", true, named("uWSGI http11-socket")), them("router", true, named("uWSGI http router")), them("http", true, named("uWSGI http-socket")))
+			all = append(all, them("http11", true, named("uWSGI http11-socket")), them("router", true, named("uWSGI http router")), them("http", false, named("uWSGI http-socket")))
 			all = append(all, peer("gunicorn sync", "gunicorn"), peer("gunicorn gthread", "gunicorn", "-k", "gthread", "--threads", "8", "--worker-connections", "1000"))
 			all = append(all, peer("granian", "granian"), peer("granian, 1 worker 1 thread", "granian", "--workers", "1", "--blocking-threads", "1"), peer("bjoern", "bjoern"), peer("fastwsgi", "fastwsgi"), peer("waitress", "waitress"))
 		} else {
@@ -116,7 +116,7 @@ func (w *world) rows() []*row {
 	static := func(id, title, target string, n int64, conns int) *row {
 		m := extra("--static-map", "/static="+files)
 		return &row{id: id, title: title, target: target, want: octets(n), conns: conns,
-			sides: []side{us("http", true, m), them("http11", true, m, named("uWSGI http11-socket")), them("http", true, m, named("uWSGI http-socket")), newSide("nginx", "nginx", "http", true, nil)},
+			sides: []side{us("http", true, m), them("http11", true, m, named("uWSGI http11-socket")), them("http", false, m, named("uWSGI http-socket")), newSide("nginx", "nginx", "http", true, nil)},
 			must:  []must{rps(2, "uWSGI http11-socket", "uWSGI http-socket")}}
 	}
 	return []*row{

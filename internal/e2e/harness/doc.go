@@ -8,4 +8,4 @@ package harness
 import "time"
 
 // Patience is how long anything may take that normally takes a moment; machines that run tests are busy.
-const Patience = 60 * time.Second
+const Patience = 30 * time.Second

@@ -1,0 +1,206 @@
+package dataplane
+
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Absorbing. A connection stays in the listening socket's queue until a core of any worker is free: that is what spreads the load. While
+// all cores are busy a burst would overflow that queue, and TCP would then drop what comes (the client tries again a second later), a
+// unix socket refuse it at once (EAGAIN, of which nginx makes a 502). So where a queue is filling the housekeeper takes connections in
+// ahead and leaves them to whichever core of this worker is free first. When this worker's descriptors are used up as well, it answers 503
+// and Retry-After, which says more than a reset.
+
+// absorber is the housekeeper's part in accepting.
+type absorber struct {
+	queue    acceptQueue
+	watching bool
+	resume   int64 // monotonic ns: when the listening sockets are looked at again, 0 = they are being watched
+	paused   []*listener
+
+	capacity int64 // connections this worker takes; the descriptors above are the application's and those of refusals
+	starving bool  // no descriptor was left: the cores do not listen
+	refused  int64 // 503s since the last note
+	noted    int64 // monotonic ns of it
+	spare    int   // a descriptor to give up when a connection has to be turned away and none is left
+	sa       unix.RawSockaddrAny
+}
+
+const (
+	tagQueue     = 1 << 61 // in the housekeeper's set: a listening socket, by index
+	mostReserved = 512     // descriptors that are never used for connections
+	noteEvery    = 10 * time.Second
+	batch        = 128 // connections taken in before other work is looked at
+	starvedFor   = 50 * time.Millisecond
+)
+
+func (a *absorber) open(descriptors int) {
+	a.queue.netlink = -1
+	a.capacity = int64(descriptors - min(mostReserved, descriptors/4))
+	a.spare, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+func (a *absorber) close() {
+	a.queue.close()
+	if a.spare >= 0 {
+		unix.Close(a.spare)
+	}
+}
+
+// watchQueues has the housekeeper woken by new connections; unwatchQueues ends that. Both are the housekeeper's own.
+func (h *housekeeper) watchQueues() {
+	h.watching, h.resume, h.paused = true, 0, nil
+	for _, l := range h.eng.listeners {
+		h.watchQueue(l)
+	}
+}
+
+func (h *housekeeper) watchQueue(l *listener) {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+	setData(&ev, tagQueue|uint64(l.index))
+	if unix.EpollCtl(h.epfd, unix.EPOLL_CTL_MOD, l.FD, &ev) == unix.ENOENT {
+		unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, l.FD, &ev)
+	}
+}
+
+func (h *housekeeper) unwatchQueues() {
+	h.watching, h.resume, h.paused = false, 0, nil
+	for _, l := range h.eng.listeners {
+		unix.EpollCtl(h.epfd, unix.EPOLL_CTL_DEL, l.FD, nil)
+	}
+}
+
+// incoming looks at a queue that has got a connection.
+func (h *housekeeper) incoming(l *listener) {
+	if h.eng.draining.Load() || h.eng.paused.Load() {
+		h.unwatchQueues()
+		return
+	}
+	waiting, limit := h.queue.length(l)
+	if limit > 0 && waiting > limit/2 {
+		h.absorb(l, min(batch, waiting-limit/4))
+		h.watchQueue(l)
+		return
+	}
+	// A queue that is half empty does not fill within this pause; watching every single connection would cost more than it is worth.
+	h.paused = append(h.paused, l)
+	if h.resume == 0 {
+		h.resume = until(time.Duration(min(1+limit/1024, 5)) * time.Millisecond)
+	}
+}
+
+// resumeWatching ends the pause.
+func (h *housekeeper) resumeWatching() {
+	paused := h.paused
+	h.resume, h.paused = 0, nil
+	for _, l := range paused {
+		h.watchQueue(l)
+	}
+}
+
+func (h *housekeeper) absorb(l *listener, n int) {
+	e := h.eng
+	for range n {
+		if e.full() {
+			if !h.turnAway(l) {
+				return
+			}
+			continue
+		}
+		salen := uint32(unix.SizeofSockaddrAny)
+		fd, errno := accept(l.FD, &h.sa, &salen)
+		if outOfDescriptors(errno) {
+			if !h.turnAway(l) {
+				return
+			}
+			continue
+		}
+		if errno != 0 {
+			return
+		}
+		cn := e.newConn(fd, l)
+		if cn == nil {
+			continue
+		}
+		setPeer(cn, &h.sa)
+		e.nodelay(cn)
+		if !e.park(cn, monotonic()+e.headTimeout) {
+			e.enqueue(cn)
+		}
+	}
+}
+
+func outOfDescriptors(errno syscall.Errno) bool {
+	return errno == unix.EMFILE || errno == unix.ENFILE || errno == unix.ENOBUFS || errno == unix.ENOMEM
+}
+
+// full says that this worker takes no more connections.
+func (e *Engine) full() bool { return e.row.Conns.Load() >= e.house.capacity }
+
+// turnAway answers one connection with 503. False: there is none.
+func (h *housekeeper) turnAway(l *listener) bool {
+	e := h.eng
+	salen := uint32(unix.SizeofSockaddrAny)
+	fd, errno := accept(l.FD, &h.sa, &salen)
+	if outOfDescriptors(errno) && h.spare >= 0 {
+		unix.Close(h.spare)
+		fd, errno = accept(l.FD, &h.sa, &salen)
+		defer func() { h.spare, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) }()
+	}
+	if errno != 0 {
+		return false
+	}
+	h.refused++
+	e.row.Refused.Add(1)
+	h.noteRefused()
+	// What has come of the request is read: unread bytes would make close() reset the connection under the answer.
+	var buf [16 << 10]byte
+	read(fd, buf[:])
+	if l.proto != protoFastCGI { // without the id of its request there is no answer
+		send(fd, refusal(l, 0, 503), 0)
+	}
+	if e.row.Conns.Load() < h.capacity+(int64(len(e.conns))-h.capacity)/2 {
+		if cn := e.newConn(fd, l); cn != nil {
+			cn.out.linger = true
+			cn.house.Store(true)
+			h.watch(cn, unix.EPOLL_CTL_ADD)
+		}
+		return true
+	}
+	unix.Shutdown(fd, unix.SHUT_WR)
+	unix.Close(fd)
+	return true
+}
+
+func (h *housekeeper) noteRefused() {
+	now := monotonic()
+	if h.noted != 0 && now-h.noted < int64(noteEvery) {
+		return
+	}
+	h.noted = now
+	h.note("worker %d: %d connections were answered 503: the listening queue is filling and this worker holds %d connections, all that its descriptors allow (max-fd, or LimitNOFILE= of the unit)",
+		h.eng.slot, h.refused, h.eng.row.Conns.Load())
+	h.refused = 0
+}
+
+// starved stops the cores from accepting for a moment: no descriptor is left for a connection. Those that are open are served.
+func (e *Engine) starved(errno syscall.Errno) {
+	if !e.starving.CompareAndSwap(false, true) {
+		return
+	}
+	e.unlisten()
+	e.house.note("cannot accept connections: %s (max-fd, or LimitNOFILE= of the unit)", errno)
+	e.house.wake()
+}
+
+// relent lets the cores listen again once there is room.
+func (h *housekeeper) relent() {
+	e := h.eng
+	if e.full() || e.draining.Load() || e.paused.Load() {
+		return
+	}
+	e.starving.Store(false)
+	e.listen()
+}
