@@ -13,6 +13,7 @@ import (
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
+	"uwsgi/internal/generator"
 	"uwsgi/internal/option"
 )
 
@@ -34,6 +35,9 @@ const (
 
 // Run is the program: args with its own name first. It returns the exit status.
 func Run(args, environ []string, std Streams) int {
+	if generator.IsGenerator(args[0]) {
+		return generator.Run(args[1:])
+	}
 	host := config.OSHost()
 	host.Version = Version
 	rest := args[1:]

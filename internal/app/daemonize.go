@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/sd"
 )
 
 // daemonEnv names the pipe on which the process in the background tells the one in the foreground how its start went.
@@ -18,8 +19,11 @@ const daemonEnv = "UWSGI_DAEMON_PIPE"
 // daemonize starts this program again in a session of its own and waits until it is up: uWSGI's parent leaves before anything can
 // fail, so that a script which starts it never hears of an error. done: this process is the parent, and code its status.
 func daemonize(s *option.Settings, args, environ []string, std Streams) (code int, done bool) {
-	if s.Daemonize == "" && !s.DaemonizePlain || os.Getenv(daemonEnv) != "" {
-		return 0, false
+	if s.Daemonize == "" && !s.DaemonizePlain || os.Getenv(daemonEnv) != "" || sd.NotifySocket() != "" {
+		return 0, false // not asked for, or done, or a service manager waits for this very process
+	}
+	if code, done := transient(s, args, environ, std); done {
+		return code, true
 	}
 	exe, err := os.Executable()
 	if err != nil {

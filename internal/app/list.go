@@ -1,8 +1,166 @@
 package app
 
-import "fmt"
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
 
+	"uwsgi/internal/control"
+	"uwsgi/internal/sd"
+)
+
+// listed is one instance as `uwsgi list` shows it.
+type listed struct {
+	name, state string
+	pid         int
+	memory      uint64 // bytes, 0 = unknown
+	since       time.Time
+	stats       *listedStats // nil: it does not answer
+}
+
+// listedStats is what the list reads of an instance's stats document.
+type listedStats struct {
+	CWD     string
+	Workers []struct {
+		Status   string
+		PID      int
+		Requests int64
+		RSS      uint64
+	}
+}
+
+const listTimeout = 5 * time.Second
+
+// list shows every instance of this machine: the units of the service manager, and those that run without one.
 func list(std Streams) int {
-	fmt.Fprintln(std.Err, "uwsgi: list needs systemd")
-	return exitError
+	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+	defer cancel()
+	var all []listed
+	seen := map[int]bool{}
+	for _, u := range units(ctx, std) {
+		seen[u.MainPID] = true
+		l := listed{name: u.Name, state: u.Active, pid: u.MainPID, memory: u.Memory, since: u.Since}
+		if u.Active != "active" && u.Active != "reloading" && u.Result != "" && u.Result != "success" {
+			l.state += " (" + u.Result + ")"
+		}
+		all = append(all, l)
+	}
+	for _, pid := range instances() {
+		if !seen[pid] {
+			all = append(all, listed{name: "(no unit)", state: "active", pid: pid, since: startOf(pid)})
+		}
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(std.Out, "no instance runs here")
+		return exitOK
+	}
+	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tREQUESTS\tREQ/S\tMEMORY\tSINCE")
+	for _, l := range all {
+		if l.pid > 0 {
+			l.stats = askStats(l.pid)
+		}
+		fmt.Fprintln(w, strings.Join(l.columns(), "\t"))
+	}
+	w.Flush()
+	return exitOK
+}
+
+func units(ctx context.Context, std Streams) []sd.UnitState {
+	if !sd.Booted() {
+		return nil
+	}
+	bus, err := sd.ConnectBus(ctx)
+	if err != nil {
+		fmt.Fprintln(std.Err, "uwsgi: systemd cannot be asked:", err)
+		return nil
+	}
+	defer bus.Close()
+	found, err := bus.ListUnits(ctx, "uwsgi@*.service", "uwsgi-*.service")
+	if err != nil {
+		fmt.Fprintln(std.Err, "uwsgi: systemd does not list its units:", err)
+	}
+	return found
+}
+
+// instances are the processes that have a control socket (unix(7): abstract names stand in /proc/net/unix).
+func instances() []int {
+	f, err := os.Open("/proc/net/unix")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var pids []int
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		if _, name, ok := strings.Cut(sc.Text(), control.SocketPrefix); ok {
+			if pid, err := strconv.Atoi(name); err == nil && !slices.Contains(pids, pid) {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+func startOf(pid int) time.Time {
+	st, err := os.Stat("/proc/" + strconv.Itoa(pid))
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}
+
+func askStats(pid int) *listedStats {
+	answer, err := control.Ask(pid, control.Request{Command: "stats"})
+	if err != nil || !answer.OK {
+		return nil
+	}
+	stats := &listedStats{}
+	if json.Unmarshal([]byte(answer.Message), stats) != nil {
+		return nil
+	}
+	return stats
+}
+
+func (l *listed) columns() []string {
+	name, workers, busy, requests, rate, memory, since := l.name, "-", "-", "-", "-", "-", "-"
+	if s := l.stats; s != nil {
+		var alive, working int
+		var n int64
+		var rss uint64
+		for _, w := range s.Workers {
+			if w.PID > 0 {
+				alive++
+			}
+			if w.Status == "busy" {
+				working++
+			}
+			n += w.Requests
+			rss += w.RSS
+		}
+		workers, busy, requests = fmt.Sprintf("%d/%d", alive, len(s.Workers)), strconv.Itoa(working), strconv.FormatInt(n, 10)
+		if up := time.Since(l.since).Seconds(); up > 0 && !l.since.IsZero() {
+			rate = strconv.FormatFloat(float64(n)/up, 'f', 1, 64)
+		}
+		if l.memory == 0 {
+			l.memory = rss
+		}
+		if name == "(no unit)" {
+			name = s.CWD
+		}
+	}
+	if l.memory > 0 {
+		memory = fmt.Sprintf("%dM", l.memory>>20)
+	}
+	if !l.since.IsZero() {
+		since = l.since.Format("2006-01-02 15:04:05")
+	}
+	return []string{name, l.state, strconv.Itoa(l.pid), workers, busy, requests, rate, memory, since}
 }

@@ -36,7 +36,10 @@ var ErrNoControl = errors.New("no control socket")
 
 // controlName is the abstract socket of an instance. An abstract name needs no folder and goes with the process; who may speak on it
 // is decided by SO_PEERCRED.
-func controlName(pid int) string { return "@uwsgi-control-" + strconv.Itoa(pid) }
+// SocketPrefix is what the abstract names of control sockets begin with; the process id follows.
+const SocketPrefix = "@uwsgi-control-"
+
+func controlName(pid int) string { return SocketPrefix + strconv.Itoa(pid) }
 
 const (
 	maxRequest     = 64 << 10

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"os"
 	"syscall"
 	"time"
 
@@ -21,7 +22,7 @@ type absorber struct {
 	paused   []*listener
 
 	capacity int64 // connections this worker takes; the descriptors above are the application's and those of refusals
-	starving bool  // no descriptor was left: the cores do not listen
+	relentAt int64 // monotonic ns: when the cores may listen again that had no descriptor left, 0 = they do
 	refused  int64 // 503s since the last note
 	noted    int64 // monotonic ns of it
 	spare    int   // a descriptor to give up when a connection has to be turned away and none is left
@@ -38,7 +39,9 @@ const (
 
 func (a *absorber) open(descriptors int) {
 	a.queue.netlink = -1
-	a.capacity = int64(descriptors - min(mostReserved, descriptors/4))
+	used, _ := os.ReadDir("/proc/self/fd")
+	free := descriptors - len(used)
+	a.capacity = int64(max(1, free-min(mostReserved, free/4)))
 	a.spare, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 }
 
@@ -191,16 +194,31 @@ func (e *Engine) starved(errno syscall.Errno) {
 		return
 	}
 	e.unlisten()
-	e.house.note("cannot accept connections: %s (max-fd, or LimitNOFILE= of the unit)", errno)
+	if now := monotonic(); now-e.starvedAt.Swap(now) > int64(time.Second) {
+		e.house.note("cannot accept connections: %s (max-fd, or LimitNOFILE= of the unit)", errno)
+	}
 	e.house.wake()
 }
 
 // relent lets the cores listen again once there is room.
 func (h *housekeeper) relent() {
 	e := h.eng
-	if e.full() || e.draining.Load() || e.paused.Load() {
+	if e.full() {
+		h.relentAt = until(starvedFor)
 		return
 	}
+	h.relentAt = 0
+	e.drainMu.Lock()
+	defer e.drainMu.Unlock()
 	e.starving.Store(false)
-	e.listen()
+	if !e.draining.Load() && !e.paused.Load() {
+		e.listen()
+	}
+}
+
+// nodelay has answers to a TCP client leave at once.
+func (e *Engine) nodelay(cn *conn) {
+	if !cn.lis.unix && (e.settings.TCPNodelay || cn.lis.proto.http()) {
+		unix.SetsockoptInt(cn.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
 }

@@ -45,6 +45,7 @@ type listener struct {
 	proto  protocol
 	nph    bool // fastcgi-nph, scgi-nph: the response begins with an HTTP status line, not with Status:
 	unix   bool
+	inode  uint32 // of a unix socket; the housekeeper's
 	server http1.Server
 }
 

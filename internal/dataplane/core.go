@@ -70,7 +70,7 @@ func (c *Core) Run() int {
 			continue
 		}
 		if errno != 0 {
-			return 1
+			e.house.lost(errno)
 		}
 		if n == 0 {
 			continue
@@ -103,12 +103,15 @@ func (c *Core) takeToken() {
 }
 
 func (c *Core) accept(l *listener) {
+	if c.eng.full() {
+		c.eng.starved(unix.EMFILE)
+		return
+	}
 	salen := uint32(unix.SizeofSockaddrAny)
 	fd, errno := accept(l.FD, &c.sa, &salen)
 	if errno != 0 {
-		switch errno {
-		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-			c.eng.house.starved(errno)
+		if outOfDescriptors(errno) {
+			c.eng.starved(errno)
 		}
 		return
 	}
@@ -117,9 +120,7 @@ func (c *Core) accept(l *listener) {
 		return
 	}
 	setPeer(cn, &c.sa)
-	if c.eng.settings.TCPNodelay && !l.unix || l.proto.http() && !l.unix {
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	}
+	c.eng.nodelay(cn)
 	c.serve(cn)
 }
 

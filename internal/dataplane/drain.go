@@ -86,6 +86,7 @@ func (e *Engine) obey(m message, fd int) {
 	case "resume":
 		if e.paused.Swap(false) && !e.draining.Load() {
 			e.listen()
+			e.house.watchQueues()
 		}
 	}
 }
@@ -165,6 +166,10 @@ func (e *Engine) retire(cn *conn) {
 	if e.handoff.Load() && e.handOn(cn) {
 		// Ours must be closed without telling the client: the connection lives on in the message.
 		e.drop(cn)
+		return
+	}
+	if readable(cn.fd) { // its next request has come: it is served here
+		e.enqueue(cn)
 		return
 	}
 	e.close(cn)

@@ -62,6 +62,9 @@ type Engine struct {
 	memRead  atomic.Int64
 	house    housekeeper
 
+	starving  atomic.Bool  // no descriptor was left for a connection: the cores do not listen
+	starvedAt atomic.Int64 // monotonic ns
+
 	headTimeout, bodyTimeout, idleTimeout, sendTimeout int64 // ns
 	maxRequests                                        int64
 	memoryLimit                                        int64 // a body up to here stays in memory

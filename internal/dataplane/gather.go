@@ -158,7 +158,11 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 
 // gatherBody reads more of a body.
 func (c *Core) gatherBody(cn *conn) step {
-	for {
+	for reads := 0; ; reads++ {
+		if reads >= fairness { // a client that sends as fast as we read must not have this core to itself
+			c.eng.enqueue(cn)
+			return stepClosed
+		}
 		p := c.rbuf
 		if left := cn.body.left(); left >= 0 && left < int64(len(p)) {
 			p = p[:left] // what follows a body belongs to the next request

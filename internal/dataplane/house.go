@@ -15,11 +15,11 @@ import (
 // housekeeper is the one goroutine beside the cores. It never runs Python. A connection is its own from the moment it takes it out of
 // inbox until it closes it or enqueues it for the cores.
 type housekeeper struct {
-	eng      *Engine
-	epfd     int
-	wakefd   int
-	every    time.Duration // between two sweeps
-	starving atomic.Int64  // monotonic ns of the last message about missing descriptors
+	eng    *Engine
+	epfd   int
+	wakefd int
+	every  time.Duration // between two sweeps
+	absorber
 
 	mu    sync.Mutex
 	inbox []*conn // busy connections that cores left to this goroutine
@@ -45,6 +45,7 @@ func (h *housekeeper) open(e *Engine) error {
 	if h.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("eventfd: %w", err)
 	}
+	h.absorber.open(len(e.conns))
 	for tag, fd := range map[uint64]int{tagWake: h.wakefd, tagControl: e.control} {
 		ev := unix.EpollEvent{Events: unix.EPOLLIN}
 		setData(&ev, tag)
@@ -70,6 +71,7 @@ func (h *housekeeper) stop() {
 }
 
 func (h *housekeeper) close() {
+	h.absorber.close()
 	unix.Close(h.epfd)
 	unix.Close(h.wakefd)
 }
@@ -81,11 +83,11 @@ func (h *housekeeper) run() {
 	defer close(h.ended)
 	var ev unix.EpollEvent
 	next := until(h.every)
+	h.watchQueues()
 	for !h.stopping.Load() {
-		n, errno := epollWait(h.epfd, &ev, int(max(0, next-monotonic())/int64(time.Millisecond)+1))
+		n, errno := epollWait(h.epfd, &ev, int(max(0, h.wakeAt(next)-monotonic()+int64(time.Millisecond)-1)/int64(time.Millisecond)))
 		if errno != 0 && errno != unix.EINTR {
-			h.note("worker %d: epoll_wait: %s", h.eng.slot, errno)
-			return
+			h.lost(errno)
 		}
 		if n > 0 {
 			switch tag := data(&ev); {
@@ -93,17 +95,36 @@ func (h *housekeeper) run() {
 				h.eng.receive()
 			case tag&tagWake != 0:
 				h.collect()
+			case tag&tagQueue != 0:
+				h.incoming(h.eng.listeners[tag&^tagQueue])
 			default:
 				if cn := h.eng.conns[uint32(tag)].Load(); cn != nil && cn.is(tag) {
 					h.progress(cn)
 				}
 			}
 		}
-		if now := monotonic(); now >= next {
+		now := monotonic()
+		if h.resume != 0 && now >= h.resume {
+			h.resumeWatching()
+		}
+		if h.relentAt != 0 && now >= h.relentAt {
+			h.relent()
+		}
+		if now >= next {
 			h.sweep(now)
 			next = until(h.every)
 		}
 	}
+}
+
+// wakeAt is when there is something to do though nothing happens; next is the next sweep.
+func (h *housekeeper) wakeAt(next int64) int64 {
+	for _, at := range []int64{h.resume, h.relentAt} {
+		if at != 0 {
+			next = min(next, at)
+		}
+	}
+	return next
 }
 
 // sweep ends the connections whose time is up.
@@ -139,6 +160,11 @@ func (h *housekeeper) sweep(now int64) {
 
 // expire ends a connection that waited too long. One that has sent a part of a request is told so.
 func (h *housekeeper) expire(cn *conn) {
+	if !cn.active && readable(cn.fd) { // all cores are busy: it is not the client who is late
+		cn.deadline.Store(until(time.Duration(h.eng.headTimeout)))
+		h.eng.giveBack(cn)
+		return
+	}
 	if !cn.active || !cn.lis.proto.http() {
 		h.eng.close(cn)
 		return
@@ -182,6 +208,9 @@ func (h *housekeeper) linger(cn *conn) {
 func (h *housekeeper) collect() {
 	var b [8]byte
 	unix.Read(h.wakefd, b[:])
+	if h.eng.starving.Load() && h.relentAt == 0 {
+		h.relentAt = until(starvedFor)
+	}
 	h.mu.Lock()
 	inbox := h.inbox
 	h.inbox = nil
@@ -269,15 +298,11 @@ func (h *housekeeper) done(cn *conn) {
 	}
 }
 
-// starved tells, at most once a second, that no connection can be accepted.
-func (h *housekeeper) starved(errno syscall.Errno) {
-	now := monotonic()
-	if last := h.starving.Load(); now-last > int64(time.Second) && h.starving.CompareAndSwap(last, now) {
-		h.note("cannot accept connections: %s (max-fd, or LimitNOFILE= of the unit)", errno)
-	}
-	// The connection stays in the queue; without a pause every core would spin on it.
-	ts := unix.NsecToTimespec(int64(10 * time.Millisecond))
-	unix.Nanosleep(&ts, nil)
+// lost ends the worker at once: its descriptors are gone, and their numbers may be files of the application's by now.
+func (h *housekeeper) lost(errno syscall.Errno) {
+	h.note("worker %d (pid: %d): epoll_wait: %s: the application has closed descriptors that are not its own (os.closerange?), this worker ends",
+		h.eng.slot, os.Getpid(), errno)
+	unix.Exit(1)
 }
 
 // answered waits until the answer that was given in c's place is out, so that c may close the connection.

@@ -31,9 +31,12 @@ func statusText(status int) string {
 func refusal(lis *listener, id uint16, status int) []byte {
 	body := statusText(status) + "\n"
 	start, end := "HTTP/1.1 ", "\r\n\r\n"
+	if status == 503 {
+		end = "\r\nRetry-After: 1\r\n\r\n"
+	}
 	switch {
 	case lis.proto == protoHTTP:
-		end = "\r\nConnection: close\r\n\r\n"
+		end = "\r\nConnection: close" + end
 	case lis.proto != protoUwsgi && !lis.nph:
 		start = "Status: "
 	}

@@ -33,9 +33,12 @@ type slow struct {
 	lingerEnd int64 // monotonic ns; then it is closed, whatever the client does
 }
 
-// write sends what the client takes. EAGAIN: there is more; 0: all is sent; ENODATA: the file ended early.
+// turn is how many bytes one client gets in a row while others may wait.
+const turn = 4 << 20
+
+// write sends what the client takes, a turn at most. EAGAIN: there is more; 0: all is sent; ENODATA: the file ended early.
 func (s *slow) write(fd int) syscall.Errno {
-	for {
+	for sent := 0; ; {
 		flag := 0
 		if len(s.rest) > 0 || s.left > 0 {
 			flag = unix.MSG_MORE // leave together
@@ -61,6 +64,9 @@ func (s *slow) write(fd int) syscall.Errno {
 		s.piece -= n
 		if errno != 0 {
 			return errno
+		}
+		if sent += n; sent >= turn && (len(s.rest) > 0 || s.left > 0) {
+			return unix.EAGAIN
 		}
 	}
 }
@@ -129,7 +135,7 @@ func (s *slow) copy(fd int, want int64) (int, syscall.Errno) {
 // sendfile sends up to want bytes of in, from off.
 func sendfile(out, in int, off, want int64) (int, syscall.Errno) {
 	for {
-		n, err := unix.Sendfile(out, in, &off, int(min(want, 1<<30)))
+		n, err := unix.Sendfile(out, in, &off, int(min(want, turn)))
 		switch {
 		case err == nil:
 			return n, 0

@@ -98,6 +98,17 @@ func (v *vector) advance(n int) bool {
 	return v.n > 0
 }
 
+// readable tells whether bytes wait to be read.
+func readable(fd int) bool {
+	var b [1]byte
+	for {
+		n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if err != unix.EINTR {
+			return err == nil && n > 0
+		}
+	}
+}
+
 // waitWritable blocks until fd takes more, at most timeout ms.
 func waitWritable(fd int, timeout int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}

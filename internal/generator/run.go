@@ -15,13 +15,14 @@ usage:
   uwsgi-generator --refresh NAME                    make systemd know the application's configuration as it is now
   uwsgi-generator --start                           the same for all, then start each
   uwsgi-generator --print                           show what would be written
+  uwsgi-generator --account NAME                    show the user and the group that the application runs as
 `
 
 // IsGenerator says whether the program was called by the generator's name.
 func IsGenerator(argv0 string) bool { return filepath.Base(argv0) == "uwsgi-generator" }
 
 // Run is the program; args come without its name. The exit status of a call by systemd is 0 but for a folder that cannot be written.
-func Run(args, environ []string) int {
+func Run(args []string) int {
 	return run(args, OSHost(), thisManager(), os.Stdout, os.Stderr)
 }
 
@@ -36,6 +37,8 @@ func run(args []string, h Host, m manager, stdout, stderr io.Writer) int {
 		tree.print(stdout)
 		tell(stderr, problems)
 		return 0
+	case len(args) == 2 && args[0] == "--account":
+		return account(h, args[1], stdout, stderr)
 	case (len(args) == 1 || len(args) == 3) && strings.HasPrefix(args[0], "/"):
 		tree, problems := Plan(h)
 		report(problems)
@@ -56,4 +59,27 @@ func tell(w io.Writer, problems []Problem) {
 			fmt.Fprintf(w, "<4>%s\n", strings.TrimRight(line, "\n"))
 		}
 	}
+}
+
+// account shows who an application runs as, for /etc/init.d/uwsgi, which makes its folders.
+func account(h Host, name string, stdout, stderr io.Writer) int {
+	list, _ := apps(h)
+	for _, a := range list {
+		if a.name != name {
+			continue
+		}
+		s, err := h.load(a)
+		if err != nil {
+			tell(stderr, []Problem{{File: a.file, Err: err}})
+			return 1
+		}
+		user, group := Instance{Settings: s}.account()
+		if group == "" {
+			group = user
+		}
+		fmt.Fprintln(stdout, user, group)
+		return 0
+	}
+	fmt.Fprintln(stderr, "no application", name, "in", h.Apps)
+	return 1
 }

@@ -51,7 +51,8 @@ type Row struct {
 	Conns      atomic.Int64 // open connections
 	LogLost    atomic.Int64 // request log entries that could not be written
 	Base       atomic.Int64 // (s) requests of this slot's earlier processes
-	_          [16]byte
+	Refused    atomic.Int64 // connections answered 503: no more could be taken in
+	_          [8]byte
 }
 
 // Core is one thread of a worker.

@@ -85,7 +85,7 @@ func (m *manager) StartTransientUnit(name, mode string, props []property, _ []st
 }) (godbus.ObjectPath, *godbus.Error) {
 	var all []string
 	for _, p := range props {
-		all = append(all, p.Name+"="+p.Value.String())
+		all = append(all, p.Name+"="+p.Value.Signature().String()+p.Value.String())
 	}
 	slices.Sort(all)
 	m.note("transient %s %s %s", name, mode, strings.Join(all, " "))
@@ -280,9 +280,9 @@ func TestBusStartTransient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `transient uwsgi-mysite.service fail Description="uWSGI mysite" Environment=["A=b"] ` +
-		`ExecReload=[("/usr/bin/uwsgi", ["/usr/bin/uwsgi", "--reload", "1"], false)] ExecStart=[("/usr/bin/uwsgi", ["/usr/bin/uwsgi", "--ini", "my site.ini"], false)] ` +
-		`KillMode="mixed" Restart="on-failure" Type="notify" WatchdogUSec=@t 30000000 WorkingDirectory="/srv"`
+	want := `transient uwsgi-mysite.service fail Description=s"uWSGI mysite" Environment=as["A=b"] ` +
+		`ExecReload=a(sasb)[["/usr/bin/uwsgi", ["/usr/bin/uwsgi", "--reload", "1"], false]] ExecStart=a(sasb)[["/usr/bin/uwsgi", ["/usr/bin/uwsgi", "--ini", "my site.ini"], false]] ` +
+		`KillMode=s"mixed" Restart=s"on-failure" Type=s"notify" WatchdogUSec=t@t 30000000 WorkingDirectory=s"/srv"`
 	if len(m.calls) != 1 || m.calls[0] != want {
 		t.Errorf("%s\nwant %s", m.calls, want)
 	}

@@ -41,7 +41,9 @@ func TestHarakiri(t *testing.T) {
 	}
 	defer stderr.Close()
 	defer w.Close()
-	r.cfg.WorkerStderr = func(int) (*os.File, error) { return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", w.Fd()), os.O_WRONLY, 0) }
+	r.cfg.WorkerStderr = func(int) (*os.File, error) {
+		return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", w.Fd()), os.O_WRONLY, 0)
+	}
 	r.up()
 	pid := r.pids()[0]
 	r.busy(1, 1, 0)

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -22,21 +24,30 @@ func TestPause(t *testing.T) {
 	r.noErrors()
 }
 
-// What a worker hears of its orders is on its stderr; the first word is read from the pipe that the rig gave it.
-func hearOrders(r *rig) func() string {
+// hearOrders returns a function that fails the test unless the workers hear those orders next, in any order.
+func hearOrders(r *rig) func(want ...string) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		r.Fatal(err)
 	}
 	r.Cleanup(func() { read.Close(); write.Close() })
-	r.cfg.WorkerStderr = func(int) (*os.File, error) { return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", write.Fd()), os.O_WRONLY, 0) }
-	return func() string {
-		buf := make([]byte, 200)
-		n, err := read.Read(buf)
-		if err != nil {
-			r.Fatal(err)
+	r.cfg.WorkerStderr = func(int) (*os.File, error) {
+		return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", write.Fd()), os.O_WRONLY, 0)
+	}
+	lines := bufio.NewScanner(read)
+	return func(want ...string) {
+		r.Helper()
+		var got []string
+		for range want {
+			if !lines.Scan() {
+				r.Fatal(lines.Err())
+			}
+			got = append(got, lines.Text())
 		}
-		return string(buf[:n])
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			r.Errorf("the workers heard %q, want %q", got, want)
+		}
 	}
 }
 
@@ -45,13 +56,9 @@ func TestNewWorkersArePausedToo(t *testing.T) {
 	heard := hearOrders(r)
 	r.up()
 	r.sup.TogglePause()
-	if got := heard(); got != "worker 1: pause\n" {
-		t.Errorf("the worker heard %q", got)
-	}
+	heard("worker 1: pause")
 	r.signal(1, sigRecycle)
-	if got := heard(); got != "worker 1: pause\n" {
-		t.Errorf("the new worker heard %q", got)
-	}
+	heard("worker 1: drain", "worker 1: pause")
 	r.wait("worker.recycled", "")
 	r.stop()
 }
@@ -67,13 +74,9 @@ func TestReopenRequestLog(t *testing.T) {
 	}
 	defer f.Close()
 	r.sup.ReopenRequestLog(f)
-	if got := heard(); got != "worker 1: accesslog\n" {
-		t.Errorf("the worker heard %q", got)
-	}
+	heard("worker 1: accesslog")
 	r.signal(1, sigRecycle)
-	if got := heard(); got != "worker 1: accesslog\n" {
-		t.Errorf("the new worker heard %q", got)
-	}
+	heard("worker 1: accesslog", "worker 1: drain")
 	r.wait("worker.recycled", "")
 	r.stop()
 	r.noErrors()

@@ -206,7 +206,7 @@ func TestHangingImportGivesWay(t *testing.T) {
 	r.wait("reload.start", "")
 	go func() { second <- r.reload() }()
 	r.wait("reload.queued", "")
-	if err := <-first; err == nil || !strings.Contains(err.Error(), "the import took longer than 300ms") {
+	if err := <-first; err == nil || !strings.Contains(err.Error(), "the new generation took longer than 300ms") {
 		t.Errorf("first: %v", err)
 	}
 	gate.Open()

@@ -51,8 +51,12 @@ func (s *Supervisor) abandon(which **turnover) {
 	}
 	*which = nil
 	s.agenda.drop(t.limit)
+	err := ErrStopping
+	if t.stage == parting {
+		err = nil
+	}
 	for _, w := range t.waiters {
-		answer(w, ErrStopping)
+		answer(w, err)
 	}
 	if t.cfg != nil {
 		s.release(t.cfg)

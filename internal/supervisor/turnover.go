@@ -28,6 +28,12 @@ const (
 	hooking               // pre-app
 	importing
 	filling // workers are coming up
+	parting // the new generation is in force, the old one stops accepting
+)
+
+const (
+	partStep   = 2 * time.Millisecond
+	partAtMost = time.Second
 )
 
 // startTries is how often a worker of a new generation may end before it can serve.
@@ -42,7 +48,8 @@ type turnover struct {
 	waiters   []chan<- error
 	cfg       *Config     // nil while it is read
 	gen       *generation // nil before the loader is started
-	old       *generation // emptying: what has to be gone
+	old       *generation // emptying: what has to be gone; parting: what stops accepting
+	parting   time.Time   // since when
 	stopFirst bool
 	asleep    bool // came from Sleeping
 	limit     *alarm
@@ -77,8 +84,8 @@ func (s *Supervisor) reload(reason string, reply chan<- error) {
 func (s *Supervisor) boundImport(t *turnover) {
 	d := max(t.began.Add(s.cfg.mercy()).Sub(time.Now()), 0)
 	t.limit = s.agenda.after(d, func() {
-		if s.turn == t && t.stage < filling {
-			s.failTurn(t, fmt.Errorf("the import took longer than %s and another reload was asked for", s.cfg.mercy()), ExitFailed)
+		if s.turn == t && t.stage < parting {
+			s.failTurn(t, fmt.Errorf("the new generation took longer than %s and another reload was asked for", s.cfg.mercy()), ExitFailed)
 		}
 	})
 }
@@ -218,6 +225,8 @@ func (s *Supervisor) advance() {
 		if t.gen.complete() {
 			s.promote(t)
 		}
+	case t.stage == parting:
+		s.part(t)
 	}
 }
 
@@ -241,7 +250,7 @@ func (s *Supervisor) imported(e loader.Loaded) {
 // promote puts the new generation in force and retires the old one.
 func (s *Supervisor) promote(t *turnover) {
 	old, before := s.gen, s.cfg
-	s.gen, s.cfg, s.turn = t.gen, t.cfg, nil
+	s.gen, s.cfg = t.gen, t.cfg
 	s.agenda.drop(t.limit)
 	s.adoptRows(t.gen.rows)
 	s.recycle.clear()
@@ -258,22 +267,40 @@ func (s *Supervisor) promote(t *turnover) {
 		s.retire(old, whyReload, true)
 	}
 	s.release(before)
-	if t.gen.active() == 0 && len(t.gen.slots) > 0 {
+	t.gen, t.old, t.stage, t.parting = nil, old, parting, time.Now()
+	s.part(t)
+}
+
+// part waits, for a moment, until the old workers take no more connections: who reloads and asks then wants to hear the new code.
+func (s *Supervisor) part(t *turnover) {
+	for _, p := range s.procs {
+		if p.gen == t.old && p.state == draining && p.gen.rows.board.Row(p.row).Accepting.Load() != 0 && time.Since(t.parting) < partAtMost {
+			s.agenda.after(partStep, func() {}) // advance looks again
+			return
+		}
+	}
+	s.conclude(t)
+}
+
+// conclude ends a turnover that succeeded.
+func (s *Supervisor) conclude(t *turnover) {
+	s.turn = nil
+	if s.gen.active() == 0 && len(s.gen.slots) > 0 {
 		s.enter(Sleeping)
 	} else {
 		s.enter(Running)
 	}
 	if t.kind != firstStart {
 		s.reloads++
-		s.log(slog.LevelInfo, "master.respawned", fmt.Sprintf("gracefully (RE)spawned uWSGI master process (pid: %d)", s.host.PID), slog.Int(KeyGeneration, t.gen.n))
+		s.log(slog.LevelInfo, "master.respawned", fmt.Sprintf("gracefully (RE)spawned uWSGI master process (pid: %d)", s.host.PID), slog.Int(KeyGeneration, s.gen.n))
 	} else {
-		s.started(t)
+		s.started()
 	}
 	s.settle(t, nil)
 }
 
 // started says once that the instance serves.
-func (s *Supervisor) started(t *turnover) {
+func (s *Supervisor) started() {
 	if s.phase == Sleeping {
 		s.log(slog.LevelInfo, "cheap", "cheap mode enabled: waiting for socket connection...")
 	}
@@ -282,7 +309,7 @@ func (s *Supervisor) started(t *turnover) {
 	if s.dog > 0 {
 		s.tell(s.notify.Watchdog())
 	}
-	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", t.gen.active(), len(t.gen.slots)))
+	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", s.gen.active(), len(s.gen.slots)))
 	if run := s.cfg.Hooks; run != nil {
 		s.background(func(ctx context.Context) func() {
 			err := run(ctx, "master-start")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func HTTP(t testing.TB, addr string) *Client {
 		base = "http://localhost"
 	}
 	return &Client{t: t, base: base, http: &http.Client{
-		Transport: tr, Timeout: Patience,
+		Transport: tr, Timeout: 3 * Patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -78,11 +79,16 @@ func (c *Client) Try(method, path string, body io.Reader, headers ...string) (*A
 	}
 	for _, h := range headers {
 		k, v, _ := strings.Cut(h, ": ")
-		if k == "Host" {
+		switch k {
+		case "Host":
 			req.Host = v
-			continue
+		case "Content-Length":
+			if req.ContentLength, err = strconv.ParseInt(v, 10, 64); err != nil {
+				return nil, err
+			}
+		default:
+			req.Header.Add(k, v)
 		}
-		req.Header.Add(k, v)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -112,11 +118,7 @@ func Dial(t testing.TB, addr string) net.Conn {
 // Raw sends bytes and gives all that comes back until the other side closes.
 func Raw(t testing.TB, addr, request string) string {
 	t.Helper()
-	c := Dial(t, addr)
-	if _, err := io.WriteString(c, request); err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(c)
+	b, err := io.ReadAll(Send(t, addr, request))
 	if err != nil {
 		t.Fatalf("after %q: %v", b, err)
 	}
@@ -135,4 +137,32 @@ func Parse(t testing.TB, r io.Reader, method string) *Answer {
 		t.Fatalf("the response's body: %v", err)
 	}
 	return a
+}
+
+// Ask sends a request on a connection that may go on, and reads its answer. What the server sends behind it is lost.
+func Ask(t testing.TB, c net.Conn, request string) *Answer {
+	t.Helper()
+	c.SetDeadline(time.Now().Add(Patience))
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	method, _, _ := strings.Cut(request, " ")
+	return Parse(t, c, method)
+}
+
+// Send opens a connection, sends bytes and leaves the answer to be read.
+func Send(t testing.TB, addr, request string) net.Conn {
+	t.Helper()
+	c := Dial(t, addr)
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// RawEnd is Raw for a connection that may end with an error, such as a reset.
+func RawEnd(t testing.TB, addr, request string) string {
+	t.Helper()
+	b, _ := io.ReadAll(Send(t, addr, request))
+	return string(b)
 }

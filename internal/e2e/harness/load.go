@@ -32,8 +32,18 @@ func StartLoad(addr, path, want string, clients int, keepalive bool) *Load {
 	if keepalive {
 		conn = "keep-alive"
 	}
-	l := &Load{stop: make(chan struct{}), addr: addr, want: want, keep: keepalive,
-		request: fmt.Sprintf("GET %s HTTP/1.1\r\nHost: test\r\nConnection: %s\r\n\r\n", path, conn)}
+	l := &Load{addr: addr, want: want, keep: keepalive, request: fmt.Sprintf("GET %s HTTP/1.1\r\nHost: test\r\nConnection: %s\r\n\r\n", path, conn)}
+	return l.start(clients)
+}
+
+// StartUwsgiLoad is StartLoad in the uwsgi protocol, as a front end speaks it.
+func StartUwsgiLoad(addr, path, want string, clients int) *Load {
+	l := &Load{addr: addr, want: want, request: string(Request("GET", path, "").Packet())}
+	return l.start(clients)
+}
+
+func (l *Load) start(clients int) *Load {
+	l.stop = make(chan struct{})
 	for range clients {
 		l.clients.Go(l.client)
 	}

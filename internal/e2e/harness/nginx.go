@@ -21,6 +21,7 @@ type Nginx struct {
 }
 
 const nginxConf = `daemon off;
+%[5]s
 worker_processes 1;
 pid %[1]s/nginx.pid;
 error_log %[1]s/error.log warn;
@@ -53,8 +54,12 @@ func StartNginx(t testing.TB, server string, http ...string) *Nginx {
 	os.Chmod(dir, 0o755)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	n := &Nginx{Addr: Addr(t), dir: dir, t: t}
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user www-data;" // as the distribution's own nginx.conf has it
+	}
 	conf := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, n.Addr, server, strings.Join(http, "\n    ")), 0o644); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, n.Addr, server, strings.Join(http, "\n    "), user), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("nginx", "-p", dir, "-c", conf, "-e", filepath.Join(dir, "error.log"))

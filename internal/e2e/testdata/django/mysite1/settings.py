@@ -24,3 +24,9 @@ LANGUAGE_CODE = "en-us"
 USE_TZ = True
 STATIC_URL = "static/"
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "ERROR"},
+}

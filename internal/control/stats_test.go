@@ -1,0 +1,146 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"uwsgi/internal/option"
+)
+
+func sample() Snapshot {
+	return Snapshot{
+		Version: "3.0", PID: 10, UID: 33, GID: 34, CWD: `/srv/"q"`,
+		Sockets: []SocketStat{{Name: ":8000", Proto: "http", Queue: 1, MaxQueue: 100}, {Name: "/run/x", Proto: "uwsgi", Queue: 5, MaxQueue: 128, Shared: true}},
+		Workers: []WorkerStat{{
+			ID: 1, PID: 11, Accepting: true, Requests: 7, Delta: 3, Exceptions: 1, Harakiris: 2, Status: "busy", RSS: 1 << 20, VSZ: 2 << 20,
+			Running: 1500 * time.Microsecond, Average: 250 * time.Microsecond, LastSpawn: time.Unix(1000, 0), Respawns: 1, TX: 99,
+			Apps:  []AppStat{{Mountpoint: "", Startup: 2 * time.Second, Requests: 7, Chdir: ""}},
+			Cores: []CoreStat{{Requests: 7, Busy: true, Request: "1.2.3.4 GET /a\"\xff\x01b c", Since: time.Unix(2000, 0)}, {}},
+		}, {ID: 2, Status: "cheap"}},
+		Daemons: []DaemonStat{{Command: "redis", PID: 5, Respawns: 1}},
+		Crons:   []CronStat{{Cron: option.Cron{Minute: -1, Hour: 3, Day: -1, Month: -1, Week: -1, Command: "true", Unique: true}, PID: -1}},
+	}
+}
+
+func TestStatsGolden(t *testing.T) {
+	golden := filepath.Join("testdata", "stats.json")
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := sample().JSON(false, false)
+	if string(got) != string(want) {
+		t.Errorf("differs from %s:\n%s", golden, got)
+	}
+	if !utf8.Valid(got) || !json.Valid(got) {
+		t.Error("not valid JSON in UTF-8")
+	}
+	min := sample().JSON(true, true)
+	if strings.Count(string(min), "\n") != 1 || strings.Contains(string(min), `"cores"`) {
+		t.Errorf("minified: %s", min)
+	}
+}
+
+// TestUwsgitopKeys checks what uwsgitop and the exporters read: logs-stats.md §5.
+func TestUwsgitopKeys(t *testing.T) {
+	var doc map[string]any
+	if err := json.Unmarshal(sample().JSON(true, false), &doc); err != nil {
+		t.Fatal(err)
+	}
+	need := func(m map[string]any, keys string) {
+		t.Helper()
+		for _, k := range strings.Fields(keys) {
+			if _, ok := m[k]; !ok {
+				t.Errorf("no key %q", k)
+			}
+		}
+	}
+	need(doc, "version listen_queue listen_queue_errors signal_queue load pid uid gid cwd locks sockets workers")
+	for _, w := range doc["workers"].([]any) {
+		need(w.(map[string]any), "id pid accepting requests delta_requests exceptions harakiri_count signals signal_queue status rss vsz running_time last_spawn respawn_count tx avg_rt apps")
+	}
+	need(doc["sockets"].([]any)[0].(map[string]any), "name proto queue max_queue shared can_offload")
+	core := doc["workers"].([]any)[0].(map[string]any)["cores"].([]any)[0].(map[string]any)
+	need(core, "id requests static_requests routed_requests offloaded_requests write_errors read_errors in_request vars req_info")
+	if doc["listen_queue"] != 5.0 {
+		t.Error("listen_queue is not the longest queue")
+	}
+}
+
+func fetch(t *testing.T, network, address, request string) string {
+	t.Helper()
+	c, err := net.Dial(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, request)
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestStatsServer(t *testing.T) {
+	path := filepath.Join(shortDir(t), "stats")
+	log := newLines()
+	for _, c := range []struct {
+		network, address string
+		opts             StatsOptions
+		request, begins  string
+	}{
+		{"tcp", "127.0.0.1:0", StatsOptions{}, "", "{\n\t\"version\": \"3.0\","},
+		{"unix", path, StatsOptions{Minified: true, Mode: 0o640, Owner: &Owner{os.Geteuid(), os.Getegid()}, Vacuum: true}, "", `{"version":"3.0",`},
+		{"unix", fmt.Sprintf("@uwsgi-stats-test-%d", os.Getpid()), StatsOptions{}, "", "{"},
+		{"tcp", "127.0.0.1:0", StatsOptions{HTTP: true, Minified: true}, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+			"HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n\r\n{\"version\""},
+	} {
+		s, err := ServeStats(c.address, c.opts, sample, log.add)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle, err := net.Dial(c.network, s.Addr().String()) // a client that says nothing holds nobody up
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if got := fetch(t, c.network, s.Addr().String(), c.request); !strings.HasPrefix(got, c.begins) {
+				t.Errorf("%s: %.120q", c.address, got)
+			}
+		}
+		if c.opts.Mode != 0 {
+			if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o640 {
+				t.Error(st.Mode(), err)
+			}
+			if _, err := ServeStats(path, c.opts, sample, log.add); err == nil {
+				t.Error("the socket of a live server was taken")
+			}
+		}
+		if err := s.Close(log.add); err != nil {
+			t.Error(err)
+		}
+		idle.Close()
+	}
+	if _, err := os.Lstat(path); err == nil || log.count("VACUUM: unix socket "+path+" (stats) removed.") != 1 {
+		t.Errorf("%v\n%s", err, log)
+	}
+	log.wait("*** Stats server enabled on 127.0.0.1:0 fd: ")
+	if _, err := ServeStats("/no/such/dir/s", StatsOptions{}, sample, log.add); err == nil {
+		t.Error("no error")
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ServeStats(path, StatsOptions{}, sample, log.add); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Error(err)
+	}
+}

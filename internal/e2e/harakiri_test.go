@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+const stuck = `
+import threading, time, uwsgi
+from uwsgidecorators import harakiri
+release = threading.Event()
+
+def deep_in_the_application(seconds):
+    time.sleep(seconds)
+
+def a_background_thread():
+    while True:
+        time.sleep(1000)
+
+@harakiri(1)
+def bounded():
+    deep_in_the_application(1000)
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/background":
+        threading.Thread(target=a_background_thread, daemon=True).start()
+    if path == "/begun":
+        start_response("200 OK", [("Content-Length", "1000")])(b"begun\n")
+        deep_in_the_application(1000)
+    if path == "/stuck":
+        deep_in_the_application(1000)
+    if path == "/bounded":
+        bounded()
+    if path.startswith("/nap"):
+        time.sleep(float(path[4:]))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"fine"]
+`
+
+// TestHarakiri: a request that runs too long gets 504, the stacks of every thread are in the log with the request, the answers of the
+// other threads arrive, and the worker is replaced.
+func TestHarakiri(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", stuck)
+	s.Start("--http", addr, "--module", "app", "--harakiri", "2", "--harakiri-verbose", "-p", "1", "--threads", "3")
+	s.Allow(`HARAKIRI ON WORKER 1 \(pid: \d+, try: 1\)`, "HARAKIRI", `DAMN ! worker 1 \(pid: \d+\) died, killed by signal 9`)
+	site := harness.HTTP(t, addr)
+	site.Get("/background")
+	answers := make(chan *harness.Answer, 2)
+	go func() { answers <- harness.Parse(t, harness.Send(t, addr, "GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n"), "GET") }()
+	harness.Eventually(t, "a stuck request", func() bool { return strings.Contains(site.Get("/").Body, "fine") })
+	other := harness.Send(t, addr, "GET /nap2.4 HTTP/1.1\r\nHost: x\r\n\r\n")
+	if a := <-answers; a.Status != 504 {
+		t.Errorf("the stuck request got %s %q", a.Line, a.Body)
+	}
+	if a := harness.Parse(t, other, "GET"); a.Body != "fine" {
+		t.Errorf("the request of another thread got %s %q", a.Line, a.Body)
+	}
+	if a := site.Get("/"); a.Body != "fine" {
+		t.Errorf("afterwards: %s %q", a.Line, a.Body)
+	}
+	s.Log.Wait(t, `^DAMN ! worker 1 .* killed by signal 9`)
+	s.Log.Wait(t, `^Respawned uWSGI worker 1`)
+	log := s.Log.String()
+	for _, want := range []string{"in deep_in_the_application", "in a_background_thread", "HARAKIRI [core ", " - GET /stuck since ", "HARAKIRI: -- syscall> ", "HARAKIRI: -- wchan> "} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log does not hold %q", want)
+		}
+	}
+}
+
+// A response that has begun cannot become a 504: it is cut off, so that nobody takes it for whole.
+func TestHarakiriAfterTheHead(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", stuck)
+	s.Start("--http", addr, "--module", "app", "--harakiri", "1")
+	s.Allow("HARAKIRI", "DAMN ! worker 1 .* killed by signal 9")
+	a := harness.RawEnd(t, addr, "GET /begun HTTP/1.1\r\nHost: x\r\n\r\n")
+	if !strings.HasSuffix(a, "begun\n") || strings.Contains(a, "504") {
+		t.Errorf("%q", a)
+	}
+	s.Log.Wait(t, `^Respawned uWSGI worker 1`)
+}
+
+// Behind nginx, over the uwsgi protocol, the client sees the 504 too; and a deadline of the application's own is one.
+func TestHarakiriBehindNginx(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t)
+	s.Write("app.py", stuck)
+	s.Start("--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app", "--harakiri", "60")
+	s.Allow("HARAKIRI", "DAMN ! worker 1 .* killed by signal 9")
+	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }")
+	if a := harness.HTTP(t, n.Addr).Get("/bounded"); a.Status != 504 {
+		t.Errorf("%s %q", a.Line, a.Body)
+	}
+}

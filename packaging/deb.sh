@@ -1,0 +1,20 @@
+#!/bin/bash
+# Builds the Debian package into dist/ and runs lintian over it. The build happens in a copy of the tree, so that nothing is left in it.
+# usage: deb.sh            (make deb)
+set -eu
+cd "$(dirname "$0")/.."
+root=$PWD
+version=$(dpkg-parsechangelog -S Version)
+build=$root/dist/build
+rm -rf "$build"
+mkdir -p "$build/uwsgi-$version"
+tar -c --exclude=./.git --exclude=./dist --exclude=./bin --exclude='./debian/build' . | tar -x -C "$build/uwsgi-$version"
+cd "$build/uwsgi-$version"
+dpkg-buildpackage -b -us -uc -tc >"$build/log" 2>&1 || { tail -n 60 "$build/log" >&2; exit 1; }
+cd "$root"
+rm -f dist/*.deb
+mv "$build"/*.deb dist/
+# Every tag that lintian calls an error or a warning fails the build.
+lintian --fail-on error,warning dist/*.deb
+rm -rf "$build"
+ls -1 dist/*.deb
