@@ -125,7 +125,7 @@ type (
 		TX          int64     `json:"tx"`
 		AvgRT       int64     `json:"avg_rt"`
 		Apps        []appDoc  `json:"apps"`
-		Cores       []coreDoc `json:"cores,omitempty"`
+		Cores       []coreDoc `json:"cores,omitzero"`
 	}
 	appDoc struct {
 		ID         int    `json:"id"`
@@ -211,6 +211,7 @@ func (w WorkerStat) doc(noCores bool) workerDoc {
 	if noCores {
 		return d
 	}
+	d.Cores = []coreDoc{}
 	for i, c := range w.Cores {
 		k := coreDoc{ID: i, Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, WriteErrs: c.WriteErrors, ReadErrs: c.ReadErrors,
 			InRequest: bit(c.Busy), Vars: []string{}, ReqInfo: map[string]int64{}}

@@ -206,6 +206,10 @@ func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *l
 // listen puts the listening sockets into the epoll set. EXCLUSIVE: a new connection wakes one worker, not all of them.
 func (e *Engine) listen() error {
 	for i, l := range e.listeners {
+		// A core that comes too late for a connection must not wait for the next one, outside of the scheduler at that.
+		if err := unix.SetNonblock(l.FD, true); err != nil {
+			return fmt.Errorf("fcntl: listening socket %s: %w", l.Name, err)
+		}
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
 		setData(&ev, tagListener|uint64(i))
 		if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, l.FD, &ev); err != nil && err != unix.EEXIST {

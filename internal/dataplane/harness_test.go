@@ -355,7 +355,6 @@ func (s *server) open(b *boot.Boot, cfg config) (files []*os.File) {
 		}
 		s.addrs[p] = l.Addr().String()
 		l.Close()
-		unix.SetNonblock(int(f.Fd()), true)
 		files = append(files, f)
 		b.Listeners = append(b.Listeners, boot.Listener{FD: int(f.Fd()), Name: s.addrs[p], Protocol: p})
 	}

@@ -4,6 +4,7 @@ Started by the supervisor as ``<python> loader.py <libdir>``; the wire is descri
 this process: a Go runtime does not survive fork(), so the data plane is loaded in each worker, after it.
 """
 
+import faulthandler
 import gc
 import importlib
 import importlib.machinery
@@ -523,7 +524,6 @@ class Worker:
         return loaded.code
 
     def run(self):
-        import faulthandler
         import random
         import uwsgi
 
@@ -729,6 +729,7 @@ def main():
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, ignore)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    faulthandler.enable(file=2)  # before the data plane is loaded: cmd/uwsgi-worker/crash.c tells why
     set_comm()
     set_environment(boot)
     set_output()

@@ -21,14 +21,24 @@ build() { # build SUITE TARGET
 	local suite=$1 target=$2 part=$2.part log=$cache/$1.log list
 	list=$(IFS=,; echo "${packages[*]}")
 	rm -rf "$part"
-	# --variant=minbase leaves out what a server never runs under nspawn (cron, ifupdown, rsyslog). Two seconds a hundred packages of it is
-	# unpacking: no fsync there.
-	if ! DPKG_FORCE=unsafe-io debootstrap --variant=minbase --include="$list" "$suite" "$part" "$mirror" >"$log" 2>&1; then
+	# --variant=minbase leaves out what a server never runs under nspawn (cron, ifupdown, rsyslog).
+	if ! debootstrap --variant=minbase --include="$list" "$suite" "$part" "$mirror" >"$log" 2>&1; then
 		echo "rootfs.sh: debootstrap $suite failed; its log, $log, ends with" >&2
 		tail -n 20 "$log" >&2
 		return 1
 	fi
-	rm -rf "$part"/var/cache/apt/archives/*.deb "$part"/var/lib/apt/lists/*
+	# Debian's own uwsgi, to be replaced by ours in one of the scenarios.
+	rm -rf "$part"/var/cache/apt/archives/*.deb
+	cp -L /etc/resolv.conf "$part/etc/resolv.conf" 2>/dev/null || :
+	if ! chroot "$part" sh -c 'apt-get -q update && apt-get -q -y -d --no-install-recommends install uwsgi uwsgi-emperor uwsgi-plugin-python3 \
+			python3-uwsgidecorators' >>"$log" 2>&1; then
+		echo "rootfs.sh: cannot fetch Debian's uwsgi for $suite; the log, $log, ends with" >&2
+		tail -n 20 "$log" >&2
+		return 1
+	fi
+	mkdir -p "$part/var/cache/lab"
+	mv "$part"/var/cache/apt/archives/*.deb "$part/var/cache/lab/"
+	rm -rf "$part"/var/lib/apt/lists/*
 	# Nothing of the host, nothing that waits for a network or a terminal, nothing that starts by itself except what a scenario starts.
 	printf 'lab-%s\n' "$suite" >"$part/etc/hostname"
 	printf '127.0.0.1 localhost lab-%s\n::1 localhost\n' "$suite" >"$part/etc/hosts"

@@ -166,3 +166,17 @@ func RawEnd(t testing.TB, addr, request string) string {
 	b, _ := io.ReadAll(Send(t, addr, request))
 	return string(b)
 }
+
+// ReadUntil reads until what came ends with a text.
+func ReadUntil(t testing.TB, c net.Conn, end string) string {
+	t.Helper()
+	var got []byte
+	for one := make([]byte, 1); !strings.HasSuffix(string(got), end); {
+		n, err := c.Read(one)
+		got = append(got, one[:n]...)
+		if err != nil {
+			t.Fatalf("after %q: %v", got, err)
+		}
+	}
+	return string(got)
+}

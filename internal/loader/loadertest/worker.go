@@ -7,8 +7,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"sync"
-	"time"
-	"runtime/pprof"
 	"syscall"
 
 	"uwsgi/internal/loader"
@@ -90,13 +88,6 @@ func (p *player) serve(row *scoreboard.Row) (stop func()) {
 		})
 	}
 	return func() {
-		time.AfterFunc(500*time.Millisecond, func() {
-			f, _ := os.Create(fmt.Sprintf("/tmp/stuck.%d", os.Getpid()))
-			pprof.Lookup("goroutine").WriteTo(f, 2)
-			b, _ := os.ReadFile("/proc/self/fdinfo/6")
-			f.Write(b)
-			f.Close()
-		})
 		for _, l := range listeners {
 			l.Close()
 		}

@@ -1,0 +1,111 @@
+package control
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"uwsgi/internal/option"
+)
+
+func TestDue(t *testing.T) {
+	at := func(s string) time.Time {
+		v, err := time.ParseInLocation("2006-01-02 15:04:05", s, time.Local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	sunday := at("2026-11-22 03:15:30")
+	for _, c := range []struct {
+		minute, hour, day, month, week int
+		want                           bool
+	}{
+		{-1, -1, -1, -1, -1, true},
+		{15, 3, -1, -1, -1, true},
+		{16, 3, -1, -1, -1, false},
+		{-5, -1, -1, -1, -1, true},
+		{-4, -1, -1, -1, -1, false},
+		{-1, -3, -1, -11, -1, true},
+		{-1, -1, -1, -1, 0, true},
+		{-1, -1, -1, -1, 7, true},
+		{-1, -1, -1, -1, 1, false},
+		{-1, -1, 22, -1, -1, true},
+		{-1, -1, 23, -1, -1, false},
+		{-1, -1, 23, -1, 7, true}, // either will do
+		{-1, -1, 22, -1, 3, true},
+		{-1, -1, 23, -1, 3, false},
+		{-1, -1, -11, -1, 3, false}, // a step and a number: both
+		{-1, -1, -1, 10, -1, false},
+	} {
+		o := option.Cron{Minute: c.minute, Hour: c.hour, Day: c.day, Month: c.month, Week: c.week}
+		if got := due(o, sunday); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func FuzzDue(f *testing.F) {
+	f.Add(-1, -5, 1, -2, 7, int64(1e9))
+	f.Fuzz(func(t *testing.T, a, b, c, d, e int, at int64) {
+		due(option.Cron{Minute: a, Hour: b, Day: c, Month: d, Week: e}, time.Unix(at%4e9, 0))
+	})
+}
+
+func every(command string) option.Cron {
+	return option.Cron{Minute: -1, Hour: -1, Day: -1, Month: -1, Week: -1, Command: command}
+}
+
+func TestCron(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{onTerm: true}, newLines()
+		c := StartCrons([]option.Cron{every("tick")}, 0, fakeEnv(h, log))
+		synctest.Wait()
+		if h.started() != 1 { // a matching minute fires at the start
+			t.Fatal(h.started())
+		}
+		c.Reload([]option.Cron{every("tick")}, 0) // and not again at a reload
+		time.Sleep(30 * time.Second)
+		if h.started() != 1 || c.Stats()[0].PID != 1<<22 {
+			t.Error(h.started(), c.Stats())
+		}
+		h.last().exit <- "done"
+		synctest.Wait()
+		if c.Stats()[0].PID != -1 {
+			t.Error(c.Stats())
+		}
+		time.Sleep(31 * time.Second)
+		if h.started() != 2 {
+			t.Error(h.started())
+		}
+		c.Stop()
+		if h.last().signals() != "[terminated]" {
+			t.Error(h.last().signals())
+		}
+		log.wait(`[uwsgi-cron] command "tick" registered as cron task`)
+		log.wait(`[uwsgi-cron] running "tick" (pid 4194304)`)
+		log.wait(`[uwsgi-cron] command "tick" running with pid 4194304 exited after 30 second(s)`)
+	})
+}
+
+func TestUniqueCronAndHarakiri(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{}, newLines()
+		u := every("long")
+		u.Unique = true
+		c := StartCrons([]option.Cron{u}, 150*time.Second, fakeEnv(h, log))
+		time.Sleep(149 * time.Second)
+		if h.started() != 1 {
+			t.Error("a second one beside it")
+		}
+		time.Sleep(2500 * time.Millisecond)
+		if h.at(0).signals() != "[killed]" || h.started() != 2 {
+			t.Error(h.at(0).signals(), h.started())
+		}
+		log.wait(`*** HARAKIRI ON CRON "long" (pid: 4194304) ***`)
+		c.Stop() // it does not hear SIGTERM
+		if h.last().signals() != "[terminated killed]" {
+			t.Error(h.last().signals())
+		}
+	})
+}

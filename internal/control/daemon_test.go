@@ -1,0 +1,293 @@
+package control
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"uwsgi/internal/option"
+)
+
+// fakeProc is a process that ends when it is told to.
+type fakeProc struct {
+	pid    int
+	exit   chan string
+	mu     sync.Mutex
+	got    []syscall.Signal
+	onTerm bool // ends at SIGTERM; else only at SIGKILL
+}
+
+func (p *fakeProc) PID() int     { return p.pid }
+func (p *fakeProc) Wait() string { return <-p.exit }
+
+func (p *fakeProc) Signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got = append(p.got, sig)
+	if sig == syscall.SIGKILL || sig == syscall.SIGTERM && p.onTerm {
+		p.exit <- "killed"
+	}
+	return nil
+}
+
+func (p *fakeProc) signals() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return fmt.Sprint(p.got)
+}
+
+// fakeHost starts fakeProcs.
+type fakeHost struct {
+	mu     sync.Mutex
+	procs  []*fakeProc
+	specs  []spec
+	onTerm bool
+	fail   error
+	alive  map[int]bool
+}
+
+func (h *fakeHost) start(sp spec) (process, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fail != nil {
+		return nil, h.fail
+	}
+	p := &fakeProc{pid: 1<<22 + len(h.procs), exit: make(chan string, 4), onTerm: h.onTerm}
+	h.procs = append(h.procs, p)
+	h.specs = append(h.specs, sp)
+	return p, nil
+}
+
+func (h *fakeHost) at(i int) *fakeProc {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.procs[i]
+}
+
+func (h *fakeHost) free(i int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.specs[i].free
+}
+
+func (h *fakeHost) last() *fakeProc { return h.at(h.started() - 1) }
+
+func (h *fakeHost) started() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.procs)
+}
+
+func (h *fakeHost) isAlive(pid int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.alive[pid]
+}
+
+func (h *fakeHost) setAlive(pid int, on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.alive == nil {
+		h.alive = map[int]bool{}
+	}
+	h.alive[pid] = on
+}
+
+func fakeEnv(h *fakeHost, log *lines) DaemonEnv {
+	return DaemonEnv{Print: log.add, Timed: log.add, start: h.start, alive: h.isAlive}
+}
+
+func TestDaemonThrottle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{onTerm: true}, newLines()
+		d := StartDaemons([]option.Daemon{{Command: "redis"}}, fakeEnv(h, log))
+		synctest.Wait()
+		for i := 1; i <= 3; i++ { // dies at once, waits a second longer each time
+			h.last().exit <- "exited with status 1"
+			synctest.Wait()
+			if log.count(fmt.Sprintf("[uwsgi-daemons] throttling %q for %d seconds", "redis", i)) != 1 || h.started() != i {
+				t.Fatalf("%d: %d started\n%s", i, h.started(), log)
+			}
+			time.Sleep(time.Duration(i) * time.Second)
+			synctest.Wait()
+			if h.started() != i+1 {
+				t.Fatalf("%d: %d started", i, h.started())
+			}
+		}
+		time.Sleep(10 * time.Second) // lives long: started again at once
+		h.last().exit <- "exited with status 0"
+		synctest.Wait()
+		if h.started() != 5 || d.Stats()[0] != (DaemonStat{Command: "redis", PID: 1<<22 + 4, Respawns: 4}) {
+			t.Errorf("%d started, %+v", h.started(), d.Stats())
+		}
+		d.Stop()
+		if got := h.last().signals(); got != "[terminated]" {
+			t.Error(got)
+		}
+		if !strings.HasPrefix(log.String(), "[uwsgi-daemons] spawning \"redis\" (uid: ") || log.count("[uwsgi-daemons] respawning \"redis\"") != 4 {
+			t.Errorf("%s", log)
+		}
+	})
+}
+
+func TestDaemonThatWillNotDie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{}, newLines()
+		env := fakeEnv(h, log)
+		env.Mercy = 2500 * time.Millisecond
+		d := StartDaemons([]option.Daemon{{Command: "x", StopSignal: 2}}, env)
+		synctest.Wait()
+		began := time.Now()
+		d.Stop()
+		if got := h.last().signals(); got != "[interrupt interrupt interrupt killed]" || time.Since(began) != 2500*time.Millisecond {
+			t.Error(got, time.Since(began))
+		}
+		log.wait("[uwsgi-daemons] daemon did not die in time, killing (pid: ")
+	})
+}
+
+func TestControlDaemon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{onTerm: true}, newLines()
+		env := fakeEnv(h, log)
+		stopped := make(chan string, 1)
+		env.Stop = func(reason string) { stopped <- reason }
+		d := StartDaemons([]option.Daemon{{Command: "x", Control: true}}, env)
+		synctest.Wait()
+		h.last().exit <- "exited with status 0"
+		if <-stopped != "attach-control-daemon" || h.started() != 1 {
+			t.Error("started again")
+		}
+		d.Stop()
+	})
+}
+
+func TestDaemonReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{onTerm: true}, newLines()
+		pidfile := filepath.Join(t.TempDir(), "pid")
+		if err := WritePidfile(pidfile, 77); err != nil {
+			t.Fatal(err)
+		}
+		h.setAlive(77, true)
+		plain, smart := option.Daemon{Command: "plain"}, option.Daemon{Command: "smart", Pidfile: pidfile}
+		d := StartDaemons([]option.Daemon{plain, smart}, fakeEnv(h, log))
+		synctest.Wait()
+		log.wait(`[uwsgi-daemons] found valid/active pidfile for "smart" (pid: 77)`)
+		first := h.last()
+		smart.Origin.Line = 99 // moved in its file: still the same
+		d.Reload([]option.Daemon{plain, smart})
+		synctest.Wait()
+		if h.started() != 2 || first.signals() != "[terminated]" || log.count(`[uwsgi-daemons] found valid`) != 1 {
+			t.Errorf("%d started, %s\n%s", h.started(), first.signals(), log)
+		}
+		if st := d.Stats(); len(st) != 2 || st[1].PID != 77 {
+			t.Errorf("%+v", st)
+		}
+		d.Stop()
+		if h.started() != 2 {
+			t.Error("the smart daemon was started")
+		}
+	})
+}
+
+func TestSmartDaemonIsStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{}, newLines()
+		pidfile := filepath.Join(t.TempDir(), "pid")
+		d := StartDaemons([]option.Daemon{{Command: "celery", Pidfile: pidfile, Daemonize: true, Freq: 3}}, fakeEnv(h, log))
+		synctest.Wait()
+		p := h.last()
+		if got, err := ReadPidfile(pidfile); err != nil || got != p.pid || !h.free(0) {
+			t.Fatal(got, err)
+		}
+		h.setAlive(p.pid, true)
+		time.Sleep(5 * time.Second)
+		if h.started() != 1 {
+			t.Fatal("started again")
+		}
+		time.Sleep(500 * time.Millisecond) // between two checks
+		h.setAlive(p.pid, false)
+		p.exit <- "exited"
+		time.Sleep(time.Second)
+		if h.started() != 2 {
+			t.Errorf("%d started\n%s", h.started(), log)
+		}
+		// The second one never comes to life: three checks, then again.
+		h.last().exit <- "exited"
+		time.Sleep(3 * time.Second)
+		if h.started() != 3 {
+			t.Errorf("%d started\n%s", h.started(), log)
+		}
+		d.Stop()
+		h.last().exit <- "exited"
+	})
+}
+
+func TestDaemonThatCannotStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{fail: os.ErrPermission}, newLines()
+		d := StartDaemons([]option.Daemon{{Command: "x"}, {Command: "y", UID: "5"}}, fakeEnv(h, log))
+		time.Sleep(1500 * time.Millisecond)
+		if log.count("[uwsgi-daemons] unable to start permission denied") != 2 || log.count(`[uwsgi-daemons] unable to start "y": nobody to ask`) != 2 {
+			t.Errorf("%s", log)
+		}
+		d.Stop()
+	})
+}
+
+// TestDaemonForReal runs a shell: its output, its environment, its group, its end.
+func TestDaemonForReal(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	f, err := os.OpenFile(out, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := newLines()
+	d := StartDaemons([]option.Daemon{{Command: `trap 'echo bye; exit 0' TERM; echo "$X $(pwd)"; echo up > ` + fifo + `; sleep 1000 & wait`, Chdir: "/"}},
+		DaemonEnv{Print: log.add, Timed: log.add, Stderr: f, Environ: []string{"X=hello", "PATH=/usr/bin:/bin"}})
+	up, err := os.ReadFile(fifo) // waits until it runs
+	if err != nil || string(up) != "up\n" {
+		t.Fatal(string(up), err)
+	}
+	pid := d.Stats()[0].PID
+	d.Stop()
+	b, err := os.ReadFile(out)
+	if err != nil || string(b) != "hello /\nbye\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := syscall.Kill(-pid, 0); err == nil {
+		// sleep got the signal too: it may still be a zombie of init for a moment, never running.
+		if s, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); len(s) > 0 {
+			t.Errorf("the daemon lives: %s", s)
+		}
+	}
+}
+
+func TestEnding(t *testing.T) {
+	s := newSpawner()
+	defer s.close()
+	for shell, want := range map[string]string{"exit 0": "exited with status 0", "exit 3": "exited with status 3", "kill -9 $$": "killed by signal 9"} {
+		p, err := s.start(spec{shell: shell, group: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Wait(); got != want {
+			t.Errorf("%s: %s", shell, got)
+		}
+	}
+	if _, err := s.start(spec{shell: "true", dir: "/no/such/dir"}); err == nil {
+		t.Error("no error")
+	}
+}

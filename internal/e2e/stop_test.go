@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// A stop lets the request in hand finish, takes no new one, runs the exit handlers, and ends with status 0.
+func TestStopDuringRequest(t *testing.T) {
+	for name, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", who+`
+import atexit, uwsgi
+atexit.register(print, "the exit handler ran")
+uwsgi.atexit = lambda: print("uwsgi.atexit ran")
+`)
+			s.Start("--http", addr, "--module", "app", "-p", "1")
+			idle := harness.Dial(t, addr)
+			harness.Ask(t, idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			c := harness.Send(t, addr, "GET /slow?1 HTTP/1.0\r\n\r\n")
+			harness.ReadUntil(t, c, "begun")
+			s.Signal(sig)
+			s.Log.Wait(t, `graceful shutdown triggered|SIGINT/SIGTERM received`)
+			rest := make([]byte, 16)
+			n, _ := c.Read(rest)
+			if atoi(t, string(rest[:n])) == 0 {
+				t.Errorf("the request in hand was cut off")
+			}
+			if code := s.Exit(); code != 0 {
+				t.Errorf("exit status %d", code)
+			}
+			if n, err := idle.Read(rest); n != 0 || err == nil {
+				t.Errorf("the idle connection got %q", rest[:n])
+			}
+			for _, want := range []string{`the exit handler ran`, `uwsgi\.atexit ran`, `^goodbye to uWSGI\.`} {
+				s.Log.Wait(t, want)
+			}
+		})
+	}
+}
+
+// SIGQUIT does not wait, nor does a second signal.
+func TestStopAtOnce(t *testing.T) {
+	for name, sigs := range map[string][]syscall.Signal{"QUIT": {syscall.SIGQUIT}, "twice": {syscall.SIGTERM, syscall.SIGTERM}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", who)
+			s.Start("--http", addr, "--module", "app")
+			c := harness.Send(t, addr, "GET /slow?600 HTTP/1.0\r\n\r\n")
+			harness.ReadUntil(t, c, "begun")
+			for _, sig := range sigs {
+				s.Signal(sig)
+				s.Log.Wait(t, `graceful shutdown triggered|SIGINT/SIGTERM received`)
+			}
+			s.Exit()
+		})
+	}
+}
+
+// A request that does not end is killed when the mercy is over.
+func TestMercy(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", who)
+	s.Start("--http", addr, "--module", "app", "--reload-mercy", "1")
+	s.Allow(`worker 1 \(pid: \d+\) is taking too much time to die...NO MERCY !!!`)
+	c := harness.Send(t, addr, "GET /slow?600 HTTP/1.0\r\n\r\n")
+	harness.ReadUntil(t, c, "begun")
+	began := time.Now()
+	s.Signal(syscall.SIGTERM)
+	s.Exit()
+	if took := time.Since(began); took < time.Second || took > 5*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+}
+
+// A thread of the application's own, not a daemon, does not hold a stop up.
+func TestStopWithThreads(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import threading, time
+def application(environ, start_response):
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    start_response("200 OK", [])
+    return [b"started"]
+`)
+	s.Start("--http", addr, "--module", "app", "--threads", "2")
+	harness.HTTP(t, addr).Get("/")
+	began := time.Now()
+	s.Stop()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+}
+
+// A signal that comes while the application is imported is kept, not lost.
+func TestStopDuringImport(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import sys, time
+print("importing", flush=True)
+time.sleep(600)
+`)
+	s.Launch("--http", addr, "--module", "app")
+	s.Log.Wait(t, `^importing`)
+	began := time.Now()
+	s.Signal(syscall.SIGTERM)
+	s.Exit()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+}
+
+// The seed's habits: ps and pkill find the processes by the name uwsgi, and pkill -9 ends them all.
+func TestProcessNames(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", who)
+	s.Start("--http", addr, "--module", "app", "-p", "2")
+	all := s.Processes()
+	if len(all) != 4 {
+		t.Errorf("%d processes, not a supervisor, a loader and two workers", len(all))
+	}
+	for _, pid := range all {
+		if name := harness.Comm(pid); name != "uwsgi" {
+			t.Errorf("process %d is named %q", pid, name)
+		}
+		out, _ := exec.Command("pgrep", "-f", "-P", itoa(harness.Parent(pid)), "uwsgi").Output()
+		if !strings.Contains(string(out), itoa(pid)) {
+			t.Errorf("pgrep -f uwsgi does not find process %d", pid)
+		}
+	}
+}
