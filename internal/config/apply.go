@@ -174,13 +174,15 @@ func unresolved(p *pair, row *option.Row) error {
 	if row.Kind == option.Template {
 		return nil
 	}
-	for _, name := range p.undefined {
+	if len(p.undefined) > 0 {
+		name := p.undefined[0]
 		if name == "_" {
 			return &option.Error{Err: errors.New("%(_) stands outside a for or if block"), Hint: "write the value", Warn: true}
 		}
 		return &option.Error{Err: fmt.Errorf("%%(%s) is not defined and stays as it is", name), Hint: nearVariable(name), Warn: true}
 	}
-	for _, name := range p.unset {
+	if len(p.unset) > 0 {
+		name := p.unset[0]
 		if name == "_" {
 			return &option.Error{Err: errors.New("$(_) is an environment variable"), Hint: "write %(_) for the item of the block", Warn: true}
 		}

@@ -83,7 +83,7 @@ func TestFastCGI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	t.Cleanup(func() { file.Close() })
 	io.WriteString(file, big)
 	s := serve(t, config{
 		listen: []string{"fastcgi", "fastcgi-nph"},

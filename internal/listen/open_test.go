@@ -225,13 +225,12 @@ func TestSharedSockets(t *testing.T) {
 func TestStdinIsAdopted(t *testing.T) {
 	in := passed(t, "tcp", "127.0.0.1:0", "")
 	log := &lines{}
-	set, err := open(settings(), nil, int(in.File.Fd()), log.add)
-	if !errors.Is(err, ErrNoSocket) {
+	if _, err := open(settings(), nil, int(in.File.Fd()), log.add); !errors.Is(err, ErrNoSocket) {
 		t.Fatal("skip-zero:", err)
 	}
 	s := settings()
 	s.SkipZero = false
-	set, err = open(s, nil, int(in.File.Fd()), log.add)
+	set, err := open(s, nil, int(in.File.Fd()), log.add)
 	if err != nil {
 		t.Fatal(err)
 	}

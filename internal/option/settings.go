@@ -89,21 +89,20 @@ type Settings struct {
 	MaxVars             int
 
 	// Static files
-	StaticMaps      []StaticMap // static-map, static-map2 and check-static in the order they are looked up
-	StaticIndexes   []string
-	StaticSkipExts  []string
-	StaticSafe      []string
-	StaticExpires   []StaticExpires
-	StaticGzipAll   bool
-	StaticGzip      []string // regexps
-	StaticGzipDirs  []string
-	StaticGzipExts  []string
-	MimeFiles       []string
-	FileServeMode   string // "", "x-sendfile", "x-accel-redirect"
-	HonourRange     bool
-	NoSendfile      bool
-	StaticDocroot   bool
-	StaticCacheSecs time.Duration
+	StaticMaps     []StaticMap // static-map, static-map2 and check-static in the order they are looked up
+	StaticIndexes  []string
+	StaticSkipExts []string
+	StaticSafe     []string
+	StaticExpires  []StaticExpires
+	StaticGzipAll  bool
+	StaticGzip     []string // regexps
+	StaticGzipDirs []string
+	StaticGzipExts []string
+	MimeFiles      []string
+	FileServeMode  string // "", "x-sendfile", "x-accel-redirect"
+	HonourRange    bool
+	NoSendfile     bool
+	StaticDocroot  bool
 
 	// Life cycle
 	Harakiri               time.Duration

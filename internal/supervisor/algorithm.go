@@ -48,6 +48,8 @@ func decide(set *option.Settings, st *algorithmState, l load) int {
 		return 0
 	case "busyness":
 		return busyness(set, st, l, step)
+	case "spare2":
+		return spare2(set, st, l, step)
 	}
 	return spare(set, st, l, step)
 }
@@ -70,6 +72,28 @@ func spare(set *option.Settings, st *algorithmState, l load, step int) int {
 		return 0
 	}
 	if st.quiet++; st.quiet%overload == 0 {
+		return -1
+	}
+	return 0
+}
+
+// idleWindow is spare2's where cheaper-idle is not set.
+const idleWindow = 10 * time.Second
+
+// spare2 keeps as many workers idle as cheaper says: it adds what is missing, step at most, and takes one away when there were more for
+// cheaper-idle.
+func spare2(set *option.Settings, st *algorithmState, l load, step int) int {
+	idle := l.idle + l.coming
+	if idle <= set.Cheaper {
+		st.quiet = 0
+		return min(set.Cheaper-idle, step)
+	}
+	window := set.CheaperIdle
+	if window <= 0 {
+		window = idleWindow
+	}
+	if st.quiet++; st.quiet >= max(int(window/l.interval), 1) {
+		st.quiet = 0
 		return -1
 	}
 	return 0

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -92,6 +93,22 @@ func TestNoWorkerCanRun(t *testing.T) {
 	}
 	r.exit(1)
 	if r.logged("exit", "no worker could be brought to serve") < 0 {
+		t.Error("not logged")
+	}
+}
+
+func TestDieOnNoWorkers(t *testing.T) {
+	r := newRig(t, 2)
+	r.set.DieOnNoWorkers = true
+	r.up()
+	r.do(func() { // both at once: neither can be replaced in between
+		for _, sl := range r.sup.gen.slots {
+			sl.notBefore = time.Now().Add(time.Hour)
+			sl.cur.w.Kill()
+		}
+	})
+	r.exit(1)
+	if r.logged("exit", "die-on-no-workers") < 0 {
 		t.Error("not logged")
 	}
 }

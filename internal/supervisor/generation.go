@@ -71,6 +71,16 @@ func (g *generation) serving() int {
 	return n
 }
 
+// abandoned says whether no slot has a process.
+func (g *generation) abandoned() bool {
+	for _, sl := range g.slots {
+		if sl.cur != nil || sl.next != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // complete says whether every slot that should serve does.
 func (g *generation) complete() bool {
 	for _, sl := range g.slots {

@@ -19,26 +19,24 @@ const (
 
 // harakiriSoon makes sure that the next scan is not late for a request that begins now.
 func (s *Supervisor) harakiriSoon() {
-	if s.harakiri == nil {
-		s.scanHarakiri()
-	}
+	s.agenda.drop(s.harakiri)
+	s.scanHarakiri()
 }
 
 // scanHarakiri looks for requests past their deadline and comes back for the next deadline, to the moment.
 func (s *Supervisor) scanHarakiri() {
 	wait := scanInterval
-	if s.gen != nil {
-		if d := s.gen.cfg.Settings.Harakiri; d > 0 {
-			wait = min(wait, d)
-		}
-	}
 	now := s.host.Monotonic()
 	for _, p := range s.procs {
 		if p.state != serving && p.state != draining && p.state != condemned {
 			continue
 		}
+		limit := p.gen.cfg.Settings.Harakiri
+		if limit > 0 {
+			wait = min(wait, limit)
+		}
 		for c := range p.gen.cfg.cores() {
-			at := deadline(p.gen.rows.board.Core(p.row, c), p.gen.cfg.Settings.Harakiri)
+			at := deadline(p.gen.rows.board.Core(p.row, c), limit)
 			switch {
 			case at == 0 || p.stuck[c]:
 			case at > now:

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +23,7 @@ type Host struct {
 	Reap      func(pid int)
 	Monotonic func() int64 // ns, the clock of the scoreboard
 	Memory    func(pid int) (rss, vsz int64, err error)
+	Shares    func(pid int) (uss, pss int64, err error)
 	// Connection waits until one of the listening sockets has a connection; the end of ctx ends it.
 	Connection func(ctx context.Context, listeners []*os.File) error
 	Blocked    func(pid int) (syscall, wchan string) // where a process is in the kernel
@@ -36,7 +38,7 @@ func System() *Host {
 		Subreaper: func() error {
 			return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		},
-		Zombies: zombies, Reap: reap, Monotonic: monotonic, Memory: memory, Connection: connection, Blocked: blocked,
+		Zombies: zombies, Reap: reap, Monotonic: monotonic, Memory: memory, Shares: shares, Connection: connection, Blocked: blocked,
 		Random: rand.Int64N,
 	}
 }
@@ -60,6 +62,32 @@ func memory(pid int) (rss, vsz int64, err error) {
 	}
 	page := int64(os.Getpagesize())
 	return rss * page, vsz * page, nil
+}
+
+// shares reads how much memory is a process's own, and how much with its share of what it shares.
+func shares(pid int) (uss, pss int64, err error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/smaps_rollup"
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(body)) {
+		f := strings.Fields(line)
+		if len(f) != 3 || f[2] != "kB" {
+			continue
+		}
+		n, err := strconv.ParseInt(f[1], 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("read %s: %q: %w", path, line, err)
+		}
+		switch f[0] {
+		case "Pss:":
+			pss = n << 10
+		case "Private_Clean:", "Private_Dirty:", "Private_Hugetlb:":
+			uss += n << 10
+		}
+	}
+	return uss, pss, nil
 }
 
 func blocked(pid int) (string, string) {

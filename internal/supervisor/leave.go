@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -132,6 +133,10 @@ func (s *Supervisor) account(p *process, how string) {
 	}
 	if t := s.turn; t != nil && t.gen == p.gen && sl.misses >= startTries {
 		s.failTurn(t, fmt.Errorf("worker %d ended %d times before it could serve (the last one %s)", sl.n, sl.misses, how), ExitFailed)
+		return
+	}
+	if p.gen == s.gen && p.gen.cfg.Settings.DieOnNoWorkers && p.gen.abandoned() {
+		s.exit(errors.New("die-on-no-workers: none is left"), ExitFailed)
 		return
 	}
 	if d := sl.retry.next(p.gen.cfg.Settings.ForkbombDelay, served); d > 0 {

@@ -3,16 +3,20 @@ package supervisor
 import (
 	"fmt"
 	"log/slog"
+
+	"uwsgi/internal/option"
 )
+
+// sharesEvery is how many ticks apart the shares of memory are read: the kernel walks all of a process's pages for that.
+const sharesEvery = 3
 
 // sampleMemory measures the workers, where an option asks for that, and acts on the limits.
 func (s *Supervisor) sampleMemory() {
+	s.samples++
 	for _, p := range s.procs {
 		set := p.gen.cfg.Settings
-		if p.state != serving || set.ReloadOnAS|set.ReloadOnRSS|set.EvilReloadOnAS|set.EvilReloadOnRSS|set.CheaperRSSSoft|set.CheaperRSSHard == 0 {
-			continue
-		}
-		if !s.measure(p) {
+		if p.state != serving || set.ReloadOnAS|set.ReloadOnRSS|set.EvilReloadOnAS|set.EvilReloadOnRSS|set.CheaperRSSSoft|set.CheaperRSSHard|
+			set.ReloadOnUSS|set.ReloadOnPSS == 0 || !s.measure(p) {
 			continue
 		}
 		switch {
@@ -25,7 +29,21 @@ func (s *Supervisor) sampleMemory() {
 			s.recycleProcess(p, whyAS)
 		case past(p.rss, set.ReloadOnRSS):
 			s.recycleProcess(p, whyRSS)
+		case set.ReloadOnUSS|set.ReloadOnPSS != 0 && s.samples%sharesEvery == 0:
+			s.checkShares(p, set)
 		}
+	}
+}
+
+// checkShares holds a worker to the limits on the memory that it does not share, or shares.
+func (s *Supervisor) checkShares(p *process, set *option.Settings) {
+	uss, pss, err := s.host.Shares(p.pid)
+	switch {
+	case err != nil: // it has ended; that will be told
+	case past(uss, set.ReloadOnUSS):
+		s.recycleProcess(p, whyUSS)
+	case past(pss, set.ReloadOnPSS):
+		s.recycleProcess(p, whyPSS)
 	}
 }
 

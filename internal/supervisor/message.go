@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 )
 
@@ -50,9 +51,18 @@ func (s *Supervisor) Cheaper(delta int) { s.post(func() { s.adjust(delta) }) }
 // Sleep stops all workers until the next connection, as cheap does at start.
 func (s *Supervisor) Sleep(reason string) { s.post(func() { s.sleep(reason) }) }
 
-// ReopenRequestLog makes all workers, and those to come, write request lines to f, which stays the caller's; nil makes them reopen what
-// they write to. It returns once the workers have been told.
-func (s *Supervisor) ReopenRequestLog(f *os.File) { s.call(func() { s.reopenRequestLog(f) }) }
+// ReopenRequestLog makes all workers, and those to come, write request lines to f, which stays the caller's and may be closed afterwards; nil
+// makes them reopen what they write to.
+func (s *Supervisor) ReopenRequestLog(f *os.File) error {
+	ours, err := duplicate(f)
+	if err != nil {
+		return fmt.Errorf("reopen the request log: %w", err)
+	}
+	if !s.call(func() { s.reopenRequestLog(ours) }) && ours != nil {
+		ours.Close()
+	}
+	return nil
+}
 
 // Snapshot is the state of the instance.
 func (s *Supervisor) Snapshot() Status {

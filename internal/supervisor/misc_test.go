@@ -72,14 +72,19 @@ func TestReopenRequestLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	r.sup.ReopenRequestLog(f)
+	if err := r.sup.ReopenRequestLog(f); err != nil {
+		t.Fatal(err)
+	}
+	f.Close() // the caller's affair
 	heard("worker 1: accesslog")
 	r.signal(1, sigRecycle)
 	heard("worker 1: accesslog", "worker 1: drain")
 	r.wait("worker.recycled", "")
 	r.stop()
 	r.noErrors()
+	if n := r.count("worker.deaf"); n != 0 {
+		t.Errorf("%d orders were lost", n)
+	}
 }
 
 // The keep-alive comes from the loop, first with READY: while the loop is stuck there is none.

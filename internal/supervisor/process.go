@@ -55,4 +55,6 @@ const (
 	whyLifetime = "max-worker-lifetime"
 	whyAS       = "reload-on-as"
 	whyRSS      = "reload-on-rss"
+	whyUSS      = "reload-on-uss"
+	whyPSS      = "reload-on-pss"
 )

@@ -179,6 +179,9 @@ func TestMemoryLimits(t *testing.T) {
 		{"as within what the data plane reserved", 0, 1099 * mib, func(r *rig) { r.set.ReloadOnAS = 100 * mib }, ""},
 		{"evil rss", 101 * mib, 0, func(r *rig) { r.set.EvilReloadOnRSS = 100 * mib }, "worker.evil"},
 		{"evil as", 0, 1101 * mib, func(r *rig) { r.set.EvilReloadOnAS = 100 * mib }, "worker.evil"},
+		{"uss", 0, 0, func(r *rig) { r.set.ReloadOnUSS = 1 }, "worker.recycled"},
+		{"pss", 0, 0, func(r *rig) { r.set.ReloadOnPSS = 1 }, "worker.recycled"},
+		{"uss is far from the limit", 0, 0, func(r *rig) { r.set.ReloadOnUSS, r.set.ReloadOnPSS = 1<<40, 1<<40 }, ""},
 		{"none", 1 << 40, 1 << 40, func(r *rig) {}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -191,7 +194,9 @@ func TestMemoryLimits(t *testing.T) {
 				row := r.sup.rows.board.Row(r.sup.gen.slots[0].cur.row)
 				row.ASOverhead.Store(1000 * mib)
 				row.Requests.Store(1)
-				r.sup.sampleMemory()
+				for range sharesEvery {
+					r.sup.sampleMemory()
+				}
 			})
 			switch c.want {
 			case "":

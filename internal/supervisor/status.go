@@ -183,21 +183,3 @@ func (s *Supervisor) saturation(p *process) int {
 	}
 	return n
 }
-
-// requestLog is what workers of a generation to come write request lines to.
-func (s *Supervisor) requestLog(cfg *Config) *os.File {
-	if cfg == s.cfg && s.reqlog != nil {
-		return s.reqlog
-	}
-	return cfg.RequestLog
-}
-
-func (s *Supervisor) reopenRequestLog(f *os.File) {
-	s.reqlog = f
-	s.logEpoch++
-	for _, p := range s.procs {
-		if p.state >= serving && p.state < killed {
-			s.obeyed(p, p.w.ReopenLog(f))
-		}
-	}
-}

@@ -68,11 +68,12 @@ type Supervisor struct {
 	idle     idle
 	stopping stopping
 	orphans  map[int]bool
-	reqlog   *os.File // set by ReopenRequestLog, until the next configuration
+	reqlog   *os.File // ours, from ReopenRequestLog; until the next configuration
 	logEpoch int
 	status   string // as last told
 	stated   time.Time
 	starved  bool
+	samples  int // of memory
 	harakiri *alarm
 }
 
@@ -163,6 +164,7 @@ func (s *Supervisor) open() error {
 }
 
 func (s *Supervisor) closeShared() {
+	s.setRequestLog(nil)
 	for _, f := range s.handoff {
 		if f != nil {
 			f.Close()

@@ -257,7 +257,7 @@ func (s *Supervisor) promote(t *turnover) {
 	s.repair, s.repairAt = backoff{}, time.Time{}
 	s.idle.since = s.host.Monotonic()
 	if s.cfg != before {
-		s.reqlog = nil
+		s.setRequestLog(nil)
 		if s.cfg.Applied != nil {
 			s.cfg.Applied()
 		}

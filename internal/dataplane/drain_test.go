@@ -1,0 +1,458 @@
+package dataplane
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
+)
+
+// handoffPair makes the sockets that connections travel through.
+func handoffPair(t *testing.T) [2]int {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+	return pair
+}
+
+// twoEngines are two workers of one instance: the same listening sockets, one handoff pair. Only the first accepts.
+func twoEngines(t *testing.T, cfg config) (first, second *server) {
+	t.Helper()
+	before := countFDs(t)
+	t.Cleanup(func() {
+		if after := countFDs(t); after != before {
+			t.Errorf("%d descriptors before, %d after: %v", before, after, descriptors())
+		}
+	})
+	cfg.handoff = handoffPair(t)
+	first = serve(t, cfg)
+	cfg.share = first
+	second = serve(t, cfg)
+	second.say(message{Op: "pause"})
+	second.paused(true)
+	return first, second
+}
+
+func (s *server) paused(want bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); s.eng.paused.Load() != want; unix.Poll(nil, 1) {
+		if time.Now().After(deadline) {
+			s.t.Fatal("it does not obey")
+		}
+	}
+}
+
+func TestDrainHandsOn(t *testing.T) {
+	first, second := twoEngines(t, config{listen: []string{"http", "uwsgi", "fastcgi"}, set: func(s *option.Settings) { s.Threads = 2 }})
+	var idle []*client
+	for i := range 50 {
+		c := first.dial("http")
+		c.get(fmt.Sprintf("/%d", i))
+		idle = append(idle, c)
+	}
+	// Accepted, and silent so far.
+	var silent []*client
+	for i := range 10 {
+		silent = append(silent, first.dial([]string{"http", "uwsgi"}[i%2]))
+	}
+	kept := first.dial("fastcgi")
+	kept.send(fcgi(1, true, cgi("GET", "/a")))
+	if _, err := io.ReadFull(kept.r, make([]byte, len(fcgiAnswer(1, "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello /a")))); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range append(append(silent, idle...), kept) {
+		first.taken(c)
+	}
+	first.say(message{Op: "drain", Handoff: true, Reason: "reload"})
+	first.wait()
+	for i, c := range idle {
+		path := fmt.Sprintf("/again/%d", i)
+		if got := c.get(path); got != "hello "+path {
+			t.Fatalf("%q", got)
+		}
+	}
+	for i, c := range silent {
+		if i%2 == 0 {
+			c.get("/late")
+			continue
+		}
+		c.send(packet(cgi("GET", "/late")...))
+		if got := c.all(); !strings.HasSuffix(got, "hello /late") {
+			t.Fatalf("%q", got)
+		}
+	}
+	kept.send(fcgi(1, false, cgi("GET", "/b")))
+	if got, _ := fcgiDecode(t, 1, kept.all()); !strings.HasSuffix(got, "hello /b") {
+		t.Errorf("%q", got)
+	}
+	if n, m := first.eng.row.Requests.Load(), second.eng.row.Requests.Load(); n != 51 || m != 61 {
+		t.Errorf("%d and %d requests", n, m)
+	}
+	if got := second.requests(1)[0]; !strings.HasPrefix(got, "GET /again/") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestDrainWithoutHandoff(t *testing.T) {
+	s := serve(t, config{})
+	c := s.dial("http")
+	c.get("/")
+	s.taken(c)
+	s.say(message{Op: "drain"})
+	c.expectClosed()
+	s.wait()
+	if s.eng.row.Accepting.Load() != 0 {
+		t.Error("it still counts as accepting")
+	}
+}
+
+// Requests that run, and those of which a part is here, are answered; the worker leaves after them, and not before.
+func TestDrainFinishesRequests(t *testing.T) {
+	release := make(chan struct{})
+	running := make(chan struct{}, 2)
+	first, second := twoEngines(t, config{
+		set: func(s *option.Settings) { s.Threads = 3 },
+		handler: func(x *exchange) Outcome {
+			if x.variable("PATH_INFO") == "/slow" {
+				running <- struct{}{}
+				<-release
+			}
+			return echo(x)
+		},
+	})
+	slow := first.dial("http")
+	slow.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	stream := first.dial("http")
+	stream.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-running
+	<-running
+	head := first.dial("http")
+	head.send("GET / HTTP/1.1\r\nHost:")
+	body := first.dial("http")
+	body.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
+	first.taken(head)
+	first.taken(body)
+	first.say(message{Op: "drain", Handoff: true})
+	for !first.eng.draining.Load() {
+		unix.Poll(nil, 1)
+	}
+	head.send(" x\r\n\r\n")
+	if resp, got := head.response("GET"); got != "-|-|false|" || !resp.Close {
+		t.Errorf("%q, close %v", got, resp.Close)
+	}
+	body.send("llo")
+	if _, got := body.response("POST"); got != "5|-|false|hello" {
+		t.Errorf("%q", got)
+	}
+	select {
+	case <-first.codes:
+		// A core may leave as soon as nothing is left for it; not while requests run.
+		t.Fatal("a core has left while requests run")
+	default:
+	}
+	close(release)
+	for _, c := range []*client{slow, stream} {
+		if _, got := c.response("GET"); got != "-|-|false|" {
+			t.Errorf("%q", got)
+		}
+	}
+	first.wait()
+	// They were promised to be kept, and are: the next worker has them.
+	for _, c := range []*client{slow, stream} {
+		if got := c.get("/next"); got != "-|-|false|" {
+			t.Errorf("%q", got)
+		}
+	}
+	if n := second.eng.row.Requests.Load(); n != 2 {
+		t.Errorf("the second worker served %d", n)
+	}
+}
+
+// A response that is still being taken when the worker drains goes out whole, and its connection goes on elsewhere.
+func TestDrainWithSlowReader(t *testing.T) {
+	body := pattern(8 << 20)
+	first, _ := twoEngines(t, config{handler: func(x *exchange) Outcome {
+		if x.variable("PATH_INFO") == "/big" {
+			x.start("200 OK")
+			return x.replyPinned([]byte(body))
+		}
+		return ok(x)
+	}})
+	c := slowRequest(first, "http", "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+	first.held(1)
+	first.say(message{Op: "drain", Handoff: true})
+	if _, got := c.response("GET"); got != body {
+		t.Fatalf("%d bytes", len(got))
+	}
+	if got := c.get("/next"); got != "hello /next" {
+		t.Errorf("%q", got)
+	}
+	first.wait()
+}
+
+// Workers come and go under load, and each request on connections that are kept is answered.
+func TestDrainUnderLoad(t *testing.T) {
+	before := countFDs(t)
+	t.Cleanup(func() {
+		if after := countFDs(t); after != before {
+			t.Errorf("%d descriptors before, %d after: %v", before, after, descriptors())
+		}
+	})
+	cfg := config{handoff: handoffPair(t), unix: true, set: func(s *option.Settings) { s.Threads = 2 }}
+	current := serve(t, cfg)
+	cfg.share = current
+	var stop atomic.Bool
+	var clients sync.WaitGroup
+	var answered atomic.Int64
+	for i := range 16 {
+		clients.Go(func() {
+			var c net.Conn
+			buf := make([]byte, 4096)
+			for n := 0; !stop.Load(); n++ {
+				var err error
+				if c == nil {
+					if c, err = net.Dial("unix", current.addrs["http"]); err != nil {
+						t.Error(err)
+						return
+					}
+					c.SetDeadline(time.Now().Add(patience))
+				}
+				if _, err = c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")); err == nil {
+					_, err = c.Read(buf)
+				}
+				if err != nil {
+					t.Errorf("client %d, request %d: %v", i, n, err)
+					return
+				}
+				answered.Add(1)
+				// A connection that was kept: the server says so when it ends one.
+				if strings.Contains(string(buf), "Connection: close") || n%50 == 49 {
+					c.Close()
+					c = nil
+				}
+				clear(buf)
+			}
+			if c != nil {
+				c.Close()
+			}
+		})
+	}
+	for range 30 {
+		next := serve(t, cfg)
+		for seen := answered.Load(); answered.Load() < seen+50 && !t.Failed(); {
+			unix.Poll(nil, 1)
+		}
+		current.say(message{Op: "drain", Handoff: true})
+		current.wait()
+		current = next
+		if t.Failed() {
+			break
+		}
+	}
+	stop.Store(true)
+	clients.Wait()
+}
+
+func TestPauseAndResume(t *testing.T) {
+	s := serve(t, config{})
+	c := s.dial("http")
+	c.get("/")
+	s.say(message{Op: "pause"})
+	s.paused(true)
+	c.get("/still") // what is open goes on
+	late := s.dial("http")
+	late.send("GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.get("/again")
+	if n := s.eng.row.Conns.Load(); n != 1 {
+		t.Errorf("%d connections while it is paused", n)
+	}
+	s.say(message{Op: "resume"})
+	if _, body := late.response("GET"); body != "hello /late" {
+		t.Errorf("%q", body)
+	}
+}
+
+func TestExitInARequest(t *testing.T) {
+	s := serve(t, config{handler: func(x *exchange) Outcome {
+		x.resp.ExitCode = 3
+		return Exit
+	}})
+	if got := s.exchange("http", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 500 ") {
+		t.Errorf("%q", got)
+	}
+	s.wait()
+	if code := <-s.codes; code != 3 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestRecycle(t *testing.T) {
+	s := serve(t, config{set: func(s *option.Settings) { s.MaxRequests = 3 }})
+	c := s.dial("http")
+	for range 5 { // it serves until it is replaced
+		c.get("/")
+	}
+	if m := s.hear("recycle"); m.Reason != "max-requests" {
+		t.Errorf("%+v", m)
+	}
+	s.say(message{Op: "drain"})
+	s.wait() // and it asked once
+	if n, err := unix.FcntlInt(uintptr(s.control), unix.F_GETFL, 0); err != nil || n < 0 {
+		t.Fatal(err)
+	}
+	if _, _, err := unix.Recvfrom(s.control, make([]byte, 10), unix.MSG_DONTWAIT); err != unix.EAGAIN {
+		t.Errorf("a second message: %v", err)
+	}
+}
+
+func TestHarakiri(t *testing.T) {
+	for _, protocol := range []string{"http", "uwsgi", "scgi", "fastcgi"} {
+		t.Run(protocol, func(t *testing.T) {
+			release, running := make(chan struct{}), make(chan struct{}, 2)
+			s := serve(t, config{
+				listen: []string{protocol},
+				set:    func(s *option.Settings) { s.Threads = 2 },
+				handler: func(x *exchange) Outcome {
+					running <- struct{}{}
+					if x.variable("PATH_INFO") == "/stuck" {
+						<-release
+					}
+					return ok(x)
+				},
+			})
+			request := func(path string) string {
+				switch protocol {
+				case "uwsgi":
+					return packet(cgi("GET", path)...)
+				case "scgi":
+					return netstring(cgi("GET", path)...)
+				case "fastcgi":
+					return fcgi(5, false, cgi("GET", path))
+				}
+				return "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"
+			}
+			c := s.dial(protocol)
+			c.send(request("/stuck"))
+			<-running
+			core := 0
+			if s.eng.cores[1].cell.State.Load() == 1 {
+				core = 1
+			}
+			s.say(message{Op: "harakiri", Core: core})
+			s.hear("answered")
+			got := c.all()
+			if protocol == "fastcgi" {
+				got, _ = fcgiDecode(t, 5, got)
+			}
+			if !strings.Contains(got, " 504 Gateway Timeout\r\n") {
+				t.Errorf("%q", got)
+			}
+			select {
+			case <-s.codes:
+				if core == 0 {
+					break // the free core may go
+				}
+			default:
+			}
+			// It comes back after all: nothing is sent twice, and the worker leaves.
+			close(release)
+			s.wait()
+		})
+	}
+}
+
+// While other requests run the supervisor is not told to kill; their answers arrive.
+func TestHarakiriLetsOthersFinish(t *testing.T) {
+	release, slow, running := make(chan struct{}), make(chan struct{}), make(chan *exchange, 2)
+	s := serve(t, config{
+		set: func(s *option.Settings) { s.Threads = 2 },
+		handler: func(x *exchange) Outcome {
+			running <- x
+			if x.variable("PATH_INFO") == "/stuck" {
+				<-release
+			} else {
+				<-slow
+			}
+			return ok(x)
+		},
+	})
+	stuck := s.dial("http")
+	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+	core := (<-running).core.id
+	other := s.dial("http")
+	other.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-running
+	s.say(message{Op: "harakiri", Core: core})
+	if got := stuck.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
+		t.Errorf("%q", got)
+	}
+	if _, _, err := unix.Recvfrom(s.control, make([]byte, 10), unix.MSG_DONTWAIT); err != unix.EAGAIN {
+		t.Errorf("told too early: %v", err)
+	}
+	close(slow)
+	if _, body := other.response("GET"); body != "hello /slow" {
+		t.Errorf("%q", body)
+	}
+	s.hear("answered")
+	close(release)
+	s.wait()
+}
+
+// The supervisor may mean the request before: one that is not past its deadline is left alone.
+func TestHarakiriTooLate(t *testing.T) {
+	running, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, config{
+		set: func(s *option.Settings) { s.Harakiri = time.Hour },
+		handler: func(x *exchange) Outcome {
+			close(running)
+			<-release
+			return ok(x)
+		},
+	})
+	c := s.dial("http")
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-running
+	s.say(message{Op: "harakiri", Core: 0})
+	for !s.eng.draining.Load() {
+		unix.Poll(nil, 1)
+	}
+	close(release)
+	if _, body := c.response("GET"); body != "hello /" {
+		t.Errorf("%q", body)
+	}
+	s.wait()
+}
+
+// What was begun cannot be answered otherwise: the connection is left to the application, and the supervisor told.
+func TestHarakiriWhileStreaming(t *testing.T) {
+	running, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, config{handler: func(x *exchange) Outcome {
+		x.start("200 OK")
+		x.write("first")
+		close(running)
+		<-release
+		x.write("second")
+		return x.finish()
+	}})
+	c := s.dial("http")
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-running
+	s.say(message{Op: "harakiri", Core: 0})
+	s.hear("answered")
+	close(release)
+	if _, body := c.response("GET"); body != "firstsecond" {
+		t.Errorf("%q", body)
+	}
+	s.wait()
+}

@@ -1,0 +1,256 @@
+package dataplane
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
+)
+
+// pattern is n bytes of which each place can be told from the next.
+func pattern(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%08d\n", i)
+	}
+	return b.String()[:n]
+}
+
+// slowRequest sends a request on a connection whose receive buffer is tiny, and reads nothing.
+func slowRequest(s *server, protocol, text string) *client {
+	c := s.dial(protocol)
+	c.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(4096)
+	c.send(text)
+	return c
+}
+
+// held waits until the housekeeper has n connections.
+func (s *server) held(n int) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; unix.Poll(nil, 1) {
+		count := 0
+		for i := range s.eng.conns {
+			if int64(i) > s.eng.highest.Load() {
+				break
+			}
+			if cn := s.eng.conns[i].Load(); cn != nil && cn.house.Load() {
+				count++
+			}
+		}
+		if count == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the housekeeper has %d connections, want %d", count, n)
+		}
+	}
+}
+
+func TestSlowReaders(t *testing.T) {
+	const size = 8 << 20
+	body := pattern(size)
+	file, err := os.CreateTemp(t.TempDir(), "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	io.WriteString(file, body)
+	for _, copying := range []bool{false, true} {
+		s := serve(t, config{
+			listen: []string{"http", "uwsgi", "fastcgi", "scgi"},
+			set:    func(s *option.Settings) { s.NoSendfile = copying },
+			handler: func(x *exchange) Outcome {
+				switch x.variable("PATH_INFO") {
+				case "/copied":
+					x.start("200 OK")
+					return x.reply(body)
+				case "/pinned":
+					x.start("200 OK")
+					return x.replyPinned([]byte(body))
+				case "/file":
+					x.start("200 OK")
+					return x.sendfile(file, 0, size)
+				}
+				return ok(x)
+			},
+		})
+		for _, path := range []string{"/copied", "/pinned", "/file"} {
+			for _, protocol := range []string{"http", "uwsgi", "scgi", "fastcgi"} {
+				t.Run(fmt.Sprintf("%s %s copying %v", protocol, path, copying), func(t *testing.T) {
+					text := map[string]string{
+						"http":    "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+						"uwsgi":   packet(cgi("GET", path)...),
+						"scgi":    netstring(cgi("GET", path)...),
+						"fastcgi": fcgi(1, true, cgi("GET", path)) + fcgi(1, false, cgi("GET", "/next")),
+					}[protocol]
+					c := slowRequest(s, protocol, text)
+					s.held(1)
+					// The one core is free meanwhile.
+					if got := s.dial("http").get("/beside"); got != "hello /beside" {
+						t.Fatalf("%q", got)
+					}
+					var got string
+					switch protocol {
+					case "http":
+						_, got = c.response("GET")
+						if _, next := c.response("GET"); next != "hello /next" {
+							t.Errorf("the next request on the connection: %q", next)
+						}
+					case "fastcgi":
+						out, rest := fcgiDecode(t, 1, c.all())
+						_, got, _ = strings.Cut(out, "\r\n\r\n")
+						if next, _ := fcgiDecode(t, 1, rest); !strings.HasSuffix(next, "hello /next") {
+							t.Errorf("the next request on the connection: %q", next)
+						}
+					default:
+						_, got, _ = strings.Cut(c.all(), "\r\n\r\n")
+					}
+					if got != body {
+						t.Errorf("got %d bytes, want %d", len(got), size)
+					}
+					c.Close()
+				})
+			}
+		}
+		if n := s.app.released.Load(); n != 4 {
+			t.Errorf("%d bodies were released, want 4", n)
+		}
+	}
+}
+
+// A client that does not read and then goes, or never reads, leaves nothing behind.
+func TestSlowReaderGivesUp(t *testing.T) {
+	body := pattern(8 << 20)
+	for _, tc := range []struct {
+		name  string
+		leave func(c *client)
+	}{
+		{"reset", func(c *client) { c.Conn.(*net.TCPConn).SetLinger(0); c.Close() }},
+		{"stalls", func(c *client) {}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := serve(t, config{
+				set: func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond },
+				handler: func(x *exchange) Outcome {
+					x.start("200 OK")
+					return x.replyPinned([]byte(body))
+				},
+			})
+			c := slowRequest(s, "http", "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			tc.leave(c)
+			s.idle()
+			for deadline := time.Now().Add(patience); s.eng.row.Conns.Load() != 0 || s.app.released.Load() != 1; unix.Poll(nil, 1) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%d connections, %d released", s.eng.row.Conns.Load(), s.app.released.Load())
+				}
+			}
+		})
+	}
+}
+
+// A response that is written while the application runs waits for the client, and no longer than the send timeout.
+func TestStreamWaitsForClient(t *testing.T) {
+	block := pattern(1 << 20)
+	handler := func(x *exchange) Outcome {
+		x.start("200 OK")
+		for range 8 {
+			if x.write(block) != 0 {
+				return Failed
+			}
+		}
+		return x.finish()
+	}
+	s := serve(t, config{handler: handler})
+	c := slowRequest(s, "http", "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, body := c.response("GET"); body != strings.Repeat(block, 8) {
+		t.Errorf("%d bytes", len(body))
+	}
+	stalled := serve(t, config{handler: handler, set: func(s *option.Settings) { s.SendTimeout = 50 * time.Millisecond }})
+	m := mark(t)
+	slowRequest(stalled, "http", "GET /stalled HTTP/1.1\r\nHost: x\r\n\r\n")
+	stalled.requests(1)
+	if got := messages(t, m); !strings.Contains(got, "took nothing for 50ms (socket-timeout)") {
+		t.Errorf("%q", got)
+	}
+}
+
+// A body that ends before its Content-Length, to a slow reader: the connection must not be used again.
+func TestSlowShortFile(t *testing.T) {
+	const size = 8 << 20
+	file, err := os.CreateTemp(t.TempDir(), "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	io.WriteString(file, pattern(size))
+	s := serve(t, config{handler: func(x *exchange) Outcome {
+		if x.variable("PATH_INFO") == "/shrinks" {
+			x.start("200 OK")
+			return x.sendfile(file, 0, size+1)
+		}
+		x.start("200 OK", fmt.Sprintf("Content-Length: %d", size+10))
+		return x.sendfile(file, 0, size)
+	}})
+	for _, path := range []string{"/declared", "/shrinks"} {
+		c := slowRequest(s, "http", "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+		s.held(1)
+		_, body, _ := strings.Cut(c.all(), "\r\n\r\n")
+		if body != pattern(size) {
+			t.Errorf("%s: %d bytes: %.80q", path, len(body), tail([]byte(body), 80))
+		}
+		c.Close()
+	}
+}
+
+// A client that still sends when its answer is out must be able to read it.
+func TestLinger(t *testing.T) {
+	s := serve(t, config{set: func(s *option.Settings) { s.LimitPost = 10 }, listen: []string{"http", "uwsgi"}})
+	for protocol, head := range map[string]string{
+		"http":  "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n",
+		"uwsgi": packet(cgi("POST", "/", "CONTENT_LENGTH=4000000")...),
+	} {
+		c := s.dial(protocol)
+		c.send(head + pattern(4000000)) // blocks until the server has read most of it
+		if got := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); got != nil {
+			t.Fatal(got)
+		}
+		if got := c.all(); !strings.HasPrefix(got, "HTTP/1.1 413 ") {
+			t.Errorf("%s: %q", protocol, got)
+		}
+	}
+	// Pipelined behind a request that ends the connection, with an answer that is taken slowly.
+	body := pattern(4 << 20)
+	s = serve(t, config{handler: func(x *exchange) Outcome { x.start("200 OK"); return x.reply(body) }})
+	c := slowRequest(s, "http", "GET / HTTP/1.0\r\n\r\n"+pattern(1000))
+	s.held(1)
+	if _, got, _ := strings.Cut(c.all(), "\r\n\r\n"); got != body {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
+// With HasForked a child of the application may hold the connection: it ends for the client all the same.
+func TestCloseWithForkedChildren(t *testing.T) {
+	s := serve(t, config{})
+	s.app.forked.Store(true)
+	c := s.dial("http")
+	c.get("/")
+	s.taken(c)
+	fd, _ := s.connOf(c)
+	copied, err := unix.Dup(fd) // as a child's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(copied)
+	c.send("GET / HTTP/1.0\r\n\r\n")
+	if got := c.all(); !strings.HasSuffix(got, "hello /") {
+		t.Errorf("%q", got)
+	}
+	s.stop()
+}

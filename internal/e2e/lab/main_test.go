@@ -1,0 +1,96 @@
+//go:build lab
+
+package lab
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// scenarios, in the order they run; the last ones take the package away.
+var scenarios = []struct {
+	name string
+	run  func(*testing.T, *Machine)
+}{
+	{"units", units},
+	{"start", start},
+	{"seed", seed},
+	{"identity", identity},
+	{"journal", journal},
+	{"request-fields", requestFields},
+	{"traceback", traceback},
+	{"catalog", catalog},
+	{"reload-under-load", reloadUnderLoad},
+	{"broken-reload", brokenReload},
+	{"notify-reload", notifyReload},
+	{"restart-under-load", restartUnderLoad},
+	{"edit-and-restart", editAndRestart},
+	{"first-connection", firstConnection},
+	{"stop-means-stop", stopMeansStop},
+	{"die-on-idle", dieOnIdle},
+	{"cheap", cheap},
+	{"many-sockets", manySockets},
+	{"privileged-port", privilegedPort},
+	{"formats", formats},
+	{"bad-files", badFiles},
+	{"watchdog", watchdog},
+	{"busy", busy},
+	{"slow-import", slowImport},
+	{"broken-start", brokenStart},
+	{"worker-killed", workerKilled},
+	{"journald-restart", journaldRestart},
+	{"sandbox", sandbox},
+	{"as-root", asRoot},
+	{"enable-disable", enableDisable},
+	{"umbrella", umbrella},
+	{"init-script", initScript},
+	{"init-script-without-systemd", initScriptWithoutSystemd},
+	{"debian-template", debianTemplate},
+	{"emperor", emperor},
+	{"daemonize", daemonize},
+	{"list", list},
+	{"hello", hello},
+	{"nginx-unix", nginxUnix},
+	{"nginx-tcp", nginxTCP},
+	{"nginx-http", nginxHTTP},
+	{"boot", boot},
+	{"upgrade-under-load", upgradeUnderLoad},
+	{"remove-and-purge", removeAndPurge},
+	{"from-debian", fromDebian},
+}
+
+var passed, failed int
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	fmt.Printf("%d passed, %d failed\n", passed, failed)
+	os.Exit(code)
+}
+
+func TestLab(t *testing.T) {
+	for _, suite := range []string{"bookworm", "trixie"} {
+		t.Run(suite, func(t *testing.T) {
+			defer func() {
+				if t.Failed() && passed+failed == 0 {
+					failed++ // it did not even come up
+				}
+			}()
+			m := newMachine(t, suite)
+			begin := time.Now()
+			m.install(t)
+			t.Logf("%s: systemd %d, booted in %.2f s, package installed in %.1f s", suite, m.Version, m.booted.Seconds(), time.Since(begin).Seconds())
+			for _, s := range scenarios {
+				ran := false
+				ok := t.Run(s.name, func(t *testing.T) { ran = true; s.run(t, m) })
+				switch {
+				case !ok:
+					failed++
+				case ran:
+					passed++
+				}
+			}
+		})
+	}
+}
