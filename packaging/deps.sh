@@ -30,6 +30,18 @@ for group in "$@"; do
 		need uwsgi-core uwsgi-core
 		need /usr/lib/uwsgi/plugins/python3_plugin.so uwsgi-plugin-python3
 		;;
+	deb)
+		need dpkg-buildpackage dpkg-dev
+		need dh debhelper
+		need fakeroot fakeroot
+		need lintian lintian
+		;;
+	lab)
+		need systemd-nspawn systemd-container
+		need debootstrap debootstrap
+		need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+		need nsenter util-linux
+		;;
 	*) echo "deps.sh: unknown group $group" >&2; exit 2 ;;
 	esac
 done

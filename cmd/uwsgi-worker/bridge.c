@@ -702,6 +702,8 @@ int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvar
 	Py_DECREF(callable);
 	if (uw_forked) {
 		// A child of the application came back here. There is no request of its own to answer and no Go below to return to.
+		if (!result)
+			report();
 		static const char msg[] = "uwsgi: a child forked by the application returned into the server; it ends here (use os._exit)\n";
 		if (write(2, msg, sizeof msg - 1) < 0) {
 		}

@@ -88,9 +88,10 @@ func (c *Core) conclude(outcome Outcome) {
 		c.count(true)
 		c.abort(500)
 	case Exit:
+		code := c.resp.ExitCode // abort makes a response of its own
 		c.abort(500)
-		c.eng.exitCode.Store(int32(c.resp.ExitCode))
-		c.log("the application called exit(%d) in a request: this worker ends", c.resp.ExitCode)
+		c.eng.exitCode.Store(int32(code))
+		c.log("the application called exit(%d) in a request: this worker ends", code)
 		c.eng.Drain("exit", true)
 	}
 }

@@ -212,6 +212,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	cfg := config{handoff: handoffPair(t), unix: true, set: func(s *option.Settings) { s.Threads = 2 }}
 	current := serve(t, cfg)
 	cfg.share = current
+	addr := current.addrs["http"]
 	var stop atomic.Bool
 	var clients sync.WaitGroup
 	var answered atomic.Int64
@@ -222,7 +223,7 @@ func TestDrainUnderLoad(t *testing.T) {
 			for n := 0; !stop.Load(); n++ {
 				var err error
 				if c == nil {
-					if c, err = net.Dial("unix", current.addrs["http"]); err != nil {
+					if c, err = net.Dial("unix", addr); err != nil {
 						t.Error(err)
 						return
 					}

@@ -387,6 +387,13 @@ func (s *server) say(m message) {
 	}
 }
 
+// within has a subtest's failures be its own; call the result when it ends.
+func (s *server) within(t *testing.T) (back func()) {
+	parent := s.t
+	s.t = t
+	return func() { s.t = parent }
+}
+
 // wait waits until the cores have left.
 func (s *server) wait() {
 	s.t.Helper()

@@ -23,10 +23,10 @@ func pattern(n int) string {
 	return b.String()[:n]
 }
 
-// slowRequest sends a request on a connection whose receive buffer is tiny, and reads nothing.
+// slowRequest sends a request on a connection with a small receive buffer, and reads nothing.
 func slowRequest(s *server, protocol, text string) *client {
 	c := s.dial(protocol)
-	c.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(4096)
+	c.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(128 << 10)
 	c.send(text)
 	return c
 }
@@ -84,6 +84,7 @@ func TestSlowReaders(t *testing.T) {
 		for _, path := range []string{"/copied", "/pinned", "/file"} {
 			for _, protocol := range []string{"http", "uwsgi", "scgi", "fastcgi"} {
 				t.Run(fmt.Sprintf("%s %s copying %v", protocol, path, copying), func(t *testing.T) {
+					defer s.within(t)()
 					text := map[string]string{
 						"http":    "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 						"uwsgi":   packet(cgi("GET", path)...),

@@ -60,6 +60,8 @@ class Wire:
     def receive(self):
         """(message, descriptors), or (None, []) when the peer is gone."""
         data, fds, _, _ = socket.recv_fds(self.sock, 65536, 4)
+        for fd in fds:
+            os.set_inheritable(fd, False)  # recv_fds passes no flags on, MSG_CMSG_CLOEXEC among them
         if not data:
             return None, []
         return json.loads(data), list(fds)
@@ -560,7 +562,7 @@ class Worker:
         uwsgi._attach(_uwsgi)
         os.close(BOOT)
         ours = _uwsgi.descriptors()
-        os.register_at_fork(after_in_child=lambda: in_child(_uwsgi, ours), after_in_parent=lambda: _uwsgi.forked(False))
+        guard_forks(_uwsgi, ours)
         self.hooks("post-fork")
         uwsgi._post_fork()
         if settings["Chdir2"]:
@@ -582,9 +584,9 @@ class Worker:
 
     def hooks(self, *phases):
         if self.settings["Hooks"]:
-            import workerhooks
+            import uwsgi_hooks
 
-            workerhooks.run(self.settings, self.slot, *phases)
+            uwsgi_hooks.run(self.settings, self.slot, *phases)
 
     def place(self):
         """What cpu-affinity, thread-stacksize and never-swap ask for."""
@@ -673,10 +675,31 @@ def serve(_uwsgi, core):
         report(*sys.exc_info())
 
 
-def in_child(_uwsgi, descriptors):
-    """In a child that the application forks: no server any more, and signals do what they do by default."""
-    if not _uwsgi.forked(True):
-        return
+def guard_forks(_uwsgi, descriptors):
+    """In a child that the application forks: no server any more, and signals do what they do by default.
+
+    They are held back meanwhile: one that is sent to a child at once, as Pool.terminate of multiprocessing does, would meet our handler
+    there and be lost.
+    """
+    held = threading.local()
+
+    def before():
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+
+    def in_parent():
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+        _uwsgi.forked(False)
+
+    def in_child():
+        if _uwsgi.forked(True):
+            leave_server(descriptors)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
+def leave_server(descriptors):
+    """Let go, in a child, of what is the server's."""
     for fd in descriptors:  # a child that outlives the server must not keep its sockets open
         try:
             os.close(fd)
@@ -733,6 +756,10 @@ def main():
     set_comm()
     set_environment(boot)
     set_output()
+    # Ours come first while sys.path still begins with their folder: the application may have a uwsgi.py of its own.
+    import uwsgi
+    import uwsgi_hooks  # noqa: F401
+
     set_path(settings)
     sys.path.append(libdir)  # last: nothing of ours hides a module of the application's
     set_main(settings)

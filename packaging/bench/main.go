@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
+	"slices"
+	"time"
 )
 
 func main() { os.Exit(bench()) }
@@ -23,10 +25,13 @@ func bench() int {
 	only := flag.String("row", "", "only rows whose name matches")
 	ours := flag.String("ours", "bin/uwsgi", "the server to measure")
 	against := flag.String("against", "", "another build of this server, as one more side of each comparison")
+	rounds := flag.Int("rounds", 0, "stretches a side, instead of the usual number")
+	stretch := flag.Duration("stretch", 500*time.Millisecond, "how long each is, with -rounds")
+	sides := flag.String("sides", "", "only the peers whose name matches")
 	list := flag.Bool("list", false, "name the rows")
 	keep := flag.Bool("keep", false, "leave the working directory")
 	flag.Parse()
-	w := &world{quick: *quick, port: 21000 + os.Getpid()%20000}
+	w := &world{quick: *quick, port: 21000 + os.Getpid()%20000, rounds: *rounds, stretch: *stretch}
 	var err error
 	if w.root, err = os.Getwd(); err == nil {
 		w.ours, err = filepath.Abs(*ours)
@@ -96,6 +101,10 @@ func bench() int {
 					}
 				}
 			}
+		}
+		if *sides != "" {
+			wanted := regexp.MustCompile(*sides)
+			r.sides = append(r.sides[:1:1], slices.DeleteFunc(r.sides[1:], func(s side) bool { return !wanted.MatchString(s.name) })...)
 		}
 		take(w.measure(r))
 	}

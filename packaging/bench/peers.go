@@ -8,19 +8,22 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // world is where everything is.
 type world struct {
-	root  string // the source tree
-	apps  string
-	ours  string // bin/uwsgi
-	venv  string // the peers, outside of the tree
-	work  string // sockets, logs, files to serve
-	uwsgi []string
-	nginx string
-	quick bool
-	port  int
+	root    string // the source tree
+	apps    string
+	ours    string // bin/uwsgi
+	venv    string // the peers, outside of the tree
+	work    string // sockets, logs, files to serve
+	uwsgi   []string
+	nginx   string
+	quick   bool
+	rounds  int
+	stretch time.Duration
+	port    int
 }
 
 var pypi = []string{"gunicorn", "granian", "waitress", "fastwsgi", "bjoern", "Django"}

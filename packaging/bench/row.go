@@ -162,6 +162,9 @@ type pace struct {
 }
 
 func (w *world) pace() pace {
+	if w.rounds > 0 {
+		return pace{w.rounds, 100 * time.Millisecond, w.stretch}
+	}
 	if w.quick {
 		return pace{2, 100 * time.Millisecond, 350 * time.Millisecond}
 	}

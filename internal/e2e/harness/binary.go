@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"testing"
 )
 
 // BinaryEnv names another program to test than the checkout's bin/uwsgi.
@@ -25,7 +24,7 @@ func Binary() string {
 }
 
 // Main is what a TestMain of end-to-end tests calls.
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	for _, p := range []string{Binary(), filepath.Join(filepath.Dir(Binary()), "lib", "uwsgi", "_uwsgi.abi3.so")} {
 		if _, err := os.Stat(p); err != nil {
 			os.Stderr.WriteString("end-to-end tests need what `make build` makes: " + err.Error() + "\n")

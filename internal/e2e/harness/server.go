@@ -30,7 +30,8 @@ type Server struct {
 	fds     int      // the supervisor's descriptors when it was ready
 	allowed []string // patterns of complaints in the log that the test asks for
 	keepFDs bool
-	daemon  bool // the supervisor is no child of ours
+	under   []string // what it is started through
+	daemon  bool     // the supervisor is no child of ours
 }
 
 // New makes a server that is not started yet. When the test ends it is stopped, and what it left behind is a failure.
@@ -102,9 +103,13 @@ func (s *Server) environ() []string {
 	return s.env
 }
 
+// Under has it started through another program that executes it in its own place (prlimit, unshare, a shell's exec …).
+func (s *Server) Under(argv ...string) { s.under = argv }
+
 // Command is the program with arguments, in the server's folder and environment.
 func (s *Server) Command(args ...string) *exec.Cmd {
-	cmd := exec.Command(Binary(), args...)
+	argv := append(append(slices.Clone(s.under), Binary()), args...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = s.Dir
 	cmd.Env = append(slices.Clone(s.environ()), s.mark)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

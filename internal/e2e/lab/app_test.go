@@ -42,6 +42,9 @@ def application(environ, start_response):
     return [body]
 `
 
+// program is the application that answers with a word.
+func program(word string) string { return fmt.Sprintf(code, word) }
+
 // App is one application of the lab: /etc/uwsgi/apps-enabled/NAME.ini and /srv/NAME/app.py, on /run/uwsgi/NAME.sock.
 type App struct {
 	m    *Machine
@@ -68,7 +71,7 @@ func (m *Machine) App(t *testing.T, name string, lines ...string) App {
 		m.Run("systemctl", "daemon-reload")
 		m.Run("systemctl", "reset-failed")
 	})
-	a.Code(t, fmt.Sprintf(code, "one"))
+	a.Is(t, "one")
 	a.INI(t, lines...)
 	return a
 }
@@ -91,7 +94,7 @@ func (a App) Code(t *testing.T, text string) {
 // Is makes the application answer with a word.
 func (a App) Is(t *testing.T, word string) {
 	t.Helper()
-	a.Code(t, fmt.Sprintf(code, word))
+	a.Code(t, program(word))
 }
 
 // DropIn adds to the service, as `systemctl edit` does.

@@ -1,0 +1,176 @@
+//go:build lab
+
+package lab
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pkg is the package that `make deb` left.
+func pkg(t *testing.T) string {
+	t.Helper()
+	found, _ := filepath.Glob("../../../dist/uwsgi_*.deb")
+	if len(found) != 1 {
+		t.Fatalf("dist/ holds %d packages, want one: make deb", len(found))
+	}
+	return found[0]
+}
+
+// install puts the package in with apt, offline: what it depends on is there.
+func (m *Machine) install(t *testing.T) {
+	t.Helper()
+	m.Copy(t, pkg(t), "/root/uwsgi.deb")
+	m.Sh(t, "find / -xdev > /root/files-before")
+	m.Sh(t, "apt-get install -y -q --no-install-recommends /root/uwsgi.deb")
+	// These run in the scenarios that want them.
+	m.Sh(t, "systemctl disable --now nginx || true")
+}
+
+// units: systemd and man have nothing to say against what is installed.
+func units(t *testing.T, m *Machine) {
+	for _, u := range []string{"uwsgi@lab.service", "uwsgi@lab.socket", "uwsgi.service", "uwsgi-unit@lab.service", "uwsgi-app@lab.service", "uwsgi-app@lab.socket",
+		"uwsgi-emperor.service"} {
+		if out := m.Sh(t, "systemd-analyze verify "+u+" 2>&1"); out != "" {
+			t.Errorf("systemd-analyze verify %s: %s", u, out)
+		}
+	}
+	for _, u := range []string{"uwsgi@lab.service", "uwsgi-app@lab.service"} {
+		out := m.Sh(t, "systemctl start "+u+" >/dev/null 2>&1 || true; systemd-analyze security --no-pager "+u+" | tail -n 1; systemctl reset-failed "+u+" || true")
+		score := regexp.MustCompile(`: ([0-9.]+) `).FindStringSubmatch(out)
+		if score == nil {
+			t.Fatalf("systemd-analyze security %s: %s", u, out)
+		}
+		if n, _ := strconv.ParseFloat(score[1], 64); n > 2 {
+			t.Errorf("%s stands at %s", u, score[1])
+		}
+		t.Logf("%s %s", u, score[1])
+	}
+	for _, page := range []string{"uwsgi.1", "uwsgi.ini.5", "uwsgi-generator.8", "uwsgi-core.1", "uwsgi_python3.1"} {
+		m.Sh(t, "test -e /usr/share/man/man*/"+page+".gz")
+	}
+	for _, program := range []string{"uwsgi", "uwsgi-core", "uwsgi_python3", "uwsgi_python311", "uwsgi_python313"} {
+		if got := m.Sh(t, program+" --version"); got == "" {
+			t.Errorf("%s --version says nothing", program)
+		}
+	}
+	m.Sh(t, "bash -n /usr/share/bash-completion/completions/uwsgi")
+	var best time.Duration
+	for range 5 {
+		begin := time.Now()
+		m.Sh(t, "/usr/lib/systemd/system-generators/uwsgi-generator --print")
+		if took := time.Since(begin); best == 0 || took < best {
+			best = took
+		}
+	}
+	t.Logf("uwsgi-generator, with entering the container: %v", best.Round(time.Millisecond))
+}
+
+// upgradeUnderLoad: the package is replaced while a crowd asks; nothing is lost, and the new program runs.
+func upgradeUnderLoad(t *testing.T, m *Machine) {
+	a := m.App(t, "upgrade")
+	a.Start(t)
+	m.Sh(t, `rm -rf /root/repack; dpkg-deb -R /root/uwsgi.deb /root/repack
+		sed -i 's/^Version: .*/Version: 3.0.0+lab/' /root/repack/DEBIAN/control
+		sed -i 's/= 3\.0\.0)/= 3.0.0+lab)/g' /root/repack/DEBIAN/control
+		dpkg-deb -b /root/repack /root/newer.deb`)
+	before := a.MainPID(t)
+	a.Load(t, "/", "one", func(func(int64)) {
+		m.Sh(t, "apt-get install -y -q --no-install-recommends /root/newer.deb")
+		m.Eventually(t, "new supervisor", func() bool { return a.MainPID(t) != before && a.State(t) == "active" })
+	})
+	if got := m.Sh(t, "dpkg-query -W -f '${Version}' uwsgi"); got != "3.0.0+lab" {
+		t.Errorf("version %s is installed", got)
+	}
+}
+
+// removeAndPurge: nothing is left, but for what dpkg keeps until a purge.
+func removeAndPurge(t *testing.T, m *Machine) {
+	a := m.App(t, "leaving")
+	a.Start(t)
+	m.Sh(t, "systemctl enable uwsgi@leaving.socket uwsgi@leaving.service")
+	m.Sh(t, "apt-get remove -y -q uwsgi")
+	if out, _ := m.Run("pgrep", "-a", "uwsgi"); out != "" {
+		t.Errorf("still there after removal: %s", out)
+	}
+	if out := m.Sh(t, "systemctl list-units --all --plain --no-legend 'uwsgi*' | grep -v not-found || true"); out != "" {
+		t.Errorf("units after removal:\n%s", out)
+	}
+	m.Sh(t, "rm -rf /etc/uwsgi/apps-enabled/leaving.ini")
+	m.Sh(t, "apt-get purge -y -q uwsgi")
+	m.Sh(t, "find / -xdev > /root/files-after")
+	left := m.Sh(t, "sort /root/files-before > /root/b; sort /root/files-after > /root/a; comm -13 /root/b /root/a; find /run -name '*uwsgi*'")
+	lines := slices.DeleteFunc(strings.Split(left, "\n"), func(l string) bool {
+		// apt's and dpkg's own books, the lab's, and what other programs cache
+		for _, own := range []string{"/root/", "/var/lib/dpkg", "/var/lib/apt", "/var/cache/", "/var/log/apt", "/var/log/dpkg", "/var/log/alternatives",
+			"/srv/", "/tmp/", "/var/tmp/", "/var/lib/systemd/catalog", "/run/log/", "/var/log/nginx", "/var/lib/nginx", "/etc/machine-id",
+			"/var/log/lastlog", "/var/log/wtmp", "/var/log/btmp", "/home/", "/run/systemd/units/", "/var/lib/systemd/", "/etc/.pwd", "/var/lib/private", "/var/lib/lab"} {
+			if strings.HasPrefix(l, own) {
+				return true
+			}
+		}
+		return l == "" || strings.Contains(l, "__pycache__")
+	})
+	if len(lines) > 0 {
+		t.Errorf("left after purge:\n%s", strings.Join(lines, "\n"))
+	}
+	if out := m.Sh(t, "find /etc /usr /var/lib/systemd /var/log /run -name '*uwsgi*' -not -path '/usr/lib/python3*' -not -path '/run/systemd/*' | grep -v -e nginx || true"); out != "" {
+		t.Errorf("left after purge:\n%s", out)
+	}
+}
+
+// fromDebian: Debian's own packages are replaced, with an application running and a package that depends on them; both stay.
+func fromDebian(t *testing.T, m *Machine) {
+	m.Sh(t, "apt-get install -y -q --no-install-recommends /var/cache/lab/*.deb")
+	t.Cleanup(func() {
+		m.Run("dpkg", "--purge", "lab-dependent")
+		m.Run("rm", "-rf", "/root/dependent", "/etc/uwsgi/apps-enabled/old.ini", "/srv/old")
+	})
+	m.Sh(t, `mkdir -p /root/dependent/DEBIAN
+		cat > /root/dependent/DEBIAN/control <<-X
+		Package: lab-dependent
+		Version: 1
+		Architecture: all
+		Maintainer: Lab <lab@lab.invalid>
+		Depends: uwsgi (>= 2.0.20), uwsgi-core (>= 2.0.20), uwsgi-plugin-python3, python3-uwsgidecorators, uwsgi-emperor, httpd-wsgi3
+		Description: depends on all of Debian's uwsgi
+		X
+		dpkg-deb -b /root/dependent /root/dependent.deb; dpkg -i /root/dependent.deb`)
+	a := App{m: m, Name: "old"}
+	a.Is(t, "one")
+	a.INI(t, "plugins = python3")
+	m.Sh(t, "systemctl restart uwsgi")
+	m.Eventually(t, "socket of Debian's uwsgi", func() bool {
+		_, err := os.Stat(m.Path("/run/uwsgi/app/old/socket"))
+		return err == nil
+	})
+	if exe := m.Sh(t, "readlink /proc/$(cat /run/uwsgi/app/old/pid)/exe"); exe != "/usr/bin/uwsgi-core" {
+		t.Fatalf("Debian's uwsgi is %s", exe)
+	}
+	m.Sh(t, "apt-get install -y -q --no-install-recommends /root/uwsgi.deb")
+	if got := m.Sh(t, "dpkg-query -W -f '${Status}' lab-dependent"); got != "install ok installed" {
+		t.Errorf("lab-dependent: %s", got)
+	}
+	m.Sh(t, "apt-get check")
+	if got := m.Sh(t, "dpkg-query -W -f '${db:Status-Abbrev}' uwsgi-core uwsgi-plugin-python3 2>/dev/null || true"); strings.Contains(got, "ii") {
+		t.Errorf("Debian's packages are still there: %s", got)
+	}
+	if got := m.Sh(t, "readlink -f /usr/bin/uwsgi; readlink -f /usr/bin/uwsgi_python3; readlink -f /usr/bin/uwsgi-core"); strings.Join(strings.Fields(got), " ") != "/usr/bin/uwsgi /usr/bin/uwsgi /usr/bin/uwsgi" {
+		t.Errorf("the programs are %s", got)
+	}
+	m.Eventually(t, "application under the new server", func() bool { return a.State(t) == "active" })
+	if exe := m.Sh(t, "readlink /proc/$(cat /run/uwsgi/app/old/pid)/exe"); exe != "/usr/bin/uwsgi" {
+		t.Errorf("the pidfile of the old place names %s", exe)
+	}
+	got := m.Sh(t, "curl -sS --fail --max-time 5 http://localhost/ 2>&1 || true; systemctl is-active uwsgi@old")
+	if !strings.HasSuffix(got, "active") {
+		t.Error(got)
+	}
+	m.Sh(t, "apt-get purge -y -q uwsgi uwsgi-core uwsgi-emperor uwsgi-plugin-python3 python3-uwsgidecorators lab-dependent")
+}

@@ -1,0 +1,318 @@
+//go:build lab
+
+package lab
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// start: an ini, systemctl start, and nothing else.
+func start(t *testing.T, m *Machine) {
+	a := m.App(t, "first", "socket = /run/uwsgi/%n.sock", "processes = 2")
+	a.Start(t)
+	a.Answers(t, "/", "one")
+	if got := a.State(t); got != "active" {
+		t.Errorf("it is %s", got)
+	}
+	if got := m.Show(t, a.Unit(), "StatusText"); !strings.Contains(got, "2 workers") {
+		t.Errorf("STATUS=%q does not tell of two workers", got)
+	}
+	if comm, _ := os.ReadFile(m.Path(fmt.Sprintf("/proc/%d/comm", a.MainPID(t)))); strings.TrimSpace(string(comm)) != "uwsgi" {
+		t.Errorf("the process is called %q", comm)
+	}
+	if got := m.Sh(t, "cat /run/uwsgi/app/first/pid"); got != strconv.Itoa(a.MainPID(t)) {
+		t.Errorf("/run/uwsgi/app/first/pid holds %q, the supervisor is %d", got, a.MainPID(t))
+	}
+	// Where the default configuration has it, too.
+	if got := harness.Uwsgi(t, m.Path("/run/uwsgi/app/first/socket"), harness.Request("GET", "/", ""), ""); got.Body != "one" {
+		t.Errorf("/run/uwsgi/app/first/socket: %q", got.Body)
+	}
+	want := "3." + map[string]string{"bookworm": "11", "trixie": "13"}[m.Suite]
+	a.Answers(t, "/python", want)
+	a.Answers(t, "/import?uwsgidecorators", "one")
+}
+
+// seed: the seed's own ini and a Django project in a virtual environment, as it is.
+func seed(t *testing.T, m *Machine) {
+	t.Cleanup(func() {
+		m.Run("systemctl", "stop", "uwsgi@mysite1")
+		m.Run("rm", "-rf", "/home/user1", "/etc/uwsgi/apps-enabled/mysite1.ini")
+		m.Run("systemctl", "daemon-reload")
+	})
+	m.Sh(t, `mkdir -p /home/user1/Env; cd /home/user1; python3 -m venv --system-site-packages --without-pip Env/mysite1
+		django-admin startproject mysite1; echo 'ALLOWED_HOSTS = ["*"]' >> mysite1/mysite1/settings.py
+		chown -R www-data:www-data mysite1`)
+	m.Copy(t, "../testdata/seed/uwsgi.ini", "/etc/uwsgi/apps-enabled/mysite1.ini")
+	m.Sh(t, "systemctl start uwsgi@mysite1")
+	sock := "/run/uwsgi/mysite1.sock"
+	got := harness.Uwsgi(t, m.Path(sock), harness.Request("GET", "/", ""), "")
+	if got.Status != 200 || !strings.Contains(got.Body, "The install worked successfully") {
+		t.Errorf("Django answers %d: %.200s", got.Status, got.Body)
+	}
+	if got := m.Sh(t, "stat -c '%a %U %G' "+sock); got != "664 www-data www-data" {
+		t.Errorf("%s is %s", sock, got)
+	}
+	if got := m.Sh(t, "cat /tmp/mysite1-master.pid"); got != m.Show(t, "uwsgi@mysite1", "MainPID") {
+		t.Errorf("the pidfile of the ini holds %q", got)
+	}
+	if got := m.Show(t, "uwsgi@mysite1", "TimeoutStopUSec"); got != "25s" {
+		t.Errorf("reload-mercy=10 became TimeoutStopSec=%s", got)
+	}
+	if got := m.Sh(t, "journalctl -u uwsgi@mysite1 -o cat"); !strings.Contains(got, "journalctl -u uwsgi@mysite1") {
+		t.Error("daemonize= is not answered with where the log is")
+	}
+	// The seed's own commands.
+	m.Sh(t, "uwsgi --reload /tmp/mysite1-master.pid")
+	m.Sh(t, "sqlite=/home/user1/mysite1/db.sqlite3; cd /home/user1/mysite1; runuser -u www-data -- python3 manage.py migrate >/dev/null; test -s $sqlite")
+}
+
+// identity: users, groups, folders, modes.
+func identity(t *testing.T, m *Machine) {
+	m.Sh(t, "id labuser >/dev/null 2>&1 || useradd --system --create-home --home-dir /var/lib/labuser --shell /usr/sbin/nologin labuser")
+	a := m.App(t, "whose", "socket = /run/uwsgi/%n.sock", "uid = labuser", "gid = labuser", "chown-socket = labuser:www-data", "chmod-socket = 640", "listen = 77")
+	a.Start(t)
+	a.Answers(t, "/who", "labuser labuser /srv/whose")
+	sock := "/run/uwsgi/whose.sock"
+	if got := m.Sh(t, "stat -c '%a %U %G' "+sock); got != "640 labuser www-data" {
+		t.Errorf("%s is %s", sock, got)
+	}
+	if got := m.Sh(t, "stat -c '%U %G' /run/uwsgi/app/whose; stat -c %U /run/uwsgi/app/whose/pid"); got != "labuser labuser\nlabuser" {
+		t.Errorf("/run/uwsgi/app/whose is %s", got)
+	}
+	if got := m.Sh(t, fmt.Sprintf("stat -c %%U /proc/%d", a.MainPID(t))); got != "labuser" {
+		t.Errorf("the supervisor is %s's", got)
+	}
+	if got := m.Sh(t, "ss -xlH src "+sock); len(strings.Fields(got)) < 4 || strings.Fields(got)[3] != "77" {
+		t.Errorf("listen = 77, and the queue of %s is: %s", sock, got)
+	}
+	if got := m.Sh(t, fmt.Sprintf("grep -E '^(Cap(Eff|Prm|Amb|Bnd)|NoNewPrivs)' /proc/%d/status | tr -d '\\t\\n'", a.MainPID(t))); got !=
+		"CapPrm:0000000000000000CapEff:0000000000000000CapBnd:0000000000000000CapAmb:0000000000000000NoNewPrivs:1" {
+		t.Errorf("capabilities: %s", got)
+	}
+}
+
+// brokenStart: an application that cannot be imported fails the start, with the reason in the journal.
+func brokenStart(t *testing.T, m *Machine) {
+	a := m.App(t, "broken")
+	a.Code(t, "import not_there_at_all\n")
+	a.DropIn(t, "[Service]\nRestart=no\n")
+	m.Fails(t, "systemctl start uwsgi@broken")
+	if got := m.Show(t, a.Unit(), "ExecMainStatus"); got != "22" {
+		t.Errorf("exit status %s", got)
+	}
+	if got := m.Sh(t, "journalctl -u uwsgi@broken -p err -o cat"); !strings.Contains(got, "ModuleNotFoundError: No module named 'not_there_at_all'") {
+		t.Errorf("the errors in the journal:\n%s", got)
+	}
+	if got := m.Show(t, a.Unit(), "StatusText"); !strings.Contains(got, "not_there_at_all") {
+		t.Errorf("STATUS=%q", got)
+	}
+	a.Is(t, "mended")
+	a.Start(t)
+	a.Answers(t, "/", "mended")
+}
+
+// workerKilled: the supervisor replaces a worker, and the kernel's killing one does not end the service.
+func workerKilled(t *testing.T, m *Machine) {
+	a := m.App(t, "killed", "socket = /run/uwsgi/%n.sock", "processes = 1")
+	a.Start(t)
+	before := a.Ask(t, "/pid").Body
+	m.Sh(t, "kill -9 "+before)
+	if after := a.Ask(t, "/pid").Body; after == before {
+		t.Errorf("worker %s still answers", before)
+	}
+	if got := m.Show(t, a.Unit(), "NRestarts"); got != "0" {
+		t.Errorf("systemd restarted it %s times", got)
+	}
+	if got := m.Show(t, a.Unit(), "OOMPolicy"); got != "continue" {
+		t.Errorf("OOMPolicy=%s", got)
+	}
+}
+
+// slowImport: a loader that imports for longer than the unit's limit is waited for.
+func slowImport(t *testing.T, m *Machine) {
+	a := m.App(t, "slow")
+	a.Code(t, "import time\ntime.sleep(6)\n"+program("late"))
+	a.DropIn(t, "[Service]\nTimeoutStartSec=3\nWatchdogSec=2\n")
+	a.Start(t)
+	a.Answers(t, "/", "late")
+	if got := m.Show(t, a.Unit(), "NRestarts"); got != "0" {
+		t.Errorf("systemd restarted it %s times", got)
+	}
+	// A reload takes as long, and the watchdog leaves it alone.
+	m.Sh(t, "systemctl reload uwsgi@slow")
+	a.Answers(t, "/", "late")
+}
+
+// watchdog: a supervisor that is stuck is replaced.
+func watchdog(t *testing.T, m *Machine) {
+	a := m.App(t, "stuck")
+	a.DropIn(t, "[Service]\nWatchdogSec=2\n")
+	a.Start(t)
+	before := a.MainPID(t)
+	m.Sh(t, fmt.Sprintf("kill -STOP %d", before))
+	m.Eventually(t, "restart by the watchdog", func() bool {
+		return a.MainPID(t) != before && a.State(t) == "active"
+	})
+	a.Answers(t, "/", "one")
+	if got := m.Show(t, a.Unit(), "NRestarts"); got != "1" {
+		t.Errorf("NRestarts=%s", got)
+	}
+	if got := m.Sh(t, "journalctl -u uwsgi@stuck -o cat"); !strings.Contains(got, "Watchdog timeout") {
+		t.Errorf("no word of the watchdog in the journal:\n%s", got)
+	}
+	if out, _ := m.Run("pgrep", "-f", "-P", "1", "loader.py"); out != "" {
+		t.Errorf("a loader is left behind: %s", out)
+	}
+}
+
+// busy: workers at 100 % are no reason to restart anything.
+func busy(t *testing.T, m *Machine) {
+	a := m.App(t, "busy", "socket = /run/uwsgi/%n.sock", "processes = 4", "harakiri = 30")
+	a.DropIn(t, "[Service]\nWatchdogSec=1\n")
+	a.Start(t)
+	done := make(chan int, 4)
+	for range 4 {
+		go func() { done <- a.Ask(t, "/burn?4").Status }()
+	}
+	for range 4 {
+		if status := <-done; status != 200 {
+			t.Errorf("a busy worker answered %d", status)
+		}
+	}
+	if got := m.Show(t, a.Unit(), "NRestarts"); got != "0" {
+		t.Errorf("systemd restarted it %s times", got)
+	}
+}
+
+// daemonize: `uwsgi -d` on a host that runs systemd starts a transient unit and says how to follow it.
+func daemonize(t *testing.T, m *Machine) {
+	a := m.App(t, "by-hand")
+	m.Sh(t, "mv /etc/uwsgi/apps-enabled/by-hand.ini /srv/by-hand/uwsgi.ini; chown www-data /srv/by-hand")
+	a.m.Write(t, "/srv/by-hand/uwsgi.ini", "[uwsgi]\nchdir = /srv/by-hand\nmodule = app\nsocket = /srv/by-hand/s.sock\nuid = www-data\ngid = www-data\npidfile = /srv/by-hand/pid\n")
+	out := m.Sh(t, "cd /srv/by-hand; uwsgi -d --ini uwsgi.ini 2>&1")
+	if !strings.Contains(out, "journalctl") {
+		t.Errorf("uwsgi -d says: %s", out)
+	}
+	unit := m.Sh(t, "ps -o unit= -p $(cat /srv/by-hand/pid)")
+	if !strings.HasSuffix(unit, ".service") || strings.HasPrefix(unit, "uwsgi@") {
+		t.Errorf("it runs in %s", unit)
+	}
+	got := harness.Uwsgi(t, m.Path("/srv/by-hand/s.sock"), harness.Request("GET", "/who", ""), "")
+	if got.Body != "www-data www-data /srv/by-hand" {
+		t.Errorf("it answers %q", got.Body)
+	}
+	pid, _ := strconv.Atoi(m.Sh(t, "cat /srv/by-hand/pid"))
+	m.Sh(t, "uwsgi --stop /srv/by-hand/pid")
+	m.Eventually(t, "end of the transient unit", func() bool {
+		_, code := m.Run("kill", "-0", strconv.Itoa(pid))
+		return code != 0
+	})
+}
+
+// list: uwsgi list shows the instances.
+func list(t *testing.T, m *Machine) {
+	a := m.App(t, "listed")
+	a.Start(t)
+	out := m.Sh(t, "uwsgi list")
+	if !strings.Contains(out, "uwsgi@listed") || !strings.Contains(out, strconv.Itoa(a.MainPID(t))) {
+		t.Errorf("uwsgi list:\n%s", out)
+	}
+}
+
+// hello: the example of the package, by its own instructions.
+func hello(t *testing.T, m *Machine) {
+	t.Cleanup(func() {
+		m.Run("systemctl", "stop", "uwsgi@hello")
+		m.Run("rm", "-rf", "/srv/hello", "/etc/uwsgi/apps-enabled/hello.ini")
+		m.Run("systemctl", "daemon-reload")
+	})
+	for line := range strings.Lines(m.Sh(t, "sed -n 's/^#   //p' /usr/share/doc/uwsgi/examples/hello/hello.ini")) {
+		out := m.Sh(t, strings.TrimSpace(line))
+		if strings.HasPrefix(line, "curl") && !strings.Contains(out, "Hello, 127.0.0.1") {
+			t.Errorf("curl shows %q", out)
+		}
+	}
+}
+
+// boot: everything in apps-enabled starts by itself, in a moment, and files of no use are reported.
+func boot(t *testing.T, m *Machine) {
+	a := m.App(t, "atboot")
+	b := m.App(t, "lazyboot", "socket = /run/uwsgi/%n.sock", "cheap = true", "idle = 2", "die-on-idle = true")
+	m.Write(t, "/etc/uwsgi/apps-enabled/nonsense.ini", "[uwsgi\nthis is nothing\n")
+	defer m.Run("rm", "/etc/uwsgi/apps-enabled/nonsense.ini")
+	m.Reboot(t)
+	m.Eventually(t, "application after the boot", func() bool { return a.State(t) == "active" })
+	a.Answers(t, "/", "one")
+	if got := b.State(t); got != "inactive" {
+		t.Errorf("a cheap application is %s after the boot", got)
+	}
+	b.Answers(t, "/", "one")
+	if got := m.Sh(t, "journalctl -b -o cat -u uwsgi"); !strings.Contains(got, "nonsense.ini:1") {
+		t.Errorf("no word of the bad file in the journal of uwsgi.service:\n%s", got)
+	}
+	if got, _ := m.Run("systemctl", "is-system-running", "--wait"); strings.TrimSpace(got) != "running" {
+		t.Errorf("the system is %s", got)
+	}
+	t.Logf("booted in %v", m.booted.Round(10*time.Millisecond))
+}
+
+// sandbox: what an application can write, and what not.
+func sandbox(t *testing.T, m *Machine) {
+	a := m.App(t, "boxed")
+	a.Code(t, `
+import os, subprocess
+def application(environ, start_response):
+    out = []
+    for path in ("/srv/boxed/x", "/var/lib/labfree/x", "/tmp/x", "/run/uwsgi/x", "/etc/x", "/usr/x", "/var/spool/labfree/x", "/dev/shm/x"):
+        try:
+            open(path, "w").close()
+            os.unlink(path)
+            out.append("+")
+        except OSError as e:
+            out.append(e.strerror)
+    out.append("shell " + subprocess.run(["sh", "-c", "echo ok"], capture_output=True, text=True).stdout.strip())
+    import multiprocessing, threading, socket, sqlite3, ssl, ctypes, resource
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        out.append("pool %d" % pool.apply(abs, (-7,)))
+    socket.getaddrinfo("localhost", 80)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.sched_setaffinity(0, os.sched_getaffinity(0))
+    out.append(ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 5)() == 5 and "callback" or "?")
+    body = "\n".join(out).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+`)
+	m.Sh(t, "chown www-data /srv/boxed; for d in /var/lib/labfree /var/spool/labfree; do mkdir -p $d; chown www-data $d; done")
+	defer m.Run("rm", "-rf", "/var/lib/labfree", "/var/spool/labfree")
+	a.Start(t)
+	got := a.Ask(t, "/").Body
+	const ro = "Read-only file system"
+	want := strings.Join([]string{"+", "+", "+", "+", ro, ro, ro, "+", "shell ok", "pool 7", "callback"}, "\n")
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// asRoot: hooks that run as root do, and the application does not.
+func asRoot(t *testing.T, m *Machine) {
+	a := m.App(t, "hooked", "socket = /run/uwsgi/%n.sock", "exec-as-root = mkdir -p /run/hooked && id -un > /run/hooked/who", "hook-as-root = write:/run/hooked/hook done")
+	defer m.Run("rm", "-rf", "/run/hooked")
+	m.Sh(t, "mkdir -p /run/hooked")
+	a.Start(t)
+	a.Answers(t, "/who", "www-data www-data /srv/hooked")
+	if got := m.Sh(t, "cat /run/hooked/who; cat /run/hooked/hook"); got != "root\ndone" {
+		t.Errorf("the hooks left %q", got)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Stat(m.Path("/run/hooked/who"), &st); err != nil || st.Uid != 0 {
+		t.Errorf("/run/hooked/who: %d, %v", st.Uid, err)
+	}
+}

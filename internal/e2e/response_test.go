@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// startCases serves testdata/cases.py with one worker and two threads by HTTP and by the uwsgi protocol.
+func startCases(t *testing.T, args ...string) (s *harness.Server, addr string) {
+	t.Helper()
+	s, addr = harness.New(t), harness.Addr(t)
+	s.Copy("testdata/cases.py", "cases.py")
+	s.Start(append([]string{"--http", addr, "--socket", s.Path("s.sock"), "--module", "cases", "--threads", "2"}, args...)...)
+	return s, addr
+}
+
+// What fails after its first byte is cut off in a way that the client notices: a chunked body without its end, fewer bytes than promised.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	s, addr := startCases(t)
+	s.Allow("ValueError: midway$", "ValueError: midway, with a length", "KeyError: 'too late'")
+	site := harness.HTTP(t, addr)
+	for _, path := range []string{"/fails_midway", "/fails_midway_with_length", "/too_short", "/exc_info_after"} {
+		a, err := site.Try("GET", path, nil)
+		if a == nil || a.Status != 200 || err == nil {
+			t.Errorf("%s: %+v, %v: the client cannot tell that this is not whole", path, a, err)
+		}
+	}
+	if a := site.Get("/close_after"); a.Body != "fails_midway; fails_midway_with_length" {
+		t.Errorf("close() ran for %q", a.Body)
+	}
+}
+
+// A generator's block is on the wire before the next one is asked for, over every protocol.
+func TestFlush(t *testing.T) {
+	t.Parallel()
+	s, addr := startCases(t)
+	for how, c := range map[string]struct{ addr, request string }{
+		"HTTP/1.1": {addr, "GET /flush HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"},
+		"HTTP/1.0": {addr, "GET /flush HTTP/1.0\r\n\r\n"},
+		"uwsgi":    {s.Path("s.sock"), string(harness.Request("GET", "/flush", "").Packet())},
+	} {
+		os.Remove(s.Path("seen"))
+		conn := harness.Send(t, c.addr, c.request)
+		harness.ReadUntil(t, conn, "first\n")
+		s.Write("seen", "")
+		rest, err := io.ReadAll(conn)
+		if err != nil || !strings.Contains(string(rest), "second\n") {
+			t.Errorf("%s: %q, %v", how, rest, err)
+		}
+	}
+}
+
+// HEAD has the head of GET and no body, and the connection goes on behind it, as behind 204 and 304.
+func TestNoBody(t *testing.T) {
+	t.Parallel()
+	_, addr := startCases(t)
+	c := harness.Dial(t, addr)
+	for _, path := range []string{"/plain", "/many", "/large", "/file", "/too_short"} {
+		a := harness.Ask(t, c, "HEAD "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		if a.Status != 200 || a.Body != "" {
+			t.Errorf("HEAD %s: %s %q", path, a.Line, a.Body)
+		}
+	}
+	if a := harness.Ask(t, c, "HEAD /plain HTTP/1.1\r\nHost: x\r\n\r\n"); a.Header.Get("Content-Length") != "5" {
+		t.Errorf("HEAD has Content-Length %q", a.Header.Get("Content-Length"))
+	}
+	for _, path := range []string{"/no_content", "/not_modified", "/plain"} {
+		if a := harness.Ask(t, c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); a.Header.Get("Connection") == "close" {
+			t.Errorf("%s ends the connection", path)
+		}
+	}
+}
+
+// A file that is sent is closed afterwards; one that is text to Python has the same bytes.
+func TestFileWrapper(t *testing.T) {
+	t.Parallel()
+	s, addr := startCases(t)
+	site, source := harness.HTTP(t, addr), readFile(t, "testdata/cases.py")
+	for _, path := range []string{"/file_closed", "/file_text"} {
+		if a := site.Get(path); a.Body != source {
+			t.Errorf("%s: %s, %d bytes, not %d", path, a.Line, len(a.Body), len(source))
+		}
+	}
+	if a := site.Get("/close_after"); a.Body != "file" {
+		t.Errorf("close() ran for %q", a.Body)
+	}
+	s.Log.Wait(t, `GET /file_closed => generated \d+ bytes in \d+ msecs via sendfile\(\)`)
+}
+
+// sys.exit() in a request: the client gets an answer, the worker ends with that status, another one takes over.
+func TestSystemExit(t *testing.T) {
+	t.Parallel()
+	s, addr := startCases(t)
+	s.Allow("DAMN ! worker 1 .* died")
+	if a := harness.HTTP(t, addr).Get("/ends"); a.Status != 500 {
+		t.Errorf("%s", a.Line)
+	}
+	s.Log.Wait(t, `the application called exit\(9\) in a request`)
+	s.Log.Wait(t, `^Respawned uWSGI worker 1`)
+	if a := harness.HTTP(t, addr).Get("/plain"); a.Body != "plain" {
+		t.Errorf("%s", a.Line)
+	}
+}

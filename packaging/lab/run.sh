@@ -1,0 +1,10 @@
+#!/bin/bash
+# Builds the package and drives it in booted systemds, bookworm's and trixie's: internal/e2e/lab.
+# usage: run.sh [arguments of go test]        (make lab)        run.sh -run TestLab/trixie/seed
+# UWSGI_LAB_DEB=keep takes the package that is in dist/ already.
+set -eu
+cd "$(dirname "$0")/../.."
+packaging/deps.sh build deb lab
+[ "${UWSGI_LAB_DEB:-}" = keep ] || packaging/deb.sh
+packaging/lab/rootfs.sh bookworm trixie >/dev/null
+exec go test -tags lab -count=1 -timeout 40m -v ./internal/e2e/lab "$@"
