@@ -59,6 +59,14 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 	if code, done := daemonize(s, args, environ, std); done {
 		return code
 	}
+	if len(s.Emperor.Sources) > 0 {
+		code, err := reign(cfg, args, environ, host, std)
+		if err != nil {
+			tellParent(code, err.Error())
+			return complain(std.Err, err)
+		}
+		return code
+	}
 	in := &instance{args: args, environ: environ, host: host, std: std, signals: handleSignals()}
 	code, err := in.run(cfg)
 	var exit *control.ExitError

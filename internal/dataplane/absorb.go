@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/scoreboard"
 )
 
 // Absorbing. A connection stays in the listening socket's queue until a core of any worker is free: that is what spreads the load. While
@@ -33,7 +35,8 @@ const (
 	tagQueue     = 1 << 61 // in the housekeeper's set: a listening socket, by index
 	mostReserved = 512     // descriptors that are never used for connections
 	noteEvery    = 10 * time.Second
-	batch        = 128 // connections taken in before other work is looked at
+	batch        = 128              // connections taken in before other work is looked at
+	fillTime     = time.Microsecond // for one connection, when a client connects as fast as can be
 	starvedFor   = 50 * time.Millisecond
 )
 
@@ -82,15 +85,15 @@ func (h *housekeeper) incoming(l *listener) {
 		return
 	}
 	waiting, limit := h.queue.length(l)
-	if limit > 0 && waiting > limit/2 {
-		h.absorb(l, min(batch, waiting-limit/4))
+	if limit > 0 && waiting > limit/4 {
+		h.absorb(l, min(batch, waiting-limit/8))
 		h.watchQueue(l)
 		return
 	}
-	// A queue that is half empty does not fill within this pause; watching every single connection would cost more than it is worth.
+	// A queue that is nearly empty does not fill within this pause; watching every single connection would cost more than it is worth.
 	h.paused = append(h.paused, l)
 	if h.resume == 0 {
-		h.resume = until(time.Duration(min(1+limit/1024, 5)) * time.Millisecond)
+		h.resume = until(min(max(time.Duration(limit)*fillTime, 100*time.Microsecond), 4*time.Millisecond))
 	}
 }
 
@@ -99,8 +102,22 @@ func (h *housekeeper) resumeWatching() {
 	paused := h.paused
 	h.resume, h.paused = 0, nil
 	for _, l := range paused {
+		// The kernel tells one worker of a connection (EPOLLEXCLUSIVE). If that one went before it looked, nobody comes for it.
+		if h.eng.idle() && pending(l.FD) {
+			h.absorb(l, 1)
+		}
 		h.watchQueue(l)
 	}
+}
+
+// idle says that a core waits for work.
+func (e *Engine) idle() bool {
+	for _, c := range e.cores {
+		if c.cell.State.Load() != scoreboard.CoreBusy {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *housekeeper) absorb(l *listener, n int) {

@@ -87,7 +87,7 @@ func (c *Core) Run() int {
 				c.serve(cn)
 			}
 		}
-		if e.draining.Load() && e.active.Load() <= 0 {
+		if e.leaving.Load() && e.active.Load() <= 0 {
 			e.wakeAll()
 			return e.ExitCode()
 		}

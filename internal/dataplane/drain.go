@@ -52,12 +52,7 @@ func (e *Engine) receive() {
 		e.orphaned()
 		return
 	}
-	fd := -1
-	if msgs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(msgs) == 1 {
-		if fds, err := unix.ParseUnixRights(&msgs[0]); err == nil && len(fds) == 1 {
-			fd = fds[0]
-		}
-	}
+	fd := oneDescriptor(oob[:oobn])
 	var m message
 	if json.Unmarshal(buf[:n], &m) == nil {
 		e.obey(m, fd)
@@ -137,8 +132,31 @@ func (e *Engine) Drain(reason string, handoff bool) {
 			e.retire(cn)
 		}
 	}
+	e.passOn()
+	e.leaving.Store(true)
 	e.wakeAll()
 }
+
+// passOn hands on what other workers have handed to whoever comes first. The kernel may have told this one, which no longer listens.
+func (e *Engine) passOn() {
+	if !e.handoff.Load() {
+		return
+	}
+	var mine []*conn
+	for len(mine) < maxPassed {
+		cn := e.takeHanded()
+		if cn == nil {
+			break
+		}
+		mine = append(mine, cn)
+	}
+	for _, cn := range mine {
+		e.retire(cn)
+	}
+}
+
+// maxPassed is more than the queue of the handoff socket holds.
+const maxPassed = 4096
 
 // wakeAll gives every core a token, so that each looks at draining.
 func (e *Engine) wakeAll() { e.wake(len(e.cores)) }
@@ -198,35 +216,53 @@ func (e *Engine) handOn(cn *conn) bool {
 	}
 }
 
-// adopt takes a connection that another worker handed on.
+// adopt serves a connection that another worker handed on.
 func (c *Core) adopt() {
-	e := c.eng
+	if cn := c.eng.takeHanded(); cn != nil {
+		c.serve(cn)
+	}
+}
+
+// takeHanded takes the next connection that another worker handed on; nil: there is none.
+func (e *Engine) takeHanded() *conn {
+	if e.boot.HandoffInFD <= 0 {
+		return nil
+	}
 	var buf [512]byte
 	oob := make([]byte, unix.CmsgSpace(4))
-	n, oobn, _, _, err := unix.Recvmsg(e.boot.HandoffInFD, buf[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-	if err != nil || n == 0 {
-		return
+	for {
+		n, oobn, _, _, err := unix.Recvmsg(e.boot.HandoffInFD, buf[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		if err != nil || n == 0 {
+			return nil
+		}
+		fd := oneDescriptor(oob[:oobn])
+		if fd < 0 {
+			continue // no descriptor was left for it: the kernel has closed the connection
+		}
+		var h handed
+		if json.Unmarshal(buf[:n], &h) != nil || h.Listener < 0 || h.Listener >= len(e.listeners) {
+			unix.Close(fd)
+			continue
+		}
+		if cn := e.newConn(fd, e.listeners[h.Listener]); cn != nil {
+			cn.peer = http1.Peer{Addr: h.Addr, Port: h.Port}
+			cn.served = h.Served
+			return cn
+		}
 	}
-	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+}
+
+// oneDescriptor is the descriptor that came with a message, -1 for none.
+func oneDescriptor(oob []byte) int {
+	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(msgs) != 1 {
-		return
+		return -1
 	}
 	fds, err := unix.ParseUnixRights(&msgs[0])
 	if err != nil || len(fds) != 1 {
-		return
+		return -1
 	}
-	var h handed
-	if json.Unmarshal(buf[:n], &h) != nil || h.Listener < 0 || h.Listener >= len(e.listeners) {
-		unix.Close(fds[0])
-		return
-	}
-	cn := e.newConn(fds[0], e.listeners[h.Listener])
-	if cn == nil {
-		return
-	}
-	cn.peer = http1.Peer{Addr: h.Addr, Port: h.Port}
-	cn.served = h.Served
-	c.serve(cn)
+	return fds[0]
 }
 
 // setPeer notes the client's address.

@@ -233,6 +233,7 @@ func TestDrainUnderLoad(t *testing.T) {
 					_, err = c.Read(buf)
 				}
 				if err != nil {
+					c.Close()
 					t.Errorf("client %d, request %d: %v", i, n, err)
 					return
 				}

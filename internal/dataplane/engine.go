@@ -51,6 +51,7 @@ type Engine struct {
 
 	active   atomic.Int64 // connections that hold a part of a request
 	draining atomic.Bool
+	leaving  atomic.Bool // Drain has seen every connection: the cores leave once none is active
 	paused   atomic.Bool
 	drainMu  sync.Mutex
 	handoff  atomic.Bool  // idle connections go to the other workers, not to /dev/null

@@ -85,7 +85,7 @@ func (h *housekeeper) run() {
 	next := until(h.every)
 	h.watchQueues()
 	for !h.stopping.Load() {
-		n, errno := epollWait(h.epfd, &ev, int(max(0, h.wakeAt(next)-monotonic()+int64(time.Millisecond)-1)/int64(time.Millisecond)))
+		n, errno := epollWaitFor(h.epfd, &ev, h.wakeAt(next)-monotonic())
 		if errno != 0 && errno != unix.EINTR {
 			h.lost(errno)
 		}
@@ -127,8 +127,13 @@ func (h *housekeeper) wakeAt(next int64) int64 {
 	return next
 }
 
-// sweep ends the connections whose time is up.
+// sweep ends the connections whose time is up, and looks for one that was handed on to a worker that is gone.
 func (h *housekeeper) sweep(now int64) {
+	if e := h.eng; e.boot.HandoffInFD > 0 && !e.draining.Load() && e.idle() && pending(e.boot.HandoffInFD) {
+		if cn := e.takeHanded(); cn != nil {
+			e.enqueue(cn)
+		}
+	}
 	for i := range h.eng.conns {
 		if int64(i) > h.eng.highest.Load() {
 			break

@@ -129,7 +129,8 @@ func (s *slow) copy(fd int, want int64) (int, syscall.Errno) {
 	if n == 0 {
 		return 0, 0
 	}
-	return send(fd, s.buf[:n], 0)
+	k, errno := send(fd, s.buf[:n], 0)
+	return max(k, 0), errno // -1 with an error
 }
 
 // sendfile sends up to want bytes of in, from off.

@@ -30,6 +30,16 @@ func epollWait(epfd int, ev *unix.EpollEvent, timeout int) (int, syscall.Errno) 
 	return int(n), errno
 }
 
+// epollWaitFor is epollWait up to some ns; in whole ms where the kernel (before 5.11) has no better.
+func epollWaitFor(epfd int, ev *unix.EpollEvent, ns int64) (int, syscall.Errno) {
+	ts := unix.NsecToTimespec(max(ns, 0))
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(ev)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0)
+	if errno == unix.ENOSYS || errno == unix.EPERM { // EPERM: some container runtimes' answer to what they do not know
+		return epollWait(epfd, ev, int((max(ns, 0)+int64(time.Millisecond)-1)/int64(time.Millisecond)))
+	}
+	return int(n), errno
+}
+
 func accept(fd int, sa *unix.RawSockaddrAny, salen *uint32) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(sa)), uintptr(unsafe.Pointer(salen)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	return int(n), errno
@@ -107,6 +117,13 @@ func readable(fd int) bool {
 			return err == nil && n > 0
 		}
 	}
+}
+
+// pending tells whether a listening socket, or one of messages, has something to be taken.
+func pending(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
 }
 
 // waitWritable blocks until fd takes more, at most timeout ms.

@@ -216,7 +216,7 @@ func unwrap(err error) error {
 // limit-as holds the loader while it imports, not what loading the data plane reserves in a worker.
 func TestAddressSpaceLimit(t *testing.T) {
 	const limit, overhead = 64 << 30, 2 << 30
-	release := loadertest.Fifo(t)
+	release := loadertest.NewGate(t)
 	b := start(t, func(s *loader.Spec) { s.Limits = loader.Limits{AS: limit, Files: 512} }, "import-waits="+release.Path)
 	var lim unix.Rlimit
 	get := func(pid, what int) uint64 {

@@ -720,23 +720,30 @@ def watch_modules(settings, _uwsgi):
         return
     skip = set(settings["PyAutoreloadSkip"] or ())
 
+    seen = {}
+
+    def changed():
+        for name, module in list(sys.modules.items()):
+            path = getattr(module, "__file__", None)
+            if not path or name in skip:
+                continue
+            try:
+                mtime = os.stat(path).st_mtime_ns
+            except OSError:
+                continue
+            if seen.setdefault(path, mtime) != mtime:
+                return path
+
     def watch():
-        seen = {}
         while True:
             time.sleep(every)
-            for name, module in list(sys.modules.items()):
-                path = getattr(module, "__file__", None)
-                if not path or name in skip:
-                    continue
-                try:
-                    mtime = os.stat(path).st_mtime_ns
-                except OSError:
-                    continue
-                if seen.setdefault(path, mtime) != mtime:
-                    say("[uwsgi-python-reloader] module/file %s has been modified" % path)
-                    _uwsgi.tell("reload", "py-autoreload: %s" % path)
-                    return
+            path = changed()
+            if path:
+                say("[uwsgi-python-reloader] module/file %s has been modified" % path)
+                _uwsgi.tell("reload", "py-autoreload: %s" % path)
+                return
 
+    changed()  # what is changed from here on is noticed, before the first interval is over too
     threading.Thread(target=watch, name="uWSGIAutoReloader", daemon=True).start()
 
 

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"context"
 
 	"uwsgi/internal/loader/loadertest"
 )
@@ -88,7 +87,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// Old workers that do not leave in their mercy are killed; the reload does not wait for them.
+// Old workers that do not leave in their mercy are killed.
 func TestReloadKillsTheOldAfterTheMercy(t *testing.T) {
 	r := newRig(t, 2, "ignores-drain")
 	r.set.WorkerReloadMercy = 200 * time.Millisecond
@@ -96,15 +95,39 @@ func TestReloadKillsTheOldAfterTheMercy(t *testing.T) {
 	if err := r.reload(); err != nil {
 		t.Fatal(err)
 	}
-	if leaving := r.sup.Snapshot().Leaving; len(leaving) != 2 {
-		t.Errorf("leaving: %+v", leaving)
+	for r.count("worker.buried") < 2 {
+		r.wait("worker.buried", "worker")
 	}
-	r.wait("worker.buried", "worker")
-	r.wait("worker.buried", "worker")
 	if r.count("worker.nomercy") != 2 {
 		t.Error("no NO MERCY line for each")
 	}
 	r.stop()
+}
+
+// A reload is over when the new generation serves alone; the old one may still be busy with requests.
+func TestReloadDoesNotWaitForRequests(t *testing.T) {
+	gate := loadertest.NewGate(t)
+	r := newRig(t, 2, "drain-waits="+gate.Path).up()
+	old := r.pids()
+	slices.Sort(old)
+	if err := r.reload(); err != nil {
+		t.Fatal(err)
+	}
+	var leaving []int
+	for _, w := range r.sup.Snapshot().Leaving {
+		leaving = append(leaving, w.PID)
+		if w.State != "draining" || w.Generation != 1 || w.Accepting {
+			t.Errorf("old worker: %+v", w)
+		}
+	}
+	if !slices.Equal(leaving, old) {
+		t.Errorf("leaving: %v, want %v", leaving, old)
+	}
+	gate.Open()
+	r.wait("worker.buried", "")
+	r.wait("worker.buried", "")
+	r.stop()
+	r.noErrors()
 }
 
 func TestFailedReloadKeepsTheOld(t *testing.T) {
@@ -168,7 +191,7 @@ func TestUnreadableConfiguration(t *testing.T) {
 
 // Requests that come during a reload are answered by one more after it.
 func TestReloadDuringReload(t *testing.T) {
-	gate := loadertest.Fifo(t)
+	gate := loadertest.NewGate(t)
 	r := newRig(t, 1)
 	r.next(nil, "import-waits="+gate.Path)
 	r.up()
@@ -196,7 +219,7 @@ func TestReloadDuringReload(t *testing.T) {
 
 // An import that hangs is given up when its mercy is over and another reload waits.
 func TestHangingImportGivesWay(t *testing.T) {
-	gate := loadertest.Fifo(t)
+	gate := loadertest.NewGate(t)
 	r := newRig(t, 1)
 	r.set.WorkerReloadMercy = 300 * time.Millisecond
 	r.next(nil, "import-waits="+gate.Path)

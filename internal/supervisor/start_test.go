@@ -107,7 +107,7 @@ func TestNoWorkersWanted(t *testing.T) {
 
 func TestStopDuringStart(t *testing.T) {
 	t.Run("import", func(t *testing.T) {
-		gate := loadertest.Fifo(t)
+		gate := loadertest.NewGate(t)
 		r := newRig(t, 1, "import-waits="+gate.Path).start()
 		r.stop()
 		r.noErrors()
@@ -127,7 +127,7 @@ func TestStopDuringStart(t *testing.T) {
 }
 
 func TestReloadDuringStartWaits(t *testing.T) {
-	gate := loadertest.Fifo(t)
+	gate := loadertest.NewGate(t)
 	r := newRig(t, 1, "import-waits="+gate.Path).start()
 	done := make(chan error)
 	go func() { done <- r.reload() }()

@@ -61,7 +61,7 @@ func TestStopAtOnce(t *testing.T) {
 
 // Requests under way are waited for.
 func TestStopWaitsForRequests(t *testing.T) {
-	gate := loadertest.Fifo(t)
+	gate := loadertest.NewGate(t)
 	r := newRig(t, 1, "drain-waits="+gate.Path).up()
 	r.sup.Stop("test", true)
 	r.wait("stop.start", "")
@@ -98,7 +98,7 @@ func TestStopDuringReload(t *testing.T) {
 		stopDuringReload(r, "reload.start")
 	})
 	t.Run("import", func(t *testing.T) {
-		gate := loadertest.Fifo(t)
+		gate := loadertest.NewGate(t)
 		r := newRig(t, 2)
 		r.next(nil, "import-waits="+gate.Path)
 		r.up()

@@ -43,7 +43,7 @@ func start(t *testing.T, args ...string) *rig {
 
 // args are those that every server here has.
 func (r *rig) args(more ...string) []string {
-	return append([]string{"--http", r.addr, "--socket", r.sock, "--wsgi-file", "app.py", "--vacuum", "--disable-logging"}, more...)
+	return append([]string{"--http", r.addr, "--socket", r.sock, "--wsgi-file", "app.py", "--vacuum", "--disable-logging", "--chmod-socket=666"}, more...)
 }
 
 func (r *rig) begin(args ...string) {
@@ -61,10 +61,14 @@ func (r *rig) settled() {
 		return
 	}
 	for _, pid := range r.workers() {
-		// One more: the socket that the housekeeper measures queues with is opened when it is needed.
-		if !soon(func() bool { return !harness.Alive(pid) || descriptors(pid) <= r.fds+1 }) {
+		// Three more: what the housekeeper measures queues with and what Go's timers wait on are opened when they are needed.
+		if !soon(func() bool { return !harness.Alive(pid) || descriptors(pid) <= r.fds+3 }) {
 			r.t.Errorf("worker %d began with %d descriptors and has %d:\n%s", pid, r.fds, descriptors(pid), describe(pid))
 		}
+	}
+	r.Stop()
+	if _, err := os.Lstat(r.sock); err == nil {
+		r.t.Errorf("the socket file is left")
 	}
 }
 

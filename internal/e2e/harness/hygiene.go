@@ -2,6 +2,7 @@ package harness
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -13,7 +14,7 @@ const goneWithin = 5 * time.Second
 // complaint matches lines of a log that a healthy server does not write.
 var complaint = regexp.MustCompile(`Traceback \(most recent call last\)|internal error|panic|^goroutine |fatal error|DAMN !|NO MERCY|` +
 	`Segmentation|SIGSEGV|Exception ignored|illegal move|^uwsgi: |exiting with status|HARAKIRI|reload failed|Fatal Python error|leaked|` +
-	`cannot be forked|cannot accept|GAME OVER|unable to load app`)
+	`^[\w.]*(Error|Exception|Interrupt|Exit|Warning)(:|$)|cannot be forked|cannot accept|GAME OVER|unable to load app|could not be loaded|garbage collected without being closed`)
 
 // end stops the server and looks at what it left behind.
 func (s *Server) end() {
@@ -62,7 +63,7 @@ func (s *Server) checkDescriptors() {
 func (s *Server) checkLog() {
 	used := make([]bool, len(s.allowed))
 	for _, c := range complaints(s.Log.Lines(0)) {
-		known := false
+		known := slices.ContainsFunc(s.tolerated, func(p string) bool { return regexp.MustCompile(p).MatchString(c) })
 		for i, p := range s.allowed {
 			if regexp.MustCompile(p).MatchString(c) {
 				used[i], known = true, true
@@ -99,3 +100,6 @@ func complaints(lines []string) []string {
 	}
 	return out
 }
+
+// Tolerate is Allow for a complaint that need not come in just that form.
+func (s *Server) Tolerate(pattern string) { s.tolerated = append(s.tolerated, pattern) }

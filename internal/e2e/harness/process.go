@@ -28,6 +28,12 @@ func within(d time.Duration, cond func() bool) bool {
 	return true
 }
 
+// Exists says whether there is something at a path.
+func Exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
 // Alive says whether a process exists and is no zombie.
 func Alive(pid int) bool {
 	state := ""

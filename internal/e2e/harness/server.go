@@ -22,16 +22,17 @@ type Server struct {
 	Log *Log
 	PID int // the supervisor, 0 while it is not started
 
-	t       testing.TB
-	mark    string // in the environment of every process of the instance
-	env     []string
-	cmd     *exec.Cmd
-	exited  chan struct{}
-	fds     int      // the supervisor's descriptors when it was ready
-	allowed []string // patterns of complaints in the log that the test asks for
-	keepFDs bool
-	under   []string // what it is started through
-	daemon  bool     // the supervisor is no child of ours
+	t         testing.TB
+	mark      string // in the environment of every process of the instance
+	env       []string
+	cmd       *exec.Cmd
+	exited    chan struct{}
+	fds       int      // the supervisor's descriptors when it was ready
+	allowed   []string // patterns of complaints in the log that the test asks for
+	tolerated []string
+	keepFDs   bool
+	under     []string // what it is started through
+	daemon    bool     // the supervisor is no child of ours
 }
 
 // New makes a server that is not started yet. When the test ends it is stopped, and what it left behind is a failure.

@@ -26,7 +26,11 @@ def application(environ, start_response):
     elif path == "/missing":
         status = "404 Not Found"
     elif path == "/who":
-        body = "%%s %%s %%s" %% (pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name, os.getcwd())
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            user = "nobody's" if os.getuid() >= 61184 else str(os.getuid())  # DynamicUser=
+        body = "%%s %%s %%s" %% (user, grp.getgrgid(os.getgid()).gr_name, os.getcwd())
     elif path == "/pid":
         body = str(os.getpid())
     elif path == "/burn":
@@ -63,8 +67,7 @@ func (m *Machine) App(t *testing.T, name string, lines ...string) App {
 	a := App{m: m, Name: name}
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := m.Run("journalctl", "-n", "60", "--no-pager", "-o", "short-precise")
-			t.Logf("the journal of %s ends with\n%s", m.Suite, out)
+			t.Logf("the journal of %s ends with\n%s", m.Suite, m.tail())
 		}
 		m.Run("systemctl", "stop", a.Unit())
 		m.Run("rm", "-rf", "/etc/uwsgi/apps-enabled/"+name+".ini", "/srv/"+name, "/etc/systemd/system/"+a.Unit()+".d")
@@ -74,6 +77,12 @@ func (m *Machine) App(t *testing.T, name string, lines ...string) App {
 	a.Is(t, "one")
 	a.INI(t, lines...)
 	return a
+}
+
+// tail is the end of the journal, without requests.
+func (m *Machine) tail() string {
+	out, _ := m.Run("sh", "-c", "journalctl -n 400 --no-pager -o short-precise | grep -v ' => generated ' | tail -n 30 | cut -c 1-240")
+	return out
 }
 
 // INI writes the application's configuration.

@@ -27,10 +27,10 @@ func pkg(t *testing.T) string {
 func (m *Machine) install(t *testing.T) {
 	t.Helper()
 	m.Copy(t, pkg(t), "/root/uwsgi.deb")
+	// nginx runs in the scenarios that want it.
+	m.Sh(t, "systemctl disable --now nginx || true")
 	m.Sh(t, "find / -xdev > /root/files-before")
 	m.Sh(t, "apt-get install -y -q --no-install-recommends /root/uwsgi.deb")
-	// These run in the scenarios that want them.
-	m.Sh(t, "systemctl disable --now nginx || true")
 }
 
 // units: systemd and man have nothing to say against what is installed.

@@ -231,8 +231,7 @@ func (m *Machine) Copy(t *testing.T, from, to string) {
 func (m *Machine) Eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	if !m.eventually(cond) {
-		out, _ := m.Run("journalctl", "-n", "40", "--no-pager")
-		t.Fatalf("%s: no %s; the journal ends with\n%s", m.Suite, what, out)
+		t.Fatalf("%s: no %s; the journal ends with\n%s", m.Suite, what, m.tail())
 	}
 }
 

@@ -22,7 +22,7 @@ func start(t *testing.T, m *Machine) {
 	if got := a.State(t); got != "active" {
 		t.Errorf("it is %s", got)
 	}
-	if got := m.Show(t, a.Unit(), "StatusText"); !strings.Contains(got, "2 workers") {
+	if got := m.Show(t, a.Unit(), "StatusText"); !strings.Contains(got, "2 idle workers") {
 		t.Errorf("STATUS=%q does not tell of two workers", got)
 	}
 	if comm, _ := os.ReadFile(m.Path(fmt.Sprintf("/proc/%d/comm", a.MainPID(t)))); strings.TrimSpace(string(comm)) != "uwsgi" {
@@ -139,8 +139,8 @@ func workerKilled(t *testing.T, m *Machine) {
 // slowImport: a loader that imports for longer than the unit's limit is waited for.
 func slowImport(t *testing.T, m *Machine) {
 	a := m.App(t, "slow")
-	a.Code(t, "import time\ntime.sleep(6)\n"+program("late"))
-	a.DropIn(t, "[Service]\nTimeoutStartSec=3\nWatchdogSec=2\n")
+	a.Code(t, "import time\ntime.sleep(9)\n"+program("late"))
+	a.DropIn(t, "[Service]\nTimeoutStartSec=7\nWatchdogSec=2\n")
 	a.Start(t)
 	a.Answers(t, "/", "late")
 	if got := m.Show(t, a.Unit(), "NRestarts"); got != "0" {

@@ -140,7 +140,7 @@ func debianTemplate(t *testing.T, m *Machine) {
 	defer m.Run("sh", "-c", "systemctl stop uwsgi-app@tmpl.socket uwsgi-app@tmpl.service; rm -rf /srv/tmpl /etc/uwsgi/apps-available/tmpl.ini /var/lib/uwsgi /var/lib/private/uwsgi")
 	m.Sh(t, "systemctl start uwsgi-app@tmpl.socket")
 	got := harness.Uwsgi(t, m.Path("/run/uwsgi/tmpl.socket"), harness.Request("GET", "/who", ""), "").Body
-	if got != "www-tmpl www-data /srv/tmpl" {
+	if got != "nobody's www-data /srv/tmpl" {
 		t.Errorf("it answers %q", got)
 	}
 	if got := m.Sh(t, "stat -c '%a %U' /run/uwsgi/tmpl.socket"); got != "600 www-data" {

@@ -4,7 +4,7 @@
 //	import-fails          there is no application: failed, code 22
 //	import-unless=FILE    the same, while FILE does not exist
 //	import-exits=N        the loader exits with status N instead of an answer
-//	import-waits=FIFO     the import lasts until the last writer closes FIFO
+//	import-waits=GATE     the import lasts until the Gate opens
 //	lock=FILE             the application holds a lock on FILE; who finds it held fails as exclusive
 //	lazy                  loaded comes without applications
 //	fork-fails            every fork is answered with forkfailed
@@ -16,7 +16,7 @@
 //	lazy-fails            workers cannot import the application: failed, exit 22
 //	lazy-exclusive        the same, and it was a lock
 //	ignores-drain         workers serve on
-//	drain-waits=FIFO      a draining worker exits when the last writer has closed FIFO
+//	drain-waits=GATE      a draining worker exits when the Gate opens
 //	orphans               a worker leaves a child of a child behind, which ends
 //	answers               a worker says answered after harakiri
 //
@@ -76,10 +76,10 @@ type player struct {
 
 func (p *player) is(role string) bool { _, ok := p.roles[role]; return ok }
 
-// wait returns once the last writer of the FIFO named by the role has closed it.
+// wait returns once the Gate that the role names is open.
 func (p *player) wait(role string) {
 	if path := p.roles[role]; path != "" {
-		os.ReadFile(path)
+		pass(path)
 	}
 }
 

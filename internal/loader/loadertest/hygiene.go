@@ -84,30 +84,3 @@ func descriptors() []string {
 	}
 	return out
 }
-
-// Gate is a FIFO that a role waits for.
-type Gate struct {
-	Path string
-	file *os.File
-}
-
-// Fifo makes a gate that is shut.
-func Fifo(t testing.TB) *Gate {
-	t.Helper()
-	g := &Gate{Path: filepath.Join(t.TempDir(), "gate")}
-	if err := unix.Mkfifo(g.Path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if g.file, err = os.OpenFile(g.Path, os.O_RDWR, 0); err != nil { // a writer: readers do not see the end
-		t.Fatal(err)
-	}
-	t.Cleanup(g.Open)
-	return g
-}
-
-// Open lets all who wait go on, and all who come later.
-func (g *Gate) Open() {
-	g.file.Close()
-	os.Remove(g.Path)
-}

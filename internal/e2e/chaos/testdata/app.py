@@ -274,7 +274,7 @@ PATHS = {
 
 
 def application(environ, start):
-    path = environ["PATH_INFO"]
+    path = environ.get("PATH_INFO", "")
     if path != "/" and len(seen) < 10000:
         seen.append(path)
     return PATHS.get(path, inject if path.startswith("/inject") else hello)(environ, start)

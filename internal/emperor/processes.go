@@ -1,0 +1,186 @@
+package emperor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"uwsgi/internal/listen"
+)
+
+// processes is the runner whose vassals are children.
+type processes struct {
+	Config
+	results chan<- result
+	start   chan *startRequest
+	quit    chan struct{}
+
+	list map[string]*child // by name
+	all  sync.WaitGroup
+}
+
+// child is one vassal's goroutine, and what it is told.
+type child struct {
+	orders chan change
+}
+
+type startRequest struct {
+	cmd  *exec.Cmd
+	done chan error
+}
+
+func newProcesses(c Config, results chan<- result) *processes {
+	p := &processes{Config: c, results: results, list: map[string]*child{}, start: make(chan *startRequest), quit: make(chan struct{})}
+	go p.starter()
+	return p
+}
+
+// starter starts every child from one thread that lives as long as the emperor: their parent-death signal is that thread's.
+func (p *processes) starter() {
+	runtime.LockOSThread()
+	for {
+		select {
+		case r := <-p.start:
+			r.done <- r.cmd.Start()
+		case <-p.quit:
+			return
+		}
+	}
+}
+
+func (p *processes) apply(batch []change) {
+	for _, c := range batch {
+		k := p.list[c.name]
+		if k == nil {
+			if c.op == stop {
+				continue
+			}
+			k = &child{orders: make(chan change, 16)}
+			p.list[c.name] = k
+			p.all.Go(func() { p.serve(k) })
+		}
+		k.orders <- c
+		if c.op == stop {
+			delete(p.list, c.name)
+		}
+	}
+}
+
+// sweep has nothing to do: children end with the emperor.
+func (p *processes) sweep(map[string]vassal) {}
+
+func (p *processes) leave() {
+	for _, k := range p.list {
+		k.orders <- change{op: stop}
+	}
+	p.all.Wait()
+	close(p.quit)
+}
+
+// serve keeps one vassal running until it is told to stop.
+func (p *processes) serve(k *child) {
+	e := &p.Settings.Emperor
+	var v vassal
+	var cmd *exec.Cmd
+	var exited chan error
+	var again <-chan time.Time
+	pause := e.Throttle
+	var born time.Time
+	begin := func() {
+		var err error
+		if cmd, err = p.spawn(v); err != nil {
+			p.results <- result{change{start, v}, err}
+			cmd, again = nil, time.After(pause)
+			pause = p.longer(pause)
+			return
+		}
+		born, again = time.Now(), nil
+		exited = make(chan error, 1)
+		go func(c *exec.Cmd, ch chan<- error) { ch <- c.Wait() }(cmd, exited)
+		p.results <- result{change{start, v}, nil}
+	}
+	for {
+		select {
+		case o := <-k.orders:
+			if o.op == stop {
+				if cmd != nil {
+					p.end(cmd, exited)
+				}
+				if v.name != "" {
+					p.results <- result{change{stop, v}, hook(context.Background(), e.StopHook, v)}
+				}
+				return
+			}
+			v = o.vassal
+			if cmd != nil {
+				p.results <- result{o, cmd.Process.Signal(syscall.SIGHUP)}
+				continue
+			}
+			pause = e.Throttle
+			begin()
+		case err := <-exited:
+			cmd, exited = nil, nil
+			if err == nil {
+				p.Log(slog.LevelInfo, "emperor.exit", "[emperor] vassal "+v.id+" has ended; touch its file to have it started again")
+				continue
+			}
+			if time.Since(born) > time.Minute {
+				pause = e.Throttle
+			}
+			p.Log(slog.LevelError, "emperor.died", fmt.Sprintf("[emperor] vassal %s died (%v), started again in %v", v.id, err, pause))
+			again = time.After(pause)
+			pause = p.longer(pause)
+		case <-again:
+			begin()
+		}
+	}
+}
+
+func (p *processes) longer(pause time.Duration) time.Duration {
+	if p.Settings.Emperor.NoBlacklist {
+		return pause
+	}
+	return min(max(2*pause, time.Second), max(p.Settings.Emperor.MaxThrottle, time.Second))
+}
+
+// spawn starts a vassal's process.
+func (p *processes) spawn(v vassal) (*exec.Cmd, error) {
+	e := &p.Settings.Emperor
+	if err := hook(context.Background(), e.StartHook, v); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(p.Binary, v.arguments(e)...)
+	cmd.Env = p.Environ
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	switch {
+	case e.Tyrant || e.TyrantNofollow:
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: v.uid, Gid: v.gid}
+	default:
+		id, err := listen.Lookup(p.Settings.UID, p.Settings.GID, p.Settings.AddGIDs, p.Settings.NoInitgroups)
+		if err != nil {
+			return nil, err
+		}
+		cmd.SysProcAttr.Credential = id.Credential
+	}
+	r := &startRequest{cmd: cmd, done: make(chan error)}
+	p.start <- r
+	return cmd, <-r.done
+}
+
+// end stops a child: in its own time, then at once.
+func (p *processes) end(cmd *exec.Cmd, exited <-chan error) {
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-exited:
+	case <-time.After(max(p.Settings.Emperor.CurseTolerance, time.Second)):
+		_ = cmd.Process.Kill()
+		<-exited
+	}
+}

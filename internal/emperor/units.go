@@ -1,0 +1,295 @@
+package emperor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"uwsgi/internal/config"
+	"uwsgi/internal/generator"
+	"uwsgi/internal/option"
+	"uwsgi/internal/sd"
+)
+
+// vassalsTarget is part of the packaged service: it is stopped, and the vassals with it, when that is stopped, and not when that is restarted
+// or fails.
+const (
+	packagedUnit  = "uwsgi-emperor.service"
+	vassalsTarget = "uwsgi-vassals.target"
+)
+
+const (
+	dropInFolder    = "/run/systemd/system"    // where the emperor writes
+	generatedFolder = "/run/systemd/generator" // what apps-enabled makes
+	dropInName      = "00-emperor.conf"
+)
+
+// jobTimeout bounds a start, reload or stop: the manager's own limits come first.
+const jobTimeout = 30 * time.Minute
+
+// units is the runner that leaves everything to systemd.
+type units struct {
+	Config
+	bus     *sd.Bus
+	results chan<- result
+
+	known map[string]generator.Tree // drop-ins in force, by vassal
+	after map[string]chan struct{}  // the end of the last job, by vassal
+	jobs  sync.WaitGroup
+	ctx   context.Context
+	quit  context.CancelFunc
+}
+
+func newUnits(c Config, results chan<- result) (*units, error) {
+	u := &units{Config: c, results: results, known: map[string]generator.Tree{}, after: map[string]chan struct{}{}}
+	u.ctx, u.quit = context.WithCancel(context.Background())
+	var err error
+	if u.bus, err = sd.ConnectBus(u.ctx); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// job is a change with what its units need.
+type job struct {
+	change
+	instance generator.Instance
+	address  bool // the sockets are others than before
+	unit     bool // so is the service
+}
+
+// apply writes the drop-ins of a whole batch, has systemd read them once, and begins the jobs.
+func (u *units) apply(batch []change) {
+	var jobs []job
+	written := false
+	for _, c := range batch {
+		j, changed, err := u.prepare(c)
+		if err != nil {
+			u.report(result{c, err})
+			continue
+		}
+		written = written || changed
+		jobs = append(jobs, j)
+	}
+	if written {
+		ctx, cancel := context.WithTimeout(u.ctx, time.Minute)
+		defer cancel()
+		if err := u.bus.DaemonReload(ctx); err != nil {
+			for _, j := range jobs {
+				u.report(result{j.change, err})
+			}
+			return
+		}
+	}
+	for _, j := range jobs {
+		u.begin(j)
+	}
+}
+
+// prepare writes a vassal's drop-ins and says whether they changed.
+func (u *units) prepare(c change) (job, bool, error) {
+	j := job{change: c}
+	j.instance.Name = generator.InstanceName(c.name)
+	if c.op == stop {
+		return j, false, nil
+	}
+	if _, err := os.Stat(filepath.Join(generatedFolder, j.instance.Service()+".d")); err == nil {
+		return j, false, fmt.Errorf("/etc/uwsgi/apps-enabled has an application of that name")
+	}
+	s, err := u.settings(c.vassal)
+	if err != nil {
+		return j, false, err
+	}
+	j.instance = generator.Instance{Name: j.instance.Name, ConfName: c.name, File: c.file, Args: c.arguments(&u.Settings.Emperor), Settings: s,
+		Origin: "the emperor", DropIn: dropInName}
+	if u.Unit == packagedUnit {
+		j.instance.StopWith = vassalsTarget
+	}
+	tree := j.instance.DropIns()
+	before := u.known[c.name]
+	if before == nil {
+		before = left(j.instance)
+	}
+	if before != nil && tree.In(dropInFolder) && len(before) == len(tree) {
+		u.known[c.name] = tree
+		return j, false, nil
+	}
+	j.address = before != nil && before[j.instance.Socket()+".d/"+dropInName] != tree[j.instance.Socket()+".d/"+dropInName]
+	j.unit = before != nil && before[j.instance.Service()+".d/"+dropInName] != tree[j.instance.Service()+".d/"+dropInName]
+	if before != nil {
+		if err := before.Remove(dropInFolder); err != nil {
+			return j, false, err
+		}
+	}
+	if err := tree.Write(dropInFolder); err != nil {
+		return j, false, err
+	}
+	u.known[c.name] = tree
+	return j, true, nil
+}
+
+// settings are the vassal's own; who it runs as is said by its file's owner (tyrant), by itself, or by the emperor.
+func (u *units) settings(v vassal) (*option.Settings, error) {
+	c, err := config.Load(v.arguments(&u.Settings.Emperor), nil, config.OSHost())
+	if err != nil {
+		return nil, err
+	}
+	s := *c.Settings
+	switch {
+	case u.Settings.Emperor.Tyrant || u.Settings.Emperor.TyrantNofollow:
+		s.UID, s.GID = strconv.FormatUint(uint64(v.uid), 10), strconv.FormatUint(uint64(v.gid), 10)
+	case s.UID == "":
+		s.UID = u.Settings.UID
+		if s.GID == "" {
+			s.GID = u.Settings.GID
+		}
+	}
+	return &s, nil
+}
+
+// begin carries out a job after the vassal's last one.
+func (u *units) begin(j job) {
+	before, done := u.after[j.name], make(chan struct{})
+	u.after[j.name] = done
+	u.jobs.Go(func() {
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		ctx, cancel := context.WithTimeout(u.ctx, jobTimeout)
+		defer cancel()
+		err := u.carryOut(ctx, j)
+		if errors.Is(err, context.Canceled) {
+			return // the emperor ends; its vassals are the manager's
+		}
+		u.results <- result{j.change, err}
+	})
+	if j.op == stop {
+		tree := u.known[j.name]
+		delete(u.known, j.name)
+		if tree != nil {
+			u.jobs.Go(func() { <-done; u.forget(tree) })
+		}
+	}
+}
+
+// forget takes away the drop-ins of a vassal that is gone.
+func (u *units) forget(tree generator.Tree) {
+	if u.ctx.Err() != nil {
+		return
+	}
+	_ = tree.Remove(dropInFolder)
+	ctx, cancel := context.WithTimeout(u.ctx, time.Minute)
+	defer cancel()
+	_ = u.bus.DaemonReload(ctx)
+}
+
+func (u *units) carryOut(ctx context.Context, j job) error {
+	service, socket := j.instance.Service(), j.instance.Socket()
+	e := &u.Settings.Emperor
+	switch j.op {
+	case stop:
+		err := u.bus.StopUnit(ctx, service)
+		return errors.Join(ignoreMissing(err), ignoreMissing(u.bus.StopUnit(ctx, socket)), hook(ctx, e.StopHook, j.vassal))
+	case reload:
+		if j.address {
+			if err := errors.Join(ignoreMissing(u.bus.StopUnit(ctx, service)), ignoreMissing(u.bus.StopUnit(ctx, socket))); err != nil {
+				return err
+			}
+			break
+		}
+		if j.unit {
+			return u.bus.RestartUnit(ctx, service)
+		}
+		if u.active(ctx, service) {
+			return u.bus.ReloadUnit(ctx, service)
+		}
+		if j.socket != "" {
+			return nil // it takes what is new with the next connection
+		}
+	case start:
+		// An emperor before this one started it.
+		if u.active(ctx, service) {
+			if j.unit || j.address {
+				return u.bus.RestartUnit(ctx, service)
+			}
+			return nil
+		}
+	}
+	if err := hook(ctx, e.StartHook, j.vassal); err != nil {
+		return err
+	}
+	if j.socket != "" || j.instance.OnDemand() {
+		return u.bus.StartUnit(ctx, socket)
+	}
+	return u.bus.StartUnit(ctx, service)
+}
+
+func (u *units) active(ctx context.Context, unit string) bool {
+	list, err := u.bus.ListUnits(ctx, unit)
+	return err == nil && len(list) > 0 && (list[0].Active == "active" || list[0].Active == "reloading")
+}
+
+// ignoreMissing takes a unit that systemd does not know for one that is stopped.
+func ignoreMissing(err error) error {
+	if err != nil && strings.Contains(err.Error(), "not loaded") {
+		return nil
+	}
+	return err
+}
+
+// report is for the goroutine that reads the results: it must not wait for itself.
+func (u *units) report(r result) { u.jobs.Go(func() { u.results <- r }) }
+
+// left is what an emperor before this one wrote for an instance, nil if nothing.
+func left(i generator.Instance) generator.Tree {
+	tree := generator.Tree{}
+	for _, unit := range []string{i.Service(), i.Socket()} {
+		name := unit + ".d/" + dropInName
+		if text, err := os.ReadFile(filepath.Join(dropInFolder, name)); err == nil {
+			tree[name] = generator.Entry{Text: string(text)}
+		}
+	}
+	if len(tree) == 0 {
+		return nil
+	}
+	return tree
+}
+
+// sweep stops what an emperor before this one started and nobody wants any more.
+func (u *units) sweep(found map[string]vassal) {
+	wanted := map[string]bool{}
+	for name := range found {
+		wanted[generator.InstanceName(name)] = true
+	}
+	files, _ := filepath.Glob(filepath.Join(dropInFolder, "uwsgi@*.service.d", dropInName))
+	for _, f := range files {
+		instance := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(filepath.Dir(f)), "uwsgi@"), ".service.d")
+		if wanted[instance] {
+			continue
+		}
+		i := generator.Instance{Name: instance}
+		u.known[instance] = left(i)
+		u.begin(job{change: change{stop, vassal{name: instance, id: instance}}, instance: i})
+	}
+}
+
+// leave waits for what is under way. The vassals stay: systemd stops them with the packaged service where that is stopped. An emperor in
+// another unit, or in none, stops them itself.
+func (u *units) leave() {
+	if u.Unit != packagedUnit {
+		for name := range u.known {
+			u.begin(job{change: change{stop, vassal{name: name, id: name}}, instance: generator.Instance{Name: generator.InstanceName(name)}})
+		}
+		u.jobs.Wait()
+	}
+	u.quit()
+	u.jobs.Wait()
+	u.bus.Close()
+}

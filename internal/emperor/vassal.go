@@ -1,0 +1,195 @@
+package emperor
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"uwsgi/internal/option"
+)
+
+// vassal is one configuration file as a look found it.
+type vassal struct {
+	id      string // the file's base name, what uWSGI calls a vassal by
+	name    string // without the suffix
+	file    string // absolute
+	changed time.Time
+	inode   uint64
+	size    int64
+	uid     uint32 // the file's owner
+	gid     uint32
+	socket  string // on-demand: the address whose first connection starts it, "" = started at once
+}
+
+// same says whether nothing about the file changed.
+func (v vassal) same(o vassal) bool {
+	return v.file == o.file && v.changed.Equal(o.changed) && v.inode == o.inode && v.size == o.size && v.socket == o.socket
+}
+
+// suffixes are those of the files that uWSGI takes for configurations.
+var suffixes = []string{".ini", ".xml", ".yaml", ".yml", ".json", ".js"}
+
+// look finds every vassal of the sources. Of two with one name the first is taken, and the other is a problem.
+func look(e *option.Emperor) (found map[string]vassal, problems []error) {
+	found = map[string]vassal{}
+	for _, source := range e.Sources {
+		files, err := candidates(source)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		for _, file := range files {
+			if !eligible(file, e.ExtraExtensions) {
+				continue
+			}
+			v, err := inspect(file, e)
+			if err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			if v == nil {
+				continue
+			}
+			if first, twice := found[v.name]; twice {
+				if first.file != v.file {
+					problems = append(problems, fmt.Errorf("%s is not run: %s has the same name", v.file, first.file))
+				}
+				continue
+			}
+			found[v.name] = *v
+		}
+	}
+	return found, problems
+}
+
+// candidates are the files of a folder, or what a pattern matches. A folder that is not there has none, yet.
+func candidates(source string) ([]string, error) {
+	source, err := filepath.Abs(strings.TrimPrefix(source, "dir://"))
+	if err != nil {
+		return nil, err
+	}
+	source = strings.TrimPrefix(source, "glob://")
+	if st, err := os.Stat(source); err == nil && st.IsDir() {
+		entries, err := os.ReadDir(source)
+		if err != nil {
+			return nil, fmt.Errorf("emperor = %s: %w", source, err)
+		}
+		files := make([]string, len(entries))
+		for i, e := range entries {
+			files[i] = filepath.Join(source, e.Name())
+		}
+		return files, nil
+	}
+	files, err := filepath.Glob(source)
+	if err != nil {
+		return nil, fmt.Errorf("emperor = %s: %w", source, err)
+	}
+	return files, nil
+}
+
+func eligible(file string, extra []string) bool {
+	base := filepath.Base(file)
+	if strings.HasPrefix(base, ".") {
+		return false
+	}
+	return slices.Contains(suffixes, filepath.Ext(base)) || slices.ContainsFunc(extra, func(s string) bool { return strings.HasSuffix(base, s) })
+}
+
+// inspect looks at one file; nil is what is no configuration after all.
+func inspect(file string, e *option.Emperor) (*vassal, error) {
+	st, err := os.Stat(file)
+	if err != nil {
+		if os.IsNotExist(err) {
+			return nil, nil // gone between two calls, or a link that leads nowhere
+		}
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, nil
+	}
+	link, err := os.Lstat(file)
+	if err != nil {
+		return nil, nil
+	}
+	base := filepath.Base(file)
+	v := &vassal{id: base, name: strings.TrimSuffix(base, filepath.Ext(base)), file: file, changed: st.ModTime(), size: st.Size()}
+	owner := st
+	if e.Nofollow {
+		v.changed = link.ModTime()
+	}
+	if e.TyrantNofollow {
+		owner = link
+	}
+	if sys, ok := owner.Sys().(*syscall.Stat_t); ok {
+		v.uid, v.gid = sys.Uid, sys.Gid
+	}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		v.inode = sys.Ino
+	}
+	if (e.Tyrant || e.TyrantNofollow) && v.uid == 0 {
+		return nil, fmt.Errorf("%s is not run: emperor-tyrant runs an instance as its file's owner, and that is root", file)
+	}
+	v.socket, err = onDemand(v, e)
+	return v, err
+}
+
+// onDemand is the address whose first connection starts the vassal.
+func onDemand(v *vassal, e *option.Emperor) (string, error) {
+	switch {
+	case e.OnDemandExtension != "":
+		text, err := os.ReadFile(v.file + e.OnDemandExtension)
+		if os.IsNotExist(err) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		return firstLine(string(text)), nil
+	case e.OnDemandDirectory != "":
+		return filepath.Join(e.OnDemandDirectory, v.name+".socket"), nil
+	case e.OnDemandExec != "":
+		cmd := exec.Command("/bin/sh", "-c", e.OnDemandExec+` "$0"`, v.file)
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("emperor-on-demand-exec for %s: %w", v.file, err)
+		}
+		return firstLine(string(out)), nil
+	}
+	return "", nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimSpace(line)
+}
+
+// loaders gives the option that reads a file of that suffix.
+var loaders = map[string]string{".ini": "--ini", ".xml": "--xml", ".yaml": "--yaml", ".yml": "--yaml", ".json": "--json", ".js": "--json"}
+
+// arguments are those a vassal's instance is started with: vassals-include-before …, the file, vassals-include …, vassals-set, in uWSGI's order.
+func (v vassal) arguments(e *option.Emperor) []string {
+	var args []string
+	add := func(option string, values []string) {
+		for _, value := range values {
+			args = append(args, option, value)
+		}
+	}
+	add("--inherit", e.InheritBefore)
+	add("--include", e.IncludeBefore)
+	loader := loaders[filepath.Ext(v.file)]
+	if loader == "" {
+		loader = "--ini"
+	}
+	args = append(args, loader, v.file)
+	add("--inherit", e.Inherit)
+	add("--include", e.Include)
+	add("--set", e.Set)
+	if v.socket != "" {
+		args = append(args, "--socket", v.socket)
+	}
+	return args
+}
