@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"internal/control":    {"internal/option", "internal/scoreboard"},
 	"internal/dataplane":  {"internal/proto", "internal/request", "internal/accesslog", "internal/option", "internal/scoreboard", "internal/boot", "internal/sd/entry"},
 	"internal/generator":  {"internal/config", "internal/option", "internal/listen", "internal/sd"},
-	"internal/emperor":    {"internal/sd", "internal/option"},
+	"internal/emperor":    {"internal/config", "internal/generator", "internal/listen", "internal/option", "internal/sd"},
 	"internal/e2e":        {"*"},
 	"packaging/bench":     {},
 }

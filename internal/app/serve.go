@@ -250,6 +250,7 @@ func (in *instance) place(d *deployment) error {
 		d.config.Listeners = append(d.config.Listeners, supervisor.Listener{
 			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option},
 			File:     sock.File,
+			Queue:    sock.Queue,
 		})
 	}
 	return nil
@@ -305,7 +306,9 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 
 // event is the supervisor's log: that of the deployment in force.
 func (in *instance) event(level slog.Level, event, text string, attrs ...slog.Attr) {
-	in.log().Event(level, event, text, attrs...)
+	if level >= slog.LevelInfo {
+		in.log().Event(level, event, text, attrs...)
+	}
 }
 
 func (in *instance) banner(cfg *config.Config) {

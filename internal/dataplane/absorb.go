@@ -99,6 +99,10 @@ func (h *housekeeper) incoming(l *listener) {
 
 // resumeWatching ends the pause.
 func (h *housekeeper) resumeWatching() {
+	if h.eng.draining.Load() || h.eng.paused.Load() {
+		h.unwatchQueues()
+		return
+	}
 	paused := h.paused
 	h.resume, h.paused = 0, nil
 	for _, l := range paused {
@@ -122,6 +126,10 @@ func (e *Engine) idle() bool {
 
 func (h *housekeeper) absorb(l *listener, n int) {
 	e := h.eng
+	if !e.hold() {
+		return
+	}
+	defer e.release()
 	for range n {
 		if e.full() {
 			if !h.turnAway(l) {

@@ -219,6 +219,20 @@ func (e *Engine) setActive(c *conn, on bool) {
 		e.active.Add(1)
 		return
 	}
+	e.release()
+}
+
+// hold keeps the cores from leaving until release, so that the housekeeper may enqueue connections for them. False: this worker drains.
+func (e *Engine) hold() bool {
+	e.active.Add(1) // before draining is looked at: the cores leave when they see leaving, which is set after draining, and no active one
+	if e.draining.Load() {
+		e.release()
+		return false
+	}
+	return true
+}
+
+func (e *Engine) release() {
 	n := e.active.Add(-1)
 	if n == 0 && e.draining.Load() {
 		e.wakeAll()

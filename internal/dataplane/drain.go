@@ -169,7 +169,7 @@ func (e *Engine) wake(tokens int) {
 
 // handed is what travels with a connection that is handed on.
 type handed struct {
-	Listener int    `json:"l"`
+	Listener string `json:"l"` // its name: the other worker may be of a generation with other sockets
 	Addr     string `json:"a"`
 	Port     string `json:"p"`
 	Served   int    `json:"s"`
@@ -194,7 +194,7 @@ func (e *Engine) retire(cn *conn) {
 }
 
 func (e *Engine) handOn(cn *conn) bool {
-	b, err := json.Marshal(handed{cn.lis.index, cn.peer.Addr, cn.peer.Port, cn.served})
+	b, err := json.Marshal(handed{cn.lis.Name, cn.peer.Addr, cn.peer.Port, cn.served})
 	if err != nil {
 		return false
 	}
@@ -240,16 +240,36 @@ func (e *Engine) takeHanded() *conn {
 			continue // no descriptor was left for it: the kernel has closed the connection
 		}
 		var h handed
-		if json.Unmarshal(buf[:n], &h) != nil || h.Listener < 0 || h.Listener >= len(e.listeners) {
+		if json.Unmarshal(buf[:n], &h) != nil {
 			unix.Close(fd)
 			continue
 		}
-		if cn := e.newConn(fd, e.listeners[h.Listener]); cn != nil {
+		lis := e.listenerOf(h.Listener)
+		if lis == nil {
+			unix.Close(fd)
+			continue
+		}
+		if cn := e.newConn(fd, lis); cn != nil {
 			cn.peer = http1.Peer{Addr: h.Addr, Port: h.Port}
 			cn.served = h.Served
 			return cn
 		}
 	}
+}
+
+// listenerOf is the HTTP listener of that name; where a reload took it away, any other one will do for a connection that lives on. nil: there is none.
+func (e *Engine) listenerOf(name string) *listener {
+	var other *listener
+	for _, l := range e.listeners {
+		if !l.proto.http() {
+			continue
+		}
+		if l.Name == name {
+			return l
+		}
+		other = l
+	}
+	return other
 }
 
 // oneDescriptor is the descriptor that came with a message, -1 for none.

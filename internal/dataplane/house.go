@@ -129,10 +129,11 @@ func (h *housekeeper) wakeAt(next int64) int64 {
 
 // sweep ends the connections whose time is up, and looks for one that was handed on to a worker that is gone.
 func (h *housekeeper) sweep(now int64) {
-	if e := h.eng; e.boot.HandoffInFD > 0 && !e.draining.Load() && e.idle() && pending(e.boot.HandoffInFD) {
+	if e := h.eng; e.boot.HandoffInFD > 0 && e.idle() && pending(e.boot.HandoffInFD) && e.hold() {
 		if cn := e.takeHanded(); cn != nil {
 			e.enqueue(cn)
 		}
+		e.release()
 	}
 	for i := range h.eng.conns {
 		if int64(i) > h.eng.highest.Load() {

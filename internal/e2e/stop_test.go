@@ -82,23 +82,35 @@ func TestMercy(t *testing.T) {
 	}
 }
 
-// A thread of the application's own, not a daemon, does not hold a stop up.
+// Threads of the application's own that are no daemons may finish, as in any Python program, but hold a stop no longer than the mercy.
 func TestStopWithThreads(t *testing.T) {
-	t.Parallel()
-	s, addr := harness.New(t), harness.Addr(t)
-	s.Write("app.py", `
-import threading, time
+	for seconds, mercy := range map[string]string{"0.5": "60", "600": "1"} {
+		t.Run(seconds, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", `
+import atexit, threading, time
+def work():
+    time.sleep(`+seconds+`)
+    print("the thread is done", flush=True)
 def application(environ, start_response):
-    threading.Thread(target=time.sleep, args=(600,)).start()
+    threading.Thread(target=work).start()
     start_response("200 OK", [])
     return [b"started"]
 `)
-	s.Start("--http", addr, "--module", "app", "--threads", "2")
-	harness.HTTP(t, addr).Get("/")
-	began := time.Now()
-	s.Stop()
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("the stop took %v", took)
+			s.Start("--http", addr, "--module", "app", "--threads", "2", "--reload-mercy", mercy)
+			harness.HTTP(t, addr).Get("/")
+			began := time.Now()
+			if mercy == "1" {
+				s.Allow("NO MERCY")
+			} else {
+				defer s.Log.Wait(t, "^the thread is done")
+			}
+			s.Stop()
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("the stop took %v", took)
+			}
+		})
 	}
 }
 

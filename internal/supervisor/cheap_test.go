@@ -185,6 +185,7 @@ func TestCheaper(t *testing.T) {
 func TestCheaperFollowsTheLoad(t *testing.T) {
 	r := newRig(t, 2)
 	r.set.Cheaper, r.set.CheaperOverload = 1, time.Second
+	r.set.CheckInterval = time.Hour // it is checked by hand
 	r.up()
 	r.busy(1, 0, 0)
 	check := func() { r.do(func() { r.sup.checkCheaper() }) }

@@ -31,11 +31,6 @@ const (
 	parting // the new generation is in force, the old one stops accepting
 )
 
-const (
-	partStep   = 2 * time.Millisecond
-	partAtMost = time.Second
-)
-
 // startTries is how often a worker of a new generation may end before it can serve.
 const startTries = 3
 
@@ -245,102 +240,4 @@ func (s *Supervisor) imported(e loader.Loaded) {
 			s.log(slog.LevelInfo, "master.spawned", fmt.Sprintf("spawned uWSGI master process (pid: %d)", s.host.PID))
 		}
 	})
-}
-
-// promote puts the new generation in force and retires the old one.
-func (s *Supervisor) promote(t *turnover) {
-	old, before := s.gen, s.cfg
-	s.gen, s.cfg = t.gen, t.cfg
-	s.agenda.drop(t.limit)
-	s.adoptRows(t.gen.rows)
-	s.recycle.clear()
-	s.repair, s.repairAt = backoff{}, time.Time{}
-	s.idle.since = s.host.Monotonic()
-	if s.cfg != before {
-		s.setRequestLog(nil)
-		if s.cfg.Applied != nil {
-			s.cfg.Applied()
-		}
-	}
-	if old != nil {
-		s.log(slog.LevelInfo, "reload.retire", "...gracefully killing workers...", slog.Int(KeyGeneration, old.n))
-		s.retire(old, whyReload, true)
-	}
-	s.release(before)
-	t.gen, t.old, t.stage, t.parting = nil, old, parting, time.Now()
-	s.part(t)
-}
-
-// part waits, for a moment, until the old workers take no more connections: who reloads and asks then wants to hear the new code.
-func (s *Supervisor) part(t *turnover) {
-	for _, p := range s.procs {
-		if p.gen == t.old && p.state == draining && p.gen.rows.board.Row(p.row).Accepting.Load() != 0 && time.Since(t.parting) < partAtMost {
-			s.agenda.after(partStep, func() {}) // advance looks again
-			return
-		}
-	}
-	s.conclude(t)
-}
-
-// conclude ends a turnover that succeeded.
-func (s *Supervisor) conclude(t *turnover) {
-	s.turn = nil
-	if s.gen.active() == 0 && len(s.gen.slots) > 0 {
-		s.enter(Sleeping)
-	} else {
-		s.enter(Running)
-	}
-	if t.kind != firstStart {
-		s.reloads++
-		s.log(slog.LevelInfo, "master.respawned", fmt.Sprintf("gracefully (RE)spawned uWSGI master process (pid: %d)", s.host.PID), slog.Int(KeyGeneration, s.gen.n))
-	} else {
-		s.started()
-	}
-	s.settle(t, nil)
-}
-
-// started says once that the instance serves.
-func (s *Supervisor) started() {
-	if s.phase == Sleeping {
-		s.log(slog.LevelInfo, "cheap", "cheap mode enabled: waiting for socket connection...")
-	}
-	s.status = s.statusText()
-	s.tell(s.notify.Ready(s.status))
-	if s.dog > 0 {
-		s.tell(s.notify.Watchdog())
-	}
-	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", s.gen.active(), len(s.gen.slots)))
-	if run := s.cfg.Hooks; run != nil {
-		s.background(func(ctx context.Context) func() {
-			err := run(ctx, "master-start")
-			return func() {
-				if err != nil && s.phase < Stopping {
-					s.exit(fmt.Errorf("hooks of phase master-start: %w", err), ExitFailed)
-				}
-			}
-		})
-	}
-}
-
-// settle ends the sentence to systemd, answers who asked, and starts what was asked for meanwhile.
-func (s *Supervisor) settle(t *turnover, err error) {
-	if t.kind == reload {
-		s.reloaded = ReloadResult{At: time.Now(), Took: time.Since(t.began), Reason: t.reason, Err: err}
-		s.status = s.statusText()
-		s.tell(s.notify.Ready(s.status))
-	}
-	for _, w := range t.waiters {
-		answer(w, err)
-	}
-	if next := s.queued; next != nil && s.phase < Stopping {
-		s.queued = nil
-		s.begin(next)
-	}
-}
-
-// answer never waits: a reply channel has room for its one answer.
-func answer(reply chan<- error, err error) {
-	if reply != nil {
-		reply <- err
-	}
 }

@@ -42,6 +42,7 @@ type figures struct {
 	RPS     float64            `json:"requests_per_second"`
 	P50     float64            `json:"p50_us"`
 	P99     float64            `json:"p99_us"`
+	Least   float64            `json:"cpu_least"`  // the smallest CPU figure: what others on the machine disturb least
 	Spread  float64            `json:"cpu_spread"` // (largest − smallest) / median of the CPU figures
 	Wrong   int64              `json:"wrong_answers"`
 	Error   string             `json:"error,omitempty"`
@@ -250,6 +251,7 @@ func (f *figures) settle() {
 	if len(cpu) == 0 {
 		return
 	}
+	f.Least = cpu[0]
 	f.CPU, f.RPS = median(cpu), median(pick(func(s sample) float64 { return s.rps }))
 	f.P50, f.P99 = median(pick(func(s sample) float64 { return s.p50 })), median(pick(func(s sample) float64 { return s.p99 }))
 	if f.CPU > 0 {
@@ -309,7 +311,7 @@ func (out *result) print() {
 		f := &out.Sides[i]
 		fmt.Fprintf(os.Stderr, "  %-28s", f.Side)
 		if f.CPU > 0 {
-			fmt.Fprintf(os.Stderr, " %9.1f µs CPU (±%2.0f%%) %9.0f/s  p50 %8.0f p99 %8.0f µs", f.CPU, f.Spread*50, f.RPS, f.P50, f.P99)
+			fmt.Fprintf(os.Stderr, " %9.1f µs CPU (±%2.0f%%, least %.1f) %9.0f/s  p50 %8.0f p99 %8.0f µs", f.CPU, f.Spread*50, f.Least, f.RPS, f.P50, f.P99)
 		}
 		for k, v := range f.Extra {
 			fmt.Fprintf(os.Stderr, "  %s %.4g", k, v)

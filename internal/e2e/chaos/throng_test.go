@@ -76,7 +76,7 @@ func TestTenThousandConnections(t *testing.T) {
 // queue would be a 502 at once.
 func TestBurstPastBacklog(t *testing.T) {
 	t.Run("nginx, unix", func(t *testing.T) {
-		r := start(t, "-p", "2", "--threads", "1", "--listen", "1024")
+		r := start(t, "-p", "2", "--threads", "1") // a backlog of 4096, the kernel's
 		n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
 		burst(t, n.Addr)
 	})
@@ -91,7 +91,7 @@ func TestBurstPastBacklog(t *testing.T) {
 // burst has thousands connect and ask at once for what takes a moment.
 func burst(t *testing.T, addr string) {
 	t.Helper()
-	clients := scale(3000, 8000)
+	clients := scale(5000, 8000)
 	var all sync.WaitGroup
 	var lost atomic.Int64
 	var first sync.Once
