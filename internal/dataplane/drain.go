@@ -170,6 +170,7 @@ func (e *Engine) wake(tokens int) {
 // handed is what travels with a connection that is handed on.
 type handed struct {
 	Listener string `json:"l"` // its name: the other worker may be of a generation with other sockets
+	Protocol string `json:"x"`
 	Addr     string `json:"a"`
 	Port     string `json:"p"`
 	Served   int    `json:"s"`
@@ -194,7 +195,7 @@ func (e *Engine) retire(cn *conn) {
 }
 
 func (e *Engine) handOn(cn *conn) bool {
-	b, err := json.Marshal(handed{cn.lis.Name, cn.peer.Addr, cn.peer.Port, cn.served})
+	b, err := json.Marshal(handed{cn.lis.Name, cn.lis.Protocol, cn.peer.Addr, cn.peer.Port, cn.served})
 	if err != nil {
 		return false
 	}
@@ -244,7 +245,7 @@ func (e *Engine) takeHanded() *conn {
 			unix.Close(fd)
 			continue
 		}
-		lis := e.listenerOf(h.Listener)
+		lis := e.listenerOf(h.Listener, h.Protocol)
 		if lis == nil {
 			unix.Close(fd)
 			continue
@@ -257,17 +258,18 @@ func (e *Engine) takeHanded() *conn {
 	}
 }
 
-// listenerOf is the HTTP listener of that name; where a reload took it away, any other one will do for a connection that lives on. nil: there is none.
-func (e *Engine) listenerOf(name string) *listener {
+// listenerOf is the listener of that name; where a reload took it away, any other one of its protocol will do for a connection that lives
+// on. nil: there is none.
+func (e *Engine) listenerOf(name, protocol string) *listener {
 	var other *listener
 	for _, l := range e.listeners {
-		if !l.proto.http() {
-			continue
-		}
-		if l.Name == name {
+		switch {
+		case l.Protocol != protocol:
+		case l.Name == name:
 			return l
+		default:
+			other = l
 		}
-		other = l
 	}
 	return other
 }

@@ -16,7 +16,6 @@ type Instance struct {
 	Settings *option.Settings
 	Origin   string // who wrote the drop-ins, for their first line
 	DropIn   string // their file name
-	StopWith string // a unit whose stop (not restart) stops it too, "" = none but uwsgi.service
 }
 
 // InstanceName is how a name stands between "uwsgi@" and ".service": as it is where a unit's name may hold it, else escaped as

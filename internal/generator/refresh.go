@@ -17,10 +17,11 @@ type manager struct {
 	generated string // where systemd keeps what generators wrote
 	stamps    string // a file an instance: the socket drop-in its sockets were opened with
 	systemctl func(args ...string) error
+	job       func(unit string) (string, error) // what systemd is doing with a unit: start, stop, restart …; "" = nothing
 }
 
 func thisManager() manager {
-	return manager{generated: "/run/systemd/generator", stamps: "/run/uwsgi-unit", systemctl: systemctl}
+	return manager{generated: "/run/systemd/generator", stamps: "/run/uwsgi-unit", systemctl: systemctl, job: job}
 }
 
 func systemctl(args ...string) error {
@@ -30,6 +31,40 @@ func systemctl(args ...string) error {
 		return fmt.Errorf("systemctl %s: %w", strings.Join(args, " "), err)
 	}
 	return nil
+}
+
+// job is the type of a unit's job.
+func job(unit string) (string, error) {
+	out, err := exec.Command("systemctl", "list-jobs", "--plain", "--no-legend", "--", unit).Output()
+	if err != nil {
+		return "", fmt.Errorf("systemctl list-jobs %s: %w", unit, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if f := strings.Fields(line); len(f) >= 3 && f[1] == unit { // id, unit, type, state
+			return f[2], nil
+		}
+	}
+	return "", nil
+}
+
+// stopping is called as an application's service stops, and, should that sleep, as uwsgi-unit@NAME.service does. The sockets go with a stop that
+// was asked for. In a restart the service has a job to be started again, and where it ends by itself it has none while it still is there.
+func stopping(m manager, instance string, stderr io.Writer) int {
+	i := Instance{Name: instance}
+	j, err := m.job(i.Service())
+	if err != nil {
+		fmt.Fprintf(stderr, "<4>%v\n", err)
+		return 0
+	}
+	// The service itself calls with its process there.
+	asked := j == "stop" || j == "" && !m.running(i.Service())
+	if !asked {
+		return 0
+	}
+	if err := m.systemctl("--no-block", "stop", i.Socket()); err != nil {
+		fmt.Fprintf(stderr, "<4>%v\n", err)
+	}
+	return 0
 }
 
 // refresh makes systemd know one application's configuration as it is now. It is run before uwsgi@NAME.service starts, when nothing of it runs:

@@ -21,9 +21,6 @@ func (i Instance) service(sockets bool) string {
 	if sockets {
 		u.set("Wants", i.Socket())
 	}
-	if i.StopWith != "" {
-		u.set("StopPropagatedFrom", i.StopWith)
-	}
 	u.section("Service")
 	if i.ConfName != i.Name {
 		u.words("Environment", "UWSGI_DEB_CONFNAME="+i.ConfName)
