@@ -104,13 +104,19 @@ static int clean(const char *s, Py_ssize_t n, const char *what)
 	return 0;
 }
 
+// The bytes of a header's name (RFC 9110 §5.6.2).
+static const unsigned char name_byte[256] = {
+	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1,
+	['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+};
+
 static int token(const char *s, Py_ssize_t n)
 {
 	if (n == 0)
 		return 0;
 	for (Py_ssize_t i = 0; i < n; i++) {
 		unsigned char ch = (unsigned char)s[i];
-		if (ch <= 32 || ch >= 127 || strchr("()<>@,;:\\\"/[]?={}", ch))
+		if (!name_byte[ch])
 			return 0;
 	}
 	return 1;
@@ -345,7 +351,11 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 	return PyCFunction_NewEx(&write_def, o, NULL);
 }
 
-// send_block writes one block with the GIL released. -1: an exception is set.
+// small answers are copied, so that the GIL need not be taken again to drop them
+enum { COPY_LIMIT = 65536 };
+
+// send_block writes one block. The socket does not block, so the GIL is kept for what it takes at once: letting go of it for each chunk of a
+// generator costs more than the write. It is released where the client must be waited for, or the block is large. -1: an exception is set.
 static int send_block(uw_core *c, const char *p, Py_ssize_t n)
 {
 	int rc;
@@ -357,9 +367,18 @@ static int send_block(uw_core *c, const char *p, Py_ssize_t n)
 		PyErr_SetString(PyExc_AssertionError, "write() or the first block came before start_response (PEP 3333)");
 		return -1;
 	}
-	Py_BEGIN_ALLOW_THREADS
-	rc = uwGoWrite(c->id, (char *)p, (size_t)n);
-	Py_END_ALLOW_THREADS
+	if (n < COPY_LIMIT) {
+		rc = uwGoTryWrite(c->id, (char *)p, (size_t)n);
+		if (rc == UW_AGAIN) {
+			Py_BEGIN_ALLOW_THREADS
+			rc = uwGoFlush(c->id);
+			Py_END_ALLOW_THREADS
+		}
+	} else {
+		Py_BEGIN_ALLOW_THREADS
+		rc = uwGoWrite(c->id, (char *)p, (size_t)n);
+		Py_END_ALLOW_THREADS
+	}
 	if (rc == 0)
 		return 0;
 	c->write_failed = 1;
@@ -464,9 +483,6 @@ static int close_result(PyObject *result)
 	Py_DECREF(r);
 	return 0;
 }
-
-// small answers are copied, so that the GIL need not be taken again to drop them
-enum { COPY_LIMIT = 65536 };
 
 // sequence handles a list or tuple of bytes, the answer of most applications: it is known whole, so it goes out in one write.
 // 1: not such a sequence.
@@ -619,10 +635,8 @@ static int respond(uw_core *c, PyObject *result)
 		outcome = failed(c);
 	}
 	if (rc == 0 && outcome == UW_DONE && !uw_forked) {
-		// The last byte goes out before close(), where applications like to tidy up.
-		Py_BEGIN_ALLOW_THREADS
+		// The last byte goes out before close(), where applications like to tidy up. It waits for nobody, so the GIL is kept.
 		uwGoFinish(c->id);
-		Py_END_ALLOW_THREADS
 	}
 	close_result(result);
 	return outcome;

@@ -21,6 +21,9 @@ enum {
 	UW_NOAPP = 5,    // there is no application
 };
 
+// uwGoTryWrite: the client takes no more now, uwGoFlush writes the rest.
+enum { UW_AGAIN = 2 };
+
 // One core (a Python thread that serves). Go reads the response's fields after uw_call and in uwGoWrite.
 typedef struct {
 	int id;

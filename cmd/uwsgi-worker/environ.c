@@ -9,6 +9,7 @@ static PyObject *base_environ, *make_bytes_io, *open_file;
 static PyObject *key_input, *key_scheme, *key_core, *val_http, *val_https;
 static PyObject *empty;
 static int many_cores;
+static PyObject **core_numbers;
 
 // Names of variables recur from request to request: each is made once and its hash with it. Bounded, since names come from clients.
 enum { SLOTS = 1024, KEEP = 512 };
@@ -109,7 +110,11 @@ int uw_environ_init(PyObject *base, PyObject *bytes_io, PyObject *open_fd, int c
 	val_https = PyUnicode_InternFromString("https");
 	empty = PyUnicode_FromStringAndSize("", 0);
 	many_cores = cores > 1;
-	return key_input && key_scheme && key_core && val_http && val_https && empty ? 0 : -1;
+	core_numbers = calloc((size_t)cores, sizeof *core_numbers);
+	for (int i = 0; core_numbers && i < cores; i++)
+		if (!(core_numbers[i] = PyLong_FromLong(i)))
+			return -1;
+	return core_numbers && key_input && key_scheme && key_core && val_http && val_https && empty ? 0 : -1;
 }
 
 static PyObject *input_of(const char *body, size_t len, int fd)
@@ -130,37 +135,139 @@ static PyObject *input_of(const char *body, size_t len, int fd)
 	return io;
 }
 
+// A client, and the front end before it, sends the same names in the same order each time, and most values recur too. So the environ of the last
+// request is kept as a template (never the application's own dict, which it may change): the next one starts as a copy, which costs no hashing and
+// no growing, and only values that differ are set.
+enum { LARGEST = 128 };
+typedef struct {
+	PyObject *dict;
+	int n, stale;
+	unsigned life; // changes with dict: an allocation may collect garbage, whose finalizers may let another thread in here
+	short slots[LARGEST];
+	PyObject *values[LARGEST]; // borrowed from dict
+} template;
+static template shapes[2]; // of requests with and without a body, which have other names, say
+
+// texts looks the variables up: new references in keys and values, where names are kept in slots. -1: an exception is set.
+static int texts(const char *arena, const uw_var *vars, int n, PyObject **keys, PyObject **values, short *slots)
+{
+	for (int i = 0; i < n; i++) {
+		const uw_var *v = &vars[i];
+		int slot;
+		keys[i] = name_of(arena + v->key_off, v->key_len, &slot);
+		values[i] = keys[i] ? value_of(arena + v->val_off, v->val_len, slot) : NULL;
+		slots[i] = (short)slot;
+		if (!values[i]) {
+			Py_XDECREF(keys[i]);
+			while (i-- > 0) {
+				Py_DECREF(keys[i]);
+				Py_DECREF(values[i]);
+			}
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static PyObject *build(PyObject **keys, PyObject **values, int n)
+{
+	PyObject *env = PyDict_Copy(base_environ);
+	for (int i = 0; env && i < n; i++)
+		if (PyDict_SetItem(env, keys[i], values[i]) < 0)
+			Py_CLEAR(env);
+	return env;
+}
+
+// distinct tells whether no name occurs twice: of two the later counts, which a copy by position would get wrong.
+static int distinct(const short *slots, int n)
+{
+	static unsigned seen[SLOTS], round;
+	round++;
+	for (int i = 0; i < n; i++) {
+		if (slots[i] < 0 || seen[slots[i]] == round)
+			return 0;
+		seen[slots[i]] = round;
+	}
+	return 1;
+}
+
+static PyObject *environ_of(PyObject **keys, PyObject **values, const short *slots, int n)
+{
+	for (int s = 0; s < 2; s++) {
+		template *t = &shapes[s];
+		if (!t->dict || t->n != n || memcmp(t->slots, slots, (size_t)n * sizeof *slots))
+			continue;
+		PyObject *dict = t->dict;
+		unsigned life = t->life;
+		Py_INCREF(dict);
+		PyObject *env = PyDict_Copy(dict);
+		Py_DECREF(dict);
+		if (t->life != life) {
+			Py_XDECREF(env);
+			return build(keys, values, n);
+		}
+		int changed = 0;
+		for (int i = 0; env && i < n; i++)
+			if (values[i] != t->values[i] && (changed++, PyDict_SetItem(env, keys[i], values[i]) < 0))
+				Py_CLEAR(env);
+		// Other values have become usual.
+		if (changed > 4 && ++t->stale > 64) {
+			t->life++;
+			Py_CLEAR(t->dict);
+		}
+		return env;
+	}
+	PyObject *env = build(keys, values, n);
+	if (!env || n > LARGEST || !distinct(slots, n))
+		return env;
+	PyObject *copy = PyDict_Copy(env);
+	if (!copy) {
+		Py_DECREF(env);
+		return NULL;
+	}
+	static int victim;
+	template *t = shapes[0].dict ? shapes[1].dict ? &shapes[victim ^= 1] : &shapes[1] : &shapes[0];
+	PyObject *old = t->dict;
+	t->dict = copy;
+	t->life++;
+	t->n = n;
+	t->stale = 0;
+	memcpy(t->slots, slots, (size_t)n * sizeof *slots);
+	memcpy(t->values, values, (size_t)n * sizeof *values);
+	Py_XDECREF(old);
+	return env;
+}
+
 PyObject *uw_environ(int core, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd)
 {
+	PyObject *keys_here[LARGEST], *values_here[LARGEST], **keys = keys_here, **values = values_here;
+	short slots_here[LARGEST], *slots = slots_here;
+	void *more = NULL;
 	PyObject *in = input_of(body, body_len, body_fd);
 	if (!in)
 		return NULL;
-	PyObject *env = PyDict_Copy(base_environ);
-	if (!env || PyDict_SetItem(env, key_input, in) < 0 || PyDict_SetItem(env, key_scheme, https ? val_https : val_http) < 0) {
-		Py_DECREF(in);
-		Py_XDECREF(env);
-		return NULL;
+	if (nvars > LARGEST) {
+		more = malloc((size_t)nvars * (2 * sizeof *keys + sizeof *slots));
+		if (!more) {
+			Py_DECREF(in);
+			return PyErr_NoMemory();
+		}
+		keys = more;
+		values = keys + nvars;
+		slots = (short *)(values + nvars);
 	}
+	PyObject *env = NULL;
+	if (texts(arena, vars, nvars, keys, values, slots) == 0) {
+		env = environ_of(keys, values, slots, nvars);
+		for (int i = 0; i < nvars; i++) {
+			Py_DECREF(keys[i]);
+			Py_DECREF(values[i]);
+		}
+	}
+	free(more);
+	if (env && (PyDict_SetItem(env, key_input, in) < 0 || PyDict_SetItem(env, key_scheme, https ? val_https : val_http) < 0 ||
+	            (many_cores && PyDict_SetItem(env, key_core, core_numbers[core]) < 0)))
+		Py_CLEAR(env);
 	Py_DECREF(in);
-	if (many_cores) {
-		PyObject *n = PyLong_FromLong(core);
-		if (n) {
-			PyDict_SetItem(env, key_core, n);
-			Py_DECREF(n);
-		}
-	}
-	for (int i = 0; i < nvars; i++) {
-		const uw_var *v = &vars[i];
-		int slot;
-		PyObject *k = name_of(arena + v->key_off, v->key_len, &slot);
-		PyObject *val = k ? value_of(arena + v->val_off, v->val_len, slot) : NULL;
-		int rc = val ? PyDict_SetItem(env, k, val) : -1;
-		Py_XDECREF(k);
-		Py_XDECREF(val);
-		if (rc < 0) {
-			Py_DECREF(env);
-			return NULL;
-		}
-	}
 	return env;
 }

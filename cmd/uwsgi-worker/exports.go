@@ -44,13 +44,14 @@ func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps C.int) (er
 	if apps > 0 {
 		points = strings.Split(C.GoString(mounts), "\n")
 	}
-	e, err := dataplane.New(&bridge{}, int(bootFD), int(control), int(slot), int(row), points)
+	e, err := dataplane.New(newBridge(), int(bootFD), int(control), int(slot), int(row), points)
 	C.free(unsafe.Pointer(errText))
 	if err != nil {
 		return C.CString(err.Error())
 	}
 	engine = e
-	runtime.GOMAXPROCS(max(2, min(runtime.NumCPU(), e.Cores()+1)))
+	// One for each core, the housekeeper and one more: while one is free, nobody wakes a thread to look for work when a core is in a call.
+	runtime.GOMAXPROCS(e.Cores() + 2)
 	return nil
 }
 
@@ -72,6 +73,20 @@ func uwGoWrite(id C.int, p *C.char, n C.size_t) (rc C.int) {
 	rc = -1
 	defer guard("write")
 	return C.int(engine.Core(int(id)).Write(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+}
+
+//export uwGoTryWrite
+func uwGoTryWrite(id C.int, p *C.char, n C.size_t) (rc C.int) {
+	rc = -1
+	defer guard("write")
+	return C.int(engine.Core(int(id)).TryWrite(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+}
+
+//export uwGoFlush
+func uwGoFlush(id C.int) (rc C.int) {
+	rc = -1
+	defer guard("flush")
+	return C.int(engine.Core(int(id)).Flush())
 }
 
 //export uwGoFile
@@ -151,6 +166,12 @@ func uwGoAccepting(on C.int) { engine.Row().Accepting.Store(min(int32(on), 1)) }
 //export uwGoAddressSpace
 func uwGoAddressSpace(n C.longlong) { engine.Row().ASOverhead.Store(int64(n)) }
 
+//export uwGoWatchSignals
+func uwGoWatchSignals(fd C.int) {
+	defer guard("watch_signals")
+	engine.WatchSignals(int(fd))
+}
+
 //export uwGoDescriptors
 func uwGoDescriptors(out *C.int, most C.int) C.int {
 	fds := engine.Descriptors()
@@ -170,8 +191,16 @@ func uwGoExitCode() C.int {
 	return C.int(engine.ExitCode())
 }
 
-// bridge is dataplane.App on top of bridge.c.
-type bridge struct{}
+// bridge is dataplane.App on top of bridge.c. The cores live in C memory, where their fields are read without a call.
+type bridge struct{ cores []*C.uw_core }
+
+func newBridge() *bridge {
+	b := &bridge{}
+	for c := C.uw_core_get(0); c != nil; c = C.uw_core_get(C.int(len(b.cores))) {
+		b.cores = append(b.cores, c)
+	}
+	return b
+}
 
 // Call implements dataplane.App.
 func (b *bridge) Call(core int, c *dataplane.Call) dataplane.Outcome {
@@ -184,35 +213,33 @@ func (b *bridge) Call(core int, c *dataplane.Call) dataplane.Outcome {
 	if r.HTTPS {
 		https = 1
 	}
-	return dataplane.Outcome(C.uw_call(C.uw_core_get(C.int(core)), C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
+	return dataplane.Outcome(C.uw_call(b.cores[core], C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
 		https, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.Body))), C.size_t(len(c.Body)), C.int(c.BodyFD)))
 }
 
 // Response implements dataplane.App.
 func (b *bridge) Response(core int, r *dataplane.Response) {
-	c := C.uw_core_get(C.int(core))
-	*r = dataplane.Response{
-		HasHead: c.has_head != 0, Status: int(c.status), Reason: span(c.reason, c.reason_len), Head: span(c.head, c.head_len),
-		Headers: int(c.headers), Length: int64(c.length), Close: c.conn_close != 0, Upgrade: c.upgrade != 0, TE: c.has_te != 0,
-		HasDate: c.has_date != 0, HasServer: c.has_server != 0, Body: span(c.body, c.body_len), Pinned: c.pinned,
-		FileFD: int(c.file_fd), FileOff: int64(c.file_off), FileLen: int64(c.file_len), Switches: int(c.switches), ExitCode: int(c.exit_code),
-	}
+	c := b.cores[core]
+	r.HasHead, r.Status, r.Reason, r.Head = c.has_head != 0, int(c.status), span(c.reason, c.reason_len), span(c.head, c.head_len)
+	r.Headers, r.Length, r.Close, r.Upgrade, r.TE = int(c.headers), int64(c.length), c.conn_close != 0, c.upgrade != 0, c.has_te != 0
+	r.HasDate, r.HasServer, r.Body, r.Pinned = c.has_date != 0, c.has_server != 0, span(c.body, c.body_len), c.pinned
+	r.FileFD, r.FileOff, r.FileLen, r.Switches, r.ExitCode = int(c.file_fd), int64(c.file_off), int64(c.file_len), int(c.switches), int(c.exit_code)
 	c.pinned = nil
 }
 
 func span(p *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n)) }
 
 // Sent implements dataplane.App.
-func (b *bridge) Sent(core int) { C.uw_core_get(C.int(core)).head_sent = 1 }
+func (b *bridge) Sent(core int) { b.cores[core].head_sent = 1 }
 
 // Serving implements dataplane.App.
-func (b *bridge) Serving(core, fd int) { C.uw_core_get(C.int(core)).fd = C.int(fd) }
+func (b *bridge) Serving(core, fd int) { b.cores[core].fd = C.int(fd) }
 
 // Release implements dataplane.App. The object goes at the next call, when the interpreter's lock is held anyway.
 func (b *bridge) Release(pinned unsafe.Pointer) { C.uw_bury(pinned) }
 
 // Signals implements dataplane.App.
-func (b *bridge) Signals(core int) bool { return C.uw_signals(C.uw_core_get(C.int(core))) == 0 }
+func (b *bridge) Signals(core int) bool { return C.uw_signals(b.cores[core]) == 0 }
 
 // HasForked implements dataplane.App.
 func (b *bridge) HasForked() bool { return C.uw_has_forked != 0 }

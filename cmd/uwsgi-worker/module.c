@@ -252,6 +252,15 @@ static PyObject *m_address_space(PyObject *self, PyObject *arg)
 	Py_RETURN_NONE;
 }
 
+static PyObject *m_watch_signals(PyObject *self, PyObject *arg)
+{
+	long fd = PyLong_AsLong(arg);
+	if (PyErr_Occurred() || refuse() < 0)
+		return NULL;
+	uwGoWatchSignals((int)fd);
+	Py_RETURN_NONE;
+}
+
 static PyObject *m_descriptors(PyObject *self, PyObject *unused)
 {
 	int fds[256];
@@ -302,6 +311,7 @@ static PyMethodDef methods[] = {
 	{"set_user_harakiri", m_set_user_harakiri, METH_VARARGS, "set_user_harakiri(seconds): a deadline for this request, 0 clears it"},
 	{"accepting", m_accepting, METH_VARARGS, "accepting(on=1): the worker's accepting flag"},
 	{"address_space", m_address_space, METH_O, "address_space(bytes): what loading the data plane reserved, to be left out of memory reports"},
+	{"watch_signals", m_watch_signals, METH_O, "watch_signals(fd): run signal handlers when fd, of signal.set_wakeup_fd, has bytes"},
 	{"descriptors", m_descriptors, METH_NOARGS, "descriptors() -> list: the server's own, which a child of the application has no use for"},
 	{"exit_code", m_exit_code, METH_NOARGS, "exit_code() -> int: what the worker shall exit with"},
 	{"set_title", m_set_title, METH_VARARGS, "set_title(text): the process title"},

@@ -153,7 +153,6 @@ func (h *housekeeper) absorb(l *listener, n int) {
 			continue
 		}
 		setPeer(cn, &h.sa)
-		e.nodelay(cn)
 		if !e.park(cn, monotonic()+e.headTimeout) {
 			e.enqueue(cn)
 		}
@@ -238,12 +237,5 @@ func (h *housekeeper) relent() {
 	e.starving.Store(false)
 	if !e.draining.Load() && !e.paused.Load() {
 		e.listen()
-	}
-}
-
-// nodelay has answers to a TCP client leave at once.
-func (e *Engine) nodelay(cn *conn) {
-	if !cn.lis.unix && (e.settings.TCPNodelay || cn.lis.proto.http()) {
-		unix.SetsockoptInt(cn.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 }

@@ -38,7 +38,8 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	} else {
 		app = e.route(r)
 		e.app.Serving(c.id, cn.fd)
-		outcome := e.app.Call(c.id, &Call{Request: r, App: app, Body: body, BodyFD: bodyFD})
+		c.call = Call{Request: r, App: app, Body: body, BodyFD: bodyFD}
+		outcome := e.app.Call(c.id, &c.call)
 		c.conclude(outcome)
 		e.app.Serving(c.id, -1)
 	}
@@ -129,6 +130,7 @@ func (c *Core) account(app int, end int64) {
 	c.recovered()
 	c.cell.Requests.Add(1)
 	n := row.Requests.Add(1)
+	c.slow = end-c.started > int64(slowFrom)
 	micros := (end - c.started) / int64(time.Microsecond)
 	row.TX.Add(c.headBytes + c.bodyBytes)
 	row.Running.Add(micros)
@@ -161,6 +163,7 @@ type reply struct {
 	headers    int
 	headBytes  int64
 	bodyBytes  int64
+	waited     int64 // ns that the client was waited for, see brisk
 	via        string
 }
 

@@ -236,9 +236,7 @@ func TestTimeouts(t *testing.T) {
 		close(stop)
 		<-done
 	})
-	if n := s.eng.row.Requests.Load(); n != 1 {
-		t.Errorf("%d requests reached the application", n)
-	}
+	s.expectRequests(1)
 }
 
 func TestDisconnects(t *testing.T) {
@@ -263,9 +261,7 @@ func TestDisconnects(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	s.idle()
-	if n := s.eng.row.Requests.Load(); n != 1 {
-		t.Errorf("%d requests reached the application", n)
-	}
+	s.expectRequests(1)
 }
 
 // idle waits until no connection holds a part of a request.

@@ -27,6 +27,8 @@ type conn struct {
 	fd         int
 	lis        *listener
 	peer       http1.Peer
+	dry        bool        // the last read took all there was: an event tells of more
+	hup        bool        // nothing comes after what is there
 	registered bool        // in the epoll set
 	active     bool        // counted in Engine.active: it holds a part of a request
 	served     int         // requests answered on it
@@ -66,6 +68,7 @@ const (
 	tagWake     = 1 << 62
 	tagHandoff  = 1 << 61
 	tagControl  = 1 << 63 // in the housekeeper's set
+	tagHup      = 1 << 31 // the client has ended its side; descriptors are far smaller numbers
 	genMask     = 1<<29 - 1
 )
 
@@ -91,7 +94,7 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	}
 	c.gen.Add(1)
 	c.fd, c.lis = fd, lis
-	c.registered, c.active, c.served, c.since = false, false, 0, 0
+	c.registered, c.active, c.served, c.since, c.dry, c.hup = false, false, 0, 0, false, false
 	c.state.Store(connBusy)
 	c.deadline.Store(0)
 	e.conns[fd].Store(c)
@@ -126,7 +129,7 @@ func (e *Engine) drop(c *conn) {
 	c.state.Store(connClosed)
 	c.deadline.Store(0)
 	e.conns[fd].Store(nil)
-	unix.Close(fd)
+	closeFD(fd)
 	if e.row != nil {
 		e.row.Conns.Add(-1)
 	}

@@ -22,6 +22,10 @@ type Core struct {
 	vec  vector
 	resp Response
 	sa   unix.RawSockaddrAny
+	ready
+	again again // accepting
+	call  Call
+	spare []byte // memory for the next body
 
 	cn       *conn
 	started  int64 // monotonic ns: the request was whole
@@ -60,9 +64,14 @@ func newCore(e *Engine, id int) *Core {
 // Run serves on the calling thread until the worker has drained. It returns the status the worker shall exit with.
 func (c *Core) Run() int {
 	e := c.eng
-	var ev unix.EpollEvent
+	if c.id == 0 {
+		e.signals.thread.Store(int64(unix.Gettid()))
+	}
 	for {
-		n, errno := epollWait(e.epfd, &ev, -1)
+		if c.id == 0 && e.signals.pending.Swap(false) && !e.app.Signals(0) {
+			e.Drain("a signal handler raised", false)
+		}
+		n, errno := epollWait(e.epfd, c.events[:c.batch()], -1)
 		if errno == unix.EINTR {
 			if c.id == 0 && !e.app.Signals(0) {
 				e.Drain("a signal handler raised", false)
@@ -72,24 +81,35 @@ func (c *Core) Run() int {
 		if errno != 0 {
 			e.house.lost(errno)
 		}
-		if n == 0 {
-			continue
-		}
-		switch tag := data(&ev); {
-		case tag&tagListener != 0:
-			c.accept(e.listeners[tag&^tagListener])
-		case tag&tagHandoff != 0:
-			c.adopt()
-		case tag&tagWake != 0:
-			c.takeToken()
-		default:
-			if cn := e.conns[uint32(tag)].Load(); cn != nil && cn.is(tag) && cn.own() {
-				c.serve(cn)
+		c.fetched(n)
+		for i := range n {
+			tag := c.take(i)
+			if tag == 0 {
+				continue
+			}
+			c.handle(tag)
+			if e.leaving.Load() && e.active.Load() <= 0 {
+				e.wakeAll()
+				return e.ExitCode()
 			}
 		}
-		if e.leaving.Load() && e.active.Load() <= 0 {
-			e.wakeAll()
-			return e.ExitCode()
+	}
+}
+
+// handle works on one event.
+func (c *Core) handle(tag uint64) {
+	e := c.eng
+	switch {
+	case tag&tagListener != 0:
+		c.accept(e.listeners[tag&^tagListener])
+	case tag&tagHandoff != 0:
+		c.adopt()
+	case tag&tagWake != 0:
+		c.takeToken()
+	default:
+		if cn := e.conns[uint32(tag&^tagHup)].Load(); cn != nil && cn.is(tag) && cn.own() {
+			cn.hup = tag&tagHup != 0
+			c.serve(cn)
 		}
 	}
 }
@@ -102,26 +122,36 @@ func (c *Core) takeToken() {
 	}
 }
 
+// accept takes connections while more wait and nothing speaks against it.
 func (c *Core) accept(l *listener) {
+	e := c.eng
+	for c.acceptOne(l) && c.again.worth() && !e.draining.Load() && !e.paused.Load() && !e.starving.Load() {
+	}
+}
+
+// acceptOne takes one connection and serves it. False: there was none.
+func (c *Core) acceptOne(l *listener) bool {
 	if c.eng.full() {
 		c.eng.starved(unix.EMFILE)
-		return
+		return false
 	}
 	salen := uint32(unix.SizeofSockaddrAny)
 	fd, errno := accept(l.FD, &c.sa, &salen)
 	if errno != 0 {
+		c.again.missed()
 		if outOfDescriptors(errno) {
 			c.eng.starved(errno)
 		}
-		return
+		return false
 	}
+	c.again.hit()
 	cn := c.eng.newConn(fd, l)
 	if cn == nil {
-		return
+		return true
 	}
 	setPeer(cn, &c.sa)
-	c.eng.nodelay(cn)
 	c.serve(cn)
+	return true
 }
 
 // fairness is how many requests a core answers on one connection in a row while the others may wait.
@@ -138,6 +168,12 @@ func (c *Core) serve(cn *conn) {
 				return
 			}
 		case stepAgain:
+			if len(cn.in) == 0 && cn.dry { // no need to ask: an event will tell
+				if c.wait(cn) {
+					return
+				}
+				continue
+			}
 			if answered++; answered >= fairness {
 				c.eng.enqueue(cn) // behind those that wait already
 				return

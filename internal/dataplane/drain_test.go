@@ -29,12 +29,7 @@ func handoffPair(t *testing.T) [2]int {
 // twoEngines are two workers of one instance: the same listening sockets, one handoff pair. Only the first accepts.
 func twoEngines(t *testing.T, cfg config) (first, second *server) {
 	t.Helper()
-	before := countFDs(t)
-	t.Cleanup(func() {
-		if after := countFDs(t); after != before {
-			t.Errorf("%d descriptors before, %d after: %v", before, after, descriptors())
-		}
-	})
+	checkFDs(t)
 	cfg.handoff = handoffPair(t)
 	first = serve(t, cfg)
 	cfg.share = first
@@ -96,9 +91,8 @@ func TestDrainHandsOn(t *testing.T) {
 	if got, _ := fcgiDecode(t, 1, kept.all()); !strings.HasSuffix(got, "hello /b") {
 		t.Errorf("%q", got)
 	}
-	if n, m := first.eng.row.Requests.Load(), second.eng.row.Requests.Load(); n != 51 || m != 61 {
-		t.Errorf("%d and %d requests", n, m)
-	}
+	first.expectRequests(51)
+	second.expectRequests(61)
 	if got := second.requests(1)[0]; !strings.HasPrefix(got, "GET /again/") {
 		t.Errorf("%q", got)
 	}
@@ -174,9 +168,7 @@ func TestDrainFinishesRequests(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	}
-	if n := second.eng.row.Requests.Load(); n != 2 {
-		t.Errorf("the second worker served %d", n)
-	}
+	second.expectRequests(2)
 }
 
 // A response that is still being taken when the worker drains goes out whole, and its connection goes on elsewhere.
@@ -203,12 +195,7 @@ func TestDrainWithSlowReader(t *testing.T) {
 
 // Workers come and go under load, and each request on connections that are kept is answered.
 func TestDrainUnderLoad(t *testing.T) {
-	before := countFDs(t)
-	t.Cleanup(func() {
-		if after := countFDs(t); after != before {
-			t.Errorf("%d descriptors before, %d after: %v", before, after, descriptors())
-		}
-	})
+	checkFDs(t)
 	cfg := config{handoff: handoffPair(t), unix: true, set: func(s *option.Settings) { s.Threads = 2 }}
 	current := serve(t, cfg)
 	cfg.share = current

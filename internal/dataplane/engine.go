@@ -61,6 +61,7 @@ type Engine struct {
 	exitCode atomic.Int32
 	recycle  atomic.Bool // the supervisor was asked for a replacement
 	memRead  atomic.Int64
+	signals  signals
 	house    housekeeper
 
 	starving  atomic.Bool  // no descriptor was left for a connection: the cores do not listen
@@ -210,6 +211,9 @@ func (e *Engine) listen() error {
 		// A core that comes too late for a connection must not wait for the next one, outside of the scheduler at that.
 		if err := unix.SetNonblock(l.FD, true); err != nil {
 			return fmt.Errorf("fcntl: listening socket %s: %w", l.Name, err)
+		}
+		if !l.unix && (e.settings.TCPNodelay || l.proto.http()) {
+			unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // its connections inherit it
 		}
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
 		setData(&ev, tagListener|uint64(i))

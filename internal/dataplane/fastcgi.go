@@ -89,7 +89,7 @@ func (c *Core) frameHead() {
 	copy(c.out, h[:])
 }
 
-// sendRecords writes c.out and p while the application goes on, waiting for the web server where it must.
+// sendRecords writes c.out and p while the application goes on. What is left of the last record is for Flush.
 func (c *Core) sendRecords(p []byte) {
 	if len(p) <= copyLimit {
 		c.out = append(c.out, p...)
@@ -106,11 +106,12 @@ func (c *Core) sendRecords(p []byte) {
 		c.vec.n = 0
 		c.vec.add(c.out)
 		c.vec.add(part)
-		c.flush()
-		c.out = c.out[:0]
 		if len(p) == 0 {
+			c.tryFlush()
 			return
 		}
+		c.flush()
+		c.out = c.out[:0]
 	}
 }
 

@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -46,8 +45,8 @@ func fcgi(id int, keep bool, vars []string, body ...string) string {
 
 // fcgiAnswer is a response of one record.
 func fcgiAnswer(id int, text string) string {
-	return fmt.Sprintf("\x01\x06\x00%c%c%c\x00\x00%s\x01\x06\x00%c\x00\x00\x00\x00\x01\x03\x00%c\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-		id, len(text)>>8, len(text), text, id, id)
+	n, end := len(text), "\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	return string([]byte{1, 6, 0, byte(id), byte(n >> 8), byte(n), 0, 0}) + text + string([]byte{1, 6, 0, byte(id), 0, 0, 0, 0, 1, 3, 0, byte(id)}) + end
 }
 
 // fcgiDecode takes the first response in raw apart: what STDOUT carried, and what follows END_REQUEST.
@@ -79,6 +78,7 @@ func fcgiDecode(t *testing.T, id int, raw string) (stdout, rest string) {
 
 func TestFastCGI(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 20000) // 320,000 bytes: several records
+	checkFDs(t)
 	file, err := os.CreateTemp(t.TempDir(), "file")
 	if err != nil {
 		t.Fatal(err)

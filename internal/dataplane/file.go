@@ -53,7 +53,11 @@ func (c *Core) sendFile(fd int, off, n int64) {
 // pump writes what is in conn.out, and leaves to the housekeeper what the client does not take now.
 func (c *Core) pump() {
 	s := &c.cn.out
-	switch errno := s.write(c.cn.fd); errno {
+	errno := s.write(c.cn.fd)
+	for errno == unix.EAGAIN && c.brisk() {
+		errno = s.write(c.cn.fd)
+	}
+	switch errno {
 	case 0:
 		s.reset(c.eng)
 	case unix.EAGAIN:

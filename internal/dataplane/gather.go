@@ -85,6 +85,7 @@ func (c *Core) fill(cn *conn, p []byte) (int, step) {
 		c.eng.close(cn)
 		return 0, stepClosed
 	}
+	cn.dry = got < len(p) && !cn.hup
 	return got, stepAgain
 }
 
@@ -137,6 +138,12 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	case want <= int64(len(rest)):
 		return c.answer(cn, head, rest[:want], -1, rest[want:])
 	default:
+		if want <= smallBody && len(rest) > 0 {
+			var next step
+			if rest, next = c.readBody(cn, head, rest, want); rest == nil {
+				return next
+			}
+		}
 		cn.body.start(want, c.eng)
 	}
 	// The body is still coming: the head waits on the connection, so that this core is free meanwhile.
@@ -156,6 +163,42 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	return c.gatherBody(cn)
 }
 
+// smallBody is the largest body that a core keeps memory for.
+const smallBody = 128 << 10
+
+// readBody takes the rest of a body and answers, where the client has sent it already, as most do: the head need not be kept and parsed again
+// then. It gives nil, or else the part of the body that is there.
+func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, step) {
+	body := c.spare
+	if c.spare = nil; int64(cap(body)) < want {
+		body = make([]byte, 0, want)
+	}
+	body = append(body[:0], rest...)
+	for int64(len(body)) < want {
+		got, errno := read(cn.fd, body[len(body):want])
+		if errno == unix.EAGAIN {
+			c.spare = body
+			return body, stepWait
+		}
+		if errno != 0 || got == 0 {
+			return nil, c.leftEarly(cn, int64(len(body)))
+		}
+		body = body[:len(body)+got]
+	}
+	cn.dry = false
+	next := c.answer(cn, head, body, -1, nil)
+	c.spare = body
+	return nil, next
+}
+
+// leftEarly ends a connection whose client left before its body was whole: there is no request to answer.
+func (c *Core) leftEarly(cn *conn, size int64) step {
+	c.cell.ReadErrs.Add(1)
+	c.eng.house.note("a client (%s) closed the connection after %d bytes of a request body", cn.peer.Addr, size)
+	c.eng.close(cn)
+	return stepClosed
+}
+
 // gatherBody reads more of a body.
 func (c *Core) gatherBody(cn *conn) step {
 	for reads := 0; ; reads++ {
@@ -172,12 +215,9 @@ func (c *Core) gatherBody(cn *conn) step {
 			return stepWait
 		}
 		if errno != 0 || got == 0 {
-			// The client left before its body was whole: there is no request to answer.
-			c.cell.ReadErrs.Add(1)
-			c.eng.house.note("a client (%s) closed the connection after %d bytes of a request body", cn.peer.Addr, cn.body.size)
-			c.eng.close(cn)
-			return stepClosed
+			return c.leftEarly(cn, cn.body.size)
 		}
+		cn.dry = got < len(p) && !cn.hup
 		used, err := cn.body.feed(p[:got])
 		if err != nil {
 			return c.refuseBody(cn, err)

@@ -210,17 +210,37 @@ type server struct {
 
 // config is what a test changes of the defaults.
 type config struct {
-	set      func(s *option.Settings)
-	handler  func(x *exchange) Outcome
-	mounts   []string
-	unix     bool     // unix sockets, not TCP
-	listen   []string // protocols; default http
-	share    *server  // the listening sockets and the handoff pair are this server's
-	handoff  [2]int   // 0: none
-	waitCore bool
+	set     func(s *option.Settings)
+	handler func(x *exchange) Outcome
+	mounts  []string
+	unix    bool            // unix sockets, not TCP
+	listen  []string        // protocols; default http
+	share   *server         // the listening sockets and the handoff pair are this server's
+	handoff [2]int          // 0: none
+	prepare func(e *Engine) // before its cores run
 }
 
 const patience = 20 * time.Second // after which a test that waits for an event fails
+
+// checked names the test whose descriptors are being counted.
+var checked string
+
+// checkFDs fails the test if there are more descriptors when it has ended, and cleaned up, than now. Only its first call counts.
+func checkFDs(t *testing.T) {
+	t.Helper()
+	if checked == t.Name() {
+		return
+	}
+	outer := checked
+	checked = t.Name()
+	before := countFDs(t)
+	t.Cleanup(func() {
+		checked = outer
+		if after := countFDs(t); after != before {
+			t.Errorf("%d descriptors before, %d after: %v", before, after, descriptors())
+		}
+	})
+}
 
 func countFDs(t *testing.T) int {
 	t.Helper()
@@ -234,7 +254,7 @@ func countFDs(t *testing.T) int {
 // serve starts an engine; it is stopped, and its descriptors are counted, when the test ends.
 func serve(t *testing.T, cfg config) *server {
 	t.Helper()
-	before := countFDs(t)
+	checkFDs(t)
 	s := &server{t: t, addrs: map[string]string{}, codes: make(chan int, 64)}
 	settings := option.Default()
 	settings.LogFormat = "%(method) %(uri) %(status) %(rsize)"
@@ -288,6 +308,9 @@ func serve(t *testing.T, cfg config) *server {
 		t.Fatal(err)
 	}
 	s.app.eng = s.eng
+	if cfg.prepare != nil {
+		cfg.prepare(s.eng)
+	}
 	s.eng.Ready()
 	s.hear("ready")
 	for i := range settings.Threads {
@@ -306,12 +329,6 @@ func serve(t *testing.T, cfg config) *server {
 		unix.Close(pair[0])
 		unix.Close(pair[1])
 		unix.Close(s.board.FD())
-		if cfg.share != nil || cfg.handoff[0] != 0 {
-			return // counted by whoever made them
-		}
-		if after := countFDs(t); after != before {
-			t.Errorf("%d descriptors before, %d after: %v", before, after, descriptors())
-		}
 	})
 	return s
 }
@@ -438,6 +455,17 @@ func (s *server) requests(n int) []string {
 			s.t.Fatalf("the request log has not %d lines:\n%s", n, b)
 		}
 		runtime.Gosched()
+	}
+}
+
+// expectRequests waits until n requests have been counted, and sees that there are no more.
+func (s *server) expectRequests(n int64) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); s.eng.row.Requests.Load() < n && time.Now().Before(deadline); {
+		runtime.Gosched()
+	}
+	if got := s.eng.row.Requests.Load(); got != n {
+		s.t.Errorf("%d requests, want %d", got, n)
 	}
 }
 

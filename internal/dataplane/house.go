@@ -93,6 +93,8 @@ func (h *housekeeper) run() {
 			switch tag := data(&ev); {
 			case tag&tagControl != 0:
 				h.eng.receive()
+			case tag == tagSignals:
+				h.signalled()
 			case tag&tagWake != 0:
 				h.collect()
 			case tag&tagQueue != 0:
@@ -110,6 +112,9 @@ func (h *housekeeper) run() {
 		if h.relentAt != 0 && now >= h.relentAt {
 			h.relent()
 		}
+		if h.eng.signals.pending.Load() {
+			h.kick()
+		}
 		if now >= next {
 			h.sweep(now)
 			next = until(h.every)
@@ -119,6 +124,9 @@ func (h *housekeeper) run() {
 
 // wakeAt is when there is something to do though nothing happens; next is the next sweep.
 func (h *housekeeper) wakeAt(next int64) int64 {
+	if h.eng.signals.pending.Load() {
+		next = min(next, until(kickEvery))
+	}
 	for _, at := range []int64{h.resume, h.relentAt} {
 		if at != 0 {
 			next = min(next, at)
@@ -183,6 +191,7 @@ func (h *housekeeper) expire(cn *conn) {
 	send(cn.fd, refusal(cn.lis, 0, 408), 0)
 	cn.in = nil
 	cn.body.reset()
+	cn.out.lingerEnd = until(lingerFor) // it had its time
 	h.linger(cn)
 }
 
@@ -235,7 +244,9 @@ func (h *housekeeper) watch(cn *conn, op int) {
 	if cn.out.linger {
 		unix.Shutdown(cn.fd, unix.SHUT_WR)
 		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP
-		cn.out.lingerEnd = now + int64(lingerAtMost)
+		if cn.out.lingerEnd == 0 {
+			cn.out.lingerEnd = now + int64(lingerAtMost)
+		}
 		cn.deadline.Store(now + int64(lingerFor))
 	}
 	setData(&ev, cn.tag())

@@ -56,6 +56,7 @@ func (s *server) held(n int) {
 func TestSlowReaders(t *testing.T) {
 	const size = 8 << 20
 	body := pattern(size)
+	checkFDs(t)
 	file, err := os.CreateTemp(t.TempDir(), "file")
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +186,7 @@ func TestStreamWaitsForClient(t *testing.T) {
 // A body that ends before its Content-Length, to a slow reader: the connection must not be used again.
 func TestSlowShortFile(t *testing.T) {
 	const size = 8 << 20
+	checkFDs(t)
 	file, err := os.CreateTemp(t.TempDir(), "file")
 	if err != nil {
 		t.Fatal(err)

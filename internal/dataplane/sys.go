@@ -25,8 +25,8 @@ func monotonic() int64 { return clockOrigin + int64(time.Since(clockStart)) }
 
 func wall() int64 { return time.Now().UnixNano() }
 
-func epollWait(epfd int, ev *unix.EpollEvent, timeout int) (int, syscall.Errno) {
-	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(ev)), 1, uintptr(timeout), 0, 0)
+func epollWait(epfd int, events []unix.EpollEvent, timeout int) (int, syscall.Errno) {
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
 	return int(n), errno
 }
 
@@ -35,7 +35,7 @@ func epollWaitFor(epfd int, ev *unix.EpollEvent, ns int64) (int, syscall.Errno) 
 	ts := unix.NsecToTimespec(max(ns, 0))
 	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(ev)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0)
 	if errno == unix.ENOSYS || errno == unix.EPERM { // EPERM: some container runtimes' answer to what they do not know
-		return epollWait(epfd, ev, int((max(ns, 0)+int64(time.Millisecond)-1)/int64(time.Millisecond)))
+		return epollWait(epfd, unsafe.Slice(ev, 1), int((max(ns, 0)+int64(time.Millisecond)-1)/int64(time.Millisecond)))
 	}
 	return int(n), errno
 }
@@ -53,6 +53,9 @@ func read(fd int, p []byte) (int, syscall.Errno) {
 		}
 	}
 }
+
+// closeFD closes a connection, which does not wait.
+func closeFD(fd int) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 func send(fd int, p []byte, flags int) (int, syscall.Errno) {
 	for {

@@ -90,11 +90,31 @@ func (c *Core) sendLast(body []byte) {
 	if errno != 0 {
 		n = 0
 	}
-	if !c.vec.advance(n) {
-		c.release()
-		return
+	for left := c.vec.advance(n); left; {
+		if !c.brisk() {
+			c.handOver(body)
+			return
+		}
+		c.tryFlush()
+		left = c.vec.n > 0
 	}
-	c.handOver(body)
+	c.release()
+}
+
+// A client that takes a large response as fast as it is written is waited for: handing its connection to the housekeeper would cost more than
+// the wait. brisk says whether it took more within a moment, and not too many moments have been spent on it.
+func (c *Core) brisk() bool {
+	const (
+		moment = 1  // ms
+		most   = 16 // ms for one response
+	)
+	if c.waited >= most*int64(time.Millisecond) {
+		return false
+	}
+	start := monotonic()
+	ok := waitWritable(c.cn.fd, moment)
+	c.waited += monotonic() - start
+	return ok
 }
 
 func (c *Core) release() {
@@ -104,8 +124,21 @@ func (c *Core) release() {
 	}
 }
 
+// WouldBlock is what TryWrite gives where Flush must follow; the value is that of bridge.h.
+const WouldBlock = 2
+
 // Write sends one block while the application goes on. 0: done; -1: the client is gone, tell the application; 1: gone, do not tell.
 func (c *Core) Write(p []byte) int {
+	rc := c.TryWrite(p)
+	if rc == WouldBlock {
+		rc = c.Flush()
+	}
+	return rc
+}
+
+// TryWrite is Write for a caller that may not wait here: where the client does not take all of p at once it gives WouldBlock, and p must stay
+// until Flush has written the rest.
+func (c *Core) TryWrite(p []byte) int {
 	if c.broken {
 		return c.refusal()
 	}
@@ -135,6 +168,18 @@ func (c *Core) Write(p []byte) int {
 	} else {
 		c.sendBlock(p)
 	}
+	switch {
+	case c.broken:
+		return c.refusal()
+	case c.vec.n > 0:
+		return WouldBlock
+	}
+	return 0
+}
+
+// Flush writes what TryWrite has left, waiting for the client.
+func (c *Core) Flush() int {
+	c.flush()
 	if c.broken {
 		return c.refusal()
 	}
@@ -148,7 +193,7 @@ func (c *Core) refusal() int {
 	return -1
 }
 
-// sendBlock writes c.out and p, waiting for the client where it must.
+// sendBlock writes c.out and p. What the client does not take at once is for Flush.
 func (c *Core) sendBlock(p []byte) {
 	if c.chunked && len(p) > 0 {
 		c.out = strconv.AppendUint(c.out, uint64(len(p)), 16)
@@ -169,7 +214,19 @@ func (c *Core) sendBlock(p []byte) {
 			c.vec.add(crlf)
 		}
 	}
-	c.flush()
+	c.tryFlush()
+}
+
+// tryFlush writes of c.vec what the client takes now.
+func (c *Core) tryFlush() {
+	n, errno := sendv(c.cn.fd, &c.vec)
+	switch {
+	case errno == 0:
+		c.vec.advance(n)
+	case errno != unix.EAGAIN:
+		c.vec.n = 0
+		c.gone(errno)
+	}
 }
 
 var (

@@ -77,7 +77,7 @@ func TestMercy(t *testing.T) {
 	began := time.Now()
 	s.Signal(syscall.SIGTERM)
 	s.Exit()
-	if took := time.Since(began); took < time.Second || took > 5*time.Second {
+	if took := time.Since(began); took < time.Second || took > 20*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 }
@@ -104,10 +104,10 @@ def application(environ, start_response):
 			if mercy == "1" {
 				s.Allow("NO MERCY")
 			} else {
-				defer s.Log.Wait(t, "^the thread is done")
+				defer func() { s.Log.Wait(t, "^the thread is done") }()
 			}
 			s.Stop()
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("the stop took %v", took)
 			}
 		})
@@ -128,7 +128,7 @@ time.sleep(600)
 	began := time.Now()
 	s.Signal(syscall.SIGTERM)
 	s.Exit()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 }

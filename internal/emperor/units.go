@@ -17,13 +17,6 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// vassalsTarget is part of the packaged service: it is stopped, and the vassals with it, when that is stopped, and not when that is restarted
-// or fails.
-const (
-	packagedUnit  = "uwsgi-emperor.service"
-	vassalsTarget = "uwsgi-vassals.target"
-)
-
 const (
 	dropInFolder    = "/run/systemd/system"    // where the emperor writes
 	generatedFolder = "/run/systemd/generator" // what apps-enabled makes
@@ -108,9 +101,6 @@ func (u *units) prepare(c change) (job, bool, error) {
 	}
 	j.instance = generator.Instance{Name: j.instance.Name, ConfName: c.name, File: c.file, Args: c.arguments(&u.Settings.Emperor), Settings: s,
 		Origin: "the emperor", DropIn: dropInName}
-	if u.Unit == packagedUnit {
-		j.instance.StopWith = vassalsTarget
-	}
 	tree := j.instance.DropIns()
 	before := u.known[c.name]
 	if before == nil {
@@ -280,10 +270,9 @@ func (u *units) sweep(found map[string]vassal) {
 	}
 }
 
-// leave waits for what is under way. The vassals stay: systemd stops them with the packaged service where that is stopped. An emperor in
-// another unit, or in none, stops them itself.
+// leave waits for what is under way. Vassals go with a stop of the emperor's unit, and stay through a restart or a crash of it.
 func (u *units) leave() {
-	if u.Unit != packagedUnit {
+	if u.stopAsked() {
 		for name := range u.known {
 			u.begin(job{change: change{stop, vassal{name: name, id: name}}, instance: generator.Instance{Name: generator.InstanceName(name)}})
 		}
@@ -292,4 +281,15 @@ func (u *units) leave() {
 	u.quit()
 	u.jobs.Wait()
 	u.bus.Close()
+}
+
+// stopAsked says whether the emperor's own unit is being stopped for good. An emperor in no unit was told so by a signal.
+func (u *units) stopAsked() bool {
+	if u.Unit == "" || !strings.HasSuffix(u.Unit, ".service") {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(u.ctx, 10*time.Second)
+	defer cancel()
+	job, err := u.bus.Job(ctx, u.Unit)
+	return err == nil && job == "stop"
 }

@@ -40,6 +40,9 @@ func InstanceName(name string) string {
 func (i Instance) Service() string { return "uwsgi@" + i.Name + ".service" }
 func (i Instance) Socket() string  { return "uwsgi@" + i.Name + ".socket" }
 
+// helper is the unit that runs before the service.
+func (i Instance) helper() string { return "uwsgi-unit@" + i.Name + ".service" }
+
 // runtimeDirectory is where the unit's RuntimeDirectory= is.
 func (i Instance) runtimeDirectory() string { return filepath.Join("/run/uwsgi/app", i.ConfName) }
 

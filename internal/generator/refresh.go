@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,10 +19,11 @@ type manager struct {
 	stamps    string // a file an instance: the socket drop-in its sockets were opened with
 	systemctl func(args ...string) error
 	job       func(unit string) (string, error) // what systemd is doing with a unit: start, stop, restart …; "" = nothing
+	moment    func(unit, property string) (uint64, error) // a timestamp of a unit's, µs
 }
 
 func thisManager() manager {
-	return manager{generated: "/run/systemd/generator", stamps: "/run/uwsgi-unit", systemctl: systemctl, job: job}
+	return manager{generated: "/run/systemd/generator", stamps: "/run/uwsgi-unit", systemctl: systemctl, job: job, moment: moment}
 }
 
 func systemctl(args ...string) error {
@@ -47,21 +49,46 @@ func job(unit string) (string, error) {
 	return "", nil
 }
 
-// stopping is called as an application's service stops, and, should that sleep, as uwsgi-unit@NAME.service does. The sockets go with a stop that
-// was asked for. In a restart the service has a job to be started again, and where it ends by itself it has none while it still is there.
+// moment reads one of the timestamps of a unit.
+func moment(unit, property string) (uint64, error) {
+	out, err := exec.Command("systemctl", "show", "--value", "-p", property, "--", unit).Output()
+	if err != nil {
+		return 0, fmt.Errorf("systemctl show %s: %w", unit, err)
+	}
+	return strconv.ParseUint(strings.TrimSpace(string(out)), 10, 64)
+}
+
+// stopping closes an application's sockets as its service stops, where that is what was asked for: in a restart the job is another one, and
+// where the application ends by itself (die-on-idle) there is none.
 func stopping(m manager, instance string, stderr io.Writer) int {
 	i := Instance{Name: instance}
 	j, err := m.job(i.Service())
+	if err == nil && j == "stop" {
+		err = m.systemctl("--no-block", "stop", i.Socket())
+	}
+	return warn(stderr, err)
+}
+
+// stopped does so after the stop of a service that slept: its own commands do not run then. Sockets that were opened since are somebody's wish.
+func stopped(m manager, instance string, stderr io.Writer) int {
+	i := Instance{Name: instance}
+	j, err := m.job(i.Service())
+	if err != nil || j != "" {
+		return warn(stderr, err)
+	}
+	opened, err := m.moment(i.Socket(), "ActiveEnterTimestampMonotonic")
 	if err != nil {
-		fmt.Fprintf(stderr, "<4>%v\n", err)
-		return 0
+		return warn(stderr, err)
 	}
-	// The service itself calls with its process there.
-	asked := j == "stop" || j == "" && !m.running(i.Service())
-	if !asked {
-		return 0
+	began, err := m.moment(i.helper(), "StateChangeTimestampMonotonic")
+	if err == nil && opened > 0 && opened < began {
+		err = m.systemctl("--no-block", "stop", i.Socket())
 	}
-	if err := m.systemctl("--no-block", "stop", i.Socket()); err != nil {
+	return warn(stderr, err)
+}
+
+func warn(stderr io.Writer, err error) int {
+	if err != nil {
 		fmt.Fprintf(stderr, "<4>%v\n", err)
 	}
 	return 0

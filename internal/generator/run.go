@@ -13,7 +13,7 @@ const usage = `uwsgi-generator: writes drop-ins of uwsgi@NAME.service and uwsgi@
 usage:
   uwsgi-generator NORMAL-DIR [EARLY-DIR LATE-DIR]   called by systemd: systemd.generator(7)
   uwsgi-generator --refresh NAME                    make systemd know the application's configuration as it is now
-  uwsgi-generator --stopping NAME                   close the application's sockets, unless it is being restarted
+  uwsgi-generator --stopping|--stopped NAME         close the application's sockets, unless it is being restarted
   uwsgi-generator --start                           --refresh for all, then start each
   uwsgi-generator --print                           show what would be written
   uwsgi-generator --account NAME                    show the user and the group that the application runs as
@@ -33,6 +33,8 @@ func run(args []string, h Host, m manager, stdout, stderr io.Writer) int {
 		return refresh(h, m, args[1], stderr)
 	case len(args) == 2 && args[0] == "--stopping":
 		return stopping(m, args[1], stderr)
+	case len(args) == 2 && args[0] == "--stopped":
+		return stopped(m, args[1], stderr)
 	case len(args) == 1 && args[0] == "--start":
 		return start(h, m, stderr)
 	case len(args) == 1 && args[0] == "--print":

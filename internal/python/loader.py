@@ -561,7 +561,7 @@ class Worker:
         _uwsgi.address_space(max(0, address_space() - before))
         uwsgi._attach(_uwsgi)
         os.close(BOOT)
-        ours = _uwsgi.descriptors()
+        ours = _uwsgi.descriptors() + watch_signals(_uwsgi)
         guard_forks(_uwsgi, ours)
         self.hooks("post-fork")
         uwsgi._post_fork()
@@ -572,7 +572,8 @@ class Worker:
             if signal.getsignal(signum) is ignore:
                 signal.signal(signum, drain)
         watch_modules(settings, _uwsgi)
-        pool = [threading.Thread(target=serve, args=(_uwsgi, i), name="uWSGIWorker%dCore%d" % (self.slot, i), daemon=True) for i in range(1, threads)]
+        # No daemons: the threads that a request starts inherit that, and shall be alike whichever core it runs on.
+        pool = [threading.Thread(target=serve, args=(_uwsgi, i), name="uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, threads)]
         for thread in pool:
             thread.start()
         self.hooks("accepting", "accepting1", *(("accepting-once", "accepting1-once") if self.reason == "start" else ()))
@@ -673,6 +674,17 @@ def serve(_uwsgi, core):
         _uwsgi.run(core)
     except BaseException:
         report(*sys.exc_info())
+
+
+def watch_signals(_uwsgi):
+    """Have the worker's main thread look at signals though it waits for requests; the descriptors that this takes.
+
+    A signal that comes just before the thread waits would else have its handler run at the next request only.
+    """
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _uwsgi.watch_signals(reader)
+    return [reader, writer]
 
 
 def guard_forks(_uwsgi, descriptors):

@@ -109,7 +109,7 @@ func (s *Supervisor) exit(err error, code int) {
 	s.tell(s.notify.Failed(err.Error(), 0))
 	s.code = code
 	if s.phase < Stopping {
-		s.stop("failure", true)
+		s.stop(err.Error(), true)
 	}
 }
 

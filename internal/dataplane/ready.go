@@ -1,0 +1,79 @@
+package dataplane
+
+import (
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Asking the kernel for one event at a time costs a system call for each request. A worker of one core takes several, unless its requests are
+// slow: what a core has fetched no other core sees. The housekeeper does, and takes back what lies in front of a request that turns out slow.
+
+const (
+	mostReady = 16
+	slowFrom  = 200 * time.Microsecond // a request as long as this is slow
+)
+
+// ready is what a core has fetched and not worked on yet.
+type ready struct {
+	events [mostReady]unix.EpollEvent
+	tags   [mostReady]atomic.Uint64 // 0: taken
+	slow   bool                     // the last request was
+}
+
+// batch is how many events the core fetches next.
+func (c *Core) batch() int {
+	if len(c.eng.cores) > 1 || c.slow {
+		return 1
+	}
+	return mostReady
+}
+
+// fetched publishes n events; take gives one of them, 0 when somebody else has it.
+func (r *ready) fetched(n int) {
+	for i := range n {
+		tag := data(&r.events[i])
+		if r.events[i].Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && tag&(tagListener|tagHandoff|tagWake) == 0 {
+			tag |= tagHup
+		}
+		r.tags[i].Store(tag)
+	}
+}
+
+func (r *ready) take(i int) uint64 { return r.tags[i].Swap(0) }
+
+// again decides whether to try accept() once more instead of asking epoll: under load there mostly is a connection, otherwise the try costs
+// a call for nothing, so each miss makes the next try rarer.
+type again struct{ row, skip, penalty int }
+
+// mostAccepts is how many connections a core serves in a row while those it has already wait.
+const mostAccepts = 32
+
+func (a *again) worth() bool {
+	if a.row >= mostAccepts {
+		a.row = 0
+		return false
+	}
+	if a.skip > 0 {
+		a.skip--
+		a.row = 0
+		return false
+	}
+	a.row++
+	return true
+}
+
+func (a *again) hit() {
+	if a.row > 0 {
+		a.penalty = 0
+	}
+}
+
+func (a *again) missed() {
+	if a.row > 0 {
+		a.penalty = min(2*a.penalty+1, 63)
+		a.skip = a.penalty
+	}
+	a.row = 0
+}

@@ -1,0 +1,54 @@
+package dataplane
+
+import (
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/scoreboard"
+)
+
+// signals brings Python's signal handlers to run while the worker's main thread, which alone may run them, waits for requests. The
+// interpreter's own handler only notes a signal and writes to a pipe (signal.set_wakeup_fd); epoll_wait is interrupted if the signal came
+// during it, but not if it came a moment before. So the housekeeper watches the pipe and interrupts the main thread until it has looked.
+type signals struct {
+	fd      int // the pipe's end; 0 = not watched
+	pending atomic.Bool
+	thread  atomic.Int64 // the main thread's id
+}
+
+const (
+	tagSignals = tagWake | 1 // in the housekeeper's set
+	kickEvery  = 10 * time.Millisecond
+)
+
+// WatchSignals has handlers run when fd, the pipe of signal.set_wakeup_fd, has bytes.
+func (e *Engine) WatchSignals(fd int) {
+	e.signals.fd = fd
+	ev := unix.EpollEvent{Events: unix.EPOLLIN}
+	setData(&ev, tagSignals)
+	unix.EpollCtl(e.house.epfd, unix.EPOLL_CTL_ADD, fd, &ev)
+}
+
+// signalled notes that a signal has come.
+func (h *housekeeper) signalled() {
+	var buf [64]byte
+	for {
+		if n, err := unix.Read(h.eng.signals.fd, buf[:]); err != nil || n < len(buf) {
+			break
+		}
+	}
+	h.eng.signals.pending.Store(true)
+	h.kick()
+}
+
+// kick interrupts the main thread's wait. SIGURG is the Go runtime's: nobody else is disturbed. A main thread that runs Python looks at
+// signals by itself.
+func (h *housekeeper) kick() {
+	e := h.eng
+	if thread := e.signals.thread.Load(); thread != 0 && e.cores[0].cell.State.Load() != scoreboard.CoreBusy {
+		unix.Tgkill(os.Getpid(), int(thread), unix.SIGURG)
+	}
+}

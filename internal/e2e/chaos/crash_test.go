@@ -1,0 +1,243 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// disturb does something to a server under load; the requests that the fault hits may fail, at most most of them, all others may not.
+func disturb(t *testing.T, r *rig, most int, fault func()) {
+	t.Helper()
+	c := traffic(r.addr, "/sleep?s=0.002", "slept\n", 6, true)
+	failed := 0
+	c.excuse = func(status int, err error) bool { // called with c.mu held
+		failed++
+		return failed <= most
+	}
+	c.await(t, 100)
+	fault()
+	c.await(t, 500)
+	c.end(t)
+}
+
+// kill -9 of a worker in the middle of requests: those it was running are lost, which nothing can change, and no other.
+func TestKillWorker(t *testing.T) {
+	r := start(t, "-p", "2", "--threads", "2")
+	r.Allow(`DAMN ! worker \d+ \(pid: \d+\) died, killed by signal 9`)
+	rounds := scale(3, 20)
+	// A kept-alive connection of the dead worker ends with it, too: three clients of six are with either.
+	disturb(t, r, rounds*6, func() {
+		for range rounds {
+			harness.Eventually(t, "two workers", func() bool { return len(r.workers()) == 2 })
+			mark := r.Log.Mark()
+			kill(t, r.workers()[0])
+			r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+			r.Log.WaitFrom(t, mark, `^worker \d+ \(pid: \d+\) is ready`)
+		}
+	})
+}
+
+// kill -9 of the loader: not one request is lost, a new generation takes over.
+func TestKillLoader(t *testing.T) {
+	r := start(t, "-p", "2", "--threads", "2")
+	r.Allow(`the loader \(pid: \d+\) was killed by signal 9; its workers serve on`)
+	disturb(t, r, 0, func() {
+		for range scale(2, 10) {
+			mark := r.Log.Mark()
+			kill(t, r.loader())
+			r.Log.WaitFrom(t, mark, `^gracefully \(RE\)spawned uWSGI master process`)
+		}
+	})
+}
+
+// kill -9 of the supervisor, whatever its workers are doing: a second later nothing of it runs, and what was running has been answered
+// if that took no longer.
+func TestKillSupervisor(t *testing.T) {
+	for name, c := range map[string]struct {
+		busy  string
+		args  []string
+		allow string
+	}{
+		"idle":           {"", nil, ""},
+		"serving":        {"/sleep?s=0.3", nil, ""},
+		"GIL held":       {"/gil", nil, ""},
+		"deadlock":       {"/deadlock", nil, ""},
+		"with children":  {"/forkbomb?s=0.5", []string{"--uid", "54321", "--gid", "54321", "--limit-nproc", "40"}, ""},
+		"lazy-apps":      {"/deadlock", []string{"--lazy-apps"}, ""},
+		"cheap, no-work": {"", []string{"--cheap"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, append([]string{"-p", "2", "--threads", "2"}, c.args...)...)
+			r.fds = 0
+			var asked sync.WaitGroup
+			if c.busy != "" {
+				running := r.http()
+				asked.Go(func() {
+					tally.sent.Add(1)
+					if a, err := running.Try("GET", c.busy, nil); err == nil && a.Status == 200 {
+						tally.right.Add(1)
+						return
+					}
+					tally.onPurpose.Add(1)
+					if name == "serving" {
+						t.Error("a request of 0.3 s was not answered")
+					}
+				})
+				harness.Eventually(t, "a request under way", func() bool { return connections(r) > 0 })
+			}
+			if name == "with children" {
+				harness.Eventually(t, "children", func() bool { return len(r.Processes()) > 20 })
+			}
+			kill(t, r.PID)
+			begun := time.Now()
+			harness.Eventually(t, "the end of every process", func() bool { return len(r.Processes()) == 0 })
+			took := time.Since(begun)
+			t.Logf("everything ended %v later", took.Round(time.Millisecond))
+			if took > 1500*time.Millisecond {
+				t.Errorf("orphans lived for %v", took)
+			}
+			asked.Wait()
+		})
+	}
+}
+
+// connections counts what the workers hold open beyond what they began with.
+func connections(r *rig) (n int) {
+	for _, pid := range r.workers() {
+		if more := sockets(pid); more > 0 {
+			n += more
+		}
+	}
+	return n
+}
+
+// sockets counts the established TCP connections among a process's descriptors.
+func sockets(pid int) (n int) {
+	inodes := map[string]bool{}
+	for _, line := range strings.Split(readFile(fmt.Sprintf("/proc/%d/net/tcp", pid)), "\n") {
+		if f := strings.Fields(line); len(f) > 9 && f[3] == "01" {
+			inodes["socket:["+f[9]+"]"] = true
+		}
+	}
+	for _, line := range strings.Split(describe(pid), "\n") {
+		if _, to, ok := strings.Cut(line, " -> "); ok && inodes[to] {
+			n++
+		}
+	}
+	return n
+}
+
+func readFile(path string) string {
+	b, _ := os.ReadFile(path)
+	return string(b)
+}
+
+// kill -9 of the supervisor while the application is being imported: that loader reads no message, and must end all the same.
+func TestKillSupervisorDuringImport(t *testing.T) {
+	for name, code := range map[string]string{
+		"asleep":     "import time\ntime.sleep(3600)\n",
+		"GIL held":   "import ctypes\nctypes.PyDLL(None).sleep(3600)\n",
+		"lazy-apps":  "import time\ntime.sleep(3600)\n",
+		"busy":       "while True: pass\n",
+		"SIG_IGN":    "import signal, time\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(3600)\n",
+		"own thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()\ntime.sleep(3600)\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.Write("app.py", "open('importing', 'w').close()\n"+code)
+			args := []string{"-p", "1"}
+			if name == "lazy-apps" {
+				args = append(args, "--lazy-apps")
+			}
+			r.Launch(r.args(args...)...)
+			harness.Eventually(t, "the import", func() bool { _, err := os.Stat(r.Path("importing")); return err == nil })
+			kill(t, r.PID)
+			begun := time.Now()
+			harness.Eventually(t, "the end of every process", func() bool { return len(r.Processes()) == 0 })
+			if took := time.Since(begun); took > 1500*time.Millisecond {
+				t.Errorf("orphans lived for %v", took)
+			}
+		})
+	}
+}
+
+// What kills a worker from inside, while the others serve.
+func TestCrashes(t *testing.T) {
+	for name, c := range map[string]struct {
+		path  string
+		allow []string
+	}{
+		"SIGSEGV in an extension":   {"/segv", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`}},
+		"os._exit in a view":        {"/_exit", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
+		"recursion through C":       {"/recurse-c", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`}},
+		"closes every descriptor":   {"/closeall", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
+		"exit in a view":            {"/exit", nil},
+		"exit in a view, with code": {"/exit?code=3", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, "-p", "2", "--threads", "2", "--forkbomb-delay", "0")
+			r.Allow(c.allow...)
+			// The other thread of the worker that dies runs a request, and its kept-alive connections end.
+			rounds := scale(2, 10)
+			disturb(t, r, rounds*6, func() {
+				for range rounds {
+					mark := r.Log.Mark()
+					tally.sent.Add(1)
+					if a, err := r.http().Try("GET", c.path, nil); err == nil && a.Status != 500 {
+						t.Errorf("%s is answered %s", c.path, a.Line)
+					}
+					tally.onPurpose.Add(1)
+					r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+					r.Log.WaitFrom(t, mark, `^worker \d+ \(pid: \d+\) is ready`)
+				}
+			})
+		})
+	}
+}
+
+// The kernel's OOM killer takes a worker out of a control group that is full.
+func TestOutOfMemory(t *testing.T) {
+	r := newRig(t)
+	group := memoryGroup(t, 256<<20)
+	r.Under("/bin/sh", "-c", `echo $$ > `+group+`/cgroup.procs && exec "$0" "$@"`)
+	r.begin("-p", "2", "--forkbomb-delay", "0")
+	r.Allow(`DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
+	rounds := scale(2, 10)
+	disturb(t, r, rounds*6, func() {
+		for range rounds {
+			mark := r.Log.Mark()
+			r.breaks("/memory?n=400")
+			r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+		}
+	})
+	r.serves()
+}
+
+// memoryGroup is a control group that holds no more than limit bytes.
+func memoryGroup(t *testing.T, limit int64) string {
+	t.Helper()
+	dir, file := fmt.Sprintf("/sys/fs/cgroup/memory/uwsgi-chaos-%d", os.Getpid()), "memory.limit_in_bytes"
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil { // the unified hierarchy
+		dir, file = fmt.Sprintf("/sys/fs/cgroup/uwsgi-chaos-%d", os.Getpid()), "memory.max"
+		os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+memory"), 0o644)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !soon(func() bool { err := syscall.Rmdir(dir); return err == nil }) {
+			t.Errorf("%s cannot be removed", dir)
+		}
+	})
+	if err := os.WriteFile(dir+"/"+file, fmt.Append(nil, limit), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
