@@ -115,6 +115,8 @@ func (e *Engine) Drain(reason string, handoff bool) {
 	}
 	e.stopAccepting()
 	e.patience.Store(monotonic() + int64(handoffWait))
+	e.silentUntil.Store(monotonic() + int64(firstGrace))
+	time.AfterFunc(firstGrace, e.dismissSilent)
 	if e.boot.HandoffInFD > 0 {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, e.boot.HandoffInFD, nil)
 	}
@@ -191,7 +193,36 @@ func (e *Engine) retire(cn *conn) {
 		e.enqueue(cn)
 		return
 	}
+	if cn.served == 0 && monotonic() < e.silentUntil.Load() {
+		e.setActive(cn, true) // the cores stay for it
+		if !e.park(cn, until(time.Duration(e.headTimeout))) {
+			e.enqueue(cn)
+		}
+		return
+	}
 	e.close(cn)
+}
+
+// firstGrace is how long a draining worker waits for the first bytes of a connection that nobody else can take: a front end connects right
+// before it asks, and would tell its client of a bad gateway.
+const firstGrace = 500 * time.Millisecond
+
+// dismissSilent closes the connections that have said nothing in that time.
+func (e *Engine) dismissSilent() {
+	for i := range e.conns {
+		if int64(i) > e.highest.Load() {
+			break
+		}
+		cn := e.conns[i].Load()
+		if cn == nil || !cn.state.CompareAndSwap(connIdle, connBusy) {
+			continue
+		}
+		if cn.served > 0 || len(cn.in) > 0 || cn.body.open() {
+			e.giveBack(cn)
+			continue
+		}
+		e.retire(cn)
+	}
 }
 
 func (e *Engine) handOn(cn *conn) bool {

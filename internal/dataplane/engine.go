@@ -49,20 +49,21 @@ type Engine struct {
 	free    []*conn
 	queue   []*conn // busy connections that wait for a core
 
-	active   atomic.Int64 // connections that hold a part of a request
-	draining atomic.Bool
-	leaving  atomic.Bool // Drain has seen every connection: the cores leave once none is active
-	paused   atomic.Bool
-	drainMu  sync.Mutex
-	handoff  atomic.Bool  // idle connections go to the other workers, not to /dev/null
-	patience atomic.Int64 // monotonic ns up to which they are waited for
-	stuck    atomic.Int64 // cores that are past their deadline
-	answered atomic.Bool  // the supervisor knows that only those are left
-	exitCode atomic.Int32
-	recycle  atomic.Bool // the supervisor was asked for a replacement
-	memRead  atomic.Int64
-	signals  signals
-	house    housekeeper
+	active      atomic.Int64 // connections that hold a part of a request
+	draining    atomic.Bool
+	leaving     atomic.Bool // Drain has seen every connection: the cores leave once none is active
+	paused      atomic.Bool
+	drainMu     sync.Mutex
+	handoff     atomic.Bool  // idle connections go to the other workers, not to /dev/null
+	patience    atomic.Int64 // monotonic ns up to which they are waited for
+	silentUntil atomic.Int64 // and up to which those are that have said nothing yet
+	stuck       atomic.Int64 // cores that are past their deadline
+	answered    atomic.Bool  // the supervisor knows that only those are left
+	exitCode    atomic.Int32
+	recycle     atomic.Bool // the supervisor was asked for a replacement
+	memRead     atomic.Int64
+	signals     signals
+	house       housekeeper
 
 	starving  atomic.Bool  // no descriptor was left for a connection: the cores do not listen
 	starvedAt atomic.Int64 // monotonic ns

@@ -1,23 +1,16 @@
 package dataplane
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -67,131 +60,6 @@ func mark(t *testing.T) int64 {
 		t.Fatal(err)
 	}
 	return st.Size()
-}
-
-// fakeApp is App without an interpreter: handler is the application.
-type fakeApp struct {
-	handler  func(x *exchange) Outcome
-	eng      *Engine
-	current  []*exchange
-	released atomic.Int64
-	forked   atomic.Bool
-}
-
-// exchange is one call of the fake application.
-type exchange struct {
-	*Call
-	core *Core
-	resp Response
-	sent bool
-}
-
-func (a *fakeApp) Call(core int, c *Call) Outcome {
-	x := &exchange{Call: c, core: a.eng.Core(core)}
-	x.resp.Length, x.resp.FileFD = -1, -1
-	a.current[core] = x
-	defer func() {
-		if c.BodyFD >= 0 {
-			unix.Close(c.BodyFD)
-		}
-	}()
-	return a.handler(x)
-}
-
-func (a *fakeApp) Response(core int, r *Response) {
-	x := a.current[core]
-	*r = x.resp
-	x.resp.Pinned = nil
-}
-
-func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
-func (a *fakeApp) Serving(core, fd int)   {}
-func (a *fakeApp) Release(unsafe.Pointer) { a.released.Add(1) }
-func (a *fakeApp) Signals(core int) bool  { return true }
-func (a *fakeApp) HasForked() bool        { return a.forked.Load() }
-
-// start is start_response.
-func (x *exchange) start(status string, headers ...string) {
-	code, _ := strconv.Atoi(status[:3])
-	x.resp = Response{HasHead: true, Status: code, Reason: []byte(status), Length: -1, FileFD: -1}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		switch strings.ToLower(name) {
-		case "content-length":
-			x.resp.Length, _ = strconv.ParseInt(value, 10, 64)
-		case "connection":
-			if value == "upgrade" {
-				x.resp.Upgrade = true
-			} else {
-				x.resp.Close = value == "close"
-				continue
-			}
-		case "transfer-encoding":
-			x.resp.TE = true
-		case "date":
-			x.resp.HasDate = true
-		}
-		x.resp.Head = append(x.resp.Head, h+"\r\n"...)
-		x.resp.Headers++
-	}
-}
-
-// reply gives a body that is known whole.
-func (x *exchange) reply(body string) Outcome {
-	x.resp.Body = []byte(body)
-	return Buffered
-}
-
-// replyPinned is reply for bytes that must be released afterwards.
-func (x *exchange) replyPinned(body []byte) Outcome {
-	x.resp.Body = body
-	x.resp.Pinned = unsafe.Pointer(unsafe.SliceData(body))
-	return Buffered
-}
-
-func (x *exchange) write(p string) int { return x.core.Write([]byte(p)) }
-
-func (x *exchange) finish() Outcome {
-	x.core.Finish()
-	return Done
-}
-
-// sendfile is wsgi.file_wrapper; a descriptor of its own goes to the data plane.
-func (x *exchange) sendfile(f *os.File, off, n int64) Outcome {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		panic(err)
-	}
-	x.resp.FileFD, x.resp.FileOff, x.resp.FileLen = fd, off, n
-	x.core.File()
-	return Done
-}
-
-// variable is environ[name].
-func (x *exchange) variable(name string) string {
-	span, ok := x.Request.Lookup(name)
-	if !ok {
-		return "-"
-	}
-	return string(x.Request.Bytes(span))
-}
-
-// body is wsgi.input.read().
-func (x *exchange) body() []byte {
-	if x.BodyFD < 0 {
-		return x.Body
-	}
-	b, err := os.ReadFile(procFD(x.BodyFD))
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-// ok is the plainest application.
-func ok(x *exchange) Outcome {
-	x.start("200 OK", "Content-Type: text/plain")
-	return x.reply("hello " + x.variable("PATH_INFO"))
 }
 
 // server is one engine with its cores, on sockets of its own.
@@ -467,104 +335,4 @@ func (s *server) expectRequests(n int64) {
 	if got := s.eng.row.Requests.Load(); got != n {
 		s.t.Errorf("%d requests, want %d", got, n)
 	}
-}
-
-// client is one connection.
-type client struct {
-	t *testing.T
-	net.Conn
-	r *bufio.Reader
-}
-
-func (s *server) dial(protocol string) *client {
-	s.t.Helper()
-	network := "tcp"
-	if strings.HasPrefix(s.addrs[protocol], "/") {
-		network = "unix"
-	}
-	conn, err := net.Dial(network, s.addrs[protocol])
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
-	return &client{s.t, conn, bufio.NewReader(conn)}
-}
-
-func (c *client) send(text string) {
-	c.t.Helper()
-	if _, err := io.WriteString(c.Conn, text); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// all reads until the server closes. A reset is an error: the client could have lost what it had not read yet.
-func (c *client) all() string {
-	c.t.Helper()
-	b, err := io.ReadAll(c.r)
-	if err != nil {
-		c.t.Fatalf("after %q: %v", tail(b, 200), err)
-	}
-	return string(b)
-}
-
-// response reads one HTTP response; its body is read whole.
-func (c *client) response(method string) (*http.Response, string) {
-	c.t.Helper()
-	req, _ := http.NewRequest(method, "/", nil)
-	resp, err := http.ReadResponse(c.r, req)
-	if err != nil {
-		c.t.Fatalf("no response: %v", err)
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.t.Fatalf("%s: body: %v after %d bytes", resp.Status, err, len(body))
-	}
-	return resp, string(body)
-}
-
-// get sends a request on a kept connection and returns the body.
-func (c *client) get(path string) string {
-	c.t.Helper()
-	c.send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
-	resp, body := c.response("GET")
-	if resp.StatusCode != 200 {
-		c.t.Fatalf("GET %s: %s %s", path, resp.Status, body)
-	}
-	return body
-}
-
-// expectClosed fails unless the server has closed the connection and sent nothing more.
-func (c *client) expectClosed() {
-	c.t.Helper()
-	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
-		c.t.Fatalf("%q and %v, want the end of the connection", tail(b, 200), err)
-	}
-}
-
-// exchange sends one raw request on a connection of its own and returns all that comes back.
-func (s *server) exchange(protocol, raw string) string {
-	s.t.Helper()
-	c := s.dial(protocol)
-	defer c.Close()
-	c.send(raw)
-	return c.all()
-}
-
-// packet makes a uwsgi packet of "NAME=value" pairs.
-func packet(vars ...string) string {
-	var b bytes.Buffer
-	for _, v := range vars {
-		name, value, _ := strings.Cut(v, "=")
-		b.Write([]byte{byte(len(name)), byte(len(name) >> 8)})
-		b.WriteString(name)
-		b.Write([]byte{byte(len(value)), byte(len(value) >> 8)})
-		b.WriteString(value)
-	}
-	return string([]byte{0, byte(b.Len()), byte(b.Len() >> 8), 0}) + b.String()
-}
-
-// cgi gives the variables of a request as a gateway sends them.
-func cgi(method, path string, more ...string) []string {
-	return append([]string{"REQUEST_METHOD=" + method, "REQUEST_URI=" + path, "PATH_INFO=" + path, "SERVER_PROTOCOL=HTTP/1.1", "REMOTE_ADDR=192.0.2.1"}, more...)
 }

@@ -18,7 +18,7 @@ type manager struct {
 	generated string // where systemd keeps what generators wrote
 	stamps    string // a file an instance: the socket drop-in its sockets were opened with
 	systemctl func(args ...string) error
-	job       func(unit string) (string, error) // what systemd is doing with a unit: start, stop, restart …; "" = nothing
+	job       func(unit string) (string, error)           // what systemd is doing with a unit: start, stop, restart …; "" = nothing
 	moment    func(unit, property string) (uint64, error) // a timestamp of a unit's, µs
 }
 

@@ -57,6 +57,9 @@ func (l Limits) limitWorkerAS(pid int, overhead int64) error {
 	return setBoth(pid, unix.RLIMIT_AS, uint64(l.AS+max(overhead, 0)), "limit-as")
 }
 
+// Changing the limits of another user's process takes CAP_SYS_RESOURCE, which root in a container does not have. The process then does it
+// itself (uwsgi_limits.py), as far as its hard limits go.
+
 // setSoft sets the soft limit, at most to the hard one.
 func setSoft(pid, what int, n uint64, option string) error {
 	var old unix.Rlimit
@@ -82,5 +85,8 @@ func setBoth(pid, what int, n uint64, option string) error {
 }
 
 func limitError(pid int, n uint64, option string, err error) error {
+	if err == unix.EPERM {
+		return nil
+	}
 	return fmt.Errorf("%s: prlimit of process %d to %d: %w", option, pid, n, err)
 }

@@ -406,7 +406,7 @@ class LoaderProcess:
         settings = self.settings
         prepare(self.boot, settings)
         if settings["LazyApps"]:
-            self.wire.send({"op": "loaded", "apps": [], "python": sys.version.split()[0]})
+            self.ready([])
             return
         imports(settings)
         self.loaded = load_all(settings)
@@ -415,7 +415,16 @@ class LoaderProcess:
             os._exit(self.loaded.code)
         gc.collect()
         gc.freeze()  # what is shared with the workers shall not be written to by their collectors
-        self.wire.send({"op": "loaded", "apps": self.loaded.info, "python": sys.version.split()[0]})
+        self.ready(self.loaded.info)
+
+    def ready(self, apps):
+        import uwsgi_limits
+
+        for line in uwsgi_limits.short(self.settings):
+            say(line)
+        uwsgi_limits.lift_address_space(self.settings)
+        uwsgi_limits.untether(CONTROL)  # orders come from here on
+        self.wire.send({"op": "loaded", "apps": apps, "python": sys.version.split()[0]})
 
     def usable(self, loaded):
         if loaded.apps and not (loaded.error and self.missing(loaded)):
@@ -528,6 +537,7 @@ class Worker:
     def run(self):
         import random
         import uwsgi
+        import uwsgi_limits
 
         settings = self.settings
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -540,13 +550,15 @@ class Worker:
             set_title(name)
         threading.current_thread().name = "uWSGIWorker%dCore0" % self.slot
         if settings["LazyApps"]:
+            uwsgi_limits.tether(self.control)
             imports(settings)
             parent = LoaderProcess.__new__(LoaderProcess)
             parent.settings = settings
             self.loaded = load_all(settings)
             if not parent.usable(self.loaded):
                 return self.fail(self.loaded)
-        raise_descriptors(settings)
+            uwsgi_limits.untether(self.control)
+        uwsgi_limits.raise_descriptors(settings)
         self.place()
         before = address_space()
         spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(self.libdir, "_uwsgi.abi3.so"))
@@ -558,7 +570,9 @@ class Worker:
         _uwsgi.start(BOOT, self.control, self.slot, self.row, threads, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
                      FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        _uwsgi.address_space(max(0, address_space() - before))
+        overhead = max(0, address_space() - before)
+        _uwsgi.address_space(overhead)
+        uwsgi_limits.hold_address_space(settings, overhead)
         uwsgi._attach(_uwsgi)
         os.close(BOOT)
         ours = _uwsgi.descriptors() + watch_signals(_uwsgi)
@@ -644,18 +658,6 @@ class Worker:
             except Exception:
                 pass
         return _uwsgi.exit_code()
-
-
-def raise_descriptors(settings):
-    """Room for connections: idle ones cost a descriptor each. What max-fd says stands."""
-    import resource
-
-    if settings["MaxFD"]:
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    want = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
-    if soft != resource.RLIM_INFINITY and soft < want:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (want, hard))
 
 
 def open_body(fd):
@@ -778,7 +780,10 @@ def main():
     # Ours come first while sys.path still begins with their folder: the application may have a uwsgi.py of its own.
     import uwsgi
     import uwsgi_hooks  # noqa: F401
+    import uwsgi_limits
 
+    uwsgi_limits.tether(CONTROL)
+    uwsgi_limits.hold(settings)
     set_path(settings)
     sys.path.append(libdir)  # last: nothing of ours hides a module of the application's
     set_main(settings)

@@ -39,7 +39,7 @@ func TestKillWorker(t *testing.T) {
 			mark := r.Log.Mark()
 			kill(t, r.workers()[0])
 			r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
-			r.Log.WaitFrom(t, mark, `^worker \d+ \(pid: \d+\) is ready`)
+			r.serving(2)
 		}
 	})
 }
@@ -47,11 +47,11 @@ func TestKillWorker(t *testing.T) {
 // kill -9 of the loader: not one request is lost, a new generation takes over.
 func TestKillLoader(t *testing.T) {
 	r := start(t, "-p", "2", "--threads", "2")
-	r.Allow(`the loader \(pid: \d+\) was killed by signal 9; its workers serve on`)
 	disturb(t, r, 0, func() {
 		for range scale(2, 10) {
 			mark := r.Log.Mark()
 			kill(t, r.loader())
+			r.Log.WaitFrom(t, mark, `^the loader \(pid: \d+\) was killed by signal 9; its workers serve on`)
 			r.Log.WaitFrom(t, mark, `^gracefully \(RE\)spawned uWSGI master process`)
 		}
 	})
@@ -174,11 +174,11 @@ func TestCrashes(t *testing.T) {
 		path  string
 		allow []string
 	}{
-		"SIGSEGV in an extension":   {"/segv", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`}},
+		"SIGSEGV in an extension":   {"/segv", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`, `Fatal Python error: Segmentation fault`}},
 		"os._exit in a view":        {"/_exit", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
-		"recursion through C":       {"/recurse-c", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`}},
+		"recursion through C":       {"/recurse-c", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`, `Fatal Python error: Segmentation fault`}},
 		"closes every descriptor":   {"/closeall", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
-		"exit in a view":            {"/exit", nil},
+		"exit in a view":            {"/exit", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
 		"exit in a view, with code": {"/exit?code=3", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestCrashes(t *testing.T) {
 					}
 					tally.onPurpose.Add(1)
 					r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
-					r.Log.WaitFrom(t, mark, `^worker \d+ \(pid: \d+\) is ready`)
+					r.serving(2)
 				}
 			})
 		})

@@ -179,6 +179,20 @@ func (r *rig) breaks(path string) {
 	tally.onPurpose.Add(1)
 }
 
+// serving waits until n workers can serve: the engine's two epoll sets are the last that a worker opens.
+func (r *rig) serving(n int) {
+	r.t.Helper()
+	harness.Eventually(r.t, fmt.Sprintf("%d workers that serve", n), func() bool {
+		pids := r.workers()
+		for _, pid := range pids {
+			if strings.Count(describe(pid), "[eventpoll]") < 2 {
+				return false
+			}
+		}
+		return len(pids) == n
+	})
+}
+
 // gone waits for the end of a process.
 func (r *rig) gone(pid int) {
 	r.t.Helper()

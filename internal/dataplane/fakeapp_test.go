@@ -1,0 +1,136 @@
+package dataplane
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// fakeApp is App without an interpreter: handler is the application.
+type fakeApp struct {
+	handler  func(x *exchange) Outcome
+	eng      *Engine
+	current  []*exchange
+	released atomic.Int64
+	forked   atomic.Bool
+}
+
+// exchange is one call of the fake application.
+type exchange struct {
+	*Call
+	core *Core
+	resp Response
+	sent bool
+}
+
+func (a *fakeApp) Call(core int, c *Call) Outcome {
+	x := &exchange{Call: c, core: a.eng.Core(core)}
+	x.resp.Length, x.resp.FileFD = -1, -1
+	a.current[core] = x
+	defer func() {
+		if c.BodyFD >= 0 {
+			unix.Close(c.BodyFD)
+		}
+	}()
+	return a.handler(x)
+}
+
+func (a *fakeApp) Response(core int, r *Response) {
+	x := a.current[core]
+	*r = x.resp
+	x.resp.Pinned = nil
+}
+
+func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
+func (a *fakeApp) Serving(core, fd int)   {}
+func (a *fakeApp) Release(unsafe.Pointer) { a.released.Add(1) }
+func (a *fakeApp) Signals(core int) bool  { return true }
+func (a *fakeApp) HasForked() bool        { return a.forked.Load() }
+
+// start is start_response.
+func (x *exchange) start(status string, headers ...string) {
+	code, _ := strconv.Atoi(status[:3])
+	x.resp = Response{HasHead: true, Status: code, Reason: []byte(status), Length: -1, FileFD: -1}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		switch strings.ToLower(name) {
+		case "content-length":
+			x.resp.Length, _ = strconv.ParseInt(value, 10, 64)
+		case "connection":
+			if value == "upgrade" {
+				x.resp.Upgrade = true
+			} else {
+				x.resp.Close = value == "close"
+				continue
+			}
+		case "transfer-encoding":
+			x.resp.TE = true
+		case "date":
+			x.resp.HasDate = true
+		}
+		x.resp.Head = append(x.resp.Head, h+"\r\n"...)
+		x.resp.Headers++
+	}
+}
+
+// reply gives a body that is known whole.
+func (x *exchange) reply(body string) Outcome {
+	x.resp.Body = []byte(body)
+	return Buffered
+}
+
+// replyPinned is reply for bytes that must be released afterwards.
+func (x *exchange) replyPinned(body []byte) Outcome {
+	x.resp.Body = body
+	x.resp.Pinned = unsafe.Pointer(unsafe.SliceData(body))
+	return Buffered
+}
+
+func (x *exchange) write(p string) int { return x.core.Write([]byte(p)) }
+
+func (x *exchange) finish() Outcome {
+	x.core.Finish()
+	return Done
+}
+
+// sendfile is wsgi.file_wrapper; a descriptor of its own goes to the data plane.
+func (x *exchange) sendfile(f *os.File, off, n int64) Outcome {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		panic(err)
+	}
+	x.resp.FileFD, x.resp.FileOff, x.resp.FileLen = fd, off, n
+	x.core.File()
+	return Done
+}
+
+// variable is environ[name].
+func (x *exchange) variable(name string) string {
+	span, ok := x.Request.Lookup(name)
+	if !ok {
+		return "-"
+	}
+	return string(x.Request.Bytes(span))
+}
+
+// body is wsgi.input.read().
+func (x *exchange) body() []byte {
+	if x.BodyFD < 0 {
+		return x.Body
+	}
+	b, err := os.ReadFile(procFD(x.BodyFD))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// ok is the plainest application.
+func ok(x *exchange) Outcome {
+	x.start("200 OK", "Content-Type: text/plain")
+	return x.reply("hello " + x.variable("PATH_INFO"))
+}

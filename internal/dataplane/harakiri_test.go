@@ -1,0 +1,152 @@
+package dataplane
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
+)
+
+func TestHarakiri(t *testing.T) {
+	for _, protocol := range []string{"http", "uwsgi", "scgi", "fastcgi"} {
+		t.Run(protocol, func(t *testing.T) {
+			release, running := make(chan struct{}), make(chan struct{}, 2)
+			s := serve(t, config{
+				listen: []string{protocol},
+				set:    func(s *option.Settings) { s.Threads = 2 },
+				handler: func(x *exchange) Outcome {
+					running <- struct{}{}
+					if x.variable("PATH_INFO") == "/stuck" {
+						<-release
+					}
+					return ok(x)
+				},
+			})
+			request := func(path string) string {
+				switch protocol {
+				case "uwsgi":
+					return packet(cgi("GET", path)...)
+				case "scgi":
+					return netstring(cgi("GET", path)...)
+				case "fastcgi":
+					return fcgi(5, false, cgi("GET", path))
+				}
+				return "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"
+			}
+			c := s.dial(protocol)
+			c.send(request("/stuck"))
+			<-running
+			core := 0
+			if s.eng.cores[1].cell.State.Load() == 1 {
+				core = 1
+			}
+			s.say(message{Op: "harakiri", Core: core})
+			s.hear("answered")
+			got := c.all()
+			if protocol == "fastcgi" {
+				got, _ = fcgiDecode(t, 5, got)
+			}
+			if !strings.Contains(got, " 504 Gateway Timeout\r\n") {
+				t.Errorf("%q", got)
+			}
+			select {
+			case <-s.codes:
+				if core == 0 {
+					break // the free core may go
+				}
+			default:
+			}
+			// It comes back after all: nothing is sent twice, and the worker leaves.
+			close(release)
+			s.wait()
+		})
+	}
+}
+
+// While other requests run the supervisor is not told to kill; their answers arrive.
+func TestHarakiriLetsOthersFinish(t *testing.T) {
+	release, slow, running := make(chan struct{}), make(chan struct{}), make(chan *exchange, 2)
+	s := serve(t, config{
+		set: func(s *option.Settings) { s.Threads = 2 },
+		handler: func(x *exchange) Outcome {
+			running <- x
+			if x.variable("PATH_INFO") == "/stuck" {
+				<-release
+			} else {
+				<-slow
+			}
+			return ok(x)
+		},
+	})
+	stuck := s.dial("http")
+	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+	core := (<-running).core.id
+	other := s.dial("http")
+	other.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-running
+	s.say(message{Op: "harakiri", Core: core})
+	if got := stuck.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
+		t.Errorf("%q", got)
+	}
+	if _, _, err := unix.Recvfrom(s.control, make([]byte, 10), unix.MSG_DONTWAIT); err != unix.EAGAIN {
+		t.Errorf("told too early: %v", err)
+	}
+	close(slow)
+	if _, body := other.response("GET"); body != "hello /slow" {
+		t.Errorf("%q", body)
+	}
+	s.hear("answered")
+	close(release)
+	s.wait()
+}
+
+// The supervisor may mean the request before: one that is not past its deadline is left alone.
+func TestHarakiriTooLate(t *testing.T) {
+	running, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, config{
+		set: func(s *option.Settings) { s.Harakiri = time.Hour },
+		handler: func(x *exchange) Outcome {
+			close(running)
+			<-release
+			return ok(x)
+		},
+	})
+	c := s.dial("http")
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-running
+	s.say(message{Op: "harakiri", Core: 0})
+	for !s.eng.draining.Load() {
+		unix.Poll(nil, 1)
+	}
+	close(release)
+	if _, body := c.response("GET"); body != "hello /" {
+		t.Errorf("%q", body)
+	}
+	s.wait()
+}
+
+// What was begun cannot be answered otherwise: the connection is left to the application, and the supervisor told.
+func TestHarakiriWhileStreaming(t *testing.T) {
+	running, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, config{handler: func(x *exchange) Outcome {
+		x.start("200 OK")
+		x.write("first")
+		close(running)
+		<-release
+		x.write("second")
+		return x.finish()
+	}})
+	c := s.dial("http")
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-running
+	s.say(message{Op: "harakiri", Core: 0})
+	s.hear("answered")
+	close(release)
+	if _, body := c.response("GET"); body != "firstsecond" {
+		t.Errorf("%q", body)
+	}
+	s.wait()
+}

@@ -1,0 +1,63 @@
+package dataplane
+
+import (
+	"fmt"
+	"testing"
+
+	"uwsgi/internal/option"
+)
+
+// where answers with what routing made of the request.
+func where(x *exchange) Outcome {
+	x.start("200 OK")
+	return x.reply(fmt.Sprintf("%d %s|%s", x.App, x.variable("SCRIPT_NAME"), x.variable("PATH_INFO")))
+}
+
+func TestMounts(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		mounts    []string
+		manage    bool
+		noDefault bool
+		requests  map[string]string // path → answer
+	}{
+		{"one", []string{""}, false, false, map[string]string{"/": "0 |/", "/a": "0 |/a"}},
+		{"managed", []string{"", "/a", "/a/b"}, true, false, map[string]string{
+			"/": "0 |/", "/a": "1 /a|", "/a/": "1 /a|/", "/a/x": "1 /a|/x", "/ab": "0 |/ab", "/a/b": "2 /a/b|", "/a/b/c": "2 /a/b|/c", "/a/bc": "1 /a|/bc", "/b": "0 |/b"}},
+		{"slash at the end", []string{"", "/a/"}, true, false, map[string]string{"/a/x": "1 /a|/x", "/a": "1 /a|", "/ax": "0 |/ax"}},
+		{"no default", []string{"/a"}, true, false, map[string]string{"/a/x": "0 /a|/x", "/b": "0 |/b"}},
+		{"no-default-app", []string{"/a"}, true, true, map[string]string{"/a/x": "0 /a|/x", "/b": "-1 |/b"}},
+		{"not managed", []string{"", "/a"}, false, false, map[string]string{"/a/x": "0 |/a/x"}},
+		{"none", []string{}, false, false, map[string]string{"/": "-1 |/"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := serve(t, config{handler: where, mounts: tc.mounts, set: func(s *option.Settings) { s.ManageScriptName, s.NoDefaultApp = tc.manage, tc.noDefault }})
+			c := s.dial("http")
+			for path, want := range tc.requests {
+				if got := c.get(path); got != want {
+					t.Errorf("%s: got %q, want %q", path, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Without manage-script-name a front end says which application it means.
+func TestMountsByScriptName(t *testing.T) {
+	s := serve(t, config{listen: []string{"uwsgi"}, handler: where, mounts: []string{"", "/a"}})
+	for _, tc := range []struct {
+		vars []string
+		want string
+	}{
+		{cgi("GET", "/x", "SCRIPT_NAME=/a"), "1 /a|/x"},
+		{cgi("GET", "/x", "SCRIPT_NAME=/b"), "0 /b|/x"},
+		{cgi("GET", "/x", "SCRIPT_NAME="), "0 |/x"},
+		{cgi("GET", "/x"), "0 -|/x"},
+		{cgi("GET", "/x", "UWSGI_APPID=/a"), "1 -|/x"},
+		{cgi("GET", "/x", "UWSGI_APPID=/none"), "0 -|/x"},
+	} {
+		if got, want := s.exchange("uwsgi", packet(tc.vars...)), "HTTP/1.1 200 OK\r\n\r\n"+tc.want; got != want {
+			t.Errorf("%q: got %q, want %q", tc.vars[5:], got, want)
+		}
+	}
+}

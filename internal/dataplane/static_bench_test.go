@@ -1,0 +1,69 @@
+package dataplane
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/boot"
+	"uwsgi/internal/option"
+	"uwsgi/internal/request"
+	"uwsgi/internal/scoreboard"
+)
+
+// BenchmarkStatic is one core's work for a file of 1 KiB on a kept connection.
+func BenchmarkStatic(b *testing.B) {
+	dir := b.TempDir()
+	if err := os.WriteFile(dir+"/a.css", make([]byte, 1024), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	settings := option.Default()
+	settings.StaticMaps = []option.StaticMap{{Kind: "map", Prefix: "/s", Path: dir}}
+	st, err := newStatic(settings)
+	if err != nil {
+		b.Fatal(err)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	c := benchCore(b, settings, pair[0])
+	c.eng.static = st
+	defer c.files.close()
+	head := []byte("GET /s/a.css HTTP/1.1\r\nHost: x\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
+	buf := make([]byte, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.reply = reply{remaining: -1, keep: true}
+		c.answerer.Store(answerNobody)
+		if n, err := c.parse(c.cn, head); err != nil || n != len(head) {
+			b.Fatal(err)
+		}
+		if err := request.Finish(&c.req, &c.eng.limits, request.Options{HTTP: true}); err != nil {
+			b.Fatal(err)
+		}
+		if !c.serveStatic() {
+			b.Fatal("not served")
+		}
+		if n, err := unix.Read(pair[1], buf); err != nil || n < 1024 {
+			b.Fatal(n, err)
+		}
+	}
+}
+
+// benchCore is a core without an engine's sockets, that serves the connection fd.
+func benchCore(b *testing.B, settings *option.Settings, fd int) *Core {
+	board, err := scoreboard.New(1, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { unix.Close(board.FD()) })
+	e := &Engine{app: &fakeApp{}, settings: settings, board: board, row: board.Row(0), limits: request.Limits{Head: settings.BufferSize}}
+	c := newCore(e, 0)
+	c.cn = &conn{fd: fd, lis: newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)}
+	c.started = 1
+	return c
+}

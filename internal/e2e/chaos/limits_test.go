@@ -1,0 +1,108 @@
+package chaos
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"testing"
+	"time"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// No descriptor is left for a connection: those that are open are served, the others wait and are served when some end.
+func TestNoDescriptorsLeft(t *testing.T) {
+	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64", "--http-headers-timeout", "60")
+	r.Allow(`cannot accept connections`)
+	served := traffic(r.addr, "/", "hello\n", 2, true)
+	served.await(t, 100)
+	var idle []net.Conn
+	for range 100 { // fewer than the queue holds: nobody need be turned away
+		idle = append(idle, harness.Dial(t, r.addr))
+	}
+	r.Log.Wait(t, `cannot accept connections: .*max-fd`)
+	waiting := harness.Dial(t, r.addr)
+	tally.sent.Add(1)
+	io.WriteString(waiting, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	served.await(t, 1000) // those that are in are served at full speed
+	median, p99 := served.end(t)
+	t.Logf("without a descriptor left, on open connections: half within %v, 99 of 100 within %v", median.Round(time.Microsecond), p99.Round(time.Microsecond))
+	for _, c := range idle {
+		c.Close()
+	}
+	if a := harness.Parse(t, waiting, "GET"); a.Body != "hello\n" {
+		t.Errorf("who waited got %+v", a)
+	}
+	tally.right.Add(1)
+	r.serves()
+}
+
+// The application opens files until none can be had. It gets the error that the system gives; the server serves on.
+func TestApplicationTakesAllDescriptors(t *testing.T) {
+	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64")
+	c := traffic(r.addr, "/", "hello\n", 2, true)
+	for range 20 {
+		r.expect(200, "/files", "Too many open files")
+	}
+	c.await(t, 100)
+	c.end(t)
+	r.serves()
+}
+
+// No process can be forked (EAGAIN): the supervisor says so, the workers that are there serve on, and the missing one comes as soon as
+// there is room.
+func TestNoProcessesLeft(t *testing.T) {
+	const uid = 54303
+	r := limited(t, uid, 60, "-p", "2", "--threads", "2", "--forkbomb-delay", "1")
+	r.Allow(`worker \d cannot be forked: fork: Resource temporarily unavailable`, `DAMN ! worker \d`)
+	c := traffic(r.addr, "/", "hello\n", 2, false)
+	c.excuse = func(int, error) bool { return c.excused < 4 } // with the worker that is killed
+	c.await(t, 100)
+	// Sleepers of the same user fill what his limit leaves.
+	sleepers := exec.Command("setpriv", "--reuid", fmt.Sprint(uid), "--regid", fmt.Sprint(uid), "--clear-groups",
+		"/bin/bash", "-c", "ulimit -u 60; for i in $(seq 60); do sleep 3600 & done 2>/dev/null; wait")
+	if err := sleepers.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	end := func() {
+		if !ended {
+			exec.Command("setpriv", "--reuid", fmt.Sprint(uid), "--regid", fmt.Sprint(uid), "--clear-groups", "pkill", "-U", fmt.Sprint(uid), "-x", "sleep").Run()
+			sleepers.Process.Kill()
+			sleepers.Wait()
+			ended = true
+		}
+	}
+	t.Cleanup(end)
+	harness.Eventually(t, "a host without room", func() bool {
+		return exec.Command("setpriv", "--reuid", fmt.Sprint(uid), "--regid", fmt.Sprint(uid), "--clear-groups",
+			"/bin/sh", "-c", "ulimit -u 60; /bin/true; /bin/true & wait $!").Run() != nil
+	})
+	mark := r.Log.Mark()
+	kill(t, r.workers()[0])
+	r.Log.WaitFrom(t, mark, `cannot be forked`)
+	c.await(t, 300)
+	end()
+	r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+	r.serving(2)
+	c.await(t, 100)
+	c.end(t)
+}
+
+// Memory cannot be mapped: a MemoryError and a 500 for that request; the worker, Go in it, serves on.
+func TestNoAddressSpaceLeft(t *testing.T) {
+	r := start(t, "-p", "1", "--threads", "2", "--limit-as", "512")
+	r.Allow(`Traceback`)
+	before := r.expect(200, "/pid", "").Body
+	c := traffic(r.addr, "/", "hello\n", 2, true)
+	for range scale(5, 50) {
+		r.expect(500, "/memory?n=4000", "")
+	}
+	c.await(t, 500)
+	c.end(t)
+	r.Log.Wait(t, `^MemoryError`)
+	if after := r.expect(200, "/pid", "").Body; after != before {
+		t.Errorf("worker %s served before, %s does now", before, after)
+	}
+}

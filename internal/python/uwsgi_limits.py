@@ -1,0 +1,71 @@
+"""What holds a loader and its workers: resource limits, and the tether to the supervisor."""
+
+import fcntl
+import os
+import resource
+import signal
+
+F_SETSIG = 10  # fcntl(2)
+
+
+def tether(fd):
+    """Have the kernel kill this process when the other end of a socket closes: while the application is imported nobody reads it, and
+    code that holds the interpreter's lock would keep anybody from doing so. Until untether() nothing may be sent to it."""
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def untether(fd):
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_ASYNC)
+
+
+def soften(what, most):
+    """Set a soft limit, as far as the hard one lets it go."""
+    _, hard = resource.getrlimit(what)
+    if hard != resource.RLIM_INFINITY and (most == resource.RLIM_INFINITY or most > hard):
+        most = hard
+    resource.setrlimit(what, (most, hard))
+
+
+def wanted(settings):
+    return [(name, what, n) for name, what, n in (
+        ("max-fd", resource.RLIMIT_NOFILE, settings["MaxFD"]),
+        ("limit-nproc", resource.RLIMIT_NPROC, settings["LimitNproc"]),
+        ("limit-as", resource.RLIMIT_AS, settings["LimitAS"]),
+    ) if n]
+
+
+def hold(settings):
+    """What the supervisor may not do for us: changing the limits of another user's process takes CAP_SYS_RESOURCE, which containers
+    do not have."""
+    for _, what, n in wanted(settings):
+        if resource.getrlimit(what)[0] != n:
+            soften(what, n)
+
+
+def short(settings):
+    """The options that the hard limits do not allow, as lines for the log."""
+    return ["%s = %d is more than this process may have: %d is in force" % (name, n, resource.getrlimit(what)[0])
+            for name, what, n in wanted(settings) if -1 < resource.getrlimit(what)[0] < n]
+
+
+def lift_address_space(settings):
+    """Loading the data plane into a worker reserves address space that is not the application's."""
+    if settings["LimitAS"]:
+        soften(resource.RLIMIT_AS, resource.RLIM_INFINITY)
+
+
+def hold_address_space(settings, overhead):
+    if settings["LimitAS"]:
+        soften(resource.RLIMIT_AS, settings["LimitAS"] + overhead)
+
+
+def raise_descriptors(settings):
+    """Room for connections: idle ones cost a descriptor each. What max-fd says stands."""
+    if settings["MaxFD"]:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    want = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < want:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (want, hard))
