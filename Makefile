@@ -9,7 +9,7 @@ BIN := bin
 LIB := $(BIN)/lib/uwsgi
 LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
-.PHONY: all build worker run check e2e lab test bench deb clean deps
+.PHONY: all build worker run check e2e chaos chaos-short lab test bench deb clean deps
 
 all: build
 
@@ -42,15 +42,23 @@ e2e: build
 	@packaging/deps.sh test
 	$(GO) test -count=1 -timeout 15m ./internal/e2e
 
-# … and a booted systemd with the packages installed.
-lab: deb
-	@packaging/deps.sh lab
+# … faults and hostile clients: with full counts, and with those that take a minute …
+chaos: build
+	@packaging/deps.sh test
+	UWSGI_CHAOS=full $(GO) test -count=1 -timeout 40m -v ./internal/e2e/chaos
+
+chaos-short: build
+	@packaging/deps.sh test
+	$(GO) test -count=1 -timeout 15m ./internal/e2e/chaos
+
+# … and booted systemds, bookworm's and trixie's, with the package installed.
+lab:
 	packaging/lab/run.sh
 
-test: check e2e lab
+test: check e2e chaos-short lab
 
 bench: build
-	@packaging/deps.sh test bench
+	@packaging/deps.sh test
 	$(GO) run ./packaging/bench
 
 deb:
