@@ -15,12 +15,13 @@ import (
 // down to packages that know nothing of us.
 var allowed = map[string][]string{
 	"cmd/uwsgi":           {"internal/app"},
-	"cmd/uwsgi-worker":    {"internal/dataplane"},
+	"cmd/uwsgi-worker":    {"internal/dataplane", "internal/threads"},
 	"internal/app":        {"*"},
 	"internal/option":     {},
 	"internal/request":    {},
 	"internal/scoreboard": {},
 	"internal/sd":         {},
+	"internal/threads":    {},
 	"internal/boot":       {"internal/option"},
 	"internal/config":     {"internal/option"},
 	"internal/proto":      {"internal/request"},

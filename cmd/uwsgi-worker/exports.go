@@ -20,6 +20,7 @@ import (
 	"unsafe"
 
 	"uwsgi/internal/dataplane"
+	"uwsgi/internal/threads"
 )
 
 func main() {}
@@ -52,6 +53,7 @@ func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps C.int) (er
 	engine = e
 	// One for each core, the housekeeper and one more: while one is free, nobody wakes a thread to look for work when a core is in a call.
 	runtime.GOMAXPROCS(e.Cores() + 2)
+	threads.Reserve(e.Cores() + 2)
 	return nil
 }
 

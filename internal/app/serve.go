@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 	"uwsgi/internal/logging"
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
+	"uwsgi/internal/threads"
 )
 
 // instance is one running server: what serve builds and a reload rebuilds.
@@ -97,8 +99,13 @@ func (n notifier) Ready(status string) error {
 	return n.Notifier.Ready(status)
 }
 
+// processors are as many as the supervisor ever needs at once, and blocked its threads that wait in the kernel.
+const processors, blocked = 2, 4
+
 // run is the life of the instance. An error means that it never served.
 func (in *instance) run(cfg *config.Config) (int, error) {
+	runtime.GOMAXPROCS(processors)
+	threads.Reserve(processors + blocked)
 	var err error
 	if in.startDir, err = os.Getwd(); err != nil {
 		return exitError, fmt.Errorf("getcwd: %w", err)

@@ -18,10 +18,7 @@ import (
 
 // absorber is the housekeeper's part in accepting.
 type absorber struct {
-	queue    acceptQueue
-	watching bool
-	resume   int64 // monotonic ns: when the listening sockets are looked at again, 0 = they are being watched
-	paused   []*listener
+	queue acceptQueue
 
 	capacity int64 // connections this worker takes; the descriptors above are the application's and those of refusals
 	relentAt int64 // monotonic ns: when the cores may listen again that had no descriptor left, 0 = they do
@@ -32,11 +29,9 @@ type absorber struct {
 }
 
 const (
-	tagQueue     = 1 << 61 // in the housekeeper's set: a listening socket, by index
-	mostReserved = 512     // descriptors that are never used for connections
+	mostReserved = 512 // descriptors that are never used for connections
 	noteEvery    = 10 * time.Second
-	batch        = 128              // connections taken in before other work is looked at
-	fillTime     = time.Microsecond // for one connection, when a client connects as fast as can be
+	batch        = 128 // connections taken in before other work is looked at
 	starvedFor   = 50 * time.Millisecond
 )
 
@@ -55,62 +50,21 @@ func (a *absorber) close() {
 	}
 }
 
-// watchQueues has the housekeeper woken by new connections; unwatchQueues ends that. Both are the housekeeper's own.
-func (h *housekeeper) watchQueues() {
-	h.watching, h.resume, h.paused = true, 0, nil
-	for _, l := range h.eng.listeners {
-		h.watchQueue(l)
-	}
-}
-
-func (h *housekeeper) watchQueue(l *listener) {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
-	setData(&ev, tagQueue|uint64(l.index))
-	if unix.EpollCtl(h.epfd, unix.EPOLL_CTL_MOD, l.FD, &ev) == unix.ENOENT {
-		unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, l.FD, &ev)
-	}
-}
-
-func (h *housekeeper) unwatchQueues() {
-	h.watching, h.resume, h.paused = false, 0, nil
-	for _, l := range h.eng.listeners {
-		unix.EpollCtl(h.epfd, unix.EPOLL_CTL_DEL, l.FD, nil)
-	}
-}
-
-// incoming looks at a queue that has got a connection.
-func (h *housekeeper) incoming(l *listener) {
-	if h.eng.draining.Load() || h.eng.paused.Load() {
-		h.unwatchQueues()
-		return
-	}
-	waiting, limit := h.queue.length(l)
-	if limit > 0 && waiting > limit/4 {
+// look takes connections in from a queue that is filling.
+func (h *housekeeper) look(l *listener) {
+	if waiting, limit := h.queue.length(l); limit > 0 && waiting > limit/4 {
 		h.absorb(l, min(batch, waiting-limit/8))
-		h.watchQueue(l)
-		return
-	}
-	// A queue that is nearly empty does not fill within this pause; watching every single connection would cost more than it is worth.
-	h.paused = append(h.paused, l)
-	if h.resume == 0 {
-		h.resume = until(min(max(time.Duration(limit)*fillTime, 100*time.Microsecond), 4*time.Millisecond))
 	}
 }
 
-// resumeWatching ends the pause.
-func (h *housekeeper) resumeWatching() {
-	if h.eng.draining.Load() || h.eng.paused.Load() {
-		h.unwatchQueues()
-		return
-	}
-	paused := h.paused
-	h.resume, h.paused = 0, nil
-	for _, l := range paused {
-		// The kernel tells one worker of a connection (EPOLLEXCLUSIVE). If that one went before it looked, nobody comes for it.
-		if h.eng.idle() && pending(l.FD) {
-			h.absorb(l, 1)
+// fetch takes a connection that nobody comes for: the kernel tells one worker of it (EPOLLEXCLUSIVE), and that one may have gone before it looked.
+func (h *housekeeper) fetch() {
+	if e := h.eng; !e.draining.Load() && !e.paused.Load() && e.idle() {
+		for _, l := range e.listeners {
+			if pending(l.FD) {
+				h.absorb(l, 1)
+			}
 		}
-		h.watchQueue(l)
 	}
 }
 

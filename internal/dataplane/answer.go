@@ -29,6 +29,7 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	c.cell.StartedAt.Store(c.wall / int64(time.Second))
 	c.cell.Started.Store(c.started)
 	c.cell.State.Store(scoreboard.CoreBusy)
+	e.house.rouse()
 
 	app := -1
 	if served := c.serveStatic(); served {

@@ -68,6 +68,7 @@ const (
 	tagWake     = 1 << 62
 	tagHandoff  = 1 << 61
 	tagControl  = 1 << 63 // in the housekeeper's set
+	tagOther    = tagListener | tagWake | tagHandoff
 	tagHup      = 1 << 31 // the client has ended its side; descriptors are far smaller numbers
 	genMask     = 1<<29 - 1
 )

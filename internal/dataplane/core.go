@@ -31,6 +31,7 @@ type Core struct {
 	started  int64 // monotonic ns: the request was whole
 	wall     int64
 	stuck    atomic.Bool   // past its deadline, as the supervisor has said
+	serving  atomic.Bool   // owns a connection
 	fcgi     fastcgi.Begin // of the FastCGI request in hand
 	files    files         // static files
 	answerer atomic.Int32  // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
@@ -107,8 +108,7 @@ func (c *Core) handle(tag uint64) {
 	case tag&tagWake != 0:
 		c.takeToken()
 	default:
-		if cn := e.conns[uint32(tag&^tagHup)].Load(); cn != nil && cn.is(tag) && cn.own() {
-			cn.hup = tag&tagHup != 0
+		if cn := e.claim(tag); cn != nil {
 			c.serve(cn)
 		}
 	}
@@ -159,6 +159,15 @@ const fairness = 64
 
 // serve works on a connection that this core owns until it must wait for the client or is closed.
 func (c *Core) serve(cn *conn) {
+	c.serving.Store(true)
+	c.work(cn)
+	c.serving.Store(false)
+	if e := c.eng; e.stuck.Load() > 0 {
+		e.tellAnswered(e.active.Load())
+	}
+}
+
+func (c *Core) work(cn *conn) {
 	for answered := 0; ; {
 		switch c.gather(cn) {
 		case stepClosed:

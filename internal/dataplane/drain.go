@@ -81,7 +81,6 @@ func (e *Engine) obey(m message, fd int) {
 	case "resume":
 		if e.paused.Swap(false) && !e.draining.Load() {
 			e.listen()
-			e.house.watchQueues()
 		}
 	}
 }

@@ -208,6 +208,7 @@ func TestDrainWithSlowReader(t *testing.T) {
 	}})
 	c := slowRequest(first, "http", "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
 	first.held(1)
+	c.hurry()
 	first.say(message{Op: "drain", Handoff: true})
 	if _, got := c.response("GET"); got != body {
 		t.Fatalf("%d bytes", len(got))

@@ -46,9 +46,19 @@ func (c *Core) recovered() {
 	}
 }
 
-// tellAnswered tells the supervisor, once, that of the connections with a request only those of stuck cores are left.
+// tellAnswered tells the supervisor, once, that of the connections with a request only those of stuck cores are left, and that all others
+// have been handed on: it kills this worker as soon as it hears that.
 func (e *Engine) tellAnswered(active int64) {
-	if stuck := e.stuck.Load(); stuck > 0 && active <= stuck && e.answered.CompareAndSwap(false, true) {
+	stuck := e.stuck.Load()
+	if stuck == 0 || active > stuck || !e.leaving.Load() {
+		return
+	}
+	for _, c := range e.cores {
+		if c.serving.Load() && !c.stuck.Load() {
+			return // it may be about to hand on a connection that no longer counts as active
+		}
+	}
+	if e.answered.CompareAndSwap(false, true) {
 		e.Tell(message{Op: "answered"})
 	}
 }

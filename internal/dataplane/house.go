@@ -20,6 +20,7 @@ type housekeeper struct {
 	wakefd int
 	every  time.Duration // between two sweeps
 	absorber
+	rounds
 
 	mu    sync.Mutex
 	inbox []*conn // busy connections that cores left to this goroutine
@@ -58,6 +59,7 @@ func (h *housekeeper) open(e *Engine) error {
 
 func (h *housekeeper) start() {
 	h.ended = make(chan struct{})
+	h.asleep.Store(true)
 	go h.run()
 }
 
@@ -83,7 +85,6 @@ func (h *housekeeper) run() {
 	defer close(h.ended)
 	var ev unix.EpollEvent
 	next := until(h.every)
-	h.watchQueues()
 	for !h.stopping.Load() {
 		n, errno := epollWaitFor(h.epfd, &ev, h.wakeAt(next)-monotonic())
 		if errno != 0 && errno != unix.EINTR {
@@ -97,8 +98,6 @@ func (h *housekeeper) run() {
 				h.signalled()
 			case tag&tagWake != 0:
 				h.collect()
-			case tag&tagQueue != 0:
-				h.incoming(h.eng.listeners[tag&^tagQueue])
 			default:
 				if cn := h.eng.conns[uint32(tag)].Load(); cn != nil && cn.is(tag) {
 					h.progress(cn)
@@ -106,9 +105,7 @@ func (h *housekeeper) run() {
 			}
 		}
 		now := monotonic()
-		if h.resume != 0 && now >= h.resume {
-			h.resumeWatching()
-		}
+		h.round(now)
 		if h.relentAt != 0 && now >= h.relentAt {
 			h.relent()
 		}
@@ -127,7 +124,7 @@ func (h *housekeeper) wakeAt(next int64) int64 {
 	if h.eng.signals.pending.Load() {
 		next = min(next, until(kickEvery))
 	}
-	for _, at := range []int64{h.resume, h.relentAt} {
+	for _, at := range []int64{h.nextRound, h.relentAt} {
 		if at != 0 {
 			next = min(next, at)
 		}
@@ -137,6 +134,7 @@ func (h *housekeeper) wakeAt(next int64) int64 {
 
 // sweep ends the connections whose time is up, and looks for one that was handed on to a worker that is gone.
 func (h *housekeeper) sweep(now int64) {
+	h.fetch()
 	if e := h.eng; e.boot.HandoffInFD > 0 && e.idle() && pending(e.boot.HandoffInFD) && e.hold() {
 		if cn := e.takeHanded(); cn != nil {
 			e.enqueue(cn)

@@ -33,12 +33,30 @@ func (c *Core) batch() int {
 // fetched publishes n events; take gives one of them, 0 when somebody else has it.
 func (r *ready) fetched(n int) {
 	for i := range n {
-		tag := data(&r.events[i])
-		if r.events[i].Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && tag&(tagListener|tagHandoff|tagWake) == 0 {
-			tag |= tagHup
-		}
-		r.tags[i].Store(tag)
+		r.tags[i].Store(tagOf(&r.events[i]))
 	}
+}
+
+// tagOf is the event's data, for a connection with what the event says of its end.
+func tagOf(ev *unix.EpollEvent) uint64 {
+	tag := data(ev)
+	if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && tag&tagOther == 0 {
+		tag |= tagHup
+	}
+	return tag
+}
+
+// claim makes the caller owner of the connection that an event is about; nil when it is about none, or somebody else has it.
+func (e *Engine) claim(tag uint64) *conn {
+	if tag == 0 || tag&tagOther != 0 {
+		return nil
+	}
+	cn := e.conns[uint32(tag&^tagHup)].Load()
+	if cn == nil || !cn.is(tag) || !cn.own() {
+		return nil
+	}
+	cn.hup = tag&tagHup != 0
+	return cn
 }
 
 func (r *ready) take(i int) uint64 { return r.tags[i].Swap(0) }

@@ -31,6 +31,9 @@ func slowRequest(s *server, protocol, text string) *client {
 	return c
 }
 
+// hurry lets a slow client take what comes as fast as it can.
+func (c *client) hurry() { c.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(4 << 20) }
+
 // held waits until the housekeeper has n connections.
 func (s *server) held(n int) {
 	s.t.Helper()
@@ -94,6 +97,7 @@ func TestSlowReaders(t *testing.T) {
 					}[protocol]
 					c := slowRequest(s, protocol, text)
 					s.held(1)
+					c.hurry()
 					// The one core is free meanwhile.
 					if got := s.dial("http").get("/beside"); got != "hello /beside" {
 						t.Fatalf("%q", got)
@@ -204,6 +208,7 @@ func TestSlowShortFile(t *testing.T) {
 	for _, path := range []string{"/declared", "/shrinks"} {
 		c := slowRequest(s, "http", "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")
 		s.held(1)
+		c.hurry()
 		_, body, _ := strings.Cut(c.all(), "\r\n\r\n")
 		if body != pattern(size) {
 			t.Errorf("%s: %d bytes: %.80q", path, len(body), tail([]byte(body), 80))
@@ -233,6 +238,7 @@ func TestLinger(t *testing.T) {
 	s = serve(t, config{handler: func(x *exchange) Outcome { x.start("200 OK"); return x.reply(body) }})
 	c := slowRequest(s, "http", "GET / HTTP/1.0\r\n\r\n"+pattern(1000))
 	s.held(1)
+	c.hurry()
 	if _, got, _ := strings.Cut(c.all(), "\r\n\r\n"); got != body {
 		t.Errorf("%d bytes", len(got))
 	}

@@ -15,10 +15,11 @@ import (
 type Config struct {
 	Settings *option.Settings // the emperor's own
 	Binary   string           // the program, for vassals that are children
-	Environ  []string         // of those
-	Unit     string           // the service the emperor itself is, "" = none
-	Systemd  bool             // vassals are uwsgi@NAME.service
-	Rescan   <-chan struct{}  // SIGHUP: reload every vassal
+	Version  string
+	Environ  []string        // of those
+	Unit     string          // the service the emperor itself is, "" = none
+	Systemd  bool            // vassals are uwsgi@NAME.service
+	Rescan   <-chan struct{} // SIGHUP: reload every vassal
 
 	Log      func(level slog.Level, event, text string, attrs ...slog.Attr)
 	Notify   Notifier
@@ -61,6 +62,7 @@ type runner interface {
 	apply(batch []change)
 	// sweep is called once, before apply, with what there is.
 	sweep(found map[string]vassal)
+	pids() map[string]int
 	// leave is called once, at the end, and returns when nothing is under way any more.
 	leave()
 }
@@ -72,12 +74,13 @@ type emperor struct {
 	vassals map[string]vassal
 	failed  map[string]string // name → why
 	told    map[string]bool   // problems that were logged
+	records map[string]*record
 }
 
 // Run watches until ctx ends.
 func Run(ctx context.Context, c Config) error {
 	results := make(chan result, 64)
-	e := &emperor{Config: c, failed: map[string]string{}, told: map[string]bool{}}
+	e := &emperor{Config: c, failed: map[string]string{}, told: map[string]bool{}, records: map[string]*record{}}
 	if c.Systemd {
 		u, err := newUnits(c, results)
 		if err != nil {
@@ -104,6 +107,14 @@ func (e *emperor) run(ctx context.Context, results <-chan result) error {
 		defer t.Stop()
 		keepalive = t.C
 	}
+	asked := make(chan chan *statsDocument)
+	if address := e.Settings.Emperor.Stats; address != "" {
+		l, err := serveStats(address, asked, e.Log)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+	}
 	e.Log(slog.LevelInfo, "emperor.start", "*** starting uWSGI Emperor ***")
 	e.look(false)
 	e.notice(e.Notify.Watchdog())
@@ -123,6 +134,8 @@ func (e *emperor) run(ctx context.Context, results <-chan result) error {
 			e.notice(e.Notify.Watchdog())
 		case r := <-results:
 			e.hear(r)
+		case reply := <-asked:
+			reply <- e.document()
 		}
 	}
 }
@@ -175,6 +188,7 @@ func (e *emperor) look(all bool) {
 
 // hear takes note of what came of a change.
 func (e *emperor) hear(r result) {
+	e.note(r)
 	if r.err != nil {
 		e.failed[r.name] = r.err.Error()
 		e.Log(slog.LevelError, "emperor.failed", fmt.Sprintf("[emperor] %s of %s failed: %v", r.op, r.id, r.err), slog.String("vassal", r.name))

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +29,7 @@ type processes struct {
 // child is one vassal's goroutine, and what it is told.
 type child struct {
 	orders chan change
+	pid    atomic.Int64 // 0 = it does not run
 }
 
 type startRequest struct {
@@ -75,6 +77,14 @@ func (p *processes) apply(batch []change) {
 // sweep has nothing to do: children end with the emperor.
 func (p *processes) sweep(map[string]vassal) {}
 
+func (p *processes) pids() map[string]int {
+	out := map[string]int{}
+	for name, k := range p.list {
+		out[name] = int(k.pid.Load())
+	}
+	return out
+}
+
 func (p *processes) leave() {
 	for _, k := range p.list {
 		k.orders <- change{op: stop}
@@ -101,6 +111,7 @@ func (p *processes) serve(k *child) {
 			return
 		}
 		born, again = time.Now(), nil
+		k.pid.Store(int64(cmd.Process.Pid))
 		exited = make(chan error, 1)
 		go func(c *exec.Cmd, ch chan<- error) { ch <- c.Wait() }(cmd, exited)
 		p.results <- result{change{start, v}, nil}
@@ -126,6 +137,7 @@ func (p *processes) serve(k *child) {
 			begin()
 		case err := <-exited:
 			cmd, exited = nil, nil
+			k.pid.Store(0)
 			if err == nil {
 				p.Log(slog.LevelInfo, "emperor.exit", "[emperor] vassal "+v.id+" has ended; touch its file to have it started again")
 				continue

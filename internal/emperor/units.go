@@ -226,6 +226,25 @@ func (u *units) active(ctx context.Context, unit string) bool {
 	return err == nil && len(list) > 0 && (list[0].Active == "active" || list[0].Active == "reloading")
 }
 
+// pids asks systemd for the supervisors.
+func (u *units) pids() map[string]int {
+	ctx, cancel := context.WithTimeout(u.ctx, 5*time.Second)
+	defer cancel()
+	list, err := u.bus.ListUnits(ctx, "uwsgi@*.service")
+	if err != nil {
+		return nil
+	}
+	byUnit := map[string]int{}
+	for _, l := range list {
+		byUnit[l.Name] = l.MainPID
+	}
+	out := map[string]int{}
+	for name := range u.known {
+		out[name] = byUnit[generator.Instance{Name: generator.InstanceName(name)}.Service()]
+	}
+	return out
+}
+
 // ignoreMissing takes a unit that systemd does not know for one that is stopped.
 func ignoreMissing(err error) error {
 	if err != nil && strings.Contains(err.Error(), "not loaded") {

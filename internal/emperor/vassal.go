@@ -23,6 +23,7 @@ type vassal struct {
 	size    int64
 	uid     uint32 // the file's owner
 	gid     uint32
+	monitor string // the source it was found by
 	socket  string // on-demand: the address whose first connection starts it, "" = started at once
 }
 
@@ -54,6 +55,7 @@ func look(e *option.Emperor) (found map[string]vassal, problems []error) {
 			if v == nil {
 				continue
 			}
+			v.monitor = source
 			if first, twice := found[v.name]; twice {
 				if first.file != v.file {
 					problems = append(problems, fmt.Errorf("%s is not run: %s has the same name", v.file, first.file))

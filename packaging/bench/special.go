@@ -65,17 +65,23 @@ func (w *world) nginxRow() []result {
 
 // memory is what eight workers of a Django application take after 10,000 requests.
 func (w *world) memory() []result {
-	out := result{ID: "memory", Title: "8 workers of a Django application after 10,000 requests: memory of all processes (PSS)"}
-	n := 10000
+	return []result{
+		w.memoryAfter("memory", "8 workers of a Django application after 10,000 requests: memory of all processes (PSS)", &row{want: text("Hello, World!\n"), conns: 32}),
+		w.memoryAfter("memory-page", "the same, requests of a page with a template and a database read", &row{target: "/page", marker: "20 entries", conns: 32}),
+	}
+}
+
+func (w *world) memoryAfter(id, title string, r *row) result {
+	out := result{ID: id, Title: title}
+	r.once = 10000
 	if w.quick {
-		n = 3000
+		r.once = 3000
 	}
 	for _, s := range []side{
 		us("uwsgi-unix", false, app("django_app"), workers(8)), them("uwsgi-unix", false, app("django_app"), workers(8)),
 		them("uwsgi-unix", false, app("django_app"), workers(8), environ("BENCH_FREEZE=1"), named("uWSGI, gc.freeze")),
 	} {
 		f := figures{Side: s.name, Extra: map[string]float64{}}
-		r := &row{target: "/page", marker: "20 entries", conns: 32, once: n}
 		p, err := w.launch(s)
 		if err == nil {
 			if err = r.ready(p); err == nil {
@@ -92,7 +98,7 @@ func (w *world) memory() []result {
 		out.Sides = append(out.Sides, f)
 	}
 	out.judge([]must{{"pss", []string{"uWSGI"}, .5}, {"pss", []string{"uWSGI, gc.freeze"}, .8}})
-	return []result{out}
+	return out
 }
 
 // starting is how long a start and a reload take.

@@ -1,0 +1,155 @@
+package dataplane
+
+import (
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/scoreboard"
+)
+
+// The housekeeper's rounds. While all cores are busy, somebody must see that listening queues do not fill and that no connection waits here
+// while another worker is idle. Being woken for every connection would cost more than serving it (tried: +40 % on a hello world), so the
+// housekeeper looks at intervals: short ones while all cores are busy, longer ones while there is work, none in a worker that has nothing to do.
+// From that sleep the core that gets the first request wakes it.
+type rounds struct {
+	nextRound int64       // monotonic ns, 0 = asleep
+	asleep    atomic.Bool // nobody makes rounds; the next request must wake the housekeeper
+	seen      int64       // requests at the last round
+	lastWork  int64       // monotonic ns of the last round that saw work
+}
+
+const (
+	shortRound = 2 * time.Millisecond
+	longRound  = 25 * time.Millisecond
+	quietAfter = 200 * time.Millisecond
+
+	shareAfter = 2 * time.Millisecond // a request as old as this keeps others waiting
+	perRound   = 8                    // events looked at for one that can be handed on
+)
+
+// rouse is called by a core that begins a request.
+func (h *housekeeper) rouse() {
+	if h.asleep.Load() && h.asleep.CompareAndSwap(true, false) {
+		h.wake()
+	}
+}
+
+// round is called whenever the housekeeper is awake.
+func (h *housekeeper) round(now int64) {
+	e := h.eng
+	if h.nextRound != 0 && now < h.nextRound || h.asleep.Load() || e.draining.Load() {
+		return
+	}
+	busy := !e.idle()
+	if busy {
+		if !e.paused.Load() {
+			for _, l := range e.listeners {
+				h.look(l)
+			}
+		}
+		h.share(now)
+	} else {
+		h.fetch()
+	}
+	if n := e.row.Requests.Load(); n != h.seen || busy {
+		h.seen, h.lastWork = n, now
+	}
+	if now-h.lastWork > int64(quietAfter) {
+		h.nextRound = 0
+		h.asleep.Store(true)
+		if e.anyBusy() { // it began before it could see that nobody is awake
+			h.asleep.Store(false)
+			h.nextRound = now + int64(shortRound)
+		}
+		return
+	}
+	h.nextRound = now + e.interval(busy)
+}
+
+// interval is the time to the next round. A short queue fills soon.
+func (e *Engine) interval(busy bool) int64 {
+	limit := e.settings.Listen
+	if limit <= 0 {
+		limit = 4096
+	}
+	if busy {
+		return max(int64(500*time.Microsecond), min(int64(limit)*int64(5*time.Microsecond), int64(shortRound)))
+	}
+	return max(int64(shortRound), min(int64(limit)*int64(20*time.Microsecond), int64(longRound)))
+}
+
+func (e *Engine) anyBusy() bool {
+	for _, c := range e.cores {
+		if c.cell.State.Load() == scoreboard.CoreBusy {
+			return true
+		}
+	}
+	return false
+}
+
+// share hands connections whose next request has come, and which no core of this worker is free for, to workers that have nothing to do.
+func (h *housekeeper) share(now int64) {
+	e := h.eng
+	if e.boot.HandoffFD <= 0 || e.settings.Processes < 2 {
+		return
+	}
+	for _, c := range e.cores {
+		if now-c.cell.Started.Load() < int64(shareAfter) {
+			return
+		}
+	}
+	for free := e.idleElsewhere(); free > 0; free-- {
+		cn := h.waiting()
+		if cn == nil {
+			return
+		}
+		// A part of a request cannot travel: that connection waits for a core of ours, and so does one that nobody takes.
+		if cn.active || !e.handOn(cn) {
+			e.enqueue(cn)
+			return
+		}
+		e.drop(cn) // tells the client nothing: the connection lives on in the message
+	}
+}
+
+// waiting takes a connection that has sent something, from what a core has fetched and not come to, else from the kernel. Events of other
+// kinds are told again.
+func (h *housekeeper) waiting() *conn {
+	e := h.eng
+	for _, c := range e.cores {
+		for i := range c.tags {
+			if cn := e.claim(c.take(i)); cn != nil {
+				return cn
+			}
+		}
+	}
+	for range perRound {
+		var events [1]unix.EpollEvent
+		if n, errno := epollWait(e.epfd, events[:], 0); errno != 0 || n == 0 {
+			return nil
+		}
+		if cn := e.claim(tagOf(&events[0])); cn != nil {
+			return cn
+		}
+	}
+	return nil
+}
+
+// idleElsewhere counts the cores of other workers that wait for work.
+func (e *Engine) idleElsewhere() int {
+	n := 0
+	for i := range e.board.Rows() {
+		row := e.board.Row(i)
+		if i == e.rowIndex || row.PID.Load() == 0 || row.Accepting.Load() == 0 {
+			continue
+		}
+		for c := range e.settings.Threads {
+			if e.board.Core(i, c).State.Load() != scoreboard.CoreBusy {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,187 @@
+package generator
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fakeManager notes what systemd is asked for; daemon-reload runs the generator.
+type fakeManager struct {
+	t     *testing.T
+	host  Host
+	calls []string
+	jobs  map[string]string
+	times map[string]uint64
+	dir   string
+}
+
+func newFake(t *testing.T, files map[string]string) *fakeManager {
+	f := &fakeManager{t: t, host: testHost(t, "seed"), dir: t.TempDir(), jobs: map[string]string{}, times: map[string]uint64{}}
+	f.host.Apps = filepath.Join(f.dir, "apps")
+	if err := os.Mkdir(f.host.Apps, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		f.write(name, text)
+	}
+	return f
+}
+
+func (f *fakeManager) write(name, text string) {
+	f.t.Helper()
+	if err := os.WriteFile(filepath.Join(f.host.Apps, name), []byte(text), 0o644); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fakeManager) manager() manager {
+	generated := filepath.Join(f.dir, "generated")
+	return manager{
+		generated: generated,
+		stamps:    filepath.Join(f.dir, "stamps"),
+		systemctl: func(args ...string) error {
+			f.calls = append(f.calls, strings.Join(args, " "))
+			if args[0] == "daemon-reload" {
+				if err := os.RemoveAll(generated); err != nil {
+					return err
+				}
+				tree, _ := Plan(f.host)
+				return tree.Write(generated)
+			}
+			return nil
+		},
+		job:    func(unit string) (string, error) { return f.jobs[unit], nil },
+		moment: func(unit, _ string) (uint64, error) { return f.times[unit], nil },
+	}
+}
+
+// run gives what systemd was asked for.
+func (f *fakeManager) run(args ...string) string {
+	f.t.Helper()
+	f.calls = nil
+	var out bytes.Buffer
+	if code := run(args, f.host, f.manager(), &out, &out); code != 0 {
+		f.t.Fatalf("%v: exit status %d: %s", args, code, out.String())
+	}
+	return strings.Join(f.calls, "; ")
+}
+
+func TestRefresh(t *testing.T) {
+	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\nsocket = /run/a.sock\n"})
+	for _, step := range []struct{ name, text, want string }{
+		{"new", "", "daemon-reload; start uwsgi@a.socket"},
+		{"again", "", ""},
+		{"other workers", "[uwsgi]\nsocket = /run/a.sock\nprocesses = 7\n", ""},
+		{"other times", "[uwsgi]\nsocket = /run/a.sock\nreload-mercy = 7\n", "daemon-reload; start uwsgi@a.socket"},
+		{"another address", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\n", "daemon-reload; restart uwsgi@a.socket"},
+		{"broken", "[uwsgi\n", ""},
+	} {
+		if step.text != "" {
+			f.write("a.ini", step.text)
+		}
+		if got := f.run("--refresh", "a"); got != step.want {
+			t.Errorf("%s: %q, want %q", step.name, got, step.want)
+		}
+	}
+	if got := f.run("--refresh", "nobody"); got != "" {
+		t.Errorf("an instance without a file: %q", got)
+	}
+	// systemctl daemon-reload by hand, before the restart: the sockets are still those from before.
+	f.write("a.ini", "[uwsgi]\nsocket = /run/c.sock\n")
+	if err := f.manager().systemctl("daemon-reload"); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.run("--refresh", "a"); got != "restart uwsgi@a.socket" {
+		t.Errorf("after a daemon-reload by hand: %q", got)
+	}
+}
+
+func TestStart(t *testing.T) {
+	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\n", "b.ini": "[uwsgi]\ncheap = true\n", "c.ini": "[uwsgi"})
+	if got := f.run("--start"); got != "daemon-reload; --no-block start -- uwsgi@a.service uwsgi@b.socket" {
+		t.Error(got)
+	}
+	if got := f.run("--start"); got != "--no-block start -- uwsgi@a.service uwsgi@b.socket" {
+		t.Error(got)
+	}
+}
+
+func TestStopping(t *testing.T) {
+	const service, socket, helper = "uwsgi@a.service", "uwsgi@a.socket", "uwsgi-unit@a.service"
+	const closes = "--no-block stop " + socket
+	for _, c := range []struct {
+		flag, job, want string
+		opened, began   uint64
+	}{
+		{"--stopping", "stop", closes, 5, 9},
+		{"--stopping", "restart", "", 5, 9},
+		{"--stopping", "", "", 5, 9}, // it ends by itself
+		{"--stopped", "", closes, 5, 9},
+		{"--stopped", "start", "", 5, 9},
+		{"--stopped", "", "", 10, 9}, // opened again meanwhile
+		{"--stopped", "", "", 0, 9},  // never was open
+	} {
+		f := newFake(t, nil)
+		f.jobs[service] = c.job
+		f.times[socket], f.times[helper] = c.opened, c.began
+		if got := f.run(c.flag, "a"); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
+func TestGenerate(t *testing.T) {
+	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\n", "bad.ini": "[uwsgi"})
+	dir := filepath.Join(f.dir, "normal")
+	f.run(dir, f.dir+"/early", f.dir+"/late")
+	for _, name := range []string{"uwsgi@a.service.d/00-ini.conf", "uwsgi@a.socket.d/00-ini.conf"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if target, err := os.Readlink(filepath.Join(dir, "uwsgi.service.wants/uwsgi@a.service")); err != nil || target != "/usr/lib/systemd/system/uwsgi@.service" {
+		t.Errorf("%q %v", target, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "uwsgi@bad.service.d")); err == nil {
+		t.Error("a bad file has drop-ins")
+	}
+}
+
+func TestAccount(t *testing.T) {
+	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\nuid = app\ngid = web\n", "b.ini": "[uwsgi]\n"})
+	for name, want := range map[string]string{"a": "app web\n", "b": "www-data www-data\n"} {
+		var out, errs bytes.Buffer
+		if code := run([]string{"--account", name}, f.host, f.manager(), &out, &errs); code != 0 || out.String() != want {
+			t.Errorf("%s: %d %q %q", name, code, out.String(), errs.String())
+		}
+	}
+}
+
+func TestInherited(t *testing.T) {
+	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\n"})
+	mine := filepath.Join(f.dir, "mine.ini")
+	if err := os.WriteFile(mine, []byte("[uwsgi]\nuid = other\nsocket = /run/mine.sock\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f.host.Defaults = filepath.Join(f.dir, "default")
+	if err := os.WriteFile(f.host.Defaults, []byte("VERBOSE=no\nINHERITED_CONFIG=\""+mine+"\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tree, problems := Plan(f.host)
+	text := tree["uwsgi@a.service.d/00-ini.conf"].Text
+	if len(problems) > 0 || !strings.Contains(text, "\nUser=other\n") || !strings.Contains(text, "--ini "+mine+" --ini ") {
+		t.Errorf("%v\n%s", problems, text)
+	}
+}
+
+func BenchmarkPlan(b *testing.B) {
+	h := OSHost()
+	h.Apps, _ = filepath.Abs("testdata/formats/apps")
+	h.Inherited, _ = filepath.Abs("../../packaging/conf/default.ini")
+	for b.Loop() {
+		Plan(h)
+	}
+}
