@@ -39,7 +39,11 @@ func (h *housekeeper) rouse() {
 // round is called whenever the housekeeper is awake.
 func (h *housekeeper) round(now int64) {
 	e := h.eng
-	if h.nextRound != 0 && now < h.nextRound || h.asleep.Load() || e.draining.Load() {
+	if h.nextRound != 0 && now < h.nextRound || h.asleep.Load() {
+		return
+	}
+	if e.draining.Load() {
+		h.nextRound = 0 // a time that has passed would have the loop spin
 		return
 	}
 	busy := !e.idle()
@@ -100,6 +104,10 @@ func (h *housekeeper) share(now int64) {
 			return
 		}
 	}
+	if !e.hold() { // it has begun to drain: that hands on what is idle
+		return
+	}
+	defer e.release()
 	for free := e.idleElsewhere(); free > 0; free-- {
 		cn := h.waiting()
 		if cn == nil {

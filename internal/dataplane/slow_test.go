@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,13 +17,15 @@ import (
 )
 
 // pattern is n bytes of which each place can be told from the next.
-func pattern(n int) string {
-	var b strings.Builder
-	for i := 0; b.Len() < n; i++ {
-		fmt.Fprintf(&b, "%08d\n", i)
+func pattern(n int) string { return patternText()[:n] }
+
+var patternText = sync.OnceValue(func() string {
+	b := make([]byte, 0, 9<<20)
+	for i := 0; len(b) < 8<<20; i++ {
+		b = append(strconv.AppendInt(b, int64(10000000+i), 10), '\n')
 	}
-	return b.String()[:n]
-}
+	return string(b)
+})
 
 // slowRequest sends a request on a connection with a small receive buffer, and reads nothing.
 func slowRequest(s *server, protocol, text string) *client {

@@ -62,8 +62,8 @@ func TestHarakiri(t *testing.T) {
 	if a := site.Get("/"); a.Body != "fine" {
 		t.Errorf("afterwards: %s %q", a.Line, a.Body)
 	}
-	s.Log.Wait(t, `^DAMN ! worker 1 .* killed by signal 9`)
-	s.Log.Wait(t, `^Respawned uWSGI worker 1`)
+	s.Log.Wait(t, `DAMN ! worker 1 .* killed by signal 9`)
+	s.Log.Wait(t, `Respawned uWSGI worker 1`)
 	log := s.Log.String()
 	for _, want := range []string{"in deep_in_the_application", "in a_background_thread", "HARAKIRI [core ", " - GET /stuck since ", "HARAKIRI: -- syscall> ", "HARAKIRI: -- wchan> "} {
 		if !strings.Contains(log, want) {
@@ -83,7 +83,7 @@ func TestHarakiriAfterTheHead(t *testing.T) {
 	if !strings.HasSuffix(a, "begun\n") || strings.Contains(a, "504") {
 		t.Errorf("%q", a)
 	}
-	s.Log.Wait(t, `^Respawned uWSGI worker 1`)
+	s.Log.Wait(t, `Respawned uWSGI worker 1`)
 }
 
 // Behind nginx, over the uwsgi protocol, the client sees the 504 too; and a deadline of the application's own is one.

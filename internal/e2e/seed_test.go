@@ -121,17 +121,17 @@ func me(t *testing.T) string {
 // TestSeed runs the user's ini behind his three nginx set-ups, with Django in a virtualenv. The one with another Python than the
 // distribution's runs as ourselves: that Python may lie where nobody else may look.
 func TestSeed(t *testing.T) {
-	for _, c := range []struct{ way, python, uid string }{
-		{"unix", harness.DebianPython, person(t)},
-		{"tcp", harness.OtherPython(), me(t)},
-		{"http", harness.DebianPython, person(t)},
+	for _, c := range []struct{ way, python, uid, command string }{
+		{"unix", harness.DebianPython, person(t), "--ini uwsgi.ini"},
+		{"tcp", harness.OtherPython(), me(t), "uwsgi.ini"},
+		{"http", harness.DebianPython, person(t), "-d --ini uwsgi.ini"},
 	} {
 		t.Run(c.way, func(t *testing.T) {
 			t.Parallel()
 			s := newSeed(t, harness.Venv(t, c.python), c.uid)
 			location := s.listen(t, c.way)
 			s.Write("uwsgi.ini", s.ini)
-			s.StartDaemon(s.pid, s.log, "--ini", "uwsgi.ini")
+			s.StartDaemon(s.pid, s.log, strings.Fields(c.command)...)
 			n := harness.StartNginx(t, location)
 			s.check(t, harness.HTTP(t, n.Addr))
 			s.Stop()

@@ -330,6 +330,7 @@ def set_environment(boot):
         os.environ.pop(name, None)
     for name, value in (boot.get("Setenv") or {}).items():
         os.environ[name] = value
+    os.environ["UWSGI_RELOADS"] = str(boot["Reloads"])
 
 
 def set_path(settings):
@@ -356,13 +357,19 @@ def set_main(settings):
 
 
 def set_output():
-    """print() goes where uWSGI's goes, line by line, and no character of the application's can make it fail."""
-    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True)
-    sys.__stderr__ = sys.stderr
-    if not os.isatty(1):
-        sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w", closefd=False)), encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    else:
+    """print() goes where uWSGI's goes, a line in one write, and no character of the application's can make it fail.
+
+    There is no BufferedWriter below: it refuses a signal handler's print() while another one is at it.
+    """
+
+    def stream():
+        return io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+    sys.stderr = sys.__stderr__ = stream()
+    if os.isatty(1):
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    else:
+        sys.stdout = stream()
     sys.__stdout__ = sys.stdout
 
 

@@ -114,7 +114,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string) (*generation, e
 	files := make([]*os.File, len(cfg.Listeners))
 	boot := loader.Boot{
 		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n, MasterPID: os.Getpid(),
-		Reloads: s.reloads, StartedOn: s.startedAt.Unix(), RequestLog: loader.RequestLog{Kind: cfg.RequestLogKind},
+		Reloads: g.n - 1, StartedOn: s.startedAt.Unix(), RequestLog: loader.RequestLog{Kind: cfg.RequestLogKind},
 	}
 	for i, l := range cfg.Listeners {
 		files[i] = l.File

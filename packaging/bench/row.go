@@ -164,7 +164,7 @@ type pace struct {
 
 func (w *world) pace() pace {
 	if w.rounds > 0 {
-		return pace{w.rounds, 100 * time.Millisecond, w.stretch}
+		return pace{w.rounds, w.stretch / 4, w.stretch}
 	}
 	if w.quick {
 		return pace{2, 100 * time.Millisecond, 350 * time.Millisecond}

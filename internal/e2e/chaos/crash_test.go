@@ -143,7 +143,7 @@ func readFile(path string) string {
 func TestKillSupervisorDuringImport(t *testing.T) {
 	for name, code := range map[string]string{
 		"asleep":     "import time\ntime.sleep(3600)\n",
-		"GIL held":   "import ctypes\nctypes.PyDLL(None).sleep(3600)\n",
+		"GIL held":   "import ctypes\nm = ctypes.create_string_buffer(64)\nfor _ in range(2): ctypes.PyDLL(None).pthread_mutex_lock(m)\n",
 		"lazy-apps":  "import time\ntime.sleep(3600)\n",
 		"busy":       "while True: pass\n",
 		"SIG_IGN":    "import signal, time\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(3600)\n",

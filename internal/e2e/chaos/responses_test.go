@@ -58,7 +58,7 @@ func TestResponsesWithBadHeads(t *testing.T) {
 // A body that is none, or not as long as it was said to be: the client can tell, and nothing runs into the next response.
 func TestResponsesWithBadBodies(t *testing.T) {
 	r := start(t, "-p", "1")
-	r.Allow(`Traceback`)
+	r.Allow(`Traceback`, `^TypeError: `)
 	before := r.expect(200, "/pid", "").Body
 	for name, want := range map[string]struct {
 		status int

@@ -145,7 +145,7 @@ func listenOverflows(t *testing.T) (n int) {
 func TestOverload(t *testing.T) {
 	clients := scale(400, 2000)
 	r := start(t, "-p", "1", "--threads", "1", "--listen", "64", "--max-fd", "128")
-	r.Allow(`cannot accept connections`)
+	r.Tolerate(`cannot accept connections`) // the cores may find no descriptor left before the housekeeper does
 	var all sync.WaitGroup
 	var right, told, bad atomic.Int64
 	for range clients {

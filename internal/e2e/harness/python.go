@@ -79,22 +79,32 @@ func lock(t testing.TB, path string) func() {
 
 // OtherPython is an interpreter of another version than the distribution's; where the machine has none it is that one.
 var OtherPython = sync.OnceValue(func() string {
-	var found []string
-	for _, minor := range []string{"13", "12", "14", "11", "10"} {
-		if p, err := exec.LookPath("python3." + minor); err == nil {
-			found = append(found, p)
-		}
-		home, _ := os.UserHomeDir()
-		hits, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", "3."+minor+".*", "bin", "python3"))
-		found = append(found, hits...)
-	}
 	debian := versionOf(DebianPython)
-	for _, p := range found {
-		if v := versionOf(p); v != "" && v != debian {
+	for _, p := range Pythons() {
+		if versionOf(p) != debian {
 			return p
 		}
 	}
 	return DebianPython
+})
+
+// Pythons are the machine's interpreters from 3.9 on, one a version, the usual ones first; the distribution's is among them.
+var Pythons = sync.OnceValue(func() (out []string) {
+	home, _ := os.UserHomeDir()
+	seen := map[string]bool{}
+	for _, minor := range []string{"13", "12", "14", "11", "10", "9"} {
+		tried, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", "3."+minor+".*", "bin", "python3"))
+		if p, err := exec.LookPath("python3." + minor); err == nil {
+			tried = append(tried, p)
+		}
+		for _, p := range append([]string{DebianPython}, tried...) {
+			if v := versionOf(p); v == "3."+minor && !seen[v] {
+				seen[v] = true
+				out = append(out, p)
+			}
+		}
+	}
+	return out
 })
 
 // versionOf is the version as "3.13", empty for what is no interpreter.

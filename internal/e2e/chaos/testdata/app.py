@@ -104,8 +104,10 @@ def leave_hard(environ, start):
 
 
 def hold_gil(environ, start):
-    """A C function that never gives the lock back: PyDLL does not release it."""
-    ctypes.PyDLL(None).sleep(3600)
+    """A C function that never returns and does not give the interpreter's lock back, as PyDLL does not: a mutex locked twice."""
+    mutex = ctypes.create_string_buffer(64)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
 
 
 def deadlock(environ, start):
