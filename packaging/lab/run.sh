@@ -7,4 +7,14 @@ cd "$(dirname "$0")/../.."
 packaging/deps.sh build deb lab
 [ "${UWSGI_LAB_DEB:-}" = keep ] || packaging/deb.sh
 packaging/lab/rootfs.sh bookworm trixie >/dev/null
-exec go test -tags lab -count=1 -timeout 40m -v ./internal/e2e/lab "$@"
+
+# What the tests mount lies below this folder; a run that was killed leaves nothing either.
+TMPDIR=$(mktemp -d /tmp/uwsgi-lab.XXXXXX)
+export TMPDIR
+finish() {
+	grep -o " $TMPDIR/[^ ]*" /proc/self/mounts | sort -r | xargs -r -n 1 umount -l
+	rm -rf --one-file-system "$TMPDIR"
+}
+trap finish EXIT
+trap 'exit 143' TERM
+go test -tags lab -count=1 -timeout 40m -v ./internal/e2e/lab "$@"

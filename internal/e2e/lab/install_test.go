@@ -127,7 +127,7 @@ func removeAndPurge(t *testing.T, m *Machine) {
 
 // fromDebian: Debian's own packages are replaced, with an application running and a package that depends on them; both stay.
 func fromDebian(t *testing.T, m *Machine) {
-	m.Sh(t, "apt-get purge -y -q uwsgi; apt-get install -y -q --no-install-recommends /var/cache/lab/*.deb")
+	m.Sh(t, "dpkg --purge uwsgi; apt-get install -y -q --no-install-recommends /var/cache/lab/*.deb")
 	t.Cleanup(func() {
 		m.Run("dpkg", "--purge", "lab-dependent")
 		m.Run("rm", "-rf", "/root/dependent", "/etc/uwsgi/apps-enabled/old.ini", "/srv/old")

@@ -100,9 +100,9 @@ func traceback(t *testing.T, m *Machine) {
 func catalog(t *testing.T, m *Machine) {
 	a := m.App(t, "explained")
 	a.Start(t)
-	if out := m.Sh(t, "journalctl -x -u uwsgi@explained --no-pager"); !strings.Contains(out, "Subject: Application explained is ready") {
-		t.Errorf("journalctl -x does not explain the start:\n%s", out)
-	}
+	m.Eventually(t, "explanation of the start in journalctl -x", func() bool {
+		return strings.Contains(m.Sh(t, "journalctl -x -u uwsgi@explained --no-pager"), "Subject: Application explained is ready")
+	})
 	ids := []string{"d89f97d32f454cb2912f1495fe55c7cb", "6836f251556e4b75ae0bc0573e37074e", "e835c3c1dee24ac6b14f268597965627",
 		"4d14a8ff2920428dbab080a38d3d831a", "bada3386da9b45a7abfe451cd2abc3ab", "b79ae48b5e5348f48f410b6542b4e175",
 		"11f883ea2daa46b38b1da9f8b080bb9e", "7f6d752bec064c76aee16f40fe42f342"}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,12 +80,22 @@ func (m *Machine) boot(t *testing.T) {
 	// systemd 256 and newer do not run on the first version of control groups; the others do not care.
 	m.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	m.nspawn.Stdout, m.nspawn.Stderr = m.console, m.console
-	m.nspawn.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := m.nspawn.Start(); err != nil {
+	m.nspawn.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	m.ended = make(chan struct{})
+	started := make(chan error)
+	go func() {
+		// The death signal is the one of this thread: it stays as long as the container, and no container stays when the test is killed.
+		runtime.LockOSThread()
+		defer close(m.ended)
+		err := m.nspawn.Start()
+		started <- err
+		if err == nil {
+			m.nspawn.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatalf("this machine cannot boot a container: %v (packaging/deps.sh lab installs systemd-nspawn)", err)
 	}
-	m.ended = make(chan struct{})
-	go func() { m.nspawn.Wait(); close(m.ended) }()
 	// Until systemd is there it is a stub of nspawn's that has the pid.
 	if !m.eventually(func() bool { m.init = m.child(); return m.init > 0 && m.answers() }) {
 		t.Fatalf("this machine cannot boot a container: systemd of %s does not come up\n%s", m.Suite, m.Console())
