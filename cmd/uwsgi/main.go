@@ -7,4 +7,6 @@ import (
 	"uwsgi/internal/app"
 )
 
-func main() { os.Exit(app.Run(os.Args, os.Environ(), app.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) }
+func main() {
+	os.Exit(app.Run(os.Args, os.Environ(), app.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
