@@ -15,8 +15,8 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	e, r := c.eng, &c.req
 	e.setActive(cn, true)
 	cn.deadline.Store(0)
-	now := time.Now()
-	c.cn, c.wall, c.started = cn, now.UnixNano(), clockOrigin+int64(now.Sub(clockStart))
+	c.cn, c.started = cn, monotonic()
+	c.wall = c.clock.wall(c.started)
 	if c.packet = 0; cn.lis.proto == protoUwsgi {
 		c.packet = head - 4
 	}
@@ -45,6 +45,7 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 		e.app.Serving(c.id, -1)
 	}
 	end := monotonic()
+	c.finished = end
 	c.cell.State.Store(scoreboard.CoreIdle)
 	keep := c.keep && !c.broken
 	if !c.settle(cn) {

@@ -30,6 +30,8 @@ type Core struct {
 	cn       *conn
 	started  int64 // monotonic ns: the request was whole
 	wall     int64
+	finished int64 // monotonic ns: it was answered
+	clock    clock
 	stuck    atomic.Bool   // past its deadline, as the supervisor has said
 	serving  atomic.Bool   // owns a connection
 	fcgi     fastcgi.Begin // of the FastCGI request in hand
@@ -173,12 +175,12 @@ func (c *Core) work(cn *conn) {
 		case stepClosed:
 			return
 		case stepWait:
-			if c.wait(cn) {
+			if c.wait(cn, monotonic()) {
 				return
 			}
 		case stepAgain:
 			if len(cn.in) == 0 && cn.dry { // no need to ask: an event will tell
-				if c.wait(cn) {
+				if c.wait(cn, c.finished) {
 					return
 				}
 				continue
@@ -192,9 +194,8 @@ func (c *Core) work(cn *conn) {
 }
 
 // wait leaves a connection until more comes. False: there is more already.
-func (c *Core) wait(cn *conn) bool {
+func (c *Core) wait(cn *conn, now int64) bool {
 	e := c.eng
-	now := monotonic()
 	switch {
 	case cn.body.open():
 		return e.park(cn, now+e.bodyTimeout)

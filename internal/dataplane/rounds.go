@@ -50,7 +50,9 @@ func (h *housekeeper) round(now int64) {
 	if busy {
 		if !e.paused.Load() {
 			for _, l := range e.listeners {
-				h.look(l)
+				if pending(l.FD) {
+					h.look(l)
+				}
 			}
 		}
 		h.share(now)

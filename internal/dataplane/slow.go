@@ -48,7 +48,9 @@ func (s *slow) write(fd int) syscall.Errno {
 			if errno != 0 {
 				return errno
 			}
-			s.mem = s.mem[n:]
+			if s.mem = s.mem[n:]; len(s.mem) > 0 {
+				return unix.EAGAIN // as the next call would say
+			}
 		}
 		if s.framed && s.piece == 0 {
 			if s.ended {
@@ -96,7 +98,10 @@ func (s *slow) move(fd int) (int, syscall.Errno) {
 			return 0, errno
 		}
 		s.rest = s.rest[n:]
-		return n, 0
+		if n < len(p) {
+			errno = unix.EAGAIN // as the next call would say
+		}
+		return n, errno
 	}
 	want := s.left
 	if s.framed {

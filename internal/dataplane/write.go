@@ -105,8 +105,8 @@ func (c *Core) sendLast(body []byte) {
 // the wait. brisk says whether it took more within a moment, and not too many moments have been spent on it.
 func (c *Core) brisk() bool {
 	const (
-		moment = 1  // ms
-		most   = 16 // ms for one response
+		moment = 5  // ms
+		most   = 20 // ms for one response
 	)
 	if c.waited >= most*int64(time.Millisecond) {
 		return false
@@ -201,7 +201,7 @@ func (c *Core) sendBlock(p []byte) {
 	}
 	tail := c.chunked && len(p) > 0
 	c.vec.n = 0
-	if len(p) <= copyLimit {
+	if len(c.out) > 0 && len(p) <= copyLimit {
 		c.out = append(c.out, p...)
 		if tail {
 			c.out = append(c.out, '\r', '\n')

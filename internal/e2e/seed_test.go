@@ -13,12 +13,11 @@ import (
 // seed is the user's own deployment: testdata/seed holds his files as they are. Only paths, names and addresses are changed, as text.
 type seed struct {
 	*harness.Server
-	ini   string
-	nginx string
-	home  string
-	user  string
-	log   string
-	pid   string
+	ini  string
+	home string
+	user string
+	log  string
+	pid  string
 }
 
 // newSeed lays the project out where the ini looks for it, under a folder in place of / and /home/user1.

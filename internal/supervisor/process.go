@@ -30,11 +30,6 @@ type process struct {
 	vsz    int64
 }
 
-// expected says whether the end of the process is no accident.
-func (p *process) expected() bool {
-	return p.state == draining || p.state == killed && p.why != whyEvil
-}
-
 func (p *process) String() string { return fmt.Sprintf("worker %d (pid: %d)", p.slot.n, p.pid) }
 
 // Why a process was forked or leaves; some are seen by the application's log and in the journal.

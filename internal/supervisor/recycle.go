@@ -33,7 +33,7 @@ func (s *Supervisor) recycleProcess(p *process, reason string) {
 		return
 	}
 	p.wanted = true
-	young := p.ready.Add(p.gen.cfg.Settings.MinWorkerLifetime).Sub(time.Now())
+	young := time.Until(p.ready.Add(p.gen.cfg.Settings.MinWorkerLifetime))
 	if reason == reasonException {
 		young = 0
 	}

@@ -77,7 +77,7 @@ func (s *Supervisor) reload(reason string, reply chan<- error) {
 
 // boundImport gives a turnover that hangs in its import, while another one waits behind it, no more than the mercy.
 func (s *Supervisor) boundImport(t *turnover) {
-	d := max(t.began.Add(s.cfg.mercy()).Sub(time.Now()), 0)
+	d := max(time.Until(t.began.Add(s.cfg.mercy())), 0)
 	t.limit = s.agenda.after(d, func() {
 		if s.turn == t && t.stage < parting {
 			s.failTurn(t, fmt.Errorf("the new generation took longer than %s and another reload was asked for", s.cfg.mercy()), ExitFailed)

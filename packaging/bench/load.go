@@ -89,7 +89,6 @@ type generator struct {
 	sa       unix.Sockaddr
 	family   int
 	clients  []client
-	free     []int
 	waiting  []int // clients that could not connect yet
 	buf      []byte
 	out      outcome

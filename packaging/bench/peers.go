@@ -89,11 +89,6 @@ func run(name string, args ...string) error {
 	return c.Run()
 }
 
-func (w *world) has(name string) bool {
-	hits, _ := filepath.Glob(filepath.Join(w.venv, "lib", "python3*", "site-packages", name+"*"))
-	return len(hits) > 0
-}
-
 // versions names what is compared.
 func (w *world) versions() map[string]string {
 	v := map[string]string{}

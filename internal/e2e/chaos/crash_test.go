@@ -38,7 +38,7 @@ func TestKillWorker(t *testing.T) {
 			harness.Eventually(t, "two workers", func() bool { return len(r.workers()) == 2 })
 			mark := r.Log.Mark()
 			kill(t, r.workers()[0])
-			r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+			r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
 			r.serving(2)
 		}
 	})
@@ -104,6 +104,7 @@ func TestKillSupervisor(t *testing.T) {
 				t.Errorf("orphans lived for %v", took)
 			}
 			asked.Wait()
+			r.Exit()
 		})
 	}
 }
@@ -164,6 +165,7 @@ func TestKillSupervisorDuringImport(t *testing.T) {
 			if took := time.Since(begun); took > 1500*time.Millisecond {
 				t.Errorf("orphans lived for %v", took)
 			}
+			r.Exit()
 		})
 	}
 }
@@ -194,7 +196,7 @@ func TestCrashes(t *testing.T) {
 						t.Errorf("%s is answered %s", c.path, a.Line)
 					}
 					tally.onPurpose.Add(1)
-					r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+					r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
 					r.serving(2)
 				}
 			})
@@ -214,7 +216,7 @@ func TestOutOfMemory(t *testing.T) {
 		for range rounds {
 			mark := r.Log.Mark()
 			r.breaks("/memory?n=400")
-			r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+			r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
 		}
 	})
 	r.serves()

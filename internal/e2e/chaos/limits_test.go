@@ -69,7 +69,7 @@ func TestNoProcessesLeft(t *testing.T) {
 	r.Log.WaitFrom(t, mark, `cannot be forked`)
 	c.await(t, 300)
 	end()
-	r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+	r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
 	r.serving(2)
 	c.await(t, 100)
 	c.end(t)

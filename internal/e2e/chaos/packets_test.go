@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -149,7 +148,7 @@ func TestPacketByteByByte(t *testing.T) {
 		}
 	}
 	if a := harness.Parse(t, c, "GET"); a.Body != "hello\n" {
-		t.Error(fmt.Sprintf("%+v", a))
+		t.Errorf("%+v", a)
 	}
 	tally.sent.Add(1)
 	tally.right.Add(1)

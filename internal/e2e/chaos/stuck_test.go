@@ -41,7 +41,7 @@ func TestHarakiri(t *testing.T) {
 				if c.stack {
 					r.Log.WaitFrom(t, mark, stack)
 				}
-				r.Log.WaitFrom(t, mark, `^Respawned uWSGI worker`)
+				r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
 				r.serving(2)
 			}
 			r.serves()
