@@ -42,3 +42,18 @@ func TestIdleWorkerServes(t *testing.T) {
 	s.Write("go", "")
 	harness.Parse(t, held, "GET")
 }
+
+// TestFairness: clients that keep their connections and clients that make new ones all the time are served alike, also by requests that
+// take a while.
+func TestFairness(t *testing.T) {
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("steady.py", steady)
+	s.Start("--http", addr, "--module", "steady", "-p", "2", "--threads", "2", "--disable-logging")
+	kept, fresh := harness.StartLoad(addr, "/", "steady", 6, true), harness.StartLoad(addr, "/", "steady", 6, false)
+	fresh.Await(t, 1500)
+	kept.Stop(t)
+	fresh.Stop(t)
+	if k, f := kept.Good.Load(), fresh.Good.Load(); k < f/4 || f < k/8 {
+		t.Errorf("%d answers on connections that were kept, %d on new ones", k, f)
+	}
+}

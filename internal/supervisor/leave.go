@@ -109,7 +109,7 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit) {
 	}
 	n := p.slot.n
 	switch {
-	case was == draining && exit.Clean(), was == killed && p.why != whyEvil && p.why != whyHarakiri:
+	case (was == draining || was == condemned) && exit.Clean(), was == killed && p.why != whyEvil && p.why != whyHarakiri:
 		text := fmt.Sprintf("worker %d buried after %d seconds", n, int(time.Since(p.left).Seconds()))
 		if p.why != whyStop && p.why != whyReload {
 			text = fmt.Sprintf("worker %d killed successfully (pid: %d)", n, p.pid)

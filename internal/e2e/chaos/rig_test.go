@@ -30,6 +30,7 @@ func newRig(t *testing.T) *rig {
 	r.sock = r.Path("uwsgi.sock")
 	r.Copy("testdata/app.py", "app.py")
 	r.Setenv(harness.DebianPath)
+	r.Setenv(strings.Fields(os.Getenv("UWSGI_CHAOS_ENV"))...) // packaging/sanitize.sh
 	return r
 }
 

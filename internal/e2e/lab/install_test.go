@@ -153,7 +153,13 @@ func fromDebian(t *testing.T, m *Machine) {
 	if exe := m.Sh(t, "readlink /proc/$(cat /run/uwsgi/app/old/pid)/exe"); exe != "/usr/bin/uwsgi-core" {
 		t.Fatalf("Debian's uwsgi is %s", exe)
 	}
+	b := App{m: m, Name: "oldvassal"}
+	b.Is(t, "one")
+	m.Write(t, "/etc/uwsgi-emperor/vassals/oldvassal.ini", "[uwsgi]\nplugins = python3\nchdir = /srv/oldvassal\nmodule = app\nsocket = /run/uwsgi/oldvassal.sock\n")
+	defer m.Run("rm", "-rf", "/etc/uwsgi-emperor/vassals/oldvassal.ini", "/srv/oldvassal")
 	m.Sh(t, "apt-get install -y -q --no-install-recommends /root/uwsgi.deb")
+	m.Eventually(t, "vassal of Debian's emperor under ours", func() bool { return b.State(t) == "active" })
+	b.Answers(t, "/who", "www-data www-data /srv/oldvassal")
 	if got := m.Sh(t, "dpkg-query -W -f '${Status}' lab-dependent"); got != "install ok installed" {
 		t.Errorf("lab-dependent: %s", got)
 	}

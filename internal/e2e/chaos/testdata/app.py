@@ -36,6 +36,10 @@ def pid(environ, start):
     return text(start, str(os.getpid()))
 
 
+def clock(environ, start):
+    return text(start, str(time.time()))
+
+
 def who(environ, start):
     """Every PATH_INFO that came in, one a line."""
     return text(start, "\n".join(seen))
@@ -268,7 +272,7 @@ def inject(environ, start):
 
 
 PATHS = {
-    "/": hello, "/pid": pid, "/seen": who, "/vars": variables, "/sleep": sleep, "/big": big, "/buffered": buffered, "/download": download,
+    "/": hello, "/pid": pid, "/time": clock, "/seen": who, "/vars": variables, "/sleep": sleep, "/big": big, "/buffered": buffered, "/download": download,
     "/digest": digest, "/refuse": refuse, "/segv": segv, "/exit": leave, "/_exit": leave_hard, "/gil": hold_gil, "/deadlock": deadlock,
     "/forkbomb": fork_bomb, "/threads": threads, "/recurse": recurse, "/recurse-c": recurse_in_c, "/closeall": close_all, "/memory": memory,
     "/grow": grow, "/files": files, "/bad": bad,

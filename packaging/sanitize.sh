@@ -1,0 +1,23 @@
+#!/bin/bash
+# The worker library under the address sanitizer, C and Go, with cgo's strictest pointer checks, and the hostile part of the chaos tests
+# against it. What either finds ends the worker, which fails the test.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dir=${UWSGI_SANITIZE_DIR:-$(mktemp -d)}
+trap '[ -n "${UWSGI_SANITIZE_DIR:-}" ] || rm -rf "$dir"' EXIT
+mkdir -p "$dir/lib/uwsgi"
+
+echo "== build with -asan and cgocheck2"
+CGO_ENABLED=0 go build -trimpath -o "$dir/uwsgi" ./cmd/uwsgi
+GOEXPERIMENT=cgocheck2 CGO_ENABLED=1 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer' CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
+	go build -asan -trimpath -buildmode=c-shared -o "$dir/lib/uwsgi/_uwsgi.abi3.so" ./cmd/uwsgi-worker
+rm -f "$dir/lib/uwsgi/_uwsgi.abi3.h"
+cp internal/python/*.py "$dir/lib/uwsgi/"
+
+echo "== run"
+# The interpreter is not built with the sanitizer: its runtime is loaded first, objects come from malloc, leaks are Python's own business.
+tests='TestSmuggling$|TestPacket|TestResponses|TestStaticTraversal|TestLogInjection|TestSlowClients|TestDiskFull|TestEarlyAnswer|TestHarakiri$|TestKillWorker|TestKillLoader|TestReloadDuringReload|TestRecursion'
+UWSGI_E2E_BINARY="$dir/uwsgi" \
+	UWSGI_CHAOS_ENV="LD_PRELOAD=$(gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:abort_on_error=1:handle_segv=0" \
+	go test -count=1 -timeout 20m -v -run "${UWSGI_SANITIZE_TESTS:-$tests}" ./internal/e2e/chaos | grep -vE '^(=== |    --- PASS)'
