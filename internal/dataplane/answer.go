@@ -218,6 +218,7 @@ func (c *Core) head(known int64) {
 	if p.Length >= 0 {
 		c.remaining = p.Length
 	}
+	c.noBody = p.Status == 204 || p.Status == 304 || p.Status < 200 && !p.Upgrade // RFC 9110 §6.4.1; a front end would complain
 	if proto.http() {
 		b = c.frame(b, known)
 	}
@@ -228,7 +229,7 @@ func (c *Core) head(known int64) {
 // frame adds what a client that speaks HTTP with us needs to know where the body ends (RFC 9112 §6.3).
 func (c *Core) frame(b []byte, known int64) []byte {
 	r, p := &c.req, &c.resp
-	c.noBody = r.Head || p.Status == 204 || p.Status == 304 || p.Status < 200 && !p.Upgrade
+	c.noBody = c.noBody || r.Head
 	switch {
 	case p.Upgrade || p.TE:
 		c.keep = false // the application frames by itself; where it ends is its secret

@@ -127,7 +127,7 @@ func (c *Core) takeToken() {
 // accept takes connections while more wait and nothing speaks against it.
 func (c *Core) accept(l *listener) {
 	e := c.eng
-	for c.acceptOne(l) && c.again.worth() && !e.draining.Load() && !e.paused.Load() && !e.starving.Load() {
+	for c.acceptOne(l) && !c.slow && c.again.worth() && !e.draining.Load() && !e.paused.Load() && !e.starving.Load() {
 	}
 }
 

@@ -55,7 +55,8 @@ func TestClockJumps(t *testing.T) {
 	c := traffic(r.addr, "/sleep?s=0.01", "slept\n", 4, true)
 	c.await(t, 100)
 	const year = 365 * 24 * 3600
-	for _, by := range []int64{year, -year, 3600, 0} {
+	jumps := []int64{year, -year, 3600, 0}
+	for _, by := range jumps[:scale(2, 4)] {
 		jump(by)
 		now, _ := strconv.ParseFloat(strings.TrimSpace(r.expect(200, "/time", "").Body), 64)
 		if off := int64(now) - time.Now().Unix() - by; os.Getenv("UWSGI_CHAOS_CLOCK") == "" && (off < -5 || off > 5) {

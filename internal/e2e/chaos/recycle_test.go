@@ -15,8 +15,8 @@ func TestRecycling(t *testing.T) {
 		want int // replacements
 	}{
 		"max-requests=10":       {"/", []string{"--max-requests", "10"}, scale(20, 300)},
-		"max-worker-lifetime=1": {"/", []string{"--max-worker-lifetime", "1"}, scale(4, 30)},
-		"reload-on-rss":         {"/grow", []string{"--reload-on-rss", "48"}, scale(4, 40)},
+		"max-worker-lifetime=1": {"/", []string{"--max-worker-lifetime", "1"}, scale(2, 30)},
+		"reload-on-rss":         {"/grow", []string{"--reload-on-rss", "48"}, scale(2, 40)},
 	} {
 		for _, processes := range []string{"1", "4"} {
 			t.Run(name+", processes="+processes, func(t *testing.T) {

@@ -25,7 +25,7 @@ func TestHundredReloads(t *testing.T) {
 			r.Reload()
 			rss, fds := harness.Memory(r.PID, "VmRSS"), descriptors(r.PID)
 			begun := time.Now()
-			rounds := scale(10, 100)
+			rounds := scale(5, 100)
 			for range rounds {
 				r.Reload()
 			}
@@ -110,6 +110,7 @@ func TestReloadOfBrokenCode(t *testing.T) {
 		"hangs in C":       {"open('importing', 'w').close()\nimport ctypes\nm = ctypes.create_string_buffer(64)\nfor _ in range(2): ctypes.PyDLL(None).pthread_mutex_lock(m)\n", []string{`reload failed: the new generation took longer than 2s`}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, "-p", "2", "--reload-mercy", "2", "--forkbomb-delay", "0")
 			r.Allow(c.allow...)
 			load := traffic(r.addr, "/", "hello\n", 4, true)

@@ -17,20 +17,20 @@ import (
 // the server ends it, or hold is closed.
 var hordes = []struct {
 	name   string
-	option string // what times it out, and is set to a few seconds
+	option string // what times it out after seconds
 	log    string
 	ends   bool // the server ends it
 	work   func(c net.Conn, hold <-chan struct{})
 }{
-	{"idle", "--http-headers-timeout=3", "", true, func(c net.Conn, _ <-chan struct{}) { io.Copy(io.Discard, c) }},
-	{"heads byte by byte", "--http-headers-timeout=3", `did not finish its request in time \(http-headers-timeout`, true, func(c net.Conn, _ <-chan struct{}) {
+	{"idle", "--http-headers-timeout=", "", true, func(c net.Conn, _ <-chan struct{}) { io.Copy(io.Discard, c) }},
+	{"heads byte by byte", "--http-headers-timeout=", `did not finish its request in time \(http-headers-timeout`, true, func(c net.Conn, _ <-chan struct{}) {
 		trickle(c, "GET /?"+strings.Repeat("a", 10000))
 	}},
-	{"bodies that stall", "--socket-timeout=3", `did not finish its request in time \(socket-timeout`, true, func(c net.Conn, _ <-chan struct{}) {
+	{"bodies that stall", "--socket-timeout=", `did not finish its request in time \(socket-timeout`, true, func(c net.Conn, _ <-chan struct{}) {
 		io.WriteString(c, "POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc")
 		io.Copy(io.Discard, c)
 	}},
-	{"bodies byte by byte", "--socket-timeout=3", "", false, func(c net.Conn, hold <-chan struct{}) {
+	{"bodies byte by byte", "--socket-timeout=", "", false, func(c net.Conn, hold <-chan struct{}) {
 		io.WriteString(c, "POST /digest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
 		for {
 			if _, err := io.WriteString(c, "1\r\nx\r\n"); err != nil {
@@ -43,12 +43,12 @@ var hordes = []struct {
 			}
 		}
 	}},
-	{"readers that stop", "--socket-timeout=3", "", true, func(c net.Conn, hold <-chan struct{}) {
+	{"readers that stop", "--socket-timeout=", "", true, func(c net.Conn, hold <-chan struct{}) {
 		c.(*net.TCPConn).SetReadBuffer(4096)
 		io.WriteString(c, "GET /buffered?n=4000000 HTTP/1.1\r\nHost: a\r\n\r\n")
 		<-hold
 	}},
-	{"slow readers", "--socket-timeout=3", "", false, func(c net.Conn, hold <-chan struct{}) {
+	{"slow readers", "--socket-timeout=", "", false, func(c net.Conn, hold <-chan struct{}) {
 		c.(*net.TCPConn).SetReadBuffer(4096)
 		io.WriteString(c, "GET /buffered?n=4000000 HTTP/1.1\r\nHost: a\r\n\r\n")
 		buf := make([]byte, 20000)
@@ -105,7 +105,7 @@ func TestSlowClients(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			args := []string{"-p", "2", "--threads", "2", "--post-buffering=4096", "--ignore-sigpipe", "--ignore-write-errors"}
 			if h.option != "" {
-				args = append(args, h.option)
+				args = append(args, h.option+fmt.Sprint(scale(1, 3)))
 			}
 			r := start(t, args...)
 			normal := traffic(r.addr, "/", "hello\n", 4, true)

@@ -27,7 +27,7 @@ func TestHarakiri(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, "-p", "2", "--threads", "4", "--harakiri", "1")
 			r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
-			for range scale(2, 5) {
+			for range scale(1, 5) {
 				mark := r.Log.Mark()
 				var beside sync.WaitGroup
 				if name != "GIL held in C" { // nobody else runs Python then

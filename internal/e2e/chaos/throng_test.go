@@ -91,7 +91,7 @@ func TestBurstPastBacklog(t *testing.T) {
 // burst has thousands connect and ask at once for what takes a moment.
 func burst(t *testing.T, addr string) {
 	t.Helper()
-	clients := scale(5000, 8000)
+	clients := scale(3000, 8000)
 	var all sync.WaitGroup
 	var lost atomic.Int64
 	var first sync.Once
