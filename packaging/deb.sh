@@ -5,16 +5,18 @@ set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
 version=$(dpkg-parsechangelog -S Version)
-build=$root/dist/build
-rm -rf "$build"
-mkdir -p "$build/uwsgi-$version"
+# A folder of its own, and the result moved into place at the end: two builds do not meet.
+mkdir -p dist
+build=$(mktemp -d dist/build.XXXXXX)
+build=$root/$build
+trap 'rm -rf "$build"' EXIT
+mkdir "$build/uwsgi-$version"
 tar -c --exclude=./.git --exclude=./dist --exclude=./bin --exclude='./debian/build' . | tar -x -C "$build/uwsgi-$version"
 cd "$build/uwsgi-$version"
 dpkg-buildpackage -b -us -uc -tc >"$build/log" 2>&1 || { tail -n 60 "$build/log" >&2; exit 1; }
 cd "$root"
+# Every tag that lintian calls an error or a warning fails the build.
+lintian --fail-on error,warning "$build"/*.deb
 rm -f dist/*.deb
 mv "$build"/*.deb dist/
-# Every tag that lintian calls an error or a warning fails the build.
-lintian --fail-on error,warning dist/*.deb
-rm -rf "$build"
 ls -1 dist/*.deb

@@ -4,6 +4,11 @@
 # UWSGI_LAB_DEB=keep takes the package that is in dist/ already.
 set -eu
 cd "$(dirname "$0")/../.."
+# One run at a time: they time what they see.
+cache=${UWSGI_LAB_CACHE:-/var/cache/uwsgi-lab}
+mkdir -p "$cache"
+exec 8>"$cache/run.lock"
+flock 8
 packaging/deps.sh build deb lab
 [ "${UWSGI_LAB_DEB:-}" = keep ] || packaging/deb.sh
 packaging/lab/rootfs.sh bookworm trixie >/dev/null
@@ -17,4 +22,4 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 143' TERM
-go test -tags lab -count=1 -timeout 40m -v ./internal/e2e/lab "$@"
+go test -tags lab -count=1 -timeout 40m -v ./internal/e2e/lab "$@" 8>&-
