@@ -194,12 +194,6 @@ func (r *rig) serving(n int) {
 	})
 }
 
-// gone waits for the end of a process.
-func (r *rig) gone(pid int) {
-	r.t.Helper()
-	harness.Eventually(r.t, fmt.Sprintf("the end of process %d", pid), func() bool { return !harness.Alive(pid) })
-}
-
 func kill(t *testing.T, pid int) {
 	t.Helper()
 	harness.Signal(t, pid, syscall.SIGKILL)
