@@ -299,6 +299,7 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 		in.current.Store(d)
 		go in.changeControls(old, d) // closing the old ones may wait for a command that waits for the supervisor
 		d.sockets.Supersede(old.sockets, d.log.Print)
+		old = nil // each would hold the one before it, back to the first
 	}
 	d.config.Release = func() {
 		if applied {
