@@ -94,8 +94,8 @@ func (e *Engine) orphaned() {
 	if e.settings.NoOrphans {
 		unix.Exit(1)
 	}
+	time.AfterFunc(orphanGrace, func() { unix.Exit(1) }) // first: nothing that Drain waits for may keep it from ending
 	e.Drain("orphan", false)
-	time.AfterFunc(orphanGrace, func() { unix.Exit(1) })
 }
 
 func (e *Engine) stopAccepting() {

@@ -3,6 +3,7 @@ package generator
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,13 +65,24 @@ func stopping(m manager, instance string, stderr io.Writer) int {
 	i := Instance{Name: instance}
 	j, err := m.job(i.Service())
 	if err == nil && j == "stop" {
-		err = m.systemctl("--no-block", "stop", i.Socket())
+		err = errors.Join(m.mark(instance), m.systemctl("--no-block", "stop", i.Socket()))
 	}
 	return warn(stderr, err)
 }
 
+// mark tells stopped that stopping was here. No instance has a name with an @.
+func (m manager) mark(instance string) error {
+	if err := os.MkdirAll(m.stamps, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(m.stamps, "@"+instance), nil, 0o644)
+}
+
 // stopped does so after the stop of a service that slept: its own commands do not run then. Sockets that were opened since are somebody's wish.
 func stopped(m manager, instance string, stderr io.Writer) int {
+	if os.Remove(filepath.Join(m.stamps, "@"+instance)) == nil {
+		return 0
+	}
 	i := Instance{Name: instance}
 	j, err := m.job(i.Service())
 	if err != nil || j != "" {

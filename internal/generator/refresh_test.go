@@ -133,6 +133,21 @@ func TestStopping(t *testing.T) {
 	}
 }
 
+// What stopping has done, stopped does not do again: the sockets may have been opened anew meanwhile.
+func TestStoppedAfterStopping(t *testing.T) {
+	f := newFake(t, nil)
+	f.jobs["uwsgi@a.service"] = "stop"
+	f.run("--stopping", "a")
+	f.jobs["uwsgi@a.service"] = ""
+	f.times["uwsgi@a.socket"], f.times["uwsgi-unit@a.service"] = 5, 9
+	if got := f.run("--stopped", "a"); got != "" {
+		t.Error(got)
+	}
+	if got := f.run("--stopped", "a"); got == "" {
+		t.Error("the mark stays")
+	}
+}
+
 func TestGenerate(t *testing.T) {
 	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\n", "bad.ini": "[uwsgi"})
 	dir := filepath.Join(f.dir, "normal")

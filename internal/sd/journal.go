@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,8 +31,8 @@ const (
 // Field is one NAME=value of an entry: systemd.journal-fields(7).
 type Field struct{ Name, Value string }
 
-// Journal writes entries by the native protocol. It never blocks: an entry that journald does not take at once is lost and counted, and
-// the count is reported by an entry of its own as soon as journald takes one again. Safe for concurrent use.
+// Journal writes entries by the native protocol. It does not wait for journald: an entry that is not taken at once is lost and counted,
+// and the count is reported by an entry of its own as soon as journald takes one again. Warnings and life-cycle events wait a moment. Safe for concurrent use.
 type Journal struct {
 	path string
 	lost atomic.Uint64 // not yet reported
@@ -141,6 +143,12 @@ func (j *Journal) sendLocked(priority int, message string, fields []Field) bool 
 		return false
 	}
 	err := sendEntry(j.fd, b)
+	if errors.Is(err, unix.EAGAIN) && patient(priority, fields) {
+		// Whoever floods the journal takes the room as often as not: one try is not enough.
+		for deadline := time.Now().Add(time.Second); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline) && writable(j.fd); {
+			err = sendEntry(j.fd, b)
+		}
+	}
 	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNRESET) {
 		// journald's socket was made anew.
 		if j.dial() == nil {
@@ -148,6 +156,20 @@ func (j *Journal) sendLocked(priority int, message string, fields []Field) bool 
 		}
 	}
 	return err == nil
+}
+
+// patience is how long an entry that somebody will look for waits for a journald that is flooded, with requests most likely.
+const patience = 250 * time.Millisecond
+
+// patient says whether an entry is one: a warning or worse, or an event that the catalog explains.
+func patient(priority int, fields []Field) bool {
+	return priority <= PriWarning || slices.ContainsFunc(fields, func(f Field) bool { return f.Name == "MESSAGE_ID" })
+}
+
+// writable waits until the journal takes entries again.
+func writable(fd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(patience.Milliseconds()))
+	return err == nil && n > 0
 }
 
 // sendEntry writes one entry to a connected socket without waiting; what a datagram cannot hold travels in a sealed memfd.

@@ -29,7 +29,7 @@ func disturb(t *testing.T, r *rig, most int, fault func()) {
 
 // kill -9 of a worker in the middle of requests: those it was running are lost, which nothing can change, and no other.
 func TestKillWorker(t *testing.T) {
-	r := start(t, "-p", "2", "--threads", "2")
+	r := start(t, "-p", "2", "--threads", "2", "--forkbomb-delay", "0")
 	r.Allow(`DAMN ! worker \d+ \(pid: \d+\) died, killed by signal 9`)
 	rounds := scale(3, 20)
 	// A kept-alive connection of the dead worker ends with it, too: three clients of six are with either.

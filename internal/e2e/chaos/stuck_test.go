@@ -63,10 +63,10 @@ func (r *rig) answers(path string, want int) {
 
 // Harakiri again and again under load: of a thousand requests only the stuck ones are not answered right.
 func TestHarakiriUnderLoad(t *testing.T) {
-	r := start(t, "-p", "2", "--threads", "4", "--harakiri", "1")
+	r := start(t, "-p", "2", "--threads", "4", "--harakiri", "2") // a busy machine may keep anybody waiting for one
 	r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
 	c := traffic(r.addr, "/sleep?s=0.01", "slept\n", 4, true)
-	for range scale(2, 10) {
+	for range scale(1, 10) {
 		r.answers("/deadlock", 504)
 	}
 	c.await(t, 300)
