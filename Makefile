@@ -55,7 +55,7 @@ chaos-short: build
 lab:
 	packaging/lab/run.sh
 
-test: check e2e chaos-short
+test: check e2e
 
 bench: build
 	@packaging/deps.sh test
