@@ -33,7 +33,7 @@ worker:
 run: build
 	$(BIN)/uwsgi --ini packaging/demo/uwsgi.ini
 
-# The everyday check: format, vet, staticcheck, unit tests under the race detector, twenty seconds of fuzzing, import directions.
+# The everyday check: format, vet, staticcheck, unit tests under the race detector, a short fuzz of every parser, import directions.
 check: build
 	packaging/check.sh
 

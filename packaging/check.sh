@@ -24,9 +24,10 @@ go test -race -count=1 "${packages[@]}"
 step "fuzzing"
 mapfile -t targets < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' internal | sed 's/:func /:/')
 [ "${#targets[@]}" -gt 0 ] || { echo "no fuzz target was found"; exit 1; }
-each=$((20 * 1000 / ${#targets[@]}))ms
+# By count: a limit in time now and then ends in "context deadline exceeded" from inside go test (golang.org/issue/75804).
+each=8000x
 for t in "${targets[@]}"; do
 	go test -run '^$' -fuzz "^${t##*:}\$" -fuzztime "$each" "./$(dirname "${t%%:*}")" >/tmp/uwsgi-fuzz.$$ 2>&1 || { cat /tmp/uwsgi-fuzz.$$; rm -f /tmp/uwsgi-fuzz.$$; exit 1; }
 done
 rm -f /tmp/uwsgi-fuzz.$$
-echo "${#targets[@]} fuzz targets, $each each"
+echo "${#targets[@]} fuzz targets, ${each%x} inputs each"

@@ -59,7 +59,10 @@ class Wire:
 
     def receive(self):
         """(message, descriptors), or (None, []) when the peer is gone."""
-        data, fds, _, _ = socket.recv_fds(self.sock, 65536, 4)
+        try:
+            data, fds, _, _ = socket.recv_fds(self.sock, 65536, 4)
+        except ConnectionResetError:  # it went with messages of ours unread
+            return None, []
         for fd in fds:
             os.set_inheritable(fd, False)  # recv_fds passes no flags on, MSG_CMSG_CLOEXEC among them
         if not data:
