@@ -55,7 +55,7 @@ chaos-short: build
 lab:
 	packaging/lab/run.sh
 
-test: check e2e
+test: check e2e chaos-short lab
 
 bench: build
 	@packaging/deps.sh test

@@ -68,7 +68,7 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 	for name := range l.Environ {
-		if os.Getenv(name) == "" && !slices.Contains([]string{"GIVEN", "TWICE", "FROM_DIR", "KEPT", "UWSGI_E2E_MARK", "GLIBC_TUNABLES", "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS"}, name) {
+		if _, inherited := os.LookupEnv(name); !inherited && !slices.Contains([]string{"GIVEN", "TWICE", "FROM_DIR", "KEPT", "UWSGI_E2E_MARK", "GLIBC_TUNABLES", "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS"}, name) {
 			t.Errorf("%s=%s is nobody's", name, l.Environ[name])
 		}
 	}
