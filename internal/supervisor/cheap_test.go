@@ -90,11 +90,15 @@ func TestBusyIsNotIdle(t *testing.T) {
 	r.set.Idle = time.Hour
 	r.up()
 	r.busy(1, 0, 2*time.Hour)
+	// Time goes on by two hours; to put the start back by as much would give a time before the machine was up.
 	check := func() bool {
 		asleep := false
 		r.do(func() {
-			r.sup.idle.since = r.sup.host.Monotonic() - int64(2*time.Hour)
+			clock := r.sup.host.Monotonic
+			r.sup.idle.since = clock()
+			r.sup.host.Monotonic = func() int64 { return clock() + int64(2*time.Hour) }
 			r.sup.checkIdle()
+			r.sup.host.Monotonic = clock
 			asleep = r.sup.phase == Sleeping
 		})
 		return asleep
