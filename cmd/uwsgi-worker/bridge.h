@@ -21,6 +21,13 @@ enum {
 	UW_NOAPP = 5,    // there is no application
 };
 
+// How bridge.c may write the blocks that follow the first by itself.
+enum {
+	UW_NO_STREAM = 0, // not at all: Go frames, counts or drops them
+	UW_RAW = 1,
+	UW_CHUNKED = 2,
+};
+
 // uwGoTryWrite: the client takes no more now, uwGoFlush writes the rest.
 enum { UW_AGAIN = 2 };
 
@@ -51,6 +58,8 @@ typedef struct {
 	int file_fd;        // UW_FILE; Go closes it
 	int64_t file_off, file_len;
 	int switches;       // iterator steps
+	int stream;         // UW_NO_STREAM …, set by Go when the head went out
+	int64_t streamed;   // bytes of the body that Go has not seen
 	int write_failed;
 	int exit_code;
 

@@ -91,6 +91,13 @@ func uwGoFlush(id C.int) (rc C.int) {
 	return C.int(engine.Core(int(id)).Flush())
 }
 
+//export uwGoRest
+func uwGoRest(id C.int, p *C.char, n C.size_t) (rc C.int) {
+	rc = -1
+	defer guard("rest")
+	return C.int(engine.Core(int(id)).Rest(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+}
+
 //export uwGoFile
 func uwGoFile(id C.int) {
 	defer guard("file")
@@ -225,6 +232,7 @@ func (b *bridge) Response(core int, r *dataplane.Response) {
 	r.HasHead, r.Status, r.Reason, r.Head = c.has_head != 0, int(c.status), span(c.reason, c.reason_len), span(c.head, c.head_len)
 	r.Headers, r.Length, r.Close, r.Upgrade, r.TE = int(c.headers), int64(c.length), c.conn_close != 0, c.upgrade != 0, c.has_te != 0
 	r.HasDate, r.HasServer, r.Body, r.Pinned = c.has_date != 0, c.has_server != 0, span(c.body, c.body_len), c.pinned
+	r.Streamed = int64(c.streamed)
 	r.FileFD, r.FileOff, r.FileLen, r.Switches, r.ExitCode = int(c.file_fd), int64(c.file_off), int64(c.file_len), int(c.switches), int(c.exit_code)
 	c.pinned = nil
 }
@@ -233,6 +241,14 @@ func span(p *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.Poi
 
 // Sent implements dataplane.App.
 func (b *bridge) Sent(core int) { b.cores[core].head_sent = 1 }
+
+// Streaming implements dataplane.App.
+func (b *bridge) Streaming(core int, chunked bool) {
+	b.cores[core].stream = C.UW_RAW
+	if chunked {
+		b.cores[core].stream = C.UW_CHUNKED
+	}
+}
 
 // Serving implements dataplane.App.
 func (b *bridge) Serving(core, fd int) { b.cores[core].fd = C.int(fd) }

@@ -78,6 +78,7 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 // conclude turns how the call ended into what is still to be sent.
 func (c *Core) conclude(outcome Outcome) {
 	c.eng.app.Response(c.id, &c.resp)
+	c.bodyBytes += c.resp.Streamed
 	switch outcome {
 	case Buffered:
 		c.buffered()

@@ -46,6 +46,7 @@ type Response struct {
 	FileFD    int            // Core.File: to be closed by the data plane
 	FileOff   int64
 	FileLen   int64
+	Streamed  int64 // bytes of the body that the application's side wrote by itself, see App.Streaming
 	Switches  int
 	ExitCode  int
 }
@@ -58,6 +59,9 @@ type App interface {
 	Response(core int, r *Response)
 	// Sent notes that the head went out, so that start_response can no longer replace it.
 	Sent(core int)
+	// Streaming allows the application's side to write the following blocks of this response to the connection by itself, as they are or as
+	// chunks; what the connection does not take goes to Core.Rest, what was written is told as Response.Streamed.
+	Streaming(core int, chunked bool)
 	// Serving notes the connection that core serves, -1 for none.
 	Serving(core, fd int)
 	// Release drops what keeps a Body alive, soon: from any thread.

@@ -46,6 +46,7 @@ func (a *fakeApp) Response(core int, r *Response) {
 }
 
 func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
+func (a *fakeApp) Streaming(int, bool)    {} // its blocks all go through Core.Write
 func (a *fakeApp) Serving(core, fd int)   {}
 func (a *fakeApp) Release(unsafe.Pointer) { a.released.Add(1) }
 func (a *fakeApp) Signals(core int) bool  { return true }

@@ -80,6 +80,7 @@ func (c *Core) sendLast(body []byte) {
 		c.vec.n = 0
 		c.vec.add(c.out)
 		c.vec.add(body)
+		c.cn.widen(int64(len(body)))
 		n, errno = sendv(c.cn.fd, &c.vec)
 	}
 	if errno != 0 && errno != unix.EAGAIN {
@@ -150,6 +151,9 @@ func (c *Core) TryWrite(p []byte) int {
 		c.eng.app.Response(c.id, &c.resp)
 		c.head(-1)
 		c.eng.app.Sent(c.id)
+		if !c.noBody && c.cn.lis.proto != protoFastCGI && (c.remaining < 0 || !c.cn.lis.proto.http()) {
+			c.eng.app.Streaming(c.id, c.chunked)
+		}
 	} else {
 		c.out = c.out[:0]
 	}
@@ -184,6 +188,16 @@ func (c *Core) Flush() int {
 		return c.refusal()
 	}
 	return 0
+}
+
+// Rest writes, waiting for the client, what the application's side could not write of a block, framed as it is to go out.
+func (c *Core) Rest(p []byte) int {
+	if c.broken {
+		return c.refusal()
+	}
+	c.vec.n = 0
+	c.vec.add(p)
+	return c.Flush()
 }
 
 func (c *Core) refusal() int {

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +54,37 @@ func TestFlush(t *testing.T) {
 		if err != nil || !strings.Contains(string(rest), "second\n") {
 			t.Errorf("%s: %q, %v", how, rest, err)
 		}
+	}
+}
+
+// Blocks of every size arrive whole and in order by each protocol, at a client that takes little at a time, and are counted once.
+func TestBlocks(t *testing.T) {
+	t.Parallel()
+	var want strings.Builder
+	sizes := slices.Repeat([]int{1, 2, 15, 16, 8191, 8192, 8193, 65535, 65536, 65537, 300000}, 4)
+	for i, n := range append(append(sizes, slices.Repeat([]int{4096}, 500)...), 0, 1) {
+		want.WriteString(strings.Repeat(string([]byte{byte(i % 251)}), n))
+	}
+	s, addr := startCases(t)
+	for how, c := range map[string]struct{ addr, request string }{
+		"HTTP/1.1": {addr, "GET /blocks?11 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"},
+		"HTTP/1.0": {addr, "GET /blocks?10 HTTP/1.0\r\n\r\n"},
+		"HEAD":     {addr, "HEAD /blocks?head HTTP/1.0\r\n\r\n"},
+		"uwsgi":    {s.Path("s.sock"), string(harness.Request("GET", "/blocks", "unix").Packet())},
+	} {
+		conn := harness.Send(t, c.addr, c.request)
+		conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(64 << 10)
+		method, _, _ := strings.Cut(c.request, " ")
+		if method != "HEAD" {
+			method = "GET"
+		}
+		a := harness.Parse(t, conn, method)
+		if body := want.String(); a.Status != 200 || method == "GET" && a.Body != body {
+			t.Errorf("%s: %s, %d bytes, not the %d expected, or others", how, a.Line, len(a.Body), len(body))
+		}
+	}
+	for _, query := range []string{"11", "10", "unix", "head"} {
+		s.Log.Wait(t, fmt.Sprintf(`(GET|HEAD) /blocks\?%s => generated %d bytes in`, query, want.Len()))
 	}
 }
 

@@ -264,6 +264,13 @@ def flush(environ, start_response):
     yield b"second\n"
 
 
+def blocks(environ, start_response):
+    """Blocks whose sizes lie round every limit that decides how a block is written; each is of one byte value, in turn."""
+    start_response("200 OK", TEXT)
+    for i, size in enumerate([1, 2, 15, 16, 8191, 8192, 8193, 65535, 65536, 65537, 300000] * 4 + [4096] * 500 + [0, 1]):
+        yield bytes([i % 251]) * size
+
+
 def close_after(environ, start_response):
     start_response("200 OK", TEXT)
     return ["; ".join(closed).encode()]

@@ -1,0 +1,359 @@
+// start_response and write (PEP 3333): what the application says of its response is checked here and kept as bytes for the data plane.
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <string.h>
+
+#include "wsgi.h"
+
+// Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
+extern const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
+
+static PyObject *responder_type;
+
+typedef struct {
+	PyObject_HEAD
+	uw_core *core;
+	uint64_t serial;
+} responder;
+
+static int responder_stale(responder *self)
+{
+	if (uw_forked) {
+		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot answer the request of its parent");
+		return 1;
+	}
+	if (self->serial != self->core->serial) {
+		PyErr_SetString(PyExc_RuntimeError, "the request this start_response belongs to is over");
+		return 1;
+	}
+	return 0;
+}
+
+// latin1 gives the ISO-8859-1 bytes of a str (PEP 3333, "Unicode Issues"). *tmp is a new reference to drop afterwards, or NULL.
+static const char *latin1(PyObject *o, Py_ssize_t *len, PyObject **tmp, const char *what)
+{
+	*tmp = NULL;
+	const char *s = PyUnicode_AsUTF8AndSize(o, len);
+	if (s && *len == PyUnicode_GetLength(o))
+		return s; // pure ASCII: the object's own bytes
+	if (!s)
+		PyErr_Clear();
+	*tmp = PyUnicode_AsLatin1String(o);
+	if (!*tmp) {
+		PyErr_Clear();
+		PyErr_Format(PyExc_TypeError, "%s must be encodable in latin1", what);
+		return NULL;
+	}
+	char *b;
+	if (PyBytes_AsStringAndSize(*tmp, &b, len) < 0)
+		return NULL;
+	return b;
+}
+
+// A response head may hold no control byte: CR or LF would let the application's user write headers of his own (RFC 9110 §5.5).
+static int clean(const char *s, Py_ssize_t n, const char *what)
+{
+	for (Py_ssize_t i = 0; i < n; i++) {
+		unsigned char ch = (unsigned char)s[i];
+		if ((ch < 32 && ch != '\t') || ch == 127) {
+			PyErr_Format(PyExc_ValueError, "%s must not contain control characters", what);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+// The bytes of a header's name (RFC 9110 §5.6.2).
+static const unsigned char name_byte[256] = {
+	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1,
+	['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+};
+
+static int token(const char *s, Py_ssize_t n)
+{
+	if (n == 0)
+		return 0;
+	for (Py_ssize_t i = 0; i < n; i++) {
+		unsigned char ch = (unsigned char)s[i];
+		if (!name_byte[ch])
+			return 0;
+	}
+	return 1;
+}
+
+static int same(const char *s, Py_ssize_t n, const char *lower, size_t m)
+{
+	if ((size_t)n != m)
+		return 0;
+	for (size_t i = 0; i < m; i++) {
+		char ch = s[i];
+		if (ch >= 'A' && ch <= 'Z')
+			ch += 32;
+		if (ch != lower[i])
+			return 0;
+	}
+	return 1;
+}
+#define IS(s, n, lit) same(s, n, lit, sizeof(lit) - 1)
+
+static int contains(const char *s, Py_ssize_t n, const char *lower, size_t m)
+{
+	for (Py_ssize_t i = 0; i + (Py_ssize_t)m <= n; i++)
+		if (same(s + i, (Py_ssize_t)m, lower, m))
+			return 1;
+	return 0;
+}
+
+// note_header remembers what the framing depends on. Returns 1 when the header is the server's to write, not the application's.
+static int note_header(uw_core *c, const char *k, Py_ssize_t kl, const char *v, Py_ssize_t vl)
+{
+	switch (kl) {
+	case 4:
+		if (IS(k, kl, "date"))
+			c->has_date = 1;
+		break;
+	case 6:
+		if (IS(k, kl, "server"))
+			c->has_server = 1;
+		break;
+	case 10:
+		if (IS(k, kl, "connection")) {
+			if (contains(v, vl, "upgrade", 7)) {
+				c->upgrade = 1;
+				return 0;
+			}
+			if (contains(v, vl, "close", 5))
+				c->conn_close = 1;
+			return 1;
+		}
+		if (IS(k, kl, "keep-alive"))
+			return 1;
+		break;
+	case 14:
+		if (IS(k, kl, "content-length")) {
+			int64_t n = 0;
+			Py_ssize_t i = 0;
+			for (; i < vl && v[i] >= '0' && v[i] <= '9' && n < (INT64_MAX - 9) / 10; i++)
+				n = n * 10 + (v[i] - '0');
+			if (vl == 0 || i < vl || (c->length >= 0 && c->length != n)) {
+				PyErr_SetString(PyExc_ValueError, "Content-Length must be one decimal number");
+				return -1;
+			}
+			if (c->length >= 0)
+				return 1;
+			c->length = n;
+		}
+		break;
+	case 17:
+		if (IS(k, kl, "transfer-encoding"))
+			c->has_te = 1;
+		break;
+	}
+	return 0;
+}
+
+static int add_header(uw_core *c, PyObject *k, PyObject *v)
+{
+	PyObject *kt = NULL, *vt = NULL;
+	Py_ssize_t kl, vl;
+	int rc = -1;
+	if (!PyUnicode_Check(k) || !PyUnicode_Check(v)) {
+		PyErr_SetString(PyExc_TypeError, PyUnicode_Check(k) ? "http header value must be a string" : "http header name must be a string");
+		return -1;
+	}
+	const char *ks = latin1(k, &kl, &kt, "http header");
+	if (!ks)
+		return -1;
+	const char *vs = latin1(v, &vl, &vt, "http header");
+	if (!vs)
+		goto done;
+	if (!token(ks, kl)) {
+		PyErr_Format(PyExc_ValueError, "invalid http header name %R", k);
+		goto done;
+	}
+	if (clean(vs, vl, "http header value") < 0)
+		goto done;
+	int own = note_header(c, ks, kl, vs, vl);
+	if (own) {
+		rc = own > 0 ? 0 : -1;
+		goto done;
+	}
+	if (uw_grow(&c->head_buf, &c->head_cap, c->head_len + (size_t)(kl + vl) + 4) < 0)
+		goto done;
+	char *p = c->head_buf + c->head_len;
+	memcpy(p, ks, (size_t)kl);
+	p += kl;
+	*p++ = ':';
+	*p++ = ' ';
+	memcpy(p, vs, (size_t)vl);
+	p += vl;
+	*p++ = '\r';
+	*p++ = '\n';
+	c->head_len = (size_t)(p - c->head_buf);
+	c->headers++;
+	rc = 0;
+done:
+	Py_XDECREF(kt);
+	Py_XDECREF(vt);
+	return rc;
+}
+
+static int set_status(uw_core *c, PyObject *status)
+{
+	PyObject *tmp;
+	Py_ssize_t n;
+	if (!PyUnicode_Check(status)) {
+		PyErr_SetString(PyExc_TypeError, "http status must be a string");
+		return -1;
+	}
+	const char *s = latin1(status, &n, &tmp, "http status string");
+	if (!s)
+		return -1;
+	int rc = -1;
+	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' || s[2] > '9' || (n > 3 && s[3] != ' ')) {
+		PyErr_Format(PyExc_ValueError, "invalid http status %R: write it as '200 OK'", status);
+		goto done;
+	}
+	if (clean(s, n, "http status") < 0 || uw_grow(&c->reason_buf, &c->reason_cap, (size_t)n + 1) < 0)
+		goto done;
+	memcpy(c->reason_buf, s, (size_t)n);
+	c->reason_len = (size_t)n;
+	if (n == 3)
+		c->reason_buf[c->reason_len++] = ' '; // RFC 9112 §4: the blank stays, also without a reason
+	c->reason = c->reason_buf;
+	c->status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
+	rc = 0;
+done:
+	Py_XDECREF(tmp);
+	return rc;
+}
+
+void uw_reset_head(uw_core *c)
+{
+	c->has_head = 0;
+	c->status = 0;
+	c->reason_len = c->head_len = 0;
+	c->headers = 0;
+	c->length = -1;
+	c->conn_close = c->upgrade = c->has_te = c->has_date = c->has_server = 0;
+}
+
+static PyObject *responder_write(PyObject *o, PyObject *data);
+static PyMethodDef write_def = {"write", responder_write, METH_O, "write(data): send a block of the body at once (PEP 3333)"};
+
+static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"status", "response_headers", "exc_info", NULL};
+	responder *self = (responder *)o;
+	uw_core *c = self->core;
+	PyObject *status, *headers, *exc_info = NULL;
+	if (kwargs) {
+		if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:start_response", names, &status, &headers, &exc_info))
+			return NULL;
+	} else {
+		Py_ssize_t n = PyTuple_Size(args);
+		if (n < 2 || n > 3) {
+			PyErr_Format(PyExc_TypeError, "start_response takes 2 or 3 arguments (%zd given)", n);
+			return NULL;
+		}
+		status = PyTuple_GetItem(args, 0);
+		headers = PyTuple_GetItem(args, 1);
+		if (n == 3)
+			exc_info = PyTuple_GetItem(args, 2);
+	}
+	if (responder_stale(self))
+		return NULL;
+	if (exc_info == Py_None)
+		exc_info = NULL;
+	if (exc_info) {
+		if (c->head_sent) {
+			// PEP 3333: the head is on its way, so the error goes back to where it came from.
+			if (PyTuple_Check(exc_info) && PyTuple_Size(exc_info) == 3) {
+				PyObject *t = PyTuple_GetItem(exc_info, 0), *v = PyTuple_GetItem(exc_info, 1), *tb = PyTuple_GetItem(exc_info, 2);
+				if (tb == Py_None)
+					tb = NULL;
+				Py_XINCREF(t);
+				Py_XINCREF(v);
+				Py_XINCREF(tb);
+				PyErr_Restore(t, v, tb);
+			} else {
+				PyErr_SetString(PyExc_TypeError, "exc_info must be the tuple of sys.exc_info()");
+			}
+			return NULL;
+		}
+	} else if (c->has_head) {
+		PyErr_SetString(PyExc_AssertionError, "start_response was called twice without exc_info (PEP 3333)");
+		return NULL;
+	}
+	if (!PyList_Check(headers)) {
+		PyErr_SetString(PyExc_TypeError, "http headers must be in a python list");
+		return NULL;
+	}
+	uw_reset_head(c);
+	if (set_status(c, status) < 0)
+		return NULL;
+	Py_ssize_t n = PyList_Size(headers);
+	for (Py_ssize_t i = 0; i < n; i++) {
+		PyObject *h = PyList_GetItem(headers, i);
+		if (!PyTuple_Check(h) || PyTuple_Size(h) != 2) {
+			PyErr_SetString(PyExc_TypeError, "http header must be defined in a tuple of name and value");
+			uw_reset_head(c);
+			return NULL;
+		}
+		if (add_header(c, PyTuple_GetItem(h, 0), PyTuple_GetItem(h, 1)) < 0) {
+			uw_reset_head(c);
+			return NULL;
+		}
+	}
+	c->head = c->head_buf;
+	c->has_head = 1;
+	return PyCFunction_NewEx(&write_def, o, NULL);
+}
+static PyObject *responder_write(PyObject *o, PyObject *data)
+{
+	responder *self = (responder *)o;
+	char *p;
+	Py_ssize_t n;
+	if (responder_stale(self))
+		return NULL;
+	if (!PyBytes_Check(data)) {
+		PyErr_Format(PyExc_TypeError, "write() takes bytes, not %R", (PyObject *)Py_TYPE(data));
+		return NULL;
+	}
+	if (PyBytes_AsStringAndSize(data, &p, &n) < 0)
+		return NULL;
+	if (n > 0 && uw_send_block(self->core, p, n) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static void responder_dealloc(PyObject *o)
+{
+	PyTypeObject *t = Py_TYPE(o);
+	PyObject_Free(o);
+	Py_DECREF(t);
+}
+
+static PyType_Slot responder_slots[] = {
+	{Py_tp_call, responder_call},
+	{Py_tp_dealloc, responder_dealloc},
+	{Py_tp_doc, "start_response(status, response_headers, exc_info=None) -> write (PEP 3333)"},
+	{0, NULL},
+};
+static PyType_Spec responder_spec = {"_uwsgi.start_response", sizeof(responder), 0, Py_TPFLAGS_DEFAULT, responder_slots};
+
+int uw_start_response_init(void)
+{
+	responder_type = PyType_FromSpec(&responder_spec);
+	return responder_type ? 0 : -1;
+}
+
+PyObject *uw_start_response_new(uw_core *c)
+{
+	PyObject *o = PyType_GenericAlloc((PyTypeObject *)responder_type, 0);
+	if (o) {
+		((responder *)o)->core = c;
+		((responder *)o)->serial = c->serial;
+	}
+	return o;
+}

@@ -1,0 +1,99 @@
+// The blocks of a body on their way to the client.
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "wsgi.h"
+#include "_cgo_export.h"
+
+int uw_grow(char **buf, size_t *cap, size_t need)
+{
+	if (need <= *cap)
+		return 0;
+	size_t n = *cap ? *cap : 1024;
+	while (n < need)
+		n *= 2;
+	char *p = realloc(*buf, n);
+	if (!p) {
+		PyErr_NoMemory();
+		return -1;
+	}
+	*buf = p;
+	*cap = n;
+	return 0;
+}
+
+// The longest line that announces a chunk (RFC 9112 §7.1), and what a chunk may hold to be copied behind it: one buffer costs the kernel half of
+// what three do.
+enum { CHUNK_LINE = 20, CHUNK_COPY = 8192 };
+
+// stream writes a block of a response under way from here: a generator has many, and the way through Go and back costs as much as the write.
+// What the client does not take at once is Go's.
+static int stream(uw_core *c, const char *p, size_t n)
+{
+	char framed[CHUNK_LINE + CHUNK_COPY + 2];
+	int rc;
+	c->streamed += (int64_t)n;
+	if (c->stream == UW_CHUNKED) {
+		size_t at = (size_t)snprintf(framed, CHUNK_LINE, "%zx\r\n", n);
+		memcpy(framed + at, p, n);
+		memcpy(framed + at + n, "\r\n", 2);
+		p = framed;
+		n += at + 2;
+	}
+	ssize_t sent;
+	do
+		sent = send(c->fd, p, n, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent == (ssize_t)n)
+		return 0;
+	if (sent > 0) {
+		p += sent;
+		n -= (size_t)sent;
+	}
+	Py_BEGIN_ALLOW_THREADS
+	rc = uwGoRest(c->id, (char *)p, n);
+	Py_END_ALLOW_THREADS
+	return rc;
+}
+
+// The socket does not block, so the GIL is kept for what it takes at once: letting go of it for each chunk of a generator costs more than the
+// write. It is released where the client must be waited for, or the block is large.
+int uw_send_block(uw_core *c, const char *p, Py_ssize_t n)
+{
+	int rc;
+	if (uw_forked) {
+		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot answer the request of its parent");
+		return -1;
+	}
+	if (!c->has_head) {
+		PyErr_SetString(PyExc_AssertionError, "write() or the first block came before start_response (PEP 3333)");
+		return -1;
+	}
+	if (c->stream == UW_RAW ? n < UW_COPY_LIMIT : c->stream == UW_CHUNKED && n <= CHUNK_COPY) {
+		rc = stream(c, p, (size_t)n);
+	} else if (n < UW_COPY_LIMIT) {
+		rc = uwGoTryWrite(c->id, (char *)p, (size_t)n);
+		if (rc == UW_AGAIN) {
+			Py_BEGIN_ALLOW_THREADS
+			rc = uwGoFlush(c->id);
+			Py_END_ALLOW_THREADS
+		}
+	} else {
+		Py_BEGIN_ALLOW_THREADS
+		rc = uwGoWrite(c->id, (char *)p, (size_t)n);
+		Py_END_ALLOW_THREADS
+	}
+	if (rc == 0)
+		return 0;
+	c->write_failed = 1;
+	c->stream = UW_NO_STREAM;
+	if (rc > 0) // the client is gone and the options say not to tell the application
+		return 1;
+	PyErr_SetString(PyExc_OSError, "write error");
+	return -1;
+}

@@ -1,0 +1,26 @@
+// What the files that speak Python share.
+#ifndef UWSGI_WSGI_H
+#define UWSGI_WSGI_H
+
+#include <Python.h>
+
+#include "bridge.h"
+
+// Small bodies are copied, so that the GIL need not be taken again to drop them; small blocks are written without letting go of it.
+enum { UW_COPY_LIMIT = 65536 };
+
+// uw_grow makes room for need bytes; -1: MemoryError is set.
+int uw_grow(char **buf, size_t *cap, size_t need);
+
+// uw_send_block writes one block of the body, the head before it if it has not gone out. 0: done; 1: the client is gone and the options say
+// not to tell the application; -1: an exception is set.
+int uw_send_block(uw_core *c, const char *p, Py_ssize_t n);
+
+// uw_reset_head forgets what start_response said.
+void uw_reset_head(uw_core *c);
+
+// uw_start_response_new gives the start_response of the request that c runs, a new reference, or NULL with an exception set.
+PyObject *uw_start_response_new(uw_core *c);
+int uw_start_response_init(void);
+
+#endif
