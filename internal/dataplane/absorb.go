@@ -18,7 +18,8 @@ import (
 
 // absorber is the housekeeper's part in accepting.
 type absorber struct {
-	queue acceptQueue
+	queue  acceptQueue
+	leftAt int64 // requests answered when a connection was last seen waiting though a core is idle, -1: none was
 
 	capacity int64 // connections this worker takes; the descriptors above are the application's and those of refusals
 	relentAt int64 // monotonic ns: when the cores may listen again that had no descriptor left, 0 = they do
@@ -36,7 +37,7 @@ const (
 )
 
 func (a *absorber) open(descriptors int) {
-	a.queue.netlink = -1
+	a.queue.netlink, a.leftAt = -1, -1
 	used, _ := os.ReadDir("/proc/self/fd")
 	free := descriptors - len(used)
 	a.capacity = int64(max(1, free-min(mostReserved, free/4)))
@@ -54,6 +55,26 @@ func (a *absorber) close() {
 func (h *housekeeper) look(l *listener) {
 	if waiting, limit := h.queue.length(l); limit > 0 && waiting > limit/4 {
 		h.absorb(l, min(batch, waiting-limit/8))
+	}
+}
+
+// fetchLeft is fetch for a worker that serves: a core between two requests is idle too, and would find its next connection taken from the head of
+// the queue. So the connection must have been there at the last round, and nothing been answered since.
+func (h *housekeeper) fetchLeft() {
+	answered := h.eng.row.Requests.Load()
+	left := false
+	if !h.eng.paused.Load() {
+		for _, l := range h.eng.listeners {
+			left = left || pending(l.FD)
+		}
+	}
+	switch {
+	case !left:
+		h.leftAt = -1
+	case h.leftAt != answered:
+		h.leftAt = answered
+	default:
+		h.fetch()
 	}
 }
 

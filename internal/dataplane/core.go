@@ -69,7 +69,7 @@ func newCore(e *Engine, id int) *Core {
 
 // yieldEvery: Go's monitor takes a goroutine that never yields for one that hogs its processor, from 10 ms on, and then wakes every 20 µs to
 // preempt it by a signal and to take the processor away in each system call.
-const yieldEvery = 5 * time.Millisecond
+const yieldEvery = 9 * time.Millisecond
 
 // Run serves on the calling thread until the worker has drained. It returns the status the worker shall exit with.
 func (c *Core) Run() int {

@@ -47,6 +47,7 @@ func (c *Core) sendFile(fd int, off, n int64) {
 		s.framed, s.id = true, c.fcgi.ID
 	}
 	s.mem = c.out
+	c.cn.widen(n)
 	c.pump()
 }
 

@@ -22,7 +22,7 @@ type rounds struct {
 
 const (
 	shortRound = 2 * time.Millisecond
-	longRound  = 25 * time.Millisecond
+	longRound  = 8 * time.Millisecond
 	quietAfter = 200 * time.Millisecond
 
 	shareAfter = 2 * time.Millisecond // a request as old as this keeps others waiting
@@ -56,8 +56,9 @@ func (h *housekeeper) round(now int64) {
 			}
 		}
 		h.share(now)
+		h.leftAt = -1
 	} else {
-		h.fetch()
+		h.fetchLeft()
 	}
 	if n := e.row.Requests.Load(); n != h.seen || busy {
 		h.seen, h.lastWork = n, now
