@@ -118,7 +118,6 @@ func (e *Engine) close(c *conn) {
 
 // drop closes our descriptor of a connection that the caller owns and tells the client nothing.
 func (e *Engine) drop(c *conn) {
-	e.setActive(c, false)
 	c.in = nil
 	c.body.reset()
 	c.out.reset(e)
@@ -134,6 +133,7 @@ func (e *Engine) drop(c *conn) {
 	if e.row != nil {
 		e.row.Conns.Add(-1)
 	}
+	e.setActive(c, false) // last: without an active one the cores leave
 	e.freeMu.Lock()
 	if len(e.free) < 256 {
 		e.free = append(e.free, c)
