@@ -40,6 +40,7 @@ func (c *Core) buffered() {
 		c.checkShort()
 	}
 	c.eng.app.Sent(c.id)
+	c.closing = true
 	c.sendLast(body)
 }
 
@@ -70,7 +71,7 @@ func (c *Core) sendLast(body []byte) {
 	var errno syscall.Errno
 	if len(body) <= copyLimit {
 		c.out = append(c.out, body...)
-		if n, errno = send(c.cn.fd, c.out, 0); errno == 0 && n == len(c.out) {
+		if n, errno = send(c.cn.fd, c.out, c.more()); errno == 0 && n == len(c.out) {
 			c.release()
 			return
 		}
@@ -100,6 +101,15 @@ func (c *Core) sendLast(body []byte) {
 		left = c.vec.n > 0
 	}
 	c.release()
+}
+
+// more lets the end of a TCP connection travel in the segment of the answer, where close() comes next: half the packets. (What the client has
+// sent and nobody read would have close() drop the answer as well, so nothing may be left there.)
+func (c *Core) more() int {
+	if c.closing && !c.keep && c.cn.dry && !c.cn.lis.unix {
+		return unix.MSG_MORE
+	}
+	return 0
 }
 
 // A client that takes a large response as fast as it is written is waited for: handing its connection to the housekeeper would cost more than

@@ -154,7 +154,7 @@ func (b *binder) tcpOptions(fd int) error {
 		{s.SoSndbuf > 0, "SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, s.SoSndbuf},
 		{s.SoRcvbuf > 0, "SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, s.SoRcvbuf},
 		{s.TCPFastOpen > 0, "TCP_FASTOPEN", unix.IPPROTO_TCP, unix.TCP_FASTOPEN, s.TCPFastOpen},
-		{s.DeferAccept, "TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, max(1, int(s.SocketTimeout.Seconds()))},
+		{true, "TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, max(1, int(s.SocketTimeout.Seconds()))},
 	} {
 		if !o.on {
 			continue
