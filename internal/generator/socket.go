@@ -44,7 +44,6 @@ func (i Instance) socket(streams []stream) string {
 		{s.ReusePort, "ReusePort", "yes"},
 		{s.SoKeepalive, "KeepAlive", "yes"},
 		{s.TCPNodelay, "NoDelay", "yes"},
-		{s.DeferAccept, "DeferAcceptSec", seconds(s.SocketTimeout)},
 		{s.SoSndbuf > 0, "SendBuffer", strconv.Itoa(s.SoSndbuf)},
 		{s.SoRcvbuf > 0, "ReceiveBuffer", strconv.Itoa(s.SoRcvbuf)},
 	} {

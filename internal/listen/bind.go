@@ -154,7 +154,7 @@ func (b *binder) tcpOptions(fd int) error {
 		{s.SoSndbuf > 0, "SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, s.SoSndbuf},
 		{s.SoRcvbuf > 0, "SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, s.SoRcvbuf},
 		{s.TCPFastOpen > 0, "TCP_FASTOPEN", unix.IPPROTO_TCP, unix.TCP_FASTOPEN, s.TCPFastOpen},
-		{true, "TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, max(1, int(s.SocketTimeout.Seconds()))},
+		{true, "TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferFor(s)},
 	} {
 		if !o.on {
 			continue
@@ -164,6 +164,14 @@ func (b *binder) tcpOptions(fd int) error {
 		}
 	}
 	return nil
+}
+
+// deferFor is for how many seconds the kernel keeps a connection back that has sent nothing, 0 = not at all.
+func deferFor(s *option.Settings) int {
+	if !s.DeferAccept {
+		return 0
+	}
+	return max(1, int(s.SocketTimeout.Seconds()))
 }
 
 func sockaddr(ap netip.AddrPort) (unix.Sockaddr, error) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
 )
@@ -49,6 +51,31 @@ func TestInheritByAddress(t *testing.T) {
 		t.Errorf("%v\n%s", err, log)
 	}
 	canConnect(t, "unix", path)
+}
+
+// A connection that says nothing is kept back at an inherited TCP socket as at one of our own, and a reload takes that back.
+func TestInheritedDefersAccept(t *testing.T) {
+	in := passed(t, "tcp", "127.0.0.1:0", "app.socket")
+	s := settings("127.0.0.1:0")
+	deferred := func() int {
+		n, err := unix.GetsockoptInt(int(in.File.Fd()), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	s.DeferAccept, s.SocketTimeout = true, 4e9
+	set, log := mustOpen(t, s, in)
+	if deferred() == 0 {
+		t.Error("TCP_DEFER_ACCEPT is not set")
+	}
+	s.DeferAccept = false
+	if _, err := Reopen(set, s, log.add); err != nil {
+		t.Fatal(err)
+	}
+	if n := deferred(); n != 0 {
+		t.Errorf("TCP_DEFER_ACCEPT = %d after no-defer-accept", n)
+	}
 }
 
 func TestMatchOrder(t *testing.T) {

@@ -195,6 +195,10 @@ func (o *opener) have(w *want) (*Socket, error) {
 		if !h.local.is(w.addr) && !autoPort {
 			k.Name = h.local.String()
 		}
+		if h.local.network != "UNIX" {
+			// Of a socket unit's options the only one that is set here: its DeferAcceptSec= would have systemd warn of the unix sockets beside it.
+			_ = unix.SetsockoptInt(h.fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferFor(o.set))
+		}
 		if h.old == nil {
 			_ = unix.SetNonblock(h.fd, true)
 			return k, nil

@@ -16,6 +16,8 @@ func Default() *Settings {
 		NeedApp:     true,
 		FileWrapper: true,
 
+		DeferAccept: true,
+
 		BufferSize:        64 << 10,
 		PostBuffering:     64 << 10,
 		SocketTimeout:     4 * time.Second,

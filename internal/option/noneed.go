@@ -52,7 +52,6 @@ var noNeed = []Row{
 	{Name: "refork-as-root", Aliases: []string{"re-fork-as-root"}, Note: "the process tree is fixed: a supervisor, a loader, workers", Help: "fork again before dropping privileges"},
 	{Name: "refork-post-jail", Aliases: []string{"re-fork-post-jail"}, Note: "the process tree is fixed: a supervisor, a loader, workers", Help: "one more fork once jailed"},
 	{Name: "command-mode", Note: "pyrun implies it", Help: "one-shot mode (used by pyrun)"},
-	{Name: "no-defer-accept", Note: "deferred accept is off unless defer-accept asks for it", Help: "do not set TCP_DEFER_ACCEPT"},
 	{Name: "shutdown-sockets", Note: "a stop always closes the listening sockets first", Help: "shut listening sockets down when a graceful stop begins"},
 	{Name: "ksm", Kind: Int, Optional: true, Note: "the application is imported once and its memory shared by all workers", Help: "kernel same-page merging every N requests"},
 	{Name: "pcre-jit", Note: "regular expressions need no such switch", Help: "JIT regexps"},
