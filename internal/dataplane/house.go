@@ -84,7 +84,7 @@ func (h *housekeeper) wake() { unix.Write(h.wakefd, []byte{1, 0, 0, 0, 0, 0, 0, 
 func (h *housekeeper) run() {
 	defer close(h.ended)
 	var ev unix.EpollEvent
-	next := until(h.every)
+	next, yielded := until(h.every), int64(0)
 	for !h.stopping.Load() {
 		n, errno := epollWaitFor(h.epfd, &ev, h.wakeAt(next)-monotonic())
 		if errno != 0 && errno != unix.EINTR {
@@ -104,10 +104,11 @@ func (h *housekeeper) run() {
 				}
 			}
 		}
-		// Without this Go's monitor takes the loop for one that hogs its processor (yieldEvery), as a system call that ends in time does not
-		// count as yielding. On a goroutine without a thread of its own it costs next to nothing.
-		runtime.Gosched()
 		now := monotonic()
+		if now-yielded > int64(yieldEvery) { // a system call that ends in time does not count as yielding
+			yielded = now
+			runtime.Gosched()
+		}
 		h.round(now)
 		if h.relentAt != 0 && now >= h.relentAt {
 			h.relent()

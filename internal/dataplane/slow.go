@@ -128,6 +128,7 @@ func (s *slow) move(fd int) (int, syscall.Errno) {
 	}
 	switch {
 	case errno != 0:
+		return 0, errno
 	case n == 0:
 		errno = unix.ENODATA
 	case int64(n) < min(want, turn) && !s.copying:
@@ -152,19 +153,6 @@ func (s *slow) copy(fd int, want int64) (int, syscall.Errno) {
 	}
 	k, errno := send(fd, s.buf[:n], 0)
 	return max(k, 0), errno // -1 with an error
-}
-
-// sendfile sends up to want bytes of in, from off.
-func sendfile(out, in int, off, want int64) (int, syscall.Errno) {
-	for {
-		n, err := unix.Sendfile(out, in, &off, int(min(want, turn)))
-		switch {
-		case err == nil:
-			return n, 0
-		case err != unix.EINTR:
-			return 0, err.(syscall.Errno)
-		}
-	}
 }
 
 func (s *slow) reset(e *Engine) {
