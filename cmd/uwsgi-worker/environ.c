@@ -140,13 +140,72 @@ static PyObject *input_of(const char *body, size_t len, int fd)
 // no growing, and only values that differ are set.
 enum { LARGEST = 128 };
 typedef struct {
-	PyObject *dict;
-	int n, stale;
+	PyObject *dict; // has every key, those of finish() too
+	int n, stale, https;
 	unsigned life; // changes with dict: an allocation may collect garbage, whose finalizers may let another thread in here
 	short slots[LARGEST];
 	PyObject *values[LARGEST]; // borrowed from dict
 } template;
 static template shapes[2]; // of requests with and without a body, which have other names, say
+
+// finish sets what no client names. scheme: url_scheme is not yet what https says.
+static PyObject *finish(PyObject *env, PyObject *in, int scheme, int https, int core)
+{
+	if (env && (PyDict_SetItem(env, key_input, in) < 0 || (scheme && PyDict_SetItem(env, key_scheme, https ? val_https : val_http) < 0) ||
+	            (many_cores && PyDict_SetItem(env, key_core, core_numbers[core]) < 0)))
+		Py_CLEAR(env);
+	return env;
+}
+
+// fits tells whether the variables have the template's names in its order.
+static int fits(const template *t, const char *arena, const uw_var *vars, int n)
+{
+	if (!t->dict || t->n != n)
+		return 0;
+	for (int i = 0; i < n; i++) {
+		const name *e = &names[t->slots[i]];
+		if (e->len != vars[i].key_len || memcmp(e->bytes, arena + vars[i].key_off, e->len))
+			return 0;
+	}
+	return 1;
+}
+
+// from_template gives the environ of a request that fits t. All texts are looked up before anything is allocated that could let another thread in.
+static PyObject *from_template(template *t, int core, const char *arena, const uw_var *vars, int n, int https, PyObject *in)
+{
+	struct {
+		PyObject *key, *value; // names stay for ever; the value's reference is ours
+	} changes[LARGEST];
+	int changed = 0, scheme = t->https != https;
+	unsigned life = t->life;
+	PyObject *dict = t->dict, *env = NULL;
+	for (int i = 0; i < n; i++) {
+		PyObject *v = value_of(arena + vars[i].val_off, vars[i].val_len, t->slots[i]);
+		if (!v)
+			goto done;
+		if (v == t->values[i]) {
+			Py_DECREF(v); // the template's own
+			continue;
+		}
+		changes[changed].key = names[t->slots[i]].str;
+		changes[changed++].value = v;
+	}
+	Py_INCREF(dict);
+	env = PyDict_Copy(dict);
+	Py_DECREF(dict);
+	for (int i = 0; env && i < changed; i++)
+		if (PyDict_SetItem(env, changes[i].key, changes[i].value) < 0)
+			Py_CLEAR(env);
+	env = finish(env, in, scheme, https, core);
+	if (t->life == life && changed > 4 && ++t->stale > 64) { // other values have become usual
+		t->life++;
+		Py_CLEAR(t->dict);
+	}
+done:
+	while (changed-- > 0)
+		Py_DECREF(changes[changed].value);
+	return env;
+}
 
 // texts looks the variables up: new references in keys and values, where names are kept in slots. -1: an exception is set.
 static int texts(const char *arena, const uw_var *vars, int n, PyObject **keys, PyObject **values, short *slots)
@@ -169,16 +228,7 @@ static int texts(const char *arena, const uw_var *vars, int n, PyObject **keys, 
 	return 0;
 }
 
-static PyObject *build(PyObject **keys, PyObject **values, int n)
-{
-	PyObject *env = PyDict_Copy(base_environ);
-	for (int i = 0; env && i < n; i++)
-		if (PyDict_SetItem(env, keys[i], values[i]) < 0)
-			Py_CLEAR(env);
-	return env;
-}
-
-// distinct tells whether no name occurs twice: of two the later counts, which a copy by position would get wrong.
+// distinct tells whether every name is kept and none occurs twice: of two the later counts, which a copy by position would get wrong.
 static int distinct(const short *slots, int n)
 {
 	static unsigned seen[SLOTS], round;
@@ -191,39 +241,14 @@ static int distinct(const short *slots, int n)
 	return 1;
 }
 
-static PyObject *environ_of(PyObject **keys, PyObject **values, const short *slots, int n)
+// keep makes env, of n variables, a template. Failing is no fault: there is one less.
+static void keep(PyObject *env, PyObject **values, const short *slots, int n, int https)
 {
-	for (int s = 0; s < 2; s++) {
-		template *t = &shapes[s];
-		if (!t->dict || t->n != n || memcmp(t->slots, slots, (size_t)n * sizeof *slots))
-			continue;
-		PyObject *dict = t->dict;
-		unsigned life = t->life;
-		Py_INCREF(dict);
-		PyObject *env = PyDict_Copy(dict);
-		Py_DECREF(dict);
-		if (t->life != life) {
-			Py_XDECREF(env);
-			return build(keys, values, n);
-		}
-		int changed = 0;
-		for (int i = 0; env && i < n; i++)
-			if (values[i] != t->values[i] && (changed++, PyDict_SetItem(env, keys[i], values[i]) < 0))
-				Py_CLEAR(env);
-		// Other values have become usual.
-		if (changed > 4 && ++t->stale > 64) {
-			t->life++;
-			Py_CLEAR(t->dict);
-		}
-		return env;
-	}
-	PyObject *env = build(keys, values, n);
-	if (!env || n > LARGEST || !distinct(slots, n))
-		return env;
 	PyObject *copy = PyDict_Copy(env);
-	if (!copy) {
-		Py_DECREF(env);
-		return NULL;
+	if (!copy || PyDict_SetItem(copy, key_input, Py_None) < 0) { // a body must not live as long
+		Py_XDECREF(copy);
+		PyErr_Clear();
+		return;
 	}
 	static int victim;
 	template *t = shapes[0].dict ? shapes[1].dict ? &shapes[victim ^= 1] : &shapes[1] : &shapes[0];
@@ -232,10 +257,10 @@ static PyObject *environ_of(PyObject **keys, PyObject **values, const short *slo
 	t->life++;
 	t->n = n;
 	t->stale = 0;
+	t->https = https;
 	memcpy(t->slots, slots, (size_t)n * sizeof *slots);
 	memcpy(t->values, values, (size_t)n * sizeof *values);
 	Py_XDECREF(old);
-	return env;
 }
 
 PyObject *uw_environ(int core, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd)
@@ -243,9 +268,16 @@ PyObject *uw_environ(int core, const char *arena, const uw_var *vars, int nvars,
 	PyObject *keys_here[LARGEST], *values_here[LARGEST], **keys = keys_here, **values = values_here;
 	short slots_here[LARGEST], *slots = slots_here;
 	void *more = NULL;
-	PyObject *in = input_of(body, body_len, body_fd);
+	PyObject *in = input_of(body, body_len, body_fd), *env = NULL;
 	if (!in)
 		return NULL;
+	for (int s = 0; s < 2; s++) {
+		if (fits(&shapes[s], arena, vars, nvars)) {
+			env = from_template(&shapes[s], core, arena, vars, nvars, https, in);
+			Py_DECREF(in);
+			return env;
+		}
+	}
 	if (nvars > LARGEST) {
 		more = malloc((size_t)nvars * (2 * sizeof *keys + sizeof *slots));
 		if (!more) {
@@ -256,18 +288,20 @@ PyObject *uw_environ(int core, const char *arena, const uw_var *vars, int nvars,
 		values = keys + nvars;
 		slots = (short *)(values + nvars);
 	}
-	PyObject *env = NULL;
 	if (texts(arena, vars, nvars, keys, values, slots) == 0) {
-		env = environ_of(keys, values, slots, nvars);
+		env = PyDict_Copy(base_environ);
+		for (int i = 0; env && i < nvars; i++)
+			if (PyDict_SetItem(env, keys[i], values[i]) < 0)
+				Py_CLEAR(env);
+		env = finish(env, in, 1, https, core);
+		if (env && nvars <= LARGEST && distinct(slots, nvars))
+			keep(env, values, slots, nvars, https);
 		for (int i = 0; i < nvars; i++) {
 			Py_DECREF(keys[i]);
 			Py_DECREF(values[i]);
 		}
 	}
 	free(more);
-	if (env && (PyDict_SetItem(env, key_input, in) < 0 || PyDict_SetItem(env, key_scheme, https ? val_https : val_http) < 0 ||
-	            (many_cores && PyDict_SetItem(env, key_core, core_numbers[core]) < 0)))
-		Py_CLEAR(env);
 	Py_DECREF(in);
 	return env;
 }

@@ -53,7 +53,16 @@ static const char *latin1(PyObject *o, Py_ssize_t *len, PyObject **tmp, const ch
 // A response head may hold no control byte: CR or LF would let the application's user write headers of his own (RFC 9110 §5.5).
 static int clean(const char *s, Py_ssize_t n, const char *what)
 {
-	for (Py_ssize_t i = 0; i < n; i++) {
+	Py_ssize_t i = 0;
+	for (; i + 8 <= n; i += 8) { // eight at a time, while none of them can be one
+		uint64_t w;
+		memcpy(&w, s + i, 8);
+		const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+		uint64_t below = (w - 32 * ones) & ~w, del = w ^ (127 * ones);
+		if ((below | ((del - ones) & ~del)) & high)
+			break;
+	}
+	for (; i < n; i++) {
 		unsigned char ch = (unsigned char)s[i];
 		if ((ch < 32 && ch != '\t') || ch == 127) {
 			PyErr_Format(PyExc_ValueError, "%s must not contain control characters", what);
@@ -79,6 +88,53 @@ static int token(const char *s, Py_ssize_t n)
 			return 0;
 	}
 	return 1;
+}
+
+// Frameworks name headers and statuses by the same str objects again and again. Those that were found good are kept, so that the object alone tells:
+// a str never changes, and one that is kept is not freed, so its address is no other's.
+typedef struct {
+	PyObject *str;
+	const char *bytes;
+	Py_ssize_t len;
+} text;
+enum { KNOWN = 64, KEPT = 64 };
+static text known_names[KNOWN], known_status[KNOWN];
+
+static text *known(text *table, PyObject *str) { return &table[((uintptr_t)str >> 4) % KNOWN]; }
+
+static void remember(text *slot, PyObject *str, const char *bytes, Py_ssize_t len)
+{
+	PyObject *old = slot->str;
+	if (len > KEPT)
+		return;
+	Py_INCREF(str);
+	*slot = (text){str, bytes, len};
+	Py_XDECREF(old);
+}
+
+// header_name gives the bytes of a header's name, NULL with an exception set.
+static const char *header_name(PyObject *k, Py_ssize_t *len)
+{
+	text *t = known(known_names, k);
+	if (t->str == k) {
+		*len = t->len;
+		return t->bytes;
+	}
+	if (!PyUnicode_Check(k)) {
+		PyErr_SetString(PyExc_TypeError, "http header name must be a string");
+		return NULL;
+	}
+	PyObject *tmp;
+	const char *s = latin1(k, len, &tmp, "http header");
+	if (!s)
+		return NULL;
+	if (tmp || !token(s, *len)) {
+		Py_XDECREF(tmp);
+		PyErr_Format(PyExc_ValueError, "invalid http header name %R", k);
+		return NULL;
+	}
+	remember(t, k, s, *len);
+	return s;
 }
 
 static int same(const char *s, Py_ssize_t n, const char *lower, size_t m)
@@ -154,23 +210,19 @@ static int note_header(uw_core *c, const char *k, Py_ssize_t kl, const char *v, 
 
 static int add_header(uw_core *c, PyObject *k, PyObject *v)
 {
-	PyObject *kt = NULL, *vt = NULL;
+	PyObject *vt;
 	Py_ssize_t kl, vl;
 	int rc = -1;
-	if (!PyUnicode_Check(k) || !PyUnicode_Check(v)) {
-		PyErr_SetString(PyExc_TypeError, PyUnicode_Check(k) ? "http header value must be a string" : "http header name must be a string");
-		return -1;
-	}
-	const char *ks = latin1(k, &kl, &kt, "http header");
+	const char *ks = header_name(k, &kl);
 	if (!ks)
 		return -1;
+	if (!PyUnicode_Check(v)) {
+		PyErr_SetString(PyExc_TypeError, "http header value must be a string");
+		return -1;
+	}
 	const char *vs = latin1(v, &vl, &vt, "http header");
 	if (!vs)
-		goto done;
-	if (!token(ks, kl)) {
-		PyErr_Format(PyExc_ValueError, "invalid http header name %R", k);
-		goto done;
-	}
+		return -1;
 	if (clean(vs, vl, "http header value") < 0)
 		goto done;
 	int own = note_header(c, ks, kl, vs, vl);
@@ -193,28 +245,35 @@ static int add_header(uw_core *c, PyObject *k, PyObject *v)
 	c->headers++;
 	rc = 0;
 done:
-	Py_XDECREF(kt);
 	Py_XDECREF(vt);
 	return rc;
 }
 
 static int set_status(uw_core *c, PyObject *status)
 {
-	PyObject *tmp;
-	Py_ssize_t n;
-	if (!PyUnicode_Check(status)) {
-		PyErr_SetString(PyExc_TypeError, "http status must be a string");
-		return -1;
-	}
-	const char *s = latin1(status, &n, &tmp, "http status string");
-	if (!s)
-		return -1;
+	PyObject *tmp = NULL;
+	text *t = known(known_status, status);
+	Py_ssize_t n = t->len;
+	const char *s = t->bytes;
 	int rc = -1;
-	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' || s[2] > '9' || (n > 3 && s[3] != ' ')) {
-		PyErr_Format(PyExc_ValueError, "invalid http status %R: write it as '200 OK'", status);
-		goto done;
+	if (t->str != status) {
+		if (!PyUnicode_Check(status)) {
+			PyErr_SetString(PyExc_TypeError, "http status must be a string");
+			return -1;
+		}
+		s = latin1(status, &n, &tmp, "http status string");
+		if (!s)
+			return -1;
+		if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' || s[2] > '9' || (n > 3 && s[3] != ' ')) {
+			PyErr_Format(PyExc_ValueError, "invalid http status %R: write it as '200 OK'", status);
+			goto done;
+		}
+		if (clean(s, n, "http status") < 0)
+			goto done;
+		if (!tmp)
+			remember(t, status, s, n);
 	}
-	if (clean(s, n, "http status") < 0 || uw_grow(&c->reason_buf, &c->reason_cap, (size_t)n + 1) < 0)
+	if (uw_grow(&c->reason_buf, &c->reason_cap, (size_t)n + 1) < 0)
 		goto done;
 	memcpy(c->reason_buf, s, (size_t)n);
 	c->reason_len = (size_t)n;
