@@ -40,7 +40,7 @@ check: build
 # The suites that start the real thing: nginx, Django, Flask, the real uWSGI beside us …
 e2e: build
 	@packaging/deps.sh test
-	$(GO) test -count=1 -timeout 15m ./internal/e2e
+	$(GO) test -count=1 -timeout 15m ./internal/e2e ./internal/e2e/harness
 
 # … faults and hostile clients: with full counts, and with those that take a minute …
 chaos: build

@@ -13,32 +13,39 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// disturb does something to a server under load; the requests that the fault hits may fail, at most most of them, all others may not.
-func disturb(t *testing.T, r *rig, most int, fault func()) {
+// disturb does something to a server under load. The requests that the deaths hit which it brings about may fail, all others may not.
+func disturb(t *testing.T, r *rig, fault func(dead *casualties)) {
 	t.Helper()
-	c := traffic(r.addr, "/sleep?s=0.002", "slept\n", 6, true)
-	failed := 0
-	c.excuse = func(status int, err error) bool { // called with c.mu held
-		failed++
-		return failed <= most
+	var dead casualties
+	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
+	n.Tolerate(`upstream prematurely closed connection|Connection reset by peer`) // of what dies; the crowd tells whether anything else does
+	crowds := []*crowd{traffic(r.addr, "/sleep?s=0.002", "slept\n", 4, true), traffic(r.addr, "/sleep?s=0.002", "slept\n", 1, false),
+		traffic(n.Addr, "/sleep?s=0.002", "slept\n", 1, true)}
+	crowds[2].proxied = true
+	for _, c := range crowds {
+		c.excuse = dead.explain
 	}
-	c.await(t, 100)
-	fault()
-	c.await(t, 500)
-	c.end(t)
+	crowds[0].await(t, 100)
+	fault(&dead)
+	crowds[0].await(t, 500)
+	for _, c := range crowds {
+		c.end(t)
+	}
 }
 
 // kill -9 of a worker in the middle of requests: those it was running are lost, which nothing can change, and no other.
 func TestKillWorker(t *testing.T) {
 	r := start(t, "-p", "2", "--threads", "2", "--forkbomb-delay", "0")
 	r.Allow(`DAMN ! worker \d+ \(pid: \d+\) died, killed by signal 9`)
-	rounds := scale(3, 20)
-	// A kept-alive connection of the dead worker ends with it, too: three clients of six are with either.
-	disturb(t, r, rounds*6, func() {
-		for range rounds {
+	disturb(t, r, func(dead *casualties) {
+		for range scale(3, 20) {
 			harness.Eventually(t, "two workers", func() bool { return len(r.workers()) == 2 })
 			mark := r.Log.Mark()
-			kill(t, r.workers()[0])
+			victim := r.workers()[0]
+			dead.during(func() {
+				kill(t, victim)
+				harness.Eventually(t, "its end", func() bool { return !harness.Alive(victim) })
+			})
 			r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
 			r.serving(2)
 		}
@@ -48,7 +55,7 @@ func TestKillWorker(t *testing.T) {
 // kill -9 of the loader: not one request is lost, a new generation takes over.
 func TestKillLoader(t *testing.T) {
 	r := start(t, "-p", "2", "--threads", "2")
-	disturb(t, r, 0, func() {
+	disturb(t, r, func(*casualties) {
 		for range scale(2, 10) {
 			mark := r.Log.Mark()
 			kill(t, r.loader())
@@ -204,16 +211,17 @@ func TestCrashes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, "-p", "2", "--threads", "2", "--forkbomb-delay", "0")
 			r.Allow(c.allow...)
-			// The other thread of the worker that dies runs a request, and its kept-alive connections end.
-			rounds := scale(2, 10)
-			disturb(t, r, rounds*6, func() {
-				for range rounds {
+			disturb(t, r, func(dead *casualties) {
+				for range scale(2, 10) {
 					mark := r.Log.Mark()
-					tally.sent.Add(1)
-					if a, err := r.http().Try("GET", c.path, nil); err == nil && a.Status != 500 {
-						t.Errorf("%s is answered %s", c.path, a.Line)
-					}
-					tally.onPurpose.Add(1)
+					dead.during(func() {
+						tally.sent.Add(1)
+						if a, err := r.http().Try("GET", c.path, nil); err == nil && a.Status != 500 {
+							t.Errorf("%s is answered %s", c.path, a.Line)
+						}
+						tally.onPurpose.Add(1)
+						r.Log.WaitFrom(t, mark, `DAMN !`)
+					})
 					r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
 					r.serving(2)
 				}
@@ -229,11 +237,13 @@ func TestOutOfMemory(t *testing.T) {
 	r.Under("/bin/sh", "-c", `echo $$ > `+group+`/cgroup.procs && exec "$0" "$@"`)
 	r.begin("-p", "2", "--forkbomb-delay", "0")
 	r.Allow(`DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
-	rounds := scale(2, 10)
-	disturb(t, r, rounds*6, func() {
-		for range rounds {
+	disturb(t, r, func(dead *casualties) {
+		for range scale(2, 10) {
 			mark := r.Log.Mark()
-			r.breaks("/memory?n=400")
+			dead.during(func() {
+				r.breaks("/memory?n=400")
+				r.Log.WaitFrom(t, mark, `DAMN !`)
+			})
 			r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
 		}
 	})

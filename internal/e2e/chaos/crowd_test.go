@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,15 +21,31 @@ import (
 type crowd struct {
 	addr, request, want string
 	keep                bool
-	excuse              func(status int, err error) bool // what the test provokes
+	proxied             bool               // somebody else's connections lead to the workers
+	excuse              func(failure) bool // what the test provokes; asked at the end, when all that happened is known
 
 	stop    chan struct{}
 	clients sync.WaitGroup
 	mu      sync.Mutex
 	good    int
-	excused int
 	slowest []time.Duration // a sample of all
-	lost    []string
+	failed  []failure
+}
+
+// failure is a request without a good answer.
+type failure struct {
+	err    error
+	status int       // 0: nothing came
+	pid    int       // the worker that gave the answer before on the same connection, 0 = there was none
+	since  time.Time // when that one was asked for, or the connection opened: what happened from here on may have hit it
+	at     time.Time // when it failed
+	served int       // answers on the connection before
+	left   bool      // that worker did not live on
+}
+
+func (f failure) String() string {
+	return fmt.Sprintf("request %d of a connection, last answered by %d, in %v until %s: %v", f.served+1, f.pid, f.at.Sub(f.since).Round(time.Microsecond),
+		f.at.Format("15:04:05.000"), f.err)
 }
 
 func network(addr string) string {
@@ -59,7 +76,7 @@ func (c *crowd) await(t *testing.T, more int) {
 	harness.Eventually(t, fmt.Sprintf("%d more answers", more), func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.good >= goal || len(c.lost) > 0
+		return c.good >= goal || len(c.failed) > 0 && c.excuse == nil
 	})
 }
 
@@ -74,12 +91,18 @@ func (c *crowd) end(t *testing.T) (median, p99 time.Duration) {
 	t.Helper()
 	close(c.stop)
 	c.clients.Wait()
-	tally.sent.Add(int64(c.good + c.excused + len(c.lost)))
+	var lost []failure
+	for _, f := range c.failed {
+		if c.excuse == nil || !c.excuse(f) {
+			lost = append(lost, f)
+		}
+	}
+	tally.sent.Add(int64(c.good + len(c.failed)))
 	tally.right.Add(int64(c.good))
-	tally.onPurpose.Add(int64(c.excused))
-	tally.lost.Add(int64(len(c.lost)))
-	if len(c.lost) > 0 {
-		t.Errorf("%d requests lost of %d, first: %v", len(c.lost), len(c.lost)+c.good, c.lost[:min(5, len(c.lost))])
+	tally.onPurpose.Add(int64(len(c.failed) - len(lost)))
+	tally.lost.Add(int64(len(lost)))
+	if len(lost) > 0 {
+		t.Errorf("%d requests lost of %d, first: %v", len(lost), len(c.failed)+c.good, lost[:min(5, len(lost))])
 	}
 	if len(c.slowest) == 0 {
 		return 0, 0
@@ -91,7 +114,7 @@ func (c *crowd) end(t *testing.T) (median, p99 time.Duration) {
 func (c *crowd) client() {
 	var conn net.Conn
 	var in *bufio.Reader
-	served := 0
+	var last failure // what a failure now would be
 	drop := func() {
 		if conn != nil {
 			conn.Close()
@@ -107,24 +130,29 @@ func (c *crowd) client() {
 		}
 		begun := time.Now()
 		if conn == nil {
+			last = failure{since: begun}
 			var err error
 			if conn, err = net.Dial(network(c.addr), c.addr); err != nil {
 				conn = nil
-				if !c.failed(0, fmt.Errorf("connect: %w", err)) {
+				if !c.failure(last, fmt.Errorf("connect: %w", err)) {
 					return
 				}
 				continue
 			}
-			in, served = bufio.NewReader(conn), 0
+			in = bufio.NewReader(conn)
 		}
 		conn.SetDeadline(time.Now().Add(harness.Patience))
-		more, status, err := c.once(conn, in)
+		more, pid, err := c.once(conn, in, &last)
 		if err != nil {
 			drop()
-			if !c.failed(status, fmt.Errorf("request %d of a connection: %w", served+1, err)) {
+			if !c.failure(last, err) {
 				return
 			}
 			continue
+		}
+		last.since, last.status = begun, 0
+		if !c.proxied {
+			last.pid = pid
 		}
 		c.mu.Lock()
 		c.good++
@@ -132,28 +160,34 @@ func (c *crowd) client() {
 			c.slowest = append(c.slowest, time.Since(begun))
 		}
 		c.mu.Unlock()
-		if served++; !more {
+		if last.served++; !more {
 			drop()
 		}
 	}
 }
 
-// failed notes a request without a good answer; false: it is lost, and this client gives up.
-func (c *crowd) failed(status int, err error) bool {
+// leaves is how long a worker may still live that has handed a connection on to another one.
+const leaves = 3 * time.Second
+
+// failure notes a request without a good answer; false: none is to be excused, and this client gives up.
+func (c *crowd) failure(f failure, err error) bool {
+	f.err, f.at = err, time.Now()
+	if c.excuse != nil && f.pid != 0 {
+		for !f.left && time.Since(f.at) < leaves {
+			f.left = !harness.Alive(f.pid)
+			time.Sleep(time.Millisecond)
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.excuse != nil && c.excuse(status, err) {
-		c.excused++
-		return true
-	}
-	c.lost = append(c.lost, err.Error())
-	return false
+	c.failed = append(c.failed, f)
+	return c.excuse != nil
 }
 
 var errAnswer = errors.New("not the answer")
 
-// once asks once and says whether the connection goes on.
-func (c *crowd) once(conn net.Conn, in *bufio.Reader) (bool, int, error) {
+// once asks once. It says whether the connection goes on and which worker has answered, where that is known.
+func (c *crowd) once(conn net.Conn, in *bufio.Reader, last *failure) (more bool, pid int, err error) {
 	if _, err := io.WriteString(conn, c.request); err != nil {
 		return false, 0, err
 	}
@@ -161,12 +195,14 @@ func (c *crowd) once(conn net.Conn, in *bufio.Reader) (bool, int, error) {
 	if err != nil {
 		return false, 0, fmt.Errorf("no answer: %w", err)
 	}
+	last.status = resp.StatusCode
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && (resp.StatusCode != 200 || string(body) != c.want) {
 		err = errAnswer
 	}
 	if err != nil {
-		return false, resp.StatusCode, fmt.Errorf("%s %.100q: %w", resp.Status, body, err)
+		return false, 0, fmt.Errorf("%s %.100q: %w", resp.Status, body, err)
 	}
-	return c.keep && !resp.Close, resp.StatusCode, nil
+	pid, _ = strconv.Atoi(resp.Header.Get("X-Pid"))
+	return c.keep && !resp.Close, pid, nil
 }

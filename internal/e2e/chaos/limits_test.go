@@ -61,11 +61,15 @@ func TestNoProcessesLeft(t *testing.T) {
 	r.Tolerate(`Fatal Python error: Aborted`) // a worker that was forked into the last free place finds none for its threads
 	r.Tolerate(`Traceback`)
 	c := traffic(r.addr, "/", "hello\n", 2, false)
-	c.excuse = func(int, error) bool { return c.excused < 4 } // with the worker that is killed
+	var dead casualties
+	c.excuse = dead.explain
 	c.await(t, 100)
 	end := crowdOut(t, uid, 60)
 	mark := r.Log.Mark()
-	kill(t, r.workers()[0])
+	dead.during(func() {
+		kill(t, r.workers()[0])
+		r.Log.WaitFrom(t, mark, `DAMN !`)
+	})
 	r.Log.WaitFrom(t, mark, `cannot be forked`)
 	c.await(t, 300)
 	end()

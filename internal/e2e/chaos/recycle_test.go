@@ -44,7 +44,7 @@ func TestRecycling(t *testing.T) {
 func lost(crowds []*crowd) (n int) {
 	for _, c := range crowds {
 		c.mu.Lock()
-		n += len(c.lost)
+		n += len(c.failed)
 		c.mu.Unlock()
 	}
 	return n

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,9 +16,10 @@ import (
 
 // Nginx is a private nginx: its own configuration, processes, and an unprivileged port.
 type Nginx struct {
-	Addr string
-	dir  string
-	t    testing.TB
+	Addr      string
+	dir       string
+	t         testing.TB
+	tolerated []*regexp.Regexp
 }
 
 const nginxConf = `daemon off;
@@ -101,13 +103,20 @@ func (n *Nginx) ErrorLog() string {
 // buffering is what nginx says of every body that it keeps in a file, which is no complaint.
 var buffering = regexp.MustCompile(`is buffered to a temporary file`)
 
+// Tolerate announces complaints that the test provokes.
+func (n *Nginx) Tolerate(pattern string) {
+	n.tolerated = append(n.tolerated, regexp.MustCompile(pattern))
+}
+
 func (n *Nginx) checkLog() {
-	for i, line := range strings.Split(strings.TrimSpace(n.ErrorLog()), "\n") {
-		if i > 20 {
-			n.t.Errorf("nginx complains further")
-			break
-		}
-		if line != "" && !buffering.MatchString(line) {
+	complaints := 0
+	for _, line := range strings.Split(strings.TrimSpace(n.ErrorLog()), "\n") {
+		known := slices.ContainsFunc(n.tolerated, func(re *regexp.Regexp) bool { return re.MatchString(line) })
+		if line != "" && !known && !buffering.MatchString(line) {
+			if complaints++; complaints > 20 {
+				n.t.Errorf("nginx complains further")
+				break
+			}
 			n.t.Errorf("nginx complains: %s", line)
 		}
 	}

@@ -28,7 +28,7 @@ def hello(environ, start):
 
 def text(start, body, status="200 OK", headers=()):
     body = body.encode()
-    start(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))] + list(headers))
+    start(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("X-Pid", str(os.getpid()))] + list(headers))
     return [body]
 
 

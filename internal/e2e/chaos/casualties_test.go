@@ -1,0 +1,41 @@
+package chaos
+
+import (
+	"sync"
+	"time"
+)
+
+// casualties are the deaths that a test brings about. The requests that a worker was running when it died are lost, and nothing can change
+// that; no other one may be.
+type casualties struct {
+	mu     sync.Mutex
+	deaths []span
+}
+
+// span is when one worker died, as far as can be told from outside.
+type span struct{ from, to time.Time }
+
+// during notes the death that do brings about and waits for.
+func (c *casualties) during(do func()) {
+	from := time.Now()
+	do()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaths = append(c.deaths, span{from, time.Now()})
+}
+
+// explain says whether a death can have hit a request: it came while its connection waited for this answer, and the worker that has
+// served this connection so far did not survive it. A connection that nobody has served yet may have been accepted by any worker.
+func (c *casualties) explain(f failure) bool {
+	if f.pid != 0 && !f.left {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.deaths {
+		if !f.since.After(d.to) && !f.at.Before(d.from) {
+			return true
+		}
+	}
+	return false
+}
