@@ -44,17 +44,22 @@ func (s *Supervisor) hear(e loader.Event) {
 	}
 }
 
-// wish obeys uwsgi.reload() and uwsgi.stop(). A worker on its way out has no say.
+// wish obeys uwsgi.reload() and uwsgi.stop(). A worker on its way out has no say; one that is coming up has: it may serve already, and
+// its py-autoreload tells only once that the code is no longer what it has loaded.
 func (s *Supervisor) wish(e loader.WorkerAsks) {
 	p := s.procs[e.Worker]
-	if p == nil || p.state != serving || p.gen != s.gen {
+	if p == nil || p.state > serving {
+		return
+	}
+	coming := s.turn != nil && s.turn.gen == p.gen
+	if p.gen != s.gen && !coming {
 		return
 	}
 	if e.What == "stop" {
 		s.stop("uwsgi.stop()", true)
 		return
 	}
-	if s.turn != nil && time.Since(s.turn.began) < sameWish {
+	if s.turn != nil && !coming && time.Since(s.turn.began) < sameWish {
 		return
 	}
 	s.reload("uwsgi.reload()", nil)

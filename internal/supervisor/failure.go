@@ -32,12 +32,13 @@ func (s *Supervisor) refuse(t *turnover, err error, code int, exclusive bool) {
 	s.failTurn(t, err, code)
 }
 
-// failTurn ends a turnover that came to nothing; what serves serves on.
+// failTurn ends a turnover that came to nothing; what serves serves on. Workers of the new generation may have taken requests already:
+// they finish them.
 func (s *Supervisor) failTurn(t *turnover, err error, code int) {
 	s.turn = nil
 	s.agenda.drop(t.limit)
 	if t.gen != nil {
-		s.destroy(t.gen, whyFailed)
+		s.retire(t.gen, whyFailed, true)
 	}
 	if t.cfg != nil {
 		s.release(t.cfg)

@@ -145,6 +145,7 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	if sl.next == p {
 		s.swap(sl)
 	}
+	s.grant(p)
 	s.harakiriSoon()
 }
 

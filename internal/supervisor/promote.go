@@ -33,6 +33,9 @@ func (s *Supervisor) promote(t *turnover) {
 	}
 	s.release(before)
 	t.gen, t.old, t.stage, t.parting = nil, old, parting, time.Now()
+	for _, sl := range s.gen.slots {
+		s.grant(sl.cur)
+	}
 	s.part(t)
 }
 

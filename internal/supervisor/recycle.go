@@ -27,9 +27,14 @@ type recycling struct {
 
 func (r *recycler) clear() { *r = recycler{} }
 
-// recycleProcess queues a process for replacement, once it is old enough.
+// recycleProcess queues a process for replacement, once it is old enough. A worker asks once, and under load it may have served its
+// max-requests before we have heard that it is ready, or before the rest of its generation is: ready and promote come back to that.
 func (s *Supervisor) recycleProcess(p *process, reason string) {
-	if p.wanted || p.state != serving || p.gen != s.gen {
+	switch {
+	case p.wanted || p.state > serving:
+		return
+	case p.state < serving || p.gen != s.gen:
+		p.wish = reason
 		return
 	}
 	p.wanted = true
@@ -43,6 +48,13 @@ func (s *Supervisor) recycleProcess(p *process, reason string) {
 		return
 	}
 	s.recycle.queue = append(s.recycle.queue, recycling{p, reason})
+}
+
+// grant comes back to what a process asked for too early.
+func (s *Supervisor) grant(p *process) {
+	if p != nil && p.wish != "" {
+		s.recycleProcess(p, p.wish)
+	}
 }
 
 // recycleNext begins the next recycling when none is under way.

@@ -66,7 +66,9 @@ func (s *Supervisor) reload(reason string, reply chan<- error) {
 	case s.turn != nil:
 		if s.queued == nil {
 			s.queued = &turnover{kind: reload, reason: reason}
-			s.boundImport(s.turn)
+			if s.turn.kind != firstStart { // nothing serves that could serve on
+				s.boundImport(s.turn)
+			}
 		}
 		s.queued.waiters = append(s.queued.waiters, reply)
 		s.log(slog.LevelInfo, "reload.queued", "another start or reload is under way; this reload follows it", slog.String(KeyReason, reason))

@@ -11,6 +11,10 @@
 //	fork-hangs            no fork is answered
 //	fork-dies             the loader ends when it is asked for a fork
 //	never-ready           workers start and that is all
+//	never-ready=N         worker N does
+//	ready-waits=GATE      workers but the first are ready when the Gate opens
+//	asks-early=WHAT       before it is ready worker 1 asks, in the first process that can make the file that WHAT=FILE names, to recycle or reload
+//	asks=WHAT             the same, once it is ready
 //	dies-early            workers exit with status 1 before they are ready
 //	dies-unless=FILE      the same, while FILE does not exist
 //	lazy-fails            workers cannot import the application: failed, exit 22

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -33,10 +35,15 @@ func (p *player) work() {
 	stopServing := p.serve(row)
 	orders := make(chan order)
 	go p.conn.receive(orders)
-	if !p.is("never-ready") {
+	p.ask("asks-early")
+	if p.slot != 1 {
+		p.wait("ready-waits")
+	}
+	if n := p.roles["never-ready"]; !p.is("never-ready") || n != "" && n != strconv.Itoa(p.slot) {
 		row.Accepting.Store(1)
 		p.conn.send(map[string]any{"op": "ready"})
 	}
+	p.ask("asks")
 	for {
 		select {
 		case sig := <-signals:
@@ -63,6 +70,18 @@ func (p *player) work() {
 			}
 			closeAll(o.fds)
 		}
+	}
+}
+
+// ask sends the wish that a role names, once.
+func (p *player) ask(role string) {
+	what, path, ok := strings.Cut(p.roles[role], "=")
+	if !ok || p.slot != 1 {
+		return
+	}
+	if f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		f.Close()
+		p.conn.send(map[string]any{"op": what, "reason": "max-requests"})
 	}
 }
 
