@@ -37,6 +37,7 @@ type Core struct {
 	yielded  int64
 	stuck    atomic.Bool   // past its deadline, as the supervisor has said
 	serving  atomic.Bool   // owns a connection
+	past     atomic.Bool   // has begun to wait for events since the worker is leaving: none of before is left
 	fcgi     fastcgi.Begin // of the FastCGI request in hand
 	files    files         // static files
 	answerer atomic.Int32  // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
@@ -80,6 +81,10 @@ func (c *Core) Run() int {
 	for {
 		if c.id == 0 && e.signals.pending.Swap(false) && !e.app.Signals(0) {
 			e.Drain("a signal handler raised", false)
+		}
+		if e.leaving.Load() && !c.past.Load() {
+			c.past.Store(true)
+			e.tellAnswered(e.active.Load())
 		}
 		n, errno := epollWait(e.epfd, c.events[:c.batch()], -1)
 		if errno == unix.EINTR {
@@ -132,6 +137,11 @@ func (c *Core) takeToken() {
 	unix.Read(c.eng.wakefd, b[:])
 	if cn := c.eng.dequeue(); cn != nil {
 		c.serve(cn)
+		return
+	}
+	if c.past.Load() && c.eng.stuck.Load() > 0 && c.eng.waitsForToken() {
+		c.eng.wake(1) // this one was another core's
+		runtime.Gosched()
 	}
 }
 

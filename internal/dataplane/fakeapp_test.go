@@ -17,6 +17,7 @@ type fakeApp struct {
 	current  []*exchange
 	released atomic.Int64
 	forked   atomic.Bool
+	signals  func() // what core 0 does when it looks at signals
 }
 
 // exchange is one call of the fake application.
@@ -49,8 +50,14 @@ func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
 func (a *fakeApp) Streaming(int, bool)    {} // its blocks all go through Core.Write
 func (a *fakeApp) Serving(core, fd int)   {}
 func (a *fakeApp) Release(unsafe.Pointer) { a.released.Add(1) }
-func (a *fakeApp) Signals(core int) bool  { return true }
 func (a *fakeApp) HasForked() bool        { return a.forked.Load() }
+
+func (a *fakeApp) Signals(core int) bool {
+	if a.signals != nil {
+		a.signals()
+	}
+	return true
+}
 
 // start is start_response.
 func (x *exchange) start(status string, headers ...string) {

@@ -46,6 +46,16 @@ func (c *Core) recovered() {
 	}
 }
 
+// waitsForToken tells whether a core still waits for events that has not seen that the worker is leaving.
+func (e *Engine) waitsForToken() bool {
+	for _, c := range e.cores {
+		if !c.past.Load() && !c.stuck.Load() && !c.serving.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // tellAnswered tells the supervisor, once, that of the connections with a request only those of stuck cores are left, and that all others
 // have been handed on: it kills this worker as soon as it hears that.
 func (e *Engine) tellAnswered(active int64) {
@@ -54,8 +64,11 @@ func (e *Engine) tellAnswered(active int64) {
 		return
 	}
 	for _, c := range e.cores {
-		if c.serving.Load() && !c.stuck.Load() {
-			return // it may be about to hand on a connection that no longer counts as active
+		if c.stuck.Load() {
+			continue
+		}
+		if c.serving.Load() || !c.past.Load() {
+			return // it may be about to hand on a connection that no longer counts as active, or to accept one
 		}
 	}
 	if e.answered.CompareAndSwap(false, true) {

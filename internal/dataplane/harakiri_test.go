@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,6 +99,43 @@ func TestHarakiriLetsOthersFinish(t *testing.T) {
 	if _, body := other.response("GET"); body != "hello /slow" {
 		t.Errorf("%q", body)
 	}
+	s.hear("answered")
+	close(release)
+	s.wait()
+}
+
+// A core that was about to accept a connection when the worker began to leave: the supervisor is told to kill only once it has looked.
+func TestHarakiriWaitsForEveryCore(t *testing.T) {
+	release, running := make(chan struct{}), make(chan *exchange, 2)
+	looks, look := make(chan struct{}), make(chan struct{})
+	s := serve(t, config{
+		set: func(s *option.Settings) { s.Threads = 3 },
+		// Core 0 is held up between two looks at its events.
+		prepare: func(e *Engine) {
+			e.app.(*fakeApp).signals = sync.OnceFunc(func() { close(looks); <-look })
+			e.signals.pending.Store(true)
+		},
+		handler: func(x *exchange) Outcome {
+			running <- x
+			<-release
+			return ok(x)
+		},
+	})
+	<-looks
+	stuck := s.dial("http")
+	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+	s.say(message{Op: "harakiri", Core: (<-running).core.id})
+	s.say(message{Op: "pause"})
+	if got := stuck.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
+		t.Errorf("%q", got)
+	}
+	for !s.eng.paused.Load() { // the housekeeper is done with the one before
+		unix.Poll(nil, 1)
+	}
+	if _, _, err := unix.Recvfrom(s.control, make([]byte, 10), unix.MSG_DONTWAIT); err != unix.EAGAIN {
+		t.Errorf("told too early: %v", err)
+	}
+	close(look)
 	s.hear("answered")
 	close(release)
 	s.wait()

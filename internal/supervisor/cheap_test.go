@@ -87,9 +87,6 @@ func TestIdle(t *testing.T) {
 
 func TestBusyIsNotIdle(t *testing.T) {
 	r := newRig(t, 1)
-	host, now := *System(), System().Monotonic // of a machine that has run for longer than this one
-	host.Monotonic = func() int64 { return now() + int64(24*time.Hour) }
-	r.cfg.Host = &host
 	r.set.Idle = time.Hour
 	r.up()
 	r.busy(1, 0, 2*time.Hour)
