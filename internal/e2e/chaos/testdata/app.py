@@ -114,6 +114,13 @@ def hold_gil(environ, start):
     ctypes.PyDLL(None).pthread_mutex_lock(mutex)
 
 
+def ask_reload(environ, start):
+    import uwsgi
+
+    uwsgi.reload()
+    return text(start, "asked\n")
+
+
 def deadlock(environ, start):
     with lock:
         lock.acquire()
@@ -273,7 +280,7 @@ def inject(environ, start):
 
 PATHS = {
     "/": hello, "/pid": pid, "/time": clock, "/seen": who, "/vars": variables, "/sleep": sleep, "/big": big, "/buffered": buffered, "/download": download,
-    "/digest": digest, "/refuse": refuse, "/segv": segv, "/exit": leave, "/_exit": leave_hard, "/gil": hold_gil, "/deadlock": deadlock,
+    "/digest": digest, "/refuse": refuse, "/segv": segv, "/exit": leave, "/_exit": leave_hard, "/gil": hold_gil, "/deadlock": deadlock, "/reload": ask_reload,
     "/forkbomb": fork_bomb, "/threads": threads, "/recurse": recurse, "/recurse-c": recurse_in_c, "/closeall": close_all, "/memory": memory,
     "/grow": grow, "/files": files, "/bad": bad,
 }
