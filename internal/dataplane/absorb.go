@@ -54,7 +54,7 @@ func (a *absorber) close() {
 // look takes connections in from a queue that is filling.
 func (h *housekeeper) look(l *listener) {
 	if waiting, limit := h.queue.length(l); limit > 0 && waiting > limit/4 {
-		h.absorb(l, min(batch, waiting-limit/8))
+		h.absorb(l, min(batch, waiting-limit/8), true)
 	}
 }
 
@@ -83,7 +83,7 @@ func (h *housekeeper) fetch() {
 	if e := h.eng; !e.draining.Load() && !e.paused.Load() && e.idle() {
 		for _, l := range e.listeners {
 			if pending(l.FD) {
-				h.absorb(l, 1)
+				h.absorb(l, 1, false)
 			}
 		}
 	}
@@ -99,7 +99,8 @@ func (e *Engine) idle() bool {
 	return false
 }
 
-func (h *housekeeper) absorb(l *listener, n int) {
+// absorb takes n connections in. Those that there is no room for are turned away if refuse says so, else they are left to the other workers.
+func (h *housekeeper) absorb(l *listener, n int, refuse bool) {
 	e := h.eng
 	if !e.hold() {
 		return
@@ -107,7 +108,7 @@ func (h *housekeeper) absorb(l *listener, n int) {
 	defer e.release()
 	for range n {
 		if e.full() {
-			if !h.turnAway(l) {
+			if !refuse || !h.turnAway(l) {
 				return
 			}
 			continue
@@ -115,7 +116,7 @@ func (h *housekeeper) absorb(l *listener, n int) {
 		salen := uint32(unix.SizeofSockaddrAny)
 		fd, errno := accept(l.FD, &h.sa, &salen)
 		if outOfDescriptors(errno) {
-			if !h.turnAway(l) {
+			if !refuse || !h.turnAway(l) {
 				return
 			}
 			continue

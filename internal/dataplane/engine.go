@@ -102,7 +102,15 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	if err := e.log.open(e); err != nil {
 		return nil, err
 	}
+	warmUp()
 	return e, e.open()
+}
+
+// warmUp has the Go runtime open now what it would open when it is first needed: later there may be no descriptor left, and the runtime would
+// take the worker down for that.
+func warmUp() {
+	time.AfterFunc(time.Hour, func() {}).Stop() // timers wait on an epoll set of the runtime's own
+	time.Now().Zone()                           // the time zone's file
 }
 
 func readBoot(fd int) (*boot.Boot, error) {

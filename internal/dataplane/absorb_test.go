@@ -1,0 +1,38 @@
+package dataplane
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
+)
+
+// A worker without room leaves a connection that waits to the others, or to the time when it has room: the queue is not filling, there is no reason
+// for a 503.
+func TestNoRoomIsNoRefusal(t *testing.T) {
+	s := serve(t, config{
+		set:     func(s *option.Settings) { s.HTTPHeadersTimeout = 40 * time.Millisecond }, // the housekeeper sweeps twice as often
+		prepare: func(e *Engine) { e.house.capacity = 1 },
+	})
+	m := mark(t)
+	first := s.dial("http")
+	first.get("/")
+	second := s.dial("http")
+	second.send("GET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	for !strings.Contains(messages(t, m), "cannot accept connections") {
+		unix.Poll(nil, 1)
+	}
+	for end := monotonic() + int64(300*time.Millisecond); monotonic() < end; unix.Poll(nil, 1) { // sweeps pass
+		first.get("/")
+	}
+	first.Close()
+	if got := second.all(); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+		t.Errorf("%q", got)
+	}
+	if n := s.eng.row.Refused.Load(); n != 0 {
+		t.Errorf("%d refused", n)
+	}
+}
