@@ -30,9 +30,15 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	served.await(t, 1000) // those that are in are served at full speed
 	median, p99 := served.end(t)
 	t.Logf("without a descriptor left, on open connections: half within %v, 99 of 100 within %v", median.Round(time.Microsecond), p99.Round(time.Microsecond))
+	// A reload finds nothing different: the old worker's connections are the new one's, as many as it can hold.
+	again := traffic(r.addr, "/", "hello\n", 2, true)
+	r.Reload()
+	harness.Eventually(t, "the end of the old worker", func() bool { return len(r.Processes()) == 3 })
 	for _, c := range idle {
 		c.Close()
 	}
+	again.await(t, 100)
+	again.end(t)
 	if a := harness.Parse(t, waiting, "GET"); a.Body != "hello\n" {
 		t.Errorf("who waited got %+v", a)
 	}
@@ -50,6 +56,30 @@ func TestApplicationTakesAllDescriptors(t *testing.T) {
 	c.await(t, 100)
 	c.end(t)
 	r.serves()
+}
+
+// The application keeps all descriptors, for good. Who is connected is served; who is not waits for the worker that a reload brings, and
+// the old one, which can open nothing any more, still leaves as it should.
+func TestApplicationKeepsAllDescriptors(t *testing.T) {
+	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64")
+	r.Tolerate(`cannot accept connections`)
+	connected := traffic(r.addr, "/", "hello\n", 2, true)
+	connected.await(t, 100)
+	r.expect(200, "/hoard", "Too many open files")
+	connected.await(t, 1000)
+	harness.Dial(t, r.addr) // takes the place that the end of that request has left
+	waiting := harness.Dial(t, r.addr)
+	tally.sent.Add(1)
+	io.WriteString(waiting, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	r.Log.Wait(t, `cannot accept connections: .*max-fd`)
+	r.Reload()
+	if a := harness.Parse(t, waiting, "GET"); a.Body != "hello\n" {
+		t.Errorf("who waited got %+v", a)
+	}
+	tally.right.Add(1)
+	connected.await(t, 100)
+	connected.end(t)
+	harness.Eventually(t, "the end of the old worker", func() bool { return len(r.Processes()) == 3 })
 }
 
 // No process can be forked (EAGAIN): the supervisor says so, the workers that are there serve on, and the missing one comes as soon as

@@ -62,8 +62,8 @@ func (r *rig) settled() {
 		return
 	}
 	for _, pid := range r.workers() {
-		// Three more: what the housekeeper measures queues with and what Go's timers wait on are opened when they are needed.
-		if !soon(func() bool { return !harness.Alive(pid) || descriptors(pid) <= r.fds+3 }) {
+		// One more: what the housekeeper measures queues with is opened when it is needed.
+		if !soon(func() bool { return !harness.Alive(pid) || descriptors(pid) <= r.fds+1 }) {
 			r.t.Errorf("worker %d began with %d descriptors and has %d:\n%s", pid, r.fds, descriptors(pid), describe(pid))
 		}
 	}

@@ -212,6 +212,15 @@ def files(environ, start):
     return text(start, why)
 
 
+def hoard(environ, start):
+    """Opens files until no more can be had, and keeps them."""
+    try:
+        while True:
+            held.append(open("/dev/null"))
+    except OSError as exc:
+        return text(start, str(exc))
+
+
 BAD = {
     "status-cr": lambda start: start("200 OK\r\nX-Evil: 1", []),
     "status-nul": lambda start: start("200 O\0K", []),
@@ -282,7 +291,7 @@ PATHS = {
     "/": hello, "/pid": pid, "/time": clock, "/seen": who, "/vars": variables, "/sleep": sleep, "/big": big, "/buffered": buffered, "/download": download,
     "/digest": digest, "/refuse": refuse, "/segv": segv, "/exit": leave, "/_exit": leave_hard, "/gil": hold_gil, "/deadlock": deadlock, "/reload": ask_reload,
     "/forkbomb": fork_bomb, "/threads": threads, "/recurse": recurse, "/recurse-c": recurse_in_c, "/closeall": close_all, "/memory": memory,
-    "/grow": grow, "/files": files, "/bad": bad,
+    "/grow": grow, "/files": files, "/hoard": hoard, "/bad": bad,
 }
 
 
