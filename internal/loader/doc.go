@@ -30,7 +30,7 @@
 //	{"op":"loaded","apps":[{"mount":"","seconds":0.2,"source":"mysite.wsgi"}],"python":"3.11.2"}      the application is imported (lazy-apps: the interpreter is up)
 //	{"op":"failed","error":"ImportError: …","exclusive":false,"code":22}                       no application; the traceback is on stderr already. exclusive: a lock
 //	                                                                                          or an address was in use, so a reload that stops the old ones first may work
-//	{"op":"forked","slot":1,"row":0,"pid":4711} + [pidfd]
+//	{"op":"forked","slot":1,"row":0,"pid":4711} + [pidfd, where a descriptor was left for it]
 //	{"op":"forkfailed","slot":1,"row":0,"error":"…"}
 //	{"op":"exited","slot":1,"pid":4711,"status":9}                                             raw wait status, as os.waitpid gives it
 //	{"op":"log","message":"…","level":"warning"}                                               something for the server log

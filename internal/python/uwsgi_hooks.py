@@ -4,18 +4,23 @@ The supervisor runs the hooks of all earlier phases (internal/control/hooks.go).
 """
 
 import os
-import subprocess
 import sys
 
 
 def _shell(command):
-    code = subprocess.call(["/bin/sh", "-c", command])
+    code = _call(command)
     if code:
         raise OSError('command "%s" exited with non-zero code: %d' % (command, code))
 
 
 def _safe(command):
-    subprocess.call(["/bin/sh", "-c", command])
+    _call(command)
+
+
+def _call(command):
+    import subprocess  # few configurations need it, and it takes a while
+
+    return subprocess.call(["/bin/sh", "-c", command])
 
 
 def _put(mode, end=""):

@@ -1,0 +1,186 @@
+"""Importing the applications that the configuration names."""
+
+import errno
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import time
+import types
+
+from uwsgi_report import report, say
+
+
+class NoApplication(Exception):
+    """An application source that gives no application."""
+
+
+def import_path(path, name):
+    """Run the Python file at path as module ``name``; the module."""
+    if os.path.isdir(path):
+        path = os.path.join(path, "__init__.py")
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def import_any(what):
+    """Import a module by name, or by path when it looks like one."""
+    if "/" in what or what.endswith(".py"):
+        name = os.path.basename(what).rpartition(".")[0] or os.path.basename(what)
+        return sys.modules.get(name) or import_path(what, name)
+    return importlib.import_module(what)
+
+
+def pick(module, name):
+    """The callable of that name; ``name()`` is called once and gives it (an application factory)."""
+    factory = name.endswith(")")
+    if factory:
+        value = eval(compile(name, "<callable>", "eval"), dict(vars(module)))
+    else:
+        value = module
+        for part in name.split("."):
+            if not hasattr(value, part):
+                raise NoApplication('unable to find "%s" callable in %s' % (name, getattr(module, "__file__", None) or module.__name__))
+            value = getattr(value, part)
+    if not callable(value):
+        raise NoApplication('"%s" of %s is no WSGI application: %r is not callable' % (name, module.__name__, type(value).__name__))
+    return value
+
+
+def paste_app(uri, settings):
+    from paste.deploy import loadapp
+
+    if ":" not in uri.partition("/")[0]:
+        uri = "config:" + os.path.abspath(uri)
+    if settings.get("PasteLogger"):
+        from logging.config import fileConfig
+
+        path = os.path.abspath(uri.partition(":")[2].partition("#")[0])
+        fileConfig(path, {"__file__": path, "here": os.path.dirname(path)})
+    return loadapp(uri, name=settings.get("PasteName") or None)
+
+
+def load(app, settings):
+    """The callable that one option.App names."""
+    default = settings["Callable"] or "application"
+    kind, value = app["Kind"], app["Value"]
+    if kind == "module":
+        name, _, call = value.partition(":")
+        return pick(importlib.import_module(name), call or default)
+    if kind == "file":
+        path, _, call = value, "", ""
+        if not os.path.exists(path) and ":" in path:
+            path, _, call = path.rpartition(":")
+        stem = path[:-3] if path.endswith(".py") else path
+        name = "uwsgi_file_" + stem.replace("/", "_").replace(".", "_")
+        if not os.path.exists(path):
+            raise NoApplication("failed to open python file %s" % path)
+        return pick(import_path(path, name), call or default)
+    if kind in ("paste", "ini-paste"):
+        return paste_app(value, settings)
+    if kind == "eval":
+        module = types.ModuleType("uwsgi_eval_config")
+        exec(compile(value, "<eval>", "exec"), vars(module))
+        return pick(module, default)
+    raise NoApplication("unknown kind of application %r" % kind)
+
+
+def report_loading():
+    """Print the exception of a failed load without the frames of the loader and of the import system above the application's."""
+    kind, value, tb = sys.exc_info()
+    shown = tb
+    while shown is not None and (not_theirs(shown.tb_frame.f_code.co_filename)):
+        shown = shown.tb_next
+    report(kind, value.with_traceback(shown), shown)
+
+
+def not_theirs(filename):
+    return "importlib" in filename or os.path.dirname(filename) == os.path.dirname(__file__)
+
+
+def is_exclusive(exc):
+    """Whether loading failed on something that only one process can hold at a time: a lock, an address, a port."""
+    seen = set()
+    while exc is not None and id(exc) not in seen:
+        seen.add(id(exc))
+        if isinstance(exc, OSError) and exc.errno in (errno.EADDRINUSE, errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            if exc.errno != errno.EACCES or "lock" in str(exc).lower():
+                return True
+        if type(exc).__name__ in ("LockError", "LockTimeout", "AlreadyLocked", "LockFailed"):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False
+
+
+class Loaded:
+    """The applications by index, with their mount points and how loading them went."""
+
+    def __init__(self):
+        self.apps, self.mounts, self.info, self.error, self.exclusive, self.code = [], [], [], "", False, 22
+
+    def usable(self, settings):
+        """Whether a worker can serve with what there is; says so where it cannot."""
+        missing = any(app["Mount"] not in self.mounts for app in settings["Apps"] or ())
+        if self.apps and not (self.error and missing):
+            return True
+        if not settings["NeedApp"]:
+            if not self.apps:
+                say("*** no app loaded. going in full dynamic mode ***")
+            return True
+        say("*** no app loaded. GAME OVER ***" if not self.apps else "*** an application could not be loaded ***")
+        return False
+
+    def failure(self):
+        """The message that there is no application."""
+        return {"op": "failed", "error": self.error or "no application is configured (module, wsgi-file or mount)", "exclusive": self.exclusive,
+                "code": self.code}
+
+
+def load_all(settings):
+    """Load every application; several without a mount point are tried in turn until one gives an application."""
+    done = Loaded()
+    sources = settings["Apps"] or []
+    for app in sources:
+        mount = app["Mount"]
+        if mount in done.mounts:
+            if mount:
+                say("mountpoint %s already configured. skip." % mount)
+            continue
+        if mount:
+            say("mounting %s on %s" % (app["Value"], mount))
+        start = time.monotonic()
+        try:
+            call = load(app, settings)
+        except SystemExit as exc:
+            report_loading()
+            done.error = "%s called exit(%s) while it was imported" % (app["Value"], exc.code)
+            if isinstance(exc.code, int) and exc.code:
+                done.code = exc.code
+            continue
+        except NoApplication as exc:
+            say(str(exc))
+            done.error = str(exc)
+        except BaseException as exc:
+            report_loading()
+            done.error = "%s: %s" % (type(exc).__name__, exc)
+            done.exclusive = done.exclusive or is_exclusive(exc)
+        else:
+            seconds = time.monotonic() - start
+            index = len(done.apps)
+            done.apps.append(call)
+            done.mounts.append(mount)
+            done.info.append({"mount": mount, "seconds": round(seconds, 3), "source": app["Value"]})
+            say("WSGI app %d (mountpoint='%s') ready in %d seconds on interpreter 0x%x pid: %d%s"
+                % (index, mount, int(seconds), id(sys.modules), os.getpid(), " (default app)" if index == 0 else ""))
+            continue
+        say("unable to load app %d (mountpoint='%s') (callable not found or import error)" % (len(done.apps), mount))
+    return done

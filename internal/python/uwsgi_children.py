@@ -1,0 +1,43 @@
+"""Children that the application forks in a worker."""
+
+import os
+import signal
+import threading
+
+
+def guard_forks(_uwsgi, descriptors):
+    """In a child that the application forks: no server any more, and signals do what they do by default.
+
+    They are held back meanwhile: one that is sent to a child at once, as Pool.terminate of multiprocessing does, would meet our handler
+    there and be lost.
+    """
+    held = threading.local()
+
+    def before():
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+
+    def in_parent():
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+        _uwsgi.forked(False)
+
+    def in_child():
+        if _uwsgi.forked(True):
+            leave_server(descriptors)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
+def leave_server(descriptors):
+    """Let go, in a child, of what is the server's."""
+    for fd in descriptors:  # a child that outlives the server must not keep its sockets open
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL, signal.SIGPIPE: signal.SIG_IGN}
+    for signum, handler in defaults.items():
+        try:
+            signal.signal(signum, handler)
+        except (ValueError, OSError):
+            pass

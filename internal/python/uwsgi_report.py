@@ -1,0 +1,43 @@
+"""What the loader and its workers write to the server's log."""
+
+import os
+import sys
+import traceback
+
+
+def say(text):
+    """A line in the server's log."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except Exception:
+        pass
+
+
+def report(kind, value, tb):
+    """Print an exception in one write, so that neither a log nor a pipe tears it apart."""
+    try:
+        text = "".join(traceback.format_exception(kind, value, tb))
+    except Exception:  # a broken __str__ or __repr__ of the application's own
+        text = "Traceback (most recent call last):\n  (not printable)\n%s\n" % getattr(kind, "__name__", kind)
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except Exception:
+        pass
+
+
+def reporter(settings, _uwsgi):
+    """report for exceptions in a request: with reload-on-exception and its kind the worker asks to be replaced, too."""
+    names, values, reprs = (set(settings[k] or ()) for k in ("ReloadOnExceptionOf", "ReloadOnExceptionValue", "ReloadOnExceptionRepr"))
+    if not (settings["ReloadOnException"] or names or values or reprs):
+        return report
+
+    def report_and_recycle(kind, value, tb):
+        report(kind, value, tb)
+        text = "%s: %s" % (kind.__name__, value)
+        if settings["ReloadOnException"] or kind.__name__ in names or str(value) in values or text in reprs:
+            say("... monitored exception detected, respawning worker (pid: %d)..." % os.getpid())
+            _uwsgi.tell("recycle", "exception")
+
+    return report_and_recycle

@@ -1,0 +1,205 @@
+"""A worker: the data plane, loaded after the fork, and the threads that run the application."""
+
+import atexit
+import faulthandler
+import importlib.util
+import io
+import os
+import random
+import signal
+import sys
+import threading
+
+import uwsgi
+import uwsgi_hooks
+import uwsgi_limits
+from uwsgi_application import load_all
+from uwsgi_autoreload import watch_modules
+from uwsgi_children import guard_forks
+from uwsgi_interpreter import imports, set_title, title
+from uwsgi_report import report, reporter, say
+from uwsgi_signals import STACKS, ignore, watch_signals
+from uwsgi_wire import BOOT, Belongings, Wire
+
+
+class Worker:
+    def __init__(self, parent, slot, row, reason, fds):
+        self.boot, self.settings, self.libdir = parent.boot, parent.settings, parent.libdir
+        self.loaded = parent.loaded
+        self.slot, self.row, self.reason = slot, row, reason
+        self.control = fds[0]
+        signal.set_wakeup_fd(-1)
+        for fd in parent.wake:
+            os.close(fd)
+        parent.wire.sock.close()
+        if len(fds) > 1:
+            os.dup2(fds[1], 2)
+            if not os.isatty(1):
+                os.dup2(fds[1], 1)
+            os.close(fds[1])
+
+    def fail(self, loaded):
+        Wire(os.dup(self.control)).send(loaded.failure())
+        return loaded.code
+
+    def run(self):
+        settings = self.settings
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        faulthandler.register(STACKS, file=2, all_threads=True)
+        random.seed()
+        threads = settings["Threads"] or 1
+        uwsgi._worker(self.slot)
+        name = title(settings, "uWSGI worker %d" % self.slot)
+        if name:
+            set_title(name)
+        threading.current_thread().name = "uWSGIWorker%dCore0" % self.slot
+        if settings["LazyApps"]:
+            belongings = Belongings(self.boot, self.control)
+            uwsgi_limits.tether(self.control)
+            imports(settings)
+            self.loaded = load_all(settings)
+            if not belongings.complete():
+                say(belongings.lost)
+                return self.loaded.code
+            if not self.loaded.usable(settings):
+                return self.fail(self.loaded)
+            uwsgi_limits.untether(self.control)
+        uwsgi_limits.raise_descriptors(settings)
+        self.place()
+        before = address_space()
+        spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(self.libdir, "_uwsgi.abi3.so"))
+        # The data plane's own threads shall not take the application's signals.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        _uwsgi = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(_uwsgi)
+        base = self.base_environ(threads)
+        _uwsgi.start(BOOT, self.control, self.slot, self.row, threads, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
+                     FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        overhead = max(0, address_space() - before)
+        _uwsgi.address_space(overhead)
+        uwsgi_limits.hold_address_space(settings, overhead)
+        uwsgi._attach(_uwsgi)
+        os.close(BOOT)
+        ours = _uwsgi.descriptors() + watch_signals(_uwsgi)
+        guard_forks(_uwsgi, ours)
+        self.hooks("post-fork")
+        uwsgi._post_fork()
+        if settings["Chdir2"]:
+            os.chdir(settings["Chdir2"])
+        drain = lambda signum, frame: _uwsgi.drain("signal %d" % signum)
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(signum) is ignore:
+                signal.signal(signum, drain)
+        watch_modules(settings, _uwsgi)
+        # No daemons: the threads that a request starts inherit that, and shall be alike whichever core it runs on.
+        pool = [threading.Thread(target=serve, args=(_uwsgi, i), name="uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, threads)]
+        for thread in pool:
+            thread.start()
+        self.hooks("accepting", "accepting1", *(("accepting-once", "accepting1-once") if self.reason == "start" else ()))
+        _uwsgi.ready()
+        _uwsgi.run(0)
+        for thread in pool:
+            thread.join()
+        return self.leave(_uwsgi)
+
+    def hooks(self, *phases):
+        if self.settings["Hooks"]:
+            uwsgi_hooks.run(self.settings, self.slot, *phases)
+
+    def place(self):
+        """What cpu-affinity, thread-stacksize and never-swap ask for."""
+        settings = self.settings
+        if settings["CPUAffinity"]:
+            cpus = sorted(os.sched_getaffinity(0))
+            first = (self.slot - 1) * settings["CPUAffinity"]
+            os.sched_setaffinity(0, {cpus[(first + i) % len(cpus)] for i in range(settings["CPUAffinity"])})
+        if settings["ThreadStackSize"]:
+            threading.stack_size(settings["ThreadStackSize"])
+        if settings["NeverSwap"]:
+            import ctypes
+
+            if ctypes.CDLL(None, use_errno=True).mlockall(1 | 2):  # MCL_CURRENT | MCL_FUTURE
+                say("never-swap: mlockall: %s" % os.strerror(ctypes.get_errno()))
+
+    def base_environ(self, threads):
+        base = {
+            "wsgi.version": (1, 0),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": threads > 1,
+            "wsgi.multiprocess": self.settings["Processes"] > 1,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "uwsgi.version": uwsgi.version,
+            "uwsgi.node": uwsgi.hostname,
+        }
+        if self.settings["FileWrapper"]:
+            base["wsgi.file_wrapper"] = FileWrapper
+        return base
+
+    def leave(self, _uwsgi):
+        """Run uwsgi.atexit and what the interpreter runs at its end; the supervisor's mercy bounds how long threads may take."""
+        if self.settings["SkipAtexit"]:
+            return _uwsgi.exit_code()
+        try:
+            if callable(getattr(uwsgi, "atexit", None)):
+                uwsgi.atexit()
+        except BaseException:
+            report(*sys.exc_info())
+        try:
+            threading._shutdown()  # waits for threads that are not daemons
+        except BaseException:
+            report(*sys.exc_info())
+        try:
+            atexit._run_exitfuncs()
+        except BaseException:
+            report(*sys.exc_info())
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        return _uwsgi.exit_code()
+
+
+class FileWrapper:
+    """wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling").
+
+    ``filelike`` needs a read(size) method; blocks are ``blksize`` bytes. The data plane recognises it and uses sendfile(2) where
+    filelike.fileno() is a regular file.
+    """
+
+    def __init__(self, filelike, blksize=65536):
+        if not hasattr(filelike, "read"):
+            raise AttributeError("object has no attribute 'read'")
+        self.filelike = filelike
+        self.blksize = blksize if isinstance(blksize, int) and blksize > 0 else 65536
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        data = self.filelike.read(self.blksize)
+        if data:
+            return data
+        raise StopIteration
+
+
+def open_body(fd):
+    """wsgi.input over the temporary file of a large body; it owns fd."""
+    return open(fd, "rb")
+
+
+def address_space():
+    """Bytes of address space of this process (proc(5), statm)."""
+    with open("/proc/self/statm") as f:
+        return int(f.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def serve(_uwsgi, core):
+    try:
+        _uwsgi.run(core)
+    except BaseException:
+        report(*sys.exc_info())
