@@ -39,7 +39,7 @@ static void report(void)
 	if (r)
 		Py_DECREF(r);
 	else
-		PyErr_Print();
+		PyErr_WriteUnraisable(report_hook); // not PyErr_Print, which ends the process for a SystemExit
 	Py_XDECREF(t);
 	Py_XDECREF(v);
 	Py_XDECREF(tb);
@@ -162,7 +162,9 @@ static int file_body(uw_core *c, PyObject *result)
 	if (!pos || !PyLong_Check(pos))
 		goto done;
 	c->file_off = PyLong_AsLongLong(pos);
-	c->file_len = st.st_size > c->file_off ? st.st_size - c->file_off : 0;
+	if (c->file_off < 0 || c->file_off >= st.st_size) // the files of /proc say that they are empty
+		goto done;
+	c->file_len = st.st_size - c->file_off;
 	c->file_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (c->file_fd >= 0)
 		rc = UW_FILE;

@@ -141,10 +141,16 @@ func uwGoWorkers(n *C.size_t) (text *C.char) {
 }
 
 //export uwGoTotal
-func uwGoTotal() C.longlong { return C.longlong(engine.Board().TotalRequests()) }
+func uwGoTotal() (n C.longlong) {
+	defer guard("total_requests")
+	return C.longlong(engine.Board().TotalRequests())
+}
 
 //export uwGoCoreRequests
-func uwGoCoreRequests(id C.int) C.longlong { return C.longlong(engine.Core(int(id)).Requests()) }
+func uwGoCoreRequests(id C.int) (n C.longlong) {
+	defer guard("request_id")
+	return C.longlong(engine.Core(int(id)).Requests())
+}
 
 //export uwGoSetLogvar
 func uwGoSetLogvar(id C.int, k *C.char, kn C.int, v *C.char, vn C.int) {
@@ -164,16 +170,28 @@ func uwGoGetLogvar(id C.int, k *C.char, kn C.int, n *C.size_t) *C.char {
 }
 
 //export uwGoForceLog
-func uwGoForceLog(id C.int) { engine.Core(int(id)).ForceLog() }
+func uwGoForceLog(id C.int) {
+	defer guard("log_this_request")
+	engine.Core(int(id)).ForceLog()
+}
 
 //export uwGoUserHarakiri
-func uwGoUserHarakiri(id C.int, secs C.long) { engine.Core(int(id)).SetDeadline(int64(secs)) }
+func uwGoUserHarakiri(id C.int, secs C.long) {
+	defer guard("set_user_harakiri")
+	engine.Core(int(id)).SetDeadline(int64(secs))
+}
 
 //export uwGoAccepting
-func uwGoAccepting(on C.int) { engine.Row().Accepting.Store(min(int32(on), 1)) }
+func uwGoAccepting(on C.int) {
+	defer guard("accepting")
+	engine.Row().Accepting.Store(min(int32(on), 1))
+}
 
 //export uwGoAddressSpace
-func uwGoAddressSpace(n C.longlong) { engine.Row().ASOverhead.Store(int64(n)) }
+func uwGoAddressSpace(n C.longlong) {
+	defer guard("address_space")
+	engine.Row().ASOverhead.Store(int64(n))
+}
 
 //export uwGoWatchSignals
 func uwGoWatchSignals(fd C.int) {
@@ -182,7 +200,8 @@ func uwGoWatchSignals(fd C.int) {
 }
 
 //export uwGoDescriptors
-func uwGoDescriptors(out *C.int, most C.int) C.int {
+func uwGoDescriptors(out *C.int, most C.int) (count C.int) {
+	defer guard("descriptors")
 	fds := engine.Descriptors()
 	dst := unsafe.Slice(out, int(most))
 	n := min(len(fds), len(dst))
@@ -193,7 +212,8 @@ func uwGoDescriptors(out *C.int, most C.int) C.int {
 }
 
 //export uwGoExitCode
-func uwGoExitCode() C.int {
+func uwGoExitCode() (code C.int) {
+	defer guard("exit_code")
 	if engine == nil {
 		return 0
 	}

@@ -26,6 +26,11 @@ static int responder_stale(responder *self)
 		PyErr_SetString(PyExc_RuntimeError, "the request this start_response belongs to is over");
 		return 1;
 	}
+	// The core's thread leaves the interpreter's lock while it writes: another one would find the response half made.
+	if (PyThread_get_thread_ident() != self->core->thread) {
+		PyErr_SetString(PyExc_RuntimeError, "start_response and write belong to the thread that the application was called on");
+		return 1;
+	}
 	return 0;
 }
 
@@ -195,7 +200,7 @@ static int note_header(uw_core *c, const char *k, Py_ssize_t kl, const char *v, 
 				PyErr_SetString(PyExc_ValueError, "Content-Length must be one decimal number");
 				return -1;
 			}
-			if (c->length >= 0)
+			if (c->length >= 0 || c->status == 204) // RFC 9110 §8.6: 204 has none
 				return 1;
 			c->length = n;
 		}
@@ -297,6 +302,21 @@ void uw_reset_head(uw_core *c)
 	c->conn_close = c->upgrade = c->has_te = c->has_date = c->has_server = 0;
 }
 
+// raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one, the interpreter would believe that it is an
+// exception and write into it.
+static void raise_again(PyObject *exc_info)
+{
+	PyObject *v = NULL, *tb = Py_None;
+	if (PyTuple_Check(exc_info) && PyTuple_Size(exc_info) == 3) {
+		v = PyTuple_GetItem(exc_info, 1);
+		tb = PyTuple_GetItem(exc_info, 2);
+	}
+	if (!v || !PyExceptionInstance_Check(v))
+		PyErr_SetString(PyExc_TypeError, "exc_info must be the tuple of sys.exc_info() while an exception is handled");
+	else if (tb == Py_None || PyException_SetTraceback(v, tb) == 0)
+		PyErr_SetObject((PyObject *)Py_TYPE(v), v);
+}
+
 static PyObject *responder_write(PyObject *o, PyObject *data);
 static PyMethodDef write_def = {"write", responder_write, METH_O, "write(data): send a block of the body at once (PEP 3333)"};
 
@@ -326,18 +346,7 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 		exc_info = NULL;
 	if (exc_info) {
 		if (c->head_sent) {
-			// PEP 3333: the head is on its way, so the error goes back to where it came from.
-			if (PyTuple_Check(exc_info) && PyTuple_Size(exc_info) == 3) {
-				PyObject *t = PyTuple_GetItem(exc_info, 0), *v = PyTuple_GetItem(exc_info, 1), *tb = PyTuple_GetItem(exc_info, 2);
-				if (tb == Py_None)
-					tb = NULL;
-				Py_XINCREF(t);
-				Py_XINCREF(v);
-				Py_XINCREF(tb);
-				PyErr_Restore(t, v, tb);
-			} else {
-				PyErr_SetString(PyExc_TypeError, "exc_info must be the tuple of sys.exc_info()");
-			}
+			raise_again(exc_info); // PEP 3333: the head is on its way, so the error goes back to where it came from
 			return NULL;
 		}
 	} else if (c->has_head) {
@@ -364,6 +373,18 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 			return NULL;
 		}
 	}
+	// Any other 1xx announces a response that is still to come (RFC 9110 §15.2): the client would take the next one for it.
+	if (c->status < 200 && !(c->status == 101 && c->upgrade)) {
+		PyErr_Format(PyExc_ValueError, "%R is no final http status", status);
+		uw_reset_head(c);
+		return NULL;
+	}
+	// With both, two readers may find its end in two places (RFC 9112 §6.2).
+	if (c->has_te && c->length >= 0) {
+		PyErr_SetString(PyExc_ValueError, "Content-Length and Transfer-Encoding exclude each other");
+		uw_reset_head(c);
+		return NULL;
+	}
 	c->head = c->head_buf;
 	c->has_head = 1;
 	return PyCFunction_NewEx(&write_def, o, NULL);
@@ -386,6 +407,12 @@ static PyObject *responder_write(PyObject *o, PyObject *data)
 	Py_RETURN_NONE;
 }
 
+static PyObject *responder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	PyErr_SetString(PyExc_TypeError, "the server makes these, one for each request");
+	return NULL;
+}
+
 static void responder_dealloc(PyObject *o)
 {
 	PyTypeObject *t = Py_TYPE(o);
@@ -394,6 +421,7 @@ static void responder_dealloc(PyObject *o)
 }
 
 static PyType_Slot responder_slots[] = {
+	{Py_tp_new, responder_new},
 	{Py_tp_call, responder_call},
 	{Py_tp_dealloc, responder_dealloc},
 	{Py_tp_doc, "start_response(status, response_headers, exc_info=None) -> write (PEP 3333)"},

@@ -54,7 +54,8 @@ func (c *Core) SetDeadline(seconds int64) {
 		c.cell.Deadline.Store(0)
 		return
 	}
-	c.cell.Deadline.Store(monotonic() + seconds*int64(time.Second))
+	const longest = 100 * 365 * 24 * 60 * 60
+	c.cell.Deadline.Store(monotonic() + min(seconds, longest)*int64(time.Second))
 }
 
 // Worker is one worker as uwsgi.workers() shows it; times in µs, sizes in bytes.

@@ -188,3 +188,17 @@ func TestHarakiriWhileStreaming(t *testing.T) {
 	}
 	s.wait()
 }
+
+// A deadline past the end of the clock is far away, not now.
+func TestUserHarakiriFarAway(t *testing.T) {
+	s := serve(t, config{handler: func(x *exchange) Outcome {
+		x.core.SetDeadline(1 << 62)
+		if left := x.core.cell.Deadline.Load() - monotonic(); left < int64(24*time.Hour) {
+			t.Errorf("the deadline is in %v", time.Duration(left))
+		}
+		return ok(x)
+	}})
+	c := s.dial("http")
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.response("GET")
+}
