@@ -9,7 +9,7 @@ BIN := bin
 LIB := $(BIN)/lib/uwsgi
 LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
-.PHONY: all build worker run check e2e chaos chaos-short lab test bench deb clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench deb clean deps
 
 all: build
 
@@ -51,11 +51,20 @@ chaos-short: build
 	@packaging/deps.sh test
 	$(GO) test -count=1 -timeout 15m ./internal/e2e/chaos
 
+# … the worker library under the address sanitizer, with hostile requests and applications against it …
+sanitize:
+	@packaging/deps.sh build test
+	packaging/sanitize.sh
+
+sanitize-short:
+	@packaging/deps.sh build test
+	packaging/sanitize.sh short
+
 # … and booted systemds, bookworm's and trixie's, with the package installed.
 lab:
 	packaging/lab/run.sh
 
-test: check e2e chaos-short lab
+test: check e2e chaos-short sanitize-short lab
 
 bench: build
 	@packaging/deps.sh test

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The worker library under the address sanitizer, C and Go, with cgo's strictest pointer checks, and the hostile part of the chaos tests
-# against it. What either finds ends the worker, which fails the test.
+# against it. What either finds ends the worker, which fails the test. "sanitize.sh short" leaves out what takes long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,8 @@ cp internal/python/*.py "$dir/lib/uwsgi/"
 
 echo "== run"
 # The interpreter is not built with the sanitizer: its runtime is loaded first, objects come from malloc, leaks are Python's own business.
-tests='TestSmuggling$|TestPacket|TestResponses|TestStaticTraversal|TestLogInjection|TestSlowClients|TestDiskFull|TestEarlyAnswer|TestHarakiri$|TestKillWorker|TestKillLoader|TestReloadDuringReload|TestRecursion'
+tests='TestSmuggling$|TestPacket|TestResponses|TestMisuse|TestBridgeAtRandom|TestStaticTraversal|TestLogInjection|TestDiskFull|TestRecursion'
+[ "${1:-}" = short ] || tests+='|TestSlowClients|TestEarlyAnswer|TestHarakiri$|TestKillWorker|TestKillLoader|TestReloadDuringReload'
 UWSGI_E2E_BINARY="$dir/uwsgi" \
 	UWSGI_CHAOS_ENV="LD_PRELOAD=$(gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:abort_on_error=1:handle_segv=0" \
 	go test -count=1 -timeout 20m -v -run "${UWSGI_SANITIZE_TESTS:-$tests}" ./internal/e2e/chaos | grep -vE '^(=== |    --- PASS)'
