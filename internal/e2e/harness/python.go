@@ -16,7 +16,7 @@ import (
 const DebianPython = "/usr/bin/python3"
 
 // requirements are what a virtualenv of the suite holds; a change makes new ones.
-const requirements = "Django>=5.2,<5.3 Flask>=3.1,<3.2 PasteDeploy>=3.1"
+const requirements = "Django>=5.2,<5.3 Flask>=3.1,<3.2 PasteDeploy>=3.1 gunicorn==27.0.1"
 
 // cacheDir is outside the tree and, for root, open to the user that uid= names.
 func cacheDir() string {
@@ -30,7 +30,7 @@ func cacheDir() string {
 	return filepath.Join(dir, "uwsgi-e2e")
 }
 
-// Venv is a virtualenv of that interpreter with Django and Flask from PyPI. It is made once and kept for later runs.
+// Venv is a virtualenv of that interpreter with Django, Flask and gunicorn from PyPI. It is made once and kept for later runs.
 func Venv(t testing.TB, python string) string {
 	t.Helper()
 	id, err := exec.Command(python, "-c", "import sys; print(sys.version); print(sys.base_prefix)").Output()

@@ -47,7 +47,7 @@ func loadCases(t testing.TB, dir string) (cases []testCase) {
 				}
 			case strings.HasPrefix(line, "flags: "):
 				c.flags = line[len("flags: "):]
-			case strings.HasPrefix(line, "nginx "):
+			case strings.HasPrefix(line, "nginx "), strings.HasPrefix(line, "gunicorn "):
 			case strings.HasPrefix(line, "="):
 				c.body = unquote(t, strings.TrimPrefix(line[1:], " "))
 			case strings.HasSuffix(line, "!") && !strings.Contains(line, "="):
