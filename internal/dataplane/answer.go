@@ -65,8 +65,8 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 		if len(rest) > 0 {
 			cn.in = append(cn.in, rest...)
 		}
-	case len(rest) > 0 && cn.lis.proto.http():
-		// Unread bytes at close() would make TCP reset the connection under the answer (RFC 9112 §9.6).
+	case cn.lis.proto.http() && (len(rest) > 0 || unread(cn.fd)):
+		// Bytes that are not read at close() make TCP reset the connection under the answer (RFC 9112 §9.6).
 		e.house.linger(cn)
 	default:
 		e.close(cn)

@@ -155,3 +155,39 @@ func TestClientLeavesWhileWriting(t *testing.T) {
 		})
 	}
 }
+
+// What a client sends behind its last request is not read, and must not cost it the answer: a line end behind a form, as some send it, or a
+// request too many.
+func TestBytesBehindTheLastRequest(t *testing.T) {
+	for name, c := range map[string]struct{ path, request, extra string }{
+		"whole":    {"/whole", "POST /whole HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", "\r\n"},
+		"streamed": {"/streamed", "GET /streamed HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"},
+		"slow":     {"/slow", "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			running := make(chan struct{})
+			s := serve(t, config{handler: func(x *exchange) Outcome {
+				close(running)
+				unix.Poll([]unix.PollFd{{Fd: int32(x.core.cn.fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+				switch x.variable("PATH_INFO") {
+				case "/streamed":
+					x.start("200 OK")
+					x.write("hello /streamed")
+					return x.finish()
+				case "/slow":
+					x.start("200 OK", "Content-Length: 20000000")
+					return x.reply(strings.Repeat("y", 20000000))
+				}
+				return ok(x)
+			}})
+			conn := s.dial("http")
+			conn.send(c.request)
+			<-running
+			conn.send(c.extra)
+			got := conn.all()
+			if want := "hello " + c.path; !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || c.path != "/slow" && !strings.HasSuffix(got, want) || c.path == "/slow" && len(got) < 20000000 {
+				t.Errorf("%d bytes: %.300q", len(got), got)
+			}
+		})
+	}
+}

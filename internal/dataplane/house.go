@@ -311,7 +311,7 @@ func (h *housekeeper) done(cn *conn) {
 	case keep:
 		h.release(cn)
 		h.eng.enqueue(cn)
-	case len(cn.in) > 0 && cn.lis.proto.http():
+	case cn.lis.proto.http() && (len(cn.in) > 0 || unread(cn.fd)):
 		cn.out.linger = true
 		h.watch(cn, unix.EPOLL_CTL_MOD)
 	default:

@@ -144,6 +144,13 @@ func readable(fd int) bool {
 	}
 }
 
+// unread is readable for the request path, where a client that has ended its side counts as one that sends no more.
+func unread(fd int) bool {
+	var n int32
+	_, _, errno := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
+	return errno == 0 && n > 0
+}
+
 // pending tells whether a listening socket, or one of messages, has something to be taken.
 func pending(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
