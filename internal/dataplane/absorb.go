@@ -51,11 +51,14 @@ func (a *absorber) close() {
 	}
 }
 
-// look takes connections in from a queue that is filling.
-func (h *housekeeper) look(l *listener) {
-	if waiting, limit := h.queue.length(l); limit > 0 && waiting > limit/4 {
-		h.absorb(l, min(batch, waiting-limit/8), true)
+// look takes connections in from a queue that is filling, and says whether it was.
+func (h *housekeeper) look(l *listener) bool {
+	waiting, limit := h.queue.length(l)
+	if limit == 0 || waiting <= limit/4 {
+		return false
 	}
+	h.absorb(l, min(batch, waiting-limit/8), true)
+	return true
 }
 
 // fetchLeft is fetch for a worker that serves: a core between two requests is idle too, and would find its next connection taken from the head of

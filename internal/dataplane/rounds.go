@@ -21,6 +21,7 @@ type rounds struct {
 }
 
 const (
+	hotRound   = 100 * time.Microsecond // while a queue fills
 	shortRound = 2 * time.Millisecond
 	longRound  = 8 * time.Millisecond
 	quietAfter = 200 * time.Millisecond
@@ -46,19 +47,21 @@ func (h *housekeeper) round(now int64) {
 		h.nextRound = 0 // a time that has passed would have the loop spin
 		return
 	}
-	busy := !e.idle()
-	if busy {
-		if !e.paused.Load() {
-			for _, l := range e.listeners {
-				if pending(l.FD) {
-					h.look(l)
-				}
-			}
+	busy, filling := !e.idle(), false
+	if !e.paused.Load() {
+		for _, l := range e.listeners {
+			filling = pending(l.FD) && h.look(l) || filling
 		}
+	}
+	if busy {
 		h.share(now)
 		h.leftAt = -1
 	} else {
 		h.fetchLeft()
+	}
+	if filling {
+		h.lastWork, h.nextRound = now, now+int64(hotRound)
+		return
 	}
 	if n := e.row.Requests.Load(); n != h.seen || busy {
 		h.seen, h.lastWork = n, now
@@ -75,16 +78,17 @@ func (h *housekeeper) round(now int64) {
 	h.nextRound = now + e.interval(busy)
 }
 
-// interval is the time to the next round. A short queue fills soon.
+// interval is the time to the next round. A short queue fills soon: unix sockets are connected to at some 50 a millisecond.
 func (e *Engine) interval(busy bool) int64 {
 	limit := e.settings.Listen
 	if limit <= 0 {
 		limit = 4096
 	}
+	longest := longRound
 	if busy {
-		return max(int64(500*time.Microsecond), min(int64(limit)*int64(5*time.Microsecond), int64(shortRound)))
+		longest = shortRound
 	}
-	return max(int64(shortRound), min(int64(limit)*int64(20*time.Microsecond), int64(longRound)))
+	return max(int64(250*time.Microsecond), min(int64(limit)*int64(5*time.Microsecond), int64(longest)))
 }
 
 func (e *Engine) anyBusy() bool {

@@ -65,6 +65,7 @@ class Worker:
                 return self.fail(self.loaded)
             uwsgi_limits.untether(self.control)
         uwsgi_limits.raise_descriptors(settings)
+        uwsgi_limits.make_room(self.control)
         self.place()
         before = address_space()
         spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(self.libdir, "_uwsgi.abi3.so"))

@@ -80,12 +80,33 @@ func TestBurstPastBacklog(t *testing.T) {
 		n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
 		burst(t, n.Addr)
 	})
+	t.Run("nginx, unix, a short queue", func(t *testing.T) {
+		r := start(t, "-p", "2", "--threads", "1", "--listen", "256")
+		n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
+		burst(t, n.Addr)
+	})
 	t.Run("http", func(t *testing.T) {
 		r := start(t, "-p", "2", "--threads", "1", "--listen", "1024")
 		before := listenOverflows(t)
 		burst(t, r.addr)
 		t.Logf("the kernel's queues overflowed %d times", listenOverflows(t)-before)
 	})
+}
+
+// The kernel makes a process's table of descriptors larger as they come, and while it does none can be accepted, for tens of milliseconds. A worker
+// has that behind it before the crowd comes.
+func TestRoomForDescriptors(t *testing.T) {
+	for _, c := range []struct{ maxFD, want int }{{0, 8192}, {1024, 1024}} {
+		r := start(t, "-p", "1", "--max-fd", fmt.Sprint(c.maxFD))
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.workers()[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var size int
+		if fmt.Sscan(field(string(status), "FDSize"), &size); size < c.want {
+			t.Errorf("max-fd %d: room for %d descriptors, want %d", c.maxFD, size, c.want)
+		}
+	}
 }
 
 // burst has thousands connect and ask at once for what takes a moment.
