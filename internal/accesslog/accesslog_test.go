@@ -157,8 +157,23 @@ func TestForgedLines(t *testing.T) {
 			t.Errorf("escaped otherwise: %q", got)
 		}
 	}
-	if got := line(t, &option.Settings{LogFormat: "%(uagent)"}, entryOf(t, "HTTP_USER_AGENT=caf\xc3\xa9 \xff \"\\")); got != "caf\xc3\xa9 \xff \"\\" {
-		t.Errorf("what is no control byte was changed: %q", got)
+}
+
+// What is text stays as it is. What looks like none, in any encoding, is spelt out, and quotation marks of the format end where it ends them.
+func TestText(t *testing.T) {
+	for _, c := range []struct{ format, agent, want string }{
+		{"%(uagent)", "caf\xc3\xa9 \"\\ \U0001f40d \xef\xbf\xbd", "caf\xc3\xa9 \"\\ \U0001f40d \xef\xbf\xbd"},
+		{"%(uagent)", "a\xc2\x9b31m", `a\xc2\x9b31m`},                                   // CSI in one byte, as UTF-8
+		{"%(uagent)", "a\x9b31m\xff", `a\x9b31m\xff`},                                   // and as it is
+		{"%(uagent)", "a\xc2\x85b\u2028c\u2029", `a\xc2\x85b\xe2\x80\xa8c\xe2\x80\xa9`}, // line ends of Unicode
+		{"%(uagent)", "a\u202eb", `a\xe2\x80\xaeb`},                                     // written from right to left
+		{"%(uagent)", "a\xe2\x80", `a\xe2\x80`},                                         // cut short
+		{`"%(uagent)" %(uagent)`, `a" 200 "b\`, `"a\" 200 \"b\\" a" 200 "b\`},
+		{`%% "%() %(method) %(uagent)" %(uagent)`, `"`, `%% "%() - \"" "`},
+	} {
+		if got := line(t, &option.Settings{LogFormat: c.format}, entryOf(t, "HTTP_USER_AGENT="+c.agent)); got != c.want {
+			t.Errorf("%s of %q: %s, want %s", c.format, c.agent, got, c.want)
+		}
 	}
 }
 

@@ -30,6 +30,8 @@ type Entry struct {
 	WriteErrors int64
 	LogVars     []LogVar // uwsgi.set_logvar
 	Forced      bool     // uwsgi.log_this_request
+
+	quoted bool // what is being written stands between quotation marks of log-format
 }
 
 // LogVar is a variable that the application set for the log. Of two with one name the later counts.

@@ -14,6 +14,7 @@ type op func(dst []byte, l *Logger, e *Entry) []byte
 // compile cuts a format at its %(name)s. All else is literal, "%%" and an unfinished "%(" too (which uWSGI prints twice).
 func compile(format string) []op {
 	ops := []op{}
+	quotes := 0 // seen so far
 	for {
 		open := strings.Index(format, "%(")
 		if open < 0 {
@@ -25,19 +26,35 @@ func compile(format string) []op {
 		}
 		if length == len("%(") { // "%()" names nothing
 			open += length + 1
+			quotes += strings.Count(format[:open], `"`)
 			ops, format = append(ops, literal(format[:open])), format[open:]
 			continue
 		}
 		if open > 0 {
+			quotes += strings.Count(format[:open], `"`)
 			ops = append(ops, literal(format[:open]))
 		}
-		ops = append(ops, variable(format[open+len("%("):open+length]))
+		v := variable(format[open+len("%(") : open+length])
+		if quotes%2 == 1 {
+			v = within(v)
+		}
+		ops = append(ops, v)
 		format = format[open+length+1:]
 	}
 	if format != "" {
 		ops = append(ops, literal(format))
 	}
 	return ops
+}
+
+// within is v between quotation marks, which nothing in it may end.
+func within(v op) op {
+	return func(dst []byte, l *Logger, e *Entry) []byte {
+		e.quoted = true
+		dst = v(dst, l, e)
+		e.quoted = false
+		return dst
+	}
 }
 
 func literal(text string) op {
@@ -148,7 +165,7 @@ func number(of func(e *Entry) int64) op {
 func text(of func(l *Logger, e *Entry) []byte) op {
 	return func(dst []byte, l *Logger, e *Entry) []byte {
 		if t := of(l, e); len(t) > 0 {
-			return appendText(dst, t)
+			return appendText(dst, t, e.quoted)
 		}
 		return append(dst, '-')
 	}

@@ -48,9 +48,9 @@ func (l *Logger) appendWhole(dst []byte, e *Entry, short bool) []byte {
 	dst = append(dst, '/')
 	dst = strconv.AppendInt(dst, e.TotalRequests, 10)
 	dst = append(dst, "] "...)
-	dst = appendText(dst, addr)
+	dst = AppendText(dst, addr)
 	dst = append(dst, " ("...)
-	dst = appendText(dst, user)
+	dst = AppendText(dst, user)
 	dst = append(dst, ") {"...)
 	dst = strconv.AppendInt(dst, int64(e.vars()), 10)
 	dst = append(dst, " vars in "...)
@@ -58,9 +58,9 @@ func (l *Logger) appendWhole(dst []byte, e *Entry, short bool) []byte {
 	dst = append(dst, " bytes} ["...)
 	dst = append(dst, l.stampOf(e.Start).ctime[:]...)
 	dst = append(dst, "] "...)
-	dst = appendText(dst, method)
+	dst = AppendText(dst, method)
 	dst = append(dst, ' ')
-	dst = appendText(dst, uri)
+	dst = AppendText(dst, uri)
 	dst = append(dst, " => generated "...)
 	dst = strconv.AppendInt(dst, e.Body, 10)
 	dst = append(dst, " bytes in "...)
@@ -72,7 +72,7 @@ func (l *Logger) appendWhole(dst []byte, e *Entry, short bool) []byte {
 		dst = append(dst, "() "...)
 	}
 	dst = append(dst, '(')
-	dst = appendText(dst, protocol)
+	dst = AppendText(dst, protocol)
 	dst = append(dst, ' ')
 	dst = strconv.AppendInt(dst, int64(e.Status), 10)
 	dst = append(dst, ") "...)
@@ -97,19 +97,4 @@ func appendMemory(dst []byte, n int64) []byte {
 	dst = append(dst, " bytes/"...)
 	dst = strconv.AppendInt(dst, n>>20, 10)
 	return append(dst, "MB"...)
-}
-
-// appendText writes text of the network or the application: control bytes and DEL as \xHH.
-func appendText(dst, text []byte) []byte {
-	const hex = "0123456789abcdef"
-	clean := 0
-	for i, c := range text {
-		if c >= ' ' && c != 0x7f {
-			continue
-		}
-		dst = append(dst, text[clean:i]...)
-		dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
-		clean = i + 1
-	}
-	return append(dst, text[clean:]...)
 }

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/accesslog"
 	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/request"
 )
@@ -88,17 +88,4 @@ func (c *Core) refuseBody(cn *conn, err error) step {
 func (c *Core) log(format string, args ...any) { c.eng.house.note(format, args...) }
 
 // printable escapes what a client could forge log lines or terminal controls with.
-func printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r < 32 || r == 127 }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i := range len(s) {
-		if s[i] < 32 || s[i] == 127 {
-			fmt.Fprintf(&b, "\\x%02x", s[i])
-		} else {
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
-}
+func printable(s string) string { return string(accesslog.AppendText(nil, []byte(s))) }
