@@ -216,3 +216,22 @@ func TestSpoolInPlace(t *testing.T) {
 	}
 	s.reset()
 }
+
+// What a client announces takes no memory before it comes: a thousand of them may announce as much as post-buffering.
+func TestSpoolGrowsWithWhatComes(t *testing.T) {
+	e := &Engine{settings: option.Default(), memoryLimit: 8 << 20}
+	var s spool
+	s.start(e.memoryLimit, e)
+	piece := bytes.Repeat([]byte("a"), 1000)
+	for !s.whole() {
+		if _, err := s.feed(piece); err != nil {
+			t.Fatal(err)
+		}
+		if got := int64(cap(s.mem)); got > max(2*s.size, 1000) || got > e.memoryLimit {
+			t.Fatalf("%d bytes of memory for %d that came", got, s.size)
+		}
+	}
+	if mem, _, err := s.take(); err != nil || int64(len(mem)) != e.memoryLimit {
+		t.Errorf("%d bytes, %v", len(mem), err)
+	}
+}

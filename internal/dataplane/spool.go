@@ -33,8 +33,6 @@ func (s *spool) start(want int64, e *Engine) {
 	s.on, s.want, s.limit = true, want, e.memoryLimit
 	if want < 0 {
 		s.chunked = &http1.Chunked{MaxBody: e.limits.Body, MaxChunk: e.settings.ChunkedInputLimit}
-	} else if want <= s.limit {
-		s.mem = make([]byte, 0, want)
 	}
 }
 
@@ -93,10 +91,22 @@ func (s *spool) store(p []byte) error {
 			return err
 		}
 	} else {
-		s.mem = append(s.mem, p...)
+		s.keep(p)
 	}
 	s.size += int64(len(p))
 	return nil
+}
+
+// keep appends to mem, which grows with what has come: what a client announces costs it nothing.
+func (s *spool) keep(p []byte) {
+	if need := len(s.mem) + len(p); need > cap(s.mem) {
+		room := max(need, 2*cap(s.mem))
+		if s.want >= 0 {
+			room = min(room, max(need, int(s.want)))
+		}
+		s.mem = append(make([]byte, 0, room), s.mem...)
+	}
+	s.mem = append(s.mem, p...)
 }
 
 // take hands the body over: bytes, or a file to be closed by the receiver that stands at its start.
