@@ -24,6 +24,7 @@ type crowd struct {
 	proxied             bool               // somebody else's connections lead to the workers
 	excuse              func(failure) bool // what the test provokes; asked at the end, when all that happened is known
 
+	begun   time.Time
 	stop    chan struct{}
 	clients sync.WaitGroup
 	mu      sync.Mutex
@@ -61,7 +62,7 @@ func traffic(addr, path, want string, clients int, keep bool) *crowd {
 	if keep {
 		conn = "keep-alive"
 	}
-	c := &crowd{addr: addr, want: want, keep: keep, stop: make(chan struct{}),
+	c := &crowd{addr: addr, want: want, keep: keep, begun: time.Now(), stop: make(chan struct{}),
 		request: fmt.Sprintf("GET %s HTTP/1.1\r\nHost: test\r\nConnection: %s\r\n\r\n", path, conn)}
 	for range clients {
 		c.clients.Go(c.client)
@@ -109,6 +110,24 @@ func (c *crowd) end(t *testing.T) (median, p99 time.Duration) {
 	}
 	slices.Sort(c.slowest)
 	return c.slowest[len(c.slowest)/2], c.slowest[len(c.slowest)*99/100]
+}
+
+// figures are those of a crowd that has ended.
+type figures struct {
+	rate                 float64 // requests a second
+	median, p99, slowest time.Duration
+}
+
+func (f figures) String() string {
+	return fmt.Sprintf("%.0f requests/s, half within %v, 99 of 100 within %v, all within %v", f.rate, f.median.Round(time.Microsecond), f.p99.Round(time.Microsecond), f.slowest.Round(time.Microsecond))
+}
+
+// figures ends the crowd.
+func (c *crowd) figures(t *testing.T) figures {
+	t.Helper()
+	rate := float64(c.answered()) / time.Since(c.begun).Seconds()
+	median, p99 := c.end(t)
+	return figures{rate, median, p99, slices.Max(append(c.slowest, 0))}
 }
 
 func (c *crowd) client() {

@@ -108,6 +108,9 @@ func TestSlowClients(t *testing.T) {
 				args = append(args, h.option+fmt.Sprint(scale(1, 3)))
 			}
 			r := start(t, args...)
+			alone := traffic(r.addr, "/", "hello\n", 4, true)
+			alone.await(t, 3000)
+			without := alone.figures(t)
 			normal := traffic(r.addr, "/", "hello\n", 4, true)
 			hold := make(chan struct{})
 			var all, ended sync.WaitGroup
@@ -147,9 +150,9 @@ func TestSlowClients(t *testing.T) {
 			if h.log != "" {
 				r.Log.Wait(t, h.log)
 			}
-			median, p99 := normal.end(t)
-			t.Logf("%d %s: beside them half of the answers came within %v, 99 of 100 within %v", each, h.name, median.Round(time.Microsecond), p99.Round(time.Microsecond))
-			if p99 > 500*time.Millisecond {
+			with := normal.figures(t)
+			t.Logf("beside %d %s: %v; without them: %v", each, h.name, with, without)
+			if with.p99 > 500*time.Millisecond {
 				t.Errorf("normal traffic suffers")
 			}
 		})
@@ -162,10 +165,12 @@ func TestLeaks(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "2", "--post-buffering=4096", "--ignore-write-errors")
 	pid := r.workers()[0]
 	c := traffic(r.addr, "/", "hello\n", 4, true)
-	c.await(t, requests/4)
+	c.await(t, min(requests/4, 20000))
 	abort(t, r, aborted/4)
 	warm, warmFDs := harness.Memory(pid, "VmRSS"), descriptors(pid)
-	c.await(t, max(0, requests-c.answered()))
+	for left := requests - c.answered(); left > 0; left = requests - c.answered() {
+		c.await(t, min(left, 20000)) // however fast this machine is, the clients get on
+	}
 	abort(t, r, aborted-aborted/4)
 	c.end(t)
 	done := harness.Memory(pid, "VmRSS")
