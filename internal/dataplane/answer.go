@@ -134,6 +134,9 @@ func (c *Core) account(app int, end int64) {
 	c.cell.Requests.Add(1)
 	n := row.Requests.Add(1)
 	c.slow = end-c.started > int64(slowFrom)
+	if c.waited > 0 && !c.handedOver && !c.broken { // it was worth the wait
+		c.hurry /= 2
+	}
 	micros := (end - c.started) / int64(time.Microsecond)
 	row.TX.Add(c.headBytes + c.bodyBytes)
 	row.Running.Add(micros)

@@ -42,14 +42,16 @@ type Core struct {
 	files    files         // static files
 	answerer atomic.Int32  // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
 	reply
-	logVars   []accesslog.LogVar
-	forced    bool
-	packet    int
-	entry     accesslog.Entry
-	line      []byte
-	record    []byte // the journal's form of line
-	now       date
-	writeErrs int64
+	logVars    []accesslog.LogVar
+	forced     bool
+	packet     int
+	entry      accesslog.Entry
+	line       []byte
+	record     []byte // the journal's form of line
+	hurry      int64  // ns: how long no client is waited for once one was in vain, see brisk
+	hurryUntil int64  // monotonic ns
+	now        date
+	writeErrs  int64
 }
 
 const (

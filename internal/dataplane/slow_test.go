@@ -267,3 +267,40 @@ func TestCloseWithForkedChildren(t *testing.T) {
 	}
 	s.stop()
 }
+
+// A core waits a moment for a client to take more of a large response. A crowd that takes nothing, and asks for just that, must not have each
+// of them waited for.
+func TestSlowReadersAreNotWaitedForInVain(t *testing.T) {
+	const clients, size = 300, 8 << 20
+	file, err := os.CreateTemp(t.TempDir(), "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	file.Truncate(size)
+	s := serve(t, config{handler: func(x *exchange) Outcome {
+		x.start("200 OK")
+		return x.sendfile(file, 0, size)
+	}})
+	var all []*client
+	for range clients {
+		c := s.dial("http")
+		c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		all = append(all, c)
+	}
+	begun := time.Now()
+	for _, c := range all {
+		c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	s.held(clients)
+	if took := time.Since(begun); took > clients*5*time.Millisecond*2/3 {
+		t.Errorf("the core was held up for %v", took)
+	}
+	for _, c := range all {
+		c.Close()
+	}
+	s.held(0)
+	if got := s.eng.cores[0].hurry; got < int64(20*time.Millisecond) {
+		t.Errorf("clients go on being waited for after %v", time.Duration(got))
+	}
+}

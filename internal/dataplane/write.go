@@ -113,19 +113,29 @@ func (c *Core) more() int {
 }
 
 // A client that takes a large response as fast as it is written is waited for: handing its connection to the housekeeper would cost more than
-// the wait. brisk says whether it took more within a moment, and not too many moments have been spent on it.
+// the wait. brisk says whether it took more within a moment, and not too many moments have been spent on it. Clients that are slow on purpose
+// cost a core little: each that was waited for in vain doubles the time in which none is.
 func (c *Core) brisk() bool {
 	const (
-		moment = 5  // ms
-		most   = 20 // ms for one response
+		moment   = 5  // ms
+		most     = 20 // ms for one response
+		shortest = 10 * time.Millisecond
+		longest  = time.Second
 	)
-	if c.waited >= most*int64(time.Millisecond) {
+	start := monotonic()
+	if start < c.hurryUntil {
 		return false
 	}
-	start := monotonic()
-	ok := waitWritable(c.cn.fd, moment)
-	c.waited += monotonic() - start
-	return ok
+	if c.waited < most*int64(time.Millisecond) {
+		ok := waitWritable(c.cn.fd, moment)
+		c.waited += monotonic() - start
+		if ok {
+			return true
+		}
+	}
+	c.hurry = min(max(2*c.hurry, int64(shortest)), int64(longest))
+	c.hurryUntil = start + c.hurry
+	return false
 }
 
 func (c *Core) release() {

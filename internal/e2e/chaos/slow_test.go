@@ -152,7 +152,7 @@ func TestSlowClients(t *testing.T) {
 			}
 			with := normal.figures(t)
 			t.Logf("beside %d %s: %v; without them: %v", each, h.name, with, without)
-			if with.p99 > 500*time.Millisecond {
+			if with.p99 > 500*time.Millisecond || with.slowest > 3*time.Second {
 				t.Errorf("normal traffic suffers")
 			}
 		})
