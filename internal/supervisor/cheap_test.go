@@ -88,6 +88,8 @@ func TestIdle(t *testing.T) {
 func TestBusyIsNotIdle(t *testing.T) {
 	r := newRig(t, 1)
 	r.set.Idle = time.Hour
+	clock := r.cfg.Host.Monotonic
+	r.cfg.Host.Monotonic = func() int64 { return clock() + int64(24*time.Hour) } // a machine that was not booted just now
 	r.up()
 	r.busy(1, 0, 2*time.Hour)
 	// Time goes on by two hours; to put the start back by as much would give a time before the machine was up.
