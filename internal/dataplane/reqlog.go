@@ -16,7 +16,8 @@ type requestLog struct {
 	fd     atomic.Int32
 	kind   string // as boot.RequestLog.Kind
 	pid    int
-	fixed  []byte // journal: the fields that every entry has
+	fixed  []byte        // journal: the fields that every entry has
+	peer   unix.Sockaddr // journal: where it listens
 }
 
 func (l *requestLog) open(e *Engine) (err error) {
@@ -24,6 +25,7 @@ func (l *requestLog) open(e *Engine) (err error) {
 	l.fd.Store(int32(e.boot.RequestLog.FD))
 	if l.kind == "journal" {
 		l.fixed = journalFixed(e)
+		l.peer, _ = unix.Getpeername(e.boot.RequestLog.FD) // gone this very moment: lines are lost and counted
 	}
 	l.format, err = accesslog.Compile(e.settings)
 	return err
@@ -69,22 +71,26 @@ func (l *requestLog) write(c *Core, app int, end int64) {
 		c.line = append(c.line, '\n')
 	case "journal":
 		c.record = appendJournal(c.record[:0], l.fixed, c)
-		if !put(fd, c.record) {
+		err := put(fd, c.record)
+		if (err == unix.ECONNREFUSED || err == unix.ENOTCONN) && l.peer != nil && unix.Connect(fd, l.peer) == nil {
+			err = put(fd, c.record) // journald's socket was made anew
+		}
+		if err != nil {
 			e.row.LogLost.Add(1)
 		}
 		return
 	}
-	if !put(fd, c.line) {
+	if put(fd, c.line) != nil {
 		e.row.LogLost.Add(1)
 	}
 }
 
 // put writes one entry in one call.
-func put(fd int, p []byte) bool {
+func put(fd int, p []byte) error {
 	for {
 		_, err := unix.Write(fd, p)
 		if err != unix.EINTR {
-			return err == nil
+			return err
 		}
 	}
 }

@@ -32,17 +32,23 @@ const (
 type Field struct{ Name, Value string }
 
 // Journal writes entries by the native protocol. It does not wait for journald: an entry that is not taken at once is lost and counted,
-// and the count is reported by an entry of its own as soon as journald takes one again. Warnings and life-cycle events wait a moment. Safe for concurrent use.
+// and the count is reported by an entry of its own as soon as journald takes one again. Warnings and life-cycle events wait a moment, unless
+// one has just waited in vain. Safe for concurrent use.
 type Journal struct {
 	path string
 	lost atomic.Uint64 // not yet reported
 	all  atomic.Uint64
 
-	mu   sync.Mutex // guards fd and buf
+	mu   sync.Mutex // guards what is below
 	fd   int        // connected datagram socket, -1 = none
 	buf  []byte
-	base []Field // first in every entry
+	base []Field     // first in every entry
+	full bool        // an entry has waited in vain: no other waits until one is taken
+	tell *time.Timer // reports a loss where no entry comes that could bring it along; nil = none to report
 }
+
+// tellAfter is how long a loss waits for the next entry.
+const tellAfter = time.Second
 
 // OpenJournal connects to the journal at path ("" = JournalSocket); base goes into every entry.
 func OpenJournal(path string, base ...Field) (*Journal, error) {
@@ -99,21 +105,56 @@ func (j *Journal) dial() error {
 func (j *Journal) Send(priority int, message string, fields ...Field) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if n := j.lost.Load(); n > 0 {
-		if j.sendLocked(PriWarning, strconv.FormatUint(n, 10)+" log entries were lost: the journal did not take them in time", nil) {
-			j.lost.Add(^(n - 1))
-		}
-	}
-	if j.sendLocked(priority, message, fields) {
+	j.report()
+	if j.sendLocked(priority, message, fields, patient(priority, fields)) {
 		return true
 	}
 	j.lost.Add(1)
 	j.all.Add(1)
+	if j.tell == nil && j.fd >= 0 {
+		j.tell = time.AfterFunc(tellAfter, j.retell)
+	}
 	return false
+}
+
+// report tells of what was lost, and whether that is done; the caller holds mu.
+func (j *Journal) report() bool {
+	n := j.lost.Load()
+	if n == 0 {
+		return true
+	}
+	if !j.sendLocked(PriWarning, strconv.FormatUint(n, 10)+" log entries were lost: the journal did not take them in time", nil, false) {
+		return false
+	}
+	j.lost.Add(^(n - 1))
+	return true
+}
+
+// retell reports until journald takes it.
+func (j *Journal) retell() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.fd >= 0 && !j.report() {
+		j.tell.Reset(tellAfter)
+		return
+	}
+	j.tell = nil
 }
 
 // Lost is the number of entries that journald did not take since the start.
 func (j *Journal) Lost() uint64 { return j.all.Load() }
+
+// Settle waits until journald has read what was sent, no longer than limit: it finds the unit of an entry by the process that sent it, which must
+// still be there.
+func (j *Journal) Settle(limit time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for deadline := time.Now().Add(limit); j.fd >= 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if n, err := unix.IoctlGetInt(j.fd, unix.SIOCOUTQ); err != nil || n == 0 {
+			return
+		}
+	}
+}
 
 // Close drops the connection; later entries are lost.
 func (j *Journal) Close() error {
@@ -122,12 +163,14 @@ func (j *Journal) Close() error {
 	if j.fd < 0 {
 		return nil
 	}
+	j.report()
 	err := unix.Close(j.fd)
 	j.fd = -1
 	return err
 }
 
-func (j *Journal) sendLocked(priority int, message string, fields []Field) bool {
+// sendLocked writes one entry; wait says whether it is worth a moment. The caller holds mu.
+func (j *Journal) sendLocked(priority int, message string, fields []Field, wait bool) bool {
 	b := entry.AppendField(j.buf[:0], "MESSAGE", message)
 	b = entry.AppendField(b, "PRIORITY", strconv.Itoa(priority))
 	for _, f := range j.base {
@@ -143,11 +186,12 @@ func (j *Journal) sendLocked(priority int, message string, fields []Field) bool 
 		return false
 	}
 	err := sendEntry(j.fd, b)
-	if errors.Is(err, unix.EAGAIN) && patient(priority, fields) {
+	if errors.Is(err, unix.EAGAIN) && wait && !j.full {
 		// Whoever floods the journal takes the room as often as not: one try is not enough.
 		for deadline := time.Now().Add(time.Second); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline) && writable(j.fd); {
 			err = sendEntry(j.fd, b)
 		}
+		j.full = err != nil
 	}
 	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNRESET) {
 		// journald's socket was made anew.
@@ -155,7 +199,11 @@ func (j *Journal) sendLocked(priority int, message string, fields []Field) bool 
 			err = sendEntry(j.fd, b)
 		}
 	}
-	return err == nil
+	if err != nil {
+		return false
+	}
+	j.full = false
+	return true
 }
 
 // patience is how long an entry that somebody will look for waits for a journald that is flooded, with requests most likely.

@@ -152,6 +152,71 @@ func TestJournalNeverBlocks(t *testing.T) {
 	}
 }
 
+// A journald that takes nothing holds up the first warning, and no other.
+func TestJournalStuck(t *testing.T) {
+	d := newJournald(t, filepath.Join(shortDir(t), "j"))
+	j, err := OpenJournal(d.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	for j.Send(PriInfo, "x") {
+	}
+	begin := time.Now()
+	for range 100 {
+		j.Send(PriErr, "lost")
+	}
+	if took := time.Since(begin); took < patience/2 || took > 2*time.Second {
+		t.Errorf("100 errors took %v", took)
+	}
+	d.next(t)
+	d.next(t)
+	if !j.Send(PriInfo, "again") {
+		t.Error("not sent")
+	}
+}
+
+func TestJournalSettle(t *testing.T) {
+	d := newJournald(t, filepath.Join(shortDir(t), "j"))
+	j, err := OpenJournal(d.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	j.Send(PriErr, "the last word")
+	begin := time.Now()
+	j.Settle(30 * time.Millisecond)
+	if took := time.Since(begin); took < 30*time.Millisecond {
+		t.Errorf("it waited %v for an entry that nobody reads", took)
+	}
+	d.next(t)
+	begin = time.Now()
+	j.Settle(time.Minute)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("it waited %v with everything read", took)
+	}
+}
+
+// A loss is reported though nothing is written any more.
+func TestJournalTellsOfALossByItself(t *testing.T) {
+	d := newJournald(t, filepath.Join(shortDir(t), "j"))
+	j, err := OpenJournal(d.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	sent := 0
+	for j.Send(PriInfo, "x") {
+		sent++
+	}
+	for range sent {
+		d.next(t)
+	}
+	if e := d.next(t); e["MESSAGE"] != "1 log entries were lost: the journal did not take them in time" {
+		t.Errorf("%q", e)
+	}
+}
+
 func TestJournaldRestarted(t *testing.T) {
 	path := filepath.Join(shortDir(t), "j")
 	d := newJournald(t, path)

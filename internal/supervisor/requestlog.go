@@ -1,7 +1,10 @@
 package supervisor
 
 import (
+	"fmt"
+	"log/slog"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +33,34 @@ func (s *Supervisor) setRequestLog(f *os.File) {
 		s.reqlog.Close()
 	}
 	s.reqlog = f
+}
+
+// lostLines is what has been noticed of request lines that the workers could not write.
+type lostLines struct {
+	gone int64     // of processes that are gone
+	seen int64     // all, at the last look
+	told int64     // of these, what the log says
+	at   time.Time // when all was told
+}
+
+// lostInterval is how long a loss that goes on may stay untold.
+const lostInterval = 30 * time.Second
+
+// reportLost says how many request lines were lost, as soon as that is over: what takes no request lines takes no report either.
+func (s *Supervisor) reportLost() {
+	l, now, all := &s.lost, time.Now(), s.lost.gone
+	for _, p := range s.procs {
+		all += p.gen.rows.board.Row(p.row).LogLost.Load()
+	}
+	over := all == l.seen || s.phase == Stopping
+	l.seen = all
+	if lost := all - l.told; lost > 0 {
+		if !over && now.Sub(l.at) < lostInterval {
+			return
+		}
+		s.log(slog.LevelWarn, "log.lost", fmt.Sprintf("%d request lines were lost: the log did not take them in time", lost), slog.Int64("lost", lost))
+	}
+	l.told, l.at = all, now
 }
 
 // duplicate is a second descriptor of f's file, nil for nil.

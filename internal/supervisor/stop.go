@@ -87,6 +87,7 @@ func (s *Supervisor) finishStop() {
 	}
 	if !s.stopping.hooked {
 		s.stopping.hooked = true
+		s.reportLost()
 		s.log(slog.LevelInfo, "stop.done", "goodbye to uWSGI.")
 		if run := s.cfg.Hooks; run != nil {
 			s.stopping.hooks = true

@@ -70,6 +70,7 @@ type Supervisor struct {
 	orphans  map[int]bool
 	reqlog   *os.File // ours, from ReopenRequestLog; until the next configuration
 	logEpoch int
+	lost     lostLines
 	status   string // as last told
 	stated   time.Time
 	starved  bool

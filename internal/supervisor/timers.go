@@ -18,6 +18,7 @@ func (s *Supervisor) tick() {
 	s.agenda.after(tickInterval, s.tick)
 	s.reapOrphans()
 	s.sampleMemory()
+	s.reportLost()
 	s.checkIdle()
 	if s.cheaper.at.Before(time.Now()) {
 		s.checkCheaper()

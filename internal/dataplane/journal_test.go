@@ -1,0 +1,93 @@
+package dataplane
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/boot"
+)
+
+// journald listens at path as systemd-journald does.
+func journald(t *testing.T, path string) *net.UnixConn {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// nextEntry reads one entry whose fields hold no newline.
+func nextEntry(t *testing.T, conn *net.UnixConn) map[string]string {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 64<<10)
+	n, err := conn.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := map[string]string{}
+	for line := range strings.Lines(string(buf[:n])) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		e[name] = value
+	}
+	return e
+}
+
+// Requests are entries with fields; what the journal does not take is counted, and a journal whose socket was made anew is found again.
+func TestRequestJournal(t *testing.T) {
+	dir, err := os.MkdirTemp("", "j")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "socket")
+	checkFDs(t)
+	first := journald(t, path)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, config{listen: []string{"http", "uwsgi"}, prepare: func(e *Engine) {
+		e.boot.RequestLog, e.boot.Instance = boot.RequestLog{FD: fd, Kind: "journal"}, "shop"
+		if err := e.log.open(e); err != nil {
+			t.Fatal(err)
+		}
+	}})
+	s.exchange("uwsgi", packet("REQUEST_METHOD=GET", "REQUEST_URI=/\nPRIORITY=0", "PATH_INFO=/", "REMOTE_ADDR=192.0.2.7"))
+	e := nextEntry(t, first)
+	for field, want := range map[string]string{"SYSLOG_IDENTIFIER": "uwsgi", "UWSGI_APP": "shop", "UWSGI_WORKER": "1", "PRIORITY": "6", "STATUS": "200",
+		"REQUEST_METHOD": "GET", "REQUEST_URI": "/?PRIORITY=0", "REMOTE_ADDR": "192.0.2.7", "MESSAGE": `GET /\x0aPRIORITY=0 200 7`} {
+		if e[field] != want {
+			t.Errorf("%s=%q, want %q", field, e[field], want)
+		}
+	}
+	first.Close()
+	s.dial("http").get("/lost")
+	s.expectRequests(2)
+	for deadline := time.Now().Add(patience); s.eng.row.LogLost.Load() == 0 && time.Now().Before(deadline); {
+		unix.Poll(nil, 1)
+	}
+	os.Remove(path)
+	second := journald(t, path)
+	s.dial("http").get("/again")
+	if e := nextEntry(t, second); e["REQUEST_URI"] != "/again" {
+		t.Errorf("%q", e)
+	}
+	if n := s.eng.row.LogLost.Load(); n != 1 {
+		t.Errorf("%d are lost", n)
+	}
+}
