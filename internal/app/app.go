@@ -47,6 +47,9 @@ func Run(args, environ []string, std Streams) int {
 		}
 	}
 	cfg, err := config.Load(rest, environ, host)
+	if err != nil && cfg.Command == config.Serve {
+		return startFailed(std, cfg.Settings.Name, err)
+	}
 	if err != nil && cfg.Command != config.Check {
 		return complain(std.Err, err)
 	}
@@ -138,19 +141,6 @@ func command(cfg *config.Config, args, environ []string, host config.Host, std S
 		return serve(cfg, args, environ, host, std)
 	}
 	return exitOK
-}
-
-// complain prints every fault there is and gives the exit status for them.
-func complain(w io.Writer, err error) int {
-	var many interface{ Unwrap() []error }
-	if errors.As(err, &many) {
-		for _, e := range many.Unwrap() {
-			complain(w, e)
-		}
-		return exitError
-	}
-	fmt.Fprintln(w, "uwsgi:", err)
-	return exitError
 }
 
 // libDir finds loader.py and the worker library: beside the binary in a checkout, under the prefix when installed.

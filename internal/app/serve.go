@@ -65,7 +65,7 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 		code, err := reign(cfg, args, environ, host, std)
 		if err != nil {
 			tellParent(code, err.Error())
-			return complain(std.Err, err)
+			return startFailed(std, s.Name, err)
 		}
 		return code
 	}
@@ -84,7 +84,7 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 	}
 	if err != nil {
 		tellParent(code, err.Error())
-		return complain(in.std.Err, err)
+		return startFailed(std, s.Name, err)
 	}
 	tellParent(code, "the application could not be served; the log says why")
 	return code

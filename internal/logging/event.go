@@ -54,7 +54,6 @@ func (l *Log) Event(level slog.Level, event, text string, attrs ...slog.Attr) {
 
 // messageIDs gives the events that the catalog explains (systemd's "journalctl -x") their identifier.
 var messageIDs = map[string]string{
-	"app.gameover":     sd.MessageStartFailed,
 	"start.failed":     sd.MessageStartFailed,
 	"ready":            sd.MessageReady,
 	"master.respawned": sd.MessageReloadOK,
@@ -62,6 +61,7 @@ var messageIDs = map[string]string{
 	"harakiri":         sd.MessageHarakiri,
 	"worker.died":      sd.MessageWorkerDied,
 	"worker.recycled":  sd.MessageWorkerRecycled,
+	"worker.lifetime":  sd.MessageWorkerRecycled,
 	"stop.done":        sd.MessageStopped,
 }
 

@@ -106,7 +106,11 @@ func (s *Supervisor) despair() {
 
 // exit ends the instance by itself.
 func (s *Supervisor) exit(err error, code int) {
-	s.log(slog.LevelError, "exit", fmt.Sprintf("%v; exiting with status %d", err, code), slog.Any(KeyError, err), slog.Int(KeyExit, code))
+	event := "exit"
+	if s.phase == Starting {
+		event = "start.failed"
+	}
+	s.log(slog.LevelError, event, fmt.Sprintf("%v; exiting with status %d", err, code), slog.Any(KeyError, err), slog.Int(KeyExit, code))
 	s.tell(s.notify.Failed(err.Error(), 0))
 	s.code = code
 	if s.phase < Stopping {

@@ -114,7 +114,11 @@ func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
 	board := p.gen.rows.board
 	cell := board.Core(p.row, core)
 	attrs := []slog.Attr{slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()), slog.Duration(KeyAge, time.Duration(now-cell.Started.Load()))}
-	say := func(text string) { s.logProcess(slog.LevelError, "harakiri", text, p, attrs...) }
+	event := "harakiri" // the first line; the others belong to it
+	say := func(text string) {
+		s.logProcess(slog.LevelError, event, text, p, attrs...)
+		event = "harakiri.detail"
+	}
 	graceful := ""
 	if p.gen.cfg.Settings.HarakiriGrace > 0 {
 		graceful = ", graceful: yes"

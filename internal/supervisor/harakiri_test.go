@@ -48,15 +48,15 @@ func TestHarakiri(t *testing.T) {
 	pid := r.pids()[0]
 	r.busy(1, 1, 0)
 	r.wait("harakiri", fmt.Sprintf("*** HARAKIRI ON WORKER 1 (pid: %d, try: 1) ***", pid))
-	r.wait("harakiri", "HARAKIRI: -- syscall> ")
-	r.wait("harakiri", "HARAKIRI: -- wchan> ")
-	r.wait("harakiri", "HARAKIRI triggered by worker 1 core 1 !!!")
-	r.wait("harakiri", "HARAKIRI !!! worker 1 status !!!")
-	e := r.wait("harakiri", "HARAKIRI [core 1] 127.0.0.1 - GET /sleep since 1795345605")
+	r.wait("harakiri.detail", "HARAKIRI: -- syscall> ")
+	r.wait("harakiri.detail", "HARAKIRI: -- wchan> ")
+	r.wait("harakiri.detail", "HARAKIRI triggered by worker 1 core 1 !!!")
+	r.wait("harakiri.detail", "HARAKIRI !!! worker 1 status !!!")
+	e := r.wait("harakiri.detail", "HARAKIRI [core 1] 127.0.0.1 - GET /sleep since 1795345605")
 	if e.attrs[KeyRequest].String() != "127.0.0.1 GET /sleep" || e.attrs[KeyAge].Duration() < r.set.Harakiri || e.attrs[KeyCore].Int64() != 1 {
 		t.Errorf("attributes: %v", e.attrs)
 	}
-	r.wait("harakiri", "HARAKIRI !!! end of worker 1 status !!!")
+	r.wait("harakiri.detail", "HARAKIRI !!! end of worker 1 status !!!")
 	lines := bufio.NewScanner(stderr)
 	for _, want := range []string{"worker 1: stacks", "worker 1: harakiri"} {
 		if !lines.Scan() || lines.Text() != want {
@@ -69,7 +69,7 @@ func TestHarakiri(t *testing.T) {
 		t.Errorf("worker: %+v", w)
 	}
 	r.stop()
-	r.noErrors("harakiri", "worker.died")
+	r.noErrors("harakiri", "harakiri.detail", "worker.died")
 	if respawn, death := r.logged("worker.spawned", "Respawned"), r.logged("worker.died", ""); respawn > death {
 		t.Error("the replacement waited for the death")
 	}

@@ -67,13 +67,13 @@ func TestStartFailures(t *testing.T) {
 		code        int
 		log, said   string
 	}{
-		{"import", "import-fails", 22, "exit", "ImportError: no module named fake"},
-		{"exit in import", "import-exits=3", 3, "exit", "exited with status 3"},
-		{"killed in import", "import-exits=0", 1, "exit", "before the new generation could serve"},
-		{"worker dies", "dies-early", 1, "exit", "ended 3 times before it could serve"},
-		{"lazy import", "lazy lazy-fails", 22, "exit", "ImportError: lazily"},
-		{"no fork", "fork-fails", 1, "exit", "Resource temporarily unavailable"},
-		{"loader dies", "fork-dies", 9, "exit", "exited with status 9"},
+		{"import", "import-fails", 22, "start.failed", "ImportError: no module named fake"},
+		{"exit in import", "import-exits=3", 3, "start.failed", "exited with status 3"},
+		{"killed in import", "import-exits=0", 1, "start.failed", "before the new generation could serve"},
+		{"worker dies", "dies-early", 1, "start.failed", "ended 3 times before it could serve"},
+		{"lazy import", "lazy lazy-fails", 22, "start.failed", "ImportError: lazily"},
+		{"no fork", "fork-fails", 1, "start.failed", "Resource temporarily unavailable"},
+		{"loader dies", "fork-dies", 9, "start.failed", "exited with status 9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, 2, strings.Fields(c.roles)...).start()
@@ -94,7 +94,7 @@ func TestInterpreterIsMissing(t *testing.T) {
 	r := newRig(t, 1)
 	r.cfg.Python = "/nonexistent/python"
 	r.start().exit(1)
-	if r.logged("exit", "/nonexistent/python") < 0 {
+	if r.logged("start.failed", "/nonexistent/python") < 0 {
 		t.Error("the log does not name it")
 	}
 }
