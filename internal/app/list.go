@@ -45,6 +45,9 @@ func list(std Streams) int {
 	var all []listed
 	seen := map[int]bool{}
 	for _, u := range units(ctx, std) {
+		if strings.HasPrefix(u.Name, "uwsgi-unit@") || strings.HasPrefix(u.Name, "uwsgi-sockets@") {
+			continue // they serve an instance's units
+		}
 		seen[u.MainPID] = true
 		l := listed{name: u.Name, state: u.Active, pid: u.MainPID, memory: u.Memory, since: u.Since}
 		if u.Active != "active" && u.Active != "reloading" && u.Result != "" && u.Result != "success" {

@@ -40,8 +40,8 @@ func InstanceName(name string) string {
 func (i Instance) Service() string { return "uwsgi@" + i.Name + ".service" }
 func (i Instance) Socket() string  { return "uwsgi@" + i.Name + ".socket" }
 
-// helper is the unit that runs before the service.
-func (i Instance) helper() string { return "uwsgi-unit@" + i.Name + ".service" }
+// keeper is the unit that stops with the service, also where that sleeps.
+func (i Instance) keeper() string { return "uwsgi-sockets@" + i.Name + ".service" }
 
 // runtimeDirectory is where the unit's RuntimeDirectory= is.
 func (i Instance) runtimeDirectory() string { return filepath.Join("/run/uwsgi/app", i.ConfName) }

@@ -12,19 +12,29 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"uwsgi/internal/listen"
 )
 
 // manager is systemd as the generator's two helpers use it.
 type manager struct {
 	generated string // where systemd keeps what generators wrote
+	written   string // and what the emperor wrote
 	stamps    string // a file an instance: the socket drop-in its sockets were opened with
 	systemctl func(args ...string) error
-	job       func(unit string) (string, error)           // what systemd is doing with a unit: start, stop, restart …; "" = nothing
-	moment    func(unit, property string) (uint64, error) // a timestamp of a unit's, µs
+	job       func(unit string) (string, error) // what systemd is doing with a unit: start, stop, restart …; "" = nothing
+	show      func(unit, property string) (string, error)
+	lookup    func(user, group string, more []string) error // nil: these accounts exist
+	report    func(prefix string, problems ...Problem)
 }
 
 func thisManager() manager {
-	return manager{generated: "/run/systemd/generator", stamps: "/run/uwsgi-unit", systemctl: systemctl, job: job, moment: moment}
+	return manager{generated: "/run/systemd/generator", written: "/run/systemd/system", stamps: "/run/uwsgi-unit", systemctl: systemctl, job: job, show: show, lookup: lookup, report: report}
+}
+
+func lookup(user, group string, more []string) error {
+	_, err := listen.Lookup(user, group, more, true)
+	return err
 }
 
 func systemctl(args ...string) error {
@@ -50,13 +60,21 @@ func job(unit string) (string, error) {
 	return "", nil
 }
 
-// moment reads one of the timestamps of a unit.
-func moment(unit, property string) (uint64, error) {
+func show(unit, property string) (string, error) {
 	out, err := exec.Command("systemctl", "show", "--value", "-p", property, "--", unit).Output()
 	if err != nil {
-		return 0, fmt.Errorf("systemctl show %s: %w", unit, err)
+		return "", fmt.Errorf("systemctl show %s: %w", unit, err)
 	}
-	return strconv.ParseUint(strings.TrimSpace(string(out)), 10, 64)
+	return strings.TrimSpace(string(out)), nil
+}
+
+// moment reads one of the timestamps of a unit, µs.
+func (m manager) moment(unit, property string) (uint64, error) {
+	text, err := m.show(unit, property)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(text, 10, 64)
 }
 
 // stopping closes an application's sockets as its service stops, where that is what was asked for: in a restart the job is another one, and
@@ -92,7 +110,7 @@ func stopped(m manager, instance string, stderr io.Writer) int {
 	if err != nil {
 		return warn(stderr, err)
 	}
-	began, err := m.moment(i.helper(), "StateChangeTimestampMonotonic")
+	began, err := m.moment(i.keeper(), "StateChangeTimestampMonotonic")
 	if err == nil && opened > 0 && opened < began {
 		err = m.systemctl("--no-block", "stop", i.Socket())
 	}
@@ -109,10 +127,27 @@ func warn(stderr io.Writer, err error) int {
 // refresh makes systemd know one application's configuration as it is now. It is run before uwsgi@NAME.service starts, when nothing of it runs:
 // sockets whose addresses changed can be opened anew.
 func refresh(h Host, m manager, instance string, stderr io.Writer) int {
+	i := Instance{Name: instance}
+	state, err := m.show(i.Service(), "SubState")
+	gaveUp := state == "failed" || state == "auto-restart"
+	switch {
+	case err != nil:
+		return warn(stderr, err)
+	case gaveUp:
+		// It has failed so often that systemd does not try any more, or waits until it does. Somebody does now, and has mended something, so
+		// it begins anew, and its sockets, which fail once more when they hear of the reset. (Before a start of systemd's own it is dead.)
+		warn(stderr, m.systemctl("reset-failed", i.Service()))
+		warn(stderr, m.systemctl("reset-failed", i.Socket()))
+	case !strings.HasPrefix(state, "dead") && !strings.HasPrefix(state, "auto-restart"):
+		return 0 // it runs: somebody started what is started
+	}
 	list, _ := apps(h)
 	at := slices.IndexFunc(list, func(a app) bool { return InstanceName(a.name) == instance })
-	if at < 0 {
-		return 0 // an instance of the administrator's own, or of the emperor
+	if at < 0 { // an instance of the administrator's own, or of the emperor
+		if _, err := os.Stat(filepath.Join(m.written, i.Socket()+".d")); gaveUp && err == nil {
+			warn(stderr, m.systemctl("start", i.Socket()))
+		}
+		return 0
 	}
 	want, problem := h.plan(list[at])
 	if problem != nil {
@@ -120,8 +155,9 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 		if want == nil {
 			return 0 // the instance says the rest
 		}
+	} else {
+		m.checkAccounts(h, list[at])
 	}
-	i := Instance{Name: instance}
 	socket := want[i.Socket()+".d/"+dropIn].Text
 	fresh := want.In(m.generated)
 	if !fresh {
@@ -134,7 +170,7 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(stderr, "<4>%v\n", err)
 	}
-	if fresh && !changed {
+	if fresh && !changed && !gaveUp {
 		return 0
 	}
 	verb := "start"
@@ -149,6 +185,17 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "<4>%v\n", err)
 	}
 	return 0
+}
+
+// checkAccounts says in the application's log who is not there: systemd, which starts it as that user, gives a number.
+func (m manager) checkAccounts(h Host, a app) {
+	s, err := h.load(a)
+	if err != nil {
+		return
+	}
+	if err := m.lookup(s.UID, s.GID, s.AddGIDs); err != nil {
+		m.report("", Problem{File: a.file, Err: fmt.Errorf("uid = %s, gid = %s: %w", s.UID, s.GID, err)})
+	}
 }
 
 // stamp notes what an instance's sockets are opened with, and says whether they were opened with something else. Right after the boot there is

@@ -2,6 +2,7 @@ package generator
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,12 +15,13 @@ type fakeManager struct {
 	host  Host
 	calls []string
 	jobs  map[string]string
-	times map[string]uint64
+	times map[string]string
+	state string // of the service
 	dir   string
 }
 
 func newFake(t *testing.T, files map[string]string) *fakeManager {
-	f := &fakeManager{t: t, host: testHost(t, "seed"), dir: t.TempDir(), jobs: map[string]string{}, times: map[string]uint64{}}
+	f := &fakeManager{t: t, host: testHost(t, "seed"), dir: t.TempDir(), jobs: map[string]string{}, times: map[string]string{}, state: "dead"}
 	f.host.Apps = filepath.Join(f.dir, "apps")
 	if err := os.Mkdir(f.host.Apps, 0o755); err != nil {
 		t.Fatal(err)
@@ -41,6 +43,7 @@ func (f *fakeManager) manager() manager {
 	generated := filepath.Join(f.dir, "generated")
 	return manager{
 		generated: generated,
+		written:   filepath.Join(f.dir, "written"),
 		stamps:    filepath.Join(f.dir, "stamps"),
 		systemctl: func(args ...string) error {
 			f.calls = append(f.calls, strings.Join(args, " "))
@@ -53,8 +56,24 @@ func (f *fakeManager) manager() manager {
 			}
 			return nil
 		},
-		job:    func(unit string) (string, error) { return f.jobs[unit], nil },
-		moment: func(unit, _ string) (uint64, error) { return f.times[unit], nil },
+		job: func(unit string) (string, error) { return f.jobs[unit], nil },
+		show: func(unit, property string) (string, error) {
+			if property == "SubState" {
+				return f.state, nil
+			}
+			return f.times[unit], nil
+		},
+		lookup: func(user, _ string, _ []string) error {
+			if user == "nosuch" {
+				return errors.New("user nosuch not found.")
+			}
+			return nil
+		},
+		report: func(_ string, problems ...Problem) {
+			for _, p := range problems {
+				f.calls = append(f.calls, "report "+filepath.Base(p.Error()))
+			}
+		},
 	}
 }
 
@@ -78,6 +97,8 @@ func TestRefresh(t *testing.T) {
 		{"other times", "[uwsgi]\nsocket = /run/a.sock\nreload-mercy = 7\n", "daemon-reload; start uwsgi@a.socket"},
 		{"another address", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\n", "daemon-reload; restart uwsgi@a.socket"},
 		{"broken", "[uwsgi\n", ""},
+		{"a user that is not there", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\nuid = nosuch\n",
+			"report a.ini: uid = nosuch, gid = www-data: user nosuch not found.; daemon-reload; restart uwsgi@a.socket"},
 	} {
 		if step.text != "" {
 			f.write("a.ini", step.text)
@@ -99,6 +120,41 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// Before a service that has failed for good starts, it is as if it never had; what runs is left alone.
+func TestRefreshByState(t *testing.T) {
+	for state, want := range map[string]string{
+		"failed":       "reset-failed uwsgi@a.service; reset-failed uwsgi@a.socket; daemon-reload; start uwsgi@a.socket",
+		"auto-restart": "reset-failed uwsgi@a.service; reset-failed uwsgi@a.socket; daemon-reload; start uwsgi@a.socket",
+		"dead":         "daemon-reload; start uwsgi@a.socket", "auto-restart-queued": "daemon-reload; start uwsgi@a.socket",
+		"running": "", "reload": "", "stop-sigterm": "",
+	} {
+		f := newFake(t, map[string]string{"a.ini": "[uwsgi]\nsocket = /run/a.sock\n"})
+		f.state = state
+		if got := f.run("--refresh", "a"); got != want {
+			t.Errorf("%s: %q, want %q", state, got, want)
+		}
+		if got := f.run("--refresh", "a"); state == "failed" && !strings.HasSuffix(got, "; start uwsgi@a.socket") {
+			t.Errorf("with nothing changed: %q", got)
+		}
+	}
+}
+
+// So it is with a vassal of the emperor, whose sockets the emperor described.
+func TestRefreshOfAFailedVassal(t *testing.T) {
+	f := newFake(t, nil)
+	f.state = "failed"
+	const reset = "reset-failed uwsgi@v.service; reset-failed uwsgi@v.socket"
+	if got := f.run("--refresh", "v"); got != reset {
+		t.Error(got)
+	}
+	if err := os.MkdirAll(filepath.Join(f.dir, "written", "uwsgi@v.socket.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.run("--refresh", "v"); got != reset+"; start uwsgi@v.socket" {
+		t.Error(got)
+	}
+}
+
 func TestStart(t *testing.T) {
 	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\n", "b.ini": "[uwsgi]\ncheap = true\n", "c.ini": "[uwsgi"})
 	if got := f.run("--start"); got != "daemon-reload; --no-block start -- uwsgi@a.service uwsgi@b.socket" {
@@ -110,23 +166,23 @@ func TestStart(t *testing.T) {
 }
 
 func TestStopping(t *testing.T) {
-	const service, socket, helper = "uwsgi@a.service", "uwsgi@a.socket", "uwsgi-unit@a.service"
+	const service, socket, keeper = "uwsgi@a.service", "uwsgi@a.socket", "uwsgi-sockets@a.service"
 	const closes = "--no-block stop " + socket
 	for _, c := range []struct {
 		flag, job, want string
-		opened, began   uint64
+		opened, began   string
 	}{
-		{"--stopping", "stop", closes, 5, 9},
-		{"--stopping", "restart", "", 5, 9},
-		{"--stopping", "", "", 5, 9}, // it ends by itself
-		{"--stopped", "", closes, 5, 9},
-		{"--stopped", "start", "", 5, 9},
-		{"--stopped", "", "", 10, 9}, // opened again meanwhile
-		{"--stopped", "", "", 0, 9},  // never was open
+		{"--stopping", "stop", closes, "5", "9"},
+		{"--stopping", "restart", "", "5", "9"},
+		{"--stopping", "", "", "5", "9"}, // it ends by itself
+		{"--stopped", "", closes, "5", "9"},
+		{"--stopped", "start", "", "5", "9"},
+		{"--stopped", "", "", "10", "9"}, // opened again meanwhile
+		{"--stopped", "", "", "0", "9"},  // never was open
 	} {
 		f := newFake(t, nil)
 		f.jobs[service] = c.job
-		f.times[socket], f.times[helper] = c.opened, c.began
+		f.times[socket], f.times[keeper] = c.opened, c.began
 		if got := f.run(c.flag, "a"); got != c.want {
 			t.Errorf("%+v: %q", c, got)
 		}
@@ -139,7 +195,7 @@ func TestStoppedAfterStopping(t *testing.T) {
 	f.jobs["uwsgi@a.service"] = "stop"
 	f.run("--stopping", "a")
 	f.jobs["uwsgi@a.service"] = ""
-	f.times["uwsgi@a.socket"], f.times["uwsgi-unit@a.service"] = 5, 9
+	f.times["uwsgi@a.socket"], f.times["uwsgi-sockets@a.service"] = "5", "9"
 	if got := f.run("--stopped", "a"); got != "" {
 		t.Error(got)
 	}

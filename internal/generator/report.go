@@ -9,9 +9,12 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// report says what could not be used: to the journal where it is up (systemctl daemon-reload), else to the kernel's log, which the journal takes
+// notUsed begins what is said of a file that the generator leaves out.
+const notUsed = "not used: "
+
+// report says what is wrong, after a prefix: to the journal where it is up (systemctl daemon-reload), else to the kernel's log, which the journal takes
 // in later, else to standard error.
-func report(problems []Problem) {
+func report(prefix string, problems ...Problem) {
 	if len(problems) == 0 {
 		return
 	}
@@ -26,7 +29,7 @@ func report(problems []Problem) {
 	for _, p := range problems {
 		// journalctl -u uwsgi@NAME shows an entry of root's that names the unit so.
 		unit := Instance{Name: InstanceName(strings.TrimSuffix(filepath.Base(p.File), filepath.Ext(p.File)))}.Service()
-		text := "not used: " + p.Error()
+		text := prefix + p.Error()
 		if journal != nil && journal.Send(sd.PriErr, text, sd.Field{Name: "OBJECT_SYSTEMD_UNIT", Value: unit}) {
 			continue
 		}

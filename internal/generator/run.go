@@ -46,9 +46,9 @@ func run(args []string, h Host, m manager, stdout, stderr io.Writer) int {
 		return account(h, args[1], stdout, stderr)
 	case (len(args) == 1 || len(args) == 3) && strings.HasPrefix(args[0], "/"):
 		tree, problems := Plan(h)
-		report(problems)
+		report(notUsed, problems...)
 		if err := tree.Write(args[0]); err != nil {
-			report([]Problem{{File: args[0], Err: err}})
+			report("", Problem{File: args[0], Err: err})
 			return 1
 		}
 		return 0

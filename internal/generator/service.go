@@ -16,9 +16,9 @@ func (i Instance) service(sockets bool) string {
 	s := i.Settings
 	var u unitFile
 	u.comment(i.headline())
-	u.section("Unit")
-	u.set("SourcePath", i.File)
+	// No SourcePath=: systemctl would call for a daemon-reload after every edit, and none is needed.
 	if sockets {
+		u.section("Unit")
 		u.set("Wants", i.Socket())
 	}
 	u.section("Service")

@@ -12,8 +12,6 @@ func (i Instance) socket(streams []stream) string {
 	s := i.Settings
 	var u unitFile
 	u.comment(i.headline())
-	u.section("Unit")
-	u.set("SourcePath", i.File)
 	u.section("Socket")
 	user, group := i.socketOwner()
 	if dir := i.runtimeDirectory(); anyBelow(streams, dir) {

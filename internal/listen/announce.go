@@ -3,6 +3,7 @@ package listen
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -34,9 +35,9 @@ func (o *opener) announce(what string, k *Socket, from *held) {
 		o.log(fmt.Sprintf("uwsgi %s inherited %s address %s fd %d", what, network, k.Name, k.FD()))
 	default:
 		o.log(fmt.Sprintf("uwsgi %s attached to %s address %s fd %d", what, network, k.Name, k.FD()))
-		if unused := o.unused(k); unused != "" {
-			o.log(fmt.Sprintf("%s: systemd made this socket, so %s of the configuration does not apply to it", k.Name, unused))
-		}
+	}
+	if from != nil && k.Inherited {
+		o.unlike(k, from.local)
 	}
 	if from == nil || from.old == nil {
 		o.warnExposed(k)
@@ -56,24 +57,27 @@ func (o *opener) warnExposed(k *Socket) {
 		"Listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone ***", k.Option, k.Name, k.Protocol))
 }
 
-// unused names the options that would change a socket of our own.
-func (o *opener) unused(k *Socket) string {
-	var names []string
-	if k.network == "UNIX" {
-		if o.set.ChmodSocket != "" {
-			names = append(names, "chmod-socket (SocketMode= of the unit)")
+// unlike says where a socket that systemd made is not what the configuration asks for. (uwsgi-generator writes its unit, so that it is; after
+// an edit and a reload it is so from the next restart on.)
+func (o *opener) unlike(k *Socket, l local) {
+	say := func(option, value, is, setting string) {
+		o.log(fmt.Sprintf("%s: systemd made this socket, so %s = %s does not apply to it: it is %s (%s of its unit)", k.Name, option, value, is, setting))
+	}
+	var st unix.Stat_t
+	if l.path != "" && unix.Stat(l.path, &st) == nil {
+		if mode := st.Mode & 0o777; o.set.ChmodSocket != "" && mode != uint32(o.bind.mode) {
+			say("chmod-socket", o.set.ChmodSocket, fmt.Sprintf("%03o", mode), "SocketMode=")
 		}
-		if o.set.ChownSocket != "" {
-			names = append(names, "chown-socket (SocketUser=, SocketGroup=)")
-		}
-		if o.set.Vacuum {
-			names = append(names, "vacuum (RemoveOnStop=)")
+		if w := o.bind.owner; o.set.ChownSocket != "" && (w.uid >= 0 && uint32(w.uid) != st.Uid || w.gid >= 0 && uint32(w.gid) != st.Gid) {
+			say("chown-socket", o.set.ChownSocket, fmt.Sprintf("%d:%d", st.Uid, st.Gid), "SocketUser=, SocketGroup=")
 		}
 	}
-	if o.set.Listen > 0 {
-		names = append(names, "listen (Backlog=)")
+	if o.set.Listen <= 0 {
+		return
 	}
-	return strings.Join(names, ", ")
+	if _, limit, err := k.Queue(); err == nil && limit != o.bind.backlog {
+		say("listen", strconv.Itoa(o.set.Listen), strconv.Itoa(limit), "Backlog=")
+	}
 }
 
 func onlyDigits(s string) bool {
@@ -91,7 +95,7 @@ func (s *Set) Vacuum(log func(string)) {
 	for _, k := range s.all() {
 		switch {
 		case k.Inherited && k.network == "UNIX" && k.Name != "" && k.Name[0] != '@':
-			log("VACUUM: unix socket " + k.Name + " is kept: systemd made it.")
+			log("VACUUM: unix socket " + k.Name + " is kept: systemd made it (RemoveOnStop= of its unit).")
 		case k.Path == "":
 		case k.onDisk():
 			if err := os.Remove(k.Path); err != nil {

@@ -138,9 +138,13 @@ func match(wants []*want, pool []*held) {
 	claim(func(w *want, h *held) bool { return foreign(h) && h.fdname != "" && h.fdname == w.opt })
 	claim(func(w *want, h *held) bool { return foreign(h) && h.fdname != "" && h.fdname == w.proto })
 	claim(func(w *want, h *held) bool {
-		return foreign(h) && unnamed(h.fdname) && w.addr.kind != kindFD
+		// What was taken for its address is no other address's, when that has changed.
+		return foreign(h) && unnamed(h.fdname) && w.addr.kind != kindFD && (h.old == nil || !h.old.exact)
 	})
 }
+
+// serves says whether a held socket takes what would come to a configured address.
+func (l local) serves(a address) bool { return l.is(a) || l.covers(a) }
 
 // unnamed says whether a descriptor's name is only what systemd gives by default, the socket unit's own: systemd.socket(5). A socket that was
 // named on purpose is not taken for another one.

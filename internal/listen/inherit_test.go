@@ -41,10 +41,13 @@ func TestInheritByAddress(t *testing.T) {
 		t.Error("an inherited socket was changed")
 	}
 	for _, want := range []string{"- SystemD socket activation detected -", "uwsgi socket 0 attached to INET address " + l.addr.String(),
-		"uwsgi socket 1 attached to UNIX address", "SocketMode=", "SocketUser=", "RemoveOnStop="} {
+		"uwsgi socket 1 attached to UNIX address", "chmod-socket = 666 does not apply to it: it is 600 (SocketMode="} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log lacks %q:\n%s", want, log)
 		}
+	}
+	if strings.Contains(log.String(), "chown-socket") {
+		t.Errorf("it has the owner that it should have:\n%s", log)
 	}
 	set.Vacuum(log.add)
 	if _, err := os.Lstat(path); err != nil || !strings.Contains(log.String(), "is kept: systemd made it") {
@@ -129,6 +132,46 @@ func TestUnclaimedIsAnError(t *testing.T) {
 	in := passed(t, "tcp", "127.0.0.1:0", "stats")
 	_, err := Open(settings(socketPath(t, "x.sock")), []sd.Inherited{in}, func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "(stats), and no socket option asks for it") {
+		t.Error(err)
+	}
+}
+
+// A reload that finds another address in the configuration binds it, and serves what systemd holds on; one that cannot says what can be done.
+func TestReloadMovesAwayFromSystemdsSocket(t *testing.T) {
+	path, fresh := socketPath(t, "in"), socketPath(t, "fresh")
+	in, tcp := passed(t, "unix", path, "app.socket"), passed(t, "tcp", "127.0.0.1:0", "app.socket")
+	l, err := inspect(int(tcp.File.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := settings(path, l.addr.String())
+	s.Sockets[0].Protocol = "http"
+	old, _ := mustOpen(t, s, in, tcp)
+	log := &lines{}
+	next, err := Reopen(old, settings(fresh, l.addr.String()), log.add)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(next.Sockets) != 3 || next.Sockets[0].Path != fresh || next.Sockets[1].File != tcp.File || next.Sockets[2].File != in.File || next.Sockets[2].Protocol != "http" {
+		t.Fatalf("%+v", next.Sockets)
+	}
+	if !strings.Contains(log.String(), path+" is not in the configuration any more, and systemd holds it") {
+		t.Errorf("log:\n%s", log)
+	}
+	next.Supersede(old, log.add)
+	canConnect(t, "unix", path)
+	canConnect(t, "unix", fresh)
+	// And back: nothing is bound, and the new path goes.
+	third, err := Reopen(next, s, log.add)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Supersede(next, log.add)
+	if _, err := os.Lstat(fresh); err == nil || len(third.Sockets) != 2 || third.Sockets[0].File != in.File {
+		t.Errorf("%+v, %v", third.Sockets, err)
+	}
+	_, err = Reopen(third, settings(path, fmt.Sprintf("0.0.0.0:%d", l.addr.Port())), log.add)
+	if err == nil || !strings.Contains(err.Error(), "a restart has it open the new address") {
 		t.Error(err)
 	}
 }

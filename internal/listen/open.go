@@ -190,7 +190,7 @@ func (o *opener) have(w *want) (*Socket, error) {
 	c := o.set.Sockets[w.index]
 	if h := w.from; h != nil {
 		k := &Socket{File: h.file, Name: w.addr.name, Option: w.opt, Inherited: true, key: w.addr.key(), network: h.local.network,
-			fdname: h.fdname, origin: c.Origin}
+			fdname: h.fdname, exact: h.local.serves(w.addr), origin: c.Origin}
 		autoPort := w.addr.kind == kindTCP && w.addr.port == 0
 		if !h.local.is(w.addr) && !autoPort {
 			k.Name = h.local.String()
@@ -225,10 +225,21 @@ func (o *opener) have(w *want) (*Socket, error) {
 	}
 	k, err := o.bind.bind(w.addr, c)
 	if err != nil {
-		return nil, err
+		return nil, o.moved(err)
 	}
 	o.made = append(o.made, k)
 	return k, nil
+}
+
+// moved adds what to do where a reload cannot bind a new address and systemd holds the old ones.
+func (o *opener) moved(err error) error {
+	var e *Error
+	for _, h := range o.pool {
+		if !h.claimed && h.old != nil && h.old.Inherited && errors.As(err, &e) {
+			e.Hint = "systemd holds " + h.local.String() + " of before; a restart has it open the new address, and no connection is lost"
+		}
+	}
+	return err
 }
 
 // serve fills set.Sockets in the order of the configuration, =N references included.

@@ -36,7 +36,7 @@ func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, 
 		return id, nil
 	}
 	if euid != 0 {
-		return id, unprivileged(id, uid, gid, euid, egid)
+		return id, db.unprivileged(id, uid, gid, euid, egid)
 	}
 	cred := &syscall.Credential{}
 	var account *user
@@ -87,7 +87,7 @@ func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, 
 	return id, nil
 }
 
-func unprivileged(id *Identity, uid, gid string, euid, egid int) error {
+func (db accounts) unprivileged(id *Identity, uid, gid string, euid, egid int) error {
 	for _, c := range []struct {
 		what, call, value string
 		own               int
@@ -97,6 +97,9 @@ func unprivileged(id *Identity, uid, gid string, euid, egid int) error {
 		}
 		n, err := strconv.Atoi(c.value)
 		if err != nil {
+			if db.is(c.what, c.value, c.own) {
+				continue // systemd's User= and Group=, say
+			}
 			id.Notes = append(id.Notes, c.what+" = "+c.value+" has no effect: this process is not root")
 			continue
 		}
@@ -105,6 +108,16 @@ func unprivileged(id *Identity, uid, gid string, euid, egid int) error {
 		}
 	}
 	return nil
+}
+
+// is says whether the user (uid) or group (gid) of that name has that number.
+func (db accounts) is(what, name string, number int) bool {
+	if what == "gid" {
+		g, err := db.findGroup(name)
+		return err == nil && int(g) == number
+	}
+	u, err := db.findUser(name)
+	return err == nil && int(u.uid) == number
 }
 
 // owner is who a unix socket's path belongs to.

@@ -102,6 +102,11 @@ func TestLookupSaysWhatItDoes(t *testing.T) {
 	if err != nil || len(id.Notes) != 1 || !strings.Contains(id.Notes[0], "has no effect") {
 		t.Errorf("%v %v", id.Notes, err)
 	}
+	// Who is that user and group already is told nothing.
+	id, err = testAccounts(t).lookup("www-data", "www-data", nil, false, 33, 33)
+	if err != nil || len(id.Notes) != 0 {
+		t.Errorf("%v %v", id.Notes, err)
+	}
 }
 
 func TestSocketOwner(t *testing.T) {

@@ -7,14 +7,22 @@ import (
 	"strconv"
 )
 
-// unclaimed deals with inherited sockets that no address matched: where nothing at all is configured each is served, else it is an error.
+// unclaimed deals with inherited sockets that no address matched: where nothing at all is configured each is served, else it is an error. At a
+// reload they are served on: systemd holds them until the next restart, so that nobody would answer there.
 func (o *opener) unclaimed(set *Set, nothingConfigured bool) error {
 	var errs []error
 	for _, h := range o.pool {
 		if h.claimed || h.old != nil && !h.old.Inherited {
 			continue
 		}
-		if !nothingConfigured && (h.old == nil || h.old.key != keyStdin) {
+		if !nothingConfigured && h.old != nil && h.old.key != keyStdin {
+			k := *h.old
+			o.log(fmt.Sprintf("*** WARNING: %s is not in the configuration any more, and systemd holds it: it is served until the next restart ***", k.Name))
+			o.announce("socket "+strconv.Itoa(len(set.Sockets)), &k, h)
+			set.Sockets = append(set.Sockets, &k)
+			continue
+		}
+		if !nothingConfigured && h.old == nil {
 			errs = append(errs, &Error{Address: h.local.String(), Err: fmt.Errorf("systemd passed socket %s (%s), and no socket option asks for it",
 				h.local, nameOr(h.fdname, "no FileDescriptorName=")), Hint: "write socket = " + h.local.String() + ", or remove it from the socket unit"})
 			continue

@@ -35,7 +35,7 @@ func (m *Machine) install(t *testing.T) {
 
 // units: systemd and man have nothing to say against what is installed.
 func units(t *testing.T, m *Machine) {
-	for _, u := range []string{"uwsgi@lab.service", "uwsgi@lab.socket", "uwsgi.service", "uwsgi-unit@lab.service", "uwsgi-app@lab.service", "uwsgi-app@lab.socket",
+	for _, u := range []string{"uwsgi@lab.service", "uwsgi@lab.socket", "uwsgi.service", "uwsgi-unit@lab.service", "uwsgi-sockets@lab.service", "uwsgi-app@lab.service", "uwsgi-app@lab.socket",
 		"uwsgi-emperor.service"} {
 		if out := m.Sh(t, "systemd-analyze verify "+u+" 2>&1"); out != "" {
 			t.Errorf("systemd-analyze verify %s: %s", u, out)
