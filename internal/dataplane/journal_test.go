@@ -91,3 +91,46 @@ func TestRequestJournal(t *testing.T) {
 		t.Errorf("%d are lost", n)
 	}
 }
+
+// A journal that is stuck is waited for a few times, and then no more until it takes entries again.
+func TestRequestJournalStuck(t *testing.T) {
+	dir, err := os.MkdirTemp("", "j")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	d := journald(t, filepath.Join(dir, "socket"))
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(dir, "socket")}); err != nil {
+		t.Fatal(err)
+	}
+	const wait = 20 * time.Millisecond
+	tv := unix.NsecToTimeval(int64(wait))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
+		t.Fatal(err)
+	}
+	l := &requestLog{}
+	sent := 0
+	for l.send(fd, []byte("MESSAGE=x\n")) {
+		sent++
+	}
+	begin := time.Now()
+	for range 10 * vainWaits {
+		if l.send(fd, []byte("MESSAGE=x\n")) {
+			t.Fatal("a full socket took an entry")
+		}
+	}
+	if took := time.Since(begin); took < (vainWaits-1)*wait || took > 5*vainWaits*wait {
+		t.Errorf("it waited %v", took)
+	}
+	for range sent {
+		nextEntry(t, d)
+	}
+	if !l.send(fd, []byte("MESSAGE=y\n")) || l.vain.Load() != 0 {
+		t.Error("an empty socket took nothing")
+	}
+}

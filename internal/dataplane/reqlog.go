@@ -18,7 +18,12 @@ type requestLog struct {
 	pid    int
 	fixed  []byte        // journal: the fields that every entry has
 	peer   unix.Sockaddr // journal: where it listens
+	vain   atomic.Int32  // journal: waits in a row for room in its socket that were in vain
 }
+
+// vainWaits is after how many of them, each as long as the socket's timeout, a journal counts as stuck and is not waited for until it takes
+// an entry again: it must not slow requests down.
+const vainWaits = 20
 
 func (l *requestLog) open(e *Engine) (err error) {
 	l.pid, l.kind = os.Getpid(), e.boot.RequestLog.Kind
@@ -71,11 +76,7 @@ func (l *requestLog) write(c *Core, app int, end int64) {
 		c.line = append(c.line, '\n')
 	case "journal":
 		c.record = appendJournal(c.record[:0], l.fixed, c)
-		err := put(fd, c.record)
-		if (err == unix.ECONNREFUSED || err == unix.ENOTCONN) && l.peer != nil && unix.Connect(fd, l.peer) == nil {
-			err = put(fd, c.record) // journald's socket was made anew
-		}
-		if err != nil {
+		if !l.send(fd, c.record) {
 			e.row.LogLost.Add(1)
 		}
 		return
@@ -83,6 +84,37 @@ func (l *requestLog) write(c *Core, app int, end int64) {
 	if put(fd, c.line) != nil {
 		e.row.LogLost.Add(1)
 	}
+}
+
+// send gives the journal one entry and says whether it took it.
+func (l *requestLog) send(fd int, record []byte) bool {
+	flags := unix.MSG_NOSIGNAL
+	if l.vain.Load() >= vainWaits {
+		flags |= unix.MSG_DONTWAIT
+	}
+	err := unix.Errno(unix.EINTR)
+	for err == unix.EINTR {
+		err = sendEntry(fd, record, flags)
+	}
+	if (err == unix.ECONNREFUSED || err == unix.ENOTCONN) && l.peer != nil && unix.Connect(fd, l.peer) == nil {
+		err = sendEntry(fd, record, flags) // journald's socket was made anew
+	}
+	switch {
+	case err == 0:
+		if l.vain.Load() != 0 {
+			l.vain.Store(0)
+		}
+	case err == unix.EAGAIN && l.vain.Load() < vainWaits:
+		l.vain.Add(1)
+	}
+	return err == 0
+}
+
+func sendEntry(fd int, record []byte, flags int) unix.Errno {
+	if err := unix.Send(fd, record, flags); err != nil {
+		return err.(unix.Errno)
+	}
+	return 0
 }
 
 // put writes one entry in one call.

@@ -39,6 +39,15 @@ func (l *Log) submit(c *chain, records ...*record) {
 // Event writes one life-cycle event: the supervisor's LogFunc. event is its stable name, from which the journal's MESSAGE_ID follows; the
 // attributes become fields (worker → UWSGI_WORKER).
 func (l *Log) Event(level slog.Level, event, text string, attrs ...slog.Attr) {
+	if event == requestsLost && l.journal != nil {
+		// A journal that takes no entries takes no report: it tells when it can.
+		for _, a := range attrs {
+			if n, ok := a.Value.Any().(int64); ok {
+				l.journal.Lose(uint64(n))
+			}
+		}
+		return
+	}
 	fields := make([]sd.Field, 0, len(attrs)+2)
 	if event != "" {
 		fields = append(fields, sd.Field{Name: "UWSGI_EVENT", Value: event})
@@ -51,6 +60,9 @@ func (l *Log) Event(level slog.Level, event, text string, attrs ...slog.Attr) {
 	}
 	l.write(priority(level), text, timed[event] || timed[family(event)], fields...)
 }
+
+// requestsLost is the event of request lines that workers could not write; its attribute is their number.
+const requestsLost = "log.lost"
 
 // messageIDs gives the events that the catalog explains (systemd's "journalctl -x") their identifier.
 var messageIDs = map[string]string{

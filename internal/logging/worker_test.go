@@ -88,6 +88,21 @@ func TestRequestLogUnderJournald(t *testing.T) {
 	}
 }
 
+// Request lines that were lost are reported by the journal's own count, which is told again until it is taken; elsewhere by a line.
+func TestLostRequestLines(t *testing.T) {
+	j := newJournald(t)
+	l, _ := testLog(t, testSettings(), func(e *Env) { e.Journal, e.JournalPath = true, j.path })
+	l.Event(slog.LevelWarn, "log.lost", "7 request lines were lost", slog.Int64("lost", 7))
+	if e := j.next(); !strings.HasPrefix(e["MESSAGE"], "7 log entries were lost") || e["PRIORITY"] != "4" || e["UWSGI_APP"] != "mysite" {
+		t.Errorf("%q", e)
+	}
+	l, read := testLog(t, testSettings(), nil)
+	l.Event(slog.LevelWarn, "log.lost", "7 request lines were lost", slog.Int64("lost", 7))
+	if got := read(); got != "7 request lines were lost\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestJournalOutOfReach(t *testing.T) {
 	l, read := testLog(t, testSettings(), func(e *Env) { e.Journal, e.JournalPath = true, "/no/such/socket" })
 	l.Print("hello")

@@ -109,12 +109,24 @@ func (j *Journal) Send(priority int, message string, fields ...Field) bool {
 	if j.sendLocked(priority, message, fields, patient(priority, fields)) {
 		return true
 	}
-	j.lost.Add(1)
-	j.all.Add(1)
+	j.lose(1)
+	return false
+}
+
+// Lose counts entries that others could not write, to be reported with our own.
+func (j *Journal) Lose(n uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lose(n)
+}
+
+// lose counts a loss and sees to it that it is reported; the caller holds mu.
+func (j *Journal) lose(n uint64) {
+	j.lost.Add(n)
+	j.all.Add(n)
 	if j.tell == nil && j.fd >= 0 {
 		j.tell = time.AfterFunc(tellAfter, j.retell)
 	}
-	return false
 }
 
 // report tells of what was lost, and whether that is done; the caller holds mu.

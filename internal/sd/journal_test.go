@@ -212,7 +212,8 @@ func TestJournalTellsOfALossByItself(t *testing.T) {
 	for range sent {
 		d.next(t)
 	}
-	if e := d.next(t); e["MESSAGE"] != "1 log entries were lost: the journal did not take them in time" {
+	j.Lose(5)
+	if e := d.next(t); e["MESSAGE"] != "6 log entries were lost: the journal did not take them in time" || j.Lost() != 6 {
 		t.Errorf("%q", e)
 	}
 }
