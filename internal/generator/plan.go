@@ -3,11 +3,14 @@ package generator
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/option"
@@ -41,9 +44,10 @@ func (p Problem) Error() string {
 // errEarly marks what a generator must not do.
 var errEarly = errors.New("cannot be read this early in the boot")
 
-// OSHost is this machine. What would wait for another process or for the network fails with errEarly.
+// OSHost is this machine. What would wait for another process or for the network fails with errEarly, what is no file or has no end fails.
 func OSHost() Host {
 	c := config.OSHost()
+	c.ReadFile = readRegular
 	c.Run = func(string) ([]byte, error) { return nil, errEarly }
 	c.Fetch = func(string) ([]byte, error) { return nil, errEarly }
 	c.ReadFD = func(int) ([]byte, error) { return nil, errEarly }
@@ -56,8 +60,32 @@ func OSHost() Host {
 		Template:  "/usr/lib/systemd/system",
 		Config:    c,
 		Walk:      walk,
-		ReadFile:  os.ReadFile,
+		ReadFile:  readRegular,
 	}
+}
+
+// sizeLimit is how large a file of a configuration may be.
+const sizeLimit = 4 << 20
+
+// readRegular reads a regular file, and nothing that would make the boot wait: a pipe, a device.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, sizeLimit+1))
+	if err == nil && len(text) > sizeLimit {
+		err = fmt.Errorf("%s is larger than %d MiB", path, sizeLimit>>20)
+	}
+	return text, err
 }
 
 // walk is filepath.WalkDir with links to files taken for files.
@@ -85,7 +113,7 @@ func Plan(h Host) (Tree, []Problem) {
 	tree := Tree{}
 	list, problems := apps(h)
 	for _, a := range list {
-		sub, problem := h.plan(a)
+		sub, problem := h.planWithin(a, planTime)
 		for name, e := range sub {
 			tree[name] = e
 		}
@@ -94,6 +122,28 @@ func Plan(h Host) (Tree, []Problem) {
 		}
 	}
 	return tree, problems
+}
+
+// planTime is how long one configuration may take; a hundredth of it is long.
+const planTime = 2 * time.Second
+
+// planWithin is plan for those that must not wait.
+func (h Host) planWithin(a app, limit time.Duration) (Tree, *Problem) {
+	type part struct {
+		tree    Tree
+		problem *Problem
+	}
+	done := make(chan part, 1)
+	go func() {
+		tree, problem := h.plan(a)
+		done <- part{tree, problem}
+	}()
+	select {
+	case p := <-done:
+		return p.tree, p.problem
+	case <-time.After(limit):
+		return nil, &Problem{File: a.file, Err: fmt.Errorf("reading it takes longer than %v", limit)}
+	}
 }
 
 // plan is one application's part. A file that cannot be used has none, one that cannot be read this early is started all the same.
