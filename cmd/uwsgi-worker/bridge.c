@@ -136,10 +136,12 @@ static int sequence(uw_core *c, PyObject *result)
 	return UW_BUFFERED;
 }
 
+static int is_wrapper(PyObject *o) { return file_wrapper && (PyObject *)Py_TYPE(o) == file_wrapper; }
+
 // file_body recognises wsgi.file_wrapper around something with a descriptor of a regular file. -2: iterate it instead.
 static int file_body(uw_core *c, PyObject *result)
 {
-	if (!file_wrapper || (PyObject *)Py_TYPE(result) != file_wrapper || !c->has_head)
+	if (!is_wrapper(result) || !c->has_head || c->head_sent) // write() was used before: the file's blocks follow
 		return -2;
 	PyObject *f = PyObject_GetAttr(result, str_filelike);
 	if (!f) {
@@ -177,32 +179,45 @@ done:
 	return rc;
 }
 
-static int iterate(uw_core *c, PyObject *result)
+static int iterate(uw_core *c, PyObject *result, int within);
+
+// block sends what an iterable gave. A wrapped file that a generator yields is sent in its place, as uWSGI does; within says that this is one.
+static int block(uw_core *c, PyObject *chunk, int within)
 {
-	PyObject *it, *chunk;
 	char *p;
 	Py_ssize_t n;
-	if (PyBytes_Check(result)) { // every byte as a block of its own would be what PEP 3333 warns of
-		c->switches = 1;
-		if (PyBytes_AsStringAndSize(result, &p, &n) < 0)
+	if (PyBytes_Check(chunk)) {
+		if (PyBytes_AsStringAndSize(chunk, &p, &n) < 0)
 			return -1;
 		return n > 0 ? uw_send_block(c, p, n) : 0;
+	}
+	if (chunk == Py_None)
+		return 0;
+	if (is_wrapper(chunk) && !within) {
+		int rc = iterate(c, chunk, 1);
+		PyObject *t, *v, *tb;
+		PyErr_Fetch(&t, &v, &tb);
+		close_result(chunk);
+		PyErr_Restore(t, v, tb);
+		return rc;
+	}
+	PyErr_Format(PyExc_TypeError, "the application yielded %R, not bytes", (PyObject *)Py_TYPE(chunk));
+	return -1;
+}
+
+static int iterate(uw_core *c, PyObject *result, int within)
+{
+	PyObject *it, *chunk;
+	if (PyBytes_Check(result)) { // every byte as a block of its own would be what PEP 3333 warns of
+		c->switches = 1;
+		return block(c, result, within);
 	}
 	it = PyObject_GetIter(result);
 	if (!it)
 		return -1;
 	while ((chunk = PyIter_Next(it))) {
 		c->switches++;
-		int rc = 0;
-		if (PyBytes_Check(chunk)) {
-			if (PyBytes_AsStringAndSize(chunk, &p, &n) < 0)
-				rc = -1;
-			else if (n > 0)
-				rc = uw_send_block(c, p, n);
-		} else if (chunk != Py_None) {
-			PyErr_Format(PyExc_TypeError, "the application yielded %R, not bytes", (PyObject *)Py_TYPE(chunk));
-			rc = -1;
-		}
+		int rc = block(c, chunk, within);
 		Py_DECREF(chunk);
 		if (rc) {
 			Py_DECREF(it);
@@ -234,7 +249,7 @@ static int respond(uw_core *c, PyObject *result)
 	if (rc == -1)
 		return failed(c);
 	int outcome = UW_DONE;
-	rc = iterate(c, result);
+	rc = iterate(c, result, 0);
 	if (rc < 0) {
 		outcome = failed(c);
 	} else if (rc == 0 && !c->has_head) {
@@ -341,6 +356,7 @@ int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvar
 	Py_DECREF(sr);
 	Py_DECREF(environ);
 out:
+	c->serial++; // a start_response or write() that the application has kept is of no use from here on
 	c->tstate = PyEval_SaveThread();
 	return outcome;
 }

@@ -35,7 +35,7 @@ enum { UW_AGAIN = 2 };
 typedef struct {
 	int id;
 	void *tstate;       // its PyThreadState while Go runs
-	uint64_t serial;    // counts requests; a start_response that outlives its request is refused by it
+	uint64_t serial;    // counts the beginnings and ends of requests; a start_response that outlives its request is refused by it
 	unsigned long thread;
 	int fd;             // the connection being served, -1 when none
 

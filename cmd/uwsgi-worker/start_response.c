@@ -389,6 +389,7 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 	c->has_head = 1;
 	return PyCFunction_NewEx(&write_def, o, NULL);
 }
+
 static PyObject *responder_write(PyObject *o, PyObject *data)
 {
 	responder *self = (responder *)o;

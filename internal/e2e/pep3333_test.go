@@ -30,6 +30,7 @@ var wsgiCases = []wsgiCase{
 	{"status_bytes", 500, wrong, "TypeError: http status must be a string"},
 	{"status_short", 500, wrong, "ValueError: invalid http status '20'"},
 	{"status_crlf", 500, wrong, "ValueError: http status must not contain control characters"},
+	{"status_continue", 500, wrong, "ValueError: .100 Continue. is no final http status"},
 	{"status_bare", 299, "bare", ""},
 	{"header_crlf", 500, wrong, "ValueError: http header value must not contain control characters"},
 	{"header_lf_name", 500, wrong, `ValueError: invalid http header name 'X-Go\\nod'`},
@@ -60,6 +61,9 @@ var wsgiCases = []wsgiCase{
 	{"file_seek", 200, fileBody[255990:], ""},
 	{"file_read_ahead", 200, fileBody[5:15], ""},
 	{"file_no_descriptor", 200, "in memory", ""},
+	{"file_after_write", 200, "before " + fileBody[255990:], ""},
+	{"file_yielded", 200, "before " + fileBody[255990:] + " after", ""},
+	{"file_yielded_fails", 500, wrong, "ValueError: in read"},
 	{"file_unused", 200, "another body", ""},
 }
 
@@ -96,6 +100,19 @@ func TestPEP3333(t *testing.T) {
 		t.Errorf("%d workers were started, not 1", n)
 	}
 	checkHeads(t, site)
+}
+
+// What is left of a request's write() when the request is over writes nowhere, whatever its core does then.
+func TestWriteAfterItsRequest(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Copy("testdata/cases.py", "cases.py")
+	s.Start("--http", addr, "--module", "cases")
+	harness.HTTP(t, addr).Get("/keep_write")
+	harness.Eventually(t, "the thread has tried to write", func() bool { return harness.Exists(s.Path("said")) })
+	if said := readFile(t, s.Path("said")); said != "RuntimeError: the request this start_response belongs to is over" {
+		t.Errorf("%s", said)
+	}
 }
 
 // checkHeads looks at the headers of some cases.

@@ -104,6 +104,11 @@ def status_crlf(environ, start_response):
     return []
 
 
+def status_continue(environ, start_response):
+    start_response("100 Continue", [])
+    return []
+
+
 def status_bare(environ, start_response):
     start_response("299", TEXT)
     return [b"bare"]
@@ -276,6 +281,31 @@ def close_after(environ, start_response):
     return ["; ".join(closed).encode()]
 
 
+def keep_write(environ, start_response):
+    """A thread that writes when its request is over, and the core that served it has nothing to do."""
+    import threading
+    import uwsgi
+
+    write, over = start_response("200 OK", TEXT), uwsgi.total_requests()
+
+    def later():
+        for _ in range(2000):
+            if uwsgi.total_requests() > over:
+                break
+            time.sleep(0.005)
+        try:
+            write(b"into nobody's answer")
+            said = "written"
+        except Exception as exc:
+            said = "%s: %s" % (type(exc).__name__, exc)
+        with open("said.new", "w") as f:
+            f.write(said)
+        os.rename("said.new", "said")
+
+    threading.Thread(target=later, daemon=True).start()
+    return [b"kept"]
+
+
 def ends(environ, start_response):
     start_response("200 OK", TEXT)
     sys.exit(9)
@@ -315,6 +345,27 @@ def file_read_ahead(environ, start_response):
 def file_no_descriptor(environ, start_response):
     start_response("200 OK", TEXT)
     return environ["wsgi.file_wrapper"](io.BytesIO(b"in memory"), 3)
+
+
+def file_after_write(environ, start_response):
+    start_response("200 OK", TEXT)(b"before ")
+    return environ["wsgi.file_wrapper"](data_file(255990))
+
+
+def file_yielded(environ, start_response):
+    start_response("200 OK", TEXT)
+    yield b"before "
+    yield environ["wsgi.file_wrapper"](data_file(255990))
+    yield b" after"
+
+
+def file_yielded_fails(environ, start_response):
+    class File(io.BytesIO):
+        def read(self, size):
+            raise ValueError("in read()")
+
+    start_response("200 OK", TEXT)
+    yield environ["wsgi.file_wrapper"](File())
 
 
 def file_closed(environ, start_response):
