@@ -24,19 +24,19 @@ func (e *Engine) setMounts(points []string) {
 }
 
 // route gives the application for r, -1 for none. With manage-script-name the mount point is cut off PATH_INFO and becomes SCRIPT_NAME;
-// without, the front end has set SCRIPT_NAME and it must be the mount point (uWSGI's rule).
+// else, and where no mount point fits, the front end may have set SCRIPT_NAME to one (uWSGI's rules; ignore-script-name forbids that).
 func (e *Engine) route(r *request.Request) int {
-	if len(e.mounts) == 1 && e.mounts[0].prefix == "" {
+	if len(e.mounts) == 1 && e.mounts[0].prefix == "" && !e.settings.ManageScriptName {
 		return e.mounts[0].app
 	}
-	script, _ := r.Lookup("SCRIPT_NAME")
-	path := string(r.Bytes(r.Path))
+	script, scripted := r.Lookup("SCRIPT_NAME")
 	if appid, ok := r.Lookup("UWSGI_APPID"); ok {
 		if app := e.mounted(string(r.Bytes(appid))); app >= 0 {
 			return app
 		}
 	}
 	if e.settings.ManageScriptName {
+		path := string(r.Bytes(r.Path))
 		for _, m := range e.mounts {
 			p := strings.TrimSuffix(m.prefix, "/")
 			if p == "" || !strings.HasPrefix(path, p) || len(path) > len(p) && path[len(p)] != '/' {
@@ -46,8 +46,14 @@ func (e *Engine) route(r *request.Request) int {
 			r.AddVarString("PATH_INFO", path[len(p):]) // of two the later counts, in the environ as in Lookup
 			return m.app
 		}
-	} else if app := e.mounted(string(r.Bytes(script))); app >= 0 {
-		return app
+		if !scripted {
+			r.AddVarString("SCRIPT_NAME", "")
+		}
+	}
+	if !e.settings.IgnoreScriptName && (script.Len > 0 || !e.settings.ManageScriptName) {
+		if app := e.mounted(string(r.Bytes(script))); app >= 0 {
+			return app
+		}
 	}
 	return e.fallback()
 }

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"uwsgi/internal/option"
@@ -42,22 +43,37 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// Without manage-script-name a front end says which application it means.
+// A front end can say which application it means.
 func TestMountsByScriptName(t *testing.T) {
-	s := serve(t, config{listen: []string{"uwsgi"}, handler: where, mounts: []string{"", "/a"}})
+	none := func(*option.Settings) {}
+	managed := func(s *option.Settings) { s.ManageScriptName = true }
+	ignored := func(s *option.Settings) { s.IgnoreScriptName = true }
+	strict := func(s *option.Settings) { s.ManageScriptName, s.NoDefaultApp = true, true }
 	for _, tc := range []struct {
-		vars []string
-		want string
+		name   string
+		set    func(*option.Settings)
+		mounts string
+		vars   []string
+		want   string
 	}{
-		{cgi("GET", "/x", "SCRIPT_NAME=/a"), "1 /a|/x"},
-		{cgi("GET", "/x", "SCRIPT_NAME=/b"), "0 /b|/x"},
-		{cgi("GET", "/x", "SCRIPT_NAME="), "0 |/x"},
-		{cgi("GET", "/x"), "0 -|/x"},
-		{cgi("GET", "/x", "UWSGI_APPID=/a"), "1 -|/x"},
-		{cgi("GET", "/x", "UWSGI_APPID=/none"), "0 -|/x"},
+		{"by name", none, " /a", cgi("GET", "/x", "SCRIPT_NAME=/a"), "1 /a|/x"},
+		{"another name", none, " /a", cgi("GET", "/x", "SCRIPT_NAME=/b"), "0 /b|/x"},
+		{"an empty name", none, " /a", cgi("GET", "/x", "SCRIPT_NAME="), "0 |/x"},
+		{"no name", none, " /a", cgi("GET", "/x"), "0 -|/x"},
+		{"by id", none, " /a", cgi("GET", "/x", "UWSGI_APPID=/a"), "1 -|/x"},
+		{"another id", none, " /a", cgi("GET", "/x", "UWSGI_APPID=/none"), "0 -|/x"},
+		{"ignored", ignored, " /a", cgi("GET", "/x", "SCRIPT_NAME=/a"), "0 /a|/x"},
+		{"managed", managed, " /a", cgi("GET", "/x", "SCRIPT_NAME=/a"), "1 /a|/x"},
+		{"managed, name and path", managed, " /a", cgi("GET", "/a/x", "SCRIPT_NAME=/a"), "1 /a|/x"},
+		{"managed, an empty name", managed, " /a", cgi("GET", "/x", "SCRIPT_NAME="), "0 |/x"},
+		{"managed, no name", managed, " /a", cgi("GET", "/x"), "0 |/x"},
+		{"managed, one application", managed, "", cgi("GET", "/x"), "0 |/x"},
+		{"managed, no default", strict, "/b /a", cgi("GET", "/x", "SCRIPT_NAME=/a"), "1 /a|/x"},
+		{"managed, no default, no name", strict, "/b /a", cgi("GET", "/x"), "-1 |/x"},
 	} {
+		s := serve(t, config{listen: []string{"uwsgi"}, handler: where, mounts: strings.Split(tc.mounts, " "), set: tc.set})
 		if got, want := s.exchange("uwsgi", packet(tc.vars...)), "HTTP/1.1 200 OK\r\n\r\n"+tc.want; got != want {
-			t.Errorf("%q: got %q, want %q", tc.vars[5:], got, want)
+			t.Errorf("%s: got %q, want %q", tc.name, got, want)
 		}
 	}
 }

@@ -20,6 +20,8 @@ var appRows = []Row{
 		Help: "serve an application under a prefix: /prefix=MODULE:CALLABLE or /prefix=FILE.py"},
 	{Name: "manage-script-name", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.ManageScriptName }),
 		Help: "find SCRIPT_NAME and PATH_INFO from the mounted prefixes"},
+	{Name: "ignore-script-name", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.IgnoreScriptName }),
+		Help: "do not choose the application by the SCRIPT_NAME of the front end"},
 	{Name: "need-app", Kind: Flag, Optional: true, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.NeedApp }),
 		Help: "exit with status 22 when no application can be loaded (the default; need-app=false serves errors instead)"},
 	{Name: "no-default-app", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.NoDefaultApp }), Help: "a request outside all mounted prefixes is an error"},

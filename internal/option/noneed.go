@@ -57,7 +57,6 @@ var noNeed = []Row{
 	{Name: "pcre-jit", Note: "regular expressions need no such switch", Help: "JIT regexps"},
 	{Name: "propagate-touch", Note: "there is one reload, that of the instance", Help: "per-app touch reload also signals the master"},
 	{Name: "post-buffering-bufsize", Kind: Bytes, Note: "the buffer fits itself to the body", Help: "read buffer used for that (8192, raised to post-buffering)"},
-	{Name: "ignore-script-name", Note: "applications are chosen by mount and manage-script-name alone", Help: "do not use SCRIPT_NAME to choose the app"},
 	{Name: "subscribe-with-modifier1", Kind: Int, Note: "there is one handler, Python", Help: "handler number announced"},
 	{Name: "binary-path", Kind: Path, Note: "a reload starts the interpreter anew, not this program", Help: "executable used for reloads"},
 	{Name: "logger-list", Aliases: []string{"loggers-list"}, Note: "see logger in --help", Help: "print logger plugins"},

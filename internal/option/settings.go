@@ -39,6 +39,7 @@ type Settings struct {
 	Apps             []App // in order; several without a mount point are tried in turn
 	Callable         string
 	ManageScriptName bool
+	IgnoreScriptName bool
 	NeedApp          bool // default true
 	NoDefaultApp     bool
 	Chdir            string
