@@ -65,6 +65,7 @@ func oraclePackets() map[string]struct {
 		"bad CONTENT_LENGTH": {harness.Request("POST", "/p", "").With("CONTENT_LENGTH", "4x"), "body"},
 		"HTTP/1.0":           {r.With("SERVER_PROTOCOL", "HTTP/1.0"), ""},
 		"latin-1":            {r.With("HTTP_X_NAME", "caf\xe9", "PATH_INFO", "/caf\xc3\xa9"), ""},
+		"wsgi variables":     {r.With("wsgi.errors", "no stream", "wsgi.version", "2", "wsgi.url_scheme", "ftp", "wsgi.input", "no stream", "uwsgi.node", "elsewhere"), ""},
 		"custom variable":    {r.With("MY_VAR", "1", "REMOTE_USER", "anna", "HTTP_PROXY", "evil:80", "HTTP_X_UNDER_SCORE", "u"), ""},
 	}
 }

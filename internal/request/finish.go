@@ -19,6 +19,7 @@ type Options struct {
 //     (RFC 9112 §7.1.3; nginx passes the header on for a body it has already decoded).
 //   - HTTP_PROXY is taken out, of packets too: no client has a reason to send Proxy, and an application that runs CGI programs
 //     would hand it to them as their outgoing proxy.
+//   - What the environ has of the server itself (wsgi.errors and its like) cannot come in a packet: a text there would break the application.
 //   - CONTENT_LENGTH is digits or empty (nginx's "none"); two that differ are refused.
 //   - The scheme is that of UWSGI_SCHEME or X-Forwarded-Proto, the later of the two, if it is http or https; else HTTPS or
 //     X-Forwarded-SSL, the later; else http. As in uWSGI these are believed of any peer.
@@ -68,6 +69,9 @@ func Finish(r *Request, lim *Limits, o Options) error {
 		case "HTTP_X_FORWARDED_SSL":
 			forwardedSSL = kept
 		case "HTTP_TRANSFER_ENCODING", "HTTP_PROXY":
+			continue
+		case "wsgi.version", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once", "wsgi.input_terminated", "wsgi.file_wrapper",
+			"uwsgi.version", "uwsgi.node", "uwsgi.core":
 			continue
 		}
 		if mayRepeat && r.repeated(kept, v, key) {

@@ -51,6 +51,7 @@ func TestFinishVariables(t *testing.T) {
 		{"others repeat as they came", []string{"A=1", "A=2", "HTTP_=1", "HTTP_=2"}, "A=1|A=2|HTTP_=1|HTTP_=2"},
 		{"transfer encoding", []string{"HTTP_TRANSFER_ENCODING=chunked", "CONTENT_LENGTH=3", "HTTP_TRANSFER_ENCODING=x"}, "CONTENT_LENGTH=3"},
 		{"proxy", []string{"HTTP_PROXY=x", "HTTP_PROXY_X=y"}, "HTTP_PROXY_X=y"},
+		{"the server's own", []string{"wsgi.errors=x", "A=1", "uwsgi.node=x", "wsgi.version=1", "wsgi.mine=1"}, "A=1|wsgi.mine=1"},
 		{"magic", []string{"UWSGI_FILE=/x", "UWSGI_SCRIPT=x"}, "UWSGI_FILE=/x|UWSGI_SCRIPT=x"},
 	} {
 		for _, own := range []bool{false, true} {
