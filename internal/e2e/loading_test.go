@@ -135,6 +135,38 @@ func TestMounts(t *testing.T) {
 	}
 }
 
+// TestApplicationsDict: a module, or uwsgi.applications, may have several applications by mount point.
+func TestApplicationsDict(t *testing.T) {
+	const apps = `
+def make(name):
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [(name + " " + environ["SCRIPT_NAME"] + " " + environ["PATH_INFO"]).encode()]
+    return application
+`
+	for name, c := range map[string]struct{ module, first, second string }{
+		"in the module, bytes":       {"applications = {b'': make('all'), b'/a': make('a')}\napplication = make('never')\n", "all  /x", "a /a /x"},
+		"in the module, texts":       {"applications = {'': make('all'), '/a': make('a')}\n", "all  /x", "a /a /x"},
+		"texts of something else":    {"applications = {'/a': make('a')}\napplication = make('it')\n", "it  /x", "it  /a/x"},
+		"no applications":            {"applications = {b'/a': 'a'}\napplication = make('it')\n", "it  /x", "it  /a/x"},
+		"in uwsgi, the first serves": {"import uwsgi\nuwsgi.applications = {b'/b': make('b'), b'/a': make('a')}\n", "b  /x", "a /a /x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("several.py", apps+c.module)
+			s.Start("--http", addr, "--module", "several", "--manage-script-name")
+			site := harness.HTTP(t, addr)
+			if a := site.Get("/x"); a.Body != c.first {
+				t.Errorf("/x: %q, not %q", a.Body, c.first)
+			}
+			if a := site.Get("/a/x"); a.Body != c.second {
+				t.Errorf("/a/x: %q, not %q", a.Body, c.second)
+			}
+		})
+	}
+}
+
 func TestMountsByScriptName(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)

@@ -9,6 +9,7 @@ import sys
 import time
 import types
 
+import uwsgi
 from uwsgi_report import report, say
 
 
@@ -56,6 +57,18 @@ def pick(module, name):
     return value
 
 
+def several(module, default):
+    """The applications of a module with a dict ``applications`` of them, by mount point; {} when it has none.
+
+    uWSGI takes keys of bytes only; texts, which its documentation has, count where the module has no application otherwise.
+    """
+    for found in (getattr(module, "applications", None), uwsgi.applications):
+        if isinstance(found, dict) and found and all(isinstance(k, (bytes, str)) and callable(v) for k, v in found.items()):
+            if not hasattr(module, default) or all(isinstance(k, bytes) for k in found):
+                return {os.fsdecode(k): v for k, v in found.items()}
+    return {}
+
+
 def paste_app(uri, settings):
     from paste.deploy import loadapp
 
@@ -70,12 +83,13 @@ def paste_app(uri, settings):
 
 
 def load(app, settings):
-    """The callable that one option.App names."""
+    """The callable that one option.App names, or a dict of several by mount point."""
     default = settings["Callable"] or "application"
     kind, value = app["Kind"], app["Value"]
     if kind == "module":
         name, _, call = value.partition(":")
-        return pick(importlib.import_module(name), call or default)
+        module = importlib.import_module(name)
+        return not (call or app["Mount"]) and several(module, default) or pick(module, call or default)
     if kind == "file":
         path, _, call = value, "", ""
         if not os.path.exists(path) and ":" in path:
@@ -127,6 +141,14 @@ class Loaded:
     def __init__(self):
         self.apps, self.mounts, self.info, self.error, self.exclusive, self.code = [], [], [], "", False, 22
 
+    def add(self, mount, call, seconds, source):
+        index = len(self.apps)
+        self.apps.append(call)
+        self.mounts.append(mount)
+        self.info.append({"mount": mount, "seconds": round(seconds, 3), "source": source})
+        say("WSGI app %d (mountpoint='%s') ready in %d seconds on interpreter 0x%x pid: %d%s"
+            % (index, mount, int(seconds), id(sys.modules), os.getpid(), " (default app)" if index == 0 else ""))
+
     def usable(self, settings):
         """Whether a worker can serve with what there is; says so where it cannot."""
         missing = any(app["Mount"] not in self.mounts for app in settings["Apps"] or ())
@@ -175,12 +197,8 @@ def load_all(settings):
             done.exclusive = done.exclusive or is_exclusive(exc)
         else:
             seconds = time.monotonic() - start
-            index = len(done.apps)
-            done.apps.append(call)
-            done.mounts.append(mount)
-            done.info.append({"mount": mount, "seconds": round(seconds, 3), "source": app["Value"]})
-            say("WSGI app %d (mountpoint='%s') ready in %d seconds on interpreter 0x%x pid: %d%s"
-                % (index, mount, int(seconds), id(sys.modules), os.getpid(), " (default app)" if index == 0 else ""))
+            for at, one in (call if type(call) is dict else {mount: call}).items():
+                done.add(at, one, seconds, app["Value"])
             continue
         say("unable to load app %d (mountpoint='%s') (callable not found or import error)" % (len(done.apps), mount))
     return done
