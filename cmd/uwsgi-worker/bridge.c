@@ -16,7 +16,7 @@
 #include "wsgi.h"
 #include "_cgo_export.h"
 
-int uw_forked, uw_has_forked;
+int uw_forked, uw_has_forked, uw_has_after;
 
 static uw_core **cores;
 static int ncores;
@@ -24,6 +24,7 @@ static int ncores;
 static PyObject *applications; // list of callables
 static PyObject *report_hook;  // f(type, value, traceback): prints it in one write
 static PyObject *file_wrapper; // the FileWrapper class, NULL when disabled
+static PyObject *after_hook;   // f(), called when a request is over
 static PyObject *str_fileno, *str_close, *str_filelike;
 
 uw_core *uw_core_get(int id) { return id >= 0 && id < ncores ? cores[id] : NULL; }
@@ -302,6 +303,19 @@ static void bury_all(void)
 	}
 }
 
+// end_child ends a child of the application that came back here. There is no request of its own to answer and no Go below to return to.
+static void end_child(PyObject *result)
+{
+	static const char msg[] = "uwsgi: a child forked by the application returned into the server; it ends here (use os._exit)\n";
+	if (!uw_forked)
+		return;
+	if (!result)
+		report();
+	if (write(2, msg, sizeof msg - 1) < 0) {
+	}
+	_exit(result ? 0 : 1);
+}
+
 int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd)
 {
 	PyObject *environ, *sr, *result, *callable;
@@ -334,17 +348,11 @@ int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvar
 		outcome = failed(c);
 		goto out;
 	}
+	c->environ = environ;
+	c->start_response = sr;
 	result = PyObject_CallFunctionObjArgs(callable, environ, sr, NULL);
 	Py_DECREF(callable);
-	if (uw_forked) {
-		// A child of the application came back here. There is no request of its own to answer and no Go below to return to.
-		if (!result)
-			report();
-		static const char msg[] = "uwsgi: a child forked by the application returned into the server; it ends here (use os._exit)\n";
-		if (write(2, msg, sizeof msg - 1) < 0) {
-		}
-		_exit(result ? 0 : 1);
-	}
+	end_child(result);
 	if (result) {
 		outcome = respond(c, result);
 		if (uw_forked)
@@ -353,12 +361,24 @@ int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvar
 	} else {
 		outcome = failed(c);
 	}
+	c->environ = c->start_response = NULL;
 	Py_DECREF(sr);
 	Py_DECREF(environ);
 out:
 	c->serial++; // a start_response or write() that the application has kept is of no use from here on
 	c->tstate = PyEval_SaveThread();
 	return outcome;
+}
+
+void uw_after(uw_core *c)
+{
+	PyEval_RestoreThread(c->tstate);
+	PyObject *r = PyObject_CallObject(after_hook, NULL);
+	end_child(r);
+	if (!r)
+		report();
+	Py_XDECREF(r);
+	c->tstate = PyEval_SaveThread();
 }
 
 int uw_signals(uw_core *c)
@@ -406,6 +426,13 @@ int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int t
 	}
 	ncores = threads;
 	return 0;
+}
+
+void uw_set_after(PyObject *hook)
+{
+	Py_INCREF(hook);
+	after_hook = hook;
+	uw_has_after = 1;
 }
 
 uw_core *uw_current(void)

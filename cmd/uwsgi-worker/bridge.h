@@ -71,6 +71,7 @@ typedef struct {
 	char *body_buf;
 	size_t body_cap;
 	void *pinned;       // a Python object whose bytes `body` points into
+	void *environ, *start_response; // of the request in hand, uw_call's
 } uw_core;
 
 uw_core *uw_core_get(int id);
@@ -82,6 +83,9 @@ int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvar
 // uw_bury drops an object that kept a body alive, at the next uw_call of any core: the caller need not hold the GIL.
 void uw_bury(void *pinned);
 
+// uw_after runs the application's after_req_hook, where uw_has_after says that there is one.
+void uw_after(uw_core *c);
+
 // uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = a handler raised: leave.
 int uw_signals(uw_core *c);
 
@@ -92,6 +96,7 @@ void uw_restore_abort(void);
 void uw_set_title(const char *text, size_t len);
 
 extern int uw_forked;        // this process is a child that the application forked: the bridge refuses
+extern int uw_has_after;
 extern int uw_has_forked;    // this process has forked children that may hold its connections
 
 #endif

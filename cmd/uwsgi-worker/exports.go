@@ -169,6 +169,15 @@ func uwGoGetLogvar(id C.int, k *C.char, kn C.int, n *C.size_t) *C.char {
 	return C.CString(v)
 }
 
+//export uwGoAddVar
+func uwGoAddVar(id C.int, k *C.char, kn C.int, v *C.char, vn C.int) (ok C.int) {
+	defer guard("add_var")
+	if engine.Core(int(id)).AddVar(C.GoStringN(k, kn), C.GoStringN(v, vn)) {
+		return 1
+	}
+	return 0
+}
+
 //export uwGoForceLog
 func uwGoForceLog(id C.int) {
 	defer guard("log_this_request")
@@ -275,6 +284,12 @@ func (b *bridge) Serving(core, fd int) { b.cores[core].fd = C.int(fd) }
 
 // Release implements dataplane.App. The object goes at the next call, when the interpreter's lock is held anyway.
 func (b *bridge) Release(pinned unsafe.Pointer) { C.uw_bury(pinned) }
+
+// HasAfter implements dataplane.App.
+func (b *bridge) HasAfter() bool { return C.uw_has_after != 0 }
+
+// AfterRequest implements dataplane.App.
+func (b *bridge) AfterRequest(core int) { C.uw_after(b.cores[core]) }
 
 // Signals implements dataplane.App.
 func (b *bridge) Signals(core int) bool { return C.uw_signals(b.cores[core]) == 0 }

@@ -10,11 +10,13 @@
 
 #include "bridge.h"
 #include "environ.h"
+#include "wsgi.h"
 #include "_cgo_export.h"
 
 int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads);
 uw_core *uw_current(void);
 void uw_close_inherited(void);
+void uw_set_after(PyObject *hook);
 
 static int started;
 
@@ -234,6 +236,56 @@ static PyObject *m_set_user_harakiri(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *of_request(void *o)
+{
+	if (!o) {
+		PyErr_SetString(PyExc_SystemError, "you can call uwsgi api function only from the main callable");
+		return NULL;
+	}
+	Py_INCREF((PyObject *)o);
+	return o;
+}
+
+static PyObject *m_environ(PyObject *self, PyObject *unused)
+{
+	uw_core *c = need();
+	return c ? of_request(c->environ) : NULL;
+}
+
+static PyObject *m_start_response(PyObject *self, PyObject *unused)
+{
+	uw_core *c = need();
+	return c ? of_request(c->start_response) : NULL;
+}
+
+static PyObject *m_write(PyObject *self, PyObject *data)
+{
+	char *p;
+	Py_ssize_t n;
+	uw_core *c = need();
+	if (!c || PyBytes_AsStringAndSize(data, &p, &n) < 0 || (n > 0 && uw_send_block(c, p, n) < 0))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_add_var(PyObject *self, PyObject *args)
+{
+	const char *k, *v;
+	Py_ssize_t kl, vl;
+	if (!PyArg_ParseTuple(args, "s#s#:add_var", &k, &kl, &v, &vl))
+		return NULL;
+	uw_core *c = need();
+	return c ? PyBool_FromLong(uwGoAddVar(c->id, (char *)k, (int)kl, (char *)v, (int)vl)) : NULL;
+}
+
+static PyObject *m_after_request(PyObject *self, PyObject *hook)
+{
+	if (refuse() < 0)
+		return NULL;
+	uw_set_after(hook);
+	Py_RETURN_NONE;
+}
+
 static PyObject *m_accepting(PyObject *self, PyObject *args)
 {
 	int on = 1;
@@ -307,6 +359,11 @@ static PyMethodDef methods[] = {
 	{"disconnect", m_disconnect, METH_NOARGS, "disconnect(): end the client's connection, the application goes on"},
 	{"set_logvar", m_set_logvar, METH_VARARGS, "set_logvar(name, value): a variable for log-format"},
 	{"get_logvar", m_get_logvar, METH_VARARGS, "get_logvar(name) -> bytes or None"},
+	{"environ", m_environ, METH_NOARGS, "environ() -> dict: of the request in hand"},
+	{"start_response", m_start_response, METH_NOARGS, "start_response() -> callable: of the request in hand"},
+	{"write", m_write, METH_O, "write(data): a block of the body of the request in hand"},
+	{"add_var", m_add_var, METH_VARARGS, "add_var(name, value) -> bool: a variable of the request in hand"},
+	{"after_request", m_after_request, METH_O, "after_request(hook): call hook() when a request is over"},
 	{"log_this_request", m_log_this_request, METH_NOARGS, "log_this_request(): log it whatever the options say"},
 	{"set_user_harakiri", m_set_user_harakiri, METH_VARARGS, "set_user_harakiri(seconds): a deadline for this request, 0 clears it"},
 	{"accepting", m_accepting, METH_VARARGS, "accepting(on=1): the worker's accepting flag"},

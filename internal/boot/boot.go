@@ -19,6 +19,7 @@ type Boot struct {
 	ScoreboardFD int
 	HandoffFD    int // SOCK_SEQPACKET, one end for all workers: connections handed to whoever is free are sent and received here
 	HandoffInFD  int // the end that is received from
+	LockFD       int // a file that all generations share, whose bytes are uwsgi.lock's locks
 
 	RequestLog RequestLog
 	Unsetenv   []string          // variables of the loader's own environment that the application must not see

@@ -13,7 +13,7 @@ func (r *reader) apply() *option.Settings {
 	s := option.Default()
 	s.Files = r.files
 	s.Env = append(s.Env, r.earlyEnv...)
-	s.Opt = map[string]*string{}
+	s.Opt, s.Magic = map[string]*string{}, r.magicTable()
 	strict := r.strict()
 	last := map[*option.Row]*pair{}
 	var envdirs []option.EnvOp

@@ -127,6 +127,21 @@ func (m *magic) lookup(c byte) (value string, ok bool) {
 	return "", false
 }
 
+// magicTable is what uwsgi.magic_table shows: all variables of the first file that have a value.
+func (r *reader) magicTable() map[string]string {
+	m := r.top
+	if m == nil {
+		m = &magic{r: r}
+	}
+	table := map[string]string{"%": "%", "(": "%("}
+	for _, c := range []byte("0123456789ODSPCENXIJvpdsnecoxijhuUgGktTVb[") {
+		if value, ok := m.lookup(c); ok && value != "" {
+			table[string(rune(c))] = value
+		}
+	}
+	return table
+}
+
 // pathHash is uWSGI's djb33x of a path as 8 hex digits of its little-endian bytes.
 func pathHash(path string) string {
 	h := uint32(5381)

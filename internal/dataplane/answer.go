@@ -46,7 +46,10 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	}
 	end := monotonic()
 	c.finished = end
-	c.cell.State.Store(scoreboard.CoreIdle)
+	after := app >= 0 && e.app.HasAfter()
+	if !after {
+		c.cell.State.Store(scoreboard.CoreIdle)
+	}
 	keep := c.keep && !c.broken
 	if !c.settle(cn) {
 		keep = false
@@ -70,6 +73,11 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 		e.house.linger(cn)
 	default:
 		e.close(cn)
+	}
+	if after { // the client has its answer; the harakiri goes on for this
+		e.app.AfterRequest(c.id)
+		c.cell.State.Store(scoreboard.CoreIdle)
+		c.finished = monotonic()
 	}
 	c.account(app, end)
 	return next

@@ -45,6 +45,15 @@ func (c *Core) LogVar(name string) (string, bool) {
 	return "", false
 }
 
+// AddVar adds a variable to the request in hand, for the log; the application has its environ already. False: that is more than buffer-size.
+func (c *Core) AddVar(name, value string) bool {
+	if c.req.PacketSize()+4+len(name)+len(value) > c.eng.settings.BufferSize {
+		return false
+	}
+	c.req.AddVarString(name, value)
+	return true
+}
+
 // ForceLog has the request in hand logged whatever the options say.
 func (c *Core) ForceLog() { c.forced = true }
 
@@ -95,6 +104,7 @@ func (e *Engine) Workers() []Worker {
 			ID: slot, PID: int(row.PID.Load()), Requests: row.Base.Load() + row.Requests.Load(), Delta: row.Requests.Load(),
 			Exceptions: row.Exceptions.Load(), Status: "idle", RSS: row.RSS.Load(), VSZ: row.VSZ.Load(),
 			RunningTime: row.Running.Load(), TX: row.TX.Load(), AvgRT: row.AvgRT.Load(),
+			LastSpawn: int64(row.Spawned.Load()), RespawnCount: int64(row.Respawns.Load()),
 		}
 		for c := range e.board.Cores() {
 			if e.board.Core(i, c).State.Load() == scoreboard.CoreBusy {

@@ -66,6 +66,9 @@ type App interface {
 	Serving(core, fd int)
 	// Release drops what keeps a Body alive, soon: from any thread.
 	Release(pinned unsafe.Pointer)
+	// HasAfter tells whether there is something to run when a request is over, AfterRequest runs it.
+	HasAfter() bool
+	AfterRequest(core int)
 	// Signals runs pending Python signal handlers; false: one of them raised, the worker must leave.
 	Signals(core int) bool
 	// HasForked tells whether the application has forked children that may hold copies of our descriptors.

@@ -13,6 +13,7 @@ import (
 // fakeApp is App without an interpreter: handler is the application.
 type fakeApp struct {
 	handler  func(x *exchange) Outcome
+	after    func(core int)
 	eng      *Engine
 	current  []*exchange
 	released atomic.Int64
@@ -50,6 +51,8 @@ func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
 func (a *fakeApp) Streaming(int, bool)    {} // its blocks all go through Core.Write
 func (a *fakeApp) Serving(core, fd int)   {}
 func (a *fakeApp) Release(unsafe.Pointer) { a.released.Add(1) }
+func (a *fakeApp) HasAfter() bool         { return a.after != nil }
+func (a *fakeApp) AfterRequest(core int)  { a.after(core) }
 func (a *fakeApp) HasForked() bool        { return a.forked.Load() }
 
 func (a *fakeApp) Signals(core int) bool {

@@ -27,6 +27,7 @@ type Spec struct {
 	Scoreboard int             // descriptor of the board
 	RequestLog *os.File        // nil = nowhere
 	Handoff    [2]*os.File     // the end that is sent to, the end that is received from; nil = none
+	Locks      *os.File        // what uwsgi.lock locks; nil = none
 	Stdio      [3]*os.File     // nil = the supervisor's own
 	Events     chan<- Event    // where everything is reported
 	Done       <-chan struct{} // closed once nobody reads Events any more
@@ -130,7 +131,10 @@ func number(boot *Boot, spec Spec) ([]uintptr, error) {
 	if boot.HandoffFD, err = next(spec.Handoff[0]); err != nil {
 		return nil, err
 	}
-	boot.HandoffInFD, err = next(spec.Handoff[1])
+	if boot.HandoffInFD, err = next(spec.Handoff[1]); err != nil {
+		return nil, err
+	}
+	boot.LockFD, err = next(spec.Locks)
 	return fds, err
 }
 

@@ -246,6 +246,8 @@ type Settings struct {
 	// Opt is what uwsgi.opt shows: every pair as it stands after expansion, the last value of a name; nil = a flag given
 	// without a value.
 	Opt map[string]*string
+	// Magic is what uwsgi.magic_table shows: the %x variables.
+	Magic map[string]string
 }
 
 // Socket is one listening address.

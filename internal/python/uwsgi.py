@@ -7,8 +7,12 @@ uWSGI, text that comes from the configuration or the wire is bytes.
 import json as _json
 import os as _os
 import socket as _socket
+import struct as _struct
 import sys as _sys
 import time as _time
+
+import uwsgi_absent as _absent
+import uwsgi_locks as _uwsgi_locks
 
 version = b""
 version_info = (0, 0, 0, 0, b"")
@@ -27,6 +31,9 @@ applications = None
 unbit = None
 SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE = -2, -1, 0
 
+globals().update(_absent.functions)
+
+_locks = None
 _core = None  # the extension module, in a worker
 _slot = 0
 _master = 0
@@ -40,11 +47,15 @@ def _boot(boot):
     parts = [int("".join(c for c in p if c.isdigit()) or 0) for p in boot["Version"].split("-")[0].split(".")[:3]]
     parts += [0] * (3 - len(parts))
     g["version_info"] = (*parts, 0, boot["Version"].partition("-")[2].encode())
-    g["opt"] = {k: True if v is None else v.encode() for k, v in (s["Opt"] or {}).items()}
+    # What always holds here is told, too: libraries that need threads, or a clean fork, ask for the options that uWSGI needs for them.
+    g["opt"] = {"enable-threads": True, "master": True, "py-call-uwsgi-fork-hooks": True}
+    g["opt"].update((k, True if v is None else v.encode()) for k, v in (s["Opt"] or {}).items())
+    g["magic_table"] = {k.encode(): v.encode() for k, v in (s["Magic"] or {}).items()}
     g["numproc"], g["cores"], g["buffer_size"] = s["Processes"], s["Threads"] or 1, s["BufferSize"]
     g["started_on"], g["is_a_reload"] = boot["StartedOn"], boot["Reloads"] > 0
     g["sockets"] = [l["FD"] for l in boot["Listeners"] or ()]
     g["_master"] = boot["MasterPID"]
+    g["_locks"] = _uwsgi_locks.Locks(boot["LockFD"], s["Locks"] + 1)
     if s["Pidfile"]:
         g["pidfile"] = s["Pidfile"].encode()
 
@@ -55,6 +66,15 @@ def _worker(slot):
 
 def _attach(core):
     globals()["_core"] = core
+
+
+def __getattr__(name):
+    if name == "env" and _core is not None:
+        try:
+            return _core.environ()
+        except SystemError as exc:
+            raise AttributeError("uwsgi.env: %s" % exc)
+    raise AttributeError(_absent.why(name))
 
 
 def _post_fork():
@@ -150,6 +170,73 @@ def get_logvar(name):
     return _need().get_logvar(name)
 
 
+def add_var(name, value):
+    """Add a variable to the current request, for the log (%(var.NAME)); True. The environ stays as it is."""
+    if not _need().add_var(name, value):
+        raise ValueError("unable to add request var: buffer-size does not allow more")
+    return True
+
+
+def cl():
+    """The length of the current request's body."""
+    return int(_need().environ().get("CONTENT_LENGTH") or 0)
+
+
+def chunked_read(timeout=0):
+    """The next block of the current request's body, b"" at its end: bodies are whole before the application is called, so nothing is waited for."""
+    return _need().environ()["wsgi.input"].read(32768)
+
+
+def chunked_read_nb():
+    """The same."""
+    return chunked_read()
+
+
+def start_response(*args, **kwargs):
+    """start_response of the current request."""
+    return _need().start_response()(*args, **kwargs)
+
+
+def sendfile(what, chunk=0, pos=0, size=0):
+    """Send a file, by path or as an object with a fileno(), as a part of the current response; True, or None when it cannot be opened."""
+    core = _need()
+    fd = -1
+    if isinstance(what, (str, bytes)):
+        try:
+            fd = _os.open(what, _os.O_RDONLY | _os.O_CLOEXEC)
+        except OSError as exc:
+            log("uwsgi.sendfile: %s" % exc)
+            return None
+    try:
+        source, left = fd if fd >= 0 else what.fileno(), size or None
+        while left is None or left > 0:
+            data = _os.pread(source, min(chunk or 65536, left or 1 << 62), pos)
+            if not data:
+                break
+            core.write(data)
+            pos += len(data)
+            left = left and left - len(data)
+    finally:
+        if fd >= 0:
+            _os.close(fd)
+    return True
+
+
+def lock(number=0):
+    """Wait for a lock that all workers share, and take it: 0, and as many more as the option locks says."""
+    _locks.lock(number)
+
+
+def unlock(number=0):
+    """Give it back."""
+    _locks.unlock(number)
+
+
+def is_locked(number=0):
+    """Whether some process has it."""
+    return _locks.is_locked(number)
+
+
 def connection_fd():
     """The current request's client descriptor."""
     return _need().connection_fd()
@@ -187,6 +274,26 @@ def mem():
         pages = f.read().split()
     size = _os.sysconf("SC_PAGE_SIZE")
     return int(pages[1]) * size, int(pages[0]) * size
+
+
+def logsize():
+    """The size of the log file, 0 when there is none."""
+    for option in ("logto2", "logto", "daemonize2", "daemonize"):
+        try:
+            return _os.stat(opt[option]).st_size
+        except (KeyError, OSError, TypeError):
+            pass
+    return 0
+
+
+def listen_queue(number=0):
+    """How many connections wait on a listening socket; 0 for unix sockets."""
+    if not 0 <= number < len(sockets):
+        raise ValueError("unable to find socket %d" % number)
+    with _socket.socket(fileno=_os.dup(sockets[number])) as s:
+        if s.family not in (_socket.AF_INET, _socket.AF_INET6):
+            return 0
+        return _struct.unpack_from("I", s.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, 64), 24)[0]  # tcpi_unacked
 
 
 def micros():

@@ -62,7 +62,7 @@ class Belongings:
     lost = "the application has closed descriptors that are not its own while it was imported (os.closerange?)"
 
     def __init__(self, boot, *more):
-        numbers = [BOOT, boot["ScoreboardFD"], boot["RequestLog"]["FD"], boot["HandoffFD"], boot["HandoffInFD"], *more]
+        numbers = [BOOT, boot["ScoreboardFD"], boot["RequestLog"]["FD"], boot["HandoffFD"], boot["HandoffInFD"], boot["LockFD"], *more]
         numbers += [listener["FD"] for listener in boot["Listeners"] or ()]
         self.known = {fd: identity(fd) for fd in numbers if fd > 2}
 

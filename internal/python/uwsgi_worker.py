@@ -86,6 +86,8 @@ class Worker:
         guard_forks(_uwsgi, ours)
         self.hooks("post-fork")
         uwsgi._post_fork()
+        if callable(getattr(uwsgi, "after_req_hook", None)):
+            _uwsgi.after_request(uwsgi.after_req_hook)
         if settings["Chdir2"]:
             os.chdir(settings["Chdir2"])
         drain = lambda signum, frame: _uwsgi.drain("signal %d" % signum)

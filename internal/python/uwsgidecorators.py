@@ -1,6 +1,6 @@
 """uwsgidecorators: what of uWSGI's module of that name applies to this server.
 
-``postfork``, ``thread`` and ``harakiri`` work. The decorators of uWSGI's signals, spooler and mules raise at once, with what to use
+``postfork``, ``thread``, ``lock`` and ``harakiri`` work. The decorators of uWSGI's signals, spooler and mules raise at once, with what to use
 instead: a task that is silently never run is worse than one that is refused.
 """
 
@@ -63,6 +63,20 @@ class harakiri:
         return call
 
 
+def lock(func):
+    """Only one worker at a time runs the function (uwsgi.lock)."""
+
+    @functools.wraps(func)
+    def call(*args, **kwargs):
+        uwsgi.lock()
+        try:
+            return func(*args, **kwargs)
+        finally:
+            uwsgi.unlock()
+
+    return call
+
+
 def _refused(name, instead):
     def decorator(*args, **kwargs):
         raise NotImplementedError("uwsgidecorators.%s is not supported here: %s" % (name, instead))
@@ -78,4 +92,4 @@ timer, rbtimer, cron, filemon, signal = (_refused(n, _timers) for n in ("timer",
 spool, spoolraw, spoolforever = (_refused(n, _tasks) for n in ("spool", "spoolraw", "spoolforever"))
 mulefunc, mule, muleloop, mulemsg, farm = (_refused(n, _tasks) for n in ("mulefunc", "mule", "muleloop", "mulemsg", "farm"))
 rpc = _refused("rpc", "use HTTP between your services")
-lock = _refused("lock", "use multiprocessing.Lock made while the application is imported, or your database")
+get_free_signal = _refused("get_free_signal", _timers)

@@ -41,18 +41,19 @@ type Row struct {
 	Accepting  atomic.Int32
 	Requests   atomic.Int64 // finished
 	Exceptions atomic.Int64
-	TX         atomic.Int64 // bytes, heads and bodies
-	Running    atomic.Int64 // µs summed over requests
-	AvgRT      atomic.Int64 // µs, (old+new)/2 after each request
-	RSS        atomic.Int64 // bytes, sampled
-	VSZ        atomic.Int64 // bytes, sampled, without ASOverhead
-	ASOverhead atomic.Int64 // address space that loading the data plane reserved
-	LastUse    atomic.Int64 // monotonic ns of the last request's end
-	Conns      atomic.Int64 // open connections
-	LogLost    atomic.Int64 // request log entries that could not be written
-	Base       atomic.Int64 // (s) requests of this slot's earlier processes
-	Refused    atomic.Int64 // connections answered 503: no more could be taken in
-	_          [8]byte
+	TX         atomic.Int64  // bytes, heads and bodies
+	Running    atomic.Int64  // µs summed over requests
+	AvgRT      atomic.Int64  // µs, (old+new)/2 after each request
+	RSS        atomic.Int64  // bytes, sampled
+	VSZ        atomic.Int64  // bytes, sampled, without ASOverhead
+	ASOverhead atomic.Int64  // address space that loading the data plane reserved
+	LastUse    atomic.Int64  // monotonic ns of the last request's end
+	Conns      atomic.Int64  // open connections
+	LogLost    atomic.Int64  // request log entries that could not be written
+	Base       atomic.Int64  // (s) requests of this slot's earlier processes
+	Refused    atomic.Int64  // connections answered 503: no more could be taken in
+	Spawned    atomic.Uint32 // (s) epoch s
+	Respawns   atomic.Int32  // (s) earlier processes of this slot
 }
 
 // Core is one thread of a worker.

@@ -96,6 +96,9 @@ func (s *Supervisor) forked(e loader.Forked) {
 	t := p.slot.tally
 	t.spawns++
 	t.spawned = time.Now()
+	r := p.gen.rows.board.Row(p.row)
+	r.Spawned.Store(uint32(t.spawned.Unix()))
+	r.Respawns.Store(int32(t.spawns - 1))
 	text := fmt.Sprintf("spawned uWSGI worker %d (pid: %d, cores: %d)", p.slot.n, p.pid, p.gen.cfg.cores())
 	if p.cause == whyRespawn || p.cause == whyRecycle {
 		text = fmt.Sprintf("Respawned uWSGI worker %d (new pid: %d)", p.slot.n, p.pid)

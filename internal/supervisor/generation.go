@@ -124,7 +124,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string) (*generation, e
 		Python: cfg.Python, Args: cfg.PythonArgs, LibDir: cfg.LibDir, Dir: cfg.Dir, Env: cfg.Env, Credential: cfg.Credential,
 		OwnGroup: !set.HonourStdin,
 		Limits:   loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
-		Boot:     boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLog(cfg), Handoff: s.handoff, Stdio: cfg.Stdio,
+		Boot:     boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLog(cfg), Handoff: s.handoff, Locks: s.locks, Stdio: cfg.Stdio,
 		Events: s.events, Done: s.deaf,
 	})
 	if err != nil {

@@ -47,6 +47,7 @@ type Supervisor struct {
 	over      bool
 	startedAt time.Time
 	handoff   [2]*os.File
+	locks     *os.File // uwsgi.lock's
 
 	rows    *rows // of the generation in force
 	gens    []*generation
@@ -161,12 +162,17 @@ func (s *Supervisor) open() error {
 	for i, fd := range fds {
 		s.handoff[i] = os.NewFile(uintptr(fd), "handoff")
 	}
+	fd, err := unix.MemfdCreate("uwsgi-locks", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("memfd_create for locks: %w", err)
+	}
+	s.locks = os.NewFile(uintptr(fd), "locks")
 	return nil
 }
 
 func (s *Supervisor) closeShared() {
 	s.setRequestLog(nil)
-	for _, f := range s.handoff {
+	for _, f := range []*os.File{s.handoff[0], s.handoff[1], s.locks} {
 		if f != nil {
 			f.Close()
 		}

@@ -1,0 +1,94 @@
+"""What uWSGI's module has and this server has not.
+
+What needs an option in uWSGI too (caches, metrics, alarms …) gives what it gives there without the option, and says once in the log what to use
+instead. What would silently never happen (timers, signals, the spooler …) is not there at all: hasattr() is false, and whoever asks reads why.
+"""
+
+import sys
+
+_cache = "there is no built-in cache: use Redis or memcached"
+_metrics = "there are no metrics of the application's own: use prometheus_client or statsd"
+_legion = "there is no legion: use your orchestrator's leader election"
+_timers = "there are no uWSGI signals and timers: use a systemd timer, cron, or Celery, RQ or Huey"
+_spooler = "there is no spooler: use Celery, RQ or Huey"
+_mules = "there are no mules: use Celery, RQ or Huey, or attach-daemon"
+_rpc = "there is no RPC: use HTTP"
+_queue = "there is no queue: use Redis"
+_memory = "there are no shared areas: use multiprocessing.shared_memory"
+_websockets = "there are no websockets: run an ASGI server (uvicorn, daphne) beside this one"
+_loops = "there is no asynchronous mode: use threads"
+_sockets = "use the socket module"
+_files = "use open()"
+
+# name → (why, what it gives or the error that it raises)
+without = {
+    "alarm": ("there are no alarms", None),
+    "cache_keys": (_cache, ValueError("no local uWSGI cache available")),
+    "cache_num": (_cache, 0),
+    "i_am_the_lord": (_legion, False),
+    "in_farm": (_mules, None),
+    "lord_scroll": (_legion, None),
+    "metric_get": (_metrics, 0),
+    "mule_msg": (_mules, ValueError("no mule configured")),
+    "rpc_list": (_rpc, ()),
+    "scrolls": (_legion, None),
+}
+without.update(dict.fromkeys(("cache_" + n for n in ("get", "set", "update", "del", "exists", "clear", "inc", "dec", "mul", "div")), (_cache, None)))
+without.update(dict.fromkeys(("metric_" + n for n in ("inc", "dec", "mul", "div", "set", "set_max", "set_min")), (_metrics, None)))
+
+absent = {
+    "add_cron": _timers, "add_file_monitor": _timers, "add_rb_timer": _timers, "add_timer": _timers, "register_signal": _timers, "signal": _timers,
+    "signal_received": _timers, "signal_wait": _timers, "async_connect": _loops, "async_sleep": _loops, "green_schedule": _loops, "ready_fd": _loops,
+    "suspend": _loops, "wait_fd_read": _loops, "wait_fd_write": _loops, "offload": "responses that a client is slow to take are offloaded by themselves",
+    "call": _rpc, "register_rpc": _rpc, "rpc": _rpc, "farm_get_msg": _mules, "farm_msg": _mules, "mule_get_msg": _mules,
+    "send_to_spooler": _spooler, "set_spooler_frequency": _spooler, "spool": _spooler, "spooler_get_task": _spooler, "spooler_jobs": _spooler,
+    "spooler_pid": _spooler, "spooler_pids": _spooler, "close": _sockets, "connect": _sockets, "recv": _sockets,
+    "send": "return the body, or use what start_response returns", "embedded_data": _files, "extract": _files, "parsefile": _files,
+    "route": "there is no internal routing", "set_warning_message": "write to the log", "SymbolsImporter": "install the modules",
+    "SymbolsZipImporter": "install the modules", "ZipImporter": "use zipimport, which sys.path does by itself",
+}
+_families = {"queue_": _queue, "sharedarea_": _memory, "websocket_": _websockets, "snmp_": "there is no SNMP agent: use stats"}
+
+_said = set()
+
+
+def _say(name, text):
+    if name not in _said:
+        _said.add(name)
+        try:
+            sys.stderr.write(text + "\n")
+        except Exception:
+            pass
+
+
+def _function(name, why, gives):
+    def call(*args):
+        _say(name, "uwsgi.%s: %s; until then it does nothing" % (name, why))
+        if isinstance(gives, Exception):
+            raise gives
+        return gives
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = "Does what uWSGI's does where none is configured: %s." % why
+    return call
+
+
+functions = {name: _function(name, *what) for name, what in without.items()}
+
+
+def _asker():
+    """Who asks for an attribute, as "in FILE:LINE"; the import system's own frames are passed over."""
+    frame = sys._getframe(3)
+    while frame is not None and frame.f_code.co_filename.startswith("<frozen"):
+        frame = frame.f_back
+    return "in %s:%d" % (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ""
+
+
+def why(name):
+    """Why the module has no attribute of that name, in words for an AttributeError; what uWSGI has is told to the log, too."""
+    reason = absent.get(name) or next((r for family, r in _families.items() if name.startswith(family)), None)
+    if reason is None:
+        return "module 'uwsgi' has no attribute '%s'" % name
+    text = "uwsgi.%s is not part of this server: %s" % (name, reason)
+    _say(name, "%s (%s)" % (text, _asker()))  # from uwsgi import … makes an ImportError without a reason of it
+    return text
