@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"strings"
 	"testing"
 
@@ -9,14 +10,20 @@ import (
 
 // oracleRequest is one request, asked in one way.
 type oracleRequest struct {
-	name  string
-	bytes string // what is sent
-	where func(side) string
+	name    string
+	bytes   string // what is sent
+	where   func(side) string
+	fastcgi bool
+	half    bool // the client says that nothing more comes: uWSGI's http11-socket waits for that whatever Connection says
 }
 
 func (r *oracleRequest) ask(t *testing.T, at side) seen {
 	t.Helper()
-	return take(at, harness.Send(t, r.where(at), r.bytes))
+	c := harness.Send(t, r.where(at), r.bytes)
+	if r.half {
+		c.(*net.TCPConn).CloseWrite()
+	}
+	return take(at, c, r.fastcgi)
 }
 
 // The requests over HTTP, to the http-socket and through nginx.
@@ -73,29 +80,42 @@ func oraclePackets() map[string]struct {
 // oracleCases are the functions of cases.py whose answers are compared too.
 var oracleCases = strings.Fields(`plain keywords twice exc_info_before late never status_int status_short status_bare header_crlf header_tuple header_int header_wide
 	header_latin1 header_large header_same write write_text many several empty raw_bytes text none fails_first fails_after_start fails_at_first_block fails_midway
-	fails_in_close too_short too_long no_content not_modified file file_seek file_no_descriptor`)
+	fails_in_close too_short too_long no_content not_modified file file_seek file_no_descriptor file_after_write file_yielded`)
 
 func oracleRequests() (out []*oracleRequest) {
+	add := func(name, bytes string, where func(side) string) *oracleRequest {
+		r := &oracleRequest{name: name, bytes: bytes, where: where}
+		out = append(out, r)
+		return r
+	}
 	direct := func(s side) string { return s.http }
 	socket := func(s side) string { return s.socket }
-	front := func(s side) string { return s.front }
 	for _, r := range oracleHTTP {
-		out = append(out, &oracleRequest{"http-socket, " + r.name, r.request, direct})
+		add("http-socket, "+r.name, r.request, direct)
+		add("http11-socket, "+r.name, r.request, func(s side) string { return s.http11 }).half = true
+		if r.name != "bad percent" { // the NUL that uWSGI makes of it ends the path on its way through the router
+			add("http, "+r.name, r.request, func(s side) string { return s.router })
+		}
 		if r.name != "bad version" { // nginx answers that itself
-			out = append(out, &oracleRequest{"nginx, " + r.name, r.request, front})
+			add("nginx, "+r.name, r.request, func(s side) string { return s.front })
 		}
 	}
+	gateways := func(name string, v harness.Vars, body string) {
+		add("uwsgi, "+name, string(v.Packet())+body, socket)
+		add("fastcgi, "+name, string(v.FastCGI(body)), func(s side) string { return s.fastcgi }).fastcgi = true
+		add("scgi, "+name, string(v.SCGI(body)), func(s side) string { return s.scgi })
+	}
 	for name, p := range oraclePackets() {
-		out = append(out, &oracleRequest{"uwsgi, " + name, string(p.vars.Packet()) + p.body, socket})
+		gateways(name, p.vars, p.body)
 	}
 	twice := harness.Packet("REQUEST_METHOD", "GET", "PATH_INFO", "/", "QUERY_STRING", "", "HTTP_X_A", "1", "HTTP_X_A", "2", "HTTP_COOKIE", "a=1", "HTTP_COOKIE", "b=2", "MINE", "1", "MINE", "2")
-	out = append(out, &oracleRequest{"uwsgi, names twice", string(twice), socket})
+	add("uwsgi, names twice", string(twice), socket)
 	for _, c := range oracleCases {
-		out = append(out, &oracleRequest{"http-socket, case " + c, "GET /case/" + c + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", direct},
-			&oracleRequest{"uwsgi, case " + c, string(harness.Request("GET", "/case/"+c, "").Packet()), socket})
+		add("http-socket, case "+c, "GET /case/"+c+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", direct)
+		gateways("case "+c, harness.Request("GET", "/case/"+c, ""), "")
 	}
 	for _, c := range []string{"plain", "many"} {
-		out = append(out, &oracleRequest{"http-socket, HEAD of case " + c, "HEAD /case/" + c + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", direct})
+		add("http-socket, HEAD of case "+c, "HEAD /case/"+c+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", direct)
 	}
 	return out
 }

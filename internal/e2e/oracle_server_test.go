@@ -12,7 +12,7 @@ import (
 )
 
 // startOracle starts the real uWSGI of the distribution with the same application and options.
-func startOracle(t *testing.T) side {
+func startOracle(t *testing.T, threads string) side {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "or")
 	if err != nil {
@@ -25,14 +25,26 @@ func startOracle(t *testing.T) side {
 			t.Fatal(err)
 		}
 	}
-	at := side{http: harness.Addr(t), socket: filepath.Join(dir, "s.sock")}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
+	at := newSide(t, dir)
+	runOracle(t, dir, oracleArgs(at, threads))
+	runOracle(t, dir, oracleRouterArgs(at, threads))
+	for _, addr := range []string{at.http, at.router} {
+		harness.Eventually(t, "the real uWSGI answers", func() bool {
+			c, err := net.Dial("tcp", addr)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
 	}
-	defer log.Close()
-	cmd := exec.Command("uwsgi-core", append([]string{"--plugins", "python3", "--die-on-term"}, oracleArgs(at)...)...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	at.front = harness.StartNginx(t, oracleLocation(at)).Addr
+	return at
+}
+
+func runOracle(t *testing.T, dir string, args []string) {
+	t.Helper()
+	cmd := exec.Command("uwsgi-core", append([]string{"--plugins", "python3,http", "--die-on-term"}, args...)...)
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), harness.DebianPath)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -42,13 +54,4 @@ func startOracle(t *testing.T) side {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		cmd.Wait()
 	})
-	harness.Eventually(t, "the real uWSGI answers", func() bool {
-		c, err := net.Dial("tcp", at.http)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	at.front = harness.StartNginx(t, oracleLocation(at)).Addr
-	return at
 }

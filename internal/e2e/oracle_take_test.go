@@ -10,17 +10,25 @@ import (
 	"net/http/httputil"
 	"regexp"
 	"strings"
+
+	"uwsgi/internal/e2e/harness"
 )
 
 // volatile are environ entries and headers that differ from request to request, or from server to server, by their nature.
 var volatile = regexp.MustCompile(`^(environ REMOTE_PORT|environ DOCUMENT_ROOT)$`)
 
-// take notes an answer: its status, headers, body, and where the body is an environ, that.
-func take(at side, r io.Reader) seen {
+// take notes an answer: its status, headers, body, and where the body is an environ, that. fastcgi: it is in that protocol's records.
+func take(at side, r io.Reader, fastcgi bool) seen {
 	out := seen{}
 	raw, err := io.ReadAll(r)
 	if err != nil {
 		out["end"] = "a reset"
+	}
+	if fastcgi {
+		ended := false
+		if raw, ended = harness.Stdout(raw); !ended {
+			out["end"] = "no END_REQUEST"
+		}
 	}
 	if len(raw) == 0 {
 		out["answer"] = "none"
@@ -75,7 +83,10 @@ func (s seen) addEnviron(at side, body []byte) bool {
 	for k, v := range environ {
 		s["environ "+k] = fmt.Sprintf("%q", fmt.Sprint(v))
 	}
-	for name, addr := range map[string]string{"the http-socket's": at.http, "nginx's": at.front} {
+	if s["environ uwsgi.core"] != "" {
+		s["environ uwsgi.core"] = "a core" // whichever was free
+	}
+	for name, addr := range map[string]string{"the http-socket's": at.http, "the http11-socket's": at.http11, "nginx's": at.front, "the router's": at.router} {
 		if _, port, _ := strings.Cut(addr, ":"); s["environ SERVER_PORT"] == fmt.Sprintf("%q", port) {
 			s["environ SERVER_PORT"] = name
 		}
@@ -104,7 +115,7 @@ func (s seen) withoutEnviron() seen {
 // split takes an answer apart; the body is all that comes behind the head.
 func split(raw []byte) (proto, line string, header http.Header, body []byte, ok bool) {
 	head, body, ok := bytes.Cut(raw, []byte("\r\n\r\n"))
-	if !ok || !bytes.HasPrefix(head, []byte("HTTP/")) {
+	if !ok || !bytes.HasPrefix(head, []byte("HTTP/")) && !bytes.HasPrefix(head, []byte("Status: ")) {
 		return "", "", nil, nil, false
 	}
 	lines := strings.Split(string(head), "\r\n")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,31 +15,31 @@ import (
 
 // side is one of the two servers: what it is asked at.
 type side struct {
-	http, socket, front string // http-socket, uwsgi socket, nginx before that
+	http, http11, socket, fastcgi, scgi string
+	front                               string // nginx before the uwsgi socket
+	router                              string // http, of an instance of its own: what it forwards to must be the only socket
+}
+
+// newSide chooses addresses; dir is for the unix sockets.
+func newSide(t *testing.T, dir string) side {
+	return side{
+		http: harness.Addr(t), http11: harness.Addr(t), router: harness.Addr(t),
+		socket: filepath.Join(dir, "s.sock"), fastcgi: filepath.Join(dir, "f.sock"), scgi: filepath.Join(dir, "c.sock"),
+	}
 }
 
 // TestOracle gives the same requests to the real uWSGI and to this server, and compares what the application got and what the client got.
 // Every difference is named and reasoned in differences.md: one that is not there fails, and so does one there that does not occur.
 func TestOracle(t *testing.T) {
 	t.Parallel()
-	theirs, ours := startOracle(t), startOurs(t)
-	var found []string
-	for _, r := range oracleRequests() {
-		a, b := r.ask(t, theirs), r.ask(t, ours)
-		for _, d := range compare(a, b) {
-			found = append(found, r.name+": "+d)
-		}
-	}
 	known := readDifferences(t, "differences.md")
-	for _, d := range found {
-		ok := false
-		for _, k := range known {
-			if k.pattern.MatchString(d) {
-				k.seen, ok = true, true
+	for _, threads := range []string{"1", "4"} {
+		theirs, ours := startOracle(t, threads), startOurs(t, threads)
+		for _, r := range oracleRequests() {
+			a, b := r.ask(t, theirs), r.ask(t, ours)
+			for _, d := range compare(a, b) {
+				judge(t, threads, r.name+": "+d, known)
 			}
-		}
-		if !ok {
-			t.Errorf("not in differences.md: %s", d)
 		}
 	}
 	for _, k := range known {
@@ -48,20 +49,44 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-func startOurs(t *testing.T) side {
-	s := harness.New(t)
-	s.Setenv(harness.DebianPath)
-	s.Copy("testdata/oracle.py", "oracle.py")
-	s.Copy("testdata/cases.py", "cases.py")
-	at := side{http: harness.Addr(t), socket: s.Path("s.sock")}
-	s.Tolerate(".")
-	s.Start(oracleArgs(at)...)
+func judge(t *testing.T, threads, found string, known []*difference) {
+	ok := false
+	for _, k := range known {
+		if k.pattern.MatchString(found) {
+			k.seen, ok = true, true
+		}
+	}
+	if !ok {
+		t.Errorf("not in differences.md: %s (threads = %s)", found, threads)
+	}
+}
+
+func startOurs(t *testing.T, threads string) side {
+	s, router := harness.New(t), harness.New(t)
+	at := newSide(t, s.Dir)
+	for _, s := range []*harness.Server{s, router} {
+		s.Setenv(harness.DebianPath)
+		s.Copy("testdata/oracle.py", "oracle.py")
+		s.Copy("testdata/cases.py", "cases.py")
+		s.Tolerate(".")
+	}
+	s.Start(oracleArgs(at, threads)...)
+	router.Start(oracleRouterArgs(at, threads)...)
 	at.front = harness.StartNginx(t, oracleLocation(at)).Addr
 	return at
 }
 
-func oracleArgs(at side) []string {
-	return []string{"--http-socket", at.http, "--socket", at.socket, "--chmod-socket=666", "--module", "oracle", "--master", "--processes", "2", "--need-app"}
+func oracleArgs(at side, threads string) []string {
+	return append([]string{"--http-socket", at.http, "--http11-socket", at.http11, "--socket", at.socket, "--fastcgi-socket", at.fastcgi, "--scgi-socket", at.scgi,
+		"--chmod-socket=666", "--processes", "2"}, oracleApp(threads)...)
+}
+
+func oracleRouterArgs(at side, threads string) []string {
+	return append([]string{"--http", at.router, "--http-keepalive", "--http-auto-chunked", "--http-chunked-input", "--processes", "2"}, oracleApp(threads)...)
+}
+
+func oracleApp(threads string) []string {
+	return []string{"--module", "oracle", "--master", "--threads", threads, "--need-app"}
 }
 
 func oracleLocation(at side) string {
