@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bufio"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -100,6 +103,35 @@ func TestPEP3333(t *testing.T) {
 		t.Errorf("%d workers were started, not 1", n)
 	}
 	checkHeads(t, site)
+}
+
+// Whatever an application answers, the request behind it on the same connection gets its own answer or the connection ends.
+func TestCasesPipelined(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Copy("testdata/cases.py", "cases.py")
+	s.Tolerate(".")
+	s.Start("--http", addr, "--module", "cases")
+	cases := append([]wsgiCase{{path: "fails_midway"}, {path: "fails_midway_with_length"}, {path: "too_short"}, {path: "exc_info_after"}}, wsgiCases...)
+	for _, method := range []string{"GET", "HEAD", "POST"} {
+		for _, c := range cases {
+			request := method + " /" + c.path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" + "GET /keywords HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+			answers := bufio.NewReader(harness.Send(t, addr, request))
+			first, err := http.ReadResponse(answers, &http.Request{Method: method})
+			if err != nil {
+				t.Errorf("%s %s: %v", method, c.path, err)
+				continue
+			}
+			_, cut := io.Copy(io.Discard, first.Body)
+			rest, _ := io.ReadAll(answers)
+			if c.status != 0 && first.StatusCode != c.status || len(rest) == 0 && cut == nil && !first.Close && method == "GET" {
+				t.Errorf("%s %s: %s, and then nothing", method, c.path, first.Status)
+			}
+			if len(rest) != 0 && (cut != nil || !strings.HasPrefix(string(rest), "HTTP/1.1 201 Created\r\n") || !strings.HasSuffix(string(rest), "\r\n\r\nkw")) {
+				t.Errorf("%s %s: %s, and then %.200q", method, c.path, first.Status, rest)
+			}
+		}
+	}
 }
 
 // What is left of a request's write() when the request is over writes nowhere, whatever its core does then.
