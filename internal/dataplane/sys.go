@@ -170,6 +170,6 @@ func waitWritable(fd int, timeout int) bool {
 			}
 			return false
 		}
-		return err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
+		return err == nil && n > 0 // a connection that is broken is writable: the write tells what is the matter
 	}
 }
