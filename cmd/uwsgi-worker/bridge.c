@@ -185,13 +185,6 @@ static int iterate(uw_core *c, PyObject *result, int within);
 // block sends what an iterable gave. A wrapped file that a generator yields is sent in its place, as uWSGI does; within says that this is one.
 static int block(uw_core *c, PyObject *chunk, int within)
 {
-	char *p;
-	Py_ssize_t n;
-	if (PyBytes_Check(chunk)) {
-		if (PyBytes_AsStringAndSize(chunk, &p, &n) < 0)
-			return -1;
-		return n > 0 ? uw_send_block(c, p, n) : 0;
-	}
 	if (chunk == Py_None)
 		return 0;
 	if (is_wrapper(chunk) && !within) {
@@ -202,14 +195,13 @@ static int block(uw_core *c, PyObject *chunk, int within)
 		PyErr_Restore(t, v, tb);
 		return rc;
 	}
-	PyErr_Format(PyExc_TypeError, "the application yielded %R, not bytes", (PyObject *)Py_TYPE(chunk));
-	return -1;
+	return uw_send_object(c, chunk, "the application yielded");
 }
 
 static int iterate(uw_core *c, PyObject *result, int within)
 {
 	PyObject *it, *chunk;
-	if (PyBytes_Check(result)) { // every byte as a block of its own would be what PEP 3333 warns of
+	if (PyBytes_Check(result) || PyByteArray_Check(result)) { // every byte as a block of its own would be what PEP 3333 warns of
 		c->switches = 1;
 		return block(c, result, within);
 	}

@@ -260,10 +260,8 @@ static PyObject *m_start_response(PyObject *self, PyObject *unused)
 
 static PyObject *m_write(PyObject *self, PyObject *data)
 {
-	char *p;
-	Py_ssize_t n;
 	uw_core *c = need();
-	if (!c || PyBytes_AsStringAndSize(data, &p, &n) < 0 || (n > 0 && uw_send_block(c, p, n) < 0))
+	if (!c || uw_send_object(c, data, "a block of the body is") < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }

@@ -393,17 +393,9 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 static PyObject *responder_write(PyObject *o, PyObject *data)
 {
 	responder *self = (responder *)o;
-	char *p;
-	Py_ssize_t n;
 	if (responder_stale(self))
 		return NULL;
-	if (!PyBytes_Check(data)) {
-		PyErr_Format(PyExc_TypeError, "write() takes bytes, not %R", (PyObject *)Py_TYPE(data));
-		return NULL;
-	}
-	if (PyBytes_AsStringAndSize(data, &p, &n) < 0)
-		return NULL;
-	if (n > 0 && uw_send_block(self->core, p, n) < 0)
+	if (uw_send_object(self->core, data, "write() takes bytes: this is") < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }

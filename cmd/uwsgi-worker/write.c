@@ -97,3 +97,27 @@ int uw_send_block(uw_core *c, const char *p, Py_ssize_t n)
 	PyErr_SetString(PyExc_OSError, "write error");
 	return -1;
 }
+
+int uw_send_object(uw_core *c, PyObject *o, const char *what)
+{
+	char *p;
+	Py_ssize_t n;
+	PyObject *tmp = NULL;
+	if (!PyBytes_Check(o)) {
+		// Other objects with a buffer, a bytearray or a memoryview, are taken for the bytes they hold.
+		PyObject *view = PyMemoryView_FromObject(o);
+		tmp = view ? PyBytes_FromObject(view) : NULL;
+		Py_XDECREF(view);
+		if (!tmp) {
+			if (!view) {
+				PyErr_Clear();
+				PyErr_Format(PyExc_TypeError, "%s %R, not bytes", what, (PyObject *)Py_TYPE(o));
+			}
+			return -1;
+		}
+		o = tmp;
+	}
+	int rc = PyBytes_AsStringAndSize(o, &p, &n) < 0 ? -1 : n > 0 ? uw_send_block(c, p, n) : 0;
+	Py_XDECREF(tmp);
+	return rc;
+}

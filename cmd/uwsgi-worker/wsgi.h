@@ -16,6 +16,9 @@ int uw_grow(char **buf, size_t *cap, size_t need);
 // not to tell the application; -1: an exception is set.
 int uw_send_block(uw_core *c, const char *p, Py_ssize_t n);
 
+// uw_send_object is uw_send_block for what the application gave as a block; TypeError "WHAT TYPE, not bytes" for what is none.
+int uw_send_object(uw_core *c, PyObject *o, const char *what);
+
 // uw_reset_head forgets what start_response said.
 void uw_reset_head(uw_core *c);
 

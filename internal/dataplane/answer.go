@@ -47,7 +47,7 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	end := monotonic()
 	c.finished = end
 	after := app >= 0 && e.app.HasAfter()
-	if !after {
+	if !after || e.settings.HarakiriNoARH {
 		c.cell.State.Store(scoreboard.CoreIdle)
 	}
 	keep := c.keep && !c.broken
@@ -74,7 +74,7 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	default:
 		e.close(cn)
 	}
-	if after { // the client has its answer; the harakiri goes on for this
+	if after { // the client has its answer; the harakiri goes on, unless harakiri-no-arh
 		e.app.AfterRequest(c.id)
 		c.cell.State.Store(scoreboard.CoreIdle)
 		c.finished = monotonic()

@@ -223,7 +223,7 @@ func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *l
 	} else {
 		lis.unix = true
 	}
-	lis.server = http1.Server{ServerName: hostname, ServerPort: port, ScriptName: true}
+	lis.server = http1.Server{ServerName: hostname, ServerPort: port, ScriptName: true, HostAsName: s.HTTPHostAsName && l.Option == "http"}
 	for _, v := range s.HTTPVars {
 		if k, val, ok := strings.Cut(v, "="); ok {
 			lis.server.Vars = append(lis.server.Vars, http1.Var{Name: k, Value: val})

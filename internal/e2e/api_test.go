@@ -180,3 +180,36 @@ def application(environ, start_response):
 		t.Error("the hook did not run")
 	}
 }
+
+// The harakiri's clock goes on for the hook, or stops before it.
+func TestAfterRequestHookAndHarakiri(t *testing.T) {
+	for name, args := range map[string][]string{"killed": nil, "left alone": {"--harakiri-no-arh"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", `
+import time, uwsgi
+def after():
+    time.sleep(3)
+    print("the hook is done", flush=True)
+uwsgi.after_req_hook = after
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"answer"]
+`)
+			s.Start(append([]string{"--http", addr, "--module", "app", "--harakiri", "1"}, args...)...)
+			if a := harness.HTTP(t, addr).Get("/"); a.Body != "answer" {
+				t.Errorf("%s %q", a.Line, a.Body)
+			}
+			if args == nil {
+				s.Allow("HARAKIRI", "DAMN")
+				s.Log.Wait(t, "^DAMN ! worker")
+				return
+			}
+			s.Log.Wait(t, "^the hook is done$")
+			if n := s.Log.Count("HARAKIRI"); n != 0 {
+				t.Error("the worker was killed")
+			}
+		})
+	}
+}

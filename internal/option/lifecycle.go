@@ -7,6 +7,8 @@ const groupLifecycle Group = "Life cycle"
 var lifecycleRows = []Row{
 	{Name: "harakiri", Short: 't', Kind: Seconds, Group: groupLifecycle, Set: seconds(func(s *Settings) *time.Duration { return &s.Harakiri }),
 		Help: "end a worker whose request runs longer than this; the client gets a 504 and the log the stacks"},
+	{Name: "harakiri-no-arh", Aliases: []string{"no-harakiri-arh", "no-harakiri-after-req-hook"}, Kind: Flag, Group: groupLifecycle,
+		Set: flag(func(s *Settings) *bool { return &s.HarakiriNoARH }), Help: "leave uwsgi.after_req_hook all the time that it takes"},
 	{Name: "harakiri-verbose", Kind: Flag, Group: groupLifecycle, Set: flag(func(s *Settings) *bool { return &s.HarakiriVerbose }), Help: "log more about a worker that is ended"},
 	{Name: "harakiri-graceful-timeout", Kind: Seconds, Since: "2.0.22", Group: groupLifecycle, Set: seconds(func(s *Settings) *time.Duration { return &s.HarakiriGrace }),
 		Help: "send the gentle signal first, kill after this long"},

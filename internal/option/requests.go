@@ -20,6 +20,8 @@ var requestRows = []Row{
 	{Name: "http-keepalive", Kind: Seconds, Optional: true, Group: groupRequests, Set: httpKeepalive, Help: "1 = keep HTTP connections open (the default), N = for N seconds between requests, 0 = close after each"},
 	{Name: "http-auto-chunked", Kind: Flag, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.HTTPAutoChunked }), Help: "send responses without a length chunked (always so on HTTP/1.1)"},
 	{Name: "http-var", Kind: NameValue, Repeat: true, Group: groupRequests, Set: httpVar, Help: "a variable every HTTP request gets: NAME=value"},
+	{Name: "http-server-name-as-http-host", Kind: Text, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.HTTPHostAsName }),
+		Help: "1 = SERVER_NAME is the Host of the request, for http (takes an argument, as in uWSGI)"},
 	{Name: "http-buffer-size", Kind: Bytes, Group: groupRequests, Set: httpBufferSize, Help: "largest head of an HTTP request, where it is above buffer-size"},
 	{Name: "chunked-input-limit", Kind: Bytes, Group: groupRequests, Set: sizeBytes(func(s *Settings) *int64 { return &s.ChunkedInputLimit }), Help: "largest chunk of a request body (1 MiB)"},
 	{Name: "chunked-input-timeout", Kind: Seconds, Group: groupRequests, Set: seconds(func(s *Settings) *time.Duration { return &s.ChunkedInputTimeout }), Help: "longest wait for a chunk"},

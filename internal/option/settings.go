@@ -87,6 +87,7 @@ type Settings struct {
 	AddHeaders          []string
 	RemHeaders          []string
 	HTTPVars            []string // http-var, NAME=value
+	HTTPHostAsName      bool
 	MaxVars             int
 
 	// Static files
@@ -107,6 +108,7 @@ type Settings struct {
 
 	// Life cycle
 	Harakiri               time.Duration
+	HarakiriNoARH          bool // the clock stops before after_req_hook
 	HarakiriVerbose        bool
 	HarakiriGrace          time.Duration // harakiri-graceful-timeout
 	HarakiriSignal         int           // harakiri-graceful-signal

@@ -195,6 +195,22 @@ def raw_bytes(environ, start_response):
     return b"bytes"
 
 
+def buffers(environ, start_response):
+    """A bytearray and a memoryview are no bytes, but hold some."""
+    start_response("200 OK", TEXT)(bytearray(b"one "))
+    return [bytearray(b"two "), memoryview(b"-three-")[1:-1]]
+
+
+def raw_buffer(environ, start_response):
+    start_response("200 OK", TEXT)
+    return bytearray(b"bytes")
+
+
+def numbers(environ, start_response):
+    start_response("200 OK", TEXT)
+    return [[1, 2]]
+
+
 def text(environ, start_response):
     start_response("200 OK", TEXT)
     return ["text"]

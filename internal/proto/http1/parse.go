@@ -67,6 +67,9 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 		}
 		off += end + 1
 		if end == 1 {
+			if s.HostAsName {
+				s.nameByHost(r)
+			}
 			return off, finishHead(r, flags)
 		}
 		if flags, err = s.header(rest[:end-1], r, flags); err != nil {

@@ -225,6 +225,19 @@ func TestUnixPeer(t *testing.T) {
 	}
 }
 
+func TestHostAsName(t *testing.T) {
+	s := &Server{ServerName: "vm", ServerPort: "80", HostAsName: true}
+	for host, want := range map[string]string{"Host: example.test:8080\r\n": "example.test:8080", "Host:\r\n": "vm", "": "vm"} {
+		r := new(request.Request)
+		if _, err := s.Parse([]byte("GET / HTTP/1.0\r\nX: y\r\n"+host+"\r\n"), r, testLimits, testPeer); err != nil {
+			t.Fatal(err)
+		}
+		if got := environ(r)["SERVER_NAME"]; got != want {
+			t.Errorf("%q: %s, not %s", host, got, want)
+		}
+	}
+}
+
 func TestParseAllocatesNothing(t *testing.T) {
 	s, r, buf := newTestServer(), new(request.Request), []byte(hello)
 	twice := bytes.Replace(buf, []byte("Accept: "), []byte("Cookie: a\r\nCookie: b\r\nAccept: "), 1)

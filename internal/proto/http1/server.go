@@ -14,6 +14,7 @@ import (
 type Server struct {
 	ServerName string // SERVER_NAME
 	ServerPort string // SERVER_PORT
+	HostAsName bool   // … unless the request has a Host, which is it then
 	ScriptName bool   // SCRIPT_NAME is set, to the empty string
 	Vars       []Var  // further variables: http-var, UWSGI_ROUTER, HTTPS …
 
@@ -78,4 +79,11 @@ func (s *Server) prepare() {
 		add(name, "")
 	}
 	t.http10, t.http11, t.host = text("HTTP/1.0"), text("HTTP/1.1"), text("HTTP_HOST")
+}
+
+// nameByHost makes Host, port and all, the SERVER_NAME, which is the first of the template's variables.
+func (s *Server) nameByHost(r *request.Request) {
+	if host, ok := r.Lookup("HTTP_HOST"); ok && host.Len > 0 {
+		r.Vars[0].ValOff, r.Vars[0].ValLen = host.Off, host.Len
+	}
 }
