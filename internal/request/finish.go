@@ -38,46 +38,53 @@ func Finish(r *Request, lim *Limits, o Options) error {
 	hasPath, hasLength := false, false
 	kept := 0
 	for i := range r.Vars {
-		v := r.Vars[i]
+		v := &r.Vars[i]
 		key := r.Arena[v.KeyOff : v.KeyOff+v.KeyLen]
-		val := Span{v.ValOff, v.ValLen}
-		mayRepeat := len(key) > 5 && string(key[:5]) == "HTTP_"
-		switch string(key) {
-		case "REQUEST_METHOD":
-			r.Method = val
-		case "REQUEST_URI":
-			r.URI = val
-		case "PATH_INFO":
-			r.Path, hasPath = val, true
-		case "SERVER_PROTOCOL":
-			r.Protocol = val
-		case "REMOTE_ADDR":
-			r.RemoteAddr = val
-		case "CONTENT_LENGTH":
-			if err := r.setLength(r.Bytes(val), hasLength); err != nil {
-				return err
-			}
-			hasLength = true
-		case "CONTENT_TYPE":
+		mayRepeat := false
+		if len(key) > 5 && string(key[:5]) == "HTTP_" {
 			mayRepeat = true
-		case "UWSGI_SCHEME":
-			scheme = kept
-		case "HTTPS":
-			https = kept
-		case "HTTP_X_FORWARDED_PROTO":
-			forwardedProto = kept // where it repeats, the first one holds what is joined
-		case "HTTP_X_FORWARDED_SSL":
-			forwardedSSL = kept
-		case "HTTP_TRANSFER_ENCODING", "HTTP_PROXY":
-			continue
-		case "wsgi.version", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once", "wsgi.input_terminated", "wsgi.file_wrapper",
-			"uwsgi.version", "uwsgi.node", "uwsgi.core":
+			switch string(key[5:]) {
+			case "X_FORWARDED_PROTO":
+				forwardedProto = kept // where it repeats, the first one holds what is joined
+			case "X_FORWARDED_SSL":
+				forwardedSSL = kept
+			case "TRANSFER_ENCODING", "PROXY":
+				continue
+			}
+		} else {
+			switch string(key) {
+			case "REQUEST_METHOD":
+				r.Method = v.value()
+			case "REQUEST_URI":
+				r.URI = v.value()
+			case "PATH_INFO":
+				r.Path, hasPath = v.value(), true
+			case "SERVER_PROTOCOL":
+				r.Protocol = v.value()
+			case "REMOTE_ADDR":
+				r.RemoteAddr = v.value()
+			case "CONTENT_LENGTH":
+				if err := r.setLength(r.Val(i), hasLength); err != nil {
+					return err
+				}
+				hasLength = true
+			case "CONTENT_TYPE":
+				mayRepeat = true
+			case "UWSGI_SCHEME":
+				scheme = kept
+			case "HTTPS":
+				https = kept
+			case "wsgi.version", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once", "wsgi.input_terminated", "wsgi.file_wrapper",
+				"uwsgi.version", "uwsgi.node", "uwsgi.core":
+				continue
+			}
+		}
+		if mayRepeat && r.repeated(kept, *v, key) {
 			continue
 		}
-		if mayRepeat && r.repeated(kept, v, key) {
-			continue
+		if kept != i {
+			r.Vars[kept] = *v
 		}
-		r.Vars[kept] = v
 		kept++
 	}
 	r.Vars = r.Vars[:kept]

@@ -7,6 +7,8 @@ type Var struct {
 	KeyOff, KeyLen, ValOff, ValLen uint32
 }
 
+func (v *Var) value() Span { return Span{v.ValOff, v.ValLen} }
+
 // Request is one request's head. A parser fills Arena, Vars and the fields of its own protocol; Finish judges them and fills the rest.
 // Everything in it is valid until Reset.
 type Request struct {
