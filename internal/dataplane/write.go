@@ -331,6 +331,9 @@ func (c *Core) finish() {
 // gone notes that the client cannot be written to.
 func (c *Core) gone(errno syscall.Errno) {
 	c.broken = true
+	if c.req.Head { // a front end that has the head wants no more
+		return
+	}
 	c.cell.WriteErrs.Add(1)
 	c.writeErrs++
 	if c.eng.settings.IgnoreWriteErrors {

@@ -44,6 +44,7 @@ func TestProtocolsBehindNginx(t *testing.T) {
 			if !strings.Contains(name, "cgi") { // nginx leaves at once: it wants no body, nor complaints about that
 				for range 3 {
 					site.Do("HEAD", "/case/large", nil)
+					site.Do("HEAD", "/case/blocks", nil)
 				}
 				if n := s.Log.Count("did not take the response"); n != 0 {
 					t.Errorf("%d complaints about HEAD", n)
