@@ -77,9 +77,10 @@ def child(environ):
     return repr(answers)
 
 def spawned(environ):
+    import outside
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(eval, ("__import__('importlib.util').util.find_spec('uwsgi') and __import__('outside').answer",))
+        return pool.apply(outside.ask)
 
 def application(environ, start_response):
     start_response("200 OK", [])
@@ -91,7 +92,7 @@ func TestLocks(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", locking)
-	s.Write("outside.py", "try:\n    import uwsgi\n    answer = 'a server'\nexcept ImportError as exc:\n    answer = str(exc)\n")
+	s.Write("outside.py", "try:\n    import uwsgi\n    answer = 'a server'\nexcept ImportError as exc:\n    answer = str(exc)\ndef ask():\n    return answer\n")
 	s.Start("--http", addr, "--module", "app", "-p", "2", "--locks", "2")
 	site := harness.HTTP(t, addr)
 	if a := site.Get("/held"); a.Body != "False" {
