@@ -300,6 +300,14 @@ func (c *Core) plain(status int, text string) {
 	c.buffered()
 }
 
+// cut sees to it that the client can tell a response that was cut off from one that ended, where nothing but the end of the connection marks
+// the end: it is reset. What the client has got it can still read. (A unix socket knows no reset.)
+func (c *Core) cut() {
+	if c.remaining < 0 && !c.chunked && c.cn.lis.proto != protoFastCGI && !c.cn.lis.unix {
+		unix.SetsockoptLinger(c.cn.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+}
+
 // abort ends a response that failed: with a status of its own while nothing was sent, else by breaking the connection, since its
 // framing promises more.
 func (c *Core) abort(status int) {
@@ -307,8 +315,9 @@ func (c *Core) abort(status int) {
 		if c.ended {
 			return
 		}
-		if !c.broken && (c.chunked || c.remaining > 0) {
+		if !c.broken && !c.noBody && c.remaining != 0 {
 			c.log("the response to %s %s was cut off", c.req.Bytes(c.req.Method), c.req.Bytes(c.req.URI))
+			c.cut()
 		}
 		c.broken = true
 		return

@@ -3,12 +3,15 @@ package dataplane
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // client is one connection.
@@ -46,6 +49,16 @@ func (c *client) all() string {
 	b, err := io.ReadAll(c.r)
 	if err != nil {
 		c.t.Fatalf("after %q: %v", tail(b, 200), err)
+	}
+	return string(b)
+}
+
+// cut reads until the server resets the connection.
+func (c *client) cut() string {
+	c.t.Helper()
+	b, err := io.ReadAll(c.r)
+	if !errors.Is(err, unix.ECONNRESET) {
+		c.t.Errorf("after %q: %v, not a reset", tail(b, 200), err)
 	}
 	return string(b)
 }

@@ -37,6 +37,34 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// Where only the end of the connection marks the end of an answer, one that is cut off ends in a reset: nginx in front then cuts its own, too.
+func TestCutOffWithoutLength(t *testing.T) {
+	t.Parallel()
+	socket := harness.Addr(t)
+	s, addr := startCases(t, "--socket", socket)
+	s.Allow("ValueError: midway$")
+	for how, c := range map[string]struct{ addr, request string }{
+		"HTTP/1.0": {addr, "GET /fails_midway HTTP/1.0\r\n\r\n"},
+		"uwsgi":    {socket, string(harness.Request("GET", "/fails_midway", "").Packet())},
+	} {
+		got, err := io.ReadAll(harness.Send(t, c.addr, c.request))
+		if err == nil || !strings.HasSuffix(string(got), "\r\n\r\nsome of it") {
+			t.Errorf("%s: %q, %v: the client cannot tell that this is not whole", how, got, err)
+		}
+	}
+	for how, location := range map[string]string{"uwsgi": "include /etc/nginx/uwsgi_params; uwsgi_pass " + socket + ";", "HTTP/1.0": "proxy_pass http://" + addr + ";"} {
+		nginx := harness.StartNginx(t, "location / { "+location+" }")
+		nginx.Tolerate(`104: Connection reset by peer\) while reading upstream.*/fails_midway`)
+		front := harness.HTTP(t, nginx.Addr)
+		if a, err := front.Try("GET", "/fails_midway", nil); err == nil {
+			t.Errorf("nginx, %s: %+v: the client cannot tell that this is not whole", how, a)
+		}
+		if a := front.Get("/many"); a.Body != "abc" {
+			t.Errorf("nginx, %s, whole: %s %q", how, a.Line, a.Body)
+		}
+	}
+}
+
 // A generator's block is on the wire before the next one is asked for, over every protocol.
 func TestFlush(t *testing.T) {
 	t.Parallel()
