@@ -279,6 +279,9 @@ func (b *bridge) Streaming(core int, chunked bool) {
 	}
 }
 
+// Diverted implements dataplane.App.
+func (b *bridge) Diverted(core int) { b.cores[core].stream = C.UW_NO_STREAM }
+
 // Serving implements dataplane.App.
 func (b *bridge) Serving(core, fd int) { b.cores[core].fd = C.int(fd) }
 

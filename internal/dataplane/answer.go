@@ -50,6 +50,9 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	if !after || e.settings.HarakiriNoARH {
 		c.cell.State.Store(scoreboard.CoreIdle)
 	}
+	if !c.handedOver && !c.caughtUp() {
+		c.handedOver = true
+	}
 	keep := c.keep && !c.broken
 	if !c.settle(cn) {
 		keep = false
@@ -60,7 +63,11 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 		cn.in = append([]byte(nil), rest...)
 		cn.out.keep = keep
 		cn.served++
-		e.house.slow(cn)
+		if cn.lag == nil {
+			e.house.slow(cn)
+		} else if !cn.lag.end(&e.house, cn) {
+			e.close(cn)
+		}
 	case keep:
 		next = stepAgain
 		cn.served++

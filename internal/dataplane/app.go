@@ -62,6 +62,8 @@ type App interface {
 	// Streaming allows the application's side to write the following blocks of this response to the connection by itself, as they are or as
 	// chunks; what the connection does not take goes to Core.Rest, what was written is told as Response.Streamed.
 	Streaming(core int, chunked bool)
+	// Diverted takes that back: from here on all blocks go through Core.Write.
+	Diverted(core int)
 	// Serving notes the connection that core serves, -1 for none.
 	Serving(core, fd int)
 	// Release drops what keeps a Body alive, soon: from any thread.

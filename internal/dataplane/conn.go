@@ -38,6 +38,7 @@ type conn struct {
 	in   []byte // bytes read and not used yet: a partial head, or a head whose body is coming
 	body spool  // the body gathered so far
 	out  slow   // what the client has not taken yet of a finished response
+	lag  *lag   // and of one under way, nil: nothing
 }
 
 // listener is one listening socket.
@@ -121,6 +122,10 @@ func (e *Engine) drop(c *conn) {
 	c.in = nil
 	c.body.reset()
 	c.out.reset(e)
+	if c.lag != nil {
+		c.lag.close(e)
+		c.lag = nil
+	}
 	fd := c.fd
 	if c.registered {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, fd, nil)

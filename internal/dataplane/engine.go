@@ -65,6 +65,9 @@ type Engine struct {
 	signals     signals
 	house       housekeeper
 
+	lagging atomic.Int64 // bytes in the lags of all connections
+	lagMost int64        // in that of one
+
 	starving  atomic.Bool  // no descriptor was left for a connection: the cores do not listen
 	starvedAt atomic.Int64 // monotonic ns
 
@@ -90,7 +93,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	}
 	e.row = e.board.Row(row)
 	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}
-	e.memoryLimit = max(s.PostBuffering, 64<<10)
+	e.memoryLimit, e.lagMost = max(s.PostBuffering, 64<<10), lagMost
 	e.setTimeouts()
 	if s.MaxRequests > 0 {
 		e.maxRequests = s.MaxRequests + int64(slot-1)*s.MaxRequestsDelta

@@ -123,6 +123,13 @@ func (c *Core) lastRecords(body []byte) {
 		c.frameHead()
 		c.out = fastcgi.AppendEnd(c.out, c.fcgi.ID, 0, fastcgi.Complete)
 		c.release()
+		if !c.caughtUp() {
+			c.trail()
+			return
+		}
+		if c.broken {
+			return
+		}
 	} else {
 		c.frameHead()
 		s.framed, s.id = true, c.fcgi.ID

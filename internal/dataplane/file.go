@@ -55,7 +55,7 @@ func (c *Core) sendFile(fd int, off, n int64) {
 func (c *Core) pump() {
 	s := &c.cn.out
 	errno := s.write(c.cn.fd)
-	for errno == unix.EAGAIN && c.brisk() {
+	for errno == unix.EAGAIN && c.brisk(0) {
 		errno = s.write(c.cn.fd)
 	}
 	switch errno {

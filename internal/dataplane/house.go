@@ -22,6 +22,8 @@ type housekeeper struct {
 	absorber
 	rounds
 
+	buf []byte // of what moves from a lag to a socket
+
 	mu    sync.Mutex
 	inbox []*conn // busy connections that cores left to this goroutine
 
@@ -159,7 +161,7 @@ func (h *housekeeper) sweep(now int64) {
 			continue
 		}
 		if cn.house.Load() { // only this goroutine works on those
-			h.forget(cn)
+			h.giveUp(cn, unix.ETIMEDOUT)
 			continue
 		}
 		if !cn.state.CompareAndSwap(connIdle, connBusy) {
@@ -255,7 +257,7 @@ func (h *housekeeper) watch(cn *conn, op int) {
 	}
 	setData(&ev, cn.tag())
 	if unix.EpollCtl(h.epfd, op, cn.fd, &ev) != nil {
-		h.forget(cn)
+		h.giveUp(cn, unix.ENOMEM)
 	}
 }
 
@@ -273,6 +275,10 @@ func (h *housekeeper) release(cn *conn) {
 
 func (h *housekeeper) progress(cn *conn) {
 	s := &cn.out
+	if cn.lag != nil {
+		h.catchUp(cn)
+		return
+	}
 	if s.linger {
 		h.discard(cn)
 		return

@@ -165,7 +165,7 @@ func TestSlowReaderGivesUp(t *testing.T) {
 	}
 }
 
-// A response that is written while the application runs waits for the client, and no longer than the send timeout.
+// A response that is written while the application runs waits for a client that is far behind, and no longer than the send timeout.
 func TestStreamWaitsForClient(t *testing.T) {
 	block := pattern(1 << 20)
 	handler := func(x *exchange) Outcome {
@@ -182,7 +182,8 @@ func TestStreamWaitsForClient(t *testing.T) {
 	if _, body := c.response("GET"); body != strings.Repeat(block, 8) {
 		t.Errorf("%d bytes", len(body))
 	}
-	stalled := serve(t, config{handler: handler, set: func(s *option.Settings) { s.SendTimeout = 50 * time.Millisecond }})
+	stalled := serve(t, config{handler: handler, set: func(s *option.Settings) { s.SendTimeout = 50 * time.Millisecond },
+		prepare: func(e *Engine) { e.lagMost = 1 << 20 }})
 	m := mark(t)
 	slowRequest(stalled, "http", "GET /stalled HTTP/1.1\r\nHost: x\r\n\r\n")
 	stalled.requests(1)

@@ -67,6 +67,14 @@ func (c *Core) sendLast(body []byte) {
 		c.lastRecords(body)
 		return
 	}
+	if !c.caughtUp() {
+		c.trail()
+		return
+	}
+	if c.broken {
+		c.release()
+		return
+	}
 	var n int
 	var errno syscall.Errno
 	if len(body) <= copyLimit {
@@ -93,7 +101,7 @@ func (c *Core) sendLast(body []byte) {
 		n = 0
 	}
 	for left := c.vec.advance(n); left; {
-		if !c.brisk() {
+		if !c.brisk(0) {
 			c.handOver(body)
 			return
 		}
@@ -114,8 +122,9 @@ func (c *Core) more() int {
 
 // A client that takes a large response as fast as it is written is waited for: handing its connection to the housekeeper would cost more than
 // the wait. brisk says whether it took more within a moment, and not too many moments have been spent on it. Clients that are slow on purpose
-// cost a core little: each that was waited for in vain doubles the time in which none is.
-func (c *Core) brisk() bool {
+// cost a core little: each that was waited for in vain doubles the time in which none is. sent is how much of a response under way went out; as
+// long as that makes 100 MB/s the client is not what is slow.
+func (c *Core) brisk(sent int64) bool {
 	const (
 		moment   = 5  // ms
 		most     = 20 // ms for one response
@@ -126,7 +135,7 @@ func (c *Core) brisk() bool {
 	if start < c.hurryUntil {
 		return false
 	}
-	if c.waited < most*int64(time.Millisecond) {
+	if c.waited < max(most*int64(time.Millisecond), 10*sent) {
 		ok := waitWritable(c.cn.fd, moment)
 		c.waited += monotonic() - start
 		if ok {
@@ -253,6 +262,10 @@ func (c *Core) sendBlock(p []byte) {
 
 // tryFlush writes of c.vec what the client takes now.
 func (c *Core) tryFlush() {
+	if c.cn.lag.behind() {
+		c.putOff()
+		return
+	}
 	n, errno := sendv(c.cn.fd, &c.vec)
 	switch {
 	case errno == 0:
@@ -268,12 +281,22 @@ var (
 	lastChunk = []byte("0\r\n\r\n")
 )
 
-// flush writes c.vec whole, blocking up to the send timeout each time the client takes nothing.
+// flush writes c.vec whole, or leaves it to the housekeeper where the client is slow. Where that cannot be, it blocks up to the send timeout each
+// time the client takes nothing.
 func (c *Core) flush() {
 	for c.vec.n > 0 {
+		if c.cn.lag.behind() {
+			if !c.putOff() {
+				unix.Poll(nil, lagLook)
+			}
+			continue
+		}
 		n, errno := sendv(c.cn.fd, &c.vec)
 		switch {
 		case errno == unix.EAGAIN:
+			if c.brisk(c.bodyBytes) || c.divert() {
+				continue
+			}
 			if !waitWritable(c.cn.fd, int(c.eng.sendTimeout/int64(time.Millisecond))) {
 				c.gone(unix.ETIMEDOUT)
 				return

@@ -48,21 +48,8 @@ var hordes = []struct {
 		io.WriteString(c, "GET /buffered?n=4000000 HTTP/1.1\r\nHost: a\r\n\r\n")
 		<-hold
 	}},
-	{"slow readers", "--socket-timeout=", "", false, func(c net.Conn, hold <-chan struct{}) {
-		c.(*net.TCPConn).SetReadBuffer(4096)
-		io.WriteString(c, "GET /buffered?n=4000000 HTTP/1.1\r\nHost: a\r\n\r\n")
-		buf := make([]byte, 20000)
-		for {
-			if _, err := c.Read(buf); err != nil {
-				return
-			}
-			select {
-			case <-hold:
-				return
-			case <-time.After(300 * time.Millisecond):
-			}
-		}
-	}},
+	{"slow readers", "--socket-timeout=", "", false, func(c net.Conn, hold <-chan struct{}) { readSlowly(c, hold, "/buffered?n=4000000") }},
+	{"slow readers of a stream", "--socket-timeout=", "", false, func(c net.Conn, hold <-chan struct{}) { readSlowly(c, hold, "/big?n=4000000") }},
 	{"half closed", "", "", true, func(c net.Conn, _ <-chan struct{}) {
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n")
 		c.(*net.TCPConn).CloseWrite()
@@ -85,6 +72,23 @@ var hordes = []struct {
 		c.(*net.TCPConn).SetLinger(0)
 		c.Close()
 	}},
+}
+
+// readSlowly takes a little of an answer now and then.
+func readSlowly(c net.Conn, hold <-chan struct{}, path string) {
+	c.(*net.TCPConn).SetReadBuffer(4096)
+	io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	buf := make([]byte, 20000)
+	for {
+		if _, err := c.Read(buf); err != nil {
+			return
+		}
+		select {
+		case <-hold:
+			return
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
 }
 
 // trickle writes a byte now and then until the other side has enough of it.

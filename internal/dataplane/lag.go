@@ -1,0 +1,228 @@
+package dataplane
+
+import (
+	"bytes"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// lag is what a client has not taken yet of a response that the application is still giving block by block. The core appends to it and goes on;
+// the housekeeper, who has the connection meanwhile, writes it as the client takes it. So a slow reader costs a temporary file, and holds a
+// Python thread only when it is far behind.
+//
+// While it is idle, all is written and the core may use the socket; it alone ends that, by appending.
+type lag struct {
+	fd   int   // a ring in a file without a name
+	most int64 // its size
+
+	mu       sync.Mutex
+	appended int64
+	written  int64
+	idle     bool
+	ended    bool          // no more comes: the connection is the housekeeper's for good
+	errno    syscall.Errno // the client is gone: the connection is the core's again
+	last     []byte        // goes out behind the ring
+}
+
+const (
+	lagMost  = 16 << 20 // behind in one response
+	lagTotal = 4 << 30  // in all responses of a worker
+	lagLook  = 5        // ms between two looks whether there is room again
+)
+
+// behind says that nothing may be written but behind the lag.
+func (l *lag) behind() bool {
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.idle
+}
+
+// divert appends to the lag what the client does not take of c.vec, and begins one if there is none. False: it must be waited for.
+func (c *Core) divert() bool {
+	cn := c.cn
+	if cn.lag == nil {
+		if c.eng.lagging.Load() >= lagTotal {
+			return false
+		}
+		fd, err := temporary()
+		if err != nil {
+			return false
+		}
+		cn.lag = &lag{fd: fd, most: c.eng.lagMost, idle: true}
+		c.eng.app.Diverted(c.id)
+	}
+	return c.putOff()
+}
+
+// putOff appends of c.vec what there is room for. False: for nothing.
+func (c *Core) putOff() bool {
+	l, h := c.cn.lag, &c.eng.house
+	put := false
+	for c.vec.n > 0 {
+		l.mu.Lock()
+		room, at, errno := l.most-(l.appended-l.written), l.appended%l.most, l.errno
+		l.mu.Unlock()
+		if errno != 0 {
+			c.vec.n = 0
+			c.gone(errno)
+			return true
+		}
+		p := c.vec.span(0)
+		n, err := unix.Pwrite(l.fd, p[:min(int64(len(p)), room, l.most-at)], at)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 {
+			return put
+		}
+		put = true
+		c.vec.advance(n)
+		c.eng.lagging.Add(int64(n))
+		l.mu.Lock()
+		l.appended += int64(n)
+		idle := l.idle
+		l.idle = false
+		l.mu.Unlock()
+		if idle {
+			h.follow(c.cn)
+		}
+	}
+	return true
+}
+
+// caughtUp ends the lag if the client has caught up, or is gone: the connection is the core's again. False: it is behind.
+func (c *Core) caughtUp() bool {
+	cn, l := c.cn, c.cn.lag
+	if l == nil {
+		return true
+	}
+	l.mu.Lock()
+	idle, errno := l.idle, l.errno
+	l.mu.Unlock()
+	if !idle && errno == 0 {
+		return false
+	}
+	cn.house.Store(false)
+	l.close(c.eng)
+	cn.lag = nil
+	if errno != 0 && !c.broken {
+		c.gone(errno)
+	}
+	return true
+}
+
+// trail leaves c.out, the end of the response, to be written behind the lag.
+func (c *Core) trail() {
+	c.cn.lag.last = bytes.Clone(c.out)
+	c.handedOver = true
+}
+
+// end leaves the connection to the housekeeper. False: the client is gone, it is the core's to close.
+func (l *lag) end(h *housekeeper, cn *conn) bool {
+	l.mu.Lock()
+	gone, idle := l.errno != 0, l.idle
+	l.ended, l.idle = true, false
+	l.mu.Unlock()
+	if !gone && idle {
+		h.follow(cn)
+	}
+	return !gone
+}
+
+func (l *lag) close(e *Engine) {
+	unix.Close(l.fd)
+	e.lagging.Add(l.written - l.appended)
+}
+
+// follow has the housekeeper write cn's lag: from a core.
+func (h *housekeeper) follow(cn *conn) {
+	if !cn.house.Load() {
+		h.take(cn)
+		return
+	}
+	cn.deadline.Store(monotonic() + h.eng.sendTimeout)
+	ev := unix.EpollEvent{Events: unix.EPOLLOUT}
+	setData(&ev, cn.tag())
+	unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, cn.fd, &ev)
+}
+
+// catchUp writes of cn's lag what the client takes, a turn at most.
+func (h *housekeeper) catchUp(cn *conn) {
+	l := cn.lag
+	for sent := 0; sent < turn; {
+		l.mu.Lock()
+		left, at, ended := l.appended-l.written, l.written%l.most, l.ended
+		if left == 0 && !ended {
+			// Not in the set: the end of the client's side would be told again and again.
+			unix.EpollCtl(h.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
+			cn.deadline.Store(0)
+			l.idle = true
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		if left == 0 {
+			cn.out.mem = l.last
+			l.close(h.eng)
+			cn.lag = nil
+			h.progress(cn)
+			return
+		}
+		n, errno := h.move(cn.fd, l.fd, at, min(left, l.most-at))
+		sent += n
+		h.eng.lagging.Add(int64(-n))
+		l.mu.Lock()
+		l.written += int64(n)
+		l.mu.Unlock()
+		switch {
+		case errno == 0:
+		case errno == unix.EAGAIN:
+			cn.deadline.Store(monotonic() + h.eng.sendTimeout)
+			return
+		default:
+			h.giveUp(cn, errno)
+			return
+		}
+	}
+}
+
+// giveUp ends a connection whose client is gone; while the application still writes to it, it is for the core to do.
+func (h *housekeeper) giveUp(cn *conn, errno syscall.Errno) {
+	l := cn.lag
+	if l == nil {
+		h.forget(cn)
+		return
+	}
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		h.forget(cn)
+		return
+	}
+	h.release(cn)
+	l.errno = errno
+	l.mu.Unlock()
+}
+
+// move copies up to n bytes of a lag to a socket. (sendfile would lend the socket pages of the ring, which are written again before they are sent.)
+func (h *housekeeper) move(out, in int, at, n int64) (int, syscall.Errno) {
+	if h.buf == nil {
+		h.buf = make([]byte, 64<<10)
+	}
+	k, err := unix.Pread(in, h.buf[:min(n, int64(len(h.buf)))], at)
+	switch {
+	case err == unix.EINTR:
+		return 0, 0
+	case err != nil:
+		return 0, err.(syscall.Errno)
+	case k == 0:
+		return 0, unix.EIO
+	}
+	sent, errno := send(out, h.buf[:k], 0)
+	return max(sent, 0), errno // -1 with an error
+}
