@@ -140,6 +140,20 @@ func TestDiskFull(t *testing.T) {
 		note(200)
 	}
 	r.Log.Wait(t, `refused a request .* with 507: .*no space left on device`)
+
+	// What a client is slow to take of a streamed response is kept there too: without room it is waited for, and nothing of it is lost.
+	const size = 40 << 20
+	c := harness.Dial(t, r.addr).(*net.TCPConn)
+	c.SetReadBuffer(128 << 10)
+	tally.sent.Add(1)
+	fmt.Fprintf(c, "GET /big?n=%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", size)
+	small.await(t, 1000)
+	c.SetReadBuffer(4 << 20)
+	a := harness.Parse(t, c, "GET")
+	if a.Status != 200 || len(a.Body) != size {
+		t.Errorf("a streamed response: %s, %d bytes", a.Line, len(a.Body))
+	}
+	note(a.Status)
 	small.end(t)
 }
 
