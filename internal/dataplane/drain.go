@@ -70,6 +70,9 @@ func (e *Engine) obey(m message, fd int) {
 		e.house.harakiri(m.Core)
 		e.Drain("harakiri", true)
 		e.tellAnswered(e.active.Load())
+	case "giveup":
+		e.house.giveUp()
+		e.tellAnswered(e.active.Load())
 	case "accesslog":
 		if fd >= 0 {
 			e.log.replace(fd)

@@ -6,14 +6,36 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// harakiri answers 504 on the request that core runs, if nothing was sent yet, and ends its connection. The supervisor, which asked for it,
-// kills this worker soon.
+// harakiri answers in the place of a core whose request is past its deadline. The supervisor, which asked for it, kills this worker soon.
 func (h *housekeeper) harakiri(core int) {
 	if core < 0 || core >= len(h.eng.cores) {
 		return
 	}
-	c := h.eng.cores[core]
-	if !h.overdue(c) || !c.stuck.CompareAndSwap(false, true) {
+	if c := h.eng.cores[core]; h.overdue(c) {
+		h.answerFor(c)
+	}
+}
+
+// giveUp answers in the place of every core, and of those that the waiting requests would have come to: this worker will be killed in a moment.
+func (h *housekeeper) giveUp() {
+	for _, c := range h.eng.cores {
+		if c.cell.State.Load() == scoreboard.CoreBusy {
+			h.answerFor(c)
+		}
+	}
+	for cn := h.eng.dequeue(); cn != nil; cn = h.eng.dequeue() {
+		var buf [16 << 10]byte
+		read(cn.fd, buf[:])               // unread bytes would make close() reset the connection under the answer
+		if cn.lis.proto != protoFastCGI { // without the id of its request there is no answer
+			send(cn.fd, refusal(cn.lis, 0, 504), 0)
+		}
+		h.eng.close(cn)
+	}
+}
+
+// answerFor answers 504 on the request that c runs, if nothing was sent yet, and ends its connection.
+func (h *housekeeper) answerFor(c *Core) {
+	if !c.stuck.CompareAndSwap(false, true) {
 		return
 	}
 	h.eng.stuck.Add(1)

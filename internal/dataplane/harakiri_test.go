@@ -104,6 +104,46 @@ func TestHarakiriLetsOthersFinish(t *testing.T) {
 	s.wait()
 }
 
+// A worker that will be killed answers for all that it has taken on: what runs, and what waits for a core.
+func TestGiveUp(t *testing.T) {
+	release, running := make(chan struct{}), make(chan *exchange, 2)
+	s := serve(t, config{
+		set: func(s *option.Settings) { s.Threads = 2 },
+		handler: func(x *exchange) Outcome {
+			switch x.variable("PATH_INFO") {
+			case "/first":
+				return ok(x)
+			case "/begun":
+				x.start("200 OK")
+				x.write("begun")
+			}
+			running <- x
+			<-release
+			return ok(x)
+		},
+	})
+	waits := s.dial("http")
+	waits.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+	waits.response("GET")
+	clients := []*client{s.dial("http"), s.dial("http")}
+	for i, path := range []string{"/runs", "/begun"} {
+		clients[i].send("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		<-running
+	}
+	waits.send("GET /waits HTTP/1.1\r\nHost: x\r\n\r\n") // no core is free
+	s.say(message{Op: "drain"})
+	s.say(message{Op: "giveup"})
+	s.hear("answered")
+	for name, c := range map[string]*client{"runs": clients[0], "waits": waits} {
+		if got := c.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	close(release)
+	clients[1].Close()
+	s.wait()
+}
+
 // A core that was about to accept a connection when the worker began to leave: the supervisor is told to kill only once it has looked.
 func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	release, running := make(chan struct{}), make(chan *exchange, 2)

@@ -43,7 +43,7 @@
 //	{"op":"ready"}                          it serves
 //	{"op":"failed","error":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
-//	{"op":"answered"}                       after "harakiri": the 504 is out and no other core is busy; it will be killed now, not after the grace
+//	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace
 //	{"op":"reload"} {"op":"stop"}           uwsgi.reload(), uwsgi.stop()
 //	{"op":"log","message":"…","level":"warning"}  something for the server log
 //
@@ -51,6 +51,7 @@
 //
 //	{"op":"drain","reason":"reload","handoff":true}  take no more, finish what runs, hand idle connections on (handoff) or close them, exit 0
 //	{"op":"harakiri","core":0}            that core is past its deadline: answer 504 in its place, stop accepting, let the others finish
+//	{"op":"giveup"}                       it will be killed in a moment: answer 504 in the place of whatever still runs
 //	{"op":"pause"} {"op":"resume"}
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //

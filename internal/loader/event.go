@@ -70,7 +70,7 @@ type WorkerAsks struct {
 	What   string // "reload" or "stop"
 }
 
-// WorkerAnswered says that the worker is done with a harakiri: the 504 is out and no other core is busy. It may be killed.
+// WorkerAnswered says that the worker is done with a harakiri or with giving up: the 504s are out and no other core is busy. It may be killed.
 type WorkerAnswered struct{ Worker *Worker }
 
 // Log is a line for the server log.

@@ -45,6 +45,9 @@ func (w *Worker) Harakiri(core int) error {
 	return w.conn.send(harakiriOrder{Op: "harakiri", Core: core})
 }
 
+// GiveUp tells the worker that it will be killed in a moment: it answers in the place of the requests that it still runs.
+func (w *Worker) GiveUp() error { return w.conn.send(plainOrder{Op: "giveup"}) }
+
 // Pause makes the worker take no requests until Resume.
 func (w *Worker) Pause() error { return w.conn.send(plainOrder{Op: "pause"}) }
 

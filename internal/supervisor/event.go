@@ -34,7 +34,7 @@ func (s *Supervisor) hear(e loader.Event) {
 	case loader.WorkerAsks:
 		s.wish(e)
 	case loader.WorkerAnswered:
-		if p := s.procs[e.Worker]; p != nil && p.state == condemned {
+		if p := s.procs[e.Worker]; p != nil && (p.state == condemned || p.givenUp) {
 			s.kill(p, whyHarakiri)
 		}
 	case loader.WorkerGone:

@@ -14,7 +14,8 @@ import (
 const (
 	scanInterval  = time.Second            // no deadline is shorter: uwsgi.set_user_harakiri takes whole seconds
 	dumpTime      = 100 * time.Millisecond // for writing the stacks, before the worker moves on
-	harakiriGrace = time.Second            // for the 504 and the other requests
+	harakiriGrace = time.Second            // for what the last of the other requests still has to do
+	giveUpTime    = 100 * time.Millisecond // for the answers in the place of requests that are given up
 )
 
 // harakiriSoon makes sure that the next scan is not late for a request that begins now.
@@ -28,7 +29,7 @@ func (s *Supervisor) scanHarakiri() {
 	wait := scanInterval
 	now := s.host.Monotonic()
 	for _, p := range s.procs {
-		if p.state != serving && p.state != draining && p.state != condemned {
+		if p.state != serving && p.state != draining && p.state != condemned || p.givenUp {
 			continue
 		}
 		limit := p.gen.cfg.Settings.Harakiri
@@ -73,8 +74,8 @@ func (s *Supervisor) overdue(p *process) bool {
 	return limit <= 0 || s.backlog(p.gen.cfg) >= limit
 }
 
-// condemn ends a worker one of whose requests is past its deadline: its stacks are dumped, then it answers 504 and lets the others finish
-// for a moment, then it is killed. The replacement does not wait for that.
+// condemn ends a worker one of whose requests is past its deadline: its stacks are dumped, then it answers 504 and lets the others finish,
+// then it is killed. The replacement does not wait for that.
 func (s *Supervisor) condemn(p *process, core int, now int64) {
 	p.stuck[core] = true
 	s.logHarakiri(p, core, now)
@@ -97,16 +98,31 @@ func (s *Supervisor) condemn(p *process, core int, now int64) {
 		s.signalled(p, p.w.Signal(sig))
 	}
 	s.signalled(p, p.w.Signal(loader.DumpSignal))
-	grace := set.HarakiriGrace
-	if grace <= 0 {
-		grace = harakiriGrace
-	}
 	p.death = s.agenda.after(dumpTime, func() {
 		for c := range p.stuck {
 			s.obeyed(p, p.w.Harakiri(c))
 		}
-		p.death = s.agenda.after(grace, func() { s.kill(p, whyHarakiri) })
+		p.death = s.agenda.after(p.gen.cfg.grace(), func() { s.giveUp(p, whyHarakiri) })
 	})
+}
+
+// grace is how long a condemned worker's other requests may take: as long as they may anyway, but no longer than a reload or a stop would
+// let them.
+func (c *Config) grace() time.Duration {
+	switch set := c.Settings; {
+	case set.HarakiriGrace > 0:
+		return set.HarakiriGrace
+	case set.Harakiri > 0:
+		return min(set.Harakiri+harakiriGrace, c.mercy())
+	}
+	return c.mercy()
+}
+
+// giveUp has a worker answer what it still runs in the application's place, and kills it then.
+func (s *Supervisor) giveUp(p *process, why string) {
+	p.givenUp = true
+	s.obeyed(p, p.w.GiveUp())
+	p.death = s.agenda.after(giveUpTime, func() { s.kill(p, why) })
 }
 
 func (s *Supervisor) logHarakiri(p *process, core int, now int64) {

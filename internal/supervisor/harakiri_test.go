@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,5 +211,64 @@ func TestHarakiriQueueThreshold(t *testing.T) {
 	waiting = 5
 	if !s.overdue(s.gen.slots[0].cur) {
 		t.Error("not overdue with a long queue")
+	}
+}
+
+// The other requests of a condemned worker get the time that they have anyway, but no more than a reload would give them.
+func TestHarakiriGrace(t *testing.T) {
+	for _, c := range []struct {
+		name                         string
+		harakiri, mercy, asked, want time.Duration
+	}{
+		{"their own deadline", 5 * time.Second, time.Minute, 0, 6 * time.Second},
+		{"the mercy", 5 * time.Minute, 20 * time.Second, 0, 20 * time.Second},
+		{"set_user_harakiri alone", 0, 20 * time.Second, 0, 20 * time.Second},
+		{"harakiri-graceful-timeout", 5 * time.Second, time.Minute, 2 * time.Second, 2 * time.Second},
+	} {
+		set := option.Default()
+		set.Harakiri, set.WorkerReloadMercy, set.HarakiriGrace = c.harakiri, c.mercy, c.asked
+		if got := (&Config{Settings: set}).grace(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// A worker is told before it is killed, be it for harakiri or because its mercy is over: its clients get an answer.
+func TestGiveUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		set   func(*option.Settings)
+		leave func(*rig)
+		order string
+	}{
+		"harakiri": {func(s *option.Settings) { s.Harakiri, s.HarakiriGrace = 50*time.Millisecond, 50*time.Millisecond }, func(r *rig) { r.busy(1, 0, 0) }, "harakiri"},
+		"mercy":    {func(s *option.Settings) { s.WorkerReloadMercy = 50 * time.Millisecond }, func(r *rig) { r.sup.ChainReload("test") }, "drain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, "ignores-drain")
+			c.set(r.set)
+			stderr, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stderr.Close()
+			defer w.Close()
+			r.cfg.WorkerStderr = func(int) (*os.File, error) {
+				return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", w.Fd()), os.O_WRONLY, 0)
+			}
+			r.up()
+			c.leave(r)
+			orders := ""
+			for lines := bufio.NewScanner(stderr); orders != c.order+" giveup"; {
+				if !lines.Scan() {
+					t.Fatalf("orders: %q", orders)
+				}
+				if order := strings.TrimPrefix(lines.Text(), "worker 1: "); order != "stacks" {
+					orders = strings.TrimSpace(orders + " " + order)
+				}
+			}
+			r.wait("worker.spawned", "Respawned uWSGI worker 1")
+			r.sup.Stop("test", false)
+			r.exit(0)
+		})
 	}
 }

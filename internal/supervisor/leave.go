@@ -41,7 +41,7 @@ func (s *Supervisor) drain(p *process, why string, handoff bool) {
 	p.death = s.agenda.after(p.gen.cfg.mercy(), func() {
 		s.logProcess(slog.LevelWarn, "worker.nomercy", fmt.Sprintf("worker %d (pid: %d) is taking too much time to die...NO MERCY !!!", p.slot.n, p.pid),
 			p, slog.String(KeyReason, why))
-		s.kill(p, why)
+		s.giveUp(p, why)
 	})
 	s.obeyed(p, p.w.Drain(why, handoff))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +47,50 @@ func TestHarakiri(t *testing.T) {
 			}
 			r.serves()
 		})
+	}
+}
+
+// The answers of the other threads arrive though they take longer than a moment: each has until its own deadline.
+func TestHarakiriBesideLongRequests(t *testing.T) {
+	r := start(t, "-p", "1", "--threads", "4", "--harakiri", "3")
+	r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
+	var all sync.WaitGroup
+	all.Go(func() { r.answers("/deadlock", 504) })
+	harness.Eventually(t, "a request under way", func() bool { return connections(r) > 0 })
+	all.Go(func() { r.answers("/sleep?s=1.5", 200) })
+	mark := r.Log.Mark()
+	r.answers("/sleep?s=2", 200) // begun after the one that is stuck, and until long before its deadline
+	all.Go(func() { r.answers("/sleep?s=2.5", 200) })
+	r.Log.WaitFrom(t, mark, `HARAKIRI ON WORKER`)
+	all.Wait()
+	r.Log.WaitFrom(t, mark, `died, killed by signal 9`)
+	r.serves()
+}
+
+// Who is still not served when the mercy is over gets an answer, too, whatever it is that keeps the worker.
+func TestMercyEnds(t *testing.T) {
+	for name, path := range map[string]string{"asleep": "/sleep?s=3600", "deadlock": "/deadlock", "GIL held in C": "/gil"} {
+		for how, end := range map[string]func(*rig){
+			"reload": func(r *rig) { r.Reload() },
+			"stop":   func(r *rig) { r.Signal(syscall.SIGTERM) },
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				r := start(t, "-p", "1", "--threads", "2", "--reload-mercy", "1")
+				r.fds = 0
+				r.Allow(`NO MERCY`)
+				var asked sync.WaitGroup
+				asked.Go(func() { r.answers(path, 504) })
+				harness.Eventually(t, "a request under way", func() bool { return connections(r) > 0 })
+				end(r)
+				asked.Wait()
+				if how == "reload" {
+					r.serves()
+				} else if code := r.Exit(); code != 0 {
+					t.Errorf("exit status %d", code)
+				}
+			})
+		}
 	}
 }
 
