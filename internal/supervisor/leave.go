@@ -108,8 +108,10 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit) {
 		attrs = append(attrs, slog.Int(KeyExit, exit.Code()))
 	}
 	n := p.slot.n
+	// Whether it is known how a worker ended depends on its loader, which may be starved or dead: one that was told to leave has left.
+	left := exit.Clean() || !exit.Known
 	switch {
-	case (was == draining || was == condemned) && exit.Clean(), was == killed && p.why != whyEvil && p.why != whyHarakiri:
+	case (was == draining || was == condemned) && left, was == killed && p.why != whyEvil && p.why != whyHarakiri:
 		text := fmt.Sprintf("worker %d buried after %d seconds", n, int(time.Since(p.left).Seconds()))
 		if p.why != whyStop && p.why != whyReload {
 			text = fmt.Sprintf("worker %d killed successfully (pid: %d)", n, p.pid)

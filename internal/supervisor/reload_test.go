@@ -103,6 +103,17 @@ func TestReloadKillsTheOldAfterTheMercy(t *testing.T) {
 	r.stop()
 }
 
+// How a worker ended is not known where its loader has no time to tell: an old worker that has left is no alarm.
+func TestReloadWithALoaderThatDoesNotTell(t *testing.T) {
+	r := newRig(t, 1, "exits-untold").up()
+	if err := r.reload(); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("worker.buried", "worker 1")
+	r.stop()
+	r.noErrors()
+}
+
 // A reload is over when the new generation serves alone; the old one may still be busy with requests.
 func TestReloadDoesNotWaitForRequests(t *testing.T) {
 	gate := loadertest.NewGate(t)

@@ -21,6 +21,7 @@
 //	lazy-exclusive        the same, and it was a lock
 //	ignores-drain         workers serve on
 //	drain-waits=GATE      a draining worker exits when the Gate opens
+//	exits-untold          the loader does not tell how workers end
 //	orphans               a worker leaves a child of a child behind, which ends
 //	answers               a worker says answered after harakiri
 //
@@ -142,7 +143,9 @@ func (p *player) load() {
 			}
 		case e := <-exits:
 			children--
-			p.conn.send(e)
+			if !p.is("exits-untold") {
+				p.conn.send(e)
+			}
 		}
 	}
 	os.Exit(0)
