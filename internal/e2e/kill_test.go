@@ -81,6 +81,7 @@ func TestKillLoader(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", who)
+	s.Allow(`its workers serve on, a new generation will replace them`)
 	s.Start("--http", addr, "--module", "app", "-p", "2")
 	worker, loader := kin(t, harness.HTTP(t, addr))
 	if loader == s.PID || harness.Parent(loader) != s.PID {

@@ -237,7 +237,9 @@ func (s *Supervisor) enter(to Phase) {
 }
 
 // fault logs what should be impossible.
-func (s *Supervisor) fault(err error) { s.log(slog.LevelError, "fault", err.Error()) }
+func (s *Supervisor) fault(err error) {
+	s.log(slog.LevelError, "fault", fmt.Sprintf("internal error: %v", err))
+}
 
 func (s *Supervisor) log(level slog.Level, event, text string, attrs ...slog.Attr) {
 	s.logf(level, event, text, attrs...)

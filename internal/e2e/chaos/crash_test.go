@@ -55,6 +55,7 @@ func TestKillWorker(t *testing.T) {
 // kill -9 of the loader: not one request is lost, a new generation takes over.
 func TestKillLoader(t *testing.T) {
 	r := start(t, "-p", "2", "--threads", "2")
+	r.Allow(`^the loader \(pid: \d+\) was killed by signal 9; its workers serve on, a new`)
 	disturb(t, r, func(*casualties) {
 		for range scale(2, 10) {
 			mark := r.Log.Mark()

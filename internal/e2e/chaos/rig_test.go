@@ -56,9 +56,23 @@ func (r *rig) begin(args ...string) {
 	r.t.Cleanup(r.settled) // before the harness stops the server
 }
 
-// settled checks, once the clients of the test are gone, that no worker holds more than it began with.
+// settled checks, once the clients of the test are gone, that no worker holds more than it began with, and that the server leaves no socket
+// file behind. What a killed supervisor leaves it cannot take away.
 func (r *rig) settled() {
-	if r.t.Failed() || !r.Running() || r.fds == 0 {
+	if r.t.Failed() {
+		return
+	}
+	if r.Running() {
+		r.holdsNoMore()
+		r.Stop()
+	}
+	if _, err := os.Lstat(r.sock); err == nil && r.Exit() >= 0 {
+		r.t.Errorf("the socket file is left")
+	}
+}
+
+func (r *rig) holdsNoMore() {
+	if r.fds == 0 {
 		return
 	}
 	for _, pid := range r.workers() {
@@ -66,10 +80,6 @@ func (r *rig) settled() {
 		if !soon(func() bool { return !harness.Alive(pid) || descriptors(pid) <= r.fds+1 }) {
 			r.t.Errorf("worker %d began with %d descriptors and has %d:\n%s", pid, r.fds, descriptors(pid), describe(pid))
 		}
-	}
-	r.Stop()
-	if _, err := os.Lstat(r.sock); err == nil {
-		r.t.Errorf("the socket file is left")
 	}
 }
 

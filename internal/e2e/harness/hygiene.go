@@ -11,10 +11,12 @@ import (
 // goneWithin is how long processes may outlive their supervisor.
 const goneWithin = 5 * time.Second
 
-// complaint matches lines of a log that a healthy server does not write.
+// complaint matches lines of a log that a healthy server does not write, whatever it writes at error level among them.
 var complaint = regexp.MustCompile(`Traceback \(most recent call last\)|internal error|panic|^goroutine |fatal error|DAMN !|NO MERCY|` +
 	`Segmentation|SIGSEGV|Exception ignored|illegal move|^uwsgi: |exiting with status|HARAKIRI|reload failed|Fatal Python error|leaked|` +
-	`^[\w.]*(Error|Exception|Interrupt|Exit|Warning)(:|$)|cannot be forked|cannot accept|GAME OVER|unable to load app|could not be loaded|garbage collected without being closed`)
+	`^[\w.]*(Error|Exception|Interrupt|Exit|Warning)(:|$)|cannot be forked|cannot accept|GAME OVER|unable to load app|could not be loaded|garbage collected without being closed|` +
+	`EVIL RELOAD|OOPS !|its workers serve on, a new|watch the listening sockets|after the reload: |hooks of phase|^send signal|not a message|unknown message|` +
+	`\[emperor\] (\S+ of \S+ failed|vassal \S+ died)`)
 
 // end stops the server and looks at what it left behind.
 func (s *Server) end() {

@@ -1,0 +1,71 @@
+package harness
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Everything that the server writes at error level is a complaint to the hygiene check: the standard error that the tests read shows no levels.
+func TestErrorLevelIsAComplaint(t *testing.T) {
+	verb := regexp.MustCompile(`%[+#]?\[?\d*\]?[a-z]`)
+	found := 0
+	for _, pkg := range []string{"supervisor", "loader", "app", "control", "emperor"} {
+		files, _ := filepath.Glob(filepath.Join(Root(), "internal", pkg, "*.go"))
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(tree, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) < 3 || !isErrorLevel(call.Args[0]) {
+					return true
+				}
+				found++
+				event, text := literal(call.Args[1]), literal(call.Args[2])
+				switch line := verb.ReplaceAllString(text, "1"); {
+				case event == "start.failed": // a test that waits for the start sees that
+				case event == "worker.unsignalled":
+					line = "send signal 9 to process 1: operation not permitted" // loader.process
+					fallthrough
+				default:
+					if event == "harakiri" {
+						line = "HARAKIRI " + line // all of them have the word; most are built in logHarakiri
+					}
+					if !complaint.MatchString(line) {
+						t.Errorf("%s: event %q: %q is at error level and no complaint", file, event, text)
+					}
+				}
+				return true
+			})
+		}
+	}
+	if found < 10 {
+		t.Errorf("%d messages at error level were found", found)
+	}
+}
+
+func isErrorLevel(e ast.Expr) bool {
+	sel, ok := e.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == "LevelError"
+}
+
+// literal is the first string in an expression.
+func literal(e ast.Expr) (text string) {
+	ast.Inspect(e, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && text == "" {
+			text, _ = strconv.Unquote(lit.Value)
+		}
+		return true
+	})
+	return text
+}
