@@ -19,6 +19,7 @@ type logger struct {
 	id   string
 	name string // for messages
 	sink sink
+	sent int // messages since the last flush: a sink may keep them until then
 	lost int // messages since the sink began to fail
 }
 
@@ -95,7 +96,7 @@ func matchAny(list []*regexp.Regexp, text string) bool {
 	return false
 }
 
-// deliver encodes r for l and writes it. A sink that fails is named once, and its loss counted when it works again.
+// deliver encodes r for l and writes it.
 func (c *chain) deliver(l *logger, r *record) {
 	line := append(c.buf[:0], r.stamp...)
 	line = append(line, r.text...)
@@ -108,28 +109,42 @@ func (c *chain) deliver(l *logger, r *record) {
 	if cap(line) <= 64<<10 {
 		c.buf = line[:0]
 	}
+	l.sent++
 	if err := l.sink.write(r, line); err != nil {
-		if l.lost == 0 {
-			c.complain(fmt.Sprintf("log %s: %v; its messages are lost until it works again", l.name, err))
-		}
-		l.lost++
-		return
+		c.failed(l, err)
 	}
-	if l.lost > 0 {
-		c.complain(fmt.Sprintf("log %s works again; %d messages were lost", l.name, l.lost))
-		l.lost = 0
+}
+
+// failed counts what a sink has not taken. It is named once, and its loss told when it works again.
+func (c *chain) failed(l *logger, err error) {
+	if l.lost == 0 {
+		c.complain(fmt.Sprintf("log %s: %v; its messages are lost until it works again", l.name, err))
 	}
+	l.lost += l.sent
+	l.sent = 0
 }
 
 // flush ends a batch.
 func (c *chain) flush() {
 	for _, l := range c.loggers {
-		if err := l.sink.flush(); err != nil && l.lost == 0 {
-			l.lost++
-			c.complain(fmt.Sprintf("log %s: %v; its messages are lost until it works again", l.name, err))
-		}
+		c.flushOne(l)
 	}
-	_ = c.base.sink.flush()
+	c.flushOne(c.base)
+}
+
+func (c *chain) flushOne(l *logger) {
+	if l.sent == 0 {
+		return
+	}
+	if err := l.sink.flush(); err != nil {
+		c.failed(l, err)
+		return
+	}
+	l.sent = 0
+	if l.lost > 0 {
+		c.complain(fmt.Sprintf("log %s works again; %d messages were lost", l.name, l.lost))
+		l.lost = 0
+	}
 }
 
 func compileAll(name string, patterns []string) ([]*regexp.Regexp, error) {

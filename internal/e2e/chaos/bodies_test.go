@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -111,55 +110,11 @@ func (r *rig) send(t *testing.T, how string, body io.Reader, size int64) *harnes
 	return harness.Parse(t, c, "POST")
 }
 
-// A full disk while bodies are spooled: 507 for those that do not fit, everything else goes on, and so do they once there is room.
-func TestDiskFull(t *testing.T) {
-	r := newRig(t)
-	tmp := r.Path("small")
-	if err := os.Mkdir(tmp, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	r.Setenv("TMPDIR=" + tmp)
-	r.Under("unshare", "--mount", "/bin/sh", "-c", `mount -t tmpfs -o size=8m tmpfs `+tmp+` && exec "$0" "$@"`)
-	r.begin("-p", "2", "--threads", "2", "--post-buffering=4096")
-	small := traffic(r.addr, "/", "hello\n", 2, true)
-	for range scale(3, 20) {
-		var all sync.WaitGroup
-		for range 4 { // 12 MiB each where there are 8
-			all.Go(func() {
-				status := r.upload(12 << 20)
-				if status != 507 {
-					t.Errorf("a body that does not fit: %d", status)
-				}
-				note(status)
-			})
-		}
-		all.Wait()
-		if status := r.upload(1 << 20); status != 200 {
-			t.Errorf("a body that fits, afterwards: %d", status)
-		}
-		note(200)
-	}
-	r.Log.Wait(t, `refused a request .* with 507: .*no space left on device`)
-
-	// What a client is slow to take of a streamed response is kept there too: without room it is waited for, and nothing of it is lost.
-	const size = 40 << 20
-	c := harness.Dial(t, r.addr).(*net.TCPConn)
-	c.SetReadBuffer(128 << 10)
-	tally.sent.Add(1)
-	fmt.Fprintf(c, "GET /big?n=%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", size)
-	small.await(t, 1000)
-	c.SetReadBuffer(4 << 20)
-	a := harness.Parse(t, c, "GET")
-	if a.Status != 200 || len(a.Body) != size {
-		t.Errorf("a streamed response: %s, %d bytes", a.Line, len(a.Body))
-	}
-	note(a.Status)
-	small.end(t)
-}
-
 // upload posts n bytes and reads the answer, which may come before all is sent. 0: there was none.
-func (r *rig) upload(n int64) int {
-	c, err := net.Dial("tcp", r.addr)
+func (r *rig) upload(n int64) int { return upload(r.addr, n) }
+
+func upload(addr string, n int64) int {
+	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		return 0
 	}
@@ -191,7 +146,9 @@ func TestEarlyAnswer(t *testing.T) {
 	f.Close()
 	r.begin("-p", "1", "--threads", "2", "--limit-post", "100000000000")
 	limited := start(t, "-p", "1", "--limit-post", "1000")
+	proxied := "proxy_http_version 1.1; proxy_request_buffering off; proxy_pass http://"
 	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; uwsgi_request_buffering off; }\n"+
+		"location /http/ { "+proxied+r.addr+"/; }\nlocation /http/limited { "+proxied+limited.addr+"; }\n"+
 		"location /limited { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+limited.sock+"; uwsgi_request_buffering off; }")
 	for url, want := range map[string]struct {
 		status string
@@ -202,6 +159,8 @@ func TestEarlyAnswer(t *testing.T) {
 		"http://" + limited.addr + "/":         {"413", len("Content Too Large\n")},
 		"http://" + limited.addr + "/?chunked": {"413", len("Content Too Large\n")},
 		"http://" + n.Addr + "/limited":        {"413", len("Content Too Large\n")},
+		"http://" + n.Addr + "/http/refuse":    {"401", 13000},
+		"http://" + n.Addr + "/http/limited":   {"413", len("Content Too Large\n")},
 	} {
 		args := []string{"-sS", "-o", r.Path("out"), "-w", "%{http_code} %{size_download}", "-H", "Expect:", "-X", "POST", "-T", file, url}
 		if strings.HasSuffix(url, "chunked") {

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -234,8 +233,7 @@ func TestCrashes(t *testing.T) {
 // The kernel's OOM killer takes a worker out of a control group that is full.
 func TestOutOfMemory(t *testing.T) {
 	r := newRig(t)
-	group := memoryGroup(t, 256<<20)
-	r.Under("/bin/sh", "-c", `echo $$ > `+group+`/cgroup.procs && exec "$0" "$@"`)
+	newGroup(r, "memory").set(fmt.Sprint(256 << 20))
 	r.begin("-p", "2", "--forkbomb-delay", "0")
 	r.Allow(`DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
 	disturb(t, r, func(dead *casualties) {
@@ -249,26 +247,4 @@ func TestOutOfMemory(t *testing.T) {
 		}
 	})
 	r.serves()
-}
-
-// memoryGroup is a control group that holds no more than limit bytes.
-func memoryGroup(t *testing.T, limit int64) string {
-	t.Helper()
-	dir, file := fmt.Sprintf("/sys/fs/cgroup/memory/uwsgi-chaos-%d", os.Getpid()), "memory.limit_in_bytes"
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil { // the unified hierarchy
-		dir, file = fmt.Sprintf("/sys/fs/cgroup/uwsgi-chaos-%d", os.Getpid()), "memory.max"
-		os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+memory"), 0o644)
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if !soon(func() bool { err := syscall.Rmdir(dir); return err == nil }) {
-			t.Errorf("%s cannot be removed", dir)
-		}
-	})
-	if err := os.WriteFile(dir+"/"+file, fmt.Append(nil, limit), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }

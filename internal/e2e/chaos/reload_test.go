@@ -78,16 +78,21 @@ func TestReloadDuringReload(t *testing.T) {
 
 // Stop in the middle of a reload, at whichever moment: it ends with status 0, and nothing is left.
 func TestStopDuringReload(t *testing.T) {
-	for i := range scale(6, 30) {
+	for i := range scale(8, 40) {
 		r := start(t, "-p", "2")
 		r.fds = 0
 		mark := r.Log.Mark()
+		if i%4 == 3 {
+			r.Write("app.py", "open('importing', 'w').close()\nimport time\ntime.sleep(3600)\n")
+		}
 		r.Signal(syscall.SIGHUP)
-		switch i % 3 {
+		switch i % 4 {
 		case 1:
 			r.Log.WaitFrom(t, mark, `^reloading uWSGI`)
 		case 2:
 			r.Log.WaitFrom(t, mark, `^spawned uWSGI worker`)
+		case 3:
+			harness.Eventually(t, "an import that hangs", func() bool { return harness.Exists(r.Path("importing")) })
 		}
 		r.Signal(syscall.SIGTERM)
 		if code := r.Exit(); code != 0 {
