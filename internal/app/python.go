@@ -30,6 +30,9 @@ func interpreter(s *option.Settings, dir, path string, cred *syscall.Credential,
 			continue
 		}
 		real, err := behindShim(p)
+		if scarce(err) { // another Python than before would be no help
+			return "", fmt.Errorf("look at %s: %w", p, err)
+		}
 		if err != nil {
 			continue
 		}
@@ -92,6 +95,16 @@ func behindShim(p string) (string, error) {
 		return "", err
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// scarce says that an error is about what the machine or a limit has no more of, not about what was asked for.
+func scarce(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // reachable says whether the user may execute path: every folder on the way must let him through.

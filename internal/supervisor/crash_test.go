@@ -232,3 +232,28 @@ func TestOrphansOfThisTickAreLeftAlone(t *testing.T) {
 		t.Errorf("reaped %v, want the one that was there before", reaped)
 	}
 }
+
+// A loader that does not fork any more, because of what the application left in it, is replaced.
+func TestLoaderThatDoesNotFork(t *testing.T) {
+	r := newRig(t, 1, "forks-once")
+	r.next(nil)
+	r.up()
+	first := r.pids()[0]
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("worker.died", "")
+	r.do(func() {
+		p := r.sup.gen.slots[0].cur
+		if p == nil || p.state != forking || p.death == nil {
+			t.Fatalf("%+v", p)
+		}
+		r.sup.unanswered(p)
+	})
+	r.wait("loader.stuck", "has not forked worker 1 for 30s")
+	r.wait("loader.died", "")
+	r.wait("worker.spawned", "worker 1")
+	r.wait("master.respawned", "")
+	r.stop()
+	r.noErrors("worker.died", "loader.stuck", "loader.died", "worker.notforked")
+}

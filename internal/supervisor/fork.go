@@ -9,6 +9,9 @@ import (
 	"uwsgi/internal/loader"
 )
 
+// forkPatience is how long a loader may take to fork. It does nothing else: what keeps it longer is a thread that the application left in it.
+const forkPatience = 30 * time.Second
+
 // retryFork is how long a slot waits when a fork could not even be asked for.
 const retryFork = time.Second
 
@@ -69,9 +72,22 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 	}
 	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, asked: time.Now(), stuck: map[int]bool{}}
 	s.procs[w] = p
+	p.death = s.agenda.after(forkPatience, func() { s.unanswered(p) })
 	g.procs++
 	sl.why = whyRespawn
 	return p
+}
+
+// unanswered ends a loader that does not fork: another one takes its place, as if it had died.
+func (s *Supervisor) unanswered(p *process) {
+	if p.state != forking {
+		return
+	}
+	s.log(slog.LevelError, "loader.stuck", fmt.Sprintf("the loader (pid: %d) has not forked worker %d for %s: a thread of the application's keeps it; it is killed",
+		p.gen.ld.PID(), p.slot.n, forkPatience), slog.Int(KeyPID, p.gen.ld.PID()), slog.Int(KeyWorker, p.slot.n), slog.Int(KeyGeneration, p.gen.n))
+	if err := p.gen.ld.Kill(); err != nil {
+		s.fault(err)
+	}
 }
 
 // delay keeps a slot from forking for d.
@@ -93,6 +109,7 @@ func (s *Supervisor) forked(e loader.Forked) {
 		return
 	}
 	s.move(p, starting)
+	s.agenda.drop(p.death)
 	t := p.slot.tally
 	t.spawns++
 	t.spawned = time.Now()

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"uwsgi/internal/e2e/harness"
 )
 
@@ -82,6 +84,45 @@ func TestApplicationKeepsAllDescriptors(t *testing.T) {
 	harness.Eventually(t, "the end of the old worker", func() bool { return len(r.Processes()) == 3 })
 }
 
+// The supervisor may open no more, wherever in a reload it notices: the reload fails and says why, what serves serves on, and when it may again
+// the next reload works.
+func TestNoDescriptorsLeftForTheSupervisor(t *testing.T) {
+	r := start(t, "-p", "1", "--threads", "2")
+	r.Tolerate(`reload failed: .*[Tt]oo many open files; the old generation serves on`)
+	r.Tolerate(`cannot be forked: .*too many open files`)
+	r.Tolerate(`after the reload: .*too many open files`)
+	c := traffic(r.addr, "/", "hello\n", 2, true)
+	c.await(t, 100)
+	var before unix.Rlimit
+	if err := unix.Prlimit(r.PID, unix.RLIMIT_NOFILE, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	allow := func(n uint64) {
+		t.Helper()
+		if err := unix.Prlimit(r.PID, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: before.Max}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed := 0
+	for n := uint64(3); n < uint64(descriptors(r.PID)+10); n += uint64(scale(4, 1)) {
+		allow(n)
+		mark := r.Log.Mark()
+		r.Signal(syscall.SIGHUP)
+		if r.Log.WaitFrom(t, mark, `^(reload failed|gracefully \(RE\)spawned)`)[1] == "reload failed" {
+			failed++
+		}
+		c.await(t, 50)
+		allow(before.Cur)
+		r.Reload()
+		harness.Eventually(t, "the end of the old generation", func() bool { return len(r.Processes()) == 3 })
+	}
+	c.end(t)
+	t.Logf("%d reloads failed", failed)
+	if failed == 0 {
+		t.Error("no reload failed")
+	}
+}
+
 // No process can be forked (EAGAIN): the supervisor says so, the workers that are there serve on, and the missing one comes as soon as
 // there is room.
 func TestNoProcessesLeft(t *testing.T) {
@@ -123,6 +164,40 @@ func TestNoAddressSpaceLeft(t *testing.T) {
 	r.Log.Wait(t, `^MemoryError`)
 	if after := r.expect(200, "/pid", "").Body; after != before {
 		t.Errorf("worker %s served before, %s does now", before, after)
+	}
+}
+
+// The application has taken all the address space that limit-as allows. Its requests are answered as well as it can; where Go or Python in the
+// worker cannot go on, the log says for want of what, and the next worker serves.
+func TestAddressSpaceIsFull(t *testing.T) {
+	r := start(t, "-p", "1", "--threads", "2", "--limit-as", "512", "--forkbomb-delay", "0")
+	r.fds = 0
+	for _, text := range []string{`Traceback[^$]*MemoryError`, `^MemoryError`, `DAMN !`, `^fatal error: .*(cannot allocate memory|out of memory)`, `^goroutine `, `^\s+runtime/`,
+		`Fatal Python error`, `panic`} {
+		r.Tolerate(text)
+	}
+	for range scale(2, 10) {
+		mark := r.Log.Mark()
+		ask := func(path string) bool {
+			tally.sent.Add(1)
+			tally.onPurpose.Add(1)
+			a, err := r.http().Try("GET", path, nil, "Connection: close")
+			return err == nil && (a.Status == 200 || a.Status == 500)
+		}
+		ask("/fill")
+		unanswered := 0
+		for range 100 {
+			if !ask("/") {
+				unanswered++
+			}
+		}
+		died := countFrom(r, mark, "DAMN !")
+		t.Logf("%d of 100 requests unanswered, %d workers died", unanswered, died)
+		if unanswered > died {
+			t.Errorf("%d requests were not answered, %d workers died", unanswered, died)
+		}
+		r.Reload()
+		r.serves()
 	}
 }
 

@@ -9,6 +9,7 @@
 //	lazy                  loaded comes without applications
 //	fork-fails            every fork is answered with forkfailed
 //	fork-hangs            no fork is answered
+//	forks-once            only the first one is
 //	fork-dies             the loader ends when it is asked for a fork
 //	never-ready           workers start and that is all
 //	never-ready=N         worker N does
@@ -77,6 +78,7 @@ type player struct {
 	conn      *conn
 	boot      loader.Boot
 	slot, row int
+	forks     int // so far
 }
 
 func (p *player) is(role string) bool { _, ok := p.roles[role]; return ok }
@@ -156,7 +158,7 @@ func (p *player) fork(o order, exits chan<- map[string]any) bool {
 	switch {
 	case p.is("fork-dies"):
 		os.Exit(9)
-	case p.is("fork-hangs"):
+	case p.is("fork-hangs"), p.is("forks-once") && p.forks > 0:
 		return false
 	case p.is("fork-fails"):
 		p.conn.send(map[string]any{"op": "forkfailed", "slot": o.Slot, "row": o.Row, "error": "Resource temporarily unavailable"})
@@ -175,6 +177,7 @@ func (p *player) fork(o order, exits chan<- map[string]any) bool {
 		Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
 	})
 	must(err)
+	p.forks++
 	p.conn.send(map[string]any{"op": "forked", "slot": o.Slot, "row": o.Row, "pid": pid}, pidfd)
 	unix.Close(pidfd)
 	go func() {

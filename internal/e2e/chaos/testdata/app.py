@@ -193,6 +193,17 @@ def memory(environ, start):
     return text(start, "held\n")
 
 
+def fill(environ, start):
+    """Takes all the address space there is, and keeps it."""
+    for size in (16 << 20, 1 << 20, 64 << 10):
+        try:
+            while True:
+                held.append(bytearray(size))
+        except MemoryError:
+            pass
+    return text(start, "full\n")
+
+
 def grow(environ, start):
     """A leak of 256 KiB a request."""
     held.append(os.urandom(4096) * 64)
@@ -293,7 +304,7 @@ def inject(environ, start):
 PATHS = {
     "/": hello, "/pid": pid, "/time": clock, "/seen": who, "/vars": variables, "/sleep": sleep, "/big": big, "/buffered": buffered, "/download": download,
     "/digest": digest, "/refuse": refuse, "/segv": segv, "/exit": leave, "/_exit": leave_hard, "/gil": hold_gil, "/deadlock": deadlock, "/reload": ask_reload,
-    "/forkbomb": fork_bomb, "/threads": threads, "/recurse": recurse, "/recurse-c": recurse_in_c, "/closeall": close_all, "/memory": memory,
+    "/forkbomb": fork_bomb, "/threads": threads, "/recurse": recurse, "/recurse-c": recurse_in_c, "/closeall": close_all, "/memory": memory, "/fill": fill,
     "/grow": grow, "/files": files, "/hoard": hoard, "/bad": bad,
 }
 
