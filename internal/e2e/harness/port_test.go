@@ -12,7 +12,7 @@ import (
 func TestAddrBesideAnotherProcess(t *testing.T) {
 	const role = "UWSGI_E2E_PORTS"
 	if os.Getenv(role) != "" {
-		for range 10 * blockPorts {
+		for range 20 * blockPorts {
 			fmt.Println("port " + Addr(t))
 		}
 		return
@@ -21,7 +21,7 @@ func TestAddrBesideAnotherProcess(t *testing.T) {
 	for range blockPorts / 2 {
 		mine[Addr(t)] = true
 	}
-	for range 20 { // the first block of a process is a random one
+	for range 8 { // the first block of a process is a random one
 		cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
 		cmd.Env = append(os.Environ(), role+"=1")
 		out, err := cmd.Output()
@@ -37,7 +37,7 @@ func TestAddrBesideAnotherProcess(t *testing.T) {
 				}
 			}
 		}
-		if given != 10*blockPorts {
+		if given != 20*blockPorts {
 			t.Fatalf("%d addresses were given", given)
 		}
 	}
