@@ -170,15 +170,21 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(stderr, "<4>%v\n", err)
 	}
-	if fresh && !changed && !gaveUp {
-		return 0
-	}
-	verb := "start"
+	verb := ""
+	listens, err := m.show(i.Socket(), "ActiveState")
 	switch {
-	case socket == "":
+	case err != nil:
+		return warn(stderr, err)
+	case socket == "" && listens == "active":
 		verb = "stop"
+	case socket == "":
 	case changed:
 		verb = "restart"
+	case listens != "active": // whoever had systemd read the drop-ins did so after this start was asked for
+		verb = "start"
+	}
+	if verb == "" {
+		return 0
 	}
 	// An address that is taken, say, is the instance's to report: it tries to bind what it was not given.
 	if err := m.systemctl(verb, i.Socket()); err != nil {

@@ -17,6 +17,7 @@ type fakeManager struct {
 	jobs  map[string]string
 	times map[string]string
 	state string // of the service
+	opens bool   // the socket is active
 	dir   string
 }
 
@@ -47,6 +48,12 @@ func (f *fakeManager) manager() manager {
 		stamps:    filepath.Join(f.dir, "stamps"),
 		systemctl: func(args ...string) error {
 			f.calls = append(f.calls, strings.Join(args, " "))
+			switch args[0] {
+			case "start", "restart":
+				f.opens = true
+			case "stop", "reset-failed":
+				f.opens = false
+			}
 			if args[0] == "daemon-reload" {
 				if err := os.RemoveAll(generated); err != nil {
 					return err
@@ -58,8 +65,13 @@ func (f *fakeManager) manager() manager {
 		},
 		job: func(unit string) (string, error) { return f.jobs[unit], nil },
 		show: func(unit, property string) (string, error) {
-			if property == "SubState" {
+			switch {
+			case property == "SubState":
 				return f.state, nil
+			case property == "ActiveState" && f.opens:
+				return "active", nil
+			case property == "ActiveState":
+				return "inactive", nil
 			}
 			return f.times[unit], nil
 		},
@@ -94,7 +106,7 @@ func TestRefresh(t *testing.T) {
 		{"new", "", "daemon-reload; start uwsgi@a.socket"},
 		{"again", "", ""},
 		{"other workers", "[uwsgi]\nsocket = /run/a.sock\nprocesses = 7\n", ""},
-		{"other times", "[uwsgi]\nsocket = /run/a.sock\nreload-mercy = 7\n", "daemon-reload; start uwsgi@a.socket"},
+		{"other times", "[uwsgi]\nsocket = /run/a.sock\nreload-mercy = 7\n", "daemon-reload"},
 		{"another address", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\n", "daemon-reload; restart uwsgi@a.socket"},
 		{"broken", "[uwsgi\n", ""},
 		{"a user that is not there", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\nuid = nosuch\n",
@@ -109,6 +121,11 @@ func TestRefresh(t *testing.T) {
 	}
 	if got := f.run("--refresh", "nobody"); got != "" {
 		t.Errorf("an instance without a file: %q", got)
+	}
+	// Several new ones start at once, and another one's daemon-reload came first: nobody has asked for this one's sockets yet.
+	f.opens = false
+	if got := f.run("--refresh", "a"); got != "report a.ini: uid = nosuch, gid = www-data: user nosuch not found.; start uwsgi@a.socket" {
+		t.Errorf("with sockets that are closed: %q", got)
 	}
 	// systemctl daemon-reload by hand, before the restart: the sockets are still those from before.
 	f.write("a.ini", "[uwsgi]\nsocket = /run/c.sock\n")

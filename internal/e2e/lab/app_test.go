@@ -13,7 +13,8 @@ import (
 
 // code is an application whose answers tell what a scenario asks about.
 const code = `
-import grp, os, pwd, sys, time
+import grp, logging, os, pwd, socket, sys, time
+logging.basicConfig(level=logging.DEBUG)
 VERSION = %q
 
 def application(environ, start_response):
@@ -23,6 +24,30 @@ def application(environ, start_response):
         raise RuntimeError("boom in the lab")
     elif path == "/print":
         print("printed in the lab", flush=True)
+    elif path == "/log":
+        logging.info("an info by logging")
+        logging.warning("a warning by logging")
+        try:
+            try:
+                {}["key"]
+            except KeyError:
+                raise ValueError("the second of two")
+        except ValueError:
+            logging.exception("an exception by logging")
+    elif path == "/die":
+        os.kill(os.getpid(), 9)
+    elif path == "/sleep":
+        time.sleep(float(environ["QUERY_STRING"]))
+    elif path == "/write":
+        try:
+            with open(environ["QUERY_STRING"], "w") as f:
+                f.write(VERSION)
+        except OSError as e:
+            body = e.strerror
+    elif path == "/connect":
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(environ["QUERY_STRING"])
+            body = s.recv(99).decode()
     elif path == "/missing":
         status = "404 Not Found"
     elif path == "/who":

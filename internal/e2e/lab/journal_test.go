@@ -4,6 +4,7 @@ package lab
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -96,22 +97,40 @@ func traceback(t *testing.T, m *Machine) {
 	}
 }
 
-// catalog: journalctl -x explains what happened, in both languages.
-func catalog(t *testing.T, m *Machine) {
-	a := m.App(t, "explained")
+// journaldStuck: requests that write a lot go on beside a journald that takes nothing, at their pace, and what was lost is told.
+func journaldStuck(t *testing.T, m *Machine) {
+	a := m.App(t, "unheard", "http = 127.0.0.1:7500", "processes = 2")
 	a.Start(t)
-	m.Eventually(t, "explanation of the start in journalctl -x", func() bool {
-		return strings.Contains(m.Sh(t, "journalctl -x -u uwsgi@explained --no-pager"), "Subject: Application explained is ready")
-	})
-	ids := []string{"d89f97d32f454cb2912f1495fe55c7cb", "6836f251556e4b75ae0bc0573e37074e", "e835c3c1dee24ac6b14f268597965627",
-		"4d14a8ff2920428dbab080a38d3d831a", "bada3386da9b45a7abfe451cd2abc3ab", "b79ae48b5e5348f48f410b6542b4e175",
-		"11f883ea2daa46b38b1da9f8b080bb9e", "7f6d752bec064c76aee16f40fe42f342"}
-	for _, id := range ids {
-		if out := m.Sh(t, "journalctl --dump-catalog "+id); !strings.Contains(out, "Defined-By: uwsgi") {
-			t.Errorf("the catalog has no %s", id)
-		}
-		if out := m.Sh(t, "LANG=zh_CN.UTF-8 LC_ALL= LC_MESSAGES=zh_CN.UTF-8 journalctl --dump-catalog "+id); !strings.Contains(out, "Defined-By: uwsgi") {
-			t.Errorf("the catalog has no %s for zh_CN", id)
-		}
+	pid := m.Show(t, "systemd-journald", "MainPID")
+	m.Sh(t, "kill -STOP "+pid)
+	cont := func() { m.Run("kill", "-CONT", pid) }
+	defer cont()
+	out := m.Sh(t, "timeout 60 ab -q -n 3000 -c 4 http://127.0.0.1:7500/print && timeout 60 ab -q -n 50 -c 4 http://127.0.0.1:7500/log")
+	if strings.Count(out, "Failed requests:        0") != 2 {
+		t.Errorf("ab:\n%s", out)
 	}
+	cont()
+	var lost int
+	m.Eventually(t, "word of what was lost", func() bool {
+		lost = 0
+		for _, e := range m.entries(t, "-u uwsgi@unheard -p warning") {
+			var n int
+			if text, _ := e["MESSAGE"].(string); strings.Contains(text, "log entries were lost") {
+				if _, err := fmt.Sscan(text, &n); err == nil {
+					lost += n
+				}
+			}
+		}
+		// Two entries a request, but for what the queues of the sockets held.
+		return lost > 3000
+	})
+	t.Logf("%d entries lost", lost)
+	// A socket that is made anew.
+	m.Sh(t, `systemctl stop systemd-journald.socket systemd-journald-dev-log.socket systemd-journald; rm -f /run/systemd/journal/socket
+		curl -sS http://127.0.0.1:7500/ >/dev/null; systemctl start systemd-journald.socket systemd-journald-dev-log.socket systemd-journald
+		curl -sS http://127.0.0.1:7500/print >/dev/null`)
+	m.Eventually(t, "request and printed line after journald's socket was made anew", func() bool {
+		got := m.Sh(t, "journalctl -u uwsgi@unheard -o cat --since -20s")
+		return strings.Contains(got, "GET /print") && strings.Contains(got, "printed in the lab")
+	})
 }
