@@ -36,14 +36,14 @@ _uwsgi() {
 	COMPREPLY=()
 	case $prev in
 	%s)
-		COMPREPLY=($(compgen -f -- "$cur")); return ;;
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	esac
 	case $cur in
 	-*)
 		COMPREPLY=($(compgen -W "%s" -- "$cur")) ;;
 	*)
-		COMPREPLY=($(compgen -f -- "$cur"))
-		[ "$COMP_CWORD" -eq 1 ] && COMPREPLY+=($(compgen -W "check list status completion man" -- "$cur")) ;;
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		[ "$COMP_CWORD" -eq 1 ] && COMPREPLY+=($(compgen -W "check list status reload stop completion man" -- "$cur")) ;;
 	esac
 }
 complete -o filenames -F _uwsgi uwsgi

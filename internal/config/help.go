@@ -11,7 +11,9 @@ import (
 
 const usage = `Usage: uwsgi [options...] [FILE.ini | MODULE:CALLABLE | FILE.py]
        uwsgi check FILE [--json]      judge a configuration without starting
-       uwsgi list                     show the instances of this machine
+       uwsgi list                     show the instances of this machine (also: status)
+       uwsgi reload PIDFILE           reload an instance, by pidfile or process id, and wait for what comes of it
+       uwsgi stop PIDFILE             stop one
        uwsgi completion bash          write a completion script
        uwsgi man [uwsgi.ini]          write the manual page (roff)
 

@@ -25,6 +25,8 @@ func WriteMan(w io.Writer, page string) error {
 
 func manCommand(w io.Writer) {
 	fmt.Fprint(w, `.TH UWSGI 1 "" "uwsgi" "User Commands"
+.ad l
+.nh
 .SH NAME
 uwsgi \- application server for Python
 .SH SYNOPSIS
@@ -35,6 +37,9 @@ uwsgi \- application server for Python
 \fIFILE\fR [\fB\-\-json\fR]
 .br
 .B uwsgi list
+.br
+.B uwsgi reload \fR|\fB stop
+\fIPIDFILE\fR | \fIPID\fR
 .br
 .B uwsgi completion bash
 .SH DESCRIPTION
@@ -48,8 +53,14 @@ counts after all options.
 judge every line of a configuration without starting: obeyed, not needed, refused or unknown. With \fB\-\-json\fR one object a
 line.
 .TP
-.B list
+.B list\fR, \fBstatus
 show the instances of this machine
+.TP
+.B reload \fIPIDFILE\fR
+reload an instance and wait until the new code serves; fails, and says why, where the old code goes on serving
+.TP
+.B stop \fIPIDFILE\fR
+stop an instance
 .TP
 .B completion bash
 write a completion script
@@ -65,7 +76,7 @@ write this page, or the one of the files
 		fmt.Fprintf(w, ".SS %s\n", roff(string(g)))
 		for _, r := range option.All() {
 			if r.Group == g && r.Standing == option.Supported {
-				fmt.Fprintf(w, ".TP\n\\fB%s\\fR\n%s\n", roff(forms(&r)), roff(r.Help))
+				fmt.Fprintf(w, ".TP\n\\fB%s\\fR\n%s\n", strings.ReplaceAll(roff(forms(&r)), "|", `|\:`), roff(r.Help))
 			}
 		}
 	}
@@ -104,6 +115,8 @@ func shown(g option.Group) bool {
 
 func manFile(w io.Writer) {
 	io.WriteString(w, `.TH UWSGI.INI 5 "" "uwsgi" "File Formats"
+.ad l
+.nh
 .SH NAME
 uwsgi.ini \- configuration of uwsgi
 .SH DESCRIPTION

@@ -160,15 +160,18 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 	}
 	socket := want[i.Socket()+".d/"+dropIn].Text
 	fresh := want.In(m.generated)
+	changed, err := m.stamp(instance, socket)
+	if err != nil {
+		fmt.Fprintf(stderr, "<4>%v\n", err)
+	}
 	if !fresh {
+		if changed { // closed as they were opened, so that no path is left behind
+			warn(stderr, m.systemctl("stop", i.Socket()))
+		}
 		if err := m.systemctl("daemon-reload"); err != nil {
 			fmt.Fprintf(stderr, "<3>%v\n", err)
 			return 1
 		}
-	}
-	changed, err := m.stamp(instance, socket)
-	if err != nil {
-		fmt.Fprintf(stderr, "<4>%v\n", err)
 	}
 	verb := ""
 	listens, err := m.show(i.Socket(), "ActiveState")
@@ -178,7 +181,7 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 	case socket == "" && listens == "active":
 		verb = "stop"
 	case socket == "":
-	case changed:
+	case changed && listens == "active":
 		verb = "restart"
 	case listens != "active": // whoever had systemd read the drop-ins did so after this start was asked for
 		verb = "start"

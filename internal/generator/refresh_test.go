@@ -107,10 +107,10 @@ func TestRefresh(t *testing.T) {
 		{"again", "", ""},
 		{"other workers", "[uwsgi]\nsocket = /run/a.sock\nprocesses = 7\n", ""},
 		{"other times", "[uwsgi]\nsocket = /run/a.sock\nreload-mercy = 7\n", "daemon-reload"},
-		{"another address", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\n", "daemon-reload; restart uwsgi@a.socket"},
+		{"another address", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\n", "stop uwsgi@a.socket; daemon-reload; start uwsgi@a.socket"},
 		{"broken", "[uwsgi\n", ""},
 		{"a user that is not there", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\nuid = nosuch\n",
-			"report a.ini: uid = nosuch, gid = www-data: user nosuch not found.; daemon-reload; restart uwsgi@a.socket"},
+			"report a.ini: uid = nosuch, gid = www-data: user nosuch not found.; stop uwsgi@a.socket; daemon-reload; start uwsgi@a.socket"},
 	} {
 		if step.text != "" {
 			f.write("a.ini", step.text)

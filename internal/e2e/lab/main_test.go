@@ -15,6 +15,8 @@ var scenarios = []struct {
 	run  func(*testing.T, *Machine)
 }{
 	{"units", units},
+	{"completion", completion},
+	{"generator-time", generatorTime},
 	{"start", start},
 	{"seed", seed},
 	{"identity", identity},
@@ -39,6 +41,7 @@ var scenarios = []struct {
 	{"die-on-idle", dieOnIdle},
 	{"cheap", cheap},
 	{"many-sockets", manySockets},
+	{"named-sockets", namedSockets},
 	{"privileged-port", privilegedPort},
 	{"formats", formats},
 	{"bad-files", badFiles},
@@ -50,6 +53,8 @@ var scenarios = []struct {
 	{"journald-restart", journaldRestart},
 	{"journald-stuck", journaldStuck},
 	{"sandbox", sandbox},
+	{"places", places},
+	{"examples", examples},
 	{"as-root", asRoot},
 	{"enable-disable", enableDisable},
 	{"umbrella", umbrella},

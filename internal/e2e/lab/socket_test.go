@@ -113,6 +113,33 @@ for family, address in (socket.AF_INET, ("127.0.0.1", 7001)), (socket.AF_UNIX, "
 	a.Answers(t, "/", "one")
 }
 
+// namedSockets: units of the administrator's own, whose sockets are at other addresses than the ini has and are matched by their names.
+func namedSockets(t *testing.T, m *Machine) {
+	const dir = "/etc/systemd/system/"
+	m.Write(t, "/srv/labnamed/app.py", program("named"))
+	m.Write(t, "/srv/labnamed/uwsgi.ini", "[uwsgi]\nchdir = /srv/labnamed\nmodule = app\nsocket = /run/elsewhere.sock\nhttp = 127.0.0.1:1\n")
+	m.Write(t, dir+"labnamed.service", "[Service]\nType=notify\nUser=www-data\nExecStart=/usr/bin/uwsgi --ini /srv/labnamed/uwsgi.ini\nSockets=labnamed-web.socket labnamed-nginx.socket\n")
+	m.Write(t, dir+"labnamed-web.socket", "[Socket]\nListenStream=[::1]:7601\nFileDescriptorName=http\nService=labnamed.service\n")
+	m.Write(t, dir+"labnamed-nginx.socket", "[Socket]\nListenStream=@labnamed\nFileDescriptorName=socket\nService=labnamed.service\n")
+	defer m.Run("sh", "-c", "systemctl stop 'labnamed*'; rm -rf /srv/labnamed "+dir+"labnamed*; systemctl daemon-reload")
+	m.Sh(t, "systemctl daemon-reload; systemctl start labnamed-web.socket labnamed-nginx.socket")
+	for range 2 {
+		if got := m.Sh(t, "curl -sS -m 5 'http://[::1]:7601/'"); got != "named" {
+			t.Errorf("http over IPv6 by its name: %q", got)
+		}
+		m.Write(t, "/root/packet", string(harness.Request("GET", "/", "").Packet()))
+		if got := m.Sh(t, `python3 -c '
+import socket
+s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect("\0labnamed"); s.sendall(open("/root/packet", "rb").read())
+data = b""
+while chunk := s.recv(4096): data += chunk
+print(data.decode().splitlines()[-1])'`); got != "named" {
+			t.Errorf("the uwsgi protocol over an abstract socket by its name: %q", got)
+		}
+		m.Sh(t, "systemctl restart labnamed.service")
+	}
+}
+
 // privilegedPort: a port below 1024 is systemd's to bind; the application has no capability.
 func privilegedPort(t *testing.T, m *Machine) {
 	a := m.App(t, "port80", "http = 0.0.0.0:81")

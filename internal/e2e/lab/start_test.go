@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -38,40 +37,6 @@ func start(t *testing.T, m *Machine) {
 	want := "3." + map[string]string{"bookworm": "11", "trixie": "13"}[m.Suite]
 	a.Answers(t, "/python", want)
 	a.Answers(t, "/import?uwsgidecorators", "one")
-}
-
-// seed: the seed's own ini and a Django project in a virtual environment, as it is.
-func seed(t *testing.T, m *Machine) {
-	t.Cleanup(func() {
-		m.Run("systemctl", "stop", "uwsgi@mysite1")
-		m.Run("rm", "-rf", "/home/user1", "/etc/uwsgi/apps-enabled/mysite1.ini")
-		m.Run("systemctl", "daemon-reload")
-	})
-	m.Sh(t, `mkdir -p /home/user1/Env; cd /home/user1; python3 -m venv --system-site-packages --without-pip Env/mysite1
-		django-admin startproject mysite1; echo 'ALLOWED_HOSTS = ["*"]' >> mysite1/mysite1/settings.py
-		chown -R www-data:www-data mysite1`)
-	m.Copy(t, "../testdata/seed/uwsgi.ini", "/etc/uwsgi/apps-enabled/mysite1.ini")
-	m.Sh(t, "systemctl start uwsgi@mysite1")
-	sock := "/run/uwsgi/mysite1.sock"
-	got := harness.Uwsgi(t, m.Path(sock), harness.Request("GET", "/", ""), "")
-	if got.Status != 200 || !strings.Contains(got.Body, "The install worked successfully") {
-		t.Errorf("Django answers %d: %.200s", got.Status, got.Body)
-	}
-	if got := m.Sh(t, "stat -c '%a %U %G' "+sock); got != "664 www-data www-data" {
-		t.Errorf("%s is %s", sock, got)
-	}
-	if got := m.Sh(t, "cat /tmp/mysite1-master.pid"); got != m.Show(t, "uwsgi@mysite1", "MainPID") {
-		t.Errorf("the pidfile of the ini holds %q", got)
-	}
-	if got := m.Show(t, "uwsgi@mysite1", "TimeoutStopUSec"); got != "25s" {
-		t.Errorf("reload-mercy=10 became TimeoutStopSec=%s", got)
-	}
-	if got := m.Sh(t, "journalctl -u uwsgi@mysite1 -o cat"); !strings.Contains(got, "journalctl -u uwsgi@mysite1") {
-		t.Error("daemonize= is not answered with where the log is")
-	}
-	// The seed's own commands.
-	m.Sh(t, "uwsgi --reload /tmp/mysite1-master.pid")
-	m.Sh(t, "sqlite=/home/user1/mysite1/db.sqlite3; cd /home/user1/mysite1; runuser -u www-data -- python3 manage.py migrate >/dev/null; test -s $sqlite")
 }
 
 // identity: users, groups, folders, modes.
@@ -209,6 +174,13 @@ func daemonize(t *testing.T, m *Machine) {
 	if got.Body != "www-data www-data /srv/by-hand" {
 		t.Errorf("it answers %q", got.Body)
 	}
+	// What it says is how to follow and to stop it.
+	if want := "journalctl -fu " + unit; !strings.Contains(out, want) || !strings.Contains(out, "systemctl stop "+unit) {
+		t.Errorf("uwsgi -d does not name %s:\n%s", unit, out)
+	}
+	m.Eventually(t, "request in the journal of the transient unit", func() bool {
+		return strings.Contains(m.Sh(t, "journalctl -u "+unit+" -o cat"), "GET /who")
+	})
 	pid, _ := strconv.Atoi(m.Sh(t, "cat /srv/by-hand/pid"))
 	m.Sh(t, "uwsgi --stop /srv/by-hand/pid")
 	m.Eventually(t, "end of the transient unit", func() bool {
@@ -217,13 +189,43 @@ func daemonize(t *testing.T, m *Machine) {
 	})
 }
 
-// list: uwsgi list shows the instances.
+// list: uwsgi list shows the instances, what systemd knows of them and what they do.
 func list(t *testing.T, m *Machine) {
 	a := m.App(t, "listed")
+	b := m.App(t, "fallen")
+	b.Code(t, "import not_there_at_all\n")
+	b.DropIn(t, "[Service]\nRestart=no\n")
+	m.Run("systemctl", "start", "uwsgi@fallen")
 	a.Start(t)
-	out := m.Sh(t, "uwsgi list")
-	if !strings.Contains(out, "uwsgi@listed") || !strings.Contains(out, strconv.Itoa(a.MainPID(t))) {
-		t.Errorf("uwsgi list:\n%s", out)
+	for range 5 {
+		a.Ask(t, "/")
+	}
+	rows := map[string][]string{}
+	m.Eventually(t, "five requests in uwsgi list", func() bool {
+		clear(rows)
+		for line := range strings.Lines(m.Sh(t, "uwsgi list")) {
+			if f := strings.Fields(line); len(f) > 0 {
+				rows[f[0]] = f
+			}
+		}
+		f := rows["uwsgi@listed.service"]
+		return len(f) == 10 && f[5] == "5"
+	})
+	// INSTANCE STATE PID WORKERS BUSY REQUESTS REQ/S MEMORY SINCE (a date, a time)
+	f := rows["uwsgi@listed.service"]
+	if f[1] != "active" || f[2] != strconv.Itoa(a.MainPID(t)) || f[3] != "2/2" || f[4] != "0" || f[6] == "-" || !strings.HasSuffix(f[7], "M") {
+		t.Errorf("uwsgi list: %q", f)
+	}
+	if f := rows["uwsgi@fallen.service"]; len(f) < 2 || f[1] != "failed" {
+		t.Errorf("uwsgi list of an instance that failed: %q", f)
+	}
+	for name := range rows {
+		if strings.HasPrefix(name, "uwsgi-unit@") || strings.HasPrefix(name, "uwsgi-sockets@") {
+			t.Errorf("uwsgi list shows %s", name)
+		}
+	}
+	if got := m.Sh(t, "uwsgi status"); !strings.Contains(got, "uwsgi@listed.service") {
+		t.Errorf("uwsgi status:\n%s", got)
 	}
 }
 
@@ -247,7 +249,8 @@ func boot(t *testing.T, m *Machine) {
 	a := m.App(t, "atboot")
 	b := m.App(t, "lazyboot", "socket = /run/uwsgi/%n.sock", "cheap = true", "idle = 2", "die-on-idle = true")
 	m.Write(t, "/etc/uwsgi/apps-enabled/nonsense.ini", "[uwsgi\nthis is nothing\n")
-	defer m.Run("rm", "/etc/uwsgi/apps-enabled/nonsense.ini")
+	m.Sh(t, "mkfifo /etc/uwsgi/apps-enabled/pipe.ini")
+	defer m.Run("rm", "-f", "/etc/uwsgi/apps-enabled/nonsense.ini", "/etc/uwsgi/apps-enabled/pipe.ini")
 	m.Reboot(t)
 	m.Eventually(t, "application after the boot", func() bool { return a.State(t) == "active" })
 	a.Answers(t, "/", "one")
@@ -262,57 +265,14 @@ func boot(t *testing.T, m *Machine) {
 		t.Errorf("the system is %s", got)
 	}
 	t.Logf("booted in %v", m.booted.Round(10*time.Millisecond))
-}
-
-// sandbox: what an application can write, and what not.
-func sandbox(t *testing.T, m *Machine) {
-	a := m.App(t, "boxed")
-	a.Code(t, `
-import os, subprocess
-def application(environ, start_response):
-    out = []
-    for path in ("/srv/boxed/x", "/var/lib/labfree/x", "/tmp/x", "/run/uwsgi/x", "/etc/x", "/usr/x", "/var/spool/labfree/x", "/dev/shm/x"):
-        try:
-            open(path, "w").close()
-            os.unlink(path)
-            out.append("+")
-        except OSError as e:
-            out.append(e.strerror)
-    out.append("shell " + subprocess.run(["sh", "-c", "echo ok"], capture_output=True, text=True).stdout.strip())
-    import multiprocessing, threading, socket, sqlite3, ssl, ctypes, resource
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        out.append("pool %d" % pool.apply(abs, (-7,)))
-    socket.getaddrinfo("localhost", 80)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.sched_setaffinity(0, os.sched_getaffinity(0))
-    out.append(ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 5)() == 5 and "callback" or "?")
-    body = "\n".join(out).encode()
-    start_response("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
-`)
-	m.Sh(t, "chown www-data /srv/boxed; for d in /var/lib/labfree /var/spool/labfree; do mkdir -p $d; chown www-data $d; done")
-	defer m.Run("rm", "-rf", "/var/lib/labfree", "/var/spool/labfree")
-	a.Start(t)
-	got := a.Ask(t, "/").Body
-	const ro = "Read-only file system"
-	want := strings.Join([]string{"+", "+", "+", "+", ro, ro, ro, "+", "shell ok", "pool 7", "callback"}, "\n")
-	if got != want {
-		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	// One by one: a service that is enabled, and a socket that is.
+	m.Sh(t, "rm /etc/uwsgi/apps-enabled/nonsense.ini /etc/uwsgi/apps-enabled/pipe.ini; systemctl disable uwsgi; systemctl enable uwsgi@atboot.service uwsgi@lazyboot.socket")
+	defer m.Run("sh", "-c", "systemctl disable uwsgi@atboot.service uwsgi@lazyboot.socket; systemctl enable --now uwsgi")
+	c := m.App(t, "notboot")
+	m.Reboot(t)
+	m.Eventually(t, "enabled application after the boot", func() bool { return a.State(t) == "active" })
+	if lazy, not := b.State(t), c.State(t); lazy != "inactive" || not != "inactive" {
+		t.Errorf("of two that are not enabled, one is %s, one %s", lazy, not)
 	}
-}
-
-// asRoot: hooks that run as root do, and the application does not.
-func asRoot(t *testing.T, m *Machine) {
-	a := m.App(t, "hooked", "socket = /run/uwsgi/%n.sock", "exec-as-root = mkdir -p /run/hooked && id -un > /run/hooked/who", "hook-as-root = write:/run/hooked/hook done")
-	defer m.Run("rm", "-rf", "/run/hooked")
-	m.Sh(t, "mkdir -p /run/hooked")
-	a.Start(t)
-	a.Answers(t, "/who", "www-data www-data /srv/hooked")
-	if got := m.Sh(t, "cat /run/hooked/who; cat /run/hooked/hook"); got != "root\ndone" {
-		t.Errorf("the hooks left %q", got)
-	}
-	var st syscall.Stat_t
-	if err := syscall.Stat(m.Path("/run/hooked/who"), &st); err != nil || st.Uid != 0 {
-		t.Errorf("/run/hooked/who: %d, %v", st.Uid, err)
-	}
+	b.Answers(t, "/", "one")
 }
