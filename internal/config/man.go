@@ -26,7 +26,6 @@ func WriteMan(w io.Writer, page string) error {
 func manCommand(w io.Writer) {
 	fmt.Fprint(w, `.TH UWSGI 1 "" "uwsgi" "User Commands"
 .ad l
-.nh
 .SH NAME
 uwsgi \- application server for Python
 .SH SYNOPSIS
@@ -116,7 +115,6 @@ func shown(g option.Group) bool {
 func manFile(w io.Writer) {
 	io.WriteString(w, `.TH UWSGI.INI 5 "" "uwsgi" "File Formats"
 .ad l
-.nh
 .SH NAME
 uwsgi.ini \- configuration of uwsgi
 .SH DESCRIPTION
