@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,10 @@ const (
 func Run(args, environ []string, std Streams) int {
 	if generator.IsGenerator(args[0]) {
 		return generator.Run(args[1:])
+	}
+	args = slices.Clone(args)
+	for i := range args { // setTitle overwrites what they lie in
+		args[i] = strings.Clone(args[i])
 	}
 	host := config.OSHost()
 	host.Version = Version

@@ -23,6 +23,11 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 		return exitError, err
 	}
 	defer log.Close()
+	if s.Emperor.Procname != "" {
+		if err := setTitle(s.Emperor.Procname); err != nil {
+			log.Warn(err.Error())
+		}
+	}
 	if len(s.Sockets) > 0 {
 		log.Warn("socket = " + s.Sockets[0].Address + ": the emperor serves nothing itself; put the application into a file of its own")
 	}

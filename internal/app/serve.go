@@ -130,6 +130,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	if err != nil {
 		return exitError, err
 	}
+	in.entitle(d)
 	conf := d.config
 	conf.Log, conf.Notify, conf.Watchdog = in.event, notifier{in.notify}, watchdog
 	conf.Reconfigure, conf.Release = in.reconfigure, d.retire
@@ -297,6 +298,7 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	d.config.Applied = func() {
 		applied = true
 		in.current.Store(d)
+		in.entitle(d)
 		go in.changeControls(old, d) // closing the old ones may wait for a command that waits for the supervisor
 		d.sockets.Supersede(old.sockets, d.log.Print)
 		old = nil // each would hold the one before it, back to the first
@@ -310,6 +312,15 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 		os.Chdir(old.dir)
 	}
 	return d.config, nil
+}
+
+// entitle gives this process the title that the configuration asks for.
+func (in *instance) entitle(d *deployment) {
+	if title := masterTitle(d.cfg.Settings); title != "" {
+		if err := setTitle(title); err != nil {
+			d.log.Warn(err.Error())
+		}
+	}
 }
 
 // event is the supervisor's log: that of the deployment in force.

@@ -49,7 +49,6 @@ func (r *reader) apply() *option.Settings {
 		}
 	}
 	s.Env = append(s.Env, envdirs...) // they override env
-	s.Strict = strict
 	s.Name = r.instanceName(s)
 	return s
 }

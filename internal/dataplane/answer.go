@@ -43,6 +43,9 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 		outcome := e.app.Call(c.id, &c.call)
 		c.conclude(outcome)
 		e.app.Serving(c.id, -1)
+		if e.settings.Reaper {
+			reapChildren()
+		}
 	}
 	end := monotonic()
 	c.finished = end

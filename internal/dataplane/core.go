@@ -221,7 +221,8 @@ func (c *Core) wait(cn *conn, now int64) bool {
 	e := c.eng
 	switch {
 	case cn.body.open():
-		return e.park(cn, now+e.bodyTimeout)
+		timeout, _ := e.bodyTimeout(cn)
+		return e.park(cn, now+timeout)
 	case len(cn.in) > 0:
 		return e.park(cn, cn.since+e.headTimeout) // of the whole head: one byte now and then must not hold it for ever
 	}

@@ -65,6 +65,34 @@ func TestTimeouts(t *testing.T) {
 	s.expectRequests(1)
 }
 
+// How long a body may be silent is for http-timeout to say on an HTTP socket, and for chunked-input-timeout where it is chunked.
+func TestBodyTimeouts(t *testing.T) {
+	const plain, chunked = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe"
+	long, short := time.Minute, 100*time.Millisecond
+	for _, tc := range []struct {
+		name, protocol, text string
+		set                  func(*option.Settings)
+		option               string
+	}{
+		{"http-timeout", "http", plain, func(s *option.Settings) { s.HTTPTimeout, s.SocketTimeout = short, long }, "http-timeout"},
+		{"socket-timeout", "http", plain, func(s *option.Settings) { s.SocketTimeout = short }, "socket-timeout"},
+		{"socket-timeout, not http", "uwsgi", packet(cgi("POST", "/", "CONTENT_LENGTH=5")...) + "he", func(s *option.Settings) { s.HTTPTimeout, s.SocketTimeout = long, short }, ""},
+		{"chunked-input-timeout", "http", chunked, func(s *option.Settings) { s.ChunkedInputTimeout, s.HTTPTimeout, s.SocketTimeout = short, long, long }, "chunked-input-timeout"},
+		{"http-timeout, chunked", "http", chunked, func(s *option.Settings) { s.HTTPTimeout, s.SocketTimeout = short, long }, "http-timeout"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, at := serve(t, config{set: tc.set, listen: []string{tc.protocol}}), mark(t)
+			got := s.exchange(tc.protocol, tc.text)
+			if tc.protocol == "http" && !strings.HasPrefix(got, "HTTP/1.1 408 ") || tc.protocol != "http" && got != "" {
+				t.Errorf("got %q", got)
+			}
+			if m := messages(t, at); tc.option != "" && !strings.Contains(m, "in time ("+tc.option+")") {
+				t.Errorf("logged: %q", m)
+			}
+		})
+	}
+}
+
 func TestDisconnects(t *testing.T) {
 	s := serve(t, config{handler: echo, listen: []string{"http", "uwsgi", "fastcgi", "scgi"}, set: func(s *option.Settings) { s.Threads = 2 }})
 	for protocol, text := range map[string]string{

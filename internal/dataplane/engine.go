@@ -71,9 +71,9 @@ type Engine struct {
 	starving  atomic.Bool  // no descriptor was left for a connection: the cores do not listen
 	starvedAt atomic.Int64 // monotonic ns
 
-	headTimeout, bodyTimeout, idleTimeout, sendTimeout int64 // ns
-	maxRequests                                        int64
-	memoryLimit                                        int64 // a body up to here stays in memory
+	headTimeout, socketTimeout, idleTimeout, sendTimeout int64 // ns
+	maxRequests                                          int64
+	memoryLimit                                          int64 // a body up to here stays in memory
 }
 
 // New makes the data plane of the worker in that slot. bootFD holds a boot.Boot; apps are the mount points of the applications in the
@@ -164,9 +164,30 @@ func (e *Engine) setTimeouts() {
 		return int64(60 * time.Second)
 	}
 	e.headTimeout = pick(s.HTTPHeadersTimeout, s.HTTPTimeout)
-	e.bodyTimeout = pick(s.SocketTimeout)
+	e.socketTimeout = pick(s.SocketTimeout)
 	e.idleTimeout = pick(s.HTTPKeepalive, 75*time.Second)
 	e.sendTimeout = pick(s.SendTimeout, s.SocketTimeout)
+}
+
+// bodyTimeout is how long a client may be silent within a body, in ns, and the option that says so.
+func (e *Engine) bodyTimeout(cn *conn) (ns int64, name string) {
+	switch s := e.settings; {
+	case cn.body.chunked != nil && s.ChunkedInputTimeout > 0:
+		return int64(s.ChunkedInputTimeout), "chunked-input-timeout"
+	case cn.lis.proto.http() && s.HTTPTimeout > 0:
+		return int64(s.HTTPTimeout), "http-timeout"
+	}
+	return e.socketTimeout, "socket-timeout"
+}
+
+func (e *Engine) shortestTimeout() time.Duration {
+	shortest := time.Duration(min(e.headTimeout, e.socketTimeout, e.idleTimeout, e.sendTimeout))
+	for _, d := range []time.Duration{e.settings.ChunkedInputTimeout, e.settings.HTTPTimeout} {
+		if d > 0 {
+			shortest = min(shortest, d)
+		}
+	}
+	return shortest
 }
 
 // open makes the epoll set with the listening sockets in it.

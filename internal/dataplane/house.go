@@ -39,8 +39,7 @@ const (
 
 func (h *housekeeper) open(e *Engine) error {
 	h.eng = e
-	shortest := min(e.headTimeout, e.bodyTimeout, e.idleTimeout, e.sendTimeout)
-	h.every = max(20*time.Millisecond, min(sweepEvery, time.Duration(shortest/4)))
+	h.every = max(20*time.Millisecond, min(sweepEvery, e.shortestTimeout()/4))
 	var err error
 	if h.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll_create1: %w", err)
@@ -161,7 +160,7 @@ func (h *housekeeper) sweep(now int64) {
 			continue
 		}
 		if cn.house.Load() { // only this goroutine works on those
-			h.giveUp(cn, unix.ETIMEDOUT)
+			h.abandon(cn, unix.ETIMEDOUT)
 			continue
 		}
 		if !cn.state.CompareAndSwap(connIdle, connBusy) {
@@ -191,7 +190,7 @@ func (h *housekeeper) expire(cn *conn) {
 	}
 	option := "http-headers-timeout or http-timeout"
 	if cn.body.open() {
-		option = "socket-timeout"
+		_, option = h.eng.bodyTimeout(cn)
 	}
 	h.note("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
 	send(cn.fd, refusal(cn.lis, 0, 408), 0)
@@ -257,7 +256,7 @@ func (h *housekeeper) watch(cn *conn, op int) {
 	}
 	setData(&ev, cn.tag())
 	if unix.EpollCtl(h.epfd, op, cn.fd, &ev) != nil {
-		h.giveUp(cn, unix.ENOMEM)
+		h.abandon(cn, unix.ENOMEM)
 	}
 }
 

@@ -185,14 +185,14 @@ func (h *housekeeper) catchUp(cn *conn) {
 			cn.deadline.Store(monotonic() + h.eng.sendTimeout)
 			return
 		default:
-			h.giveUp(cn, errno)
+			h.abandon(cn, errno)
 			return
 		}
 	}
 }
 
-// giveUp ends a connection whose client is gone; while the application still writes to it, it is for the core to do.
-func (h *housekeeper) giveUp(cn *conn, errno syscall.Errno) {
+// abandon ends a connection whose client is gone; while the application still writes to it, it is for the core to do.
+func (h *housekeeper) abandon(cn *conn, errno syscall.Errno) {
 	l := cn.lag
 	if l == nil {
 		h.forget(cn)

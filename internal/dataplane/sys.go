@@ -85,6 +85,15 @@ func sendfile(out, in int, off, want int64) (int, syscall.Errno) {
 	}
 }
 
+// reapChildren collects the application's children that have ended (reaper).
+func reapChildren() {
+	for {
+		if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 && err != unix.EINTR {
+			return
+		}
+	}
+}
+
 // sendv writes up to three spans in one call. The message header lives in the caller's struct, so that nothing escapes.
 func sendv(fd int, v *vector) (int, syscall.Errno) {
 	if v.n == 1 {

@@ -88,7 +88,7 @@ func attachDaemon2(s *Settings, v Value) error {
 		case "max_throttle":
 			d.MaxThrottle, err = strconv.Atoi(pair.value)
 		case "notifypid":
-			d.NotifyPID = pair.on()
+			hint = warning("write pidfile=PATH", "the daemon's process id is not sent to anybody")
 		case "ns_pid":
 			hint = warning("start it from a unit of its own", "a process namespace for a daemon is not offered")
 		}

@@ -13,15 +13,14 @@ func Default() *Settings {
 		Protocol:  "uwsgi",
 		Umask:     -1,
 
+		DeferAccept: true,
+
 		NeedApp:     true,
 		FileWrapper: true,
-
-		DeferAccept: true,
 
 		BufferSize:        64 << 10,
 		PostBuffering:     64 << 10,
 		SocketTimeout:     4 * time.Second,
-		HTTPTimeout:       60 * time.Second,
 		ChunkedInputLimit: 1 << 20,
 
 		HarakiriSignal:    15,
@@ -37,7 +36,7 @@ func Default() *Settings {
 		WaitForFSTimeout:     time.Minute,
 		WaitForSocketTimeout: time.Minute,
 		WaitForIfaceTimeout:  time.Minute,
-		Emperor: Emperor{Freq: 3 * time.Second, Heartbeat: 30 * time.Second, CurseTolerance: 30 * time.Second,
+		Emperor: Emperor{Freq: 3 * time.Second, CurseTolerance: 30 * time.Second,
 			Throttle: time.Second, MaxThrottle: 3 * time.Minute},
 	}
 }

@@ -15,7 +15,7 @@ var languageRows = []Row{
 	{Name: "inject-after", Kind: Path, Repeat: true, Group: groupLanguage, Help: "text put behind every configuration file read later"},
 	{Name: "fallback-config", Kind: Path, Group: groupLanguage, Set: text(func(s *Settings) *string { return &s.FallbackConfig }),
 		Help: "start again with this file alone when start-up fails"},
-	{Name: "strict", Kind: Flag, Group: groupLanguage, Set: flag(func(s *Settings) *bool { return &s.Strict }), Help: "an unknown key is an error"},
+	{Name: "strict", Kind: Flag, Group: groupLanguage, Set: checked, Help: "an unknown key is an error"},
 	{Name: "set", Short: 'S', Kind: NameValue, Repeat: true, Group: groupLanguage, Help: "add a pair, an option or a variable of yours"},
 	{Name: "set-placeholder", Aliases: []string{"set-ph"}, Kind: NameValue, Repeat: true, Group: groupLanguage,
 		Help: "define a variable of yours for %(name); the only way under strict"},
@@ -52,5 +52,5 @@ var languageRows = []Row{
 	{Name: "end-blacklist", Kind: Flag, Group: groupLanguage, Help: "lift blacklist"},
 	{Name: "whitelist", Kind: Text, Group: groupLanguage, Help: "from here on only these keys are allowed"},
 	{Name: "end-whitelist", Kind: Flag, Group: groupLanguage, Help: "lift whitelist (it must itself be listed)"},
-	{Name: "autoload", Kind: Flag, Group: groupLanguage, Standing: NoNeed, Note: "everything this server can do is built in", Help: "load plugins for unknown options"},
+	{Name: "autoload", Kind: Flag, Group: groupLanguage, Help: "load plugins for unknown options (everything this server can do is built in)"},
 }

@@ -12,7 +12,7 @@ var logRows = []Row{
 	{Name: "logto2", Kind: Path, Group: groupLogs, Set: text(func(s *Settings) *string { return &s.LogTo2 }), Help: "… opened after privileges are dropped"},
 	{Name: "log-maxsize", Kind: Bytes, Group: groupLogs, Set: sizeBytes(func(s *Settings) *int64 { return &s.LogMaxSize }), Help: "rename the log file and begin a new one above this size"},
 	{Name: "log-backupname", Kind: Path, Group: groupLogs, Set: text(func(s *Settings) *string { return &s.LogBackupName }), Help: "name of the file put aside (FILE.UNIXTIME)"},
-	{Name: "log-reopen", Kind: Flag, Group: groupLogs, Set: flag(func(s *Settings) *bool { return &s.LogReopen }), Help: "open the log file anew at a reload"},
+	{Name: "log-reopen", Kind: Flag, Group: groupLogs, Set: checked, Help: "open the log file anew at a reload (always so here)"},
 	{Name: "log-truncate", Kind: Flag, Group: groupLogs, Set: flag(func(s *Settings) *bool { return &s.LogTruncate }), Help: "empty the log file at the start"},
 	{Name: "log-master", Kind: Flag, Group: groupLogs, Set: flag(func(s *Settings) *bool { return &s.LogMaster }), Help: "lead all log lines through the supervisor"},
 	{Name: "logfile-chmod", Kind: Octal, Group: groupLogs, Set: mode(func(s *Settings) *string { return &s.LogfileChmod }), Help: "permissions of the log file (640)"},

@@ -57,10 +57,9 @@ func pyargv(s *Settings, v Value) error {
 	return nil
 }
 
-func envBehaviour(s *Settings, v Value) error {
+func envBehaviour(_ *Settings, v Value) error {
 	switch strings.TrimSpace(v.Text) {
 	case "holy", "cheat":
-		s.WSGIEnvHoly = strings.TrimSpace(v.Text) == "holy"
 		return nil
 	}
 	return warning("write holy or cheat", "%q is neither", v.Text)

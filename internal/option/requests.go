@@ -15,24 +15,27 @@ var requestRows = []Row{
 	{Name: "socket-timeout", Short: 'z', Kind: Seconds, Group: groupRequests, Set: seconds(func(s *Settings) *time.Duration { return &s.SocketTimeout }), Help: "longest wait for the other side to send or take something (4)"},
 	{Name: "so-send-timeout", Aliases: []string{"socket-send-timeout", "so-write-timeout", "socket-write-timeout"}, Kind: Seconds, Group: groupRequests,
 		Set: seconds(func(s *Settings) *time.Duration { return &s.SendTimeout }), Help: "longest wait for the other side to take something, where it differs from socket-timeout"},
-	{Name: "http-timeout", Kind: Seconds, Group: groupRequests, Set: seconds(func(s *Settings) *time.Duration { return &s.HTTPTimeout }), Help: "longest silence of an HTTP client within a request (60)"},
+	{Name: "http-timeout", Kind: Seconds, Group: groupRequests, Set: seconds(func(s *Settings) *time.Duration { return &s.HTTPTimeout }), Help: "longest silence of an HTTP client within a request (60; in a body socket-timeout unless set)"},
 	{Name: "http-headers-timeout", Kind: Seconds, Group: groupRequests, Set: seconds(func(s *Settings) *time.Duration { return &s.HTTPHeadersTimeout }), Help: "longest time for the headers of an HTTP request"},
 	{Name: "http-keepalive", Kind: Seconds, Optional: true, Group: groupRequests, Set: httpKeepalive, Help: "1 = keep HTTP connections open (the default), N = for N seconds between requests, 0 = close after each"},
-	{Name: "http-auto-chunked", Kind: Flag, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.HTTPAutoChunked }), Help: "send responses without a length chunked (always so on HTTP/1.1)"},
+	{Name: "http-auto-chunked", Kind: Flag, Group: groupRequests, Set: checked, Help: "send responses without a length chunked (always so on HTTP/1.1)"},
 	{Name: "http-var", Kind: NameValue, Repeat: true, Group: groupRequests, Set: httpVar, Help: "a variable every HTTP request gets: NAME=value"},
 	{Name: "http-server-name-as-http-host", Kind: Text, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.HTTPHostAsName }),
 		Help: "1 = SERVER_NAME is the Host of the request, for http (takes an argument, as in uWSGI)"},
 	{Name: "http-buffer-size", Kind: Bytes, Group: groupRequests, Set: httpBufferSize, Help: "largest head of an HTTP request, where it is above buffer-size"},
 	{Name: "chunked-input-limit", Kind: Bytes, Group: groupRequests, Set: sizeBytes(func(s *Settings) *int64 { return &s.ChunkedInputLimit }), Help: "largest chunk of a request body (1 MiB)"},
 	{Name: "chunked-input-timeout", Kind: Seconds, Group: groupRequests, Set: seconds(func(s *Settings) *time.Duration { return &s.ChunkedInputTimeout }), Help: "longest wait for a chunk"},
-	{Name: "ignore-sigpipe", Kind: Flag, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.IgnoreSigpipe }), Help: "log nothing when a client has gone away"},
+	{Name: "ignore-sigpipe", Kind: Flag, Group: groupRequests, Set: checked, Help: "do not log the signal SIGPIPE when a client has gone away (always so here)"},
 	{Name: "ignore-write-errors", Kind: Flag, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.IgnoreWriteErrors }), Help: "log nothing when a response could not be written"},
 	{Name: "write-errors-exception-only", Kind: Flag, Group: groupRequests, Set: writeErrorsException, Help: "raise in the application, log nothing, when a response could not be written"},
 	{Name: "disable-write-exception", Kind: Flag, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.NoWriteException }), Help: "raise nothing in the application when a response could not be written"},
+	{Name: "http-raw-body", Kind: Flag, Group: groupRequests, Set: checked, Help: "accept bodies of any kind (always so here)"},
+	{Name: "http-chunked-input", Kind: Flag, Group: groupRequests, Set: checked, Help: "accept chunked bodies (always so here)"},
+	{Name: "wsgi-manage-chunked-input", Kind: Flag, Since: "2.1", Group: groupRequests, Set: checked, Help: "set wsgi.input_terminated, so that chunked bodies can be read to their end (always so here)"},
 	{Name: "add-header", Kind: Text, Repeat: true, Group: groupRequests, Set: addHeader, Help: "add a response header: \"Name: value\""},
 	{Name: "rem-header", Aliases: []string{"del-header"}, Kind: Text, Repeat: true, Group: groupRequests, Set: list(func(s *Settings) *[]string { return &s.RemHeaders }), Help: "drop a response header"},
-	{Name: "close-on-exec", Kind: Flag, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.CloseOnExec }), Help: "programs the application starts do not inherit connections (always so here)"},
-	{Name: "close-on-exec2", Kind: Flag, Group: groupRequests, Set: flag(func(s *Settings) *bool { return &s.CloseOnExec }), Help: "… nor listening sockets (always so here)"},
+	{Name: "close-on-exec", Kind: Flag, Group: groupRequests, Set: checked, Help: "programs the application starts do not inherit connections (always so here)"},
+	{Name: "close-on-exec2", Kind: Flag, Group: groupRequests, Set: checked, Help: "… nor listening sockets (always so here)"},
 }
 
 // minBufferSize keeps a request line and a few headers possible.
@@ -99,7 +102,7 @@ func httpVar(s *Settings, v Value) error {
 func writeErrorsException(s *Settings, v Value) error {
 	on, err := v.Bool()
 	if on {
-		s.IgnoreSigpipe, s.IgnoreWriteErrors, s.NoWriteException = true, true, false
+		s.IgnoreWriteErrors, s.NoWriteException = true, false
 	}
 	return err
 }

@@ -11,7 +11,6 @@ type Settings struct {
 	// Instance
 	Name      string   // short name of the instance: the ini's base name without extension, else the module's, else "uwsgi"
 	Files     []string // configuration files that were read, absolute, in order
-	Master    bool     // accepted; a supervisor always runs
 	Processes int
 	Threads   int
 	LazyApps  bool // import the application after the fork, in each worker
@@ -60,8 +59,6 @@ type Settings struct {
 	FileWrapper      bool    // default true
 	PyAutoreload     time.Duration
 	PyAutoreloadSkip []string
-	WSGIEnvHoly      bool   // wsgi-env-behaviour = holy; a fresh environ a request is given either way
-	Strict           bool   // unknown keys are errors
 	Pyrun            string // script to run in place of a server
 	NoServer         bool   // load the application, then exit 0
 	ThreadStackSize  int64  // bytes; 0 = the system's
@@ -74,14 +71,12 @@ type Settings struct {
 	LimitPost           int64         // 0 = no limit
 	SocketTimeout       time.Duration // reading from and writing to a peer; default 4 s as uWSGI's, see the data plane
 	SendTimeout         time.Duration
-	HTTPTimeout         time.Duration // default 60 s
+	HTTPTimeout         time.Duration // 0 = 60 s for the head, SocketTimeout for the body
 	HTTPHeadersTimeout  time.Duration
 	HTTPKeepalive       time.Duration // idle time of a keep-alive connection; 0 = default
 	HTTPNoKeepalive     bool          // http-keepalive = 0
-	HTTPAutoChunked     bool
 	ChunkedInputLimit   int64
 	ChunkedInputTimeout time.Duration
-	IgnoreSigpipe       bool
 	IgnoreWriteErrors   bool
 	NoWriteException    bool // disable-write-exception
 	AddHeaders          []string
@@ -127,7 +122,6 @@ type Settings struct {
 	LimitNproc             int
 	MemoryReport           bool
 	NoOrphans              bool
-	DieOnTerm              bool
 	ExitOnReload           bool
 	ReloadStopFirst        bool
 	Reaper                 bool
@@ -178,7 +172,6 @@ type Settings struct {
 	TouchExec              []string // "file command"
 	Hooks                  []Hook
 	MasterFIFO             []string
-	CloseOnExec            bool
 	Locks                  int
 	Daemons                []Daemon
 	DaemonsHonourStdin     bool
@@ -191,7 +184,6 @@ type Settings struct {
 	GID            string
 	AddGIDs        []string
 	NoInitgroups   bool
-	ExecAsRoot     bool
 	MasterAsRoot   bool
 	Pidfile        string
 	Pidfile2       string
@@ -212,7 +204,6 @@ type Settings struct {
 	LogTo2         string
 	LogMaxSize     int64
 	LogBackupName  string
-	LogReopen      bool
 	LogTruncate    bool
 	LogMaster      bool
 	LogfileChmod   string
@@ -243,7 +234,6 @@ type Settings struct {
 	StatsHTTP      bool
 	StatsMinified  bool
 	StatsNoCores   bool
-	StatsNoMetrics bool
 
 	// Opt is what uwsgi.opt shows: every pair as it stands after expansion, the last value of a name; nil = a flag given
 	// without a value.
@@ -334,7 +324,6 @@ type Daemon struct {
 	UID, GID     string
 	Chdir        string
 	MaxThrottle  int // seconds; 0 = default
-	NotifyPID    bool
 	Origin       Origin
 }
 
@@ -351,7 +340,6 @@ type Cron struct {
 type Emperor struct {
 	Sources           []string // folders and globs; empty = off
 	Freq              time.Duration
-	Heartbeat         time.Duration // emperor-required-heartbeat
 	CurseTolerance    time.Duration
 	Throttle          time.Duration
 	MaxThrottle       time.Duration
@@ -361,9 +349,7 @@ type Emperor struct {
 	Pidfile           string
 	Stats             string
 	Procname          string
-	MagicExec         bool
 	NoBlacklist       bool
-	GracefulShutdown  bool
 	OnDemandExtension string
 	OnDemandDirectory string
 	OnDemandExec      string

@@ -7,7 +7,7 @@ var statsRows = []Row{
 	{Name: "stats-http", Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsHTTP }), Help: "offer them over HTTP"},
 	{Name: "stats-minified", Aliases: []string{"stats-min"}, Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsMinified }), Help: "on one line"},
 	{Name: "stats-no-cores", Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsNoCores }), Help: "without the threads"},
-	{Name: "stats-no-metrics", Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsNoMetrics }), Help: "without metrics"},
+	{Name: "stats-no-metrics", Kind: Flag, Group: groupStats, Set: checked, Help: "without metrics (always so here)"},
 }
 
 func statsAddress(s *Settings, v Value) error {

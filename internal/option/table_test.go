@@ -51,6 +51,41 @@ func TestEveryOptionOfUWSGIHasARow(t *testing.T) {
 	}
 }
 
+// What people's files hold is obeyed, or has nothing to do: the lists are the promise (issue 3, section 3).
+func TestPromisedStandings(t *testing.T) {
+	for standing, names := range map[Standing]string{
+		Supported: `master processes workers threads enable-threads module wsgi-file wsgi file callable mount manage-script-name chdir chdir2
+			pythonpath pp python-path home virtualenv venv pyhome env unenv envdir pyargv import need-app no-default-app socket uwsgi-socket
+			http http-socket http11-socket protocol listen chmod-socket chown-socket umask so-keepalive reuse-port freebind tcp-nodelay
+			defer-accept vacuum pidfile pidfile2 safe-pidfile uid gid buffer-size post-buffering limit-post harakiri harakiri-verbose
+			harakiri-graceful-timeout harakiri-graceful-signal max-requests max-requests-delta min-worker-lifetime max-worker-lifetime
+			reload-mercy worker-reload-mercy reload-on-as reload-on-rss evil-reload-on-as evil-reload-on-rss limit-as max-fd lazy-apps lazy
+			touch-reload touch-workers-reload py-autoreload daemonize daemonize2 logto logto2 log-maxsize log-reopen touch-logreopen
+			disable-logging log-4xx log-5xx log-slow log-big log-zero log-micros log-date log-prefix log-x-forwarded-for log-format
+			logformat-strftime log-master memory-report auto-procname procname procname-prefix procname-prefix-spaced procname-append
+			procname-master no-orphans die-on-term socket-timeout http-timeout http-keepalive http-auto-chunked http-raw-body
+			chunked-input-limit chunked-input-timeout ignore-sigpipe ignore-write-errors disable-write-exception wsgi-disable-file-wrapper
+			wsgi-env-behaviour logger req-logger logger-req log-route log-encoder log-req-encoder logformat log-backupname log-truncate
+			log-sendfile abstract-socket master-fifo python-autoreload honour-stdin exit-on-reload rem-header paste-logger
+			wsgi-manage-chunked-input http-chunked-input autoload exec-as-root close-on-exec2 if-not-exists cheap idle die-on-idle
+			socket-send-timeout so-write-timeout so-send-timeout paste reaper add-header static-map static-map2 check-static static-index
+			static-skip-ext static-expires static-expires-mtime static-expires-type static-expires-type-mtime static-expires-uri
+			static-expires-uri-mtime static-expires-path-info static-expires-path-info-mtime static-safe mimefile file-serve-mode
+			close-on-exec hook-asap hook-pre-jail hook-in-jail hook-as-root hook-as-user hook-as-user-atexit hook-pre-app hook-post-app
+			hook-post-fork hook-accepting hook-accepting1 hook-accepting-once hook-accepting1-once hook-master-start hook-touch exec-asap
+			exec-pre-jail exec-in-jail exec-as-user exec-as-user-atexit exec-pre-app exec-post-app strict ini include inherit set
+			set-placeholder declare-option show-config no-defer-accept`,
+		NoNeed: `plugins plugin plugins-dir plugin-dir single-interpreter thunder-lock offload-threads py-call-osafterfork
+			py-call-uwsgi-fork-hooks`,
+	} {
+		for _, name := range strings.Fields(names) {
+			if r, ok := Lookup(name); !ok || r.Standing != standing {
+				t.Errorf("%s is not %s", name, standing)
+			}
+		}
+	}
+}
+
 // languageOnly are the groups whose rows package config carries out.
 var languageOnly = map[Group]bool{groupLanguage: true, groupCommands: true}
 

@@ -128,6 +128,12 @@ func flag(field func(*Settings) *bool) func(*Settings, Value) error {
 	}
 }
 
+// checked is the setter of what is so whatever the option says, or carried out elsewhere; it only looks whether a boolean is given.
+func checked(_ *Settings, v Value) error {
+	_, err := v.Bool()
+	return err
+}
+
 func flagOff(field func(*Settings) *bool) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
 		b, err := v.Bool()

@@ -5,11 +5,10 @@ import "time"
 const groupWorkers Group = "Workers"
 
 var workerRows = []Row{
-	{Name: "master", Short: 'M', Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.Master }), Help: "run under a supervisor (always so here)"},
+	{Name: "master", Short: 'M', Kind: Flag, Group: groupWorkers, Set: checked, Help: "run under a supervisor (always so here)"},
 	{Name: "processes", Aliases: []string{"workers"}, Short: 'p', Kind: Int, Group: groupWorkers, Set: processes, Help: "number of worker processes (1)"},
 	{Name: "threads", Kind: Int, Group: groupWorkers, Set: threads, Help: "requests a worker serves at the same time, each on its own thread (1)"},
-	{Name: "enable-threads", Short: 'T', Kind: Flag, Group: groupWorkers, Standing: NoNeed, Note: "threads always work in the application",
-		Help: "let the application start threads"},
+	{Name: "enable-threads", Short: 'T', Kind: Flag, Group: groupWorkers, Set: checked, Help: "let the application start threads (always so here)"},
 	{Name: "lazy-apps", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.LazyApps }),
 		Help: "import the application in every worker instead of once before the fork"},
 	{Name: "lazy", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.LazyApps }), Help: "the same as lazy-apps"},

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"time"
 
 	"uwsgi/internal/option"
@@ -29,6 +30,8 @@ type algorithmState struct {
 	multiplier int
 	flapped    bool          // busyness: the last change was a removal
 	waiting    time.Duration // busyness: how long the queue has not been empty
+	emergency  int           // busyness: workers that a queue called for
+	said       string        // busyness: what was decided and why, for cheaper-busyness-verbose
 }
 
 // decide says how many workers to add, or with a negative number to take away. The caller keeps to the limits.
@@ -100,7 +103,8 @@ func spare2(set *option.Settings, st *algorithmState, l load, step int) int {
 }
 
 // busyness looks at the share of busy time in windows of cheaper-overload: it adds above the maximum, and takes one away after enough
-// windows below the minimum in a row. A removal that had to be undone makes it wait longer. A queue calls for a worker at once.
+// windows below the minimum in a row. A removal that had to be undone makes it wait longer. A queue calls for emergency workers at once;
+// while there are any, fewer windows are enough (cheaper-busyness-backlog-multiplier).
 func busyness(set *option.Settings, st *algorithmState, l load, step int) int {
 	b := set.Busyness
 	if l.backlog > 0 {
@@ -110,7 +114,10 @@ func busyness(set *option.Settings, st *algorithmState, l load, step int) int {
 	}
 	if b.BacklogAlert > 0 && l.backlog > b.BacklogAlert || b.BacklogNonzero > 0 && st.waiting > b.BacklogNonzero {
 		st.waiting, st.calm = 0, 0
-		return max(b.BacklogStep, 1)
+		n := max(b.BacklogStep, 1)
+		st.emergency += n
+		st.said = fmt.Sprintf("%d connections wait: %d emergency workers more", l.backlog, n)
+		return n
 	}
 	st.multiplier = max(st.multiplier, b.Multiplier, 1)
 	st.sum += l.busyness
@@ -119,21 +126,27 @@ func busyness(set *option.Settings, st *algorithmState, l load, step int) int {
 	}
 	mean := st.sum / float64(st.cycles)
 	st.cycles, st.sum = 0, 0
+	calm := st.multiplier
+	if st.emergency > 0 {
+		calm = max(b.BacklogMultiplier, 1)
+	}
+	n := 0
 	switch {
 	case mean > float64(b.Max):
 		if st.flapped {
 			st.multiplier += b.Penalty
 		}
 		st.calm, st.flapped = 0, false
-		return step
+		n = step
 	case mean < float64(b.Min):
-		if st.calm++; st.calm >= st.multiplier && l.active > set.Cheaper {
-			st.calm, st.flapped = 0, true
-			return -1
+		if st.calm++; st.calm >= calm && l.active > set.Cheaper {
+			st.calm, st.flapped, st.emergency = 0, true, max(st.emergency-1, 0)
+			n = -1
 		}
 	default:
-		st.calm, st.flapped = 0, false
+		st.calm, st.flapped, st.emergency = 0, false, max(st.emergency-1, 0)
 		st.multiplier = b.Multiplier
 	}
-	return 0
+	st.said = fmt.Sprintf("%v average busyness of %d workers is at %.0f%%: %+d (%d of %d calm windows)", set.CheaperOverload, l.active, mean, n, st.calm, calm)
+	return n
 }

@@ -208,3 +208,17 @@ func TestCheaperFollowsTheLoad(t *testing.T) {
 	r.stop()
 	r.noErrors()
 }
+
+func TestBusynessVerbose(t *testing.T) {
+	for _, verbose := range []bool{true, false} {
+		r := newRig(t, 2)
+		r.set.Cheaper, r.set.CheaperAlgo, r.set.CheaperOverload, r.set.Busyness.Verbose = 1, "busyness", time.Second, verbose
+		r.up()
+		r.do(r.sup.checkCheaper)
+		if got := r.count("cheaper.busyness") > 0; got != verbose {
+			t.Errorf("verbose is %v, logged: %v", verbose, got)
+		}
+		r.stop()
+		r.noErrors()
+	}
+}

@@ -24,6 +24,10 @@ func (s *Supervisor) checkCheaper() {
 	}
 	l := s.load()
 	n := decide(set, &s.cheaper.state, l)
+	if said := s.cheaper.state.said; said != "" && set.Busyness.Verbose {
+		s.log(slog.LevelInfo, "cheaper.busyness", "[busyness] "+said)
+	}
+	s.cheaper.state.said = ""
 	switch {
 	case set.CheaperRSSHard > 0 && l.rss > set.CheaperRSSHard:
 		n = -1

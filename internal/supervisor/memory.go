@@ -19,10 +19,11 @@ func (s *Supervisor) sampleMemory() {
 			set.ReloadOnUSS|set.ReloadOnPSS == 0 || !s.measure(p) {
 			continue
 		}
+		evil := s.samples%max(1, int(set.MemCollectorFreq/tickInterval)) == 0
 		switch {
-		case past(p.vsz, set.EvilReloadOnAS):
+		case evil && past(p.vsz, set.EvilReloadOnAS):
 			s.evil(p, "ADDRESS SPACE", p.vsz)
-		case past(p.rss, set.EvilReloadOnRSS):
+		case evil && past(p.rss, set.EvilReloadOnRSS):
 			s.evil(p, "RSS", p.rss)
 		case p.gen.rows.board.Row(p.row).Requests.Load() == 0: // it is that large by itself: replacing it would not end
 		case past(p.vsz, set.ReloadOnAS):

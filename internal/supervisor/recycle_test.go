@@ -179,6 +179,7 @@ func TestMemoryLimits(t *testing.T) {
 		{"as within what the data plane reserved", 0, 1099 * mib, func(r *rig) { r.set.ReloadOnAS = 100 * mib }, ""},
 		{"evil rss", 101 * mib, 0, func(r *rig) { r.set.EvilReloadOnRSS = 100 * mib }, "worker.evil"},
 		{"evil as", 0, 1101 * mib, func(r *rig) { r.set.EvilReloadOnAS = 100 * mib }, "worker.evil"},
+		{"evil between the looks of mem-collector-freq", 101 * mib, 0, func(r *rig) { r.set.EvilReloadOnRSS, r.set.MemCollectorFreq = 100*mib, time.Hour }, ""},
 		{"uss", 0, 0, func(r *rig) { r.set.ReloadOnUSS = 1 }, "worker.recycled"},
 		{"pss", 0, 0, func(r *rig) { r.set.ReloadOnPSS = 1 }, "worker.recycled"},
 		{"uss is far from the limit", 0, 0, func(r *rig) { r.set.ReloadOnUSS, r.set.ReloadOnPSS = 1<<40, 1<<40 }, ""},

@@ -140,6 +140,10 @@ func TestAlgorithms(t *testing.T) {
 			[]cycle{{load{active: 3, backlog: 34}, 2}, {load{active: 5, backlog: 33}, 0}}},
 		{"busyness adds for a queue that stays", "busyness", func(s *option.Settings) { s.Busyness.BacklogNonzero = 2 * time.Second },
 			[]cycle{{load{active: 3, backlog: 1}, 0}, {load{active: 3, backlog: 1}, 0}, {load{active: 3, backlog: 1}, 1}, {load{active: 3, backlog: 1}, 0}}},
+		{"busyness removes emergency workers sooner", "busyness", func(s *option.Settings) { s.CheaperOverload, s.Busyness.BacklogMultiplier = time.Second, 2 },
+			[]cycle{{load{active: 3, backlog: 34}, 1}, {load{active: 4}, 0}, {load{active: 4}, -1}, {load{active: 3}, 0}, {load{active: 3}, 0}, {load{active: 3}, 0}}},
+		{"busyness takes what is in use for no emergency", "busyness", func(s *option.Settings) { s.CheaperOverload, s.Busyness.BacklogMultiplier = time.Second, 2 },
+			[]cycle{{load{active: 3, backlog: 34}, 1}, {load{active: 4, busyness: 30}, 0}, {load{active: 4}, 0}, {load{active: 4}, 0}, {load{active: 4}, 0}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set := option.Default()

@@ -1,0 +1,65 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"uwsgi/internal/option"
+)
+
+// masterTitle is the title that the procname options ask for, "" when they ask for none.
+func masterTitle(s *option.Settings) string {
+	if !s.ProcnameAuto {
+		return ""
+	}
+	name := "uWSGI master"
+	for _, given := range []string{s.Procname, s.ProcnameMaster} {
+		if given != "" {
+			name = given
+		}
+	}
+	return s.ProcnamePrefix + name + s.ProcnameAppend
+}
+
+// setTitle overwrites the arguments that ps shows (proc(5)): args, which Run works with, are copies. A longer text goes on into the
+// environment behind them, of which the runtime has copies, too; the kernel shows that when the last byte of the arguments is no NUL.
+func setTitle(text string) error {
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return fmt.Errorf("process title: %w", err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // the first is number 3
+	if len(fields) < 49 {
+		return errors.New("process title: /proc/self/stat has too few fields")
+	}
+	var at [4]int64 // arg_start, arg_end, env_start, env_end
+	for i := range at {
+		if at[i], err = strconv.ParseInt(fields[45+i], 10, 64); err != nil {
+			return fmt.Errorf("process title: %w", err)
+		}
+	}
+	arguments, room := at[1]-at[0], at[1]-at[0]
+	if int64(len(text)) >= room && at[2] == at[1] && at[3] > at[2] {
+		room = at[3] - at[0]
+	}
+	if room < 2 {
+		return errors.New("process title: there are no arguments to overwrite")
+	}
+	area := make([]byte, room)
+	n := copy(area[:room-1], text)
+	if n == int(arguments) && n < len(area)-1 { // exactly as long: without one more byte the kernel would not see the end
+		area[n] = ' '
+	}
+	mem, err := os.OpenFile("/proc/self/mem", os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("process title: %w", err)
+	}
+	defer mem.Close()
+	if _, err := mem.WriteAt(area, at[0]); err != nil {
+		return fmt.Errorf("process title: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+package dataplane
+
+import (
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
+)
+
+// With reaper the children that the application left behind are collected once its request is answered; without, they are its own affair.
+func TestReaper(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		child := 0
+		s := serve(t, config{
+			set: func(s *option.Settings) { s.Reaper = on },
+			handler: func(x *exchange) Outcome {
+				if child == 0 {
+					var err error
+					if child, err = syscall.ForkExec("/bin/true", nil, &syscall.ProcAttr{}); err != nil {
+						t.Error(err)
+					}
+					var info unix.Siginfo
+					unix.Waitid(unix.P_PID, child, &info, unix.WEXITED|unix.WNOWAIT, nil) // it has ended
+				}
+				x.start("200 OK")
+				return x.reply("ok")
+			},
+		})
+		c := s.dial("http")
+		c.get("/")
+		c.get("/") // the first is over
+		if _, err := unix.Wait4(child, nil, 0, nil); (err == unix.ECHILD) != on {
+			t.Errorf("reaper is %v, wait says %v", on, err)
+		}
+	}
+}
