@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
 )
+
+// sameName is how many units of one name there may be.
+const sameName = 100
 
 // transient starts this command line as a service of systemd, where systemd runs: daemonize without a supervisor of its own would only be
 // the worse way to the same end. done: that happened, or failed for good, and code is the status to exit with.
@@ -35,12 +40,23 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 		return 0, false // no manager to ask (a container, say): the old way
 	}
 	defer bus.Close()
-	unit := sd.UnitName("uwsgi-", s.Name, ".service")
-	err = bus.StartTransient(ctx, sd.Transient{
-		Name: unit, Description: "uwsgi " + s.Name, Argv: append([]string{exe}, args[1:]...), Type: "notify", Environ: environ, Dir: dir,
-		Watchdog: 30 * time.Second, StopTimeout: max(s.ReloadMercy, s.WorkerReloadMercy, 60*time.Second) + 10*time.Second,
-		KillMode: "mixed", Restart: "on-failure", Reload: []string{exe, "reload", "$MAINPID"},
-	})
+	name := s.Name
+	if name == "uwsgi" && filepath.Base(dir) != "/" { // uwsgi.ini, as in every project: the folder tells them apart
+		name = filepath.Base(dir)
+	}
+	var unit string
+	err = sd.ErrUnitExists
+	for n := 1; errors.Is(err, sd.ErrUnitExists) && n <= sameName; n++ {
+		unit = sd.UnitName("uwsgi-", name, ".service")
+		if n > 1 {
+			unit = sd.UnitName("uwsgi-", name+"-"+strconv.Itoa(n), ".service")
+		}
+		err = bus.StartTransient(ctx, sd.Transient{
+			Name: unit, Description: "uwsgi " + name, Argv: append([]string{exe}, args[1:]...), Type: "notify", Environ: environ, Dir: dir,
+			Watchdog: 30 * time.Second, StopTimeout: max(s.ReloadMercy, s.WorkerReloadMercy, 60*time.Second) + 10*time.Second,
+			KillMode: "mixed", Restart: "on-failure", Reload: []string{exe, "reload", "$MAINPID"},
+		})
+	}
 	if errors.Is(err, sd.ErrNoManager) {
 		return 0, false
 	}

@@ -62,16 +62,33 @@ type Transient struct {
 	Properties  map[string]any
 }
 
-// StartTransient starts a transient service and returns when it is up (Type=notify: when it said READY=1), or why it did not come up.
+// ErrUnitExists: a transient service of that name is there already.
+var ErrUnitExists = errors.New("it is there already")
+
+// StartTransient starts a transient service and returns when it is up (Type=notify: when it said READY=1), or why it did not come up. Then
+// nothing is left of it: Restart= would go on trying behind the caller's back.
 func (b *Bus) StartTransient(ctx context.Context, t Transient) error {
 	if len(t.Argv) == 0 {
 		return errors.New("start a transient service: no command")
 	}
 	// A failed unit of the same name would be in the way. There mostly is none.
 	_ = b.conn.ResetFailedUnitContext(ctx, t.Name)
-	return b.job(ctx, t.Name, "start", func(ch chan<- string) (int, error) {
+	err := b.job(ctx, t.Name, "start", func(ch chan<- string) (int, error) {
 		return b.conn.StartTransientUnitContext(ctx, t.Name, "fail", t.properties(), ch)
 	})
+	var refused godbus.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && refused.Name == "org.freedesktop.systemd1.UnitExists":
+		return fmt.Errorf("start %s: %w", t.Name, ErrUnitExists)
+	}
+	if list, e := b.ListUnits(ctx, t.Name); e == nil && len(list) == 1 && list[0].Status != "" {
+		err = fmt.Errorf("%w\n%s", err, list[0].Status)
+	}
+	_ = b.StopUnit(ctx, t.Name)
+	_ = b.conn.ResetFailedUnitContext(ctx, t.Name)
+	return err
 }
 
 // execCommand is one command of ExecStart= as the manager takes it: D-Bus type (sasb).

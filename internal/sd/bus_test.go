@@ -83,6 +83,9 @@ func (m *manager) StartTransientUnit(name, mode string, props []property, _ []st
 	Name  string
 	Props []property
 }) (godbus.ObjectPath, *godbus.Error) {
+	if name == "twice.service" {
+		return "", godbus.NewError("org.freedesktop.systemd1.UnitExists", []any{"Unit twice.service was already loaded or has a fragment file."})
+	}
 	var all []string
 	for _, p := range props {
 		all = append(all, p.Name+"="+p.Value.Signature().String()+p.Value.String())
@@ -288,6 +291,24 @@ func TestBusStartTransient(t *testing.T) {
 	}
 	if err := b.StartTransient(testContext(t), Transient{Name: "x"}); err == nil {
 		t.Error("no command: no error")
+	}
+}
+
+// What did not come up is stopped, for it would be tried again; what is there already is left alone.
+func TestBusStartTransientFails(t *testing.T) {
+	b, m := testBus(t, "failed")
+	m.props = map[string]godbus.Variant{"StatusText": godbus.MakeVariant("no module named fake")}
+	err := b.StartTransient(testContext(t), Transient{Name: "a.service", Argv: []string{"/bin/false"}})
+	if err == nil || !strings.HasSuffix(err.Error(), "\nno module named fake") {
+		t.Error(err)
+	}
+	if n := len(m.calls); n == 0 || m.calls[n-1] != "stop a.service replace" {
+		t.Errorf("%q", m.calls)
+	}
+	m.calls = nil
+	err = b.StartTransient(testContext(t), Transient{Name: "twice.service", Argv: []string{"/bin/true"}})
+	if !errors.Is(err, ErrUnitExists) || len(m.calls) != 0 {
+		t.Errorf("%v %q", err, m.calls)
 	}
 }
 

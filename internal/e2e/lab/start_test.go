@@ -181,12 +181,34 @@ func daemonize(t *testing.T, m *Machine) {
 	m.Eventually(t, "request in the journal of the transient unit", func() bool {
 		return strings.Contains(m.Sh(t, "journalctl -u "+unit+" -o cat"), "GET /who")
 	})
+	if unit != "uwsgi-by-hand.service" {
+		t.Errorf("uwsgi.ini of /srv/by-hand runs as %s", unit)
+	}
+	// Another project whose folder and file have the same names, and the same one again: its address is taken.
+	m.Sh(t, `mkdir -p /srv/other/by-hand; cp /srv/by-hand/app.py /srv/other/by-hand; cd /srv/other/by-hand
+		printf '[uwsgi]\nmodule = app\nsocket = /srv/other/s.sock\nuid = www-data\ngid = www-data\nchmod-socket = 666\n' > uwsgi.ini; chown -R www-data /srv/other
+		uwsgi -d --ini uwsgi.ini`)
+	defer m.Run("sh", "-c", "systemctl stop uwsgi-by-hand-2.service; rm -rf /srv/other")
+	if got := harness.Uwsgi(t, m.Path("/srv/other/s.sock"), harness.Request("GET", "/who", ""), ""); got.Body != "www-data www-data /srv/other/by-hand" {
+		t.Errorf("the other answers %q", got.Body)
+	}
+	if again := m.Fails(t, "cd /srv/by-hand; uwsgi -d --ini uwsgi.ini 2>&1"); !strings.Contains(again, "probably another instance of uWSGI is running on the same address (/srv/by-hand/s.sock)") {
+		t.Errorf("a second uwsgi -d says: %s", again)
+	}
 	pid, _ := strconv.Atoi(m.Sh(t, "cat /srv/by-hand/pid"))
 	m.Sh(t, "uwsgi --stop /srv/by-hand/pid")
 	m.Eventually(t, "end of the transient unit", func() bool {
 		_, code := m.Run("kill", "-0", strconv.Itoa(pid))
 		return code != 0
 	})
+	// What cannot serve says so, and leaves nothing that goes on trying.
+	a.Code(t, "import not_there_at_all\n")
+	if out := m.Fails(t, "cd /srv/by-hand; uwsgi -d --ini uwsgi.ini 2>&1"); !strings.Contains(out, "No module named 'not_there_at_all'") {
+		t.Errorf("uwsgi -d of a broken application says: %s", out)
+	}
+	if got := m.Sh(t, "systemctl list-units --all --plain --no-legend '"+unit+"'"); got != "" {
+		t.Errorf("left behind: %s", got)
+	}
 }
 
 // list: uwsgi list shows the instances, what systemd knows of them and what they do.
