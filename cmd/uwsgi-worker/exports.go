@@ -140,6 +140,20 @@ func uwGoWorkers(n *C.size_t) (text *C.char) {
 	return (*C.char)(C.CBytes(b))
 }
 
+//export uwGoDoing
+func uwGoDoing(n *C.size_t) (text *C.char) {
+	text = C.CString("[]")
+	*n = 2
+	defer guard("doing")
+	b, err := json.Marshal(engine.Doing())
+	if err != nil {
+		return text
+	}
+	C.free(unsafe.Pointer(text))
+	*n = C.size_t(len(b))
+	return (*C.char)(C.CBytes(b))
+}
+
 //export uwGoTotal
 func uwGoTotal() (n C.longlong) {
 	defer guard("total_requests")

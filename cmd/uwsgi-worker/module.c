@@ -158,6 +158,17 @@ static PyObject *m_workers(PyObject *self, PyObject *unused)
 	return r;
 }
 
+static PyObject *m_doing(PyObject *self, PyObject *unused)
+{
+	if (refuse() < 0)
+		return NULL;
+	size_t n = 0;
+	char *json = uwGoDoing(&n);
+	PyObject *r = PyUnicode_DecodeUTF8(json, (Py_ssize_t)n, "replace");
+	free(json);
+	return r;
+}
+
 static PyObject *m_total_requests(PyObject *self, PyObject *unused)
 {
 	return refuse() < 0 ? NULL : PyLong_FromLongLong(uwGoTotal());
@@ -351,6 +362,7 @@ static PyMethodDef methods[] = {
 	{"drain", m_drain, METH_VARARGS, "drain(why): take no more requests, finish, leave"},
 	{"tell", m_tell, METH_VARARGS, "tell(op, text) -> bool: a message to the supervisor"},
 	{"workers", m_workers, METH_NOARGS, "workers() -> str: the scoreboard as JSON"},
+	{"doing", m_doing, METH_NOARGS, "doing() -> str: the requests in hand as JSON, [\"IP METHOD URI\", epoch] each"},
 	{"total_requests", m_total_requests, METH_NOARGS, "total_requests() -> int: of the whole instance"},
 	{"request_id", m_request_id, METH_NOARGS, "request_id() -> int: requests finished on this core"},
 	{"connection_fd", m_fd, METH_NOARGS, "connection_fd() -> int: the client's descriptor"},

@@ -11,6 +11,7 @@ import (
 
 	"uwsgi/internal/control"
 	"uwsgi/internal/option"
+	"uwsgi/internal/supervisor"
 )
 
 // controls is how people and programs reach the instance while one configuration is in force: its FIFO, touch files and stats. A
@@ -139,15 +140,26 @@ func (in *instance) reportStatus() {
 	st := in.sup.Snapshot()
 	log.Print(fmt.Sprintf("workers total requests: %d", st.Requests))
 	for _, w := range st.Workers {
-		log.Print(fmt.Sprintf("worker %d app 0 [] requests: %d exceptions: %d", w.Slot, w.Requests, w.Exceptions))
+		for i, app := range st.Apps {
+			n := appCounts(w, i)
+			log.Print(fmt.Sprintf("worker %d app %d [%s] requests: %d exceptions: %d", w.Slot, i, app.Mount, n.Requests, n.Exceptions))
+		}
 	}
+}
+
+// appCounts are those of one application of a worker, zero for one past those that are counted each by itself.
+func appCounts(w supervisor.WorkerStatus, app int) supervisor.AppCounts {
+	if app >= len(w.Apps) {
+		return supervisor.AppCounts{}
+	}
+	return w.Apps[app]
 }
 
 // snapshot is the instance as the stats server shows it.
 func (in *instance) snapshot() control.Snapshot {
 	st := in.sup.Snapshot()
 	d := in.current.Load()
-	out := control.Snapshot{Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir}
+	out := control.Snapshot{Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir, Locks: d.cfg.Settings.Locks}
 	for _, sock := range d.sockets.Sockets {
 		waiting, limit, _ := sock.Queue()
 		out.Sockets = append(out.Sockets, control.SocketStat{Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit})
@@ -164,7 +176,8 @@ func (in *instance) snapshot() control.Snapshot {
 			Status: w.State, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running, Average: w.AvgRT, LastSpawn: w.LastSpawn, Respawns: w.Spawns, TX: w.TX,
 		}
 		for i, app := range st.Apps {
-			ws.Apps = append(ws.Apps, control.AppStat{ID: i, Mountpoint: app.Mount, Startup: time.Duration(app.Seconds * float64(time.Second)), Requests: w.Requests, Exceptions: w.Exceptions, Chdir: d.cfg.Settings.Chdir})
+			n := appCounts(w, i)
+			ws.Apps = append(ws.Apps, control.AppStat{ID: i, Mountpoint: app.Mount, Startup: time.Duration(app.Seconds * float64(time.Second)), Requests: n.Requests, Exceptions: n.Exceptions, Chdir: d.cfg.Settings.Chdir})
 		}
 		for _, c := range w.Cores {
 			ws.Cores = append(ws.Cores, control.CoreStat{Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, ReadErrors: c.ReadErrs, WriteErrors: c.WriteErrs, Busy: c.Busy, Request: c.Request, Since: c.Since})

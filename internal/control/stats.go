@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type Snapshot struct {
 	Workers       []WorkerStat
 	Daemons       []DaemonStat
 	Crons         []CronStat
+	Locks         int // of the user's, beside the first
 }
 
 // SocketStat is one listening socket; Queue and MaxQueue count waiting connections.
@@ -162,12 +164,15 @@ type (
 	}
 )
 
-// lockNames are the locks that uWSGI always has; none of them is ever held here.
-var lockNames = []string{"user 0", "signal", "filemon", "timer", "rbtimer", "cron", "rpc", "snmp"}
+// lockNames are the locks that uWSGI has beside those of the user; none of them is ever held here.
+var lockNames = []string{"signal", "filemon", "timer", "rbtimer", "cron", "rpc", "snmp"}
 
 // JSON is the document of the stats server. Text is escaped: it is always valid JSON in valid UTF-8, which uWSGI's is not.
 func (s Snapshot) JSON(minified, noCores bool) []byte {
 	doc := statsDoc{Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Sockets: []socketDoc{}, Workers: []workerDoc{}}
+	for n := range s.Locks + 1 {
+		doc.Locks = append(doc.Locks, map[string]int{fmt.Sprintf("user %d", n): 0})
+	}
 	for _, n := range lockNames {
 		doc.Locks = append(doc.Locks, map[string]int{n: 0})
 	}

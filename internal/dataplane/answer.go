@@ -105,9 +105,9 @@ func (c *Core) conclude(outcome Outcome) {
 	case NoApp:
 		c.log("--- no python application found, check your startup logs for errors ---")
 		c.plain(500, "Internal Server Error")
-		c.count(true)
+		c.failed(-1)
 	case Failed:
-		c.count(true)
+		c.failed(c.call.App)
 		c.abort(500)
 	case Exit:
 		code := c.resp.ExitCode // abort makes a response of its own
@@ -118,10 +118,12 @@ func (c *Core) conclude(outcome Outcome) {
 	}
 }
 
-func (c *Core) count(exception bool) {
-	if exception {
-		c.cell.Exceptions.Add(1)
-		c.eng.row.Exceptions.Add(1)
+// failed counts an exception of the application with that index, -1 where there was none to ask.
+func (c *Core) failed(app int) {
+	c.cell.Exceptions.Add(1)
+	c.eng.row.Exceptions.Add(1)
+	if a := c.eng.row.App(app); a != nil {
+		a.Exceptions.Add(1)
 	}
 }
 
@@ -151,6 +153,9 @@ func (c *Core) account(app int, end int64) {
 	c.recovered()
 	c.cell.Requests.Add(1)
 	n := row.Requests.Add(1)
+	if a := row.App(app); a != nil {
+		a.Requests.Add(1)
+	}
 	c.slow = end-c.started > int64(slowFrom)
 	if c.waited > 0 && !c.handedOver && !c.broken { // it was worth the wait
 		c.hurry /= 2

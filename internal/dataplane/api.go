@@ -69,19 +69,28 @@ func (c *Core) SetDeadline(seconds int64) {
 
 // Worker is one worker as uwsgi.workers() shows it; times in µs, sizes in bytes.
 type Worker struct {
-	ID           int    `json:"id"`
-	PID          int    `json:"pid"`
-	Requests     int64  `json:"requests"`
-	Delta        int64  `json:"delta_requests"`
-	Exceptions   int64  `json:"exceptions"`
-	Status       string `json:"status"`
-	RSS          int64  `json:"rss"`
-	VSZ          int64  `json:"vsz"`
-	RunningTime  int64  `json:"running_time"`
-	LastSpawn    int64  `json:"last_spawn"`
-	RespawnCount int64  `json:"respawn_count"`
-	TX           int64  `json:"tx"`
-	AvgRT        int64  `json:"avg_rt"`
+	ID           int         `json:"id"`
+	PID          int         `json:"pid"`
+	Requests     int64       `json:"requests"`
+	Delta        int64       `json:"delta_requests"`
+	Exceptions   int64       `json:"exceptions"`
+	Status       string      `json:"status"`
+	RSS          int64       `json:"rss"`
+	VSZ          int64       `json:"vsz"`
+	RunningTime  int64       `json:"running_time"`
+	LastSpawn    int64       `json:"last_spawn"`
+	RespawnCount int64       `json:"respawn_count"`
+	TX           int64       `json:"tx"`
+	AvgRT        int64       `json:"avg_rt"`
+	Apps         []WorkerApp `json:"apps"`
+}
+
+// WorkerApp is one application of a worker.
+type WorkerApp struct {
+	ID         int    `json:"id"`
+	Mountpoint string `json:"mountpoint"`
+	Requests   int64  `json:"requests"`
+	Exceptions int64  `json:"exceptions"`
 }
 
 // Workers reads the scoreboard: one entry a slot, in order.
@@ -110,6 +119,24 @@ func (e *Engine) Workers() []Worker {
 			if e.board.Core(i, c).State.Load() == scoreboard.CoreBusy {
 				w.Status = "busy"
 			}
+		}
+		for id, point := range e.points {
+			app := WorkerApp{ID: id, Mountpoint: point}
+			if a := row.App(id); a != nil {
+				app.Requests, app.Exceptions = a.Requests.Load(), a.Exceptions.Load()
+			}
+			w.Apps = append(w.Apps, app)
+		}
+	}
+	return out
+}
+
+// Doing lists the requests in hand: "IP METHOD URI" and the epoch second of its start.
+func (e *Engine) Doing() [][2]any {
+	out := [][2]any{}
+	for _, c := range e.cores {
+		if c.cell.State.Load() == scoreboard.CoreBusy {
+			out = append(out, [2]any{c.cell.GetSnap(), c.cell.StartedAt.Load()})
 		}
 	}
 	return out

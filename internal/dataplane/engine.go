@@ -37,6 +37,7 @@ type Engine struct {
 	cores     []*Core
 	listeners []*listener
 	mounts    []mount
+	points    []string // the applications' mount points, by index
 	static    *static
 	log       requestLog
 	limits    request.Limits

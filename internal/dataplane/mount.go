@@ -14,6 +14,7 @@ type mount struct {
 
 // setMounts notes the applications' mount points, the longest first.
 func (e *Engine) setMounts(points []string) {
+	e.points = points
 	for i, p := range points {
 		at := len(e.mounts)
 		for at > 0 && len(e.mounts[at-1].prefix) < len(p) {

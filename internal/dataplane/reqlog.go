@@ -53,9 +53,14 @@ func (l *requestLog) write(c *Core, app int, end int64) {
 		return
 	}
 	e := c.eng
-	n := e.row.Requests.Load()
+	own := int64(-1)
+	if a := e.row.App(app); a != nil {
+		own = a.Requests.Load()
+	} else if app >= 0 {
+		own = e.row.Requests.Load()
+	}
 	c.entry = accesslog.Entry{
-		Req: &c.req, PID: l.pid, WorkerID: e.slot, CoreID: c.id, App: app, AppRequests: n, TotalRequests: n,
+		Req: &c.req, PID: l.pid, WorkerID: e.slot, CoreID: c.id, App: app, AppRequests: own,
 		Start: c.wall, Duration: end - c.started,
 		Status: c.status, Body: c.bodyBytes, Head: c.headBytes, Headers: c.headers, Switches: c.resp.Switches, Via: c.via,
 		Packet: c.packet, LogVars: c.logVars, Forced: c.forced, WriteErrors: c.writeErrs,
@@ -64,9 +69,6 @@ func (l *requestLog) write(c *Core, app int, end int64) {
 		return
 	}
 	c.entry.TotalRequests = e.board.TotalRequests()
-	if app < 0 {
-		c.entry.AppRequests = -1
-	}
 	if e.settings.MemoryReport {
 		c.entry.RSS, c.entry.VSZ = e.memory()
 	}

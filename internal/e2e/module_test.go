@@ -46,7 +46,7 @@ def application(environ, start_response):
     while path == "/wait" and not os.path.exists("go"):
         time.sleep(0.01)
     got = {"worker_id": uwsgi.worker_id(), "masterpid": uwsgi.masterpid(), "forked": forked, "total": uwsgi.total_requests(), "request_id": uwsgi.request_id(),
-        "workers": [{k: v.decode() if isinstance(v, bytes) else v for k, v in w.items()} for w in uwsgi.workers()], "import": at_import, "pid": os.getpid(),
+        "workers": [{k: v.decode() if isinstance(v, bytes) else v for k, v in w.items() if k != "apps"} for w in uwsgi.workers()], "import": at_import, "pid": os.getpid(),
         "connected": uwsgi.is_connected(uwsgi.connection_fd()), "ready": uwsgi.ready(), "mem": uwsgi.mem()}
     uwsgi.set_logvar("mine", "of the request")
     got["logvar"] = uwsgi.get_logvar("mine").decode()

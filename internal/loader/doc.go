@@ -40,6 +40,7 @@
 //
 // worker → supervisor:
 //
+//	{"op":"loaded","apps":[…]}              lazy-apps: it has imported the applications
 //	{"op":"ready"}                          it serves
 //	{"op":"failed","error":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines

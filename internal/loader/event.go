@@ -50,6 +50,12 @@ type ForkFailed struct {
 // WorkerReady says that the worker serves.
 type WorkerReady struct{ Worker *Worker }
 
+// WorkerLoaded says that the worker has imported the applications itself (lazy-apps).
+type WorkerLoaded struct {
+	Worker *Worker
+	Apps   []App
+}
+
 // WorkerFailed says that the worker could not import the application (lazy-apps); it exits next.
 type WorkerFailed struct {
 	Worker    *Worker
@@ -93,6 +99,7 @@ func (LoaderGone) event()     {}
 func (Forked) event()         {}
 func (ForkFailed) event()     {}
 func (WorkerReady) event()    {}
+func (WorkerLoaded) event()   {}
 func (WorkerFailed) event()   {}
 func (WorkerRecycle) event()  {}
 func (WorkerAsks) event()     {}
@@ -108,6 +115,17 @@ type Exit struct {
 
 // Clean says that the process ended by itself with status 0.
 func (e Exit) Clean() bool { return e.Known && e.Status.Exited() && e.Status.ExitStatus() == 0 }
+
+// Exit statuses of a worker that was sent a signal, uWSGI's: SIGHUP, and SIGTERM or SIGINT.
+const (
+	ExitGraceful = 17
+	ExitSignal   = 30
+)
+
+// Left says that the process ended by itself after finishing its work, told to by us or by a signal.
+func (e Exit) Left() bool {
+	return e.Clean() || e.Code() == ExitGraceful || e.Code() == ExitSignal
+}
 
 // Signal is the signal that ended the process, 0 if none did.
 func (e Exit) Signal() syscall.Signal {

@@ -99,6 +99,8 @@ func (w *Worker) hear(m incoming) {
 	switch m.Op {
 	case "ready":
 		emit(WorkerReady{Worker: w})
+	case "loaded":
+		emit(WorkerLoaded{Worker: w, Apps: m.Apps})
 	case "failed":
 		emit(WorkerFailed{Worker: w, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
 	case "recycle":

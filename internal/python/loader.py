@@ -23,7 +23,7 @@ import uwsgi_limits
 from uwsgi_application import Loaded, load_all
 from uwsgi_interpreter import Decorators, imports, prepare, set_comm, set_environment, set_main, set_output, set_path, set_title, title
 from uwsgi_report import report, say
-from uwsgi_signals import ignore
+from uwsgi_signals import hold, ignore
 from uwsgi_wire import CONTROL, Belongings, Wire, read_boot
 from uwsgi_worker import Worker
 
@@ -160,9 +160,7 @@ def main():
     boot = read_boot()
     settings = boot["Settings"]
     close_on_exec(boot)
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, ignore)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    hold()
     faulthandler.enable(file=2)  # before the data plane is loaded: cmd/uwsgi-worker/crash.c tells why
     set_comm()
     set_environment(boot)

@@ -113,7 +113,8 @@ def workers():
     for row in rows:
         row["status"] = row["status"].encode()
         row["signals"] = 0
-        row["apps"] = ()
+        row["apps"] = tuple({"id": a["id"], "modifier1": 0, "mountpoint": a["mountpoint"].encode(), "startup_time": 0, "requests": a["requests"],
+                             "exceptions": a["exceptions"], "chdir": b""} for a in row["apps"] or ())
     return tuple(rows)
 
 

@@ -1,8 +1,11 @@
 """Children that the application forks in a worker."""
 
+import faulthandler
 import os
 import signal
 import threading
+
+from uwsgi_signals import HELD, is_ours
 
 
 def guard_forks(_uwsgi, descriptors):
@@ -14,7 +17,7 @@ def guard_forks(_uwsgi, descriptors):
     held = threading.local()
 
     def before():
-        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
 
     def in_parent():
         signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
@@ -36,6 +39,11 @@ def leave_server(descriptors):
         except OSError:
             pass
     defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL, signal.SIGPIPE: signal.SIG_IGN}
+    for signum in HELD:
+        if is_ours(signal.getsignal(signum)):
+            defaults.setdefault(signum, signal.SIG_DFL)
+    if signal.SIGUSR2 in defaults:
+        faulthandler.unregister(signal.SIGUSR2)
     for signum, handler in defaults.items():
         try:
             signal.signal(signum, handler)

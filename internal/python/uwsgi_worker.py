@@ -18,7 +18,7 @@ from uwsgi_autoreload import watch_modules
 from uwsgi_children import guard_forks
 from uwsgi_interpreter import imports, set_title, title
 from uwsgi_report import report, reporter, say
-from uwsgi_signals import STACKS, ignore, watch_signals
+from uwsgi_signals import STACKS, Signals, watch_signals
 from uwsgi_wire import BOOT, Belongings, Wire
 
 
@@ -63,6 +63,7 @@ class Worker:
                 return self.loaded.code
             if not self.loaded.usable(settings):
                 return self.fail(self.loaded)
+            Wire(os.dup(self.control)).send({"op": "loaded", "apps": self.loaded.info})
             uwsgi_limits.untether(self.control)
         uwsgi_limits.raise_descriptors(settings)
         uwsgi_limits.make_room(self.control)
@@ -90,10 +91,8 @@ class Worker:
             _uwsgi.after_request(uwsgi.after_req_hook)
         if settings["Chdir2"]:
             os.chdir(settings["Chdir2"])
-        drain = lambda signum, frame: _uwsgi.drain("signal %d" % signum)
-        for signum in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(signum) is ignore:
-                signal.signal(signum, drain)
+        signals = Signals(self.slot, _uwsgi)
+        signals.take()
         watch_modules(settings, _uwsgi)
         # No daemons: the threads that a request starts inherit that, and shall be alike whichever core it runs on.
         pool = [threading.Thread(target=serve, args=(_uwsgi, i), name="uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, threads)]
@@ -104,7 +103,8 @@ class Worker:
         _uwsgi.run(0)
         for thread in pool:
             thread.join()
-        return self.leave(_uwsgi)
+        self.leave()
+        return _uwsgi.exit_code() or signals.exit_code
 
     def hooks(self, *phases):
         if self.settings["Hooks"]:
@@ -140,10 +140,10 @@ class Worker:
             base["wsgi.file_wrapper"] = FileWrapper
         return base
 
-    def leave(self, _uwsgi):
+    def leave(self):
         """Run uwsgi.atexit and what the interpreter runs at its end; the supervisor's mercy bounds how long threads may take."""
         if self.settings["SkipAtexit"]:
-            return _uwsgi.exit_code()
+            return
         try:
             if callable(getattr(uwsgi, "atexit", None)):
                 uwsgi.atexit()
@@ -162,7 +162,6 @@ class Worker:
                 stream.flush()
             except Exception:
                 pass
-        return _uwsgi.exit_code()
 
 
 class FileWrapper:

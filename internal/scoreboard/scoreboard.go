@@ -54,6 +54,21 @@ type Row struct {
 	Refused    atomic.Int64  // connections answered 503: no more could be taken in
 	Spawned    atomic.Uint32 // (s) epoch s
 	Respawns   atomic.Int32  // (s) earlier processes of this slot
+	Apps       [Apps]App     // by the application's index
+}
+
+// Apps is how many applications are counted each by itself; those past it are counted with their worker alone.
+const Apps = 16
+
+// App is what one application of a worker has answered.
+type App struct{ Requests, Exceptions atomic.Int64 }
+
+// App is the counter of the application with that index, nil where it has none.
+func (r *Row) App(i int) *App {
+	if i < 0 || i >= Apps {
+		return nil
+	}
+	return &r.Apps[i]
 }
 
 // Core is one thread of a worker.

@@ -24,7 +24,7 @@ func TestLayout(t *testing.T) {
 	for what, got := range map[string]uintptr{
 		"header": unsafe.Sizeof(header{}), "row": unsafe.Sizeof(Row{}), "core": unsafe.Sizeof(Core{}),
 	} {
-		want := map[string]uintptr{"header": 64, "row": 128, "core": 320}[what]
+		want := map[string]uintptr{"header": 64, "row": 384, "core": 320}[what]
 		if got != want {
 			t.Errorf("%s is %d bytes, want %d", what, got, want)
 		}

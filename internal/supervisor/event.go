@@ -25,6 +25,10 @@ func (s *Supervisor) hear(e loader.Event) {
 		s.notForked(e)
 	case loader.WorkerReady:
 		s.ready(e)
+	case loader.WorkerLoaded:
+		if p := s.procs[e.Worker]; p != nil && len(p.gen.apps) == 0 {
+			p.gen.apps = e.Apps
+		}
 	case loader.WorkerFailed:
 		s.incapable(e)
 	case loader.WorkerRecycle:

@@ -15,6 +15,7 @@ const (
 	scanInterval  = time.Second            // no deadline is shorter: uwsgi.set_user_harakiri takes whole seconds
 	dumpTime      = 100 * time.Millisecond // for writing the stacks, before the worker moves on
 	harakiriGrace = time.Second            // for what the last of the other requests still has to do
+	answerTime    = 100 * time.Millisecond // for the 504, before harakiri-graceful-signal
 	giveUpTime    = 100 * time.Millisecond // for the answers in the place of requests that are given up
 )
 
@@ -94,13 +95,14 @@ func (s *Supervisor) condemn(p *process, core int, now int64) {
 	if p.left.IsZero() {
 		p.why, p.left = whyHarakiri, time.Now()
 	}
-	if sig := syscall.Signal(set.HarakiriSignal); sig > 0 && sig != syscall.SIGTERM {
-		s.signalled(p, p.w.Signal(sig))
-	}
 	s.signalled(p, p.w.Signal(loader.DumpSignal))
 	p.death = s.agenda.after(dumpTime, func() {
 		for c := range p.stuck {
 			s.obeyed(p, p.w.Harakiri(c))
+		}
+		// The gentle signal comes when the stacks and the 504 are out: one that nobody handles ends the process. SIGTERM is what a drain does anyway.
+		if sig := syscall.Signal(set.HarakiriSignal); sig > 0 && sig != syscall.SIGTERM {
+			s.agenda.after(answerTime, func() { s.signalled(p, p.w.Signal(sig)) })
 		}
 		p.death = s.agenda.after(p.gen.cfg.grace(), func() { s.giveUp(p, whyHarakiri) })
 	})

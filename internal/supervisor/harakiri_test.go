@@ -102,7 +102,7 @@ func TestHarakiriReplacesAtOnce(t *testing.T) {
 		t.Errorf("status: %+v", st)
 	}
 	r.sup.Stop("test", true)
-	r.wait("stop.start", "")
+	r.wait("stop.graceful", "")
 	r.sup.Stop("test", true)
 	r.exit(0)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"uwsgi/internal/loader"
@@ -38,6 +39,10 @@ func (p *process) detach() bool {
 func (s *Supervisor) drain(p *process, why string, handoff bool) {
 	s.move(p, draining)
 	p.why, p.left = why, time.Now()
+	switch why {
+	case whyStop, whyReload, whyRestart, whyChain:
+		s.logProcess(slog.LevelInfo, "worker.leaving", fmt.Sprintf("Gracefully killing worker %d (pid: %d)...", p.slot.n, p.pid), p, slog.String(KeyReason, why))
+	}
 	p.death = s.agenda.after(p.gen.cfg.mercy(), func() {
 		s.logProcess(slog.LevelWarn, "worker.nomercy", fmt.Sprintf("worker %d (pid: %d) is taking too much time to die...NO MERCY !!!", p.slot.n, p.pid),
 			p, slog.String(KeyReason, why))
@@ -108,9 +113,14 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit) {
 		attrs = append(attrs, slog.Int(KeyExit, exit.Code()))
 	}
 	n := p.slot.n
+	if exit.Signal() == syscall.SIGSEGV {
+		s.logProcess(slog.LevelError, "worker.segfault", fmt.Sprintf("!!! uWSGI process %d got Segmentation Fault !!!", p.pid), p, attrs...)
+	}
 	// Whether it is known how a worker ended depends on its loader, which may be starved or dead: one that was told to leave has left.
-	left := exit.Clean() || !exit.Known
+	left := exit.Left() || !exit.Known
 	switch {
+	case was == serving && exit.Code() == loader.ExitGraceful: // somebody sent it SIGHUP: it has said so itself
+		s.logProcess(slog.LevelDebug, "worker.left", fmt.Sprintf("worker %d (pid: %d) left", n, p.pid), p, attrs...)
 	case (was == draining || was == condemned) && left, was == killed && p.why != whyEvil && p.why != whyHarakiri:
 		text := fmt.Sprintf("worker %d buried after %d seconds", n, int(time.Since(p.left).Seconds()))
 		if p.why != whyStop && p.why != whyReload {

@@ -7,6 +7,9 @@ import (
 
 // togglePause pauses all workers or resumes them; workers to come are paused too.
 func (s *Supervisor) togglePause() {
+	if s.phase >= Stopping {
+		return
+	}
 	s.paused = !s.paused
 	text, each := "*** (SIGTSTP received) resuming workers ***", "*** worker %d resumed ***"
 	if s.paused {

@@ -1,6 +1,10 @@
 package supervisor
 
-import "time"
+import (
+	"time"
+
+	"uwsgi/internal/scoreboard"
+)
 
 // slot is one worker number of one generation.
 type slot struct {
@@ -34,13 +38,21 @@ type tally struct {
 // counts are sums over the requests of a process.
 type counts struct {
 	requests, exceptions, tx, running int64
+	apps                              [scoreboard.Apps]AppCounts
 }
+
+// AppCounts are what one application of a worker has answered.
+type AppCounts struct{ Requests, Exceptions int64 }
 
 func (c *counts) add(o counts) {
 	c.requests += o.requests
 	c.exceptions += o.exceptions
 	c.tx += o.tx
 	c.running += o.running
+	for i := range c.apps {
+		c.apps[i].Requests += o.apps[i].Requests
+		c.apps[i].Exceptions += o.apps[i].Exceptions
+	}
 }
 
 // tallies finds the tally of a worker number.

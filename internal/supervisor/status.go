@@ -46,6 +46,7 @@ type WorkerStatus struct {
 	TX         int64
 	Conns      int64
 	LogLost    int64
+	Apps       []AppCounts // in the order of Status.Apps, since the start of the instance
 	Cores      []CoreStatus
 }
 
@@ -91,12 +92,16 @@ func (s *Supervisor) workerStatus(n int, t *tally, p *process) WorkerStatus {
 		Harakiris: t.harakiris, Spawns: t.spawns, LastSpawn: t.spawned,
 	}
 	if p == nil {
+		w.Apps = slices.Clone(t.past.apps[:])
 		return w
 	}
 	board := p.gen.rows.board
 	row := board.Row(p.row)
 	c := p.gen.rows.read(p.row)
 	w.PID, w.Generation, w.Accepting = p.pid, p.gen.n, row.Accepting.Load() != 0
+	sum := t.past
+	sum.add(c)
+	w.Apps = slices.Clone(sum.apps[:])
 	w.Delta, w.Requests = c.requests, w.Requests+c.requests
 	w.Exceptions, w.TX, w.Running = w.Exceptions+c.exceptions, w.TX+c.tx, w.Running+micros(c.running)
 	w.AvgRT, w.Conns, w.LogLost = micros(row.AvgRT.Load()), row.Conns.Load(), row.LogLost.Load()

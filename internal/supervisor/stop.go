@@ -22,11 +22,11 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 		}
 		return
 	}
-	text := "SIGINT/SIGTERM received...killing workers..."
+	event, text := "stop.start", "SIGINT/SIGTERM received...killing workers..."
 	if graceful {
-		text = "graceful shutdown triggered..."
+		event, text = "stop.graceful", "graceful shutdown triggered..."
 	}
-	s.log(slog.LevelInfo, "stop.start", text, slog.String(KeyReason, reason))
+	s.log(slog.LevelInfo, event, text, slog.String(KeyReason, reason))
 	s.tell(s.notify.Stopping("stopping: " + reason))
 	s.enter(Stopping)
 	s.interrupt()

@@ -40,7 +40,7 @@ func TestMercyOfTheWhole(t *testing.T) {
 func TestSecondStopCutsTheFirstShort(t *testing.T) {
 	r := newRig(t, 2, "ignores-drain").up()
 	r.sup.Stop("first", true)
-	r.wait("stop.start", "graceful shutdown triggered...")
+	r.wait("stop.graceful", "graceful shutdown triggered...")
 	r.sup.Stop("second", true)
 	r.exit(0)
 	r.noErrors()
@@ -64,7 +64,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 	gate := loadertest.NewGate(t)
 	r := newRig(t, 1, "drain-waits="+gate.Path).up()
 	r.sup.Stop("test", true)
-	r.wait("stop.start", "")
+	r.wait("stop.graceful", "")
 	if st := r.sup.Snapshot(); st.Phase != Stopping || len(st.Leaving) != 1 || st.Leaving[0].State != "draining" {
 		t.Errorf("status: %+v", st)
 	}

@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// statsOf reads the document of a stats server.
+func statsOf(t *testing.T, path string) map[string]any {
+	t.Helper()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(b, &doc); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	return doc
+}
+
+// shapes notes the type of every field under its path, those of all elements of a list under one.
+func shapes(path string, v any, out map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		out[path] = "object"
+		for k, e := range v {
+			shapes(path+"."+k, e, out)
+		}
+	case []any:
+		out[path] = "list"
+		for _, e := range v {
+			shapes(path+"[]", e, out)
+		}
+	default:
+		out[path] = fmt.Sprintf("%T", v)
+	}
+}
+
+const sleeper = `
+import time
+def application(environ, start_response):
+    start_response("200 OK", [])(b"begun")
+    if environ["PATH_INFO"].endswith("/slow"):
+        time.sleep(600)
+    return []
+`
+
+func statsArgs(dir, addr string) []string {
+	return []string{"--http-socket", addr, "--master", "-p", "2", "--threads", "2", "--module", "app", "--mount", "/m=app.py", "--manage-script-name",
+		"--stats", filepath.Join(dir, "stats"), "--attach-daemon", "sleep 600", "--cron", "-1 -1 -1 -1 -1 true", "--locks", "2", "--memory-report"}
+}
+
+// TestStatsShape: programs that read uWSGI's statistics find every field of the real one here, with its type, and no other.
+func TestStatsShape(t *testing.T) {
+	t.Parallel()
+	all := map[string]map[string]string{}
+	for who, start := range map[string]func() (dir, addr string){
+		"the real one": func() (string, string) {
+			dir, addr := t.TempDir(), harness.Addr(t)
+			if err := os.WriteFile(filepath.Join(dir, "app.py"), []byte(sleeper), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("uwsgi-core", append([]string{"--plugins", "python3"}, statsArgs(dir, addr)...)...)
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), harness.DebianPath)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				cmd.Process.Signal(syscall.SIGINT) // its daemon dies with it
+				cmd.Wait()
+			})
+			return dir, addr
+		},
+		"this one": func() (string, string) {
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Setenv(harness.DebianPath)
+			s.Write("app.py", sleeper)
+			s.Tolerate("NO MERCY")
+			s.Start(append(statsArgs(s.Dir, addr), "--reload-mercy", "1")...)
+			return s.Dir, addr
+		},
+	} {
+		dir, addr := start()
+		harness.Eventually(t, who+" serves", func() bool {
+			c, err := net.Dial("tcp", addr)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil && harness.Exists(filepath.Join(dir, "stats"))
+		})
+		harness.HTTP(t, addr).Get("/m/x")
+		harness.ReadUntil(t, harness.Send(t, addr, "GET /slow HTTP/1.0\r\nX-Y: z\r\n\r\n"), "begun")
+		all[who] = map[string]string{}
+		shapes("", statsOf(t, filepath.Join(dir, "stats")), all[who])
+	}
+	theirs, ours := all["the real one"], all["this one"]
+	if len(theirs) < 60 {
+		t.Errorf("only %d fields were compared", len(theirs))
+	}
+	for _, path := range slices.Sorted(maps.Keys(theirs)) {
+		if ours[path] != theirs[path] {
+			t.Errorf("%s is a %q there, a %q here", path, theirs[path], ours[path])
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(ours)) {
+		if theirs[path] == "" {
+			t.Errorf("%s is not in the real one's", path)
+		}
+	}
+}
+
+// TestStatsOfApplications: each application's requests and exceptions are its own, imported before the fork or after it.
+func TestStatsOfApplications(t *testing.T) {
+	for _, lazy := range []string{"--lazy-apps=false", "--lazy-apps"} {
+		t.Run(lazy, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", version("one"))
+			s.Write("two.py", "def application(environ, start_response):\n    raise ValueError('two')\n")
+			s.Write("files/a", "file")
+			s.Start("--http", addr, lazy, "--module", "app", "--mount", "/two=two.py", "--manage-script-name", "--stats", s.Path("stats"),
+				"--static-map", "/files="+s.Path("files"), "--log-format", "%(uri) app")
+			s.Allow("ValueError: two")
+			site := harness.HTTP(t, addr)
+			for _, path := range []string{"/", "/x", "/two", "/files/a"} {
+				site.Get(path)
+			}
+			s.Log.Wait(t, `^/files/a app`)
+			worker := statsOf(t, s.Path("stats"))["workers"].([]any)[0].(map[string]any)
+			var got []string
+			for _, a := range worker["apps"].([]any) {
+				a := a.(map[string]any)
+				got = append(got, fmt.Sprint(a["id"], " ", a["mountpoint"], " ", a["requests"], " ", a["exceptions"]))
+			}
+			if want := []string{"0  2 0", "1 /two 1 1"}; !slices.Equal(got, want) || worker["requests"] != 4.0 || worker["exceptions"] != 1.0 {
+				t.Errorf("applications %q of a worker with %v requests, not %q of 4", got, worker["requests"], want)
+			}
+		})
+	}
+}
