@@ -20,11 +20,13 @@ type controls struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	fifo   *control.FIFO
+	touch  *control.Touch
 	stats  []*control.Stats
 	print  func(string)
 }
 
-func (in *instance) startControls(d *deployment) (*controls, error) {
+// startControls starts those of d; before are the stopped ones of the deployment before it, nil = none.
+func (in *instance) startControls(d *deployment, before *controls) (*controls, error) {
 	s := d.cfg.Settings
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &controls{cancel: cancel, print: d.log.Print}
@@ -49,9 +51,13 @@ func (in *instance) startControls(d *deployment) (*controls, error) {
 		}
 		c.stats = append(c.stats, stats)
 	}
-	touch := control.NewTouch(s, in.touchActions(d), d.log.Print, d.log.Timed)
-	if !touch.Empty() {
-		c.wg.Go(func() { touch.Run(ctx, time.Second) })
+	var seen *control.Touch
+	if before != nil {
+		seen = before.touch
+	}
+	c.touch = control.NewTouch(s, seen, in.touchActions(d), d.log.Print, d.log.Timed)
+	if !c.touch.Empty() {
+		c.wg.Go(func() { c.touch.Run(ctx, time.Second) })
 	}
 	return c, nil
 }
@@ -74,7 +80,7 @@ func (c *controls) stop() {
 func (in *instance) commands() *control.Commands {
 	return &control.Commands{
 		Reload:        in.reload("master FIFO"),
-		BrutalReload:  in.reload("master FIFO"), // the old workers leave once the new ones serve: there is nothing left to be brutal to
+		BrutalReload:  func() { go in.sup.BrutalReload(context.Background(), "master FIFO") },
 		ChainReload:   func() { in.sup.ChainReload("master FIFO") },
 		ReloadWorkers: func() { in.sup.ReloadWorkers("master FIFO", true) },
 		KillWorkers:   func() { in.sup.ReloadWorkers("master FIFO", false) },
@@ -87,7 +93,7 @@ func (in *instance) commands() *control.Commands {
 		Report:        in.reportStatus,
 		ReopenLog:     in.reopenLog,
 		RotateLog:     func() { in.complainAbout("rotate the log", in.log().Rotate()) },
-		WritePidfiles: func() { in.complainAbout("write the pidfiles", in.rewritePidfiles()) },
+		WritePidfiles: func() { in.complainAbout("write the pidfiles", in.writePidfiles(in.current.Load(), bound|safe)) },
 	}
 }
 
@@ -200,44 +206,4 @@ func (in *instance) serveControl() (*control.Socket, error) {
 			return string(in.snapshot().JSON(true, false)), nil
 		},
 	})
-}
-
-// pidfile is a file that this instance wrote.
-type pidfile struct{ label, path string }
-
-// pidfiles are those that the settings name, absolute.
-func (in *instance) pidfiles(s *option.Settings) []pidfile {
-	var out []pidfile
-	for _, p := range []pidfile{{"pidfile", s.Pidfile}, {"pidfile2", s.Pidfile2}, {"safe pidfile", s.SafePidfile}, {"safe pidfile2", s.SafePidfile2}} {
-		if p.path != "" {
-			p.path = absolute(in.startDir, p.path)
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-func (in *instance) writePidfiles(s *option.Settings) error {
-	for _, p := range in.pidfiles(s) {
-		in.log().Print("writing pidfile to " + p.path)
-		if err := control.WritePidfile(p.path, os.Getpid()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (in *instance) rewritePidfiles() error { return in.writePidfiles(in.current.Load().cfg.Settings) }
-
-// vacuum removes what the instance made, at its end.
-func (in *instance) vacuum(d *deployment) {
-	if !d.cfg.Settings.Vacuum {
-		return
-	}
-	for _, p := range in.pidfiles(d.cfg.Settings) {
-		if control.RemovePidfile(p.path, os.Getpid()) {
-			d.log.Print(fmt.Sprintf("VACUUM: %s removed.", p.label))
-		}
-	}
-	d.sockets.Vacuum(d.log.Print)
 }

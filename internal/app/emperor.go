@@ -82,7 +82,7 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 		}
 	}()
 	err = emperor.Run(ctx, emperor.Config{Settings: s, Binary: binary, Version: Version, Environ: environ, Unit: unit, Systemd: os.Geteuid() == 0 && sd.Booted(),
-		Rescan: rescan, Log: log.Event, Notify: notifier{in.notify}, Watchdog: watchdog})
+		Rescan: rescan, Log: log.Event, Notify: &notifier{Notifier: in.notify, ready: func() {}}, Watchdog: watchdog})
 	if err != nil {
 		return exitError, err
 	}

@@ -51,7 +51,7 @@ func (in *instance) tieSignal(number int, handler string) error {
 func (in *instance) asideEnv(d *deployment) control.DaemonEnv {
 	s := d.cfg.Settings
 	return control.DaemonEnv{
-		Credential: d.ident.Credential, Environ: d.config.Env, Dir: d.dir, Mercy: s.ReloadMercy, HonourStdin: s.DaemonsHonourStdin,
+		Credential: d.ident.Credential, Environ: d.env(in), Dir: d.dir, Mercy: s.ReloadMercy, HonourStdin: s.DaemonsHonourStdin,
 		Print: func(text string) { in.log().Print(text) },
 		Timed: func(text string) { in.log().Timed(text) },
 		Stop:  func(reason string) { in.sup.Stop(reason, true) },
@@ -69,12 +69,12 @@ func (in *instance) asideEnv(d *deployment) control.DaemonEnv {
 func (in *instance) runAside(d *deployment) {
 	s := d.cfg.Settings
 	if running := in.daemons.Load(); running != nil {
-		running.Reload(s.Daemons)
+		running.Reload(s.Daemons, in.asideEnv(d))
 	} else if len(s.Daemons) > 0 {
 		in.daemons.Store(control.StartDaemons(s.Daemons, in.asideEnv(d)))
 	}
 	if running := in.crons.Load(); running != nil {
-		running.Reload(s.Crons, s.CronHarakiri)
+		running.Reload(s.Crons, s.CronHarakiri, in.asideEnv(d))
 	} else if len(s.Crons) > 0 {
 		in.crons.Store(control.StartCrons(s.Crons, s.CronHarakiri, in.asideEnv(d)))
 	}

@@ -38,6 +38,7 @@ type instance struct {
 	crons    atomic.Pointer[control.Crons]
 
 	controlsMu sync.Mutex
+	over       bool                       // guarded by controlsMu: nothing is to be started any more
 	current    atomic.Pointer[deployment] // the one in force; the supervisor's loop changes it, everybody reads it
 }
 
@@ -91,10 +92,15 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 }
 
 // notifier tells the service manager, and the process in the foreground that daemonize2 left waiting.
-type notifier struct{ *sd.Notifier }
+type notifier struct {
+	*sd.Notifier
+	ready func() // for the first time
+	once  sync.Once
+}
 
 // Ready implements supervisor.Notifier.
-func (n notifier) Ready(status string) error {
+func (n *notifier) Ready(status string) error {
+	n.once.Do(n.ready)
 	tellParent(exitOK, "")
 	return n.Notifier.Ready(status)
 }
@@ -122,7 +128,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	if err != nil {
 		return exitError, err
 	}
-	if err := in.writePidfiles(cfg.Settings); err != nil {
+	if err := in.writePidfiles(d, bound); err != nil {
 		in.discard(d, nil)
 		return exitError, err
 	}
@@ -132,8 +138,9 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	}
 	in.entitle(d)
 	conf := d.config
-	conf.Log, conf.Notify, conf.Watchdog = in.event, notifier{in.notify}, watchdog
+	conf.Log, conf.Notify, conf.Watchdog = in.event, &notifier{Notifier: in.notify, ready: func() { in.complainAbout("safe-pidfile", in.writePidfiles(d, safe)) }}, watchdog
 	conf.Reconfigure, conf.Release = in.reconfigure, d.retire
+	conf.Loaded = func() { go in.startAside(d) }
 	if in.sup, err = supervisor.New(*conf); err != nil {
 		return exitError, err
 	}
@@ -142,10 +149,9 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 		return exitError, err
 	}
 	defer socket.Close()
-	if d.controls, err = in.startControls(d); err != nil {
+	if d.controls, err = in.startControls(d, nil); err != nil {
 		return exitError, err
 	}
-	in.runAside(d)
 	go in.signals.serve(in.obey)
 	defer in.signals.stop()
 	if !cfg.Settings.DaemonizeLate {
@@ -184,41 +190,69 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	if err := d.runHooks(control.PhaseASAP); err != nil {
 		return nil, err
 	}
-	if old == nil {
-		if err := prepare(s, d.log.Print); err != nil {
+	for _, step := range []func() error{
+		func() error { return in.prepare(d, old) },
+		func() error { return in.enter(d) },
+		func() error { return in.listen(d, old) },
+		func() error { return in.place(d) },
+	} {
+		if err := step(); err != nil {
+			in.discard(d, old)
 			return nil, err
 		}
-		inherited, err := sd.Activation()
-		if err != nil {
-			return nil, err
-		}
-		if d.sockets, err = listen.Open(s, inherited, d.log.Print); err != nil {
-			return nil, err
-		}
-	} else if d.sockets, err = listen.Reopen(old.sockets, s, d.log.Print); err != nil {
-		d.log.Close()
-		return nil, err
-	}
-	err = d.runHooks(control.PhasePreJail, control.PhaseInJail, control.PhaseAsRoot, control.PhaseAsUser)
-	if err == nil {
-		err = in.place(d)
-	}
-	if err != nil {
-		in.discard(d, old)
-		return nil, err
 	}
 	return d, nil
 }
 
+// prepare does what comes before the sockets, in the folder of the start: hooks make the folders that sockets are bound in.
+func (in *instance) prepare(d, old *deployment) error {
+	if old == nil {
+		if err := prepare(d.cfg.Settings, d.log.Print); err != nil {
+			return err
+		}
+	}
+	return d.runHooks(control.PhasePreJail, control.PhaseInJail, control.PhaseAsRoot, control.PhaseAsUser)
+}
+
+// enter goes to the application's folder: from here on relative paths, those of unix sockets too, start there.
+func (in *instance) enter(d *deployment) error {
+	d.dir = in.startDir
+	if chdir := d.cfg.Settings.Chdir; chdir != "" {
+		d.dir = absolute(in.startDir, chdir)
+		d.log.Print("chdir() to " + chdir)
+	}
+	if err := os.Chdir(d.dir); err != nil {
+		return fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err)
+	}
+	return nil
+}
+
+// listen makes the sockets, or takes over those of the deployment in force.
+func (in *instance) listen(d, old *deployment) (err error) {
+	if old != nil {
+		d.sockets, err = listen.Reopen(old.sockets, d.cfg.Settings, d.log.Print)
+		return err
+	}
+	inherited, err := sd.Activation()
+	if err != nil {
+		return err
+	}
+	d.sockets, err = listen.Open(d.cfg.Settings, inherited, d.log.Print)
+	return err
+}
+
 // discard lets go of a deployment that did not come to serve.
 func (in *instance) discard(d, old *deployment) {
-	if old == nil {
+	switch {
+	case old != nil && d.sockets != nil:
+		d.sockets.Discard(old.sockets, old.log.Print)
+		fallthrough
+	case old != nil:
+		d.retire()
+	case d.sockets != nil:
 		d.sockets.Vacuum(func(string) {})
 		d.sockets.Close()
-		return
 	}
-	d.sockets.Discard(old.sockets, old.log.Print)
-	d.retire()
 }
 
 // retire closes the log of a deployment whose workers are gone: nobody writes to it any more.
@@ -229,19 +263,10 @@ func (d *deployment) retire() {
 	d.log.Close()
 }
 
-// place goes to the application's folder and finds its interpreter.
+// place finds the application's interpreter and makes what the supervisor runs with.
 func (in *instance) place(d *deployment) error {
 	s := d.cfg.Settings
-	d.dir = in.startDir
-	if s.Chdir != "" {
-		d.dir = absolute(in.startDir, s.Chdir)
-		d.log.Print("chdir() to " + s.Chdir)
-	}
-	if err := os.Chdir(d.dir); err != nil {
-		return fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err)
-	}
-	env := environment(in.environ, s.Env)
-	env = append(env, "UWSGI_ORIGINAL_PROC_NAME="+in.args[0])
+	env := d.env(in)
 	python, err := interpreter(s, d.dir, variable(env, "PATH"), d.ident.Credential, d.log.Print)
 	if err != nil {
 		return err
@@ -249,7 +274,13 @@ func (in *instance) place(d *deployment) error {
 	d.config = &supervisor.Config{
 		Settings: s, Python: python, PythonArgs: pythonArgs(s.Optimize, s.NoSite), LibDir: in.lib, Version: Version, Dir: d.dir, Env: env,
 		Credential: d.ident.Credential, WorkerStderr: d.log.WorkerStderr,
-		Hooks: d.hooks.Run,
+		Hooks: func(ctx context.Context, phase string) error {
+			err := d.hooks.Run(ctx, phase)
+			if phase == control.PhasePreApp {
+				d.config.Env = d.env(in) // the loader is started next
+			}
+			return err
+		},
 	}
 	if d.config.RequestLog, d.config.RequestLogKind, err = d.log.RequestLog(); err != nil {
 		return err
@@ -262,6 +293,11 @@ func (in *instance) place(d *deployment) error {
 		})
 	}
 	return nil
+}
+
+// env is the application's environment, with what hooks have put into it so far.
+func (d *deployment) env(in *instance) []string {
+	return append(d.hooks.Env(), "UWSGI_ORIGINAL_PROC_NAME="+in.args[0])
 }
 
 func pythonArgs(optimize int, noSite bool) []string {
@@ -347,16 +383,26 @@ func (in *instance) changeControls(old, d *deployment) {
 	defer in.controlsMu.Unlock()
 	old.controls.stop()
 	var err error
-	if d.controls, err = in.startControls(d); err != nil {
+	if d.controls, err = in.startControls(d, old.controls); err != nil {
 		d.log.Error("after the reload: " + err.Error())
 	}
 	in.runAside(d)
+}
+
+// startAside starts what runs beside the application, once there is one: a start that fails leaves nothing behind and sends no mail.
+func (in *instance) startAside(d *deployment) {
+	in.controlsMu.Lock()
+	defer in.controlsMu.Unlock()
+	if !in.over && in.current.Load() == d {
+		in.runAside(d)
+	}
 }
 
 // finish puts away what the instance made.
 func (in *instance) finish() {
 	in.controlsMu.Lock()
 	defer in.controlsMu.Unlock()
+	in.over = true
 	os.Chdir(in.startDir)
 	d := in.current.Load()
 	d.controls.stop()

@@ -37,13 +37,14 @@ var actions = map[string]action{
 	"creat":    one(create),
 	"sticky":   one(func(p string) error { return os.Chmod(p, 0o777|os.ModeSticky) }),
 	"hostname": one(func(name string) error { return unix.Sethostname([]byte(name)) }),
-	"putenv": one(func(pair string) error {
+	"putenv": func(_ context.Context, h *Hooks, pair string, _ *syscall.Credential) error {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
 			return fmt.Errorf("putenv: %q is not NAME=VALUE", pair)
 		}
-		return os.Setenv(name, value)
-	}),
+		h.setenv(name, value)
+		return nil
+	},
 	"chmod": words(2, func(w []string) error {
 		mode, err := strconv.ParseUint(w[1], 8, 32)
 		if err != nil {

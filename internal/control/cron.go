@@ -38,13 +38,22 @@ func StartCrons(list []option.Cron, harakiri time.Duration, env DaemonEnv) *Cron
 		c.spawn = newSpawner()
 		c.env.start = c.spawn.start
 	}
-	c.Reload(list, harakiri)
+	c.register(list, harakiri)
 	go c.loop()
 	return c
 }
 
-// Reload goes over to a new list; an entry that both lists have keeps the time of its last run.
-func (c *Crons) Reload(list []option.Cron, harakiri time.Duration) {
+// Reload goes over to a new list and its world; an entry that both lists have keeps the time of its last run.
+func (c *Crons) Reload(list []option.Cron, harakiri time.Duration, env DaemonEnv) {
+	c.mu.Lock()
+	env.start, env.alive = c.env.start, c.env.alive
+	env.fill()
+	c.env = env
+	c.mu.Unlock()
+	c.register(list, harakiri)
+}
+
+func (c *Crons) register(list []option.Cron, harakiri time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.list
@@ -88,7 +97,10 @@ func (c *Crons) Stop() {
 		c.wg.Wait()
 	}()
 	c.signal(syscall.SIGTERM)
-	if !afterOr(ended, c.env.Mercy) {
+	c.mu.Lock()
+	mercy := c.env.Mercy
+	c.mu.Unlock()
+	if !afterOr(ended, mercy) {
 		c.signal(syscall.SIGKILL)
 		<-ended
 	}
@@ -147,16 +159,17 @@ func (c *Crons) begin(k *cronJob, now time.Time) {
 	if limit <= 0 {
 		limit = c.harakiri
 	}
-	c.wg.Go(func() { c.follow(k, p, now, limit) })
+	env := c.env
+	c.wg.Go(func() { c.follow(k, p, now, limit, env) })
 }
 
 // follow waits for a command's end, and kills it once limit is over.
-func (c *Crons) follow(k *cronJob, p process, began time.Time, limit time.Duration) {
+func (c *Crons) follow(k *cronJob, p process, began time.Time, limit time.Duration, env DaemonEnv) {
 	ended := make(chan struct{})
 	if limit > 0 {
 		c.wg.Go(func() {
 			if !afterOr(ended, limit) {
-				c.env.Timed(fmt.Sprintf("*** HARAKIRI ON CRON %q (pid: %d) ***", k.Command, p.PID()))
+				env.Timed(fmt.Sprintf("*** HARAKIRI ON CRON %q (pid: %d) ***", k.Command, p.PID()))
 				_ = p.Signal(syscall.SIGKILL)
 			}
 		})
@@ -167,7 +180,7 @@ func (c *Crons) follow(k *cronJob, p process, began time.Time, limit time.Durati
 	k.running--
 	delete(c.runs, p)
 	c.mu.Unlock()
-	c.env.Print(fmt.Sprintf("[uwsgi-cron] command %q running with pid %d exited after %d second(s)", k.Command, p.PID(), int(time.Since(began).Seconds())))
+	env.Print(fmt.Sprintf("[uwsgi-cron] command %q running with pid %d exited after %d second(s)", k.Command, p.PID(), int(time.Since(began).Seconds())))
 }
 
 // due says whether an entry matches a minute of local time: a field is a number, -1 for any, -N for what N divides; a day of the

@@ -64,7 +64,9 @@ func TestCron(t *testing.T) {
 		if h.started() != 1 { // a matching minute fires at the start
 			t.Fatal(h.started())
 		}
-		c.Reload([]option.Cron{every("tick")}, 0) // and not again at a reload
+		next := fakeEnv(h, log)
+		next.Dir = "/next"
+		c.Reload([]option.Cron{every("tick")}, 0, next) // and not again at a reload
 		time.Sleep(30 * time.Second)
 		if h.started() != 1 || c.Stats()[0].PID != 1<<22 {
 			t.Error(h.started(), c.Stats())
@@ -75,8 +77,8 @@ func TestCron(t *testing.T) {
 			t.Error(c.Stats())
 		}
 		time.Sleep(31 * time.Second)
-		if h.started() != 2 {
-			t.Error(h.started())
+		if h.started() != 2 || h.specs[1].dir != "/next" {
+			t.Error(h.started(), h.specs)
 		}
 		c.Stop()
 		if h.last().signals() != "[terminated]" {

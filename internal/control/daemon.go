@@ -119,6 +119,7 @@ func (k *daemon) end(p process, exited <-chan string) {
 	defer mercy.Stop()
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
+	k.env.Print(fmt.Sprintf("[uwsgi-daemons] stopping daemon (pid: %d): %s", p.PID(), k.Command))
 	_ = p.Signal(sig)
 	for {
 		select {

@@ -182,9 +182,11 @@ func TestDaemonReload(t *testing.T) {
 		log.wait(`[uwsgi-daemons] found valid/active pidfile for "smart" (pid: 77)`)
 		first := h.last()
 		smart.Origin.Line = 99 // moved in its file: still the same
-		d.Reload([]option.Daemon{plain, smart})
+		next := fakeEnv(h, log)
+		next.Dir = "/next"
+		d.Reload([]option.Daemon{plain, smart}, next)
 		synctest.Wait()
-		if h.started() != 2 || first.signals() != "[terminated]" || log.count(`[uwsgi-daemons] found valid`) != 1 {
+		if h.started() != 2 || h.specs[1].dir != "/next" || first.signals() != "[terminated]" || log.count(`[uwsgi-daemons] found valid`) != 1 {
 			t.Errorf("%d started, %s\n%s", h.started(), first.signals(), log)
 		}
 		if st := d.Stats(); len(st) != 2 || st[1].PID != 77 {

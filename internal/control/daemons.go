@@ -44,20 +44,20 @@ func (e *DaemonEnv) fill() {
 // Daemons runs programs beside the application and keeps them running: attach-daemon and its relatives. They die with this process,
 // but for the smart ones, which a pidfile finds again after a reload and after a stop.
 type Daemons struct {
-	env   DaemonEnv
 	spawn *spawner
 
-	mu   sync.Mutex // guards list
+	mu   sync.Mutex // guards what follows
+	env  *DaemonEnv // of daemons to come
 	list []*daemon
 }
 
 // StartDaemons starts every daemon of the list; it returns at once.
 func StartDaemons(list []option.Daemon, env DaemonEnv) *Daemons {
 	env.fill()
-	d := &Daemons{env: env}
+	d := &Daemons{env: &env}
 	if env.start == nil {
 		d.spawn = newSpawner()
-		d.env.start = d.spawn.start
+		env.start = d.spawn.start
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -68,16 +68,19 @@ func StartDaemons(list []option.Daemon, env DaemonEnv) *Daemons {
 }
 
 func (d *Daemons) begin(o option.Daemon) *daemon {
-	k := &daemon{Daemon: o, env: &d.env, stop: make(chan struct{}), done: make(chan struct{})}
+	k := &daemon{Daemon: o, env: d.env, stop: make(chan struct{}), done: make(chan struct{})}
 	go k.run()
 	return k
 }
 
 // Reload goes over to a new configuration, and returns when what had to stop has: a smart daemon that stays in the list is left alone, one with
-// a reload signal gets it, every other one is stopped and started again.
-func (d *Daemons) Reload(list []option.Daemon) {
+// a reload signal gets it, every other one is stopped and started again, in the world of the new configuration.
+func (d *Daemons) Reload(list []option.Daemon, env DaemonEnv) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	env.start, env.alive = d.env.start, d.env.alive
+	env.fill()
+	d.env = &env
 	kept := map[*daemon]bool{}
 	next := make([]*daemon, len(list))
 	for i, o := range list {

@@ -116,7 +116,7 @@ func TestTouch(t *testing.T) {
 	var got []string
 	say := func(n string) func() { return func() { got = append(got, n) } }
 	plain, timed := newLines(), newLines()
-	w := NewTouch(s, TouchActions{
+	w := NewTouch(s, nil, TouchActions{
 		Reload: say("reload"), ReloadWorkers: say("workers"), ChainReload: say("chain"), ReopenLog: say("reopen"), RotateLog: say("rotate"),
 		Exec: func(c string) { got = append(got, "exec "+c) }, Hook: func(h option.Hook) { got = append(got, "hook "+h.Arg) },
 	}, plain.add, timed.add)
@@ -150,5 +150,33 @@ func TestTouch(t *testing.T) {
 		if timed.count(want) == 0 {
 			t.Errorf("no line %q in\n%s", want, timed)
 		}
+	}
+}
+
+// A file that is touched while one configuration gives way to the next fires under the next; what has fired does not fire again, and a file
+// that only the next one names is watched from now on.
+func TestTouchAcrossReload(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string, sec int64) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(p, time.Unix(sec, 0), time.Unix(sec, 0)); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	fired, quiet := 0, func(string) {}
+	a := TouchActions{Reload: func() { fired++ }, ChainReload: func() { fired += 100 }}
+	old := NewTouch(&option.Settings{TouchReload: []string{path("f", 1)}}, nil, a, quiet, quiet)
+	path("f", 2)
+	old.Poll()
+	path("f", 3)
+	next := NewTouch(&option.Settings{TouchReload: []string{filepath.Join(dir, "f"), path("g", 1)}, TouchChainReload: []string{filepath.Join(dir, "f")}}, old, a, quiet, quiet)
+	next.Poll()
+	next.Poll()
+	if fired != 2 {
+		t.Errorf("%d", fired)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
+	"sync"
 	"syscall"
 
 	"uwsgi/internal/option"
@@ -39,10 +42,29 @@ func (e *ExitError) Error() string { return fmt.Sprintf("a hook asks to exit wit
 type Hooks struct {
 	Settings   *option.Settings
 	Credential *syscall.Credential // of the application; nil = this user
-	Environ    []string            // of commands; nil = this process's
+	Environ    []string            // of commands and of the application; nil = this process's
 	Print      func(string)        // a line to the log
 	// Signal ties a signal of the instance to one of uWSGI's handlers: unix_signal:15 gracefully_kill_them_all.
 	Signal func(number int, handler string) error
+
+	mu sync.Mutex // guards Environ once hooks run
+}
+
+// Env is the environment with what putenv hooks have set so far.
+func (h *Hooks) Env() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.Environ == nil {
+		h.Environ = os.Environ()
+	}
+	return slices.Clone(h.Environ)
+}
+
+func (h *Hooks) setenv(name, value string) {
+	env := slices.DeleteFunc(h.Env(), func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.Environ = append(env, name+"="+value)
 }
 
 // Run carries out the hooks of a phase in their order and stops at the first that fails. In as-user-atexit failures are only logged.
@@ -110,7 +132,7 @@ func (h *Hooks) Exec(ctx context.Context, command string) error {
 
 func (h *Hooks) shell(ctx context.Context, command string, cred *syscall.Credential) error {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Env = h.Environ
+	cmd.Env = h.Env()
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	err := cmd.Run()

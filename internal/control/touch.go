@@ -23,8 +23,9 @@ type TouchActions struct {
 
 // Touch watches files by their modification time: it fires when the time grows, when a file appears and when one goes.
 type Touch struct {
-	files []*touched
-	timed func(string)
+	files  []*touched
+	timed  func(string)
+	before *Touch
 }
 
 type touched struct {
@@ -34,9 +35,11 @@ type touched struct {
 	seen int64 // modification time in ns, 0 = there is no file
 }
 
-// NewTouch watches the files of s from now on. print writes a plain line to the log, timed a dated one.
-func NewTouch(s *option.Settings, a TouchActions, print, timed func(string)) *Touch {
-	t := &Touch{timed: timed}
+// NewTouch watches the files of s from now on, those that before has watched from where it left off: a touch during a reload is not lost. print
+// writes a plain line to the log, timed a dated one.
+func NewTouch(s *option.Settings, before *Touch, a TouchActions, print, timed func(string)) *Touch {
+	t := &Touch{timed: timed, before: before}
+	defer func() { t.before = nil }() // each would hold the one before it
 	for _, group := range []struct {
 		paths []string
 		what  string
@@ -76,10 +79,25 @@ func (t *Touch) add(path, line string, do func(), print func(string)) {
 		abs = path
 	}
 	f := &touched{path: abs, line: line, do: do, seen: mtime(abs)}
-	if f.seen == 0 {
+	if last := t.before.watching(f); last != nil {
+		f.seen = last.seen
+	} else if f.seen == 0 {
 		print("unable to stat() " + path + ", events will be triggered as soon as the file is created")
 	}
 	t.files = append(t.files, f)
+}
+
+// watching is the entry that stands for the same, nil if there is none.
+func (t *Touch) watching(f *touched) *touched {
+	if t == nil {
+		return nil
+	}
+	for _, k := range t.files {
+		if k.path == f.path && k.line == f.line {
+			return k
+		}
+	}
+	return nil
 }
 
 // Empty says whether there is anything to watch.

@@ -64,6 +64,9 @@ def application(environ, start_response):
 			}
 			s.Start("--http", addr, "--module", "app", "-p", "1", "--threads", threads)
 			s.Allow("^DAMN ! worker 1 .* killed by signal "+signal+" ", "Fatal Python error: ")
+			if signal == "11" {
+				s.Allow(`^!!! uWSGI process \d+ got Segmentation Fault !!!$`)
+			}
 			if a, err := harness.HTTP(t, addr).Try("GET", path, nil); err == nil {
 				t.Errorf("the crash answered %s", a.Line)
 			}

@@ -117,3 +117,28 @@ func TestLogExtras(t *testing.T) {
 	harness.HTTP(t, addr).Get("/", "X-Forwarded-For: 203.0.113.9")
 	s.Log.Wait(t, `^\{address space usage: \d+ bytes/\d+MB\} \{rss usage: \d+ bytes/\d+MB\} \[pid: \d+\|app: 0\|req: 1/1\] 203\.0\.113\.9 .* in \d+ micros `)
 }
+
+// What the application prints while it is imported takes the way of all lines, to the loggers and through the encoders; the traceback of one that
+// cannot be imported stands in front of what follows from it.
+func TestLoggersTakeTheImport(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", "import os\nprint('printed')\nos.system('echo from a child')\nimport nothing_of_this_name\n")
+	s.Launch("--http", addr, "--module", "app", "--logger", "file:all.log", "--log-encoder", "prefix > ")
+	if code := s.Exit(); code != 22 {
+		t.Errorf("exit status %d", code)
+	}
+	text := readFile(t, s.Path("all.log"))
+	at := 0
+	for _, want := range []string{"> printed\n", "> from a child\n", "> Traceback (most recent call last):\n", "ModuleNotFoundError: No module named 'nothing_of_this_name'\n",
+		"> *** no app loaded. GAME OVER ***\n", "; exiting with status 22\n"} {
+		i := strings.Index(text[at:], want)
+		if i < 0 {
+			t.Fatalf("no %q, or not in its place, in\n%s", want, text)
+		}
+		at += i
+	}
+	if rest := s.Log.String(); rest != "" {
+		t.Errorf("not in the log: %s", rest)
+	}
+}

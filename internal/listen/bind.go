@@ -43,6 +43,10 @@ func newBinder(s *option.Settings, log func(string)) (*binder, error) {
 		b.mode, b.modeSet = os.FileMode(n), true
 	case s.Umask >= 0:
 		b.mode, b.modeSet = 0o777&^os.FileMode(s.Umask), true
+	case s.Daemonize != "" || s.DaemonizePlain:
+		// uWSGI goes to the background with a umask of 0, and front ends of other users count on the sockets that gives. The files of the
+		// application keep the umask that the start had.
+		b.mode, b.modeSet = 0o777, true
 	}
 	b.backlog = b.clampBacklog(somaxconn(somaxconnFile))
 	return b, nil

@@ -40,9 +40,17 @@ func watchLoader(spec Spec, p *process, conn *packetConn) *Loader {
 // PID is the loader's process id.
 func (l *Loader) PID() int { return l.process.pid }
 
+// Fork says which worker is asked for, and why.
+type Fork struct {
+	Slot, Row int
+	Reason    string
+	First     bool // no process of the slot has served before: the -once hooks run
+}
+
 // Fork asks for a worker. It exists at once, its process only after Forked; a loader that is dead answers with ForkFailed too.
 // stderr, if not nil, becomes the worker's stderr and stdout.
-func (l *Loader) Fork(slot, row int, reason string, stderr *os.File) (*Worker, error) {
+func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
+	slot, row := f.Slot, f.Row
 	conn, theirs, err := packetPair(fmt.Sprintf("worker %d", slot))
 	if err != nil {
 		return nil, err
@@ -63,7 +71,7 @@ func (l *Loader) Fork(slot, row int, reason string, stderr *os.File) (*Worker, e
 		conn.close()
 		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
 	}
-	if err := l.conn.send(forkOrder{Op: "fork", Slot: slot, Row: row, Reason: reason}, files...); err != nil {
+	if err := l.conn.send(forkOrder{Op: "fork", Slot: slot, Row: row, Reason: f.Reason, First: f.First}, files...); err != nil {
 		conn.close()
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func (b *bench) fork(slot, row int) *loader.Worker {
 
 func (b *bench) forkWith(slot, row int, stderr *os.File) *loader.Worker {
 	b.Helper()
-	w, err := b.ld.Fork(slot, row, "start", stderr)
+	w, err := b.ld.Fork(loader.Fork{Slot: slot, Row: row, Reason: "start", First: true}, stderr)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestWorkersOutliveTheLoader(t *testing.T) {
 	if e := next[loader.LoaderGone](b); e.Exit.Signal() != syscall.SIGKILL {
 		t.Errorf("loader gone: %+v", e.Exit)
 	}
-	if _, err := b.ld.Fork(2, 1, "start", nil); err == nil {
+	if _, err := b.ld.Fork(loader.Fork{Slot: 2, Row: 1, Reason: "start"}, nil); err == nil {
 		t.Error("a dead loader took an order")
 	}
 	w.Signal(syscall.SIGUSR1)

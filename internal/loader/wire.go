@@ -27,6 +27,7 @@ type (
 		Slot   int    `json:"slot"`
 		Row    int    `json:"row"`
 		Reason string `json:"reason"`
+		First  bool   `json:"first"`
 	}
 	drainOrder struct {
 		Op      string `json:"op"`

@@ -106,7 +106,7 @@ class LoaderProcess:
         if pid == 0:
             code = 1
             try:
-                code = Worker(self, slot, row, message.get("reason"), fds).run()
+                code = Worker(self, slot, row, message.get("first"), fds).run()
             except BaseException:
                 report(*sys.exc_info())
             finally:

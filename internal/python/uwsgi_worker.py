@@ -23,10 +23,10 @@ from uwsgi_wire import BOOT, Belongings, Wire
 
 
 class Worker:
-    def __init__(self, parent, slot, row, reason, fds):
+    def __init__(self, parent, slot, row, first, fds):
         self.boot, self.settings, self.libdir = parent.boot, parent.settings, parent.libdir
         self.loaded = parent.loaded
-        self.slot, self.row, self.reason = slot, row, reason
+        self.slot, self.row, self.first = slot, row, first
         self.control = fds[0]
         signal.set_wakeup_fd(-1)
         for fd in parent.wake:
@@ -98,7 +98,7 @@ class Worker:
         pool = [threading.Thread(target=serve, args=(_uwsgi, i), name="uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, threads)]
         for thread in pool:
             thread.start()
-        self.hooks("accepting", "accepting1", *(("accepting-once", "accepting1-once") if self.reason == "start" else ()))
+        self.hooks("accepting", "accepting1", *(("accepting-once", "accepting1-once") if self.first else ()))
         _uwsgi.ready()
         _uwsgi.run(0)
         for thread in pool:

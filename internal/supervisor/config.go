@@ -8,12 +8,14 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"uwsgi/internal/loader"
 	"uwsgi/internal/option"
 )
 
 // Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure, Log, Notify, Watchdog and Host, which are
-// those given to New. Applied, Release, WorkerStderr, Log and Notify are called by the loop: they must be quick and must not call the
+// those given to New. Loaded, Applied, Release, WorkerStderr, Log and Notify are called by the loop: they must be quick and must not call the
 // Supervisor.
 type Config struct {
 	Settings   *option.Settings
@@ -35,6 +37,8 @@ type Config struct {
 	Hooks func(ctx context.Context, phase string) error
 	// Reconfigure reads the configuration again, for a reload. nil = the same again.
 	Reconfigure func(ctx context.Context) (*Config, error)
+	// Loaded is called once the application was imported at the start, before the first fork.
+	Loaded func()
 	// Applied is called once this configuration is the one in force.
 	Applied func()
 	// Release is called once nothing uses this configuration any more: a reload with it failed, or another one took its place and
@@ -124,6 +128,23 @@ func (c *Config) checkInterval() time.Duration {
 		return d
 	}
 	return time.Second
+}
+
+// stdio are the standard streams of a loader: what it prints takes the way of what the workers print. A terminal stays standard output.
+func (c *Config) stdio() ([3]*os.File, error) {
+	out := c.Stdio
+	if c.WorkerStderr == nil {
+		return out, nil
+	}
+	f, err := c.WorkerStderr(0)
+	if err != nil || f == nil {
+		return out, err
+	}
+	out[2] = f
+	if _, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS); err != nil && out[1] == nil {
+		out[1] = f
+	}
+	return out, nil
 }
 
 func clamp(n, low, high int) int { return max(min(n, high), low) }

@@ -66,7 +66,7 @@ func (s *Supervisor) wish(e loader.WorkerAsks) {
 	if s.turn != nil && !coming && time.Since(s.turn.began) < sameWish {
 		return
 	}
-	s.reload("uwsgi.reload()", nil)
+	s.reload("uwsgi.reload()", false, nil)
 }
 
 // relay writes a line of a loader or worker to the server log.

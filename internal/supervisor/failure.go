@@ -13,7 +13,26 @@ const (
 	runTries    = 5               // processes in a row of each slot that never served, before the instance gives up
 	repairTries = 5               // new loaders in a row that failed while nothing serves
 	repairBase  = 2 * time.Second // where forkbomb-delay is off
+	printTime   = 60 * time.Millisecond
 )
+
+// refuseOnceRead is refuse once the log has what the application printed when it could not be loaded: the reason comes before its consequence.
+func (s *Supervisor) refuseOnceRead(t *turnover, err error, code int, exclusive bool) {
+	if t.refused {
+		return
+	}
+	if !t.gen.piped {
+		s.refuse(t, err, code, exclusive)
+		return
+	}
+	t.refused = true
+	s.agenda.after(printTime, func() {
+		if s.turn == t {
+			t.refused = false
+			s.refuse(t, err, code, exclusive)
+		}
+	})
+}
 
 // refuse ends a turnover whose application cannot be had. Where that is because the old generation holds something exclusive, the
 // old one is stopped and the new one tried once more.
@@ -124,7 +143,7 @@ func (s *Supervisor) unloadable(e loader.Failed) {
 	if t == nil || t.gen == nil || t.gen.ld != e.Loader {
 		return
 	}
-	s.refuse(t, errors.New(e.Error), e.Code, e.Exclusive)
+	s.refuseOnceRead(t, errors.New(e.Error), e.Code, e.Exclusive)
 }
 
 // loaderGone takes note of the end of a loader.
@@ -141,6 +160,9 @@ func (s *Supervisor) loaderGone(e loader.LoaderGone) {
 	}
 	how := fmt.Sprintf("the loader (pid: %d) %s", e.Loader.PID(), ending(e.Exit))
 	if t := s.turn; t != nil && t.gen == g {
+		if t.refused {
+			return
+		}
 		s.failTurn(t, errors.New(how+" before the new generation could serve"), max(e.Exit.Code(), ExitFailed))
 		return
 	}

@@ -59,7 +59,7 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 		r.Slot.Store(int32(sl.n))
 		r.Generation.Store(int32(g.n))
 		r.Base.Store(sl.tally.past.requests)
-		w, err = g.ld.Fork(sl.n, row, why, stderr)
+		w, err = g.ld.Fork(loader.Fork{Slot: sl.n, Row: row, Reason: why, First: !sl.accepted}, stderr)
 		if stderr != nil {
 			stderr.Close()
 		}
@@ -149,7 +149,7 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	s.move(p, serving)
 	p.ready = time.Now()
 	sl := p.slot
-	sl.misses = 0
+	sl.misses, sl.accepted = 0, true
 	s.starved = false
 	if err := p.w.LimitAS(p.gen.rows.board.Row(p.row).ASOverhead.Load()); err != nil {
 		s.logProcess(slog.LevelWarn, "worker.limit", err.Error(), p)
@@ -176,9 +176,9 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 		return
 	}
 	s.logProcess(slog.LevelError, "worker.noapp", fmt.Sprintf("OOPS ! failed loading app in worker %d (pid %d): %s", p.slot.n, p.pid, e.Error), p)
-	p.slot.tally.code = e.Code
+	p.slot.tally.code, p.failed = e.Code, true
 	if t := s.turn; t != nil && t.gen == p.gen {
-		s.refuse(t, fmt.Errorf("worker %d: %s", p.slot.n, e.Error), e.Code, e.Exclusive)
+		s.refuseOnceRead(t, fmt.Errorf("worker %d: %s", p.slot.n, e.Error), e.Code, e.Exclusive)
 	}
 }
 

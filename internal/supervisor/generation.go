@@ -46,6 +46,7 @@ type generation struct {
 	began  time.Time
 	ready  time.Time // loaded
 	log    int       // which request log its loader was started with
+	piped  bool      // what the loader prints is read by us
 	death  *alarm    // when its loader is killed
 }
 
@@ -120,11 +121,19 @@ func (s *Supervisor) launch(cfg *Config, active int, why string) (*generation, e
 		files[i] = l.File
 		boot.Listeners = append(boot.Listeners, l.Listener)
 	}
+	stdio, err := cfg.stdio()
+	if err != nil {
+		return nil, err
+	}
+	if stdio[2] != cfg.Stdio[2] {
+		g.piped = true
+		defer stdio[2].Close()
+	}
 	ld, err := s.host.Start(loader.Spec{
 		Python: cfg.Python, Args: cfg.PythonArgs, LibDir: cfg.LibDir, Dir: cfg.Dir, Env: cfg.Env, Credential: cfg.Credential,
 		OwnGroup: !set.HonourStdin,
 		Limits:   loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
-		Boot:     boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLog(cfg), Handoff: s.handoff, Locks: s.locks, Stdio: cfg.Stdio,
+		Boot:     boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLog(cfg), Handoff: s.handoff, Locks: s.locks, Stdio: stdio,
 		Events: s.events, Done: s.deaf,
 	})
 	if err != nil {

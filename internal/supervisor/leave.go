@@ -119,7 +119,7 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit) {
 	// Whether it is known how a worker ended depends on its loader, which may be starved or dead: one that was told to leave has left.
 	left := exit.Left() || !exit.Known
 	switch {
-	case was == serving && exit.Code() == loader.ExitGraceful: // somebody sent it SIGHUP: it has said so itself
+	case p.failed, was == serving && exit.Code() == loader.ExitGraceful: // it has said so itself, the second when somebody sent it SIGHUP
 		s.logProcess(slog.LevelDebug, "worker.left", fmt.Sprintf("worker %d (pid: %d) left", n, p.pid), p, attrs...)
 	case (was == draining || was == condemned) && left, was == killed && p.why != whyEvil && p.why != whyHarakiri:
 		text := fmt.Sprintf("worker %d buried after %d seconds", n, int(time.Since(p.left).Seconds()))
@@ -142,6 +142,9 @@ func (s *Supervisor) account(p *process, how string) {
 		sl.misses++
 	} else {
 		served = time.Since(p.ready)
+	}
+	if t := s.turn; t != nil && t.gen == p.gen && t.refused {
+		return
 	}
 	if t := s.turn; t != nil && t.gen == p.gen && sl.misses >= startTries {
 		s.failTurn(t, fmt.Errorf("worker %d ended %d times before it could serve (the last one %s)", sl.n, sl.misses, how), ExitFailed)

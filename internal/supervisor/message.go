@@ -16,8 +16,17 @@ var (
 // Reload brings up a new generation and takes the old one out of service. It returns nil once the new one serves, or why it does not; the
 // old one serves on then. Requests during a reload are answered by the one that follows it. If ctx ends first the reload goes on.
 func (s *Supervisor) Reload(ctx context.Context, reason string) error {
+	return s.reloadAndWait(ctx, reason, false)
+}
+
+// BrutalReload is Reload, but the old workers are killed in the middle of what they do once the new ones serve.
+func (s *Supervisor) BrutalReload(ctx context.Context, reason string) error {
+	return s.reloadAndWait(ctx, reason, true)
+}
+
+func (s *Supervisor) reloadAndWait(ctx context.Context, reason string, brutal bool) error {
 	reply := make(chan error, 1)
-	if !s.post(func() { s.reload(reason, reply) }) {
+	if !s.post(func() { s.reload(reason, brutal, reply) }) {
 		return ErrStopped
 	}
 	select {

@@ -25,6 +25,7 @@ type process struct {
 	death   *alarm    // the end of its mercy or grace
 	life    *alarm    // the end of max-worker-lifetime
 	wanted  bool      // it waits for its recycling
+	failed  bool      // it has said that it cannot import the application
 	wish    string    // why it asked for one before it could have it
 	stuck   map[int]bool
 	givenUp bool // it answers in the place of what it still runs

@@ -27,7 +27,12 @@ func (s *Supervisor) promote(t *turnover) {
 			s.cfg.Applied()
 		}
 	}
-	if old != nil {
+	switch {
+	case old == nil:
+	case t.brutal:
+		s.log(slog.LevelInfo, "reload.retire", "...brutally killing workers...", slog.Int(KeyGeneration, old.n))
+		s.destroy(old, whyReload)
+	default:
 		s.log(slog.LevelInfo, "reload.retire", "...gracefully killing workers...", slog.Int(KeyGeneration, old.n))
 		s.retire(old, whyReload, true)
 	}

@@ -140,6 +140,29 @@ func TestReloadDoesNotWaitForRequests(t *testing.T) {
 	r.noErrors()
 }
 
+// A brutal reload does not wait for requests once the new workers serve.
+func TestBrutalReload(t *testing.T) {
+	gate := loadertest.NewGate(t)
+	r := newRig(t, 1, "drain-waits="+gate.Path)
+	r.next(nil)
+	r.up()
+	old := r.pids()[0]
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.sup.BrutalReload(ctx, "test"); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("worker.buried", "worker 1 buried")
+	if r.logged("reload.retire", "...brutally killing workers...") < 0 {
+		t.Error("nothing says that the workers are killed")
+	}
+	if now := r.pids()[0]; now == old {
+		t.Errorf("worker %d serves still", now)
+	}
+	r.stop()
+	r.noErrors()
+}
+
 func TestFailedReloadKeepsTheOld(t *testing.T) {
 	for _, c := range []struct {
 		name, roles, said string

@@ -142,3 +142,30 @@ func TestReloadDuringStartWaits(t *testing.T) {
 	r.stop()
 	r.noErrors()
 }
+
+// Loaded comes once, when the application is imported and nothing is forked yet; never for one that cannot be imported.
+func TestLoaded(t *testing.T) {
+	for role, want := range map[string]int{"lazy": 1, "import-fails": 0} {
+		t.Run(role, func(t *testing.T) {
+			r := newRig(t, 1, role)
+			called, early := 0, false
+			r.cfg.Loaded = func() {
+				called++
+				early = r.sup.gen == nil && len(r.sup.procs) == 0
+			}
+			r.start()
+			if want == 0 {
+				r.exit(ExitNoApp)
+			} else {
+				r.wait("ready", "")
+				if err := r.reload(); err != nil {
+					t.Error(err)
+				}
+				r.stop()
+			}
+			if called != want || early != (want == 1) {
+				t.Errorf("called %d times, before the fork: %v", called, early)
+			}
+		})
+	}
+}

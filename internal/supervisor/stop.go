@@ -95,9 +95,7 @@ func (s *Supervisor) finishStop() {
 				err := run(ctx, "as-user-atexit")
 				return func() {
 					s.stopping.hooks = false
-					if err != nil {
-						s.log(slog.LevelError, "hook.failed", fmt.Sprintf("hooks of phase as-user-atexit: %v", err))
-					}
+					s.hookFailed("as-user-atexit", err)
 				}
 			})
 			return

@@ -155,8 +155,11 @@ func TestHooks(t *testing.T) {
 	if err := r.reload(); err == nil || err.Error() != "hooks of phase post-app: hook says no" {
 		t.Errorf("reload: %v", err)
 	}
-	<-phases
-	<-phases
+	for _, want := range []string{"as-user-atexit", "pre-app", "post-app"} { // the old ones end before the new ones begin
+		if got := <-phases; got != want {
+			t.Errorf("hooks of %s ran at the reload, want %s", got, want)
+		}
+	}
 	r.stop()
 	if got := <-phases; got != "as-user-atexit" {
 		t.Errorf("hooks of %s ran at the end", got)

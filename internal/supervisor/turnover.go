@@ -46,6 +46,8 @@ type turnover struct {
 	old       *generation // emptying: what has to be gone; parting: what stops accepting
 	parting   time.Time   // since when
 	stopFirst bool
+	brutal    bool // the old workers are killed, not drained
+	refused   bool // its application cannot be had; only what it printed is still to come
 	asleep    bool // came from Sleeping
 	limit     *alarm
 }
@@ -59,7 +61,7 @@ type ReloadResult struct {
 }
 
 // reload answers a request for one.
-func (s *Supervisor) reload(reason string, reply chan<- error) {
+func (s *Supervisor) reload(reason string, brutal bool, reply chan<- error) {
 	switch {
 	case s.phase >= Stopping:
 		answer(reply, ErrStopping)
@@ -70,10 +72,11 @@ func (s *Supervisor) reload(reason string, reply chan<- error) {
 				s.boundImport(s.turn)
 			}
 		}
+		s.queued.brutal = s.queued.brutal || brutal
 		s.queued.waiters = append(s.queued.waiters, reply)
 		s.log(slog.LevelInfo, "reload.queued", "another start or reload is under way; this reload follows it", slog.String(KeyReason, reason))
 	default:
-		s.begin(&turnover{kind: reload, reason: reason, waiters: []chan<- error{reply}})
+		s.begin(&turnover{kind: reload, reason: reason, brutal: brutal, waiters: []chan<- error{reply}})
 	}
 }
 
@@ -111,22 +114,44 @@ func (s *Supervisor) begin(t *turnover) {
 	s.tell(s.notify.Reloading("reloading: " + t.reason))
 	s.log(slog.LevelInfo, "reload.start", fmt.Sprintf("reloading uWSGI (%s): starting generation %d, the old one serves until it is ready",
 		t.reason, s.lastGen+1), slog.String(KeyReason, t.reason))
-	read := s.reconfigure
-	if read == nil {
+	hooks, read := s.cfg.Hooks, s.reconfigure
+	if hooks == nil && read == nil {
 		t.cfg = s.cfg
 		s.prepare(t)
 		return
 	}
 	s.background(func(ctx context.Context) func() {
-		cfg, err := read(ctx)
+		var hookErr error
+		if hooks != nil {
+			hookErr = hooks(ctx, "as-user-atexit") // as uWSGI, which ends there
+		}
+		cfg, err := s.again(ctx)
 		if err == nil && cfg == nil {
 			err = errors.New("there is none")
 		}
 		if err == nil {
 			err = cfg.check()
 		}
-		return func() { s.configured(t, cfg, err) }
+		return func() {
+			s.hookFailed("as-user-atexit", hookErr)
+			s.configured(t, cfg, err)
+		}
 	})
+}
+
+// again reads the configuration; without a way to do so it is the same.
+func (s *Supervisor) again(ctx context.Context) (*Config, error) {
+	if s.reconfigure == nil {
+		return s.cfg, nil // nobody changes it while this turnover is under way
+	}
+	return s.reconfigure(ctx)
+}
+
+// hookFailed logs the failure of a hook that nothing depends on.
+func (s *Supervisor) hookFailed(phase string, err error) {
+	if err != nil {
+		s.log(slog.LevelError, "hook.failed", fmt.Sprintf("hooks of phase %s: %v", phase, err))
+	}
 }
 
 // configured takes the configuration that a reload has read.
@@ -158,6 +183,9 @@ func (s *Supervisor) prepare(t *turnover) {
 // empty stops the generation in force; the sockets stay open and clients wait. advance goes on when it is gone.
 func (s *Supervisor) empty(t *turnover) {
 	t.stage, t.stopFirst = emptying, true
+	if t.brutal && s.gen != nil {
+		s.destroy(s.gen, whyReload)
+	}
 	s.log(slog.LevelInfo, "reload.stopfirst", "...gracefully killing workers... (reload-stop-first: the new generation starts when they are gone)")
 	if t.old = s.gen; t.old != nil {
 		s.retire(t.old, whyReload, true)
@@ -214,7 +242,7 @@ func (s *Supervisor) hook(t *turnover, phase string, then func()) {
 func (s *Supervisor) advance() {
 	t := s.turn
 	switch {
-	case t == nil:
+	case t == nil, t.refused:
 	case t.stage == emptying && t.old == nil:
 		s.start(t)
 	case t.stage == filling:
@@ -240,6 +268,9 @@ func (s *Supervisor) imported(e loader.Loaded) {
 		t.stage = filling
 		if t.kind == firstStart {
 			s.log(slog.LevelInfo, "master.spawned", fmt.Sprintf("spawned uWSGI master process (pid: %d)", s.host.PID))
+			if t.cfg.Loaded != nil {
+				t.cfg.Loaded()
+			}
 		}
 	})
 }

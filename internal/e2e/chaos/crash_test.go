@@ -201,9 +201,9 @@ func TestCrashes(t *testing.T) {
 		path  string
 		allow []string
 	}{
-		"SIGSEGV in an extension":   {"/segv", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`, `Fatal Python error: Segmentation fault`}},
+		"SIGSEGV in an extension":   {"/segv", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`, `Fatal Python error: Segmentation fault`, `!!! uWSGI process \d+ got Segmentation Fault !!!`}},
 		"os._exit in a view":        {"/_exit", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
-		"recursion through C":       {"/recurse-c", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`, `Fatal Python error: Segmentation fault`}},
+		"recursion through C":       {"/recurse-c", []string{`DAMN ! worker \d \(pid: \d+\) died, killed by signal 11`, `Fatal Python error: Segmentation fault`, `!!! uWSGI process \d+ got Segmentation Fault !!!`}},
 		"closes every descriptor":   {"/closeall", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
 		"exit in a view":            {"/exit", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
 		"exit in a view, with code": {"/exit?code=3", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
