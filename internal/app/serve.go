@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
@@ -194,6 +193,7 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 		func() error { return in.prepare(d, old) },
 		func() error { return in.enter(d) },
 		func() error { return in.listen(d, old) },
+		func() error { d.describe(); return nil },
 		func() error { return in.place(d) },
 	} {
 		if err := step(); err != nil {
@@ -289,6 +289,7 @@ func (in *instance) place(d *deployment) error {
 		d.config.Listeners = append(d.config.Listeners, supervisor.Listener{
 			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option},
 			File:     sock.File,
+			FD:       sock.FD(),
 			Queue:    sock.Queue,
 		})
 	}
@@ -364,17 +365,6 @@ func (in *instance) event(level slog.Level, event, text string, attrs ...slog.At
 	if level >= slog.LevelInfo {
 		in.log().Event(level, event, text, attrs...)
 	}
-}
-
-func (in *instance) banner(cfg *config.Config) {
-	in.log().Print(fmt.Sprintf("*** Starting uWSGI %s (64bit) on [%s] ***", Version, time.Now().Format("Mon Jan _2 15:04:05 2006")))
-	for _, line := range append(cfg.StartReport(), writableConfig(cfg, in.startDir)...) {
-		in.log().Print(line)
-	}
-	if cfg.ShowConfig {
-		cfg.WriteShowConfig(in.std.Err)
-	}
-	in.log().Print("current working directory: " + in.startDir)
 }
 
 // changeControls replaces the controls of one configuration by those of the next.

@@ -42,6 +42,7 @@ func (s *Socket) FD() int { return int(s.File.Fd()) }
 // Set is all listening sockets of one configuration.
 type Set struct {
 	Sockets []*Socket // those that are served, in the order of the configuration
+	Backlog int       // how many connections may wait in a socket that is bound here
 	shared  []*Socket // shared-socket, by number; each is in Sockets too (with a protocol) where a =N refers to it
 }
 

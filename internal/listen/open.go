@@ -121,7 +121,7 @@ func (o *opener) run(stdin int) (*Set, error) {
 		return nil, err
 	}
 	match(wants, o.pool)
-	set := &Set{}
+	set := &Set{Backlog: o.bind.backlog}
 	byIndex := map[int]*Socket{}
 	for _, w := range wants {
 		k, err := o.have(w)

@@ -173,6 +173,7 @@ def main():
     name = title(settings, "uWSGI loader")
     if name:
         set_title(name)
+    say("Python version: %s" % sys.version.replace("\n", " "))
     loader = LoaderProcess(boot, libdir)
     loader.boot_up()
     loader.run()

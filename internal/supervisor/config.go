@@ -56,6 +56,7 @@ type Config struct {
 type Listener struct {
 	loader.Listener
 	File  *os.File
+	FD    int // of File, for the log
 	Queue func() (waiting, limit int, err error)
 }
 
@@ -102,13 +103,15 @@ func (c *Config) check() error {
 
 func (c *Config) cores() int { return max(c.Settings.Threads, 1) }
 
-// mercy is how long a draining worker may take: worker-reload-mercy, and no longer than reload-mercy gives the whole, where that is set.
-func (c *Config) mercy() time.Duration {
-	m := c.Settings.WorkerReloadMercy
+func (c *Config) mercy() time.Duration { return Mercy(c.Settings) }
+
+// Mercy is how long a draining worker may take: worker-reload-mercy, and no longer than reload-mercy gives the whole, where that is set.
+func Mercy(s *option.Settings) time.Duration {
+	m := s.WorkerReloadMercy
 	if m <= 0 {
 		m = 60 * time.Second
 	}
-	if whole := c.Settings.ReloadMercy; whole > 0 {
+	if whole := s.ReloadMercy; whole > 0 {
 		m = min(m, whole)
 	}
 	return m

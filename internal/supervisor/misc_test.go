@@ -132,6 +132,22 @@ func TestStatusText(t *testing.T) {
 	r.stop()
 }
 
+// A full queue is told of while it is full, and only then.
+func TestQueueFull(t *testing.T) {
+	r := newRig(t, 1)
+	waiting := 5
+	r.cfg.Listeners[0].FD, r.cfg.Listeners[0].Queue = 7, func() (int, int, error) { return waiting, 4, nil }
+	r.up()
+	r.wait("queue.full", `*** uWSGI listen queue of socket "`+r.addr+`" (fd: 7) full !!! (5/4) ***`)
+	r.do(func() { waiting = 3 })
+	before := r.count("queue.full")
+	r.do(r.sup.checkQueues)
+	if r.count("queue.full") != before {
+		t.Error("a queue that is not full is said to be")
+	}
+	r.stop()
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("no settings are fine")

@@ -20,6 +20,7 @@ func (s *Supervisor) tick() {
 	s.sampleMemory()
 	s.reportLost()
 	s.checkIdle()
+	s.checkQueues()
 	if s.cheaper.at.Before(time.Now()) {
 		s.checkCheaper()
 	}

@@ -1,0 +1,48 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"uwsgi/internal/config"
+	"uwsgi/internal/supervisor"
+)
+
+// banner begins the log of an instance.
+func (in *instance) banner(cfg *config.Config) {
+	in.log().Print(fmt.Sprintf("*** Starting uWSGI %s (64bit) on [%s] ***", Version, time.Now().Format("Mon Jan _2 15:04:05 2006")))
+	for _, line := range append(cfg.StartReport(), writableConfig(cfg, in.startDir)...) {
+		in.log().Print(line)
+	}
+	if cfg.ShowConfig {
+		cfg.WriteShowConfig(in.std.Err)
+	}
+	in.log().Print("current working directory: " + in.startDir)
+}
+
+// describe writes what uWSGI tells of itself once its sockets are open.
+func (d *deployment) describe() {
+	s := d.cfg.Settings
+	if s.LimitAS > 0 {
+		d.log.Print("limiting address space of processes...")
+	}
+	d.log.Print(fmt.Sprintf("your server socket listen backlog is limited to %d connections", d.sockets.Backlog))
+	d.log.Print(fmt.Sprintf("your mercy for graceful operations on workers is %d seconds", int(supervisor.Mercy(s).Seconds())))
+	mode := "single process"
+	switch {
+	case s.Processes > 1 && s.Threads > 1:
+		mode = "preforking+threaded"
+	case s.Processes > 1:
+		mode = "preforking"
+	case s.Threads > 1:
+		mode = "threaded"
+	}
+	d.log.Print("*** Operational MODE: " + mode + " ***")
+	for _, m := range s.StaticMaps {
+		if m.Kind == "check" {
+			d.log.Print("[uwsgi-static] added check for " + m.Path)
+		} else {
+			d.log.Print("[uwsgi-static] added mapping for " + m.Prefix + " => " + m.Path)
+		}
+	}
+}
