@@ -193,7 +193,6 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 		func() error { return in.prepare(d, old) },
 		func() error { return in.enter(d) },
 		func() error { return in.listen(d, old) },
-		func() error { d.describe(); return nil },
 		func() error { return in.place(d) },
 	} {
 		if err := step(); err != nil {
@@ -201,6 +200,7 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 			return nil, err
 		}
 	}
+	d.describe()
 	return d, nil
 }
 
