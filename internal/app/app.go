@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -51,6 +52,7 @@ func Run(args, environ []string, std Streams) int {
 			return run(rest[1:], std)
 		}
 	}
+	hangups := keepHangups()
 	cfg, err := config.Load(rest, environ, host)
 	if err != nil && cfg.Command == config.Serve {
 		return startFailed(std, cfg.Settings.Name, err)
@@ -61,7 +63,11 @@ func Run(args, environ []string, std Streams) int {
 	for _, line := range cfg.Print {
 		fmt.Fprintln(std.Out, line)
 	}
-	return command(cfg, args, environ, host, std)
+	if cfg.Command != config.Serve {
+		signal.Stop(hangups)
+		return command(cfg, environ, host, std)
+	}
+	return serve(cfg, args, environ, host, std, hangups)
 }
 
 // verbs are commands of ours that uWSGI has no option for. They need no configuration.
@@ -91,7 +97,8 @@ func told(err error, std Streams) int {
 	return exitError
 }
 
-func command(cfg *config.Config, args, environ []string, host config.Host, std Streams) int {
+// command does what is not serving.
+func command(cfg *config.Config, environ []string, host config.Host, std Streams) int {
 	first := func() string {
 		if len(cfg.CommandArgs) > 0 {
 			return cfg.CommandArgs[0]
@@ -142,8 +149,6 @@ func command(cfg *config.Config, args, environ []string, host config.Host, std S
 		return list(std)
 	case config.PythonVersion, config.Pyrun:
 		return runPython(cfg, environ, std)
-	default:
-		return serve(cfg, args, environ, host, std)
 	}
 	return exitOK
 }

@@ -56,7 +56,7 @@ type deployment struct {
 	controls *controls
 }
 
-func serve(cfg *config.Config, args, environ []string, host config.Host, std Streams) int {
+func serve(cfg *config.Config, args, environ []string, host config.Host, std Streams, hangups chan os.Signal) int {
 	s := cfg.Settings
 	if code, done := daemonize(s, args, environ, std); done {
 		return code
@@ -69,7 +69,7 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 		}
 		return code
 	}
-	in := &instance{args: args, environ: environ, host: host, std: std, signals: handleSignals()}
+	in := &instance{args: args, environ: environ, host: host, std: std, signals: handleSignals(hangups)}
 	code, err := in.run(cfg)
 	var exit *control.ExitError
 	if errors.As(err, &exit) {

@@ -17,10 +17,17 @@ type signals struct {
 	tied map[os.Signal]func()
 }
 
-// handleSignals makes them. Nothing is obeyed before serve.
-func handleSignals() *signals {
-	s := &signals{ch: make(chan os.Signal, 16), done: make(chan struct{}), tied: map[os.Signal]func(){}}
-	signal.Notify(s.ch, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGTSTP)
+// keepHangups has a SIGHUP that comes while the configuration is read wait for its turn; it would end the process. What asks for an end may.
+func keepHangups() chan os.Signal {
+	ch := make(chan os.Signal, 16)
+	signal.Notify(ch, syscall.SIGHUP)
+	return ch
+}
+
+// handleSignals makes them; ch has those that came before. Nothing is obeyed before serve.
+func handleSignals(ch chan os.Signal) *signals {
+	s := &signals{ch: ch, done: make(chan struct{}), tied: map[os.Signal]func(){}}
+	signal.Notify(s.ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGTSTP)
 	signal.Ignore(syscall.SIGPIPE)
 	return s
 }

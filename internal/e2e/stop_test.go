@@ -133,6 +133,26 @@ time.sleep(600)
 	}
 }
 
+// A reload that is asked for while the configuration is still being read follows the start.
+func TestHangupDuringConfiguration(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", who)
+	gate := s.Path("gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Write("conf.sh", "test -e passed || { echo reading >&2; read x < gate; : > passed; }\nprintf '[uwsgi]\\nhttp = "+addr+"\\nmodule = app\\n'\n")
+	s.Launch("--ini", "exec://sh conf.sh")
+	s.Log.Wait(t, "^reading")
+	s.Signal(syscall.SIGHUP)
+	if err := os.WriteFile(gate, []byte("\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.Log.Wait(t, "^uWSGI is ready")
+	s.Log.Wait(t, `^gracefully \(RE\)spawned uWSGI master process`)
+}
+
 // The seed's habits: ps and pkill find the processes by the name uwsgi, and pkill -9 ends them all.
 func TestProcessNames(t *testing.T) {
 	t.Parallel()
