@@ -50,6 +50,7 @@ type fileSink struct {
 	max     int64 // 0 = no limit
 	backup  string
 	size    int64
+	rotated int64                // epoch second of the last time it was put aside for its size
 	moved   func(*os.File) error // the file was opened anew
 	now     func() time.Time
 }
@@ -118,7 +119,9 @@ func (s *fileSink) openAs(flags int) (int, error) {
 func (s *fileSink) write(r *record, line []byte) error {
 	s.size += int64(len(line))
 	err := s.fdSink.write(r, line)
-	if s.max > 0 && s.size > s.max {
+	// Once a second at most, as uWSGI looks: a name has a second in it, and log-backupname keeps one file.
+	if now := s.now().Unix(); s.max > 0 && s.size > s.max && now != s.rotated {
+		s.rotated = now
 		err = errors.Join(err, s.rotate())
 	}
 	return err
@@ -133,7 +136,7 @@ func (s *fileSink) rotate() error {
 	}
 	name := s.backup
 	if name == "" {
-		name = s.path + "." + strconv.FormatInt(s.now().Unix(), 10)
+		name = unusedName(s.path + "." + strconv.FormatInt(s.now().Unix(), 10))
 	}
 	line := accesslog.Strftime(nil, option.DefaultLogDate, s.now())
 	line = fmt.Appendf(line, " - logsize: %d, triggering rotation to %s...\n", s.size, name)
@@ -145,6 +148,16 @@ func (s *fileSink) rotate() error {
 		return fmt.Errorf("unable to rotate log: %w", err)
 	}
 	return s.open(false)
+}
+
+// unusedName is name, or what comes of it with a number behind where there is such a file already.
+func unusedName(name string) string {
+	for n, free := 1, name; ; n++ {
+		if _, err := os.Lstat(free); err != nil {
+			return free
+		}
+		free = name + "." + strconv.Itoa(n)
+	}
 }
 
 // reopen opens the path anew, after somebody else moved the file.

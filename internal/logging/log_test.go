@@ -137,6 +137,34 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// No line is lost to a second file of the same second, whether it is put aside for its size or by hand.
+func TestRotationKeepsEveryLine(t *testing.T) {
+	s := testSettings()
+	dir := t.TempDir()
+	s.LogTo, s.LogMaxSize = filepath.Join(dir, "log"), 20
+	l, _ := testLog(t, s, nil)
+	for range 100 {
+		l.Print("0123456789")
+	}
+	for range 3 {
+		if err := l.Rotate(); err != nil {
+			t.Fatal(err)
+		}
+		l.Print("0123456789")
+	}
+	files, err := filepath.Glob(s.LogTo + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for _, f := range files {
+		lines += strings.Count(readFile(t, f), "0123456789\n")
+	}
+	if lines != 103 || len(files) != 5 {
+		t.Errorf("%d lines in %q, not 103 in 5 files", lines, files)
+	}
+}
+
 func TestRotateToBackupName(t *testing.T) {
 	s := testSettings()
 	dir := t.TempDir()
