@@ -86,6 +86,31 @@ func TestHarakiriAfterTheHead(t *testing.T) {
 	s.Log.Wait(t, `Respawned uWSGI worker 1`)
 }
 
+// harakiri-graceful-signal comes after the stacks and the 504: one that nobody handles takes neither away, and a handler has its time.
+func TestHarakiriGracefulSignal(t *testing.T) {
+	for name, c := range map[string]struct{ handler, ends string }{
+		"handled":   {"import signal\nsignal.signal(signal.SIGALRM, lambda *a: print('the handler ran', flush=True))\n", "9"},
+		"unhandled": {"", "14"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", c.handler+stuck)
+			s.Start("--http", addr, "--module", "app", "--harakiri", "1", "--harakiri-graceful-signal", "14", "--harakiri-graceful-timeout", "2")
+			s.Allow("HARAKIRI", `graceful: yes`, "DAMN ! worker 1 .* killed by signal "+c.ends+" ")
+			if a := harness.HTTP(t, addr).Get("/stuck"); a.Status != 504 {
+				t.Errorf("%s %q", a.Line, a.Body)
+			}
+			s.Log.Wait(t, "in deep_in_the_application")
+			if c.handler != "" {
+				s.Log.Wait(t, "^the handler ran")
+			}
+			s.Log.Wait(t, "DAMN ! worker 1")
+			s.Log.Wait(t, "Respawned uWSGI worker 1")
+		})
+	}
+}
+
 // Behind nginx, over the uwsgi protocol, the client sees the 504 too; and a deadline of the application's own is one.
 func TestHarakiriBehindNginx(t *testing.T) {
 	t.Parallel()

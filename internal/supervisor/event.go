@@ -38,7 +38,7 @@ func (s *Supervisor) hear(e loader.Event) {
 	case loader.WorkerAsks:
 		s.wish(e)
 	case loader.WorkerAnswered:
-		if p := s.procs[e.Worker]; p != nil && (p.state == condemned || p.givenUp) {
+		if p := s.procs[e.Worker]; p != nil && (p.givenUp || p.state == condemned && gentleSignal(p.gen.cfg.Settings) == 0) {
 			s.kill(p, whyHarakiri)
 		}
 	case loader.WorkerGone:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"uwsgi/internal/loader"
+	"uwsgi/internal/option"
 	"uwsgi/internal/scoreboard"
 )
 
@@ -100,8 +101,7 @@ func (s *Supervisor) condemn(p *process, core int, now int64) {
 		for c := range p.stuck {
 			s.obeyed(p, p.w.Harakiri(c))
 		}
-		// The gentle signal comes when the stacks and the 504 are out: one that nobody handles ends the process. SIGTERM is what a drain does anyway.
-		if sig := syscall.Signal(set.HarakiriSignal); sig > 0 && sig != syscall.SIGTERM {
+		if sig := gentleSignal(set); sig > 0 { // one that nobody handles ends the process: the stacks and the 504 are out
 			s.agenda.after(answerTime, func() { s.signalled(p, p.w.Signal(sig)) })
 		}
 		p.death = s.agenda.after(p.gen.cfg.grace(), func() { s.giveUp(p, whyHarakiri) })
@@ -125,6 +125,15 @@ func (s *Supervisor) giveUp(p *process, why string) {
 	p.givenUp = true
 	s.obeyed(p, p.w.GiveUp())
 	p.death = s.agenda.after(giveUpTime, func() { s.kill(p, why) })
+}
+
+// gentleSignal is what a worker gets before its grace, 0 for none: without a grace there is nothing to be gentle for, and what SIGTERM does the
+// drain does already.
+func gentleSignal(set *option.Settings) syscall.Signal {
+	if sig := syscall.Signal(set.HarakiriSignal); set.HarakiriGrace > 0 && sig != syscall.SIGTERM {
+		return sig
+	}
+	return 0
 }
 
 func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
