@@ -12,13 +12,16 @@ import (
 // The seed's complaint: 10,000 requests, 1,000 at a time, on Django with 4 processes of 2 threads and default options. uWSGI's queue of
 // 100 overflowed and lost requests; none may be lost here. Not parallel: it takes the machine whole.
 func TestCrowd(t *testing.T) {
-	for _, keep := range []struct {
-		name string
-		args []string
-	}{{"connections", nil}, {"keepalive", []string{"-k"}}} {
-		t.Run(keep.name, func(t *testing.T) {
-			s, addr := startDjango(t, "--processes", "4", "--threads", "2")
-			ab(t, addr, "/", keep.args...)
+	for _, c := range []struct {
+		name     string
+		ab, args []string
+	}{
+		{"connections", nil, nil}, {"keepalive", []string{"-k"}, nil},
+		{"another Python, PyPI's Django", nil, []string{"--home", harness.Venv(t, harness.OtherPython())}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, addr := startDjango(t, append(c.args, "--processes", "4", "--threads", "2")...)
+			ab(t, addr, "/", c.ab...)
 			s.Log.Wait(t, `GET / => generated`)
 		})
 	}
