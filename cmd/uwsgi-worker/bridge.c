@@ -234,6 +234,7 @@ static int respond(uw_core *c, PyObject *result)
 			Py_BEGIN_ALLOW_THREADS
 			uwGoFile(c->id);
 			Py_END_ALLOW_THREADS
+			c->over = 1;
 			close_result(result);
 			return UW_DONE;
 		}
@@ -253,6 +254,7 @@ static int respond(uw_core *c, PyObject *result)
 		// The last byte goes out before close(), where applications like to tidy up. It waits for nobody, so the GIL is kept.
 		uwGoFinish(c->id);
 	}
+	c->over = 1;
 	close_result(result);
 	return outcome;
 }
@@ -317,7 +319,7 @@ int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvar
 	if (atomic_load(&grave_any))
 		bury_all();
 	c->serial++;
-	c->head_sent = c->write_failed = c->switches = c->exit_code = 0;
+	c->head_sent = c->over = c->write_failed = c->switches = c->exit_code = 0;
 	c->stream = UW_NO_STREAM;
 	c->streamed = 0;
 	c->file_fd = -1;

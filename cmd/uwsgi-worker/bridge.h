@@ -60,6 +60,7 @@ typedef struct {
 	int switches;       // iterator steps
 	int stream;         // UW_NO_STREAM …, set by Go when the head went out
 	int64_t streamed;   // bytes of the body that Go has not seen
+	int over;           // the response has ended: a close() that still writes is refused
 	int write_failed;
 	int exit_code;
 

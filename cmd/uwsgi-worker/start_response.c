@@ -360,15 +360,17 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 	uw_reset_head(c);
 	if (set_status(c, status) < 0)
 		return NULL;
-	Py_ssize_t n = PyList_Size(headers);
-	for (Py_ssize_t i = 0; i < n; i++) {
+	// A finalizer of the application's may run in between, and change the list.
+	for (Py_ssize_t i = 0; i < PyList_Size(headers); i++) {
 		PyObject *h = PyList_GetItem(headers, i);
-		if (!PyTuple_Check(h) || PyTuple_Size(h) != 2) {
+		int rc = -1;
+		Py_INCREF(h);
+		if (!PyTuple_Check(h) || PyTuple_Size(h) != 2)
 			PyErr_SetString(PyExc_TypeError, "http header must be defined in a tuple of name and value");
-			uw_reset_head(c);
-			return NULL;
-		}
-		if (add_header(c, PyTuple_GetItem(h, 0), PyTuple_GetItem(h, 1)) < 0) {
+		else
+			rc = add_header(c, PyTuple_GetItem(h, 0), PyTuple_GetItem(h, 1));
+		Py_DECREF(h);
+		if (rc < 0) {
 			uw_reset_head(c);
 			return NULL;
 		}

@@ -70,6 +70,10 @@ int uw_send_block(uw_core *c, const char *p, Py_ssize_t n)
 		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot answer the request of its parent");
 		return -1;
 	}
+	if (c->over) {
+		PyErr_SetString(PyExc_RuntimeError, "the response is over: nothing can be written by close()");
+		return -1;
+	}
 	if (!c->has_head) {
 		PyErr_SetString(PyExc_AssertionError, "write() or the first block came before start_response (PEP 3333)");
 		return -1;

@@ -169,7 +169,7 @@ func (c *Core) Write(p []byte) int {
 // TryWrite is Write for a caller that may not wait here: where the client does not take all of p at once it gives WouldBlock, and p must stay
 // until Flush has written the rest.
 func (c *Core) TryWrite(p []byte) int {
-	if c.broken {
+	if c.broken || c.ended {
 		return c.refusal()
 	}
 	if !c.headDone {

@@ -42,6 +42,8 @@ func TestMisuseOfTheBridge(t *testing.T) {
 		{"elsewhere", strings.Repeat("M", 70000) + "8", 200}, {"keep", "kept", 200}, {"use-kept", "RuntimeError", 200},
 		{"before", "read", 200}, {"beyond", "read", 200}, {"nowhere", "read", 200}, {"proc", "uwsgi\n", 200},
 		{"no-content", "", 204}, {"exits", "body", 200},
+		{"late-write", "body", 200}, {"late-large", "body", 200}, {"late-file", ")\n", 200}, {"seen", "RuntimeError RuntimeError RuntimeError", 200},
+		{"evicted", "lived", 200},
 	} {
 		tally.sent.Add(1)
 		a, err := r.http().Try("GET", "/case?"+c.how, nil)

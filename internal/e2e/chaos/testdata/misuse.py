@@ -9,6 +9,7 @@ import threading
 import uwsgi
 
 kept = []
+seen = []
 
 
 class Text(str):
@@ -158,6 +159,59 @@ def exits(start):
     return Body()
 
 
+class Late:
+    """An iterable that goes on writing when it is closed."""
+
+    def __init__(self, start, block):
+        self.write, self.block = start("200 OK", []), block
+
+    def __iter__(self):
+        return iter([b"body"])
+
+    def close(self):
+        try:
+            self.write(self.block)
+        except RuntimeError:
+            seen.append("RuntimeError")
+
+
+def late_file(start, environ):
+    write = start("200 OK", [])
+
+    class File(Wrapped):
+        def close(self):
+            os.close(self.descriptor)
+            try:
+                write(b"evil")
+            except RuntimeError:
+                seen.append("RuntimeError")
+
+    return environ["wsgi.file_wrapper"](File(os.open(__file__, os.O_RDONLY), os.stat(__file__).st_size - 2))
+
+
+class Vanishing(str):
+    """A name of a header whose end changes the list that the next call reads."""
+
+    def __del__(self):
+        del kept[:]
+
+
+def evicted(start):
+    """Names of headers may be kept by the server: each that gives way empties the list that is being read."""
+    for i in range(300):
+        kept[:] = [(Vanishing("X-%d" % i), "v" * 50), (Vanishing("Y-%d" % i), "w" * 50), (Vanishing("Z-%d" % i), "z" * 50)]
+        try:
+            start("200 OK", kept, (ValueError, ValueError(), None))
+        except (TypeError, ValueError):
+            pass
+    return said_again(start, "lived")
+
+
+def said_again(start, body):
+    start("200 OK", [("Content-Length", str(len(body)))], (ValueError, ValueError(), None))
+    return [body.encode()]
+
+
 CASES = {
     "late-none": lambda e, s: late(s, (None, None, None)),
     "late-int": lambda e, s: late(s, (1, 2, 3)),
@@ -177,6 +231,11 @@ CASES = {
     "proc": lambda e, s: proc(s, e),
     "no-content": lambda e, s: (s("204 No Content", [("Content-Length", "5")]), [b"hello"])[1],
     "exits": lambda e, s: exits(s),
+    "late-write": lambda e, s: Late(s, b"evil"),
+    "late-large": lambda e, s: Late(s, b"evil" * 30000),
+    "late-file": lambda e, s: late_file(s, e),
+    "seen": lambda e, s: said(s, " ".join(seen)),
+    "evicted": lambda e, s: evicted(s),
 }
 
 
@@ -194,6 +253,7 @@ class Chaos:
         return r.choice([
             "", "X", "X-Name", "a\r\nb", "\0", "\u4e2d", "\xff\xe9", "\ud800", "Content-Length", "Transfer-Encoding", "Connection", "Date", "Keep-Alive", "chunked",
             "close, upgrade", "5", "-1", "99999999999999999999", "x" * r.choice([1, 500, 5000, 70000]), Text("bad name"), Text("X"),
+            Vanishing("X-%d" % r.randrange(100)),
         ])
 
     def thing(self):
@@ -274,6 +334,18 @@ class Chaos:
             self.calls(3)
             yield self.block()
 
+    def closing(self):
+        chaos = self
+
+        class Body:
+            def __iter__(self):
+                return chaos.generator()
+
+            def close(self):
+                chaos.calls(4)
+
+        return Body()
+
     def result(self):
         r = self.r
         uwsgi.set_user_harakiri(0)
@@ -282,6 +354,7 @@ class Chaos:
             lambda: tuple(self.block() for _ in range(r.randrange(4))),
             lambda: self.block(),
             self.generator,
+            self.closing,
             self.file,
             self.thing,
             lambda: exits(self.start),
