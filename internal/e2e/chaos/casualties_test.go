@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -10,6 +12,16 @@ import (
 type casualties struct {
 	mu     sync.Mutex
 	deaths []span
+}
+
+func (c *casualties) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b strings.Builder
+	for _, d := range c.deaths {
+		fmt.Fprintf(&b, "%s … %s\n", d.from.Format("15:04:05.000"), d.to.Format("15:04:05.000"))
+	}
+	return b.String()
 }
 
 // span is when one worker died, as far as can be told from outside.

@@ -17,7 +17,7 @@ func disturb(t *testing.T, r *rig, fault func(dead *casualties)) {
 	t.Helper()
 	var dead casualties
 	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
-	n.Tolerate(`upstream prematurely closed connection|Connection reset by peer`) // of what dies; the crowd tells whether anything else does
+	n.Tolerate(dying)
 	crowds := []*crowd{traffic(r.addr, "/sleep?s=0.002", "slept\n", 4, true), traffic(r.addr, "/sleep?s=0.002", "slept\n", 1, false),
 		traffic(n.Addr, "/sleep?s=0.002", "slept\n", 1, true)}
 	crowds[2].proxied = true
@@ -30,7 +30,13 @@ func disturb(t *testing.T, r *rig, fault func(dead *casualties)) {
 	for _, c := range crowds {
 		c.end(t)
 	}
+	if t.Failed() {
+		t.Logf("the deaths:\n%s\nand the whole log:\n%s", &dead, r.Log)
+	}
 }
+
+// dying is what nginx says of workers that die; the crowd tells whether anything else does.
+const dying = `upstream prematurely closed connection|Connection reset by peer|Broken pipe`
 
 // kill -9 of a worker in the middle of requests: those it was running are lost, which nothing can change, and no other.
 func TestKillWorker(t *testing.T) {

@@ -45,7 +45,11 @@ type failure struct {
 }
 
 func (f failure) String() string {
-	return fmt.Sprintf("request %d of a connection, last answered by %d, in %v until %s: %v", f.served+1, f.pid, f.at.Sub(f.since).Round(time.Microsecond),
+	lives := "which lives on"
+	if f.left {
+		lives = "which has left"
+	}
+	return fmt.Sprintf("request %d of a connection, last answered by %d (%s), in %v until %s: %v", f.served+1, f.pid, lives, f.at.Sub(f.since).Round(time.Microsecond),
 		f.at.Format("15:04:05.000"), f.err)
 }
 

@@ -63,7 +63,7 @@ func TestReloadDuringReload(t *testing.T) {
 			r.Signal(syscall.SIGHUP)
 		}
 		text := strings.Replace(readFile("testdata/app.py"), `GENERATION = "1"`, fmt.Sprintf(`GENERATION = "%d"`, i), 1)
-		r.Write("app.py", strings.Replace(text, `return text(start, str(os.getpid()))`, `return text(start, GENERATION)`, 1))
+		r.code(strings.Replace(text, `return text(start, str(os.getpid()))`, `return text(start, GENERATION)`, 1))
 		r.Signal(syscall.SIGHUP)
 		harness.Eventually(t, "the newest code", func() bool {
 			tally.sent.Add(1)
@@ -83,7 +83,7 @@ func TestStopDuringReload(t *testing.T) {
 		r.fds = 0
 		mark := r.Log.Mark()
 		if i%4 == 3 {
-			r.Write("app.py", "open('importing', 'w').close()\nimport time\ntime.sleep(3600)\n")
+			r.code("open('importing', 'w').close()\nimport time\ntime.sleep(3600)\n")
 		}
 		r.Signal(syscall.SIGHUP)
 		switch i % 4 {
@@ -127,16 +127,16 @@ func TestReloadOfBrokenCode(t *testing.T) {
 			load := traffic(r.addr, "/", "hello\n", 4, true)
 			load.await(t, 100)
 			mark := r.Log.Mark()
-			r.Write("app.py", c.code)
+			r.code(c.code)
 			r.Signal(syscall.SIGHUP)
 			if c.again {
 				harness.Eventually(t, "the import", func() bool { _, err := os.Stat(r.Path("importing")); return err == nil })
-				r.Write("app.py", good)
+				r.code(good)
 				r.Signal(syscall.SIGHUP)
 			}
 			r.Log.WaitFrom(t, mark, `^reload failed: .*; the old generation serves on`)
 			load.await(t, 100)
-			r.Write("app.py", good)
+			r.code(good)
 			if c.again {
 				r.Log.WaitFrom(t, mark, reloaded)
 			} else {

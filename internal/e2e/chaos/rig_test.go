@@ -42,6 +42,15 @@ func start(t *testing.T, args ...string) *rig {
 	return r
 }
 
+// code replaces the application's code at once: nobody shall find half of it.
+func (r *rig) code(text string) {
+	r.t.Helper()
+	r.Write("app.new", text)
+	if err := os.Rename(r.Path("app.new"), r.Path("app.py")); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // args are those that every server here has.
 func (r *rig) args(more ...string) []string {
 	return append([]string{"--http", r.addr, "--socket", r.sock, "--wsgi-file", "app.py", "--vacuum", "--disable-logging", "--chmod-socket=666"}, more...)

@@ -67,10 +67,14 @@ func TestStorm(t *testing.T) {
 func newStorm(t *testing.T, seed uint64) *storm {
 	r := newRig(t)
 	s := &storm{rig: r, dice: rand.New(rand.NewPCG(seed, 0)), trigger: r.Write("trigger", ""), good: readFile("testdata/app.py")}
-	r.begin("-p", strconv.Itoa(stormWorkers), "--threads", "2", "--harakiri", "1", "--max-requests", "200", "--min-worker-lifetime", "0",
-		"--forkbomb-delay", "0", "--touch-reload", s.trigger, "--master-fifo", r.Path("fifo"), "--stats", r.Path("stats.sock"), "--reload-mercy", "20")
-	for _, text := range []string{`DAMN !`, `HARAKIRI`, `Fatal Python error`, `Traceback[^$]*(ModuleNotFoundError|SystemExit)`, `reload failed`, `unable to load app`, `GAME OVER`,
-		`cannot be forked`, `^the loader \(pid: \d+\) was killed by signal 9`} {
+	args := []string{"-p", strconv.Itoa(stormWorkers), "--threads", "2", "--harakiri", "1", "--max-requests", "200", "--min-worker-lifetime", "0",
+		"--forkbomb-delay", "0", "--touch-reload", s.trigger, "--master-fifo", r.Path("fifo"), "--stats", r.Path("stats.sock"), "--reload-mercy", "20"}
+	if s.dice.IntN(3) == 0 {
+		args = append(args, "--lazy-apps")
+	}
+	r.begin(args...)
+	for _, text := range []string{`DAMN !`, `HARAKIRI`, `Fatal Python error|Segmentation fault`, `Traceback[^$]*(ModuleNotFoundError|SystemExit)`, `reload failed`, `unable to load app`, `GAME OVER`,
+		`cannot be forked`, `OOPS ! failed loading app`, `^the loader \(pid: \d+\) was killed by signal 9`} {
 		r.Tolerate(text)
 	}
 	return s
@@ -104,7 +108,7 @@ var faults = []fault{
 func (s *storm) blow(count int) {
 	s.t.Helper()
 	n := harness.StartNginx(s.t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.sock+"; }")
-	n.Tolerate(`upstream prematurely closed connection|Connection reset by peer`) // of what dies; the crowd tells whether anything else does
+	n.Tolerate(dying)
 	crowds := []*crowd{traffic(s.addr, "/sleep?s=0.002", "slept\n", 4, true), traffic(s.addr, "/sleep?s=0.002", "slept\n", 1, false),
 		traffic(n.Addr, "/sleep?s=0.002", "slept\n", 1, true)}
 	crowds[2].proxied = true
@@ -129,7 +133,7 @@ func (s *storm) blow(count int) {
 		time.Sleep(time.Duration(s.dice.IntN(80)) * time.Millisecond) // the rhythm of the storm, nothing is waited for
 	}
 	s.judge()
-	s.write(s.good)
+	s.code(s.good)
 	s.Reload()
 	for _, c := range crowds {
 		c.await(s.t, 200)
@@ -141,7 +145,7 @@ func (s *storm) blow(count int) {
 	}
 	s.t.Logf("%d faults in %v, %d requests answered, %d hit by a death", count, time.Since(s.begun).Round(time.Millisecond), good, failed)
 	if s.t.Failed() {
-		s.t.Logf("what happened:\n%s\nand the whole log:\n%s", strings.Join(s.done, "\n"), s.Log)
+		s.t.Logf("what happened:\n%s\nthe deaths:\n%s\nand the whole log:\n%s", strings.Join(s.done, "\n"), &s.dead, s.Log)
 	}
 }
 
@@ -235,18 +239,10 @@ func (s *storm) die(path string) {
 
 // brokenCode reloads what cannot be loaded, and the good code a moment later.
 func (s *storm) brokenCode() {
-	s.write("import nothing_of_that_name\n")
+	s.code("import nothing_of_that_name\n")
 	s.Signal(syscall.SIGHUP)
 	time.Sleep(time.Duration(s.dice.IntN(300)) * time.Millisecond)
-	s.write(s.good)
-}
-
-// write replaces the application's code at once: nobody shall find half of it.
-func (s *storm) write(code string) {
-	s.Write("app.new", code)
-	if err := os.Rename(s.Path("app.new"), s.Path("app.py")); err != nil {
-		s.t.Fatal(err)
-	}
+	s.code(s.good)
 }
 
 // standStill stops a worker or a loader for a moment, as a machine does that has too much to do.
