@@ -14,7 +14,7 @@ import (
 // for a 503.
 func TestNoRoomIsNoRefusal(t *testing.T) {
 	s := serve(t, config{
-		set:     func(s *option.Settings) { s.HTTPHeadersTimeout = 40 * time.Millisecond }, // the housekeeper sweeps twice as often
+		set:     func(s *option.Settings) { s.HTTPHeadersTimeout = 2 * time.Second }, // the housekeeper sweeps each half second
 		prepare: func(e *Engine) { e.house.capacity = 1 },
 	})
 	m := mark(t)
@@ -25,7 +25,7 @@ func TestNoRoomIsNoRefusal(t *testing.T) {
 	for !strings.Contains(messages(t, m), "cannot accept connections") {
 		unix.Poll(nil, 1)
 	}
-	for end := monotonic() + int64(300*time.Millisecond); monotonic() < end; unix.Poll(nil, 1) { // sweeps pass
+	for end := monotonic() + int64(1200*time.Millisecond); monotonic() < end; unix.Poll(nil, 1) { // sweeps pass
 		first.get("/")
 	}
 	first.Close()
