@@ -3,8 +3,10 @@ package app
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"uwsgi/internal/control"
+	"uwsgi/internal/option"
 )
 
 // moment is when a pidfile is written.
@@ -45,7 +47,7 @@ func (in *instance) writePidfiles(d *deployment, when moment) error {
 		}
 		in.log().Print("writing pidfile to " + p.path)
 		if err := control.WritePidfile(p.path, os.Getpid()); err != nil {
-			return err
+			return option.Wrong(strings.ReplaceAll(p.label, " ", "-"), "", err)
 		}
 	}
 	return nil

@@ -36,23 +36,23 @@ func prepare(s *option.Settings, print func(string)) error {
 	} {
 		for _, what := range w.what {
 			if err := waitFor(what, w.there, w.timeout, print); err != nil {
-				return fmt.Errorf("%s = %s: %w", w.option, what, err)
+				return option.Wrong(w.option, what, err)
 			}
 		}
 	}
 	for _, path := range s.Flock {
 		if err := lock(path, unix.LOCK_NB); err != nil {
-			return err
+			return option.Wrong("flock", path, err)
 		}
 	}
 	for _, path := range s.FlockWait {
 		if err := lock(path, 0); err != nil {
-			return err
+			return option.Wrong("flock-wait", path, err)
 		}
 	}
 	for _, w := range s.FileWrites {
 		if err := os.WriteFile(w.Name, []byte(w.Value), 0o644); err != nil {
-			return fmt.Errorf("file-write = %s: %w", w.Name, err)
+			return option.Wrong("file-write", w.Name+"="+w.Value, err)
 		}
 	}
 	return nil

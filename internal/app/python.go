@@ -18,7 +18,11 @@ import (
 // application's user may run. note gets a line when an earlier one had to be passed over.
 func interpreter(s *option.Settings, dir, path string, cred *syscall.Credential, note func(string)) (string, error) {
 	if s.Home != "" {
-		return virtualenv(absolute(dir, s.Home), cred)
+		python, err := virtualenv(absolute(dir, s.Home), cred)
+		if err != nil {
+			return "", option.Wrong("home", s.Home, err)
+		}
+		return python, nil
 	}
 	if s.PyProgramName != "" {
 		return s.PyProgramName, nil
@@ -68,7 +72,7 @@ func virtualenv(home string, cred *syscall.Credential) (string, error) {
 			return p, reachable(p, cred)
 		}
 	}
-	return "", fmt.Errorf("home = %s holds no bin/python: is it a virtualenv? (python3 -m venv %s)", home, home)
+	return "", fmt.Errorf("%s holds no bin/python: is it a virtualenv? (python3 -m venv %s)", home, home)
 }
 
 func absolute(dir, p string) string {

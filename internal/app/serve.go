@@ -16,6 +16,7 @@ import (
 	"uwsgi/internal/listen"
 	"uwsgi/internal/loader"
 	"uwsgi/internal/logging"
+	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
 	"uwsgi/internal/threads"
@@ -63,8 +64,8 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 	}
 	if len(s.Emperor.Sources) > 0 {
 		code, err := reign(cfg, args, environ, host, std)
-		if err != nil {
-			tellParent(code, err.Error())
+		if err = cfg.Locate(err); err != nil {
+			tellParent(code, "")
 			return startFailed(std, s.Name, err)
 		}
 		return code
@@ -76,6 +77,7 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 		tellParent(exit.Code, exit.Error())
 		return exit.Code
 	}
+	err = cfg.Locate(err)
 	if code == exitError && s.FallbackConfig != "" {
 		if err != nil {
 			complain(std.Err, err)
@@ -83,7 +85,11 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 		fallBack(s, args, std)
 	}
 	if err != nil {
-		tellParent(code, err.Error())
+		why := err.Error()
+		if in.current.Load() == nil || s.Daemonize == "" {
+			why = "" // our standard error is still the one of who started us
+		}
+		tellParent(code, why)
 		return startFailed(std, s.Name, err)
 	}
 	tellParent(code, "the application could not be served; the log says why")
@@ -222,7 +228,7 @@ func (in *instance) enter(d *deployment) error {
 		d.log.Print("chdir() to " + chdir)
 	}
 	if err := os.Chdir(d.dir); err != nil {
-		return fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err)
+		return option.Wrong("chdir", d.cfg.Settings.Chdir, fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err))
 	}
 	return nil
 }
@@ -329,7 +335,7 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	d, err := in.deploy(cfg, old)
 	if err != nil {
 		os.Chdir(old.dir)
-		return nil, err
+		return nil, cfg.Locate(err)
 	}
 	applied := false
 	d.config.Applied = func() {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"uwsgi/internal/option"
@@ -121,6 +122,32 @@ func without(args []string, word string) (rest []string, found bool) {
 		rest = append(rest, a)
 	}
 	return rest, found
+}
+
+// Locate completes err, and the errors joined in it, with the place of the option that they name, and returns it.
+func (c *Config) Locate(err error) error {
+	if e, ok := err.(*option.Error); ok && e.File == "" && e.Name != "" {
+		c.place(e)
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range many.Unwrap() {
+			c.Locate(one)
+		}
+	}
+	return err
+}
+
+// place finds the pair that counted: the last one of the option, with that value where several do.
+func (c *Config) place(e *option.Error) {
+	row, _ := option.Lookup(e.Name)
+	for _, exact := range []bool{true, false} {
+		for _, p := range slices.Backward(c.Pairs) {
+			if of, ok := option.Lookup(p.Key); ok && of == row && (!exact || p.Value == e.Value) {
+				e.File, e.Line, e.Name, e.Value = p.Origin.File, p.Origin.Line, p.Key, p.Value
+				return
+			}
+		}
+	}
 }
 
 // Lookup returns the value of the first pair of that key, which is what %(key) and --get show.

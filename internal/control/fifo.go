@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
 )
 
 // Commands is what the bytes of the master FIFO do. A nil function: the byte is answered by a line in the log.
@@ -95,7 +97,7 @@ func OpenFIFO(paths []string, owner *Owner, commands *Commands, timed func(strin
 	for _, p := range paths {
 		abs, err := filepath.Abs(p)
 		if err != nil {
-			return nil, fmt.Errorf("master-fifo = %s: %w", p, err)
+			return nil, option.Wrong("master-fifo", p, err)
 		}
 		f.paths = append(f.paths, abs)
 	}
@@ -125,19 +127,19 @@ func (f *FIFO) open(n int) error {
 	path := f.paths[n]
 	if st, err := os.Lstat(path); err == nil {
 		if st.Mode()&os.ModeType != os.ModeNamedPipe {
-			return fmt.Errorf("master-fifo = %s: the path exists and is not a FIFO", path)
+			return option.Wrong("master-fifo", path, errors.New("the path exists and is not a FIFO"))
 		}
 		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("master-fifo: %w", err)
+			return option.Wrong("master-fifo", path, err)
 		}
 	}
 	if err := unix.Mkfifo(path, 0o600); err != nil {
-		return fmt.Errorf("master-fifo = %s: mkfifo: %w", path, err)
+		return option.Wrong("master-fifo", path, fmt.Errorf("mkfifo: %w", err))
 	}
 	// Open for writing too: without a writer there would be an end of file after each client.
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return fmt.Errorf("master-fifo = %s: open: %w", path, err)
+		return option.Wrong("master-fifo", path, fmt.Errorf("open: %w", err))
 	}
 	file := os.NewFile(uintptr(fd), path)
 	st, err := file.Stat()
@@ -149,7 +151,7 @@ func (f *FIFO) open(n int) error {
 	}
 	if err != nil {
 		file.Close()
-		return fmt.Errorf("master-fifo: %w", err)
+		return option.Wrong("master-fifo", path, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -82,10 +82,19 @@ func (h *Hooks) Run(ctx context.Context, phase string) error {
 		case phase == PhaseUserAtExit:
 			h.Print(err.Error())
 		default:
-			return fmt.Errorf("%w\n%w", ErrHook, err)
+			return fmt.Errorf("%w\n%w", ErrHook, blame(k, err))
 		}
 	}
 	return nil
+}
+
+// blame adds the line of the configuration that asked for a hook.
+func blame(k option.Hook, err error) error {
+	e := &option.Error{File: k.Origin.File, Line: k.Origin.Line, Name: k.Option, Value: k.Action + ":" + k.Arg, Err: err}
+	if k.Private {
+		e.Value = ""
+	}
+	return e
 }
 
 // Do carries out one hook, one of hook-touch too.

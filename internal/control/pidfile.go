@@ -12,11 +12,11 @@ import (
 func WritePidfile(path string, pid int) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
-		return fmt.Errorf("pidfile: %w", err)
+		return err
 	}
 	_, werr := fmt.Fprintf(f, "%d\n", pid)
 	if err := errors.Join(werr, f.Close()); err != nil {
-		return fmt.Errorf("pidfile %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"uwsgi/internal/option"
 )
 
 // StatsOptions is how a stats server answers.
@@ -54,7 +56,7 @@ func ServeStats(address string, opts StatsOptions, source func() Snapshot, print
 }
 
 func listenStats(address string, opts StatsOptions) (net.Listener, error) {
-	fail := func(err error) error { return fmt.Errorf("stats = %s: %w", address, err) }
+	fail := func(err error) error { return option.Wrong("stats", address, err) }
 	if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
 		network := "tcp4"
 		if strings.HasPrefix(address, "[") {
@@ -62,7 +64,7 @@ func listenStats(address string, opts StatsOptions) (net.Listener, error) {
 		}
 		l, err := net.Listen(network, address)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("probably another instance of uWSGI is running on the same address (%s).\nbind(): Address already in use", address)
+			return nil, fail(fmt.Errorf("probably another instance of uWSGI is running on the same address (%s).\nbind(): Address already in use", address))
 		}
 		if err != nil {
 			return nil, fail(err)

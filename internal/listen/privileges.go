@@ -43,7 +43,7 @@ func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, 
 	if uid != "" {
 		var err error
 		if account, err = db.findUser(uid); err != nil {
-			return nil, err
+			return nil, option.Wrong("uid", uid, err)
 		}
 		if account.uid == 0 {
 			id.Notes = append(id.Notes, "uid = "+uid+" is root: the application keeps every privilege")
@@ -56,7 +56,7 @@ func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, 
 	if gid != "" {
 		g, err := db.findGroup(gid)
 		if err != nil {
-			return nil, err
+			return nil, option.Wrong("gid", gid, err)
 		}
 		cred.Gid = g
 	}
@@ -66,7 +66,7 @@ func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, 
 		for _, a := range addgids {
 			g, err := db.findGroup(a)
 			if err != nil {
-				return nil, err
+				return nil, option.Wrong("add-gid", a, err)
 			}
 			cred.Groups = append(cred.Groups, g)
 		}
@@ -104,7 +104,7 @@ func (db accounts) unprivileged(id *Identity, uid, gid string, euid, egid int) e
 			continue
 		}
 		if n != c.own {
-			return fmt.Errorf("cannot %s() as non-root user", c.call)
+			return option.Wrong(c.what, c.value, fmt.Errorf("cannot %s() as non-root user", c.call))
 		}
 	}
 	return nil
@@ -136,14 +136,14 @@ func socketOwner(s *option.Settings, euid int) (owner, error) {
 		if name != "" {
 			u, err := db.findUserLoosely(name)
 			if err != nil {
-				return o, fmt.Errorf("chown-socket = %s: unable to find user %s", s.ChownSocket, name)
+				return o, option.Wrong("chown-socket", s.ChownSocket, fmt.Errorf("unable to find user %s", name))
 			}
 			o.uid = int(u)
 		}
 		if group != "" {
 			g, err := db.findGroupLoosely(group)
 			if err != nil {
-				return o, fmt.Errorf("chown-socket = %s: unable to find group %s", s.ChownSocket, group)
+				return o, option.Wrong("chown-socket", s.ChownSocket, fmt.Errorf("unable to find group %s", group))
 			}
 			o.gid = int(g)
 		}

@@ -58,13 +58,13 @@ func TestLookup(t *testing.T) {
 		{uid: "1234", gid: "99", want: "1234:99:[]"},
 		{gid: "99", want: "0:99:[]"},
 		{uid: "root", want: "0:0:[0]"},
-		{uid: "0", err: "user 0 not found."},
-		{uid: "nobody-at-all", err: "user nobody-at-all not found."},
-		{uid: "33", gid: "nogroup-at-all", err: "group nogroup-at-all not found."},
+		{uid: "0", err: "uid = 0: user 0 not found."},
+		{uid: "nobody-at-all", err: "uid = nobody-at-all: user nobody-at-all not found."},
+		{uid: "33", gid: "nogroup-at-all", err: "gid = nogroup-at-all: group nogroup-at-all not found."},
 		{euid: 1000, uid: "www-data", want: ""},
 		{euid: 1000, uid: "1000", gid: "1000", want: ""},
-		{euid: 1000, uid: "33", err: "cannot setuid() as non-root user"},
-		{euid: 1000, gid: "33", err: "cannot setgid() as non-root user"},
+		{euid: 1000, uid: "33", err: "uid = 33: cannot setuid() as non-root user"},
+		{euid: 1000, gid: "33", err: "gid = 33: cannot setgid() as non-root user"},
 		{want: ""},
 	} {
 		id, err := db.lookup(c.uid, c.gid, c.add, c.no, c.euid, c.euid)

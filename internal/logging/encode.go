@@ -19,12 +19,12 @@ type encoder struct {
 }
 
 // newEncoders builds a chain; now is the clock of ${unix} and its like.
-func newEncoders(option string, list []option.LogEncoder, now func() time.Time) ([]encoder, error) {
+func newEncoders(name string, list []option.LogEncoder, now func() time.Time) ([]encoder, error) {
 	var out []encoder
 	for _, e := range list {
 		apply, err := newEncoder(e.Kind, e.Arg, now)
 		if err != nil {
-			return nil, fmt.Errorf("%s = %s: %w", option, e.Kind, err)
+			return nil, option.Wrong(name, e.Kind, err)
 		}
 		out = append(out, encoder{only: e.Logger, apply: apply})
 	}

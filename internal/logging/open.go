@@ -3,9 +3,11 @@ package logging
 import (
 	"errors"
 	"fmt"
-	"golang.org/x/sys/unix"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
 )
@@ -47,20 +49,20 @@ func (l *Log) openBase() (*logger, []string, error) {
 	case strings.Contains(value, ":"):
 		d, err := newDatagram(value)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s = %s: %w", name, value, err)
+			return nil, nil, option.Wrong(name, value, err)
 		}
 		return &logger{name: value, sink: l.keep(d)}, nil, nil
 	}
 	f, err := l.newFile(value, l.set.LogMaxSize, l.set.LogBackupName)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, err
 	}
 	f.moved = l.redirect
 	if name == "logto2" {
 		f.asOwner, f.owner = true, l.env.Owner
 	}
 	if err := f.open(l.set.LogTruncate && !l.env.Reload); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, option.Wrong(name, value, err)
 	}
 	l.baseFile = f
 	return &logger{name: value, sink: l.keep(f)}, nil, nil
@@ -72,7 +74,7 @@ func (l *Log) newFile(path string, max int64, backup string) (*fileSink, error) 
 	if l.set.LogfileChmod != "" {
 		var n uint32
 		if _, err := fmt.Sscanf(l.set.LogfileChmod, "%o", &n); err != nil || n > 0o777 {
-			return nil, fmt.Errorf("logfile-chmod = %s: three octal digits are expected", l.set.LogfileChmod)
+			return nil, option.Wrong("logfile-chmod", l.set.LogfileChmod, errors.New("three octal digits are expected"))
 		}
 		f.mode = os.FileMode(n)
 	}
@@ -102,7 +104,7 @@ func (l *Log) openLoggers(name string, list []option.Logger) ([]*logger, error) 
 	for _, o := range list {
 		s, err := l.openLogger(o)
 		if err != nil {
-			return nil, fmt.Errorf("%s = %s:%s: %w", name, o.Kind, o.Arg, err)
+			return nil, option.Wrong(name, strings.TrimSpace(o.ID+" "+o.Kind+":"+o.Arg), err)
 		}
 		out = append(out, &logger{id: o.ID, name: strings.TrimSuffix(o.Kind+":"+o.Arg, ":"), sink: l.keep(s)})
 	}

@@ -51,6 +51,11 @@ func (e *Error) At() string {
 	return fmt.Sprintf("%s:%d", e.File, e.Line)
 }
 
+// Wrong is an Error of the option called name, whose place package config knows (Config.Locate).
+func Wrong(name, value string, err error) error {
+	return &Error{Name: name, Value: value, Err: err}
+}
+
 // fault is an Error the loader of the configuration completes with the place.
 func fault(hint, format string, args ...any) error {
 	return &Error{Err: fmt.Errorf(format, args...), Hint: hint}

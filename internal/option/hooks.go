@@ -64,7 +64,7 @@ func execHook(phase string) func(*Settings, Value) error {
 		if strings.TrimSpace(v.Text) == "" {
 			return fault("write "+v.Name+" = COMMAND", "the command is missing")
 		}
-		s.Hooks = append(s.Hooks, Hook{Phase: phase, Action: "exec", Arg: v.Text, Origin: v.Origin})
+		s.Hooks = append(s.Hooks, Hook{Phase: phase, Action: "exec", Arg: v.Text, Option: v.Name, Origin: v.Origin})
 		return nil
 	}
 }
@@ -79,7 +79,7 @@ func hookTouch(s *Settings, v Value) error {
 }
 
 func addHook(s *Settings, phase, text string, v Value) error {
-	h := Hook{Phase: phase, Origin: v.Origin}
+	h := Hook{Phase: phase, Option: v.Name, Origin: v.Origin}
 	if strings.HasPrefix(text, "!") {
 		h.Private, text = true, text[1:]
 	}

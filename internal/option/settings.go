@@ -279,6 +279,7 @@ type StaticExpires struct {
 type Hook struct {
 	Phase, Action, Arg string
 	Private            bool
+	Option             string // name of the option that asked for it, for messages
 	Origin             Origin
 }
 

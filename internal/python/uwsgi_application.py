@@ -167,6 +167,12 @@ class Loaded:
                 "code": self.code}
 
 
+def named_at(app):
+    """Where the configuration names an application."""
+    at = app["Origin"]
+    return ": %s, %s:%d" % (app["Value"], at["File"], at["Line"]) if at["File"] else ""
+
+
 def load_all(settings):
     """Load every application; several without a mount point are tried in turn until one gives an application."""
     done = Loaded()
@@ -200,5 +206,5 @@ def load_all(settings):
             for at, one in (call if type(call) is dict else {mount: call}).items():
                 done.add(at, one, seconds, app["Value"])
             continue
-        say("unable to load app %d (mountpoint='%s') (callable not found or import error)" % (len(done.apps), mount))
+        say("unable to load app %d (mountpoint='%s') (callable not found or import error)%s" % (len(done.apps), mount, named_at(app)))
     return done

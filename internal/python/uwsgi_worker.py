@@ -90,7 +90,11 @@ class Worker:
         if callable(getattr(uwsgi, "after_req_hook", None)):
             _uwsgi.after_request(uwsgi.after_req_hook)
         if settings["Chdir2"]:
-            os.chdir(settings["Chdir2"])
+            try:
+                os.chdir(settings["Chdir2"])
+            except OSError as exc:
+                say("chdir2: chdir() to %s: %s" % (settings["Chdir2"], exc.strerror))
+                os._exit(1)
         signals = Signals(self.slot, _uwsgi)
         signals.take()
         watch_modules(settings, _uwsgi)

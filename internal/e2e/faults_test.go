@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// TestStartErrorsNameTheirLine: what stops a start only when it is carried out is told once, with the option, its file and line, too.
+func TestStartErrorsNameTheirLine(t *testing.T) {
+	for line, want := range map[string]string{
+		"uid = nosuch":                       "user nosuch not found.",
+		"gid = nosuch":                       "group nosuch not found.",
+		"chown-socket = nosuch:www-data":     "unable to find user nosuch",
+		"pidfile = /none/p":                  "open /none/p: no such file or directory",
+		"safe-pidfile2 = /none/p":            "open /none/p: no such file or directory",
+		"chdir = /none":                      "chdir() to /none: no such file or directory",
+		"virtualenv = /none":                 "!!! Python Home is not a directory: /none !!!",
+		"logto = /none/l":                    "open /none/l: no such file or directory",
+		"logger = a file:/none/l":            "open /none/l: no such file or directory",
+		"daemonize = /none/l":                "open /none/l: no such file or directory",
+		"exec-asap = false":                  `command "false" exited with non-zero code: 1`,
+		"hook-as-user = exec:false":          `command "false" exited with non-zero code: 1`,
+		"hook-pre-app = exec:false":          `command "false" exited with non-zero code: 1`,
+		"master-fifo = /none/f":              "mkfifo: no such file or directory",
+		"stats = /none/s":                    "listen unix /none/s",
+		"flock = /none/l":                    "open /none/l: no such file or directory",
+		"file-write = /none/l=x":             "open /none/l: no such file or directory",
+		"socket = /none/x.sock":              "bind(): No such file or directory",
+		"wsgi-file = nosuch.py":              "unable to load app 0",
+		"set = a=b\nwsgi-file = nosuch.py":   "unable to load app 0",
+		"mount = /x=nosuch.py":               "unable to load app 0 (mountpoint='/x')",
+		"socket = u.sock\nsocket = [::1]x:1": "", // found while reading
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			s := harness.New(t)
+			s.Setenv(harness.DebianPath)
+			s.Write("u.ini", "[uwsgi]\nsocket = "+s.Path("own.sock")+"\n"+line+"\n")
+			out, err := s.Command("--ini", "u.ini").CombinedOutput()
+			if err == nil {
+				t.Fatalf("it started: %s", out)
+			}
+			lines := strings.Split(line, "\n")
+			last := lines[len(lines)-1]
+			name, _, _ := strings.Cut(last, " ")
+			found := 0
+			for _, l := range strings.Split(string(out), "\n") {
+				if strings.Contains(l, "u.ini:"+itoa(2+len(lines))) && (strings.Contains(l, name+" = ") || strings.Contains(l, "nosuch.py")) && strings.Contains(l, want) {
+					found++
+				}
+			}
+			if found != 1 {
+				t.Errorf("said %d times, not once:\n%s", found, out)
+			}
+		})
+	}
+}
