@@ -80,6 +80,8 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 			return
 		}
 		r.find(p, standing.String(), row.Note)
+	case row.Kind == option.Path && p.Given && strings.TrimSpace(p.Value) == "" && !strings.HasPrefix(row.Name, "daemonize") && !p.mechanics:
+		r.settle(p, row, &option.Error{Err: errors.New("a path is expected; the line is left out"), Hint: "write " + p.Key + " = /path", Warn: true}, "")
 	case row.Set != nil && !p.mechanics:
 		err := row.Set(s, v)
 		text := note(p, row)
@@ -254,7 +256,7 @@ func (r *reader) suggestion(p *pair) string {
 		return ""
 	}
 	near, ok := option.Suggest(key)
-	if !ok {
+	if row, _ := option.Lookup(near); !ok || row.CLIOnly && p.source == fromFile {
 		return ""
 	}
 	first, rest, spaced := strings.Cut(key, " ")

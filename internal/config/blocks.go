@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -252,7 +251,7 @@ func (r *reader) condition(b *block) (taken bool, subject *string, _ error) {
 			taken = host == v
 			break
 		}
-		re, err := regexp.Compile(v)
+		re, err := option.CompilePattern(v)
 		if err != nil {
 			return false, nil, err
 		}

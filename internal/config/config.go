@@ -76,6 +76,9 @@ func Load(args, environ []string, h Host) (*Config, error) {
 	r.checking = c.Command == Check
 	r.readEnviron()
 	r.readArgs(args)
+	if r.checking && len(r.pairs) == 0 && len(r.faults) == 0 {
+		r.argument("check", "", "write uwsgi check FILE.ini", errors.New("there is nothing to check"))
+	}
 	if r.command != "" {
 		return &Config{Command: r.command, CommandArgs: r.commandArgs, Settings: option.Default(), Print: r.print}, r.fatal()
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -127,12 +128,16 @@ func (f *file) line(at int, key, value string, hasEqual bool) {
 		quoted = len(bare) == len(value)-2
 		value = bare
 	}
+	written := value
 	key, value = strings.Trim(f.magic.expand(f, at, key, key), blanks), f.magic.expand(f, at, key, value)
 	if !quoted {
 		value = strings.Trim(value, blanks)
 	}
 	p := f.pair(at, key, value)
 	p.cut = cut
+	if m := strftime.FindStringSubmatch(written); m != nil && keepsAll(key, written) {
+		f.r.doubt(p, "write %%"+m[1], fmt.Errorf("%%%s of date is replaced before the shell sees it", m[1]))
+	}
 	if broken := conflict(key, hasEqual); broken != "" {
 		f.r.doubt(p, "", errors.New(broken))
 		p.mechanics = true
@@ -153,6 +158,9 @@ func conflict(key string, hasEqual bool) string {
 	}
 	return ""
 }
+
+// strftime is a format for date(1) with a percent sign that is not doubled.
+var strftime = regexp.MustCompile(`\bdate\b[^|;&]*?\+(?:[^|;&%]|%%)*%([A-Za-z])`)
 
 // keepsAll reports that the value is kept to the last byte: shell commands and log templates have "#" and ";" of their own.
 func keepsAll(key, value string) bool {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"uwsgi/internal/option"
@@ -39,7 +40,24 @@ func (r *reader) verify(s *option.Settings) {
 		r.doubt(at("cheaper-busyness-max"), "", fmt.Errorf("it should be above cheaper-busyness-min, which is %d", b.Min))
 	}
 	r.verifySockets(s)
+	r.verifyRoutes("log-route", "logger", s.LogRoutes, s.Loggers)
+	r.verifyRoutes("log-req-route", "req-logger", s.LogReqRoutes, s.ReqLoggers)
 	r.noteIdle(s)
+}
+
+// verifyRoutes looks for the loggers that log routes name.
+func (r *reader) verifyRoutes(name, logger string, routes []option.LogRoute, loggers []option.Logger) {
+	for _, route := range routes {
+		if slices.ContainsFunc(loggers, func(l option.Logger) bool { return l.ID == route.ID }) {
+			continue
+		}
+		for _, p := range r.pairs {
+			if first, _, _ := strings.Cut(strings.TrimSpace(p.Value), " "); p.Key == name && first == route.ID {
+				r.problem(p, "write "+logger+" = "+route.ID+" file:/path", fmt.Errorf("there is no logger named %s", route.ID))
+				break
+			}
+		}
+	}
 }
 
 // noteIdle tells of permissions of unix sockets where there are none.

@@ -3,7 +3,6 @@ package dataplane
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +14,7 @@ import (
 // expiry is one static-expires rule.
 type expiry struct {
 	by      string
-	pattern *regexp.Regexp // nil: by type
+	pattern *option.Pattern // nil: by type
 	mime    string
 	seconds int64
 	mtime   bool
@@ -33,7 +32,7 @@ func newExpires(rules []option.StaticExpires) ([]expiry, error) {
 			x := expiry{by: by, mime: r.Pattern, seconds: r.Seconds, mtime: r.Mtime}
 			if by != "type" {
 				var err error
-				if x.pattern, err = regexp.Compile(r.Pattern); err != nil {
+				if x.pattern, err = option.CompilePattern(r.Pattern); err != nil {
 					return nil, fmt.Errorf("static-expires by %s: %w", by, err)
 				}
 			}
@@ -72,7 +71,7 @@ func (s *static) expiry(r *request.Request, path []byte, mime string, now, modif
 // gzipRules say for which files a packed one beside them may be sent.
 type gzipRules struct {
 	all      bool
-	patterns []*regexp.Regexp
+	patterns []*option.Pattern
 	dirs     []string
 	exts     []string
 }
@@ -80,7 +79,7 @@ type gzipRules struct {
 func newGzipRules(s *option.Settings) (gzipRules, error) {
 	g := gzipRules{all: s.StaticGzipAll, dirs: s.StaticGzipDirs, exts: s.StaticGzipExts}
 	for _, p := range s.StaticGzip {
-		re, err := regexp.Compile(p)
+		re, err := option.CompilePattern(p)
 		if err != nil {
 			return g, fmt.Errorf("static-gzip: %w", err)
 		}

@@ -2,7 +2,6 @@ package logging
 
 import (
 	"fmt"
-	"regexp"
 
 	"uwsgi/internal/option"
 )
@@ -25,13 +24,13 @@ type logger struct {
 
 // route sends what matches to one logger.
 type route struct {
-	re *regexp.Regexp
+	re *option.Pattern
 	to *logger
 }
 
 // chain decides where a record goes.
 type chain struct {
-	drain, filter []*regexp.Regexp
+	drain, filter []*option.Pattern
 	routes        []route
 	loggers       []*logger // all of them; named ones are reached by routes only
 	base          *logger   // where no unnamed logger is
@@ -87,7 +86,7 @@ func (c *chain) write(r *record) {
 	}
 }
 
-func matchAny(list []*regexp.Regexp, text string) bool {
+func matchAny(list []*option.Pattern, text string) bool {
 	for _, re := range list {
 		if re.MatchString(text) {
 			return true
@@ -147,8 +146,8 @@ func (c *chain) flushOne(l *logger) {
 	}
 }
 
-func compileAll(name string, patterns []string) ([]*regexp.Regexp, error) {
-	var out []*regexp.Regexp
+func compileAll(name string, patterns []string) ([]*option.Pattern, error) {
+	var out []*option.Pattern
 	for _, p := range patterns {
 		re, err := compile(name, p)
 		if err != nil {
@@ -159,12 +158,12 @@ func compileAll(name string, patterns []string) ([]*regexp.Regexp, error) {
 	return out, nil
 }
 
-func compile(name, pattern string) (*regexp.Regexp, error) {
-	re, err := regexp.Compile(pattern)
+func compile(name, pattern string) (*option.Pattern, error) {
+	p, err := option.CompilePattern(pattern)
 	if err != nil {
-		return nil, fmt.Errorf("%s = %s: %w (the syntax is RE2: no look-around, no back-references)", name, pattern, err)
+		return nil, option.Wrong(name, pattern, err)
 	}
-	return re, nil
+	return p, nil
 }
 
 // addRoutes resolves the loggers' names.
@@ -181,7 +180,7 @@ func (c *chain) addRoutes(name string, routes []option.LogRoute) error {
 			}
 		}
 		if to == nil {
-			return fmt.Errorf("%s = %s %s: there is no logger named %s (write logger = %s file:/path)", name, r.ID, r.Pattern, r.ID, r.ID)
+			return option.Wrong(name, r.ID+" "+r.Pattern, fmt.Errorf("there is no logger named %s", r.ID))
 		}
 		c.routes = append(c.routes, route{re: re, to: to})
 	}

@@ -44,8 +44,8 @@ var logRows = []Row{
 	{Name: "log-encoder", Aliases: []string{"worker-log-encoder"}, Kind: Template, Repeat: true, Group: groupLogs, Set: logEncoder(func(s *Settings) *[]LogEncoder { return &s.LogEncoders }),
 		Help: "change log lines: format, json, prefix, suffix, nl … and a text with ${msg}; format:NAME for one logger"},
 	{Name: "log-req-encoder", Aliases: []string{"worker-log-req-encoder"}, Kind: Template, Repeat: true, Group: groupLogs, Set: logEncoder(func(s *Settings) *[]LogEncoder { return &s.LogReqEncoders }), Help: "the same for request lines"},
-	{Name: "log-drain", Kind: Text, Repeat: true, Group: groupLogs, Set: list(func(s *Settings) *[]string { return &s.LogDrain }), Help: "drop log lines that match"},
-	{Name: "log-filter", Kind: Text, Repeat: true, Group: groupLogs, Set: list(func(s *Settings) *[]string { return &s.LogFilter }), Help: "keep only log lines that match"},
+	{Name: "log-drain", Kind: Text, Repeat: true, Group: groupLogs, Set: patterns(func(s *Settings) *[]string { return &s.LogDrain }), Help: "drop log lines that match"},
+	{Name: "log-filter", Kind: Text, Repeat: true, Group: groupLogs, Set: patterns(func(s *Settings) *[]string { return &s.LogFilter }), Help: "keep only log lines that match"},
 }
 
 // LoggerKinds are the log destinations this server knows.
@@ -106,6 +106,9 @@ func logRoute(field func(*Settings) *[]LogRoute) func(*Settings, Value) error {
 		id, pattern, ok := cutBlank(v.Text)
 		if !ok || pattern == "" {
 			return fault("write "+v.Name+" = NAME REGEXP", "the name of a logger and a regular expression are expected")
+		}
+		if _, err := CompilePattern(pattern); err != nil {
+			return leftOut(err)
 		}
 		*field(s) = append(*field(s), LogRoute{ID: id, Pattern: pattern})
 		return nil

@@ -1,6 +1,7 @@
 package option
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -101,7 +102,7 @@ func address(v Value) (string, error) {
 		first, _, _ := cutBlank(n)
 		return "", fault("write "+v.Name+" = "+first, "one \"=\" too many: \"=N\" stands for shared socket number N, %q is no number", n)
 	case a[0] == '@' || a[0] == '/' || strings.HasPrefix(a, `\0`):
-		return a, nil
+		return a, bareAddress(v.Name, a)
 	case strings.HasPrefix(a, "fd://"):
 		if _, err := strconv.ParseUint(a[5:], 10, 31); err != nil {
 			return "", fault("write fd://3", "%q names no descriptor", a)
@@ -134,6 +135,15 @@ func address(v Value) (string, error) {
 }
 
 func bareAddress(name, a string) error {
+	_, notIP := netip.ParseAddr(strings.Trim(a, "[]"))
+	switch {
+	case IsBoolWord(a):
+		return fault("write "+name+" = 127.0.0.1:8000 or a path", "an address is expected, not a boolean")
+	case notIP == nil || a == "localhost" || a == "*":
+		return fault("write "+name+" = "+a+":8000", "the port is missing: without a colon this is the path of a unix socket")
+	case strings.HasSuffix(a, ";") || strings.HasSuffix(a, ","):
+		return warning("write "+name+" = "+a[:len(a)-1], "the %q at the end is taken as a part of the address", a[len(a)-1:])
+	}
 	if strings.Trim(a, "0123456789") == "" {
 		return warning("write "+name+" = :"+a+" for a TCP port", "%q without a colon is a unix socket file of that name", a)
 	}

@@ -23,7 +23,7 @@ var staticRows = []Row{
 	{Name: "static-expires-path-info-mtime", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("path-info", true), Help: "the same, counted from the file's time"},
 	{Name: "static-expires-type", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticExpires("type", false), Help: "Expires header by content type: TYPE=SECONDS"},
 	{Name: "static-expires-type-mtime", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticExpires("type", true), Help: "the same, counted from the file's time"},
-	{Name: "static-gzip", Kind: Text, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.StaticGzip }), Help: "serve FILE.br or FILE.gz where it exists and the path matches"},
+	{Name: "static-gzip", Kind: Text, Repeat: true, Group: groupStatic, Set: patterns(func(s *Settings) *[]string { return &s.StaticGzip }), Help: "serve FILE.br or FILE.gz where it exists and the path matches"},
 	{Name: "static-gzip-all", Kind: Flag, Group: groupStatic, Set: flag(func(s *Settings) *bool { return &s.StaticGzipAll }), Help: "… for every file"},
 	{Name: "static-gzip-dir", Aliases: []string{"static-gzip-prefix"}, Kind: Path, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.StaticGzipDirs }), Help: "… for files of this folder"},
 	{Name: "static-gzip-ext", Aliases: []string{"static-gzip-suffix"}, Kind: Text, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.StaticGzipExts }), Help: "… for files that end in this"},
@@ -73,6 +73,11 @@ func staticExpires(by string, mtime bool) func(*Settings, Value) error {
 		n, err := strconv.ParseInt(strings.TrimSpace(text[at+1:]), 10, 64)
 		if err != nil || n < 0 {
 			return fault("write the seconds as a number", "%q is no number of seconds", text[at+1:])
+		}
+		if by != "type" {
+			if _, err := CompilePattern(strings.TrimSpace(text[:at])); err != nil {
+				return leftOut(err)
+			}
 		}
 		s.StaticExpires = append(s.StaticExpires, StaticExpires{By: by, Pattern: strings.TrimSpace(text[:at]), Seconds: n, Mtime: mtime})
 		return nil

@@ -108,11 +108,14 @@ func Suggest(name string) (string, bool) {
 			return first, true
 		}
 	}
-	if near, ok := nearest(plain, obeyed()); ok {
-		return near, true
+	if near, ok := nearest(plain, obeyed()); ok || len(plain) < longEnough {
+		return near, ok
 	}
 	return nearest(plain, Names())
 }
+
+// longEnough are names that are hardly near a refused option by chance.
+const longEnough = 5
 
 // obeyed are the names that are not refused: the likelier meaning of a slip.
 var obeyed = sync.OnceValue(func() []string {

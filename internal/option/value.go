@@ -2,6 +2,7 @@ package option
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -88,7 +89,11 @@ func (v Value) whole(u units, unit string) (int64, error) {
 	}
 	factor, known := u[strings.ToLower(rest)]
 	if !known {
-		return n, warning("write "+strconv.FormatInt(n, 10), "%q after the number is not understood and left out", rest)
+		meant := strconv.FormatInt(n, 10)
+		if m := thousands.FindStringSubmatch(text); m != nil {
+			meant = m[1] + m[2]
+		}
+		return n, warning("write "+meant, "%q after the number is not understood and left out", rest)
 	}
 	if n > math.MaxInt64/factor {
 		return 0, fault("", "%q is out of range", text)
@@ -98,6 +103,9 @@ func (v Value) whole(u units, unit string) (int64, error) {
 	}
 	return n, nil
 }
+
+// thousands is a number with a sign between its thousands.
+var thousands = regexp.MustCompile(`^(\d{1,3})[,._ ](\d{3})$`)
 
 func (v Value) notANumber(unit string) error {
 	want := "a number"
@@ -200,6 +208,22 @@ func list(field func(*Settings) *[]string) func(*Settings, Value) error {
 		*field(s) = append(*field(s), v.Text)
 		return nil
 	}
+}
+
+// patterns is a list of regular expressions.
+func patterns(field func(*Settings) *[]string) func(*Settings, Value) error {
+	return func(s *Settings, v Value) error {
+		if _, err := CompilePattern(v.Text); err != nil {
+			return leftOut(err)
+		}
+		*field(s) = append(*field(s), v.Text)
+		return nil
+	}
+}
+
+// leftOut is for a line whose pattern cannot be read: the server works without it.
+func leftOut(err error) error {
+	return &Error{Err: err, Hint: "the line is left out", Warn: true}
 }
 
 // mode is three octal digits; an optional leading zero is taken off. "1" or no value is 666, as in uWSGI.

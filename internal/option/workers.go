@@ -48,7 +48,7 @@ var workerRows = []Row{
 	{Name: "never-swap", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.NeverSwap }), Help: "lock the workers' memory"},
 }
 
-// processes must be a number above zero: without workers nothing is served, which nobody means by what uWSGI reads as 0.
+// processes must be a number: without workers nothing is served, which nobody means by what uWSGI reads as 0.
 func processes(s *Settings, v Value) error {
 	n, err := v.whole(plainUnits, "")
 	if err != nil && n == 0 {
@@ -63,6 +63,9 @@ func processes(s *Settings, v Value) error {
 		return fault("write a number up to 4096", "%d processes are too many", n)
 	}
 	s.Processes = int(n)
+	if n == 0 {
+		return warning("write "+v.Name+" = 4", "without workers nothing is served")
+	}
 	return err
 }
 
