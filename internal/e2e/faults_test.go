@@ -14,7 +14,7 @@ func TestStartErrorsNameTheirLine(t *testing.T) {
 		"gid = nosuch":                       "group nosuch not found.",
 		"chown-socket = nosuch:www-data":     "unable to find user nosuch",
 		"pidfile = /none/p":                  "open /none/p: no such file or directory",
-		"safe-pidfile2 = /none/p":            "open /none/p: no such file or directory",
+		"pidfile2 = /none/p":                 "open /none/p: no such file or directory",
 		"chdir = /none":                      "chdir() to /none: no such file or directory",
 		"virtualenv = /none":                 "!!! Python Home is not a directory: /none !!!",
 		"logto = /none/l":                    "open /none/l: no such file or directory",
