@@ -51,13 +51,13 @@ chaos-short: build
 	@packaging/deps.sh test
 	$(GO) test -count=1 -timeout 15m ./internal/e2e/chaos
 
-# … the worker library under the address sanitizer, with hostile requests and applications against it …
-sanitize:
-	@packaging/deps.sh build test
+# … the worker library under the address sanitizer and the supervisor under the race detector …
+sanitize: build
+	@packaging/deps.sh test
 	packaging/sanitize.sh
 
-sanitize-short:
-	@packaging/deps.sh build test
+sanitize-short: build
+	@packaging/deps.sh test
 	packaging/sanitize.sh short
 
 # … and booted systemds, bookworm's and trixie's, with the package installed.

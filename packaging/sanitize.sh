@@ -1,12 +1,13 @@
 #!/bin/bash
 # The worker library under the address sanitizer, C and Go, with cgo's strictest pointer checks, and the hostile part of the chaos tests
-# against it. What either finds ends the worker, which fails the test. "sanitize.sh short" leaves out what takes long.
+# against it; then the supervisor under the race detector, and those of its faults. What is found ends the process, which fails the test.
+# "sanitize.sh short" leaves out what takes long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 dir=${UWSGI_SANITIZE_DIR:-$(mktemp -d)}
 trap '[ -n "${UWSGI_SANITIZE_DIR:-}" ] || rm -rf "$dir"' EXIT
-mkdir -p "$dir/lib/uwsgi"
+mkdir -p "$dir/lib/uwsgi" "$dir/race"
 
 echo "== build with -asan and cgocheck2"
 CGO_ENABLED=0 go build -trimpath -o "$dir/uwsgi" ./cmd/uwsgi
@@ -22,3 +23,12 @@ tests='TestSmuggling$|TestSmugglingInBodies|TestPacket|TestResponses|TestMisuse|
 UWSGI_E2E_BINARY="$dir/uwsgi" \
 	UWSGI_CHAOS_ENV="LD_PRELOAD=$(gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:abort_on_error=1:handle_segv=0" \
 	go test -count=1 -timeout 20m -v -run "${UWSGI_SANITIZE_TESTS:-$tests}" ./internal/e2e/chaos | grep -vE '^(=== |    --- PASS)'
+
+[ -z "${UWSGI_SANITIZE_TESTS:-}" ] || exit 0
+echo "== the supervisor with the race detector"
+CGO_ENABLED=1 go build -race -trimpath -o "$dir/race/uwsgi" ./cmd/uwsgi
+cp -r bin/lib "$dir/race/"
+tests='TestKillWorker|TestKillLoader|TestReloadDuringReload|TestTouchStorm'
+[ "${1:-}" = short ] || tests+='|TestKillSupervisor|TestCrashes|TestRecycling|TestStopDuringReload|TestReloadOfBrokenCode|TestHarakiri|TestOverload'
+UWSGI_E2E_BINARY="$dir/race/uwsgi" GORACE="halt_on_error=1 exitcode=66" \
+	go test -count=1 -timeout 20m -v -run "$tests" ./internal/e2e/chaos | grep -vE '^(=== |    --- PASS)'
