@@ -229,7 +229,7 @@ func (c *Core) head(known int64) {
 	case protoHTTP:
 		b = append(b, "HTTP/1.1 "...)
 	case protoUwsgi:
-		if v := r.Bytes(r.Protocol); bytes.HasPrefix(v, []byte("HTTP/")) && len(v) <= 8 {
+		if v := r.Bytes(r.Protocol); isVersion(v) {
 			b = append(append(b, v...), ' ')
 		} else {
 			b = append(b, "HTTP/1.0 "...)
@@ -252,6 +252,12 @@ func (c *Core) head(known int64) {
 	}
 	c.out = append(b, '\r', '\n')
 	c.headBytes = int64(len(c.out))
+}
+
+// isVersion says that a front end's SERVER_PROTOCOL may begin a status line.
+func isVersion(v []byte) bool {
+	number, ok := bytes.CutPrefix(v, []byte("HTTP/"))
+	return ok && len(number) > 0 && len(number) <= 3 && len(bytes.Trim(number, "0123456789.")) == 0
 }
 
 // frame adds what a client that speaks HTTP with us needs to know where the body ends (RFC 9112 §6.3).
