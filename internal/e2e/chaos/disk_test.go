@@ -114,7 +114,7 @@ func TestDiskOfTheLogIsFull(t *testing.T) {
 
 // What has to be written for the start has no room: a clear line and the right exit status, and nothing is left.
 func TestDiskFullAtStart(t *testing.T) {
-	for name, args := range map[string][]string{"pidfile": {"--pidfile", "small/pid"}, "safe-pidfile": {"--safe-pidfile", "small/pid"}} {
+	for name, args := range map[string][]string{"pidfile": {"--pidfile", "small/pid"}, "pidfile2": {"--pidfile2", "small/pid"}} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			dir, _ := r.small("small", "64k")

@@ -109,6 +109,7 @@ func (s *storm) blow(count int) {
 	s.t.Helper()
 	n := harness.StartNginx(s.t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.sock+"; }")
 	n.Tolerate(dying)
+	s.Tolerate(`uWSGI process \d+ got Segmentation Fault`)
 	crowds := []*crowd{traffic(s.addr, "/sleep?s=0.002", "slept\n", 4, true), traffic(s.addr, "/sleep?s=0.002", "slept\n", 1, false),
 		traffic(n.Addr, "/sleep?s=0.002", "slept\n", 1, true)}
 	crowds[2].proxied = true

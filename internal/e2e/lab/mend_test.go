@@ -54,7 +54,7 @@ func missingUser(t *testing.T, m *Machine) {
 	a.DropIn(t, "[Service]\nRestart=no\n")
 	m.Fails(t, "systemctl start uwsgi@stranger")
 	m.Eventually(t, "word of the user that is missing", func() bool {
-		return strings.Contains(m.Sh(t, "journalctl -u uwsgi@stranger -p err -o cat"), "stranger.ini: uid = nosuchuser, gid = www-data: user nosuchuser not found")
+		return strings.Contains(m.Sh(t, "journalctl -u uwsgi@stranger -p err -o cat"), "user nosuchuser not found")
 	})
 }
 
