@@ -63,7 +63,7 @@ func TestApplicationTakesAllDescriptors(t *testing.T) {
 // The application keeps all descriptors, for good. Who is connected is served; who is not waits for the worker that a reload brings, and
 // the old one, which can open nothing any more, still leaves as it should.
 func TestApplicationKeepsAllDescriptors(t *testing.T) {
-	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64")
+	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64", "--no-defer-accept") // the silent connection below shall take a place at once
 	r.Tolerate(`cannot accept connections`)
 	connected := traffic(r.addr, "/", "hello\n", 2, true)
 	connected.await(t, 100)
