@@ -161,6 +161,6 @@ func (e *Engine) sampleMemory() {
 		pages[field] = pages[field]*10 + int64(b-'0')
 	}
 	size := int64(os.Getpagesize())
-	e.row.VSZ.Store(pages[0]*size - e.row.ASOverhead.Load())
+	e.row.VSZ.Store(max(pages[0]*size-e.row.ASOverhead.Load(), pages[1]*size)) // what is resident has an address
 	e.row.RSS.Store(pages[1] * size)
 }

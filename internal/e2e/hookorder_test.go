@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -86,5 +87,62 @@ func TestHookOrder(t *testing.T) {
 		if harness.Exists(s.Path(file)) {
 			t.Errorf("vacuum left %s", file)
 		}
+	}
+}
+
+// The actions that have to do with files and others work in a worker as they do before it.
+func TestWorkerHookActions(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", version("x"))
+	s.Write("file", "")
+	if err := os.Mkdir(s.Path("dir"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(s.Path("fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fifo, err := os.OpenFile(s.Path("fifo"), os.O_RDWR, 0) // for writing too: it opens without a writer
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fifo.Close() })
+	ini := "[uwsgi]\nhttp = " + addr + "\nmodule = app\n"
+	for _, hook := range []string{
+		"wait_for_fs:file", "wait_for_file:file", "wait_for_dir:dir", "wait_for_socket:" + addr, "sticky:dir", "writefifo:fifo hello there",
+		fmt.Sprintf("chown2:file %d %d", os.Getuid(), os.Getgid()), "chown:file " + me(t) + " " + groupOf(t, me(t)),
+	} {
+		ini += "hook-post-fork = " + hook + "\n"
+	}
+	s.Write("u.ini", ini)
+	s.Start("u.ini")
+	got := make([]byte, len("hello there"))
+	if _, err := io.ReadFull(fifo, got); err != nil || string(got) != "hello there" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if st, err := os.Stat(s.Path("dir")); err != nil || st.Mode()&os.ModeSticky == 0 {
+		t.Errorf("sticky: %v, %v", st.Mode(), err)
+	}
+}
+
+// One that fails in a worker is named in a line, and the start fails.
+func TestWorkerHookFails(t *testing.T) {
+	for hook, says := range map[string]string{
+		"chmod:nowhere 600":                       `^FATAL hook failed in worker 1 \(post-fork\): .*No such file`,
+		"chown:app.py nobody-at-all x":            `^FATAL hook failed in worker 1 \(post-fork\): .*nobody-at-all`,
+		"exec:false":                              `^FATAL hook failed in worker 1 \(post-fork\): command "false" exited with non-zero code: 1`,
+		"unix_signal:15 gracefully_kill_them_all": `hook-post-fork.*write hook-master-start`,
+	} {
+		t.Run(hook, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", version("x"))
+			s.Tolerate("DAMN|exiting with status 1|FATAL|hook-post-fork|ended 3 times")
+			s.Launch("--http", addr, "--module", "app", "--hook-post-fork", hook)
+			if code := s.Exit(); code != 1 {
+				t.Errorf("exit status %d", code)
+			}
+			s.Log.Wait(t, says)
+		})
 	}
 }

@@ -21,6 +21,9 @@ var refusedActions = []string{"mount", "umount", "umount2", "call", "callret", "
 // SignalHandlers are the functions a unix_signal hook can name.
 var SignalHandlers = []string{"gracefully_kill_them_all", "kill_them_all", "grace_them_all", "reap_them_all"}
 
+// workerPhases are those that a worker runs.
+var workerPhases = []string{"post-fork", "accepting", "accepting1", "accepting-once", "accepting1-once"}
+
 var hookRows = func() []Row {
 	phases := []struct{ name, help string }{
 		{"asap", "as soon as the configuration is read"},
@@ -96,6 +99,8 @@ func addHook(s *Settings, phase, text string, v Value) error {
 			hint = "write " + near + ":…"
 		}
 		return fault(hint, "there is no action %q", h.Action)
+	case h.Action == "unix_signal" && slices.Contains(workerPhases, phase):
+		return fault("write hook-master-start = "+text, "signals are the supervisor's to obey, and %s runs in a worker", phase)
 	case h.Action == "unix_signal":
 		n, fn, _ := number(h.Arg)
 		if n < 1 || n > 64 || !slices.Contains(SignalHandlers, fn) {

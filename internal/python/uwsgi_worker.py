@@ -111,8 +111,11 @@ class Worker:
         return _uwsgi.exit_code() or signals.exit_code
 
     def hooks(self, *phases):
-        if self.settings["Hooks"]:
+        try:
             uwsgi_hooks.run(self.settings, self.slot, *phases)
+        except (OSError, ValueError, LookupError) as exc:
+            say("FATAL hook failed in worker %d (%s): %s" % (self.slot, phases[0], exc))
+            os._exit(1)
 
     def place(self):
         """What cpu-affinity, thread-stacksize and never-swap ask for."""

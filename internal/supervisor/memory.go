@@ -56,7 +56,7 @@ func (s *Supervisor) measure(p *process) bool {
 	if err != nil {
 		return false // it has ended; that will be told
 	}
-	p.rss, p.vsz = rss, max(vsz-p.gen.rows.board.Row(p.row).ASOverhead.Load(), 0)
+	p.rss, p.vsz = rss, max(vsz-p.gen.rows.board.Row(p.row).ASOverhead.Load(), rss)
 	return true
 }
 
