@@ -74,3 +74,37 @@ func TestMaxWorkerLifetime(t *testing.T) {
 	load.Await(t, 10)
 	load.Stop(t)
 }
+
+// reload-on-exception and its kinds replace the worker at once, young as it is; other exceptions do not.
+func TestReloadOnException(t *testing.T) {
+	for option, replaced := range map[string]bool{
+		"--reload-on-exception": true, "--reload-on-exception-type=ValueError": true, "--reload-on-exception-value=it broke": true,
+		"--reload-on-exception-repr=ValueError: it broke": true, "--reload-on-exception-type=KeyError": false,
+	} {
+		t.Run(option, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", who+`
+good = application
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/broken":
+        raise ValueError("it broke")
+    return good(environ, start_response)
+`)
+			s.Start("--http", addr, "--module", "app", option)
+			s.Allow("ValueError: it broke")
+			site := harness.HTTP(t, addr)
+			worker := site.Get("/").Body
+			if a := site.Get("/broken"); a.Status != 500 {
+				t.Errorf("%s", a.Line)
+			}
+			if replaced {
+				s.Log.Wait(t, `^\.\.\. monitored exception detected, respawning worker 1 \(pid: `+worker+`\)\.\.\.$`)
+				s.Log.Wait(t, `^worker 1 killed successfully`)
+			}
+			if now := site.Get("/").Body; (now != worker) != replaced {
+				t.Errorf("worker %s serves after %s", now, worker)
+			}
+		})
+	}
+}

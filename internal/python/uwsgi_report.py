@@ -1,6 +1,5 @@
 """What the loader and its workers write to the server's log."""
 
-import os
 import sys
 import traceback
 
@@ -35,9 +34,11 @@ def reporter(settings, _uwsgi):
 
     def report_and_recycle(kind, value, tb):
         report(kind, value, tb)
-        text = "%s: %s" % (kind.__name__, value)
-        if settings["ReloadOnException"] or kind.__name__ in names or str(value) in values or text in reprs:
-            say("... monitored exception detected, respawning worker (pid: %d)..." % os.getpid())
-            _uwsgi.tell("recycle", "exception")
+        try:
+            text = str(value)
+        except Exception:  # a broken __str__
+            text = ""
+        if settings["ReloadOnException"] or kind.__name__ in names or text in values or "%s: %s" % (kind.__name__, text) in reprs:
+            _uwsgi.tell("recycle", "reload-on-exception")
 
     return report_and_recycle

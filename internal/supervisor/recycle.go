@@ -31,6 +31,7 @@ func (r *recycler) clear() { *r = recycler{} }
 // max-requests before we have heard that it is ready, or before the rest of its generation is: ready and promote come back to that.
 func (s *Supervisor) recycleProcess(p *process, reason string) {
 	switch {
+	case p.wanted && reason == reasonException && p.state == serving: // it need not come of age any more
 	case p.wanted || p.state > serving:
 		return
 	case p.state < serving || p.gen != s.gen:

@@ -81,6 +81,22 @@ func TestRecyclingWaitsForTheMinimumLifetime(t *testing.T) {
 	}
 }
 
+// An exception that is watched for does not wait for the minimum lifetime, even where a worker waits for it already.
+func TestRecyclingAfterAnException(t *testing.T) {
+	r := newRig(t, 1)
+	r.set.MinWorkerLifetime = time.Hour
+	r.up()
+	pid := r.pids()[0]
+	r.do(func() {
+		p := r.sup.gen.slots[0].cur
+		r.sup.recycleProcess(p, "max-requests")
+		r.sup.recycleProcess(p, reasonException)
+	})
+	r.wait("worker.recycled", fmt.Sprintf("... monitored exception detected, respawning worker 1 (pid: %d)...", pid))
+	r.stop()
+	r.noErrors()
+}
+
 func TestMaximumLifetime(t *testing.T) {
 	r := newRig(t, 1)
 	r.set.MaxWorkerLifetime = 200 * time.Millisecond
