@@ -67,7 +67,7 @@ func (c *Crons) register(list []option.Cron, harakiri time.Duration) {
 				job = k
 			}
 		}
-		c.env.Print(fmt.Sprintf("[uwsgi-cron] command %q registered as cron task", o.Command))
+		c.env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" registered as cron task", o.Command))
 		c.list = append(c.list, job)
 	}
 }
@@ -154,7 +154,7 @@ func (c *Crons) begin(k *cronJob, now time.Time) {
 	k.running++
 	k.pid = p.PID()
 	c.runs[p] = struct{}{}
-	c.env.Timed(fmt.Sprintf("[uwsgi-cron] running %q (pid %d)", k.Command, p.PID()))
+	c.env.Timed(fmt.Sprintf("[uwsgi-cron] running \"%s\" (pid %d)", k.Command, p.PID()))
 	limit := k.Harakiri
 	if limit <= 0 {
 		limit = c.harakiri
@@ -169,7 +169,7 @@ func (c *Crons) follow(k *cronJob, p process, began time.Time, limit time.Durati
 	if limit > 0 {
 		c.wg.Go(func() {
 			if !afterOr(ended, limit) {
-				env.Timed(fmt.Sprintf("*** HARAKIRI ON CRON %q (pid: %d) ***", k.Command, p.PID()))
+				env.Timed(fmt.Sprintf("*** HARAKIRI ON CRON \"%s\" (pid: %d) ***", k.Command, p.PID()))
 				_ = p.Signal(syscall.SIGKILL)
 			}
 		})
@@ -180,7 +180,7 @@ func (c *Crons) follow(k *cronJob, p process, began time.Time, limit time.Durati
 	k.running--
 	delete(c.runs, p)
 	c.mu.Unlock()
-	env.Print(fmt.Sprintf("[uwsgi-cron] command %q running with pid %d exited after %d second(s)", k.Command, p.PID(), int(time.Since(began).Seconds())))
+	env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" running with pid %d exited after %d second(s)", k.Command, p.PID(), int(time.Since(began).Seconds())))
 }
 
 // due says whether an entry matches a minute of local time: a field is a number, -1 for any, -N for what N divides; a day of the

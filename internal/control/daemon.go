@@ -90,7 +90,7 @@ func (k *daemon) attached(first bool) bool {
 		case how := <-exited:
 			k.set(0)
 			if k.Control {
-				k.env.Print(fmt.Sprintf("[uwsgi-daemons] control daemon %q (pid: %d) %s: stopping the instance", k.Command, p.PID(), how))
+				k.env.Print(fmt.Sprintf("[uwsgi-daemons] control daemon \"%s\" (pid: %d) %s: stopping the instance", k.Command, p.PID(), how))
 				k.env.Stop("attach-control-daemon")
 				<-k.stop
 				return true
@@ -142,7 +142,7 @@ func (k *daemon) wait() bool {
 		most = maxThrottle
 	}
 	k.throttle = min(k.throttle+1, most)
-	k.env.Print(fmt.Sprintf("[uwsgi-daemons] throttling %q for %d seconds", k.Command, k.throttle))
+	k.env.Print(fmt.Sprintf("[uwsgi-daemons] throttling \"%s\" for %d seconds", k.Command, k.throttle))
 	return afterOr(k.stop, time.Duration(k.throttle)*time.Second)
 }
 
@@ -175,7 +175,7 @@ func (k *daemon) launch(first, bound bool) (process, error) {
 	if cred != nil {
 		uid, gid = int(cred.Uid), int(cred.Gid)
 	}
-	k.env.Print(fmt.Sprintf("[uwsgi-daemons] %s %q (uid: %d gid: %d)", verb, k.Command, uid, gid))
+	k.env.Print(fmt.Sprintf("[uwsgi-daemons] %s \"%s\" (uid: %d gid: %d)", verb, k.Command, uid, gid))
 	dir := k.Chdir
 	if dir == "" {
 		dir = k.env.Dir
@@ -195,7 +195,7 @@ func (k *daemon) touch() *Touch {
 		sig = syscall.Signal(k.StopSignal)
 	}
 	for _, path := range k.Touch {
-		t.add(path, fmt.Sprintf("*** %s has been touched... reloading daemon %q !!! ***", path, k.Command), func() { k.signal(sig) }, k.env.Print)
+		t.add(path, fmt.Sprintf("*** %s has been touched... reloading daemon \"%s\" !!! ***", path, k.Command), func() { k.signal(sig) }, k.env.Print)
 	}
 	return t
 }

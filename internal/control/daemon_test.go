@@ -265,6 +265,7 @@ func TestDaemonForReal(t *testing.T) {
 	}
 	pid := d.Stats()[0].PID
 	d.Stop()
+	log.wait(`[uwsgi-daemons] spawning "trap 'echo bye; exit 0' TERM; echo "$X $(pwd)";`) // as it is written, its quotation marks too
 	b, err := os.ReadFile(out)
 	if err != nil || string(b) != "hello /\nbye\n" {
 		t.Errorf("%q, %v", b, err)

@@ -102,7 +102,7 @@ func (h *Hooks) Do(ctx context.Context, k option.Hook, phase string) error {
 	if k.Private {
 		h.Print("running --- PRIVATE HOOK --- (" + phase + ")...")
 	} else {
-		h.Print(fmt.Sprintf("running %q (%s)...", k.Action+":"+k.Arg, phase))
+		h.Print(fmt.Sprintf("running \"%s\" (%s)...", k.Action+":"+k.Arg, phase))
 	}
 	cred := h.Credential
 	if privileged[phase] {
@@ -150,7 +150,7 @@ func (h *Hooks) shell(ctx context.Context, command string, cred *syscall.Credent
 	case err == nil:
 		return nil
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
-		return fmt.Errorf("command %q exited with non-zero code: %d", command, exit.ExitCode())
+		return fmt.Errorf("command \"%s\" exited with non-zero code: %d", command, exit.ExitCode())
 	}
-	return fmt.Errorf("command %q: %w", command, err)
+	return fmt.Errorf("command \"%s\": %w", command, err)
 }

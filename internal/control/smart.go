@@ -10,7 +10,7 @@ import (
 func (k *daemon) smart(first bool) bool {
 	pid := k.pidfileAlive()
 	if pid != 0 {
-		k.env.Print(fmt.Sprintf("[uwsgi-daemons] found valid/active pidfile for %q (pid: %d)", k.Command, pid))
+		k.env.Print(fmt.Sprintf("[uwsgi-daemons] found valid/active pidfile for \"%s\" (pid: %d)", k.Command, pid))
 	} else if err := k.startSmart(first); err != nil {
 		k.env.Print(fmt.Sprintf("[uwsgi-daemons] unable to start %v", err))
 		return k.wait()
@@ -33,7 +33,7 @@ func (k *daemon) smart(first bool) bool {
 			return k.stopped()
 		default:
 			if failed++; failed >= freq {
-				k.env.Print(fmt.Sprintf("[uwsgi-daemons] found changed pidfile for %q: no process after %d checks", k.Command, failed))
+				k.env.Print(fmt.Sprintf("[uwsgi-daemons] found changed pidfile for \"%s\": no process after %d checks", k.Command, failed))
 				return k.stopped()
 			}
 		}
