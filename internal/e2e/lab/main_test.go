@@ -5,6 +5,7 @@ package lab
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -74,34 +75,38 @@ var scenarios = []struct {
 	{"from-debian", fromDebian},
 }
 
-var passed, failed int
+var passed, failed atomic.Int32
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	fmt.Printf("%d passed, %d failed\n", passed, failed)
+	fmt.Printf("%d passed, %d failed\n", passed.Load(), failed.Load())
 	os.Exit(code)
 }
 
+// TestLab boots both systems side by side: most of a scenario is waiting.
 func TestLab(t *testing.T) {
 	for _, suite := range []string{"bookworm", "trixie"} {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			up := false
 			defer func() {
-				if t.Failed() && passed+failed == 0 {
-					failed++ // it did not even come up
+				if !up {
+					failed.Add(1) // it did not even come up
 				}
 			}()
 			m := newMachine(t, suite)
 			begin := time.Now()
 			m.install(t)
+			up = true
 			t.Logf("%s: systemd %d, booted in %.2f s, package installed in %.1f s", suite, m.Version, m.booted.Seconds(), time.Since(begin).Seconds())
 			for _, s := range scenarios {
 				ran := false
 				ok := t.Run(s.name, func(t *testing.T) { ran = true; s.run(t, m) })
 				switch {
 				case !ok:
-					failed++
+					failed.Add(1)
 				case ran:
-					passed++
+					passed.Add(1)
 				}
 			}
 		})

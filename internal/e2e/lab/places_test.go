@@ -116,16 +116,16 @@ def application(environ, start_response):
 // places: where sites and their data are, they may write; other services' sockets they reach.
 func places(t *testing.T, m *Machine) {
 	a := m.App(t, "placed")
-	m.Sh(t, `for d in /var/www/media /srv/media /opt/media /var/lib/lab/media /var/cache/labmedia /home/user2/site /mnt/media; do
+	m.Sh(t, `for d in /var/www/media /srv/media /opt/media /var/lib/labmedia /var/cache/labmedia /home/user2/site /mnt/media; do
 			mkdir -p $d; chown www-data $d; done
 		systemd-run --quiet --unit=labdb -p User=nobody -p RuntimeDirectory=postgresql -p UMask=0 python3 -c '
 import socket
 s = socket.socket(socket.AF_UNIX); s.bind("/run/postgresql/.s.PGSQL.5432"); s.listen()
 while True:
     c = s.accept()[0]; c.sendall(b"from the database"); c.close()'`)
-	defer m.Run("sh", "-c", "systemctl stop labdb; rm -rf /var/www/media /srv/media /opt/media /var/lib/lab /var/cache/labmedia /home/user2 /mnt/media")
+	defer m.Run("sh", "-c", "systemctl stop labdb; rm -rf /var/www/media /srv/media /opt/media /var/lib/labmedia /var/cache/labmedia /home/user2 /mnt/media")
 	a.Start(t)
-	for _, dir := range []string{"/var/www/media", "/srv/media", "/opt/media", "/var/lib/lab/media", "/var/cache/labmedia", "/home/user2/site"} {
+	for _, dir := range []string{"/var/www/media", "/srv/media", "/opt/media", "/var/lib/labmedia", "/var/cache/labmedia", "/home/user2/site"} {
 		a.Answers(t, "/write?"+dir+"/upload", "one")
 		if got := m.Sh(t, "cat "+dir+"/upload"); got != "one" {
 			t.Errorf("%s/upload holds %q", dir, got)

@@ -188,6 +188,15 @@ func emperor(t *testing.T, m *Machine) {
 	if got := m.Show(t, "uwsgi-emperor", "StatusText"); !strings.Contains(got, "1 ") {
 		t.Errorf("STATUS=%q", got)
 	}
+	// One that is broken is reported, and starts once it is mended.
+	m.Write(t, dir+"vassal.ini", "[uwsgi]\nharakiri = 5\nini = /nowhere.ini\n")
+	m.Eventually(t, "word of a broken vassal", func() bool {
+		return strings.Contains(m.Show(t, "uwsgi-emperor", "StatusText"), "1 failed: [vassal]")
+	})
+	a = vassal("vassal")
+	m.Eventually(t, "start of a vassal that was mended", func() bool { return a.State(t) == "active" })
+	m.Sh(t, "rm "+dir+"vassal.ini")
+	m.Eventually(t, "end of it", func() bool { return a.State(t) == "inactive" })
 	// A crash of the emperor is none of the vassals' business.
 	pid = b.MainPID(t)
 	m.Sh(t, "kill -9 $(systemctl show --value -p MainPID uwsgi-emperor)")
