@@ -89,7 +89,7 @@ func (e *Engine) obey(m message, fd int) {
 }
 
 // orphanGrace is how long requests may still run once the supervisor is gone: nobody would answer for them later.
-const orphanGrace = 800 * time.Millisecond
+const orphanGrace = 700 * time.Millisecond
 
 func (e *Engine) orphaned() {
 	e.house.note("worker %d (pid: %d): the supervisor is gone, this worker ends", e.slot, os.Getpid())

@@ -12,6 +12,9 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
+// room is more threads than disturb has clients: no connection changes its worker while both live.
+const room = "8"
+
 // disturb does something to a server under load. The requests that the deaths hit which it brings about may fail, all others may not.
 func disturb(t *testing.T, r *rig, fault func(dead *casualties)) {
 	t.Helper()
@@ -40,7 +43,7 @@ const dying = `upstream prematurely closed connection|Connection reset by peer|B
 
 // kill -9 of a worker in the middle of requests: those it was running are lost, which nothing can change, and no other.
 func TestKillWorker(t *testing.T) {
-	r := start(t, "-p", "2", "--threads", "2", "--forkbomb-delay", "0")
+	r := start(t, "-p", "2", "--threads", room, "--forkbomb-delay", "0")
 	r.Allow(`DAMN ! worker \d+ \(pid: \d+\) died, killed by signal 9`)
 	disturb(t, r, func(dead *casualties) {
 		for range scale(3, 20) {
@@ -59,7 +62,7 @@ func TestKillWorker(t *testing.T) {
 
 // kill -9 of the loader: not one request is lost, a new generation takes over.
 func TestKillLoader(t *testing.T) {
-	r := start(t, "-p", "2", "--threads", "2")
+	r := start(t, "-p", "2", "--threads", room)
 	r.Allow(`^the loader \(pid: \d+\) was killed by signal 9; its workers serve on, a new`)
 	disturb(t, r, func(*casualties) {
 		for range scale(2, 10) {
@@ -215,7 +218,7 @@ func TestCrashes(t *testing.T) {
 		"exit in a view, with code": {"/exit?code=3", []string{`DAMN ! worker \d \(pid: \d+\) died :\(`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, "-p", "2", "--threads", "2", "--forkbomb-delay", "0")
+			r := start(t, "-p", "2", "--threads", room, "--forkbomb-delay", "0")
 			r.Allow(c.allow...)
 			disturb(t, r, func(dead *casualties) {
 				for range scale(2, 10) {
@@ -240,7 +243,7 @@ func TestCrashes(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	r := newRig(t)
 	newGroup(r, "memory").set(fmt.Sprint(256 << 20))
-	r.begin("-p", "2", "--forkbomb-delay", "0")
+	r.begin("-p", "2", "--threads", room, "--forkbomb-delay", "0")
 	r.Allow(`DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
 	disturb(t, r, func(dead *casualties) {
 		for range scale(2, 10) {

@@ -67,7 +67,11 @@ func TestStorm(t *testing.T) {
 func newStorm(t *testing.T, seed uint64) *storm {
 	r := newRig(t)
 	s := &storm{rig: r, dice: rand.New(rand.NewPCG(seed, 0)), trigger: r.Write("trigger", ""), good: readFile("testdata/app.py")}
-	args := []string{"-p", strconv.Itoa(stormWorkers), "--threads", "2", "--harakiri", "1", "--max-requests", "200", "--min-worker-lifetime", "0",
+	threads := 16 // more than there are clients: who has a connection is known
+	if s.dead.busy = s.dice.IntN(2) == 0; s.dead.busy {
+		threads = 2
+	}
+	args := []string{"-p", strconv.Itoa(stormWorkers), "--threads", strconv.Itoa(threads), "--harakiri", "1", "--max-requests", "200", "--min-worker-lifetime", "0",
 		"--forkbomb-delay", "0", "--touch-reload", s.trigger, "--master-fifo", r.Path("fifo"), "--stats", r.Path("stats.sock"), "--reload-mercy", "20"}
 	if s.dice.IntN(3) == 0 {
 		args = append(args, "--lazy-apps")
