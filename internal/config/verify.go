@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"uwsgi/internal/option"
 )
@@ -19,6 +20,10 @@ func (r *reader) verify(s *option.Settings) {
 			}
 		}
 		return &pair{Pair: Pair{Key: name}}
+	}
+	if s.Gevent > 0 {
+		s.Threads = max(s.Threads, min(s.Gevent, option.MaxThreads))
+		s.SocketTimeout = max(s.SocketTimeout, geventTimeout)
 	}
 	if s.Cheaper > 0 && s.Cheaper >= s.Processes {
 		r.problem(at("cheaper"), fmt.Sprintf("write processes = %d, the most workers there may be, or a smaller number here", 2*s.Cheaper),
@@ -59,6 +64,9 @@ func (r *reader) verifyRoutes(name, logger string, routes []option.LogRoute, log
 		}
 	}
 }
+
+// geventTimeout is the least socket-timeout that uWSGI has with gevent.
+const geventTimeout = 30 * time.Second
 
 // noteIdle tells of permissions of unix sockets where there are none.
 func (r *reader) noteIdle(s *option.Settings) {

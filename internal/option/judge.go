@@ -47,6 +47,15 @@ func judgePlugins(v Value) error {
 	return nil
 }
 
+// judgeLoop: an application for another loop than these is written against that loop.
+func judgeLoop(v Value) error {
+	switch strings.TrimSpace(v.Text) {
+	case "simple", "gevent":
+		return nil
+	}
+	return warning("write threads = 20, or what the work needs; an ASGI application needs an ASGI server", "there is no loop %q: requests run on threads", v.Text)
+}
+
 // guards are routing actions that keep requests out: a server that starts without them would let them in.
 var guards = []string{"basicauth", "ldapauth", "radius", "break", "break-with-status", "access", "return", "error"}
 

@@ -33,7 +33,7 @@ func refusedRows() []Row {
 		{"Not offered: Isolation", "this server does not isolate: use the unit file (RootDirectory=, PrivateTmp=, CapabilityBoundingSet=, RestrictNamespaces= …) or a container", jailRows},
 		{"Not offered: Resource control", "use CPUQuota=, MemoryMax= and TasksMax= of the unit file", cgroupRows},
 		{"Not offered: C functions", "there are no C plugins: do it in Python, or with a hook exec:COMMAND", symbolsRows},
-		{"Not offered: Event loops", "requests run on threads here for now: write threads = 20 (or what the work needs) instead of greenlets; an ASGI application needs an ASGI server", loopsRows},
+		{"Not offered: Event loops", "requests run on threads: write threads = 20 (or what the work needs) instead; an ASGI application needs an ASGI server", loopsRows},
 		{"Not offered: Other kinds of application", "only WSGI applications are served", otherAppsRows},
 		{"Not offered: Emperor extras", "the emperor does not offer this", vassalsRows},
 		{"Not offered: Tools of the uWSGI build", "this program is not built from plugins", toolsRows},

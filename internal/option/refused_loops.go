@@ -4,11 +4,6 @@ package option
 
 var loopsRows = []Row{
 	{Name: "async", Kind: Int, Help: "N concurrent cores per worker in an async loop"},
-	{Name: "loop", Kind: Text, Help: "loop engine (simple, async, gevent, asyncio, tornado…)"},
-	{Name: "gevent", Kind: Int, Note: "no gevent loop for now: write threads = 20 (or what the work needs), or keep uWSGI for this application", Help: "gevent loop with N greenlets per worker; raises socket-timeout to 30"},
-	{Name: "gevent-monkey-patch", Help: "monkey.patch_all() at worker start"},
-	{Name: "gevent-early-monkey-patch", Help: "monkey.patch_all() before app load"},
-	{Name: "gevent-wait-for-hub", Help: "wait for hub instead of control greenlet at exit"},
 	{Name: "asyncio", Kind: Int, Note: "no asyncio loop for WSGI: write threads = 20, or serve an ASGI application with uvicorn", Help: "asyncio loop with N cores"},
 	{Name: "greenlet", Help: "use greenlets to suspend requests (asyncio/tornado loops)"},
 	{Name: "tornado", Kind: Int, Help: "tornado loop with N cores"},

@@ -13,6 +13,7 @@ type Settings struct {
 	Files     []string // configuration files that were read, absolute, in order
 	Processes int
 	Threads   int
+	Gevent    int  // requests at a time asked for as greenlets: as many threads
 	LazyApps  bool // import the application after the fork, in each worker
 
 	// Sockets, in the order they were written.

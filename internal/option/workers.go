@@ -8,6 +8,7 @@ var workerRows = []Row{
 	{Name: "master", Short: 'M', Kind: Flag, Group: groupWorkers, Set: checked, Help: "run under a supervisor (always so here)"},
 	{Name: "processes", Aliases: []string{"workers"}, Short: 'p', Kind: Int, Group: groupWorkers, Set: processes, Help: "number of worker processes (1)"},
 	{Name: "threads", Kind: Int, Group: groupWorkers, Set: threads, Help: "requests a worker serves at the same time, each on its own thread (1)"},
+	{Name: "gevent", Kind: Int, Group: groupWorkers, Set: gevent, Help: "as many threads, and a socket-timeout of 30 at least; there is no loop of gevent's"},
 	{Name: "enable-threads", Short: 'T', Kind: Flag, Group: groupWorkers, Set: checked, Help: "let the application start threads (always so here)"},
 	{Name: "lazy-apps", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.LazyApps }),
 		Help: "import the application in every worker instead of once before the fork"},
@@ -69,8 +70,21 @@ func processes(s *Settings, v Value) error {
 	return err
 }
 
-// maxProcesses bounds the shared tables; it is far above what a machine runs.
-const maxProcesses = 4096
+// gevent asks for requests as greenlets. Threads serve as many; what differs is said.
+func gevent(s *Settings, v Value) error {
+	err := integer(func(s *Settings) *int { return &s.Gevent })(s, v)
+	if err == nil && s.Gevent > 0 {
+		return warning("write threads = "+v.Text+" if that will do",
+			"requests run on threads, as many; greenlets that the application itself starts run only while a request on their thread waits")
+	}
+	return err
+}
+
+// maxProcesses bounds the shared tables; it is far above what a machine runs. So does MaxThreads.
+const (
+	maxProcesses = 4096
+	MaxThreads   = 4096
+)
 
 // threads counts 0 as 1, as uWSGI does.
 func threads(s *Settings, v Value) error {
@@ -78,7 +92,7 @@ func threads(s *Settings, v Value) error {
 	if !survivable(err) {
 		return err
 	}
-	if n > maxProcesses {
+	if n > MaxThreads {
 		return fault("write a number up to 4096", "%d threads are too many", n)
 	}
 	s.Threads = max(1, int(n))

@@ -2,9 +2,9 @@
 
 import os
 import sys
-import threading
 import time
 
+import uwsgi_threads
 from uwsgi_report import say
 
 
@@ -39,4 +39,4 @@ def watch_modules(settings, _uwsgi):
                 return
 
     changed()  # what is changed from here on is noticed, before the first interval is over too
-    threading.Thread(target=watch, name="uWSGIAutoReloader", daemon=True).start()
+    uwsgi_threads.thread(watch, name="uWSGIAutoReloader", daemon=True).start()

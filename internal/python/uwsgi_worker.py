@@ -13,6 +13,7 @@ import threading
 import uwsgi
 import uwsgi_hooks
 import uwsgi_limits
+import uwsgi_threads
 from uwsgi_application import load_all
 from uwsgi_autoreload import watch_modules
 from uwsgi_children import guard_forks
@@ -99,7 +100,8 @@ class Worker:
         signals.take()
         watch_modules(settings, _uwsgi)
         # No daemons: the threads that a request starts inherit that, and shall be alike whichever core it runs on.
-        pool = [threading.Thread(target=serve, args=(_uwsgi, i), name="uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, threads)]
+        pool = [uwsgi_threads.thread(serve, (_uwsgi, i), "uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, threads)]
+        uwsgi_threads.hub()
         for thread in pool:
             thread.start()
         self.hooks("accepting", "accepting1", *(("accepting-once", "accepting1-once") if self.first else ()))
@@ -157,7 +159,8 @@ class Worker:
         except BaseException:
             report(*sys.exc_info())
         try:
-            threading._shutdown()  # waits for threads that are not daemons
+            if not uwsgi_threads.patched():  # greenlets of other threads would never end
+                threading._shutdown()  # waits for threads that are not daemons
         except BaseException:
             report(*sys.exc_info())
         try:
