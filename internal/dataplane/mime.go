@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // mimeTypes gives files their Content-Type by extension: from the mimefile options, else from a table of our own and, for what that
@@ -62,12 +64,25 @@ func (m *mimeTypes) load() {
 }
 
 func readMime(into map[string]string, path string) error {
-	b, err := os.ReadFile(path)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) // not by package os, which would have the runtime watch the file
 	if err != nil {
-		return err
+		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	parseMime(into, string(b))
-	return nil
+	defer unix.Close(fd)
+	var text []byte
+	for buf := make([]byte, 64<<10); ; {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return &os.PathError{Op: "read", Path: path, Err: err}
+		case n == 0:
+			parseMime(into, string(text))
+			return nil
+		default:
+			text = append(text, buf[:n]...)
+		}
+	}
 }
 
 // parseMime reads the form of mime.types: a type and its extensions a line. Of two lines with one extension the first counts.

@@ -86,7 +86,7 @@ func TestKillSupervisor(t *testing.T) {
 		"serving":        {"/sleep?s=0.3", nil, ""},
 		"GIL held":       {"/gil", nil, ""},
 		"deadlock":       {"/deadlock", nil, ""},
-		"with children":  {"/forkbomb?s=3", []string{"--uid", "54321", "--gid", "54321", "--limit-nproc", "60"}, ""},
+		"with children":  {"/forkbomb?s=3", []string{"--uid", fmt.Sprint(user(0)), "--gid", fmt.Sprint(user(0)), "--limit-nproc", "60"}, ""},
 		"lazy-apps":      {"/deadlock", []string{"--lazy-apps"}, ""},
 		"cheap, no-work": {"", []string{"--cheap"}, ""},
 	} {

@@ -126,7 +126,7 @@ func TestNoDescriptorsLeftForTheSupervisor(t *testing.T) {
 // No process can be forked (EAGAIN): the supervisor says so, the workers that are there serve on, and the missing one comes as soon as
 // there is room.
 func TestNoProcessesLeft(t *testing.T) {
-	const uid = 54303
+	uid := user(3)
 	r := limited(t, uid, 60, "-p", "2", "--threads", "2", "--forkbomb-delay", "1")
 	r.Allow(`worker \d cannot be forked: fork: Resource temporarily unavailable`, `DAMN ! worker \d`)
 	r.Tolerate(`Fatal Python error: Aborted`) // a worker that was forked into the last free place finds none for its threads

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -140,6 +141,9 @@ func TestStuckThreads(t *testing.T) {
 	r.fds = 0 // a stuck view keeps its connection
 }
 
+// user is a user of this process's own: the limit on processes is one a user.
+func user(n int) int { return 1_000_000 + 8*os.Getpid() + n }
+
 // limited is a server whose user may have only so many processes, threads among them.
 func limited(t *testing.T, uid, nproc int, args ...string) *rig {
 	t.Helper()
@@ -152,7 +156,7 @@ func limited(t *testing.T, uid, nproc int, args ...string) *rig {
 
 // A view that forks until nothing more can be forked: a clear error for that request, and service goes on meanwhile and afterwards.
 func TestForkBomb(t *testing.T) {
-	r := limited(t, 54301, 60, "-p", "2", "--threads", "2")
+	r := limited(t, user(1), 60, "-p", "2", "--threads", "2")
 	c := traffic(r.addr, "/", "hello\n", 2, true)
 	for range scale(2, 10) {
 		a := r.expect(200, "/forkbomb?s=0.3", "children, then")
@@ -170,7 +174,7 @@ func TestForkBomb(t *testing.T) {
 func TestEndlessThreads(t *testing.T) {
 	for _, daemon := range []string{"1", "0"} {
 		t.Run("daemon="+daemon, func(t *testing.T) {
-			r := limited(t, 54302, 80, "-p", "2", "--threads", "2", "--reload-mercy", "2")
+			r := limited(t, user(2), 80, "-p", "2", "--threads", "2", "--reload-mercy", "2")
 			c := traffic(r.addr, "/", "hello\n", 2, true)
 			a := r.expect(200, "/threads?daemon="+daemon, "threads, then")
 			if !strings.Contains(a.Body, "can't start new thread") {
