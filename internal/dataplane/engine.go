@@ -106,7 +106,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	if err := e.log.open(e); err != nil {
 		return nil, err
 	}
-	time.Now().Zone() // the time zone is read now: later no descriptor may be left
+	_, _ = time.Now().Zone() // the time zone is read now: later no descriptor may be left
 	return e, e.open()
 }
 
