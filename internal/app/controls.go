@@ -93,7 +93,7 @@ func (in *instance) commands() *control.Commands {
 		Report:        in.reportStatus,
 		ReopenLog:     in.reopenLog,
 		RotateLog:     func() { in.complainAbout("rotate the log", in.log().Rotate()) },
-		WritePidfiles: func() { in.complainAbout("write the pidfiles", in.writePidfiles(in.current.Load(), bound|safe)) },
+		WritePidfiles: func() { in.complain(in.writePidfiles(in.current.Load(), bound|safe)) },
 	}
 }
 
@@ -102,9 +102,15 @@ func (in *instance) reload(why string) func() {
 	return func() { go in.sup.Reload(context.Background(), why) }
 }
 
+func (in *instance) complain(err error) {
+	if err != nil {
+		in.log().Error(err.Error())
+	}
+}
+
 func (in *instance) complainAbout(what string, err error) {
 	if err != nil {
-		in.log().Error(what + ": " + err.Error())
+		in.complain(fmt.Errorf("%s: %w", what, err))
 	}
 }
 

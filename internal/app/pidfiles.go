@@ -47,7 +47,7 @@ func (in *instance) writePidfiles(d *deployment, when moment) error {
 		}
 		in.log().Print("writing pidfile to " + p.path)
 		if err := control.WritePidfile(p.path, os.Getpid()); err != nil {
-			return option.Wrong(strings.ReplaceAll(p.label, " ", "-"), "", err)
+			return d.cfg.Locate(option.Wrong(strings.ReplaceAll(p.label, " ", "-"), "", err))
 		}
 	}
 	return nil

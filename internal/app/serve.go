@@ -143,7 +143,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	}
 	in.entitle(d)
 	conf := d.config
-	conf.Log, conf.Notify, conf.Watchdog = in.event, &notifier{Notifier: in.notify, ready: func() { in.complainAbout("safe-pidfile", in.writePidfiles(d, safe)) }}, watchdog
+	conf.Log, conf.Notify, conf.Watchdog = in.event, &notifier{Notifier: in.notify, ready: func() { in.complain(in.writePidfiles(d, safe)) }}, watchdog
 	conf.Reconfigure, conf.Release = in.reconfigure, d.retire
 	conf.Loaded = func() { go in.startAside(d) }
 	if in.sup, err = supervisor.New(*conf); err != nil {

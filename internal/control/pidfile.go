@@ -15,10 +15,7 @@ func WritePidfile(path string, pid int) error {
 		return err
 	}
 	_, werr := fmt.Fprintf(f, "%d\n", pid)
-	if err := errors.Join(werr, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return errors.Join(werr, f.Close())
 }
 
 // ReadPidfile returns the process id in a file. An empty file is an error: taken as 0 it would name every process of the caller's group.

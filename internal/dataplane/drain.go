@@ -97,10 +97,8 @@ func (e *Engine) orphaned() {
 	if e.settings.NoOrphans {
 		unix.Exit(1)
 	}
-	e.house.orphanAt = until(orphanGrace)
-	if !e.draining.Load() { // who drains already may be waiting for room to hand on
-		e.Drain("orphan", false)
-	}
+	time.AfterFunc(orphanGrace, func() { unix.Exit(1) }) // first: nothing that Drain waits for may keep it from ending
+	e.Drain("orphan", false)
 }
 
 func (e *Engine) stopAccepting() {
@@ -120,8 +118,7 @@ func (e *Engine) Drain(reason string, handoff bool) {
 	e.stopAccepting()
 	e.patience.Store(monotonic() + int64(handoffWait))
 	e.silentUntil.Store(monotonic() + int64(firstGrace))
-	e.house.dismissAt.Store(e.silentUntil.Load())
-	e.house.wake()
+	time.AfterFunc(firstGrace, e.dismissSilent)
 	if e.boot.HandoffInFD > 0 {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, e.boot.HandoffInFD, nil)
 	}

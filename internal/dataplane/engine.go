@@ -106,8 +106,33 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	if err := e.log.open(e); err != nil {
 		return nil, err
 	}
-	_, _ = time.Now().Zone() // the time zone is read now: later no descriptor may be left
+	if err := warmUp(); err != nil {
+		return nil, err
+	}
 	return e, e.open()
+}
+
+// warmUp has the Go runtime open now what it would open when it is first needed: later there may be no descriptor left, and the runtime would
+// take the worker down for that.
+func warmUp() error {
+	if err := room(2); err != nil {
+		return err
+	}
+	time.AfterFunc(time.Hour, func() {}).Stop() // timers wait on an epoll set and an eventfd of the runtime's own
+	_, _ = time.Now().Zone()                    // the time zone's file
+	return nil
+}
+
+// room returns an error unless so many descriptors can be had.
+func room(descriptors int) error {
+	for range descriptors {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if err != nil {
+			return fmt.Errorf("eventfd: %w (max-fd, or LimitNOFILE= of the unit)", err)
+		}
+		defer unix.Close(fd)
+	}
+	return nil
 }
 
 func readBoot(fd int) (*boot.Boot, error) {

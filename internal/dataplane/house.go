@@ -24,11 +24,6 @@ type housekeeper struct {
 
 	buf []byte // of what moves from a lag to a socket
 
-	// Alarms, monotonic ns, 0 = none. There are no timers in a worker: they would wait on an epoll set of the Go runtime's, which opens it when
-	// the first one is set and takes the process down where no descriptor is left for it or the application has closed it.
-	dismissAt atomic.Int64 // for Engine.dismissSilent
-	orphanAt  int64        // the end of a worker whose supervisor is gone
-
 	mu    sync.Mutex
 	inbox []*conn // busy connections that cores left to this goroutine
 
@@ -119,13 +114,6 @@ func (h *housekeeper) run() {
 		if h.relentAt != 0 && now >= h.relentAt {
 			h.relent()
 		}
-		if h.orphanAt != 0 && now >= h.orphanAt {
-			unix.Exit(1)
-		}
-		if at := h.dismissAt.Load(); at != 0 && now >= at {
-			h.dismissAt.Store(0)
-			h.eng.dismissSilent()
-		}
 		if h.eng.signals.pending.Load() {
 			h.kick()
 		}
@@ -141,7 +129,7 @@ func (h *housekeeper) wakeAt(next int64) int64 {
 	if h.eng.signals.pending.Load() {
 		next = min(next, until(kickEvery))
 	}
-	for _, at := range []int64{h.nextRound, h.relentAt, h.orphanAt, h.dismissAt.Load()} {
+	for _, at := range []int64{h.nextRound, h.relentAt} {
 		if at != 0 {
 			next = min(next, at)
 		}

@@ -6,8 +6,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // mimeTypes gives files their Content-Type by extension: from the mimefile options, else from a table of our own and, for what that
@@ -64,25 +62,12 @@ func (m *mimeTypes) load() {
 }
 
 func readMime(into map[string]string, path string) error {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) // not by package os, which would have the runtime watch the file
+	b, err := os.ReadFile(path)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
+		return err
 	}
-	defer unix.Close(fd)
-	var text []byte
-	for buf := make([]byte, 64<<10); ; {
-		n, err := unix.Read(fd, buf)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return &os.PathError{Op: "read", Path: path, Err: err}
-		case n == 0:
-			parseMime(into, string(text))
-			return nil
-		default:
-			text = append(text, buf[:n]...)
-		}
-	}
+	parseMime(into, string(b))
+	return nil
 }
 
 // parseMime reads the form of mime.types: a type and its extensions a line. Of two lines with one extension the first counts.

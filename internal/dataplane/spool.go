@@ -3,10 +3,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -144,17 +141,13 @@ func temporary() (int, error) {
 	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) {
 		return -1, &os.PathError{Op: "open a temporary file in", Path: dir, Err: err}
 	}
-	for { // not by package os, which would have the runtime watch the file
-		path := filepath.Join(dir, "uwsgi-body-"+strconv.FormatUint(rand.Uint64(), 36))
-		fd, err := unix.Open(path, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-		switch {
-		case err == nil:
-			unix.Unlink(path)
-			return fd, nil
-		case !errors.Is(err, unix.EEXIST):
-			return -1, &os.PathError{Op: "open a temporary file in", Path: dir, Err: err}
-		}
+	f, err := os.CreateTemp(dir, "uwsgi-body-")
+	if err != nil {
+		return -1, err
 	}
+	defer f.Close()
+	os.Remove(f.Name())
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 }
 
 func writeAll(fd int, p []byte) error {

@@ -57,3 +57,12 @@ func TestStartErrorsNameTheirLine(t *testing.T) {
 		})
 	}
 }
+
+// TestSafePidfileOnFullDisk: what is written once the instance serves, and cannot be, is told the same way, and serves on.
+func TestSafePidfileOnFullDisk(t *testing.T) {
+	s := harness.New(t)
+	s.Write("app.py", "def application(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n")
+	s.Write("u.ini", "[uwsgi]\nhttp-socket = "+s.Path("h.sock")+"\nwsgi-file = app.py\nsafe-pidfile = /dev/full\n")
+	s.Start("--ini", "u.ini")
+	s.Log.Wait(t, `^u\.ini:4: safe-pidfile = /dev/full: write /dev/full: no space left on device$`)
+}

@@ -203,7 +203,7 @@ func (m manager) checkAccounts(h Host, a app) {
 		return
 	}
 	if err := m.lookup(s.UID, s.GID, s.AddGIDs); err != nil {
-		m.report("", Problem{File: a.file, Err: fmt.Errorf("uid = %s, gid = %s: %w", s.UID, s.GID, err)})
+		m.report("", Problem{File: a.file, Err: err})
 	}
 }
 

@@ -77,7 +77,7 @@ func (f *fakeManager) manager() manager {
 		},
 		lookup: func(user, _ string, _ []string) error {
 			if user == "nosuch" {
-				return errors.New("user nosuch not found.")
+				return errors.New("uid = nosuch: user nosuch not found.")
 			}
 			return nil
 		},
@@ -110,7 +110,7 @@ func TestRefresh(t *testing.T) {
 		{"another address", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\n", "stop uwsgi@a.socket; daemon-reload; start uwsgi@a.socket"},
 		{"broken", "[uwsgi\n", ""},
 		{"a user that is not there", "[uwsgi]\nsocket = /run/b.sock\nreload-mercy = 7\nuid = nosuch\n",
-			"report a.ini: uid = nosuch, gid = www-data: user nosuch not found.; stop uwsgi@a.socket; daemon-reload; start uwsgi@a.socket"},
+			"report a.ini: uid = nosuch: user nosuch not found.; stop uwsgi@a.socket; daemon-reload; start uwsgi@a.socket"},
 	} {
 		if step.text != "" {
 			f.write("a.ini", step.text)
@@ -124,7 +124,7 @@ func TestRefresh(t *testing.T) {
 	}
 	// Several new ones start at once, and another one's daemon-reload came first: nobody has asked for this one's sockets yet.
 	f.opens = false
-	if got := f.run("--refresh", "a"); got != "report a.ini: uid = nosuch, gid = www-data: user nosuch not found.; start uwsgi@a.socket" {
+	if got := f.run("--refresh", "a"); got != "report a.ini: uid = nosuch: user nosuch not found.; start uwsgi@a.socket" {
 		t.Errorf("with sockets that are closed: %q", got)
 	}
 	// systemctl daemon-reload by hand, before the restart: the sockets are still those from before.
