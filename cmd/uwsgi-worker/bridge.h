@@ -90,8 +90,8 @@ void uw_after(uw_core *c);
 // uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = a handler raised: leave.
 int uw_signals(uw_core *c);
 
-// uw_restore_abort takes SIGABRT back from the Go runtime.
-void uw_restore_abort(void);
+// uw_take_abort takes SIGABRT back from the Go runtime. The descriptor is one that lives as long as the worker.
+void uw_take_abort(int descriptor);
 
 // uw_set_title overwrites the process's argument area.
 void uw_set_title(const char *text, size_t len);

@@ -75,7 +75,7 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 	}
 	// Go answers a SIGPIPE of its own; a write to a client that left is an error code to us, never a signal.
 	signal(SIGPIPE, SIG_IGN);
-	uw_restore_abort();
+	uw_take_abort(control_fd);
 	started = 1;
 	Py_RETURN_NONE;
 }

@@ -112,8 +112,8 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	return e, e.open()
 }
 
-// warmUp has the Go runtime open now what it would open when it is first needed: later there may be no descriptor left, and the runtime would
-// take the worker down for that.
+// warmUp has the Go runtime open now what it would open when it is first needed, were it by its own collector, which paces itself with a timer:
+// later there may be no descriptor left, and the runtime would take the worker down for that.
 func warmUp() error {
 	if err := room(2); err != nil {
 		return err

@@ -85,9 +85,6 @@ func (r *rig) holdsNoMore() {
 		return
 	}
 	for _, pid := range r.workers() {
-		if n := strings.Count(describe(pid), "[eventpoll]"); n > 2 {
-			r.t.Errorf("worker %d has %d epoll sets: two are the engine's, another one would be the Go runtime's, which it must do without", pid, n)
-		}
 		// One more: what the housekeeper measures queues with is opened when it is needed.
 		if !soon(func() bool { return !harness.Alive(pid) || descriptors(pid) <= r.fds+1 }) {
 			r.t.Errorf("worker %d began with %d descriptors and has %d:\n%s", pid, r.fds, descriptors(pid), describe(pid))
