@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -155,4 +157,56 @@ func TestStatsOfApplications(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUwsgitop: the screens of the tool that people watch uWSGI with, unchanged from PyPI, show this server's workers.
+func TestUwsgitop(t *testing.T) {
+	top := filepath.Join(harness.Venv(t, harness.DebianPython), "bin", "uwsgitop")
+	for name, c := range map[string]struct {
+		option []string
+		scheme string
+	}{
+		"unix":               {},
+		"TCP":                {},
+		"HTTP":               {[]string{"--stats-http"}, "http://"},
+		"abstract, minified": {[]string{"--stats-minified"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr, stats := harness.New(t), harness.Addr(t), harness.Addr(t)
+			switch name {
+			case "unix":
+				stats = s.Path("stats.sock")
+			case "abstract, minified":
+				stats = "@uwsgi-" + filepath.Base(s.Path("."))
+			}
+			s.Write("app.py", sleeper)
+			s.Start(append([]string{"--http-socket", addr, "-p", "2", "--threads", "2", "--module", "app", "--stats", stats}, c.option...)...)
+			for range 7 {
+				harness.HTTP(t, addr).Get("/")
+			}
+			// Its keys: cores in place of workers, cores below workers, quit.
+			cmd := exec.Command("script", "-qec", top+" "+c.scheme+stats, "/dev/null")
+			cmd.Env, cmd.Stdin = append(os.Environ(), "TERM=xterm", "COLUMNS=200", "LINES=40"), strings.NewReader("aaq")
+			screen, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v", err)
+			}
+			for _, want := range append([]string{fmt.Sprintf("masterpid: %d", s.PID), "req: 7"}, pids(s)...) {
+				if !strings.Contains(string(screen), want) {
+					t.Errorf("no %q on the screen:\n%q", want, screen)
+				}
+			}
+		})
+	}
+}
+
+// pids are those of the workers, as the log has them.
+func pids(s *harness.Server) (found []string) {
+	for _, line := range s.Log.Lines(0) {
+		if m := regexp.MustCompile(`^spawned uWSGI worker \d+ \(pid: (\d+)`).FindStringSubmatch(line); m != nil {
+			found = append(found, m[1])
+		}
+	}
+	return found
 }
