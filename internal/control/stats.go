@@ -19,7 +19,7 @@ type Snapshot struct {
 	Workers       []WorkerStat
 	Daemons       []DaemonStat
 	Crons         []CronStat
-	Locks         int // of the user's, beside the first
+	Locks         []int // process ids of those who hold the user's, 0 = nobody
 }
 
 // SocketStat is one listening socket; Queue and MaxQueue count waiting connections.
@@ -170,8 +170,8 @@ var lockNames = []string{"signal", "filemon", "timer", "rbtimer", "cron", "rpc",
 // JSON is the document of the stats server. Text is escaped: it is always valid JSON in valid UTF-8, which uWSGI's is not.
 func (s Snapshot) JSON(minified, noCores bool) []byte {
 	doc := statsDoc{Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Sockets: []socketDoc{}, Workers: []workerDoc{}}
-	for n := range s.Locks + 1 {
-		doc.Locks = append(doc.Locks, map[string]int{fmt.Sprintf("user %d", n): 0})
+	for n, holder := range s.Locks {
+		doc.Locks = append(doc.Locks, map[string]int{fmt.Sprintf("user %d", n): holder})
 	}
 	for _, n := range lockNames {
 		doc.Locks = append(doc.Locks, map[string]int{n: 0})

@@ -17,6 +17,7 @@ import (
 
 func sample() Snapshot {
 	return Snapshot{
+		Locks:   []int{0},
 		Version: "3.0", PID: 10, UID: 33, GID: 34, CWD: `/srv/"q"`,
 		Sockets: []SocketStat{{Name: ":8000", Proto: "http", Queue: 1, MaxQueue: 100}, {Name: "/run/x", Proto: "uwsgi", Queue: 5, MaxQueue: 128, Shared: true}},
 		Workers: []WorkerStat{{

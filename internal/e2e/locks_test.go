@@ -93,8 +93,11 @@ func TestLocks(t *testing.T) {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", locking)
 	s.Write("outside.py", "try:\n    import uwsgi\n    answer = 'a server'\nexcept ImportError as exc:\n    answer = str(exc)\ndef ask():\n    return answer\n")
-	s.Start("--http", addr, "--module", "app", "-p", "2", "--locks", "2")
+	s.Start("--http", addr, "--module", "app", "-p", "2", "--locks", "2", "--stats", s.Path("stats"))
 	site := harness.HTTP(t, addr)
+	holder := func() int {
+		return int(statsOf(t, s.Path("stats"))["locks"].([]any)[0].(map[string]any)["user 0"].(float64))
+	}
 	if a := site.Get("/held"); a.Body != "False" {
 		t.Errorf("before: %s", a.Body)
 	}
@@ -118,7 +121,9 @@ func TestLocks(t *testing.T) {
 	}
 	mark := s.Log.Mark()
 	ask("/hold?go")
-	s.Log.WaitFrom(t, mark, "^held by pid")
+	if pid := s.Log.WaitFrom(t, mark, `^held by pid (\d+)`)[1]; strconv.Itoa(holder()) != pid {
+		t.Errorf("the statistics say that %d has the lock, not %s", holder(), pid)
+	}
 	if a := site.Get("/held"); a.Body != "True" {
 		t.Errorf("while the other worker has it: %s", a.Body)
 	}
@@ -137,6 +142,9 @@ func TestLocks(t *testing.T) {
 	harness.Signal(t, pid, syscall.SIGKILL)
 	if a, b := <-answers, <-answers; a+b != "nonetaken" && a+b != "takennone" {
 		t.Errorf("after the holder was killed: %s, %s", a, b)
+	}
+	if pid := holder(); pid != 0 {
+		t.Errorf("the statistics say that %d has a lock that nobody has", pid)
 	}
 }
 
