@@ -85,7 +85,7 @@ func (h *housekeeper) wake() { unix.Write(h.wakefd, []byte{1, 0, 0, 0, 0, 0, 0, 
 func (h *housekeeper) run() {
 	defer close(h.ended)
 	var ev unix.EpollEvent
-	next, yielded := until(h.every), int64(0)
+	next := until(h.every)
 	for !h.stopping.Load() {
 		n, errno := epollWaitFor(h.epfd, &ev, h.wakeAt(next)-monotonic())
 		if errno != 0 && errno != unix.EINTR {
@@ -106,10 +106,7 @@ func (h *housekeeper) run() {
 			}
 		}
 		now := monotonic()
-		if now-yielded > int64(yieldEvery) { // a system call that ends in time does not count as yielding
-			yielded = now
-			runtime.Gosched()
-		}
+		runtime.Gosched()
 		h.round(now)
 		if h.relentAt != 0 && now >= h.relentAt {
 			h.relent()
