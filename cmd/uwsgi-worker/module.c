@@ -387,4 +387,8 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_uwsgi", "The data plane of a uwsgi worker.", -1, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__uwsgi(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__uwsgi(void)
+{
+	uw_punctual();
+	return PyModule_Create(&module);
+}

@@ -28,7 +28,7 @@ type conn struct {
 	lis        *listener
 	peer       http1.Peer
 	dry        bool        // the last read took all there was: an event tells of more
-	hup        bool        // nothing comes after what is there
+	hup        bool        // nothing may come after what is there: no event would tell that it has ended
 	registered bool        // in the epoll set
 	active     bool        // counted in Engine.active: it holds a part of a request
 	served     int         // requests answered on it
@@ -164,6 +164,7 @@ func (e *Engine) park(c *conn, deadline int64) bool {
 	active := c.active // not ours to read once it is idle
 	if !c.state.CompareAndSwap(connBusy, connIdle) {
 		c.state.Store(connBusy)
+		c.hup = true // for all we know
 		return false
 	}
 	// Drain sets its flag and then looks for idle connections; this one it may have met busy.
@@ -176,6 +177,7 @@ func (e *Engine) giveBack(c *conn) {
 		return
 	}
 	c.state.Store(connBusy)
+	c.hup = true // for all we know
 	e.enqueue(c)
 }
 

@@ -3,7 +3,6 @@ package dataplane
 import (
 	"runtime"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,7 +33,6 @@ type Core struct {
 	wall     int64
 	finished int64 // monotonic ns: it was answered
 	clock    clock
-	yielded  int64
 	stuck    atomic.Bool   // past its deadline, as the supervisor has said
 	serving  atomic.Bool   // owns a connection
 	past     atomic.Bool   // has begun to wait for events since the worker is leaving: none of before is left
@@ -70,10 +68,6 @@ func newCore(e *Engine, id int) *Core {
 	}
 }
 
-// yieldEvery: Go's monitor takes a goroutine that never yields for one that hogs its processor, from 10 ms on, and then wakes every 20 µs to
-// preempt it by a signal and to take the processor away in each system call.
-const yieldEvery = 9 * time.Millisecond
-
 // Run serves on the calling thread until the worker has drained. It returns the status the worker shall exit with.
 func (c *Core) Run() int {
 	e := c.eng
@@ -99,10 +93,6 @@ func (c *Core) Run() int {
 			e.house.lost(errno)
 		}
 		c.fetched(n)
-		if c.finished-c.yielded > int64(yieldEvery) {
-			c.yielded = c.finished
-			runtime.Gosched()
-		}
 		for i := range n {
 			tag := c.take(i)
 			if tag == 0 {

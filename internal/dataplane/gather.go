@@ -27,7 +27,6 @@ func (c *Core) gather(cn *conn) step {
 	}
 	buf := c.rbuf
 	n := copy(buf, cn.in)
-	eof := false
 	if n == 0 || cn.body.starved {
 		got, s := c.fill(cn, buf[n:])
 		if s != stepAgain {
@@ -54,9 +53,9 @@ func (c *Core) gather(cn *conn) step {
 		if n >= len(buf) {
 			return c.refuse(cn, errHeadTooLarge, true)
 		}
-		if eof {
-			c.eng.close(cn)
-			return stepClosed
+		if cn.dry { // no need to ask: an event will tell
+			c.keepPartial(cn, buf[:n])
+			return stepWait
 		}
 		got, s := c.fill(cn, buf[n:])
 		if s != stepAgain {

@@ -106,7 +106,6 @@ func (h *housekeeper) run() {
 			}
 		}
 		now := monotonic()
-		runtime.Gosched()
 		h.round(now)
 		if h.relentAt != 0 && now >= h.relentAt {
 			h.relent()

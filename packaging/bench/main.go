@@ -30,7 +30,15 @@ func bench() int {
 	sides := flag.String("sides", "", "only the peers whose name matches")
 	list := flag.Bool("list", false, "name the rows")
 	keep := flag.Bool("keep", false, "leave the working directory")
+	crowded := flag.Bool("crowd", false, "be the crowd of slow clients: NETWORK ADDRESS IDLE SLOW")
 	flag.Parse()
+	if *crowded {
+		if err := beCrowd(flag.Args()); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			return 1
+		}
+		return 0
+	}
 	w := &world{quick: *quick, port: 21000 + os.Getpid()%20000, rounds: *rounds, stretch: *stretch}
 	var err error
 	if w.root, err = os.Getwd(); err == nil {

@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -180,12 +178,13 @@ func (w *world) fair() []result {
 	return []result{out}
 }
 
-// beside measures normal load with and without a thousand idle connections and a thousand clients that send a byte a second.
+// beside measures normal load with and without a thousand idle connections and a thousand clients that send a byte a second. The load is Django's:
+// two processors full of hello world show how the connections came to be spread over the workers, and little else.
 func (w *world) beside() []result {
 	crowd := func(w *world, s *running) (func(), error) { return crowd(s, 1000, 1000) }
-	plain := &row{want: hello, conns: 32}
-	s := us("http", true)
-	out := result{ID: "slow", Title: "1,000 idle connections and 1,000 clients that send a byte a second, beside normal load"}
+	plain := &row{want: text("Hello, World!\n"), conns: 32}
+	s := us("http", true, app("django_app"))
+	out := result{ID: "slow", Title: "1,000 idle connections and 1,000 clients that send a byte a second, beside normal load (Django)"}
 	with, without := figures{Side: "beside them"}, figures{Side: "the same load alone"}
 	p, err := w.launch(s)
 	if err == nil {
@@ -208,52 +207,6 @@ func (w *world) beside() []result {
 	out.Sides = []figures{with, without}
 	out.judge([]must{{"rps", nil, .95}, {"p99", nil, 1.2}})
 	return []result{out}
-}
-
-// crowd opens idle connections and slow clients; the function it gives closes them.
-func crowd(s *running, idle, slow int) (func(), error) {
-	var all []net.Conn
-	quit := make(chan struct{})
-	var wait sync.WaitGroup
-	end := func() {
-		close(quit)
-		wait.Wait()
-		for _, c := range all {
-			c.Close()
-		}
-	}
-	request := httpRequest("GET", "/", true, nil, nil)
-	for i := range idle + slow {
-		c, err := net.Dial(s.network, s.addr)
-		if err != nil {
-			end()
-			return nil, err
-		}
-		all = append(all, c)
-		if i < idle { // one request, then silence
-			c.Write(request)
-			var buf [1024]byte
-			c.Read(buf[:])
-		}
-	}
-	wait.Add(1)
-	go func() {
-		defer wait.Done()
-		slowOnes := all[idle:]
-		for at := 0; ; at++ {
-			for i, c := range slowOnes {
-				if i%50 == 0 { // spread over the second
-					select {
-					case <-quit:
-						return
-					case <-time.After(time.Second / time.Duration(max(1, len(slowOnes)/50))):
-					}
-				}
-				c.Write(request[at%len(request) : at%len(request)+1])
-			}
-		}
-	}()
-	return end, nil
 }
 
 // growConnections, growWorkers and growBodies show that nothing falls off a cliff.
