@@ -6,15 +6,9 @@ package threads
 import (
 	"runtime"
 	"sync"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// slack is how late a thread's timers may be where nobody has said otherwise.
-const slack = 50 * time.Microsecond
-
-// Reserve has the runtime hold n threads. Their timers are on time, though the threads they come from may have been told to be late.
+// Reserve has the runtime hold n threads.
 func Reserve(n int) {
 	var made, all sync.WaitGroup
 	made.Add(n)
@@ -22,7 +16,6 @@ func Reserve(n int) {
 	for range n {
 		all.Go(func() {
 			runtime.LockOSThread() // a goroutine that waits while it is locked keeps its thread
-			unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0)
 			made.Done()
 			<-release
 			runtime.UnlockOSThread()

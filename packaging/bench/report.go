@@ -78,12 +78,35 @@ func (w *world) write(results []result) error {
 		}
 	}
 	fmt.Fprintf(os.Stderr, "\nwritten: %s\n", filepath.Join(dir, "results.md"))
-	return nil
+	return rep.intoReadme(filepath.Join(w.root, "README.md"))
+}
+
+// intoReadme puts the table between the two marks that the README has for it.
+func (rep *report) intoReadme(path string) error {
+	const from, to = "<!-- figures -->\n", "<!-- end of figures -->"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(b), from)
+	_, after, ok2 := strings.Cut(rest, to)
+	if !ok || !ok2 {
+		return fmt.Errorf("%s: no %s … %s", path, strings.TrimSpace(from), to)
+	}
+	return os.WriteFile(path, []byte(before+from+rep.setting()+rep.table()+to+after), 0o644)
 }
 
 func (rep *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Figures of `make bench`\n\n%s · %s cores, %s, %s, Linux %s · %s.\n\n", rep.Date, rep.Machine["cores"], rep.Machine["cpu"], rep.Machine["memory"], rep.Machine["kernel"], rep.Pace)
+	b.WriteString("# Figures of `make bench`\n\n" + rep.setting() + "\n## What must hold\n\n" + rep.table() + "\n## All figures\n")
+	for _, r := range rep.Results {
+		rep.section(&b, r)
+	}
+	return b.String()
+}
+
+// setting says when, where and how it was measured, and whom.
+func (rep *report) setting() string {
 	names := make([]string, 0, len(rep.Versions))
 	for name := range rep.Versions {
 		names = append(names, name)
@@ -92,9 +115,16 @@ func (rep *report) markdown() string {
 	for i, name := range names {
 		names[i] = name + " " + rep.Versions[name]
 	}
-	fmt.Fprintf(&b, "%s.\n\n", strings.Join(names, ", "))
-	b.WriteString("CPU is user + system time of the server's whole process tree, in µs a request. The load generator runs on the same machine and is not counted. " +
-		"Every answer's status, length and content was checked.\n\n## What must hold\n\n| path | figure | beside | ratio | must | |\n|---|---|---|---|---|---|\n")
+	return fmt.Sprintf("%s · %s cores, %s, %s, Linux %s · %s.\n%s.\n\n", rep.Date, rep.Machine["cores"], rep.Machine["cpu"], rep.Machine["memory"], rep.Machine["kernel"], rep.Pace,
+		strings.Join(names, ", ")) +
+		"CPU is user + system time of the server's whole process tree, in µs a request. The load generator runs on the same machine and is not counted. " +
+		"Every answer's status, length and content was checked.\n\n"
+}
+
+// table is what must hold, and whether it does.
+func (rep *report) table() string {
+	var b strings.Builder
+	b.WriteString("| path | figure | beside | ratio | must | |\n|---|---|---|---|---|---|\n")
 	for _, r := range rep.Results {
 		for _, v := range r.Verdicts {
 			sign, mark := "≤", "✔"
@@ -106,10 +136,6 @@ func (rep *report) markdown() string {
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %s %.2f | %s |\n", r.Title, label(v.Metric), v.Than, v.Ratio, sign, v.Must, mark)
 		}
-	}
-	b.WriteString("\n## All figures\n")
-	for _, r := range rep.Results {
-		rep.section(&b, r)
 	}
 	return b.String()
 }

@@ -23,6 +23,7 @@ type crowd struct {
 	keep                bool
 	proxied             bool               // somebody else's connections lead to the workers
 	excuse              func(failure) bool // what the test provokes; asked at the end, when all that happened is known
+	leaving             func(pid int) bool // says of a worker that it hands its connections on; nil = it can be seen to end
 
 	begun   time.Time
 	stop    chan struct{}
@@ -196,6 +197,7 @@ const leaves = 3 * time.Second
 func (c *crowd) failure(f failure, err error) bool {
 	f.err, f.at = err, time.Now()
 	if c.excuse != nil && f.pid != 0 {
+		f.left = c.leaving != nil && c.leaving(f.pid)
 		for !f.left && time.Since(f.at) < leaves {
 			f.left = !harness.Alive(f.pid)
 			time.Sleep(time.Millisecond)

@@ -116,6 +116,7 @@ func TestSlowClients(t *testing.T) {
 			alone.await(t, 3000)
 			without := alone.figures(t)
 			normal := traffic(r.addr, "/", "hello\n", 4, true)
+			normal.await(t, 100) // who connects later waits behind those who connected before
 			hold := make(chan struct{})
 			var all, ended sync.WaitGroup
 			connected := make(chan bool, each)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,6 +109,14 @@ var faults = []fault{
 	{2, "a client that vanishes", (*storm).vanish},
 }
 
+// toldToLeave says that a worker hands its connections on, though it may have requests to wait for.
+func (s *storm) toldToLeave(pid int) bool {
+	told := fmt.Sprintf("(pid: %d)...", pid)
+	return slices.ContainsFunc(s.Log.Lines(0), func(line string) bool {
+		return strings.HasPrefix(line, "Gracefully killing worker") && strings.HasSuffix(line, told)
+	})
+}
+
 // blow makes so many faults happen while clients ask.
 func (s *storm) blow(count int) {
 	s.t.Helper()
@@ -118,7 +127,7 @@ func (s *storm) blow(count int) {
 		traffic(n.Addr, "/sleep?s=0.002", "slept\n", 1, true)}
 	crowds[2].proxied = true
 	for _, c := range crowds {
-		c.excuse = s.dead.explain
+		c.excuse, c.leaving = s.dead.explain, s.toldToLeave
 	}
 	crowds[0].await(s.t, 100)
 	total := 0
