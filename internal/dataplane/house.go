@@ -126,11 +126,6 @@ func (h *housekeeper) beOnTime() {
 	// A thread that the Go runtime has made may be late, as its monitor is (cmd/uwsgi-worker/monitor.c).
 	runtime.LockOSThread()
 	unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(50*time.Microsecond), 0, 0, 0)
-	// Who asks for short slices need not wait for the end of a core's (Linux 6.12).
-	if attr, err := unix.SchedGetAttr(0, 0); err == nil {
-		attr.Runtime = uint64(100 * time.Microsecond)
-		unix.SchedSetAttr(0, attr, 0)
-	}
 }
 
 // wakeAt is when there is something to do though nothing happens; next is the next sweep.

@@ -17,11 +17,13 @@ type signals struct {
 	fd      int // the pipe's end; 0 = not watched
 	pending atomic.Bool
 	thread  atomic.Int64 // the main thread's id
+	kicks   int          // how often a main thread that runs Python is interrupted still
 }
 
 const (
 	tagSignals = tagWake | 1 // in the housekeeper's set
 	kickEvery  = 10 * time.Millisecond
+	busyKicks  = 3
 )
 
 // WatchSignals has handlers run when fd, the pipe of signal.set_wakeup_fd, has bytes.
@@ -41,14 +43,21 @@ func (h *housekeeper) signalled() {
 		}
 	}
 	h.eng.signals.pending.Store(true)
+	h.eng.signals.kicks = busyKicks
 	h.kick()
 }
 
-// kick interrupts the main thread's wait. SIGURG is the Go runtime's: nobody else is disturbed. A main thread that runs Python looks at
-// signals by itself.
+// kick interrupts the main thread's wait. SIGURG is the Go runtime's: nobody else is disturbed. A main thread that runs Python looks at signals by
+// itself, unless it was about to sleep or the kernel gave the signal to another thread: it is interrupted too, but not for as long as it runs.
 func (h *housekeeper) kick() {
-	e := h.eng
-	if thread := e.signals.thread.Load(); thread != 0 && e.cores[0].cell.State.Load() != scoreboard.CoreBusy {
+	e, s := h.eng, &h.eng.signals
+	if e.cores[0].cell.State.Load() == scoreboard.CoreBusy {
+		if s.kicks == 0 {
+			return
+		}
+		s.kicks--
+	}
+	if thread := s.thread.Load(); thread != 0 {
 		unix.Tgkill(os.Getpid(), int(thread), unix.SIGURG)
 	}
 }
