@@ -84,10 +84,10 @@ func (h *housekeeper) wake() { unix.Write(h.wakefd, []byte{1, 0, 0, 0, 0, 0, 0, 
 // run serves until the process ends.
 func (h *housekeeper) run() {
 	defer close(h.ended)
-	h.beOnTime()
 	var ev unix.EpollEvent
 	next := until(h.every)
 	for !h.stopping.Load() {
+		beOnTime()
 		n, errno := epollWaitFor(h.epfd, &ev, h.wakeAt(next)-monotonic())
 		if errno != 0 && errno != unix.EINTR {
 			h.lost(errno)
@@ -119,13 +119,6 @@ func (h *housekeeper) run() {
 			next = until(h.every)
 		}
 	}
-}
-
-// beOnTime has the calling goroutine woken when it wants to be: a queue may fill within milliseconds.
-func (h *housekeeper) beOnTime() {
-	// A thread that the Go runtime has made may be late, as its monitor is (cmd/uwsgi-worker/monitor.c).
-	runtime.LockOSThread()
-	unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(50*time.Microsecond), 0, 0, 0)
 }
 
 // wakeAt is when there is something to do though nothing happens; next is the next sweep.

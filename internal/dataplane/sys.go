@@ -38,6 +38,12 @@ func epollWait(epfd int, events []unix.EpollEvent, timeout int) (int, syscall.Er
 	return int(n), errno
 }
 
+// beOnTime has the calling thread woken when it wants to be, which one that the Go runtime has made may not be: it may be as late as the runtime's
+// monitor (cmd/uwsgi-worker/monitor.c).
+func beOnTime() {
+	syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, uintptr(50*time.Microsecond), 0)
+}
+
 // epollWaitFor is epollWait up to some ns; in whole ms where the kernel (before 5.11) has no better.
 func epollWaitFor(epfd int, ev *unix.EpollEvent, ns int64) (int, syscall.Errno) {
 	ts := unix.NsecToTimespec(max(ns, 0))
