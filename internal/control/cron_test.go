@@ -67,7 +67,7 @@ func TestCron(t *testing.T) {
 		next := fakeEnv(h, log)
 		next.Dir = "/next"
 		c.Reload([]option.Cron{every("tick")}, 0, next) // and not again at a reload
-		time.Sleep(30 * time.Second)
+		time.Sleep(30 * time.Second)                    // why: synctest's clock
 		if h.started() != 1 || c.Stats()[0].PID != 1<<22 {
 			t.Error(h.started(), c.Stats())
 		}
@@ -76,7 +76,7 @@ func TestCron(t *testing.T) {
 		if c.Stats()[0].PID != -1 {
 			t.Error(c.Stats())
 		}
-		time.Sleep(31 * time.Second)
+		time.Sleep(31 * time.Second) // why: synctest's clock
 		if h.started() != 2 || h.specs[1].dir != "/next" {
 			t.Error(h.started(), h.specs)
 		}
@@ -96,11 +96,11 @@ func TestUniqueCronAndHarakiri(t *testing.T) {
 		u := every("long")
 		u.Unique = true
 		c := StartCrons([]option.Cron{u}, 150*time.Second, fakeEnv(h, log))
-		time.Sleep(149 * time.Second)
+		time.Sleep(149 * time.Second) // why: synctest's clock
 		if h.started() != 1 {
 			t.Error("a second one beside it")
 		}
-		time.Sleep(2500 * time.Millisecond)
+		time.Sleep(2500 * time.Millisecond) // why: synctest's clock
 		if h.at(0).signals() != "[killed]" || h.started() != 2 {
 			t.Error(h.at(0).signals(), h.started())
 		}

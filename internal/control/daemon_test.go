@@ -114,13 +114,13 @@ func TestDaemonThrottle(t *testing.T) {
 			if log.count(fmt.Sprintf("[uwsgi-daemons] throttling %q for %d seconds", "redis", i)) != 1 || h.started() != i {
 				t.Fatalf("%d: %d started\n%s", i, h.started(), log)
 			}
-			time.Sleep(time.Duration(i) * time.Second)
+			time.Sleep(time.Duration(i) * time.Second) // why: synctest's clock
 			synctest.Wait()
 			if h.started() != i+1 {
 				t.Fatalf("%d: %d started", i, h.started())
 			}
 		}
-		time.Sleep(10 * time.Second) // lives long: started again at once
+		time.Sleep(10 * time.Second) // why: synctest's clock; lives long: started again at once
 		h.last().exit <- "exited with status 0"
 		synctest.Wait()
 		if h.started() != 5 || d.Stats()[0] != (DaemonStat{Command: "redis", PID: 1<<22 + 4, Respawns: 4}) {
@@ -210,20 +210,20 @@ func TestSmartDaemonIsStartedAgain(t *testing.T) {
 			t.Fatal(got, err)
 		}
 		h.setAlive(p.pid, true)
-		time.Sleep(5 * time.Second)
+		time.Sleep(5 * time.Second) // why: synctest's clock
 		if h.started() != 1 {
 			t.Fatal("started again")
 		}
-		time.Sleep(500 * time.Millisecond) // between two checks
+		time.Sleep(500 * time.Millisecond) // why: synctest's clock; between two checks
 		h.setAlive(p.pid, false)
 		p.exit <- "exited"
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // why: synctest's clock
 		if h.started() != 2 {
 			t.Errorf("%d started\n%s", h.started(), log)
 		}
 		// The second one never comes to life: three checks, then again.
 		h.last().exit <- "exited"
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * time.Second) // why: synctest's clock
 		if h.started() != 3 {
 			t.Errorf("%d started\n%s", h.started(), log)
 		}
@@ -236,7 +236,7 @@ func TestDaemonThatCannotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := &fakeHost{fail: os.ErrPermission}, newLines()
 		d := StartDaemons([]option.Daemon{{Command: "x"}, {Command: "y", UID: "5"}}, fakeEnv(h, log))
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(1500 * time.Millisecond) // why: synctest's clock
 		if log.count("[uwsgi-daemons] unable to start permission denied") != 2 || log.count(`[uwsgi-daemons] unable to start "y": nobody to ask`) != 2 {
 			t.Errorf("%s", log)
 		}

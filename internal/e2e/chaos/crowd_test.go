@@ -200,7 +200,7 @@ func (c *crowd) failure(f failure, err error) bool {
 		f.left = c.leaving != nil && c.leaving(f.pid)
 		for !f.left && time.Since(f.at) < leaves {
 			f.left = !harness.Alive(f.pid)
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond) // why: somebody else's child, nothing tells of its end
 		}
 	}
 	c.mu.Lock()

@@ -199,13 +199,13 @@ func (r *rig) breaks(path string) {
 	tally.onPurpose.Add(1)
 }
 
-// serving waits until n workers can serve: the engine's two epoll sets are the last that a worker opens.
+// serving waits until n workers can serve: the engine's two epoll sets are the last that a worker opens, after the Go runtime's.
 func (r *rig) serving(n int) {
 	r.t.Helper()
 	harness.Eventually(r.t, fmt.Sprintf("%d workers that serve", n), func() bool {
 		pids := r.workers()
 		for _, pid := range pids {
-			if strings.Count(describe(pid), "[eventpoll]") < 2 {
+			if strings.Count(describe(pid), "[eventpoll]") < 3 {
 				return false
 			}
 		}
