@@ -27,6 +27,7 @@ type Machine struct {
 	Version int // systemd's
 
 	dir, root string // the overlay, and where it is mounted
+	group     string // its control group, "" where there is none of the second version
 	console   *os.File
 	nspawn    *exec.Cmd
 	ended     chan struct{} // nspawn is gone
@@ -63,8 +64,50 @@ func newMachine(t *testing.T, suite string) *Machine {
 	if err := syscall.Mount("overlay", m.root, "overlay", 0, layers); err != nil {
 		t.Fatalf("mount an overlay (%s): %v", layers, err)
 	}
+	if m.group, err = newGroup(filepath.Base(m.dir)); err != nil {
+		t.Fatal(err)
+	}
 	m.boot(t)
 	return m
+}
+
+// newGroup makes a control group below the one this process is in.
+func newGroup(name string) (path string, err error) {
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return "", err
+	}
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	for mount := range strings.Lines(string(mounts)) {
+		// Elsewhere it is somebody else's, a container's that shares our mounts.
+		if f := strings.Fields(mount); f[2] == "cgroup2" && (f[1] == "/sys/fs/cgroup" || f[1] == "/sys/fs/cgroup/unified") {
+			path = f[1]
+		}
+	}
+	for group := range strings.Lines(string(own)) {
+		if below, ok := strings.CutPrefix(strings.TrimSpace(group), "0::"); ok && path != "" {
+			path = filepath.Join(path, below, name)
+			return path, os.Mkdir(path, 0o755)
+		}
+	}
+	return "", nil
+}
+
+// removeGroup removes a control group and all below it, where no process is any more.
+func removeGroup(path string) error {
+	below, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range below {
+		if e.IsDir() {
+			err = errors.Join(err, removeGroup(filepath.Join(path, e.Name())))
+		}
+	}
+	return errors.Join(err, os.Remove(path))
 }
 
 // boot starts the system and waits until it is up.
@@ -81,6 +124,15 @@ func (m *Machine) boot(t *testing.T) {
 	m.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	m.nspawn.Stdout, m.nspawn.Stderr = m.console, m.console
 	m.nspawn.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	// nspawn boots it in "payload" below its own group. Two that share it remove each other's units there.
+	if m.group != "" {
+		group, err := os.Open(m.group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer group.Close()
+		m.nspawn.SysProcAttr.UseCgroupFD, m.nspawn.SysProcAttr.CgroupFD = true, int(group.Fd())
+	}
 	m.ended = make(chan struct{})
 	started := make(chan error)
 	go func() {
@@ -154,6 +206,11 @@ func (m *Machine) Reboot(t *testing.T) {
 
 func (m *Machine) remove(t *testing.T) {
 	m.halt()
+	if m.group != "" {
+		if err := removeGroup(m.group); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, mount := range []string{m.root, m.dir} {
 		if err := syscall.Unmount(mount, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
 			t.Errorf("umount %s: %v", mount, err)
