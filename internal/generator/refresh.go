@@ -140,6 +140,8 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 		warn(stderr, m.systemctl("reset-failed", i.Socket()))
 	case !strings.HasPrefix(state, "dead") && !strings.HasPrefix(state, "auto-restart"):
 		return 0 // it runs: somebody started what is started
+	default:
+		warn(stderr, m.forgive(i))
 	}
 	list, _ := apps(h)
 	at := slices.IndexFunc(list, func(a app) bool { return InstanceName(a.name) == instance })
@@ -194,6 +196,16 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "<4>%v\n", err)
 	}
 	return 0
+}
+
+// forgive forgets the starts of a service that ended well: systemd counts every one towards the limit of those that fail, an administrator's who
+// tries things and a visitor's after die-on-idle too.
+func (m manager) forgive(i Instance) error {
+	result, err := m.show(i.Service(), "Result")
+	if err != nil || result != "success" { // a start of systemd's own, after a failure
+		return err
+	}
+	return m.systemctl("reset-failed", i.Service())
 }
 
 // checkAccounts says in the application's log who is not there: systemd, which starts it as that user, gives a number.

@@ -11,14 +11,15 @@ import (
 
 // fakeManager notes what systemd is asked for; daemon-reload runs the generator.
 type fakeManager struct {
-	t     *testing.T
-	host  Host
-	calls []string
-	jobs  map[string]string
-	times map[string]string
-	state string // of the service
-	opens bool   // the socket is active
-	dir   string
+	t      *testing.T
+	host   Host
+	calls  []string
+	jobs   map[string]string
+	times  map[string]string
+	state  string // of the service
+	result string // of its last end
+	opens  bool   // the socket is active
+	dir    string
 }
 
 func newFake(t *testing.T, files map[string]string) *fakeManager {
@@ -51,8 +52,10 @@ func (f *fakeManager) manager() manager {
 			switch args[0] {
 			case "start", "restart":
 				f.opens = true
-			case "stop", "reset-failed":
+			case "stop":
 				f.opens = false
+			case "reset-failed":
+				f.opens = f.opens && f.state == "dead" // else the sockets hear of it
 			}
 			if args[0] == "daemon-reload" {
 				if err := os.RemoveAll(generated); err != nil {
@@ -68,6 +71,8 @@ func (f *fakeManager) manager() manager {
 			switch {
 			case property == "SubState":
 				return f.state, nil
+			case property == "Result":
+				return f.result, nil
 			case property == "ActiveState" && f.opens:
 				return "active", nil
 			case property == "ActiveState":
@@ -152,6 +157,18 @@ func TestRefreshByState(t *testing.T) {
 		}
 		if got := f.run("--refresh", "a"); state == "failed" && !strings.HasSuffix(got, "; start uwsgi@a.socket") {
 			t.Errorf("with nothing changed: %q", got)
+		}
+	}
+}
+
+// A start after a good end does not count towards the limit of those that fail; one of systemd's own does.
+func TestRefreshForgives(t *testing.T) {
+	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\nsocket = /run/a.sock\n"})
+	f.run("--refresh", "a")
+	for result, want := range map[string]string{"success": "reset-failed uwsgi@a.service", "exit-code": "", "watchdog": ""} {
+		f.result = result
+		if got := f.run("--refresh", "a"); got != want {
+			t.Errorf("after %s: %q, want %q", result, got, want)
 		}
 	}
 }

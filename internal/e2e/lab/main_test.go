@@ -31,6 +31,7 @@ var scenarios = []struct {
 	{"notify-reload", notifyReload},
 	{"restart-under-load", restartUnderLoad},
 	{"edit-and-restart", editAndRestart},
+	{"restarted-often", restartedOften},
 	{"moved-port", movedPort},
 	{"broken-config", brokenConfig},
 	{"broken-reload-of-config", brokenReloadOfConfig},

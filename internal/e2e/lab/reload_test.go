@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,19 @@ func editAndRestart(t *testing.T, m *Machine) {
 	}
 	if got := m.Sh(t, "ss -tlnpH 'sport = :7654'"); !strings.Contains(got, `"systemd"`) {
 		t.Errorf("port 7654 is held by %s", got)
+	}
+}
+
+// restartedOften: whoever tries things restarts more often than systemd lets a service restart that keeps failing.
+func restartedOften(t *testing.T, m *Machine) {
+	a := m.App(t, "tried")
+	a.Start(t)
+	for n := range 7 {
+		a.INI(t, "socket = /run/uwsgi/%n.sock", fmt.Sprintf("http = 127.0.0.1:%d", 7660+n%2))
+		m.Sh(t, "systemctl restart uwsgi@tried")
+		if got := m.Sh(t, fmt.Sprintf("curl -sS http://127.0.0.1:%d/", 7660+n%2)); got != "one" {
+			t.Fatalf("after restart %d: %q", n, got)
+		}
 	}
 }
 

@@ -53,15 +53,15 @@ func stopMeansStop(t *testing.T, m *Machine) {
 // dieOnIdle: an idle application ends, and comes back at the next connection.
 func dieOnIdle(t *testing.T, m *Machine) {
 	a := m.App(t, "idler", "socket = /run/uwsgi/%n.sock", "idle = 1", "die-on-idle = true")
+	a.DropIn(t, "[Unit]\nStartLimitBurst=2\n") // a limit on failures, not on visits
 	a.Start(t)
-	a.Answers(t, "/", "one")
-	m.Eventually(t, "end of an idle application", func() bool { return a.State(t) == "inactive" })
-	if got := m.Show(t, a.Unit(), "Result"); got != "success" {
-		t.Errorf("it ended with %s", got)
+	for range 4 {
+		a.Answers(t, "/", "one")
+		m.Eventually(t, "end of an idle application", func() bool { return a.State(t) == "inactive" })
+		if got := m.Show(t, a.Unit(), "Result"); got != "success" {
+			t.Errorf("it ended with %s", got)
+		}
 	}
-	a.Answers(t, "/", "one")
-	// And again, with what changed in between.
-	m.Eventually(t, "end of an idle application", func() bool { return a.State(t) == "inactive" })
 	m.Sh(t, "systemctl stop uwsgi@idler")
 	m.Eventually(t, "end of the socket of an application that was stopped while idle", func() bool {
 		return m.Show(t, "uwsgi@idler.socket", "ActiveState") == "inactive"
