@@ -293,7 +293,7 @@ func (in *instance) place(d *deployment) error {
 	}
 	for _, sock := range d.sockets.Sockets {
 		d.config.Listeners = append(d.config.Listeners, supervisor.Listener{
-			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option},
+			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option, Backlog: d.sockets.Backlog},
 			File:     sock.File,
 			FD:       sock.FD(),
 			Queue:    sock.Queue,

@@ -19,8 +19,16 @@ func (q *acceptQueue) close() {
 	}
 }
 
-// length gives the connections that wait and those that may; limit is 0 where the kernel does not say.
+// length gives the connections that wait and those that may, `listen` or less; limit is 0 where the kernel does not say.
 func (q *acceptQueue) length(l *listener) (waiting, limit int) {
+	waiting, limit = q.measure(l)
+	if l.Backlog > 0 {
+		limit = min(limit, l.Backlog)
+	}
+	return waiting, limit
+}
+
+func (q *acceptQueue) measure(l *listener) (waiting, limit int) {
 	if !l.unix {
 		info, err := unix.GetsockoptTCPInfo(l.FD, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {

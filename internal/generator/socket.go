@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// defaultBacklog is what systemd has the kernel keep unless it is told otherwise, or more: systemd.socket(5).
+const defaultBacklog = 4096
+
 // socket is the drop-in of the socket unit: systemd.socket(5).
 func (i Instance) socket(streams []stream) string {
 	s := i.Settings
@@ -37,7 +40,7 @@ func (i Instance) socket(streams []stream) string {
 		on         bool
 		key, value string
 	}{
-		{s.Listen > 0, "Backlog", strconv.Itoa(s.Listen)},
+		{s.Listen > defaultBacklog, "Backlog", strconv.Itoa(s.Listen)}, // a shorter one the workers keep to
 		{free, "FreeBind", "yes"},
 		{s.ReusePort, "ReusePort", "yes"},
 		{s.SoKeepalive, "KeepAlive", "yes"},

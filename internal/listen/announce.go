@@ -75,7 +75,7 @@ func (o *opener) unlike(k *Socket, l local) {
 	if o.set.Listen <= 0 {
 		return
 	}
-	if _, limit, err := k.Queue(); err == nil && limit != o.bind.backlog {
+	if _, limit, err := k.kernelQueue(); err == nil && limit < o.bind.backlog {
 		say("listen", strconv.Itoa(o.set.Listen), strconv.Itoa(limit), "Backlog=")
 	}
 }

@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -24,7 +25,7 @@ type binder struct {
 	owner   owner
 	mode    os.FileMode // of unix sockets
 	modeSet bool        // false: 0777 less the process's umask, which the kernel applies
-	backlog int
+	backlog int         // connections that may wait before workers take them in or turn them away
 	log     func(string)
 }
 
@@ -92,7 +93,9 @@ func (b *binder) bind(a address, o option.Socket) (*Socket, error) {
 	if err != nil {
 		return nil, b.explain(a, o, err)
 	}
-	if err := unix.Listen(fd, b.backlog); err != nil {
+	// The kernel keeps as many as it can, however short `listen` is: what comes before a worker looks has its place. A unix socket refuses what
+	// has none, at once.
+	if err := unix.Listen(fd, math.MaxInt32); err != nil {
 		unix.Close(fd)
 		if k.Path != "" {
 			os.Remove(k.Path)

@@ -29,6 +29,7 @@ type Socket struct {
 	Dev       uint64 // of Path when this program bound it
 	Inode     uint64
 
+	backlog int    // Set.Backlog
 	key     string // canonical address as configured
 	network string // "TCP", "TCP6", "UNIX"
 	fdname  string // FileDescriptorName= of an inherited one
@@ -42,7 +43,7 @@ func (s *Socket) FD() int { return int(s.File.Fd()) }
 // Set is all listening sockets of one configuration.
 type Set struct {
 	Sockets []*Socket // those that are served, in the order of the configuration
-	Backlog int       // how many connections may wait in a socket that is bound here
+	Backlog int       // how many connections may wait in a socket; the kernel keeps more where `listen` is shorter than its own limit
 	shared  []*Socket // shared-socket, by number; each is in Sockets too (with a protocol) where a =N refers to it
 }
 

@@ -146,6 +146,9 @@ func (o *opener) run(stdin int) (*Set, error) {
 	if len(set.Sockets) == 0 {
 		return nil, ErrNoSocket
 	}
+	for _, k := range set.Sockets {
+		k.backlog = set.Backlog
+	}
 	return set, nil
 }
 

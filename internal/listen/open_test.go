@@ -91,6 +91,9 @@ func TestBacklog(t *testing.T) {
 		if err != nil || waiting != 1 || limit != 17 {
 			t.Errorf("%s: queue %d of %d, %v; want 1 of 17", k.Name, waiting, limit, err)
 		}
+		if _, kept, err := k.kernelQueue(); err != nil || kept != somaxconn(somaxconnFile) {
+			t.Errorf("%s: the kernel keeps %d, %v", k.Name, kept, err)
+		}
 	}
 }
 

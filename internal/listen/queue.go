@@ -7,9 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Queue is the number of connections that wait to be accepted and the number that may: TCP_INFO for TCP, sock_diag(7) for unix sockets,
-// which uWSGI does not measure.
+// Queue is the number of connections that wait to be accepted and the number that may, `listen` or less: TCP_INFO for TCP, sock_diag(7) for
+// unix sockets, which uWSGI does not measure.
 func (s *Socket) Queue() (waiting, limit int, err error) {
+	waiting, limit, err = s.kernelQueue()
+	if s.backlog > 0 {
+		limit = min(limit, s.backlog)
+	}
+	return waiting, limit, err
+}
+
+func (s *Socket) kernelQueue() (waiting, limit int, err error) {
 	if s.network != "UNIX" {
 		info, err := unix.GetsockoptTCPInfo(s.FD(), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {

@@ -33,7 +33,7 @@ var socketRows = []Row{
 	{Name: "protocol", Aliases: []string{"socket-protocol"}, Kind: Text, Group: groupSockets, Set: protocol,
 		Help: "protocol of sockets that name none: uwsgi, http, fastcgi, fastcgi-nph, scgi, scgi-nph"},
 	{Name: "listen", Short: 'l', Kind: Int, Group: groupSockets, Set: integer(func(s *Settings) *int { return &s.Listen }),
-		Help: "queue of connections waiting to be accepted; 0 or unset = the kernel's limit, net.core.somaxconn"},
+		Help: "connections that may wait before workers that are busy take them in or answer 503; 0 or unset = the kernel's limit, net.core.somaxconn"},
 	{Name: "chmod-socket", Aliases: []string{"chmod"}, Short: 'C', Kind: Octal, Optional: true, Group: groupSockets,
 		Set:  mode(func(s *Settings) *string { return &s.ChmodSocket }),
 		Help: "permissions of unix sockets, three octal digits; without a value 666"},

@@ -81,7 +81,7 @@ func TestBurstPastBacklog(t *testing.T) {
 		burst(t, n.Addr)
 	})
 	t.Run("nginx, unix, a short queue", func(t *testing.T) {
-		r := start(t, "-p", "2", "--threads", "1", "--listen", "1024")
+		r := start(t, "-p", "2", "--threads", "1", "--listen", "256")
 		n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
 		burst(t, n.Addr)
 	})
