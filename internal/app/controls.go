@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,8 +16,8 @@ import (
 	"uwsgi/internal/supervisor"
 )
 
-// controls is how people and programs reach the instance while one configuration is in force: its FIFO, touch files and stats. A
-// reload ends those of the old configuration and starts those of the new one.
+// controls is how people and programs reach the instance while one configuration is in force: its FIFO, touch files and stats. A reload keeps
+// a FIFO and stats that stay where they are: what is being written or asked there meanwhile is not lost.
 type controls struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -25,41 +27,60 @@ type controls struct {
 	print  func(string)
 }
 
-// startControls starts those of d; before are the stopped ones of the deployment before it, nil = none.
+// startControls starts those of d, in the place of those before, nil = none. An error is of those that are missing in what it gives.
 func (in *instance) startControls(d *deployment, before *controls) (*controls, error) {
 	s := d.cfg.Settings
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &controls{cancel: cancel, print: d.log.Print}
 	var owner *control.Owner
+	var seen *control.Touch
 	if cred := d.ident.Credential; cred != nil {
 		owner = &control.Owner{UID: int(cred.Uid), GID: int(cred.Gid)}
 	}
-	if len(s.MasterFIFO) > 0 {
+	mode, _ := strconv.ParseUint(s.ChmodSocket, 8, 32)
+	opts := control.StatsOptions{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores, Mode: uint32(mode), Owner: owner, Vacuum: s.Vacuum}
+	if before != nil {
+		c.keep(before, s, owner, opts)
+		before.stop()
+		seen = before.touch
+	}
+	var errs []error
+	if len(s.MasterFIFO) > 0 && c.fifo == nil {
 		var err error
-		if c.fifo, err = control.OpenFIFO(s.MasterFIFO, owner, in.commands(), d.log.Timed); err != nil {
-			c.stop()
-			return nil, err
+		if c.fifo, err = control.OpenFIFO(s.MasterFIFO, owner, in.commands(), func(text string) { in.log().Timed(text) }); err != nil {
+			errs = append(errs, err)
 		}
 	}
-	mode, _ := strconv.ParseUint(s.ChmodSocket, 8, 32)
 	for _, address := range s.Stats {
-		opts := control.StatsOptions{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores, Mode: uint32(mode), Owner: owner, Vacuum: s.Vacuum}
+		if slices.ContainsFunc(c.stats, func(s *control.Stats) bool { return s.At(address) }) {
+			continue
+		}
 		stats, err := control.ServeStats(address, opts, in.snapshot, d.log.Print)
 		if err != nil {
-			c.stop()
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		c.stats = append(c.stats, stats)
-	}
-	var seen *control.Touch
-	if before != nil {
-		seen = before.touch
 	}
 	c.touch = control.NewTouch(s, seen, in.touchActions(d), d.log.Print, d.log.Timed)
 	if !c.touch.Empty() {
 		c.wg.Go(func() { c.touch.Run(ctx, time.Second) })
 	}
-	return c, nil
+	return c, errors.Join(errs...)
+}
+
+// keep takes from those before what serves these settings as it is.
+func (c *controls) keep(before *controls, s *option.Settings, owner *control.Owner, opts control.StatsOptions) {
+	if len(s.MasterFIFO) > 0 && before.fifo != nil && before.fifo.Is(s.MasterFIFO, owner) {
+		c.fifo, before.fifo = before.fifo, nil
+	}
+	for i, stats := range before.stats {
+		if slices.ContainsFunc(s.Stats, stats.At) && stats.Is(opts) {
+			c.stats = append(c.stats, stats)
+			before.stats[i] = nil
+		}
+	}
+	before.stats = slices.DeleteFunc(before.stats, func(s *control.Stats) bool { return s == nil })
 }
 
 // stop ends all of them and waits.

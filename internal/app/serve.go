@@ -39,6 +39,7 @@ type instance struct {
 
 	controlsMu sync.Mutex
 	over       bool                       // guarded by controlsMu: nothing is to be started any more
+	controls   *controls                  // guarded by controlsMu: those that run
 	current    atomic.Pointer[deployment] // the one in force; the supervisor's loop changes it, everybody reads it
 }
 
@@ -53,8 +54,6 @@ type deployment struct {
 	hooks   *control.Hooks
 	dir     string // working directory of the application
 	config  *supervisor.Config
-
-	controls *controls
 }
 
 func serve(cfg *config.Config, args, environ []string, host config.Host, std Streams, hangups chan os.Signal) int {
@@ -154,7 +153,8 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 		return exitError, err
 	}
 	defer socket.Close()
-	if d.controls, err = in.startControls(d, nil); err != nil {
+	if in.controls, err = in.startControls(d, nil); err != nil {
+		in.controls.stop()
 		return exitError, err
 	}
 	go in.signals.serve(in.obey)
@@ -342,7 +342,7 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 		applied = true
 		in.current.Store(d)
 		in.entitle(d)
-		go in.changeControls(old, d) // closing the old ones may wait for a command that waits for the supervisor
+		go in.changeControls(d) // closing the old ones may wait for a command that waits for the supervisor
 		d.sockets.Supersede(old.sockets, d.log.Print)
 		old = nil // each would hold the one before it, back to the first
 	}
@@ -373,14 +373,16 @@ func (in *instance) event(level slog.Level, event, text string, attrs ...slog.At
 	}
 }
 
-// changeControls replaces the controls of one configuration by those of the next.
-func (in *instance) changeControls(old, d *deployment) {
+// changeControls replaces the controls by those of d, unless another configuration has followed it meanwhile.
+func (in *instance) changeControls(d *deployment) {
 	in.controlsMu.Lock()
 	defer in.controlsMu.Unlock()
-	old.controls.stop()
+	if in.over || in.current.Load() != d {
+		return
+	}
 	var err error
-	if d.controls, err = in.startControls(d, old.controls); err != nil {
-		d.log.Error("after the reload: " + err.Error())
+	if in.controls, err = in.startControls(d, in.controls); err != nil {
+		d.log.Error("after the reload: " + d.cfg.Locate(err).Error())
 	}
 	in.runAside(d)
 }
@@ -401,7 +403,7 @@ func (in *instance) finish() {
 	in.over = true
 	os.Chdir(in.startDir)
 	d := in.current.Load()
-	d.controls.stop()
+	in.controls.stop()
 	in.stopAside()
 	in.vacuum(d)
 	d.sockets.Close()

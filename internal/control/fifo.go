@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -108,17 +109,35 @@ func OpenFIFO(paths []string, owner *Owner, commands *Commands, timed func(strin
 	return f, nil
 }
 
-// Close stops listening and removes the path.
+// Is says whether this FIFO is what OpenFIFO would make of these paths and that owner, and is still there.
+func (f *FIFO) Is(paths []string, owner *Owner) bool {
+	var abs []string
+	for _, p := range paths {
+		path, err := filepath.Abs(p)
+		if err != nil {
+			return false
+		}
+		abs = append(abs, path)
+	}
+	if !slices.Equal(abs, f.paths) || (owner == nil) != (f.owner == nil) || owner != nil && *owner != *f.owner {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.active == 0 && f.onDisk(f.paths[0])
+}
+
+// Close stops listening and removes the path. Whoever opens it at that moment is not left waiting for a reader: it is removed first.
 func (f *FIFO) Close() error {
 	f.mu.Lock()
 	f.closed = true
-	err := f.file.Close()
-	path, inode := f.paths[f.active], f.inode
+	var err error
+	if path := f.paths[f.active]; f.onDisk(path) {
+		err = os.Remove(path)
+	}
+	err = errors.Join(err, f.file.Close())
 	f.mu.Unlock()
 	<-f.done
-	if st, serr := os.Lstat(path); serr == nil && inodeOf(st) == inode {
-		err = errors.Join(err, os.Remove(path))
-	}
 	return err
 }
 
@@ -208,6 +227,12 @@ func (f *FIFO) obey(b byte) {
 	default:
 		do()
 	}
+}
+
+// onDisk says whether the path is the FIFO that is listened to. f.mu is held.
+func (f *FIFO) onDisk(path string) bool {
+	st, err := os.Lstat(path)
+	return err == nil && inodeOf(st) == f.inode
 }
 
 func inodeOf(st os.FileInfo) uint64 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +30,8 @@ type StatsOptions struct {
 // one holds nobody up.
 type Stats struct {
 	name   string
+	path   string // absolute, of a unix socket with one
+	inode  uint64
 	l      net.Listener
 	opts   StatsOptions
 	source func() Snapshot
@@ -50,6 +53,12 @@ func ServeStats(address string, opts StatsOptions, source func() Snapshot, print
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Stats{name: address, l: l, opts: opts, source: source, cancel: cancel}
+	if _, ok := l.(*net.UnixListener); ok && !strings.HasPrefix(address, "@") {
+		s.path, _ = filepath.Abs(address)
+		if st, err := os.Lstat(address); err == nil {
+			s.inode = inodeOf(st)
+		}
+	}
 	s.wg.Go(func() { s.accept(ctx) })
 	print(fmt.Sprintf("*** Stats server enabled on %s fd: %d ***", address, descriptor(l)))
 	return s, nil
@@ -133,6 +142,28 @@ func descriptor(l net.Listener) int {
 	return n
 }
 
+// At says whether the server listens on that address, as it is written, and can still be reached there.
+func (s *Stats) At(address string) bool {
+	if s.path == "" {
+		return s.name == address
+	}
+	path, err := filepath.Abs(address)
+	if err != nil || path != s.path {
+		return false
+	}
+	st, err := os.Lstat(path)
+	return err == nil && inodeOf(st) == s.inode
+}
+
+// Is says whether it answers like that.
+func (s *Stats) Is(opts StatsOptions) bool {
+	a, b := s.opts, opts
+	if a.Owner != nil && b.Owner != nil && *a.Owner == *b.Owner {
+		a.Owner, b.Owner = nil, nil
+	}
+	return a == b
+}
+
 // Addr is where the server listens.
 func (s *Stats) Addr() net.Addr { return s.l.Addr() }
 
@@ -141,7 +172,7 @@ func (s *Stats) Close(print func(string)) error {
 	s.cancel()
 	err := s.l.Close()
 	s.wg.Wait()
-	if _, ok := s.l.(*net.UnixListener); ok && s.opts.Vacuum && !strings.HasPrefix(s.name, "@") {
+	if s.path != "" && s.opts.Vacuum {
 		print("VACUUM: unix socket " + s.name + " (stats) removed.")
 	}
 	return err
