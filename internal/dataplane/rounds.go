@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ type rounds struct {
 	asleep    atomic.Bool // nobody makes rounds; the next request must wake the housekeeper
 	seen      int64       // requests at the last round
 	lastWork  int64       // monotonic ns of the last round that saw work
+	fillsIn   int64       // fillTime
 }
 
 const (
@@ -75,20 +77,23 @@ func (h *housekeeper) round(now int64) {
 		}
 		return
 	}
-	h.nextRound = now + e.interval(busy)
+	if busy {
+		h.nextRound = now + min(int64(shortRound), h.fillsIn)
+	} else {
+		h.nextRound = now + min(int64(longRound), h.fillsIn)
+	}
 }
 
-// interval is the time to the next round. A short queue fills soon: unix sockets are connected to at some 50 a millisecond.
-func (e *Engine) interval(busy bool) int64 {
-	limit := e.settings.Listen
-	if limit <= 0 {
-		limit = 4096
+// fillTime is how long the shortest of the kernel's queues lasts in a burst, ns: unix sockets are connected to at some 50 a millisecond, and a
+// quarter of it is left to whoever is late. That of a socket that is bound here is as long as the kernel allows; others may be short.
+func (h *housekeeper) fillTime() int64 {
+	shortest := int64(math.MaxInt32)
+	for _, l := range h.eng.listeners {
+		if _, limit := h.queue.measure(l); limit > 0 {
+			shortest = min(shortest, int64(limit))
+		}
 	}
-	longest := longRound
-	if busy {
-		longest = shortRound
-	}
-	return max(int64(250*time.Microsecond), min(int64(limit)*int64(5*time.Microsecond), int64(longest)))
+	return max(int64(250*time.Microsecond), shortest*int64(5*time.Microsecond))
 }
 
 func (e *Engine) anyBusy() bool {
