@@ -61,7 +61,6 @@ func (h *housekeeper) open(e *Engine) error {
 func (h *housekeeper) start() {
 	h.ended = make(chan struct{})
 	h.asleep.Store(true)
-	h.fillsIn = h.fillTime()
 	go h.run()
 }
 

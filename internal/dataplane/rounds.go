@@ -20,7 +20,7 @@ type rounds struct {
 	asleep    atomic.Bool // nobody makes rounds; the next request must wake the housekeeper
 	seen      int64       // requests at the last round
 	lastWork  int64       // monotonic ns of the last round that saw work
-	fillsIn   int64       // fillTime
+	fillsIn   int64       // fillTime, 0 = not measured yet
 }
 
 const (
@@ -80,6 +80,9 @@ func (h *housekeeper) round(now int64) {
 			h.nextRound = now + int64(shortRound)
 		}
 		return
+	}
+	if h.fillsIn == 0 {
+		h.fillsIn = h.fillTime()
 	}
 	h.nextRound = now + min(int64(interval), h.fillsIn)
 }
