@@ -113,7 +113,7 @@ func (c *court) noted() string {
 
 func (c *court) eventually(what string, cond func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !cond(); time.Sleep(5 * time.Millisecond) { // why: what it waits for is told by files and a log
 		if time.Now().After(deadline) {
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -171,7 +171,7 @@ func TestHarakiriDeadline(t *testing.T) {
 				if c.user > 0 {
 					cell.Deadline.Store(started + int64(c.user))
 				}
-				time.Sleep(c.scan)
+				time.Sleep(c.scan) // why: synctest's clock
 				p := s.gen.slots[0].cur
 				s.procs = map[*loader.Worker]*process{nil: p}
 				s.scanHarakiri()

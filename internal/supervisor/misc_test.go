@@ -109,7 +109,7 @@ func TestWatchdog(t *testing.T) {
 	}
 	r.do(func() {
 		before := pings()
-		time.Sleep(5 * r.cfg.Watchdog)
+		time.Sleep(5 * r.cfg.Watchdog) // why: a stuck loop is what is tested
 		if now := pings(); now != before {
 			t.Errorf("%d pings while the loop was stuck", now-before)
 		}

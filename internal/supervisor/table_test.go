@@ -82,7 +82,7 @@ func TestAgenda(t *testing.T) {
 		a.drop(dropped)
 		a.drop(nil)
 		for len(a.alarms) > 0 {
-			time.Sleep(a.wait(time.Now()))
+			time.Sleep(a.wait(time.Now())) // why: synctest's clock
 			a.run(time.Now())
 		}
 		if !slices.Equal(done, []string{"early", "at once", "late"}) {

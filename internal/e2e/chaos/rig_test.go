@@ -105,12 +105,7 @@ func count(t *testing.T) {
 
 // soon waits a few seconds for a condition that nothing announces.
 func soon(cond func() bool) bool {
-	for end := time.Now().Add(10 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			return false
-		}
-	}
-	return true
+	return harness.Within(10*time.Second, cond)
 }
 
 func descriptors(pid int) int {

@@ -98,7 +98,7 @@ func trickle(c net.Conn, text string) {
 		if _, err := c.Write([]byte{text[i]}); err != nil {
 			return
 		}
-		time.Sleep(100 * time.Millisecond) // the client's slowness is what is tested, nothing waits for it
+		time.Sleep(100 * time.Millisecond) // why: the client's slowness is what is tested
 	}
 }
 

@@ -144,7 +144,7 @@ func (s *storm) blow(count int) {
 				break
 			}
 		}
-		time.Sleep(time.Duration(s.dice.IntN(80)) * time.Millisecond) // the rhythm of the storm, nothing is waited for
+		time.Sleep(time.Duration(s.dice.IntN(80)) * time.Millisecond) // why: the rhythm of the storm
 	}
 	s.judge()
 	s.code(s.good)
@@ -255,7 +255,7 @@ func (s *storm) die(path string) {
 func (s *storm) brokenCode() {
 	s.code("import nothing_of_that_name\n")
 	s.Signal(syscall.SIGHUP)
-	time.Sleep(time.Duration(s.dice.IntN(300)) * time.Millisecond)
+	time.Sleep(time.Duration(s.dice.IntN(300)) * time.Millisecond) // why: how far the reload comes is chance
 	s.code(s.good)
 }
 
@@ -267,7 +267,7 @@ func (s *storm) standStill() {
 	}
 	s.note("pid %d", pid)
 	syscall.Kill(pid, syscall.SIGSTOP)
-	time.Sleep(time.Duration(s.dice.IntN(200)) * time.Millisecond)
+	time.Sleep(time.Duration(s.dice.IntN(200)) * time.Millisecond) // why: so long it stands still
 	syscall.Kill(pid, syscall.SIGCONT)
 }
 
@@ -330,7 +330,7 @@ func (s *storm) last() {
 	s.ask("/deadlock", 504)
 	s.killWorker()
 	s.Signal(syscall.SIGHUP)
-	time.Sleep(time.Duration(s.dice.IntN(400)) * time.Millisecond)
+	time.Sleep(time.Duration(s.dice.IntN(400)) * time.Millisecond) // why: how far they come is chance
 }
 
 // endByTerm stops the server in the middle of it all.

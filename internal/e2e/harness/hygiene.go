@@ -39,7 +39,7 @@ func (s *Server) end() {
 
 func (s *Server) checkProcesses() {
 	left := s.Processes()
-	if len(left) > 0 && !within(goneWithin, func() bool { left = s.Processes(); return len(left) == 0 }) {
+	if len(left) > 0 && !Within(goneWithin, func() bool { left = s.Processes(); return len(left) == 0 }) {
 		s.t.Errorf("processes are left over:\n%s", describe(left))
 		for _, pid := range left { // each carries this server's mark
 			syscall.Kill(pid, syscall.SIGKILL)
@@ -56,7 +56,7 @@ func (s *Server) checkDescriptors() {
 	if s.keepFDs || s.fds == 0 {
 		return
 	}
-	if !within(goneWithin, func() bool { return len(descriptors(s.PID)) <= s.fds }) {
+	if !Within(goneWithin, func() bool { return len(descriptors(s.PID)) <= s.fds }) {
 		s.t.Errorf("the supervisor had %d descriptors when it was ready, now:\n%s", s.fds, strings.Join(descriptors(s.PID), "\n"))
 	}
 }

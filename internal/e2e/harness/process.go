@@ -14,12 +14,13 @@ import (
 // Eventually waits for a condition that nothing announces, such as the end of a process that is not our child.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	if !within(Patience, cond) {
+	if !Within(Patience, cond) {
 		t.Fatalf("not within %v: %s", Patience, what)
 	}
 }
 
-func within(d time.Duration, cond func() bool) bool {
+// Within waits for a condition that nothing announces, at most d, and says whether it came.
+func Within(d time.Duration, cond func() bool) bool {
 	for end := time.Now().Add(d); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			return cond()

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"uwsgi/internal/e2e/harness"
 )
 
 // patience bounds every wait for something that takes a moment when all is well.
@@ -304,14 +306,7 @@ func (m *Machine) Eventually(t *testing.T, what string, cond func() bool) {
 }
 
 func (m *Machine) eventually(cond func() bool) bool {
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if cond() {
-			return true
-		}
-		if time.Now().After(deadline) {
-			return false
-		}
-	}
+	return harness.Within(patience, cond)
 }
 
 func stderrOf(err error) string {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"uwsgi/internal/e2e/harness"
 )
@@ -36,7 +35,7 @@ func stopMeansStop(t *testing.T, m *Machine) {
 		}
 		return err != nil
 	})
-	time.Sleep(300 * time.Millisecond) // nothing is to happen
+	m.Eventually(t, "end of systemd's jobs", func() bool { return m.Sh(t, "systemctl list-jobs --no-legend") == "" })
 	if got := a.State(t); got != "inactive" {
 		t.Errorf("it is %s", got)
 	}
