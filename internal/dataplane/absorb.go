@@ -163,7 +163,7 @@ func (h *housekeeper) turnAway(l *listener) bool {
 	h.noteRefused()
 	// What has come of the request is read: unread bytes would make close() reset the connection under the answer.
 	var buf [16 << 10]byte
-	read(fd, buf[:])
+	recv(fd, buf[:])
 	if l.proto != protoFastCGI { // without the id of its request there is no answer
 		send(fd, refusal(l, 0, 503), 0)
 	}

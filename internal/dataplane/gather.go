@@ -72,7 +72,7 @@ var errHeadTooLarge = &request.Error{Status: 431, Reason: "the request head is l
 
 // fill reads once. stepAgain: got bytes came; stepWait: none are there now; stepClosed: the peer is gone and so is the connection.
 func (c *Core) fill(cn *conn, p []byte) (int, step) {
-	got, errno := read(cn.fd, p)
+	got, errno := recv(cn.fd, p)
 	switch {
 	case errno == unix.EAGAIN:
 		return 0, stepWait
@@ -174,7 +174,7 @@ func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, st
 	}
 	body = append(body[:0], rest...)
 	for int64(len(body)) < want {
-		got, errno := read(cn.fd, body[len(body):want])
+		got, errno := recv(cn.fd, body[len(body):want])
 		if errno == unix.EAGAIN {
 			c.spare = body
 			return body, stepWait
@@ -209,7 +209,7 @@ func (c *Core) gatherBody(cn *conn) step {
 		if left := cn.body.left(); left >= 0 && left < int64(len(p)) {
 			p = p[:left] // what follows a body belongs to the next request
 		}
-		got, errno := read(cn.fd, p)
+		got, errno := recv(cn.fd, p)
 		if errno == unix.EAGAIN {
 			return stepWait
 		}

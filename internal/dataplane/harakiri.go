@@ -25,7 +25,7 @@ func (h *housekeeper) giveUp() {
 	}
 	for cn := h.eng.dequeue(); cn != nil; cn = h.eng.dequeue() {
 		var buf [16 << 10]byte
-		read(cn.fd, buf[:])               // unread bytes would make close() reset the connection under the answer
+		recv(cn.fd, buf[:])               // unread bytes would make close() reset the connection under the answer
 		if cn.lis.proto != protoFastCGI { // without the id of its request there is no answer
 			send(cn.fd, refusal(cn.lis, 0, 504), 0)
 		}

@@ -293,7 +293,7 @@ func (h *housekeeper) progress(cn *conn) {
 func (h *housekeeper) discard(cn *conn) {
 	var buf [16 << 10]byte
 	for range 16 {
-		n, errno := read(cn.fd, buf[:])
+		n, errno := recv(cn.fd, buf[:])
 		if errno == unix.EAGAIN {
 			break
 		}
