@@ -93,8 +93,8 @@ int uw_signals(uw_core *c);
 // uw_take_abort takes SIGABRT back from the Go runtime. The descriptor is one that lives as long as the worker.
 void uw_take_abort(int descriptor);
 
-// uw_punctual takes back, for the calling thread, what the Go runtime's monitor has inherited from it.
-void uw_punctual(void);
+// uw_begin starts the Go runtime, once, before the first call of Go; an errno(3) where its thread cannot be made.
+int uw_begin(void);
 
 // uw_set_title overwrites the process's argument area.
 void uw_set_title(const char *text, size_t len);

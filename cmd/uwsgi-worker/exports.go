@@ -5,6 +5,7 @@ package main
 /*
 #cgo pkg-config: python3
 #cgo CFLAGS: -DPy_LIMITED_API=0x03090000 -O2 -Wall -fvisibility=hidden
+#cgo LDFLAGS: -Wl,--wrap=pthread_create
 #include <stdlib.h>
 #include "bridge.h"
 */

@@ -1,6 +1,7 @@
 // The extension module _uwsgi: how the loader's Python starts the data plane and what internal/python/uwsgi.py is made of.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -62,6 +63,11 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 	Py_XDECREF(text);
 	if (!bytes)
 		return NULL;
+	if ((errno = uw_begin()) != 0) {
+		PyErr_SetFromErrno(PyExc_OSError);
+		Py_DECREF(bytes);
+		return NULL;
+	}
 	char *m = PyBytes_AsString(bytes);
 	int napps = (int)PyList_Size(apps);
 	Py_BEGIN_ALLOW_THREADS
@@ -388,7 +394,4 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_uwsgi", "The data plane of a uwsgi worker.", -1, methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__uwsgi(void)
-{
-	uw_punctual();
-	return PyModule_Create(&module);
-}
+{ return PyModule_Create(&module); }

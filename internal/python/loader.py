@@ -1,7 +1,7 @@
 """The loader: imports the application once, single-threaded, and forks a worker when the supervisor asks.
 
-Started by the supervisor as ``<python> loader.py <libdir>``; the wire is described in internal/loader/doc.go. Nothing of Go is in
-this process: a Go runtime does not survive fork(), so the data plane is loaded in each worker, after it.
+Started by the supervisor as ``<python> loader.py <libdir>``; the wire is described in internal/loader/doc.go. Nothing of Go runs in
+this process: a Go runtime does not survive fork(), so each worker starts the data plane after it.
 """
 
 import errno
@@ -25,7 +25,7 @@ from uwsgi_interpreter import Decorators, imports, prepare, set_comm, set_enviro
 from uwsgi_report import report, say
 from uwsgi_signals import hold, ignore
 from uwsgi_wire import CONTROL, Belongings, Wire, read_boot
-from uwsgi_worker import Worker
+from uwsgi_worker import Library, Worker
 
 
 class LoaderProcess:
@@ -33,7 +33,7 @@ class LoaderProcess:
         self.boot, self.settings, self.libdir = boot, boot["Settings"], libdir
         self.wire = Wire(CONTROL)
         self.children = {}  # pid -> slot
-        self.loaded = Loaded()
+        self.loaded, self.library = Loaded(), None
         self.quitting = False
         self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # now: the application may leave no descriptor
         self.belongings = Belongings(boot, CONTROL, *self.wake)
@@ -52,14 +52,16 @@ class LoaderProcess:
         if not self.loaded.usable(settings):
             self.wire.send(self.loaded.failure())
             os._exit(self.loaded.code)
-        gc.collect()
-        gc.freeze()  # what is shared with the workers shall not be written to by their collectors
         self.ready(self.loaded.info)
 
     def ready(self, apps):
         for line in uwsgi_limits.short(self.settings):
             say(line)
         uwsgi_limits.lift_address_space(self.settings)
+        if not self.settings["LazyApps"]:
+            self.library = Library(self.libdir)
+            gc.collect()
+            gc.freeze()  # what is shared with the workers shall not be written to by their collectors
         uwsgi_limits.untether(CONTROL)  # orders come from here on
         self.wire.send({"op": "loaded", "apps": apps, "python": sys.version.split()[0]})
 

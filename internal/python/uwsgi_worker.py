@@ -1,4 +1,4 @@
-"""A worker: the data plane, loaded after the fork, and the threads that run the application."""
+"""A worker: the data plane, started after the fork, and the threads that run the application."""
 
 import atexit
 import faulthandler
@@ -26,7 +26,7 @@ from uwsgi_wire import BOOT, Belongings, Wire
 class Worker:
     def __init__(self, parent, slot, row, first, fds):
         self.boot, self.settings, self.libdir = parent.boot, parent.settings, parent.libdir
-        self.loaded = parent.loaded
+        self.loaded, self.library = parent.loaded, parent.library
         self.slot, self.row, self.first = slot, row, first
         self.control = fds[0]
         signal.set_wakeup_fd(-1)
@@ -69,17 +69,16 @@ class Worker:
         uwsgi_limits.raise_descriptors(settings)
         uwsgi_limits.make_room(self.control)
         self.place()
+        library = self.library or Library(self.libdir)
+        _uwsgi = library.module
         before = address_space()
-        spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(self.libdir, "_uwsgi.abi3.so"))
+        base = self.base_environ(threads)
         # The data plane's own threads shall not take the application's signals.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        _uwsgi = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(_uwsgi)
-        base = self.base_environ(threads)
         _uwsgi.start(BOOT, self.control, self.slot, self.row, threads, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
                      FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        overhead = max(0, address_space() - before)
+        overhead = library.size + max(0, address_space() - before)
         _uwsgi.address_space(overhead)
         uwsgi_limits.hold_address_space(settings, overhead)
         uwsgi._attach(_uwsgi)
@@ -172,6 +171,21 @@ class Worker:
                 stream.flush()
             except Exception:
                 pass
+
+
+class Library:
+    """The data plane's library, loaded; nothing of it runs before ``module.start``. ``size`` is the address space it takes, in bytes.
+
+    The loader does that after the application, whose signal handlers the library takes over, and before it forks: the workers share
+    what the dynamic linker writes. With lazy-apps a worker does.
+    """
+
+    def __init__(self, libdir):
+        before = address_space()
+        spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(libdir, "_uwsgi.abi3.so"))
+        self.module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+        self.size = address_space() - before
 
 
 class FileWrapper:
