@@ -59,7 +59,10 @@ class LoaderProcess:
             say(line)
         uwsgi_limits.lift_address_space(self.settings)
         if not self.settings["LazyApps"]:
-            self.library = Library(self.libdir)
+            try:
+                self.library = Library(self.libdir)
+            except (OSError, ImportError):  # the application has left no descriptor, say: a worker tries again, and tells
+                pass
             gc.collect()
             gc.freeze()  # what is shared with the workers shall not be written to by their collectors
         uwsgi_limits.untether(CONTROL)  # orders come from here on
