@@ -60,6 +60,15 @@ func units(t *testing.T, m *Machine) {
 	}
 }
 
+// compiled: an instance may not write beside the modules, and would compile them at every start.
+func compiled(t *testing.T, m *Machine) {
+	left := m.Sh(t, `cd /usr/lib/uwsgi; python3 -c 'import glob, importlib.util, os
+print(*(f for f in glob.glob("*.py") if not os.path.exists(importlib.util.cache_from_source(f))))'`)
+	if left != "" {
+		t.Errorf("without bytecode: %s", left)
+	}
+}
+
 // exposure is what systemd-analyze says of a unit.
 func (m *Machine) exposure(t *testing.T, unit string) string {
 	t.Helper()

@@ -16,6 +16,7 @@ var scenarios = []struct {
 	run  func(*testing.T, *Machine)
 }{
 	{"units", units},
+	{"compiled", compiled},
 	{"completion", completion},
 	{"generator-time", generatorTime},
 	{"start", start},
