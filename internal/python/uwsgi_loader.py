@@ -1,0 +1,177 @@
+"""The loader: imports the application once, single-threaded, and forks a worker when the supervisor asks.
+
+The wire is described in internal/loader/doc.go. Nothing of Go runs in this process: a Go runtime does not survive fork(), so each worker
+starts the data plane after it.
+"""
+
+import errno
+import faulthandler
+import gc
+import os
+import select
+import signal
+import sys
+
+import uwsgi_limits
+from uwsgi_application import Loaded, load_all
+from uwsgi_interpreter import Decorators, imports, prepare, set_comm, set_environment, set_main, set_output, set_path, set_title, title
+from uwsgi_report import report, say
+from uwsgi_signals import hold, ignore
+from uwsgi_wire import CONTROL, Belongings, Wire, read_boot
+from uwsgi_worker import Library, Worker
+
+
+class LoaderProcess:
+    def __init__(self, boot, libdir):
+        self.boot, self.settings, self.libdir = boot, boot["Settings"], libdir
+        self.wire = Wire(CONTROL)
+        self.children = {}  # pid -> slot
+        self.loaded, self.library = Loaded(), None
+        self.quitting = False
+        self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # now: the application may leave no descriptor
+        self.belongings = Belongings(boot, CONTROL, *self.wake)
+
+    def boot_up(self):
+        settings = self.settings
+        prepare(self.boot, settings)
+        if settings["LazyApps"]:
+            self.ready([])
+            return
+        imports(settings)
+        self.loaded = load_all(settings)
+        if not self.belongings.complete():
+            say(self.belongings.lost)
+            os._exit(self.loaded.code)
+        if not self.loaded.usable(settings):
+            self.wire.send(self.loaded.failure())
+            os._exit(self.loaded.code)
+        self.ready(self.loaded.info)
+
+    def ready(self, apps):
+        for line in uwsgi_limits.short(self.settings):
+            say(line)
+        uwsgi_limits.lift_address_space(self.settings)
+        if not self.settings["LazyApps"]:
+            try:
+                self.library = Library(self.libdir)
+            except (OSError, ImportError):  # the application has left no descriptor, say: a worker tries again, and tells
+                pass
+            gc.collect()
+            gc.freeze()  # what is shared with the workers shall not be written to by their collectors
+        uwsgi_limits.untether(CONTROL)  # orders come from here on
+        self.wire.send({"op": "loaded", "apps": apps, "python": sys.version.split()[0]})
+
+    def run(self):
+        reader, writer = self.wake
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, ignore)
+        poll = select.poll()
+        poll.register(self.wire.sock, select.POLLIN)
+        poll.register(reader, select.POLLIN)
+        while not (self.quitting and not self.children):
+            for fd, _ in poll.poll():
+                if fd == reader:
+                    try:
+                        os.read(reader, 4096)
+                    except BlockingIOError:
+                        pass
+                else:
+                    self.obey()
+            self.reap()
+        os._exit(0)
+
+    def obey(self):
+        message, fds = self.wire.receive()
+        if message is None:
+            os._exit(0)
+        if message["op"] == "fork":
+            self.fork(message, fds)
+        elif message["op"] == "quit":
+            self.quitting = True
+
+    def fork(self, message, fds):
+        slot, row = message["slot"], message["row"]
+        sys.stdout.flush()
+        try:
+            if not fds:
+                raise OSError(errno.EMFILE, "no descriptor is left for it: the application holds all that max-fd allows")
+            pid = os.fork()
+        except OSError as exc:
+            for fd in fds:
+                os.close(fd)
+            self.wire.send({"op": "forkfailed", "slot": slot, "row": row, "error": "fork: %s" % exc.strerror})
+            return
+        if pid == 0:
+            code = 1
+            try:
+                code = Worker(self, slot, row, message.get("first"), fds).run()
+            except BaseException:
+                report(*sys.exc_info())
+            finally:
+                os._exit(code)
+        self.children[pid] = slot
+        for fd in fds:
+            os.close(fd)
+        self.announce(slot, row, pid)
+
+    def announce(self, slot, row, pid):
+        forked = {"op": "forked", "slot": slot, "row": row, "pid": pid}
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:  # the supervisor makes one: it is not reaped before it has been announced
+            self.wire.send(forked)
+            return
+        self.wire.send(forked, pidfd)
+        os.close(pidfd)
+
+    def reap(self):
+        while self.children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            slot = self.children.pop(pid, None)
+            if slot is not None:
+                self.wire.send({"op": "exited", "slot": slot, "pid": pid, "status": status})
+
+
+def close_on_exec(boot):
+    for fd in range(CONTROL, 3 + 5 + len(boot["Listeners"] or ()) + 4):
+        try:
+            os.set_inheritable(fd, False)
+        except OSError:
+            pass
+
+
+def step_aside(ours):
+    """Leave sys.modules to the application: a module of its own may have the name of one of ours, which live on in one another."""
+    for name in ours:
+        if name != "uwsgi":
+            sys.modules.pop(name, None)
+    sys.meta_path.append(Decorators)  # last
+
+
+def main(libdir, ours):
+    """Run the loader: ``libdir`` is where the worker library is, ``ours`` are the names of this program's modules."""
+    boot = read_boot()
+    settings = boot["Settings"]
+    close_on_exec(boot)
+    hold()
+    faulthandler.enable(file=2)  # before the data plane is loaded: cmd/uwsgi-worker/crash.c tells why
+    set_comm()
+    set_environment(boot)
+    set_output()
+    uwsgi_limits.tether(CONTROL)
+    uwsgi_limits.hold(settings)
+    set_path(settings)
+    step_aside(ours)
+    set_main(settings)
+    name = title(settings, "uWSGI loader")
+    if name:
+        set_title(name)
+    say("Python version: %s" % sys.version.replace("\n", " "))
+    loader = LoaderProcess(boot, libdir)
+    loader.boot_up()
+    loader.run()
