@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/backlog"
 	"uwsgi/internal/scoreboard"
 )
 
@@ -18,7 +19,7 @@ import (
 
 // absorber is the housekeeper's part in accepting.
 type absorber struct {
-	queue  acceptQueue
+	queue  backlog.Meter
 	leftAt int64 // requests answered when a connection was last seen waiting though a core is idle, -1: none was
 
 	capacity int64 // connections this worker takes; the descriptors above are the application's and those of refusals
@@ -37,7 +38,7 @@ const (
 )
 
 func (a *absorber) open(descriptors int) {
-	a.queue.netlink, a.leftAt = -1, -1
+	a.leftAt = -1
 	used, _ := os.ReadDir("/proc/self/fd")
 	free := descriptors - len(used)
 	a.capacity = int64(max(1, free-min(mostReserved, free/4)))
@@ -45,7 +46,7 @@ func (a *absorber) open(descriptors int) {
 }
 
 func (a *absorber) close() {
-	a.queue.close()
+	a.queue.Close()
 	if a.spare >= 0 {
 		unix.Close(a.spare)
 	}
@@ -53,7 +54,7 @@ func (a *absorber) close() {
 
 // look takes connections in from a queue that is filling, and says whether it was.
 func (h *housekeeper) look(l *listener) bool {
-	waiting, limit := h.queue.length(l)
+	waiting, limit := queueLength(&h.queue, l)
 	if limit == 0 || waiting <= limit/4 {
 		return false
 	}

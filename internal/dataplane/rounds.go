@@ -92,7 +92,7 @@ func (h *housekeeper) round(now int64) {
 func (h *housekeeper) fillTime() int64 {
 	shortest := int64(math.MaxInt32)
 	for _, l := range h.eng.listeners {
-		if _, limit := h.queue.measure(l); limit > 0 {
+		if _, limit := kernelQueue(&h.queue, l); limit > 0 {
 			shortest = min(shortest, int64(limit))
 		}
 	}

@@ -133,11 +133,3 @@ func TestSocketOwner(t *testing.T) {
 		}
 	}
 }
-
-func TestParseQueue(t *testing.T) {
-	for _, b := range [][]byte{nil, make([]byte, 15), make([]byte, 16), make([]byte, 40), queueRequest(1)} {
-		if _, _, err := parseQueue(b); err == nil {
-			t.Errorf("%d bytes of nothing: no error", len(b))
-		}
-	}
-}
