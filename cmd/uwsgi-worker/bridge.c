@@ -380,7 +380,7 @@ int uw_signals(uw_core *c)
 	PyEval_RestoreThread(c->tstate);
 	int rc = 0;
 	if (PyErr_CheckSignals() < 0) {
-		rc = 1;
+		rc = PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
 		if (PyErr_ExceptionMatches(PyExc_SystemExit))
 			failed(c);
 		else

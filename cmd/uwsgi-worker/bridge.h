@@ -87,7 +87,8 @@ void uw_bury(void *pinned);
 // uw_after runs the application's after_req_hook, where uw_has_after says that there is one.
 void uw_after(uw_core *c);
 
-// uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = a handler raised: leave.
+// uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = leave: a handler raised
+// SystemExit or KeyboardInterrupt. Other exceptions are reported, for there is no code of the application's that they could end.
 int uw_signals(uw_core *c);
 
 // uw_take_abort takes SIGABRT back from the Go runtime. The descriptor is one that lives as long as the worker.

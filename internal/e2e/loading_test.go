@@ -114,6 +114,46 @@ func TestNoApplication(t *testing.T) {
 	}
 }
 
+// What an application may have put in the place of Python's own by the time it is imported.
+func TestPatchedInterpreter(t *testing.T) {
+	for name, patch := range map[string]string{
+		"stdout without flush": "class ToLog:\n    def write(self, text): pass\nimport sys\nsys.stdout = ToLog()\n",
+		"no stdout":            "import sys\nsys.stdout = None\n",
+		"stdout closed":        "import sys\nsys.stdout.close()\n",
+		"no stderr":            "import sys\nsys.stderr = None\n",
+		"no poll":              "import select\ndel select.poll\n", // eventlet's monkey_patch()
+		"open refuses":         "import builtins\ndef refuse(*args, **more): raise OSError('not here')\nbuiltins.open = refuse\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", patch+`
+def application(environ, start_response):
+    environ["wsgi.errors"].write("a line\n")
+    start_response("200 OK", [])
+    return [b"served"]
+`)
+			s.Start("--http", addr, "--module", "app")
+			if got := harness.HTTP(t, addr).Get("/").Body; got != "served" {
+				t.Errorf("%q", got)
+			}
+			s.Log.Wait(t, "^a line$")
+		})
+	}
+}
+
+// An exception without a text: its kind is told, and need-app=false stands.
+func TestUnprintableException(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute\n")
+	s.Start("--http", addr, "--module", "app", "--need-app=false")
+	s.Allow("Traceback", "Mute", "File .*app.py", "raise Mute", "unable to load app")
+	if got := harness.HTTP(t, addr).Get("/"); got.Status != 500 {
+		t.Errorf("%d %q", got.Status, got.Body)
+	}
+}
+
 // TestMounts: several applications in one instance, by SCRIPT_NAME of the front end, and by the path with manage-script-name.
 func TestMounts(t *testing.T) {
 	t.Parallel()

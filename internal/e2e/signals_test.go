@@ -14,6 +14,9 @@ import os, signal, sys
 def note(signum, frame):
     os.write(2, b"handler of %s ran\n" % signal.Signals(signum).name.encode())  # print() may be interrupted by the next one
 
+def fail(signum, frame):
+    raise TimeoutError("of an alarm that was left over")
+
 signal.signal(signal.SIGUSR1, note)          # while the application is imported
 signal.signal(signal.SIGALRM, note)
 
@@ -22,6 +25,8 @@ def application(environ, start_response):
         signal.signal(signal.SIGUSR2, note)  # in a request: the worker's main thread
     if environ["PATH_INFO"] == "/alarm":
         signal.setitimer(signal.ITIMER_REAL, 0.05)
+    if environ["PATH_INFO"] == "/raise":
+        signal.signal(signal.SIGUSR2, fail)
     if environ["PATH_INFO"] == "/exit":
         signal.signal(signal.SIGUSR2, lambda *a: sys.exit(3))
     start_response("200 OK", [])
@@ -45,6 +50,22 @@ func TestSignalHandlers(t *testing.T) {
 	}
 	site.Get("/alarm")
 	s.Log.Wait(t, "^handler of SIGALRM ran")
+	if got := site.Get("/").Body; got != itoa(worker) {
+		t.Errorf("worker %s serves, not %d", got, worker)
+	}
+}
+
+// A handler that raises while the worker is idle: that is reported, and the worker serves on.
+func TestSignalHandlerRaises(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", handlers)
+	s.Start("--http", addr, "--module", "app")
+	s.Allow("Traceback", "TimeoutError: of an alarm that was left over", "File .*app.py", "raise TimeoutError")
+	site := harness.HTTP(t, addr)
+	worker := atoi(t, site.Get("/raise").Body)
+	harness.Signal(t, worker, syscall.SIGUSR2)
+	s.Log.Wait(t, "^TimeoutError: of an alarm that was left over")
 	if got := site.Get("/").Body; got != itoa(worker) {
 		t.Errorf("worker %s serves, not %d", got, worker)
 	}

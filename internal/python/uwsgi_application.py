@@ -10,7 +10,7 @@ import time
 import types
 
 import uwsgi
-from uwsgi_report import report, say
+from uwsgi_report import report, say, text_of
 
 
 class NoApplication(Exception):
@@ -199,7 +199,7 @@ def load_all(settings):
             done.error = str(exc)
         except BaseException as exc:
             report_loading()
-            done.error = "%s: %s" % (type(exc).__name__, exc)
+            done.error = "%s: %s" % (type(exc).__name__, text_of(exc))
             done.exclusive = done.exclusive or is_exclusive(exc)
         else:
             seconds = time.monotonic() - start

@@ -29,6 +29,9 @@ class LoaderProcess:
         self.loaded, self.library = Loaded(), None
         self.quitting = False
         self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # now: the application may leave no descriptor
+        self.poll = select.poll()  # now, too: what patches select for greenlets leaves none of this kind
+        self.poll.register(self.wire.sock, select.POLLIN)
+        self.poll.register(self.wake[0], select.POLLIN)
         self.belongings = Belongings(boot, CONTROL, *self.wake)
 
     def boot_up(self):
@@ -65,11 +68,8 @@ class LoaderProcess:
         reader, writer = self.wake
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, ignore)
-        poll = select.poll()
-        poll.register(self.wire.sock, select.POLLIN)
-        poll.register(reader, select.POLLIN)
         while not (self.quitting and not self.children):
-            for fd, _ in poll.poll():
+            for fd, _ in self.poll.poll():
                 if fd == reader:
                     try:
                         os.read(reader, 4096)
@@ -91,7 +91,10 @@ class LoaderProcess:
 
     def fork(self, message, fds):
         slot, row = message["slot"], message["row"]
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except Exception:  # what the application has put in its place may be None, or have no flush()
+            pass
         try:
             if not fds:
                 raise OSError(errno.EMFILE, "no descriptor is left for it: the application holds all that max-fd allows")

@@ -26,6 +26,14 @@ def report(kind, value, tb):
         pass
 
 
+def text_of(exc):
+    """str(exc), or nothing where the application's own __str__ fails."""
+    try:
+        return str(exc)
+    except Exception:
+        return ""
+
+
 def reporter(settings, _uwsgi):
     """report for exceptions in a request: with reload-on-exception and its kind the worker asks to be replaced, too."""
     names, values, reprs = (set(settings[k] or ()) for k in ("ReloadOnExceptionOf", "ReloadOnExceptionValue", "ReloadOnExceptionRepr"))
@@ -34,10 +42,7 @@ def reporter(settings, _uwsgi):
 
     def report_and_recycle(kind, value, tb):
         report(kind, value, tb)
-        try:
-            text = str(value)
-        except Exception:  # a broken __str__
-            text = ""
+        text = text_of(value)
         if settings["ReloadOnException"] or kind.__name__ in names or text in values or "%s: %s" % (kind.__name__, text) in reprs:
             _uwsgi.tell("recycle", "reload-on-exception")
 

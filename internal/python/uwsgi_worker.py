@@ -136,7 +136,7 @@ class Worker:
     def base_environ(self, threads):
         base = {
             "wsgi.version": (1, 0),
-            "wsgi.errors": sys.stderr,
+            "wsgi.errors": sys.stderr or sys.__stderr__,
             "wsgi.multithread": threads > 1,
             "wsgi.multiprocess": self.settings["Processes"] > 1,
             "wsgi.run_once": False,
@@ -220,8 +220,11 @@ def open_body(fd):
 
 def address_space():
     """Bytes of address space of this process (proc(5), statm)."""
-    with open("/proc/self/statm") as f:
-        return int(f.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    fd = os.open("/proc/self/statm", os.O_RDONLY)  # open() may be the application's by now
+    try:
+        return int(os.read(fd, 200).split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    finally:
+        os.close(fd)
 
 
 def serve(_uwsgi, core):
