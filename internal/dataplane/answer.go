@@ -64,7 +64,9 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	switch {
 	case c.handedOver: // the housekeeper writes the rest
 		cn.in = append([]byte(nil), rest...)
-		cn.out.keep = keep
+		cn.out.keep, cn.out.unmarked = keep, c.unmarked()
+		cn.out.subject = c.subject()
+		cn.out.writeErrs = &c.cell.WriteErrs
 		cn.served++
 		if cn.lag == nil {
 			e.house.slow(cn)
@@ -321,12 +323,16 @@ func (c *Core) plain(status int, text string) {
 	c.buffered()
 }
 
-// cut sees to it that the client can tell a response that was cut off from one that ended, where nothing but the end of the connection marks
-// the end: it is reset. What the client has got it can still read. (A unix socket knows no reset.)
+// cut sees to it that the client can tell a response that was cut off from one that ended.
 func (c *Core) cut() {
-	if c.remaining < 0 && !c.chunked && c.cn.lis.proto != protoFastCGI && !c.cn.lis.unix {
-		unix.SetsockoptLinger(c.cn.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	if c.unmarked() {
+		c.cn.reset()
 	}
+}
+
+// unmarked says that nothing but the end of the connection marks the end of the response. FastCGI marks it, but nginx does not look.
+func (c *Core) unmarked() bool {
+	return c.remaining < 0 && !c.chunked || c.cn.lis.proto == protoFastCGI
 }
 
 // abort ends a response that failed: with a status of its own while nothing was sent, else by breaking the connection, since its

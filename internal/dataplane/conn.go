@@ -39,6 +39,8 @@ type conn struct {
 	body spool  // the body gathered so far
 	out  slow   // what the client has not taken yet of a finished response
 	lag  *lag   // and of one under way, nil: nothing
+
+	queued int // bytes, when the client last took some (housekeeper.await)
 }
 
 // listener is one listening socket.
@@ -115,6 +117,13 @@ func (e *Engine) close(c *conn) {
 		unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	}
 	e.drop(c)
+}
+
+// reset has the connection end in a reset, and at once: what the client has got it can still read. (A unix socket knows no reset.)
+func (c *conn) reset() {
+	if !c.lis.unix {
+		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
 }
 
 // drop closes our descriptor of a connection that the caller owns and tells the client nothing.

@@ -70,6 +70,7 @@ func (c *Core) pump() {
 	case unix.ENODATA:
 		s.reset(c.eng)
 		c.log("a file became shorter while it was sent")
+		c.cut()
 		c.broken = true
 	default:
 		s.reset(c.eng)

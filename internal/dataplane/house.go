@@ -153,11 +153,20 @@ func (h *housekeeper) sweep(now int64) {
 		if cn == nil {
 			continue
 		}
-		if dl := cn.deadline.Load(); dl == 0 || now < dl {
+		dl := cn.deadline.Load()
+		if dl == 0 {
 			continue
 		}
 		if cn.house.Load() { // only this goroutine works on those
-			h.abandon(cn, unix.ETIMEDOUT)
+			switch {
+			case !cn.out.linger && queued(cn.fd) < cn.queued:
+				h.await(cn)
+			case now >= dl:
+				h.abandon(cn, unix.ETIMEDOUT)
+			}
+			continue
+		}
+		if now < dl {
 			continue
 		}
 		if !cn.state.CompareAndSwap(connIdle, connBusy) {
@@ -238,18 +247,25 @@ func (h *housekeeper) collect() {
 	}
 }
 
+// await has a client take some more within the send timeout from now.
+func (h *housekeeper) await(cn *conn) {
+	cn.queued = queued(cn.fd)
+	cn.deadline.Store(monotonic() + h.eng.sendTimeout)
+}
+
 // watch waits for what cn needs next: room to write, or the end of what the client sends.
 func (h *housekeeper) watch(cn *conn, op int) {
-	now := monotonic()
 	ev := unix.EpollEvent{Events: unix.EPOLLOUT}
-	cn.deadline.Store(now + h.eng.sendTimeout)
 	if cn.out.linger {
+		now := monotonic()
 		unix.Shutdown(cn.fd, unix.SHUT_WR)
 		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP
 		if cn.out.lingerEnd == 0 {
 			cn.out.lingerEnd = now + int64(lingerAtMost)
 		}
 		cn.deadline.Store(now + int64(lingerFor))
+	} else {
+		h.await(cn)
 	}
 	setData(&ev, cn.tag())
 	if unix.EpollCtl(h.epfd, op, cn.fd, &ev) != nil {
@@ -281,11 +297,11 @@ func (h *housekeeper) progress(cn *conn) {
 	}
 	switch errno := s.write(cn.fd); errno {
 	case unix.EAGAIN:
-		cn.deadline.Store(monotonic() + h.eng.sendTimeout)
+		h.await(cn)
 	case 0:
 		h.done(cn)
 	default:
-		h.forget(cn)
+		h.abandon(cn, errno)
 	}
 }
 

@@ -145,7 +145,7 @@ func (h *housekeeper) follow(cn *conn) {
 		h.take(cn)
 		return
 	}
-	cn.deadline.Store(monotonic() + h.eng.sendTimeout)
+	h.await(cn)
 	ev := unix.EpollEvent{Events: unix.EPOLLOUT}
 	setData(&ev, cn.tag())
 	unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, cn.fd, &ev)
@@ -182,7 +182,7 @@ func (h *housekeeper) catchUp(cn *conn) {
 		switch {
 		case errno == 0:
 		case errno == unix.EAGAIN:
-			cn.deadline.Store(monotonic() + h.eng.sendTimeout)
+			h.await(cn)
 			return
 		default:
 			h.abandon(cn, errno)
@@ -191,22 +191,36 @@ func (h *housekeeper) catchUp(cn *conn) {
 	}
 }
 
-// abandon ends a connection whose client is gone; while the application still writes to it, it is for the core to do.
+// abandon ends a connection whose client does not take the response; while the application still writes to it, it is for the core to do.
 func (h *housekeeper) abandon(cn *conn, errno syscall.Errno) {
-	l := cn.lag
-	if l == nil {
-		h.forget(cn)
-		return
-	}
-	l.mu.Lock()
-	if l.ended {
+	if l := cn.lag; l != nil {
+		l.mu.Lock()
+		if !l.ended {
+			h.release(cn)
+			l.errno = errno
+			l.mu.Unlock()
+			return
+		}
 		l.mu.Unlock()
-		h.forget(cn)
-		return
 	}
-	h.release(cn)
-	l.errno = errno
-	l.mu.Unlock()
+	s := &cn.out
+	switch {
+	case s.linger: // it has its answer
+	case errno == unix.ENODATA:
+		h.note("a file became shorter while it was sent")
+		if s.unmarked {
+			cn.reset()
+		}
+	default:
+		s.writeErrs.Add(1)
+		if s.subject != "" {
+			h.note("%s: %s", s.subject, h.eng.notTaken(errno))
+		}
+		if errno == unix.ETIMEDOUT {
+			cn.reset()
+		}
+	}
+	h.forget(cn)
 }
 
 // move copies up to n bytes of a lag to a socket. (sendfile would lend the socket pages of the ring, which are written again before they are sent.)

@@ -305,3 +305,116 @@ func TestSlowReadersAreNotWaitedForInVain(t *testing.T) {
 		t.Errorf("clients go on being waited for after %v", time.Duration(got))
 	}
 }
+
+// A client that reads slowly, but goes on reading, gets all of the response, however long the kernel takes to say that there is room again.
+func TestSlowReaderIsNotCut(t *testing.T) {
+	const size = 6 << 20
+	body := pattern(size)
+	file, err := os.CreateTemp(t.TempDir(), "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	io.WriteString(file, body)
+	for path, on := range map[string]string{"/pinned": "TCP", "/file": "TCP", "/stream": "TCP", "/waited": "TCP", "/local": "unix"} {
+		t.Run(path[1:], func(t *testing.T) {
+			s := serve(t, config{
+				unix: on == "unix",
+				set:  func(s *option.Settings) { s.SendTimeout = 250 * time.Millisecond },
+				handler: func(x *exchange) Outcome {
+					x.start("200 OK")
+					switch path {
+					case "/pinned", "/local":
+						return x.replyPinned([]byte(body))
+					case "/file":
+						return x.sendfile(file, 0, size)
+					}
+					for left := body; len(left) > 0; left = left[min(len(left), 100000):] {
+						if x.write(left[:min(len(left), 100000)]) != 0 {
+							return Failed
+						}
+					}
+					return x.finish()
+				},
+			})
+			if path == "/waited" {
+				s.eng.lagging.Store(lagTotal) // the core waits
+				defer s.eng.lagging.Store(0)
+			}
+			m := mark(t)
+			c := slowRequest(s, "http", "GET "+path+" HTTP/1.0\r\n\r\n")
+			var got []byte
+			for buf := make([]byte, 64<<10); ; unix.Poll(nil, 20) { // why: the pace is what is tested
+				n, err := c.Conn.Read(buf)
+				got = append(got, buf[:n]...)
+				if err == io.EOF {
+					break
+				} else if err != nil {
+					t.Fatalf("after %d bytes: %v", len(got), err)
+				}
+			}
+			if _, text, _ := strings.Cut(string(got), "\r\n\r\n"); text != body {
+				t.Errorf("%d bytes of %d:\n%s", len(text), size, messages(t, m))
+			}
+		})
+	}
+}
+
+// A response that is cut off, of which nothing but the end of the connection marks the end, ends in a reset, and the log tells.
+func TestCutIsTold(t *testing.T) {
+	const size = 8 << 20
+	file, err := os.CreateTemp(t.TempDir(), "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	io.WriteString(file, pattern(size))
+	for _, c := range []struct{ protocol, path, says string }{
+		{"uwsgi", "/pinned", "(192.0.2.1) did not take the response to GET /pinned: it took nothing for 100ms (socket-timeout)"},
+		{"uwsgi", "/stream", "did not take the response to GET /stream: it took nothing for 100ms (socket-timeout)"},
+		{"uwsgi", "/shrinks", "a file became shorter while it was sent"},
+		{"scgi", "/pinned", "did not take the response to GET /pinned"},
+		{"fastcgi", "/pinned", "did not take the response to GET /pinned"},
+		{"fastcgi", "/fails", "the response to GET /fails was cut off"},
+	} {
+		t.Run(c.protocol+c.path, func(t *testing.T) {
+			s := serve(t, config{
+				listen: []string{c.protocol},
+				set:    func(s *option.Settings) { s.SendTimeout = 100 * time.Millisecond },
+				handler: func(x *exchange) Outcome {
+					x.start("200 OK")
+					switch c.path {
+					case "/pinned":
+						return x.replyPinned([]byte(pattern(size)))
+					case "/shrinks":
+						return x.sendfile(file, 0, size+1)
+					case "/fails":
+						x.write("one")
+						return Failed
+					}
+					if x.write(pattern(size)) != 0 {
+						return Failed
+					}
+					return x.finish()
+				},
+			})
+			m := mark(t)
+			text := map[string]string{"uwsgi": packet(cgi("GET", c.path)...), "scgi": netstring(cgi("GET", c.path)...), "fastcgi": fcgi(1, true, cgi("GET", c.path))}[c.protocol]
+			client := slowRequest(s, c.protocol, text)
+			if c.path == "/shrinks" {
+				s.held(1)
+			} else {
+				s.requests(1)
+				s.idle()
+				s.held(0)
+			}
+			client.cut()
+			if got := messages(t, m); !strings.Contains(got, c.says) {
+				t.Errorf("%q", got)
+			}
+			if n := s.eng.cores[0].cell.WriteErrs.Load(); (n == 1) != strings.Contains(c.says, "did not take") {
+				t.Errorf("%d write errors", n)
+			}
+		})
+	}
+}

@@ -167,6 +167,14 @@ func unread(fd int) bool {
 	return errno == 0 && n > 0
 }
 
+// queued is how many bytes its client has not taken of what was written to a connection: not acknowledged or, on a unix socket, not read. There
+// is room to write again only when a third of them is gone, which a client that reads slowly may need minutes for.
+func queued(fd int) int {
+	var n int32
+	syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+	return int(n)
+}
+
 // pending tells whether a listening socket, or one of messages, has something to be taken.
 func pending(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"fmt"
 	"strconv"
 	"syscall"
 	"time"
@@ -297,7 +298,7 @@ func (c *Core) flush() {
 			if c.brisk(c.bodyBytes) || c.divert() {
 				continue
 			}
-			if !waitWritable(c.cn.fd, int(c.eng.sendTimeout/int64(time.Millisecond))) {
+			if !c.await() {
 				c.gone(unix.ETIMEDOUT)
 				return
 			}
@@ -354,19 +355,50 @@ func (c *Core) finish() {
 // gone notes that the client cannot be written to.
 func (c *Core) gone(errno syscall.Errno) {
 	c.broken = true
+	if errno == unix.ETIMEDOUT {
+		c.cn.reset()
+	}
 	if c.req.Head { // a front end that has the head wants no more
 		return
 	}
 	c.cell.WriteErrs.Add(1)
 	c.writeErrs++
+	if subject := c.subject(); subject != "" {
+		c.log("%s: %s", subject, c.eng.notTaken(errno))
+	}
+}
+
+// subject begins a line of the log about a response that could not be written; empty: there shall be none.
+func (c *Core) subject() string {
 	if c.eng.settings.IgnoreWriteErrors {
-		return
+		return ""
 	}
-	what := errno.Error()
+	return fmt.Sprintf("the client (%s) did not take the response to %s %s", c.req.Bytes(c.req.RemoteAddr), c.req.Bytes(c.req.Method), c.req.Bytes(c.req.URI))
+}
+
+// notTaken says why a response could not be written.
+func (e *Engine) notTaken(errno syscall.Errno) string {
 	if errno == unix.ETIMEDOUT {
-		what = "it took nothing for " + time.Duration(c.eng.sendTimeout).String() + " (socket-timeout)"
+		return "it took nothing for " + time.Duration(e.sendTimeout).String() + " (socket-timeout)"
 	}
-	c.log("the client (%s) did not take the response to %s %s: %s", c.req.Bytes(c.req.RemoteAddr), c.req.Bytes(c.req.Method), c.req.Bytes(c.req.URI), what)
+	return errno.Error()
+}
+
+// await waits until the client takes more of the response under way. False: it took nothing for the send timeout.
+func (c *Core) await() bool {
+	const look = 1000 // ms
+	fd, timeout := c.cn.fd, c.eng.sendTimeout
+	left, end := queued(fd), monotonic()+timeout
+	for {
+		if waitWritable(fd, int(min(look, (end-monotonic())/int64(time.Millisecond)+1))) {
+			return true
+		}
+		if n := queued(fd); n < left {
+			left, end = n, monotonic()+timeout
+		} else if monotonic() >= end {
+			return false
+		}
+	}
 }
 
 // handOver leaves the rest of a finished response, in c.vec, to the housekeeper, so that a slow client costs no core.

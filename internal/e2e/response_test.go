@@ -40,8 +40,8 @@ func TestCutOff(t *testing.T) {
 // Where only the end of the connection marks the end of an answer, one that is cut off ends in a reset: nginx in front then cuts its own, too.
 func TestCutOffWithoutLength(t *testing.T) {
 	t.Parallel()
-	socket := harness.Addr(t)
-	s, addr := startCases(t, "--socket", socket)
+	socket, fastcgi, scgi := harness.Addr(t), harness.Addr(t), harness.Addr(t)
+	s, addr := startCases(t, "--socket", socket, "--fastcgi-socket", fastcgi, "--scgi-socket", scgi)
 	s.Allow("ValueError: midway$")
 	for how, c := range map[string]struct{ addr, request string }{
 		"HTTP/1.0": {addr, "GET /fails_midway HTTP/1.0\r\n\r\n"},
@@ -52,7 +52,12 @@ func TestCutOffWithoutLength(t *testing.T) {
 			t.Errorf("%s: %q, %v: the client cannot tell that this is not whole", how, got, err)
 		}
 	}
-	for how, location := range map[string]string{"uwsgi": "include /etc/nginx/uwsgi_params; uwsgi_pass " + socket + ";", "HTTP/1.0": "proxy_pass http://" + addr + ";"} {
+	for how, location := range map[string]string{
+		"uwsgi":    "include /etc/nginx/uwsgi_params; uwsgi_pass " + socket + ";",
+		"FastCGI":  "include /etc/nginx/fastcgi_params; fastcgi_param PATH_INFO $document_uri; fastcgi_pass " + fastcgi + ";",
+		"SCGI":     "include /etc/nginx/scgi_params; scgi_param PATH_INFO $document_uri; scgi_pass " + scgi + ";",
+		"HTTP/1.0": "proxy_pass http://" + addr + ";",
+	} {
 		nginx := harness.StartNginx(t, "location / { "+location+" }")
 		nginx.Tolerate(`104: Connection reset by peer\) while reading upstream.*/fails_midway`)
 		front := harness.HTTP(t, nginx.Addr)
