@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,7 +17,7 @@ import (
 // newHooks makes the hooks of a deployment.
 func (in *instance) newHooks(d *deployment) *control.Hooks {
 	return &control.Hooks{
-		Settings: d.cfg.Settings, Credential: d.ident.Credential, Environ: environment(in.environ, d.cfg.Settings.Env),
+		Settings: d.cfg.Settings, Credential: d.ident.Credential, Root: os.Getuid() == 0, Environ: environment(in.environ, d.cfg.Settings.Env),
 		Print: d.log.Print, Signal: in.tieSignal,
 	}
 }

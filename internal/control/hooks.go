@@ -42,6 +42,7 @@ func (e *ExitError) Error() string { return fmt.Sprintf("a hook asks to exit wit
 type Hooks struct {
 	Settings   *option.Settings
 	Credential *syscall.Credential // of the application; nil = this user
+	Root       bool                // this process was started as root; else the as-root hooks are not for it
 	Environ    []string            // of commands and of the application; nil = this process's
 	Print      func(string)        // a line to the log
 	// Signal ties a signal of the instance to one of uWSGI's handlers: unix_signal:15 gracefully_kill_them_all.
@@ -73,6 +74,10 @@ func (h *Hooks) Run(ctx context.Context, phase string) error {
 		if k.Phase != phase {
 			continue
 		}
+		if phase == PhaseAsRoot && !h.Root { // uWSGI skips them, too
+			h.Print(k.Option + " is skipped: this process was not started as root")
+			continue
+		}
 		err := h.Do(ctx, k, phase)
 		var exit *ExitError
 		switch {
@@ -99,9 +104,12 @@ func blame(k option.Hook, err error) error {
 
 // Do carries out one hook, one of hook-touch too.
 func (h *Hooks) Do(ctx context.Context, k option.Hook, phase string) error {
-	if k.Private {
+	switch {
+	case k.Private:
 		h.Print("running --- PRIVATE HOOK --- (" + phase + ")...")
-	} else {
+	case strings.HasPrefix(k.Option, "exec-"):
+		h.Print(fmt.Sprintf("running \"%s\" (%s)...", k.Arg, phase))
+	default:
 		h.Print(fmt.Sprintf("running \"%s\" (%s)...", k.Action+":"+k.Arg, phase))
 	}
 	cred := h.Credential

@@ -150,6 +150,21 @@ func TestHookFailures(t *testing.T) {
 	}
 }
 
+// TestHooksAsRoot: who is not root has none.
+func TestHooksAsRoot(t *testing.T) {
+	for _, root := range []bool{true, false} {
+		log := newLines()
+		h := hooks(log, option.Hook{Phase: PhaseAsRoot, Option: "exec-as-root", Action: "exec", Arg: "exit 1"})
+		h.Root = root
+		err := h.Run(t.Context(), PhaseAsRoot)
+		said := log.count(`running "exit 1" (as-root)...`) == 1
+		skipped := log.count("exec-as-root is skipped: this process was not started as root") == 1
+		if errors.Is(err, ErrHook) != root || said != root || skipped == root {
+			t.Errorf("root %v: %v, %v", root, err, log)
+		}
+	}
+}
+
 // TestHooksAfterTheDrop: this process stays root, a hook as the user must not write as root.
 func TestHooksAfterTheDrop(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -297,6 +297,27 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A front end that asks for the head alone is not told that the body is short.
+func TestHeadThroughGateway(t *testing.T) {
+	s := serve(t, config{listen: []string{"uwsgi", "scgi", "fastcgi"}, handler: func(x *exchange) Outcome {
+		x.start("200 OK", "Content-Length: 40")
+		return x.finish()
+	}})
+	for protocol, request := range map[string]string{
+		"uwsgi": packet(cgi("HEAD", "/")...), "scgi": netstring(cgi("HEAD", "/")...), "fastcgi": fcgi(1, false, cgi("HEAD", "/")),
+	} {
+		m := mark(t)
+		c := s.dial(protocol)
+		c.send(request)
+		if got := c.all(); !strings.Contains(got, "Content-Length: 40\r\n") {
+			t.Errorf("%s: %q", protocol, got)
+		}
+		if got := messages(t, m); got != "" {
+			t.Errorf("%s: %s", protocol, got)
+		}
+	}
+}
+
 func TestHeaderOptions(t *testing.T) {
 	s := serve(t, config{
 		set: func(s *option.Settings) {

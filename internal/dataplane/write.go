@@ -331,7 +331,7 @@ func (c *Core) Finish() {
 		c.head(0)
 		c.eng.app.Sent(c.id)
 		c.sendLast(nil)
-		if !c.noBody {
+		if !c.req.Head { // nor is a front end sent a body for that
 			c.checkShort()
 		}
 		return

@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 	}
 	ch := make(chan os.Signal, 4)
 	signal.Notify(ch, syscall.SIGHUP, syscall.SIGTERM)
-	note("start " + strings.Join(os.Args[1:], " "))
+	dir, _ := os.Getwd()
+	note("start " + strings.Join(os.Args[1:], " ") + " in " + dir)
 	for sig := range ch {
 		note(sig.String())
 		if sig == syscall.SIGTERM {
@@ -137,7 +138,7 @@ func TestVassalsComeChangeAndGo(t *testing.T) {
 	c.write("README", "no configuration")
 	c.write(".hidden.ini", "[uwsgi]\n")
 	a := c.write("a.ini", "[uwsgi]\n")
-	want := "start --ini " + a + " --include /common.ini --set a=b\n"
+	want := "start --ini " + a + " --include /common.ini --set a=b in " + c.dir + "\n"
 	c.eventually("start", func() bool { return c.noted() == want })
 	now := time.Now().Add(time.Hour)
 	if err := os.Chtimes(a, now, now); err != nil {
@@ -220,7 +221,7 @@ func TestLook(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling.ini")); err != nil {
 		t.Fatal(err)
 	}
-	found, problems := look(&option.Emperor{Sources: []string{dir, filepath.Join(dir, "*.ini"), filepath.Join(dir, "not-there")},
+	found, problems := look(&option.Emperor{Sources: []string{"dir://" + dir, "glob://" + filepath.Join(dir, "*.ini"), filepath.Join(dir, "not-there")},
 		ExtraExtensions: []string{".conf"}, OnDemandExtension: ".sock"})
 	var names []string
 	for _, n := range []string{"a", "b", "c", "on", "dangling"} {
@@ -230,6 +231,9 @@ func TestLook(t *testing.T) {
 	}
 	if got := strings.Join(names, " "); got != "a.ini b.conf on.ini@lazy" || len(found) != 3 {
 		t.Errorf("found %s (%d)", got, len(found))
+	}
+	if v := found["a"]; v.dir != dir {
+		t.Errorf("it starts in %q", v.dir)
 	}
 	if len(problems) != 1 || !strings.Contains(problems[0].Error(), "same name") {
 		t.Errorf("problems: %v", problems)

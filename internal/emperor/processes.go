@@ -168,7 +168,7 @@ func (p *processes) spawn(v vassal) (*exec.Cmd, error) {
 		return nil, err
 	}
 	cmd := exec.Command(p.Binary, v.arguments(e)...)
-	cmd.Env = p.Environ
+	cmd.Env, cmd.Dir = p.Environ, v.dir
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	switch {

@@ -99,7 +99,7 @@ func (u *units) prepare(c change) (job, bool, error) {
 	if err != nil {
 		return j, false, err
 	}
-	j.instance = generator.Instance{Name: j.instance.Name, ConfName: c.name, File: c.file, Args: c.arguments(&u.Settings.Emperor), Settings: s,
+	j.instance = generator.Instance{Name: j.instance.Name, ConfName: c.name, File: c.file, Args: c.arguments(&u.Settings.Emperor), Dir: c.dir, Settings: s,
 		Origin: "the emperor", DropIn: dropInName}
 	tree := j.instance.DropIns()
 	before := u.known[c.name]

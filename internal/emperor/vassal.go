@@ -24,6 +24,7 @@ type vassal struct {
 	uid     uint32 // the file's owner
 	gid     uint32
 	monitor string // the source it was found by
+	dir     string // where it starts: the folder that is its source; "" = where the emperor did
 	socket  string // on-demand: the address whose first connection starts it, "" = started at once
 }
 
@@ -39,7 +40,7 @@ var suffixes = []string{".ini", ".xml", ".yaml", ".yml", ".json", ".js"}
 func look(e *option.Emperor) (found map[string]vassal, problems []error) {
 	found = map[string]vassal{}
 	for _, source := range e.Sources {
-		files, err := candidates(source)
+		dir, files, err := candidates(source)
 		if err != nil {
 			problems = append(problems, err)
 		}
@@ -55,7 +56,7 @@ func look(e *option.Emperor) (found map[string]vassal, problems []error) {
 			if v == nil {
 				continue
 			}
-			v.monitor = source
+			v.monitor, v.dir = source, dir
 			if first, twice := found[v.name]; twice {
 				if first.file != v.file {
 					problems = append(problems, fmt.Errorf("%s is not run: %s has the same name", v.file, first.file))
@@ -68,29 +69,26 @@ func look(e *option.Emperor) (found map[string]vassal, problems []error) {
 	return found, problems
 }
 
-// candidates are the files of a folder, or what a pattern matches. A folder that is not there has none, yet.
-func candidates(source string) ([]string, error) {
-	source, err := filepath.Abs(strings.TrimPrefix(source, "dir://"))
+// candidates are the files of a folder, dir, or what a pattern matches. A folder that is not there has none, yet.
+func candidates(source string) (dir string, files []string, err error) {
+	source, err = filepath.Abs(strings.TrimPrefix(strings.TrimPrefix(source, "dir://"), "glob://"))
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	source = strings.TrimPrefix(source, "glob://")
 	if st, err := os.Stat(source); err == nil && st.IsDir() {
 		entries, err := os.ReadDir(source)
 		if err != nil {
-			return nil, fmt.Errorf("emperor = %s: %w", source, err)
+			return "", nil, fmt.Errorf("emperor = %s: %w", source, err)
 		}
-		files := make([]string, len(entries))
-		for i, e := range entries {
-			files[i] = filepath.Join(source, e.Name())
+		for _, e := range entries {
+			files = append(files, filepath.Join(source, e.Name()))
 		}
-		return files, nil
+		return source, files, nil
 	}
-	files, err := filepath.Glob(source)
-	if err != nil {
-		return nil, fmt.Errorf("emperor = %s: %w", source, err)
+	if files, err = filepath.Glob(source); err != nil {
+		return "", nil, fmt.Errorf("emperor = %s: %w", source, err)
 	}
-	return files, nil
+	return "", files, nil
 }
 
 func eligible(file string, extra []string) bool {

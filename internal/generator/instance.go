@@ -13,6 +13,7 @@ type Instance struct {
 	File     string // its configuration, absolute
 	ConfName string // the configuration's base name, what %(deb-confname) stands for
 	Args     []string
+	Dir      string // where it starts, absolute; "" = /
 	Settings *option.Settings
 	Origin   string // who wrote the drop-ins, for their first line
 	DropIn   string // their file name

@@ -55,6 +55,8 @@ func (i Instance) service(sockets bool) string {
 	}
 	if path.IsAbs(s.Chdir) {
 		u.set("WorkingDirectory", "-"+s.Chdir)
+	} else if i.Dir != "" {
+		u.set("WorkingDirectory", "-"+i.Dir)
 	}
 	if s.Umask >= 0 {
 		u.set("UMask", "0"+strconv.FormatInt(int64(s.Umask), 8))

@@ -35,6 +35,7 @@ globals().update(_absent.functions)
 
 _locks = None
 _core = None  # the extension module, in a worker
+_reserved = 0  # bytes of address space that the data plane takes there
 _slot = 0
 _master = 0
 
@@ -64,8 +65,8 @@ def _worker(slot):
     globals()["_slot"] = slot
 
 
-def _attach(core):
-    globals()["_core"] = core
+def _attach(core, reserved):
+    globals().update(_core=core, _reserved=reserved)
 
 
 def __getattr__(name):
@@ -270,11 +271,11 @@ def setprocname(name):
 
 
 def mem():
-    """(resident bytes, address space bytes) of this process."""
+    """(resident bytes, address space bytes) of this process, without the address space that the data plane reserves."""
     with open("/proc/self/statm") as f:
         pages = f.read().split()
     size = _os.sysconf("SC_PAGE_SIZE")
-    return int(pages[1]) * size, int(pages[0]) * size
+    return int(pages[1]) * size, int(pages[0]) * size - _reserved
 
 
 def logsize():

@@ -81,7 +81,7 @@ class Worker:
         overhead = library.size + max(0, address_space() - before)
         _uwsgi.address_space(overhead)
         uwsgi_limits.hold_address_space(settings, overhead)
-        uwsgi._attach(_uwsgi)
+        uwsgi._attach(_uwsgi, overhead)
         os.close(BOOT)
         ours = _uwsgi.descriptors() + watch_signals(_uwsgi)
         guard_forks(_uwsgi, ours)
