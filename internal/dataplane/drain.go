@@ -257,6 +257,16 @@ func (c *Core) adopt() {
 	}
 }
 
+// room says that this process may have one more descriptor.
+func (e *Engine) room() bool {
+	fd, err := unix.FcntlInt(uintptr(e.wakefd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
+}
+
 // takeHanded takes the next connection that another worker handed on; nil: there is none.
 func (e *Engine) takeHanded() *conn {
 	if e.boot.HandoffInFD <= 0 {
@@ -265,6 +275,9 @@ func (e *Engine) takeHanded() *conn {
 	var buf [512]byte
 	oob := make([]byte, unix.CmsgSpace(4))
 	for {
+		if !e.room() { // the kernel would close the connection: it stays for another worker
+			return nil
+		}
 		n, oobn, _, _, err := unix.Recvmsg(e.boot.HandoffInFD, buf[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		if err != nil || n == 0 {
 			return nil

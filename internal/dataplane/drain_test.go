@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
 )
 
@@ -95,6 +96,41 @@ func TestDrainHandsOn(t *testing.T) {
 	second.expectRequests(61)
 	if got := second.requests(1)[0]; !strings.HasPrefix(got, "GET /again/") {
 		t.Errorf("%q", got)
+	}
+}
+
+// A worker without a descriptor for it leaves a connection that is handed on to the others.
+func TestHandedOnWithoutRoom(t *testing.T) {
+	checkFDs(t)
+	pair := handoffPair(t)
+	e := &Engine{boot: &boot.Boot{HandoffInFD: pair[1]}, wakefd: pair[0]}
+	if err := unix.Sendmsg(pair[0], []byte("{}"), unix.UnixRights(pair[0]), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 256, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	var all []int
+	for {
+		fd, err := unix.FcntlInt(uintptr(pair[0]), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		all = append(all, fd)
+	}
+	cn := e.takeHanded()
+	for _, fd := range all {
+		unix.Close(fd)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if cn != nil || !pending(pair[1]) {
+		t.Errorf("%v: the connection is lost", cn)
 	}
 }
 
