@@ -216,3 +216,13 @@ func TestIdentity(t *testing.T) {
 		})
 	}
 }
+
+// An address space that the application has limited, not limit-as, is named: where a worker cannot start in it nothing else would say why.
+func TestCrampedAddressSpace(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", "import resource\nresource.setrlimit(resource.RLIMIT_AS, (1700 << 20, resource.RLIM_INFINITY))\n"+app("one"))
+	s.Tolerate(`fatal error|runtime|goroutine|pthread_create|Aborted|DAMN|exit`) // it may, or may not, be enough
+	s.Launch("--http", addr, "--module", "app", "--die-on-term")
+	s.Log.Wait(t, `^the address space is limited to 1700 MB .*limit-as leaves them out`)
+}

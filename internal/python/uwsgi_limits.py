@@ -61,6 +61,15 @@ def hold_address_space(settings, overhead):
         soften(resource.RLIMIT_AS, settings["LimitAS"] + overhead)
 
 
+def cramped():
+    """What to say, as lines for the log, of an address space that somebody else has limited."""
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if soft == resource.RLIM_INFINITY or soft >= 1792 << 20:
+        return []
+    return ["the address space is limited to %d MB (ulimit -v, LimitAS= of the unit, or setrlimit() by the application): a worker reserves up to "
+            "2 GB of it without using them, and may not start; limit-as leaves them out" % (soft >> 20)]
+
+
 def raise_descriptors(settings):
     """Room for connections: idle ones cost a descriptor each. What max-fd says stands."""
     if settings["MaxFD"]:

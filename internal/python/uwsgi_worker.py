@@ -69,6 +69,8 @@ class Worker:
         uwsgi_limits.raise_descriptors(settings)
         uwsgi_limits.make_room(self.control)
         self.place()
+        for line in uwsgi_limits.cramped():
+            say(line)
         library = self.library or Library(self.libdir)
         _uwsgi = library.module
         before = address_space()
