@@ -137,6 +137,7 @@ func (e *Engine) Drain(reason string, handoff bool) {
 		}
 	}
 	e.passOn()
+	e.passOnQueued()
 	e.leaving.Store(true)
 	e.wakeAll()
 }
@@ -156,6 +157,28 @@ func (e *Engine) passOn() {
 	}
 	for _, cn := range mine {
 		e.retire(cn)
+	}
+}
+
+// passOnQueued hands on connections that wait to be accepted: the kernel tells one worker of each (EPOLLEXCLUSIVE), which may have been this one,
+// and the others would look by themselves a second later only. Where more wait than are taken the others are awake.
+func (e *Engine) passOnQueued() {
+	if !e.handoff.Load() {
+		return
+	}
+	var sa unix.RawSockaddrAny
+	for _, l := range e.listeners {
+		for range 8 {
+			salen := uint32(unix.SizeofSockaddrAny)
+			fd, errno := accept(l.FD, &sa, &salen)
+			if errno != 0 {
+				break
+			}
+			if cn := e.newConn(fd, l); cn != nil {
+				setPeer(cn, &sa)
+				e.retire(cn)
+			}
+		}
 	}
 }
 

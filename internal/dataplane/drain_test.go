@@ -99,6 +99,20 @@ func TestDrainHandsOn(t *testing.T) {
 	}
 }
 
+// What waits to be accepted when a worker leaves that may have been the one that was told of it: here neither accepts any more.
+func TestDrainHandsOnQueued(t *testing.T) {
+	first, second := twoEngines(t, config{})
+	first.say(message{Op: "pause"})
+	first.paused(true)
+	c := first.dial("http")
+	first.say(message{Op: "drain", Handoff: true, Reason: "reload"})
+	first.wait()
+	if got := c.get("/queued"); got != "hello /queued" {
+		t.Errorf("%q", got)
+	}
+	second.expectRequests(1)
+}
+
 // A worker without a descriptor for it leaves a connection that is handed on to the others.
 func TestHandedOnWithoutRoom(t *testing.T) {
 	checkFDs(t)
