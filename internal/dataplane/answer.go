@@ -60,6 +60,7 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	if !c.settle(cn) {
 		keep = false
 	}
+	cn.unasked += c.headBytes + c.bodyBytes
 	next := stepClosed
 	switch {
 	case c.handedOver: // the housekeeper writes the rest

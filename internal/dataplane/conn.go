@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -40,7 +41,9 @@ type conn struct {
 	out  slow   // what the client has not taken yet of a finished response
 	lag  *lag   // and of one under way, nil: nothing
 
-	queued int // bytes, when the client last took some (housekeeper.await)
+	queued    atomic.Int64  // bytes the client had not taken when it last took some; in an idle connection 0: it has taken all, or was not asked for
+	unasked   int64         // bytes of responses since the kernel was last asked how many are queued
+	writeErrs *atomic.Int64 // of the core whose response is queued, in an idle connection
 }
 
 // listener is one listening socket.
@@ -99,6 +102,8 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	c.gen.Add(1)
 	c.fd, c.lis = fd, lis
 	c.registered, c.active, c.served, c.since, c.dry, c.hup = false, false, 0, 0, false, false
+	c.unasked, c.writeErrs = 0, nil
+	c.queued.Store(0)
 	c.state.Store(connBusy)
 	c.deadline.Store(0)
 	e.conns[fd].Store(c)
@@ -116,8 +121,19 @@ func (e *Engine) close(c *conn) {
 		// A child of the application may hold a copy: closing ours would tell neither the client nor epoll.
 		unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	}
+	if c.owed() && !c.lis.unix && queued(c.fd) > 0 {
+		// The kernel keeps sending what is queued, to a client that takes nothing for many minutes, unless told how long.
+		unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(e.sendTimeout/int64(time.Millisecond)))
+	}
 	e.drop(c)
 }
+
+// askAfter is how many bytes of responses a client may have been sent before the kernel is asked whether it takes them: a call that ordinary
+// requests are spared.
+const askAfter = 64 << 10
+
+// owed says that the client may not have taken all of what it was sent.
+func (c *conn) owed() bool { return c.unasked > askAfter || c.queued.Load() > 0 }
 
 // reset has the connection end in a reset, and at once: what the client has got it can still read. (A unix socket knows no reset.)
 func (c *conn) reset() {

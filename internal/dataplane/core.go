@@ -221,8 +221,17 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		e.retire(cn)
 		return true
 	}
-	if cn.served > 0 {
-		return e.park(cn, now+e.idleTimeout)
+	if cn.served == 0 {
+		return e.park(cn, now+e.headTimeout)
 	}
-	return e.park(cn, now+e.headTimeout)
+	if cn.owed() {
+		// It is not idle while it has the last answer to read, of which the kernel may hold megabytes.
+		n := queued(cn.fd)
+		cn.queued.Store(n)
+		cn.unasked, cn.writeErrs = 0, &c.cell.WriteErrs
+		if n > 0 {
+			return e.park(cn, now+e.sendTimeout)
+		}
+	}
+	return e.park(cn, now+e.idleTimeout)
 }

@@ -321,7 +321,7 @@ func (e *Engine) takeHanded() *conn {
 		}
 		if cn := e.newConn(fd, lis); cn != nil {
 			cn.peer = http1.Peer{Addr: h.Addr, Port: h.Port}
-			cn.served = h.Served
+			cn.served, cn.unasked = h.Served, askAfter+1 // who had it may not have seen its client take all
 			return cn
 		}
 	}

@@ -159,18 +159,21 @@ func (h *housekeeper) sweep(now int64) {
 		}
 		if cn.house.Load() { // only this goroutine works on those
 			switch {
-			case !cn.out.linger && queued(cn.fd) < cn.queued:
+			case !cn.out.linger && queued(cn.fd) < cn.queued.Load():
 				h.await(cn)
 			case now >= dl:
 				h.abandon(cn, unix.ETIMEDOUT)
 			}
 			continue
 		}
-		if now < dl {
+		if now < dl && cn.queued.Load() == 0 {
 			continue
 		}
 		if !cn.state.CompareAndSwap(connIdle, connBusy) {
 			continue
+		}
+		if !cn.active && cn.queued.Load() > 0 {
+			h.recount(cn, now)
 		}
 		switch dl := cn.deadline.Load(); {
 		case dl != 0 && now >= dl:
@@ -183,6 +186,18 @@ func (h *housekeeper) sweep(now int64) {
 	}
 }
 
+// recount moves the deadline of an idle connection whose client has taken some of the answer that is queued, or the last of it.
+func (h *housekeeper) recount(cn *conn, now int64) {
+	switch n := queued(cn.fd); {
+	case n == 0:
+		cn.queued.Store(0)
+		cn.deadline.Store(now + h.eng.idleTimeout)
+	case n < cn.queued.Load():
+		cn.queued.Store(n)
+		cn.deadline.Store(now + h.eng.sendTimeout)
+	}
+}
+
 // expire ends a connection that waited too long. One that has sent a part of a request is told so.
 func (h *housekeeper) expire(cn *conn) {
 	if !cn.active && readable(cn.fd) { // all cores are busy: it is not the client who is late
@@ -191,6 +206,15 @@ func (h *housekeeper) expire(cn *conn) {
 		return
 	}
 	if !cn.active || !cn.lis.proto.http() {
+		if !cn.active && cn.queued.Load() > 0 {
+			cn.writeErrs.Add(1)
+			if !h.eng.settings.IgnoreWriteErrors {
+				h.note("the client (%s) did not take the rest of its response: %s", cn.peer.Addr, h.eng.notTaken(unix.ETIMEDOUT))
+			}
+		}
+		if queued(cn.fd) > 0 { // nobody is left to see whether it takes that
+			cn.reset()
+		}
 		h.eng.close(cn)
 		return
 	}
@@ -249,7 +273,7 @@ func (h *housekeeper) collect() {
 
 // await has a client take some more within the send timeout from now.
 func (h *housekeeper) await(cn *conn) {
-	cn.queued = queued(cn.fd)
+	cn.queued.Store(queued(cn.fd))
 	cn.deadline.Store(monotonic() + h.eng.sendTimeout)
 }
 

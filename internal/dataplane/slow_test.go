@@ -318,45 +318,61 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	io.WriteString(file, body)
 	for path, on := range map[string]string{"/pinned": "TCP", "/file": "TCP", "/stream": "TCP", "/waited": "TCP", "/local": "unix"} {
 		t.Run(path[1:], func(t *testing.T) {
-			s := serve(t, config{
-				unix: on == "unix",
-				set:  func(s *option.Settings) { s.SendTimeout = 250 * time.Millisecond },
-				handler: func(x *exchange) Outcome {
-					x.start("200 OK")
-					switch path {
-					case "/pinned", "/local":
-						return x.replyPinned([]byte(body))
-					case "/file":
-						return x.sendfile(file, 0, size)
-					}
-					for left := body; len(left) > 0; left = left[min(len(left), 100000):] {
-						if x.write(left[:min(len(left), 100000)]) != 0 {
-							return Failed
+			// What is tested is a pace. A machine that had the client pause for as long as the time-out is asked for a slower one.
+			for timeout := 250 * time.Millisecond; ; timeout *= 4 {
+				s := serve(t, config{
+					unix: on == "unix",
+					set:  func(s *option.Settings) { s.SendTimeout = timeout },
+					handler: func(x *exchange) Outcome {
+						x.start("200 OK")
+						switch path {
+						case "/pinned", "/local":
+							return x.replyPinned([]byte(body))
+						case "/file":
+							return x.sendfile(file, 0, size)
 						}
-					}
-					return x.finish()
-				},
-			})
-			if path == "/waited" {
-				s.eng.lagging.Store(lagTotal) // the core waits
-				defer s.eng.lagging.Store(0)
-			}
-			m := mark(t)
-			c := slowRequest(s, "http", "GET "+path+" HTTP/1.0\r\n\r\n")
-			var got []byte
-			for buf := make([]byte, 64<<10); ; unix.Poll(nil, 20) { // why: the pace is what is tested
-				n, err := c.Conn.Read(buf)
-				got = append(got, buf[:n]...)
-				if err == io.EOF {
-					break
-				} else if err != nil {
-					t.Fatalf("after %d bytes: %v", len(got), err)
+						for left := body; len(left) > 0; left = left[min(len(left), 100000):] {
+							if x.write(left[:min(len(left), 100000)]) != 0 {
+								return Failed
+							}
+						}
+						return x.finish()
+					},
+				})
+				if path == "/waited" {
+					s.eng.lagging.Store(lagTotal) // the core waits
 				}
-			}
-			if _, text, _ := strings.Cut(string(got), "\r\n\r\n"); text != body {
-				t.Errorf("%d bytes of %d:\n%s", len(text), size, messages(t, m))
+				m := mark(t)
+				got, err, pause := slowRequest(s, "http", "GET "+path+" HTTP/1.0\r\n\r\n").readSlowly(timeout / 12)
+				s.stop()
+				s.eng.lagging.Store(0)
+				if pause > timeout/2 && timeout < patience/4 {
+					t.Logf("a pause of %v", pause)
+					continue
+				}
+				if _, text, _ := strings.Cut(got, "\r\n\r\n"); text != body || err != nil {
+					t.Errorf("%d bytes of %d, %v, with a pause of %v:\n%s", len(text), size, err, pause, messages(t, m))
+				}
+				return
 			}
 		})
+	}
+}
+
+// readSlowly reads all there is, a little at a time. pause is the longest time that it took nothing.
+func (c *client) readSlowly(every time.Duration) (text string, err error, pause time.Duration) {
+	var got []byte
+	buf := make([]byte, 64<<10)
+	for last := time.Now(); ; unix.Poll(nil, int(every/time.Millisecond)) { // why: the pace is what is tested
+		n, err := c.Conn.Read(buf)
+		got = append(got, buf[:n]...)
+		now := time.Now()
+		pause, last = max(pause, now.Sub(last)), now
+		if err == io.EOF {
+			return string(got), nil, pause
+		} else if err != nil {
+			return string(got), err, pause
+		}
 	}
 }
 

@@ -169,10 +169,10 @@ func unread(fd int) bool {
 
 // queued is how many bytes its client has not taken of what was written to a connection: not acknowledged or, on a unix socket, not read. There
 // is room to write again only when a third of them is gone, which a client that reads slowly may need minutes for.
-func queued(fd int) int {
+func queued(fd int) int64 {
 	var n int32
 	syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))
-	return int(n)
+	return int64(n)
 }
 
 // pending tells whether a listening socket, or one of messages, has something to be taken.
