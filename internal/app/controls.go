@@ -220,9 +220,9 @@ func (in *instance) snapshot() control.Snapshot {
 	return out
 }
 
-// serveControl opens the socket on which `uwsgi reload` waits for the outcome.
-func (in *instance) serveControl() (*control.Socket, error) {
-	return control.Serve(os.Getpid(), map[string]control.Handler{
+// serveControl opens the socket on which `uwsgi reload` waits for the outcome. Signals do the same without one, and without the outcome.
+func (in *instance) serveControl() *control.Socket {
+	socket, err := control.Serve(map[string]control.Handler{
 		"reload": func(ctx context.Context, _ string) (string, error) {
 			if err := in.sup.Reload(ctx, "uwsgi reload"); err != nil {
 				return "", err
@@ -233,4 +233,8 @@ func (in *instance) serveControl() (*control.Socket, error) {
 			return string(in.snapshot().JSON(true, false)), nil
 		},
 	})
+	if err != nil {
+		in.log().Warn(err.Error() + ": uwsgi reload sends SIGHUP and does not wait, uwsgi list does not show this instance")
+	}
+	return socket
 }

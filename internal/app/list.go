@@ -1,14 +1,13 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -55,7 +54,7 @@ func list(std Streams) int {
 		}
 		all = append(all, l)
 	}
-	for _, pid := range instances() {
+	for _, pid := range control.Instances() {
 		if !seen[pid] {
 			all = append(all, listed{name: "(no unit)", state: "active", pid: pid, since: startOf(pid)})
 		}
@@ -66,10 +65,14 @@ func list(std Streams) int {
 	}
 	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tREQUESTS\tREQ/S\tMEMORY\tSINCE")
-	for _, l := range all {
-		if l.pid > 0 {
-			l.stats = askStats(l.pid)
+	var asked sync.WaitGroup // all at once: one that does not answer takes no time from the others
+	for i := range all {
+		if l := &all[i]; l.pid > 0 {
+			asked.Go(func() { l.stats = askStats(ctx, l.pid) })
 		}
+	}
+	asked.Wait()
+	for _, l := range all {
 		fmt.Fprintln(w, strings.Join(l.columns(), "\t"))
 	}
 	w.Flush()
@@ -93,25 +96,6 @@ func units(ctx context.Context, std Streams) []sd.UnitState {
 	return found
 }
 
-// instances are the processes that have a control socket (unix(7): abstract names stand in /proc/net/unix).
-func instances() []int {
-	f, err := os.Open("/proc/net/unix")
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var pids []int
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		if _, name, ok := strings.Cut(sc.Text(), control.SocketPrefix); ok {
-			if pid, err := strconv.Atoi(name); err == nil && !slices.Contains(pids, pid) {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	slices.Sort(pids)
-	return pids
-}
-
 func startOf(pid int) time.Time {
 	st, err := os.Stat("/proc/" + strconv.Itoa(pid))
 	if err != nil {
@@ -120,8 +104,8 @@ func startOf(pid int) time.Time {
 	return st.ModTime()
 }
 
-func askStats(pid int) *listedStats {
-	answer, err := control.Ask(pid, control.Request{Command: "stats"})
+func askStats(ctx context.Context, pid int) *listedStats {
+	answer, err := control.Ask(ctx, pid, control.Request{Command: "stats"})
 	if err != nil || !answer.OK {
 		return nil
 	}

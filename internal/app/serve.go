@@ -148,11 +148,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	if in.sup, err = supervisor.New(*conf); err != nil {
 		return exitError, err
 	}
-	socket, err := in.serveControl()
-	if err != nil {
-		return exitError, err
-	}
-	defer socket.Close()
+	defer in.serveControl().Close()
 	if in.controls, err = in.startControls(d, nil); err != nil {
 		in.controls.stop()
 		return exitError, err

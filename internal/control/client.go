@@ -1,11 +1,11 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,34 +21,25 @@ func (e *SignalError) Unwrap() error { return e.Err }
 
 // client is the operating system as these commands see it.
 type client struct {
-	kill func(pid int, sig syscall.Signal) error
-	comm func(pid int) string // name of the process's program, "" if unknown
+	open func(pid int) (instance, error)
 }
 
-var system = client{
-	kill: syscall.Kill,
-	comm: func(pid int) string {
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-		if err != nil {
-			return ""
-		}
-		return strings.TrimSpace(string(b))
-	},
-}
+var system = client{open: openProcess}
 
 // Reload reloads the instance that a pidfile, or a number, names, waits for the outcome and tells it on out. An instance without a control socket
 // (uWSGI itself) gets SIGHUP, and nothing is known of what comes of it.
 func Reload(target string, out io.Writer) error { return system.reload(target, out) }
 
 func (c client) reload(target string, out io.Writer) error {
-	pid, err := c.find(target)
+	p, err := c.find(target)
 	if err != nil {
 		return err
 	}
-	answer, err := Ask(pid, Request{Command: "reload"})
+	defer p.close()
+	answer, err := Ask(context.Background(), p.pid(), Request{Command: "reload"})
 	switch {
 	case errors.Is(err, ErrNoControl):
-		return c.signal(pid, target, syscall.SIGHUP)
+		return signal(p, target, syscall.SIGHUP)
 	case err != nil:
 		return err
 	case !answer.OK:
@@ -67,41 +58,49 @@ func Stop(target string, _ io.Writer) error { return system.send(target, syscall
 func Pause(target string) error { return system.send(target, syscall.SIGTSTP) }
 
 func (c client) send(target string, sig syscall.Signal) error {
-	pid, err := c.find(target)
+	p, err := c.find(target)
 	if err != nil {
 		return err
 	}
-	return c.signal(pid, target, sig)
+	defer p.close()
+	return signal(p, target, sig)
 }
 
 // signal makes sure that the process is an instance before it is signalled: the number in an old pidfile may be another program's by now.
-func (c client) signal(pid int, target string, sig syscall.Signal) error {
-	if !ControlExists(pid) {
-		if name := c.comm(pid); name != "" && !strings.Contains(strings.ToLower(name), "uwsgi") {
-			return &SignalError{fmt.Errorf("%s names process %d, which is %s: the pidfile is out of date", target, pid, name)}
+func signal(p instance, target string, sig syscall.Signal) error {
+	if !ControlExists(p.pid()) {
+		if name := p.comm(); !strings.Contains(strings.ToLower(name), "uwsgi") && (name != "" || p.pid() == 1) {
+			return &SignalError{fmt.Errorf("%s names process %d, which is %s: the pidfile is out of date", target, p.pid(), name)}
 		}
 	}
-	if err := c.kill(pid, sig); err != nil {
+	if err := p.signal(sig); err != nil {
 		return &SignalError{err}
 	}
 	return nil
 }
 
-// find reads the process id that target is or holds, and makes sure that the process exists.
-func (c client) find(target string) (int, error) {
+// find opens the process that target is or names. A pidfile names its owner's processes and root's any: else whoever may write one could
+// have root, who only meant that instance, stop another's.
+func (c client) find(target string) (instance, error) {
 	pid, err := strconv.Atoi(target)
+	owner := uint32(0)
 	if err != nil {
-		if pid, err = ReadPidfile(target); err != nil {
-			return 0, err
+		if pid, owner, err = readPidfile(target); err != nil {
+			return nil, err
 		}
 	}
-	if pid <= 1 {
-		return 0, fmt.Errorf("%s: %d is not the process id of an instance", target, pid)
+	if pid < 1 {
+		return nil, fmt.Errorf("%s: %d is not the process id of an instance", target, pid)
 	}
-	if err := c.kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
-		return 0, &SignalError{err}
+	p, err := c.open(pid)
+	if err != nil {
+		return nil, &SignalError{err}
 	}
-	return pid, nil
+	if owner != 0 && owner != p.uid() {
+		p.close()
+		return nil, fmt.Errorf("pidfile %s belongs to user %d and names process %d of user %d: that is not its instance", target, owner, pid, p.uid())
+	}
+	return p, nil
 }
 
 // ConnectAndRead copies what arrives at an address (HOST:PORT, a path, @abstract) to out until its end: --connect-and-read.

@@ -9,9 +9,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func write(t *testing.T, text string) string {
@@ -50,39 +53,50 @@ func TestPidfile(t *testing.T) {
 	}
 }
 
-// fakes is a process table.
+// fakes is a process table with one process.
 type fakes struct {
-	comm string
+	id   int
+	name string
+	user uint32
 	err  error
 	sent []string
 }
 
 func (f *fakes) client() client {
-	return client{
-		kill: func(pid int, sig syscall.Signal) error {
-			if sig != 0 {
-				f.sent = append(f.sent, fmt.Sprint(pid, " ", int(sig)))
-			}
-			return f.err
-		},
-		comm: func(int) string { return f.comm },
-	}
+	return client{open: func(pid int) (instance, error) { f.id = pid; return f, f.err }}
+}
+
+func (f *fakes) pid() int     { return f.id }
+func (f *fakes) comm() string { return f.name }
+func (f *fakes) uid() uint32  { return f.user }
+func (f *fakes) close()       {}
+func (f *fakes) signal(sig syscall.Signal) error {
+	f.sent = append(f.sent, fmt.Sprint(f.id, " ", int(sig)))
+	return nil
 }
 
 func TestSignalling(t *testing.T) {
 	const pid = 1<<22 + 5 // beyond pid_max: no control socket
-	file := write(t, fmt.Sprintln(pid))
+	file, others := write(t, fmt.Sprintln(pid)), write(t, fmt.Sprintln(pid))
+	if err := os.Chown(others, 4242, -1); err != nil {
+		t.Skip("a pidfile of another user needs root:", err)
+	}
 	for _, c := range []struct {
 		name, target string
 		fake         fakes
 		sent, err    string
 		gone         bool
 	}{
-		{"uWSGI itself", file, fakes{comm: "uwsgi"}, fmt.Sprintf("[%d 1]", pid), "", false},
-		{"by number", fmt.Sprint(pid), fakes{comm: "uwsgi-core"}, fmt.Sprintf("[%d 1]", pid), "", false},
-		{"a stranger", file, fakes{comm: "postgres"}, "[]", "which is postgres: the pidfile is out of date", true},
+		{"uWSGI itself", file, fakes{name: "uwsgi"}, fmt.Sprintf("[%d 1]", pid), "", false},
+		{"by number", fmt.Sprint(pid), fakes{name: "uwsgi-core"}, fmt.Sprintf("[%d 1]", pid), "", false},
+		{"a stranger", file, fakes{name: "postgres"}, "[]", "which is postgres: the pidfile is out of date", true},
 		{"nobody", file, fakes{err: syscall.ESRCH}, "[]", "signal_pidfile()/kill(): No such process", true},
-		{"init", "1", fakes{}, "[]", "not the process id of an instance", false},
+		{"init", "1", fakes{name: "systemd"}, "[]", "which is systemd", true},
+		{"a hidden init", "1", fakes{}, "[]", "the pidfile is out of date", true},
+		{"a container's", "1", fakes{name: "uwsgi"}, "[1 1]", "", false},
+		{"everybody", "-1", fakes{name: "uwsgi"}, "[]", "not the process id of an instance", false},
+		{"own file", others, fakes{name: "uwsgi", user: 4242}, fmt.Sprintf("[%d 1]", pid), "", false},
+		{"another's file", others, fakes{name: "uwsgi", user: 0}, "[]", "belongs to user 4242 and names process", false},
 		{"empty", write(t, ""), fakes{}, "[]", "is empty", false},
 		{"missing", "/no/such/pidfile", fakes{}, "[]", "no such file", false},
 	} {
@@ -98,7 +112,7 @@ func TestSignalling(t *testing.T) {
 			t.Errorf("%s: sent %s, want %s", c.name, got, c.sent)
 		}
 	}
-	f := fakes{comm: "uwsgi"}
+	f := fakes{name: "uwsgi"}
 	if err := f.client().send(file, syscall.SIGTSTP); err != nil || fmt.Sprint(f.sent) != fmt.Sprintf("[%d 20]", pid) {
 		t.Error(err, f.sent)
 	}
@@ -106,7 +120,7 @@ func TestSignalling(t *testing.T) {
 
 func TestReloadThroughTheSocket(t *testing.T) {
 	outcome := make(chan error, 1)
-	s, err := Serve(os.Getpid(), map[string]Handler{"reload": func(context.Context, string) (string, error) {
+	s, err := Serve(map[string]Handler{"reload": func(context.Context, string) (string, error) {
 		return "generation 2 serves", <-outcome
 	}})
 	if err != nil {
@@ -127,7 +141,7 @@ func TestReloadThroughTheSocket(t *testing.T) {
 		`{"command":"dance"}`: `there is no command "dance"`,
 		"hello\n":             "one JSON object",
 	} {
-		c, err := net.Dial("unix", controlName(os.Getpid()))
+		c, err := dial(os.Getpid())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,14 +152,11 @@ func TestReloadThroughTheSocket(t *testing.T) {
 		}
 		c.Close()
 	}
-	if _, err := Serve(os.Getpid(), nil); err == nil {
-		t.Error("two control sockets")
-	}
 }
 
 func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	entered := make(chan struct{})
-	s, err := Serve(os.Getpid(), map[string]Handler{"reload": func(ctx context.Context, _ string) (string, error) {
+	s, err := Serve(map[string]Handler{"reload": func(ctx context.Context, _ string) (string, error) {
 		close(entered)
 		<-ctx.Done()
 		return "", ctx.Err()
@@ -155,7 +166,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	}
 	asked := make(chan error, 1)
 	go func() {
-		a, err := Ask(os.Getpid(), Request{Command: "reload"})
+		a, err := Ask(t.Context(), os.Getpid(), Request{Command: "reload"})
 		if err == nil && !a.OK {
 			err = errors.New(a.Message)
 		}
@@ -168,20 +179,90 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	if err := <-asked; err == nil {
 		t.Error("an interrupted reload succeeded")
 	}
-	if _, err := Ask(os.Getpid(), Request{}); !errors.Is(err, ErrNoControl) {
+	if _, err := Ask(t.Context(), os.Getpid(), Request{}); !errors.Is(err, ErrNoControl) {
 		t.Error(err)
 	}
 }
 
-func TestTakenNameIsNotBelieved(t *testing.T) {
+// A name that somebody else has made is not believed, whatever it says, and is in nobody's way.
+func TestNamesAreNotBelieved(t *testing.T) {
 	const other = 1<<22 + 9
-	l, err := net.Listen("unix", controlName(other)) // somebody else takes the name of process other
+	for _, name := range []string{socketPrefix + fmt.Sprint(os.Getpid()), socketPrefix + fmt.Sprint(other), socketPrefix + "x y\n"} {
+		l, err := net.Listen("unix", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	if _, err := Ask(t.Context(), other, Request{Command: "reload"}); !errors.Is(err, ErrNoControl) {
+		t.Error(err)
+	}
+	s, err := Serve(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	if _, err := Ask(other, Request{Command: "reload"}); !errors.Is(err, ErrNoControl) {
+	defer s.Close()
+	if got := Instances(); !slices.Contains(got, os.Getpid()) || slices.Contains(got, other) {
+		t.Errorf("instances: %v", got)
+	}
+}
+
+// The id that a socket was made with is believed only of a process that still has that user.
+func TestGenuine(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		cred    unix.Ucred
+		running bool
+		user    uint32
+		inner   bool
+		want    bool
+	}{
+		{"the user's", unix.Ucred{Pid: 9, Uid: 33}, true, 33, false, true},
+		{"root's, who has become the user since", unix.Ucred{Pid: 9, Uid: 0}, true, 33, false, true},
+		{"another's, who had this id before", unix.Ucred{Pid: 9, Uid: 1000}, true, 33, false, false},
+		{"another's, against root", unix.Ucred{Pid: 9, Uid: 33}, true, 0, false, false},
+		{"of a process that is gone", unix.Ucred{Pid: 9, Uid: 33}, false, 0, false, false},
+		{"a container's, seen from the host", unix.Ucred{Pid: 9, Uid: 0}, true, 0, true, false},
+		{"of another PID namespace", unix.Ucred{Pid: 0, Uid: 0}, true, 0, false, false},
+	} {
+		if got := genuine(&c.cred, func(int) (standing, bool) { return standing{c.user, c.inner}, c.running }); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if got, ok := standingOf(os.Getpid()); !ok || got.inner || int(got.uid) != os.Geteuid() {
+		t.Error(got, ok)
+	}
+}
+
+// An instance that takes a request and does not answer holds nobody up who does not want to wait.
+func TestAskEndsWithItsContext(t *testing.T) {
+	entered := make(chan struct{})
+	s, err := Serve(map[string]Handler{"stats": func(ctx context.Context, _ string) (string, error) {
+		close(entered)
+		<-ctx.Done()
+		return "", nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-entered; cancel() }()
+	if _, err := Ask(ctx, os.Getpid(), Request{Command: "stats"}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// A pidfile that is none is not waited for.
+func TestPidfileThatIsNone(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{fifo, "/dev/zero", t.TempDir()} {
+		if _, err := ReadPidfile(path); err == nil || !strings.Contains(err.Error(), "no regular file") {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
 

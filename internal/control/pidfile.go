@@ -3,9 +3,12 @@ package control
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // WritePidfile writes a process id and a newline, mode 0666 less the umask, over what is there.
@@ -20,19 +23,38 @@ func WritePidfile(path string, pid int) error {
 
 // ReadPidfile returns the process id in a file. An empty file is an error: taken as 0 it would name every process of the caller's group.
 func ReadPidfile(path string) (int, error) {
-	b, err := os.ReadFile(path)
+	pid, _, err := readPidfile(path)
+	return pid, err
+}
+
+// readPidfile gives the file's owner, too. Who writes it is not always who reads it: it is not waited for, as for a FIFO's writer, and no
+// more of it is read than a number has.
+func readPidfile(path string) (pid int, owner uint32, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return 0, fmt.Errorf("pidfile: %w", err)
+		return 0, 0, fmt.Errorf("pidfile: %w", err)
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, 0, fmt.Errorf("pidfile %s: %w", path, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return 0, 0, fmt.Errorf("pidfile %s is no regular file", path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		return 0, 0, fmt.Errorf("pidfile: %w", err)
 	}
 	text := strings.TrimSpace(string(b))
 	if text == "" {
-		return 0, fmt.Errorf("pidfile %s is empty", path)
+		return 0, 0, fmt.Errorf("pidfile %s is empty", path)
 	}
-	pid, err := strconv.Atoi(text)
+	pid, err = strconv.Atoi(text)
 	if err != nil || pid <= 0 {
-		return 0, fmt.Errorf("pidfile %s: %.40q is not a process id", path, text)
+		return 0, 0, fmt.Errorf("pidfile %s: %.40q is not a process id", path, text)
 	}
-	return pid, nil
+	return pid, st.Uid, nil
 }
 
 // RemovePidfile removes a pidfile that still names pid, and says whether it did.

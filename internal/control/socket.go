@@ -2,15 +2,14 @@ package control
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,12 +33,10 @@ type Handler func(ctx context.Context, arg string) (string, error)
 // ErrNoControl: no instance with a control socket has that process id.
 var ErrNoControl = errors.New("no control socket")
 
-// controlName is the abstract socket of an instance. An abstract name needs no folder and goes with the process; who may speak on it
-// is decided by SO_PEERCRED.
-// SocketPrefix is what the abstract names of control sockets begin with; the process id follows.
-const SocketPrefix = "@uwsgi-control-"
-
-func controlName(pid int) string { return SocketPrefix + strconv.Itoa(pid) }
+// socketPrefix begins the abstract names of control sockets. What follows is random: names belong to the network namespace, which
+// containers and all users of a host share, and nobody can take one before its instance does. /proc/net/unix publishes them, and
+// SO_PEERCRED says whose each of them is.
+const socketPrefix = "@uwsgi-control-"
 
 const (
 	maxRequest     = 64 << 10
@@ -55,9 +52,10 @@ type Socket struct {
 	wg       sync.WaitGroup
 }
 
-// Serve opens the control socket of process pid and answers on it until Close. Only root and the user that runs the instance are heard.
-func Serve(pid int, handlers map[string]Handler) (*Socket, error) {
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: controlName(pid), Net: "unix"})
+// Serve opens a control socket of this process and answers on it until Close. Only root and the user that runs the instance are heard, and
+// nobody outside of its PID namespace: root of another container in the same network is not root of this one.
+func Serve(handlers map[string]Handler) (*Socket, error) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socketPrefix + rand.Text(), Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
@@ -67,8 +65,11 @@ func Serve(pid int, handlers map[string]Handler) (*Socket, error) {
 	return s, nil
 }
 
-// Close ends what is under way without an answer and waits for it.
+// Close ends what is under way without an answer and waits for it. A nil Socket has nothing to close.
 func (s *Socket) Close() error {
+	if s == nil {
+		return nil
+	}
 	s.cancel()
 	err := s.l.Close()
 	s.wg.Wait()
@@ -108,6 +109,10 @@ func (s *Socket) answer(ctx context.Context, c *net.UnixConn) {
 	defer stop()
 	cred, err := peer(c)
 	if err != nil {
+		return
+	}
+	if cred.Pid == 0 {
+		reply(c, Answer{Message: "this instance runs in another PID namespace: ask from there, or send it a signal"})
 		return
 	}
 	if cred.Uid != 0 && int(cred.Uid) != os.Geteuid() {
@@ -155,55 +160,4 @@ func peer(c *net.UnixConn) (*unix.Ucred, error) {
 		return nil, err
 	}
 	return cred, cerr
-}
-
-// ControlExists says whether process pid has a control socket.
-func ControlExists(pid int) bool {
-	c, err := dial(pid)
-	if err != nil {
-		return false
-	}
-	c.Close()
-	return true
-}
-
-// dial connects to the control socket of pid and makes sure that it is that process's: anybody can take an abstract name.
-func dial(pid int) (*net.UnixConn, error) {
-	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: controlName(pid), Net: "unix"})
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
-		return nil, ErrNoControl
-	}
-	if err != nil {
-		return nil, fmt.Errorf("control socket of process %d: %w", pid, err)
-	}
-	cred, err := peer(c)
-	if err != nil || int(cred.Pid) != pid {
-		c.Close()
-		return nil, ErrNoControl
-	}
-	return c, nil
-}
-
-// Ask sends one request to the instance with process id pid and waits for the answer, which may take as long as the command does.
-func Ask(pid int, req Request) (Answer, error) {
-	c, err := dial(pid)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer c.Close()
-	b, err := json.Marshal(req)
-	if err != nil {
-		return Answer{}, err
-	}
-	if _, err := c.Write(append(b, '\n')); err != nil {
-		return Answer{}, fmt.Errorf("control socket of process %d: %w", pid, err)
-	}
-	var a Answer
-	if err := json.NewDecoder(c).Decode(&a); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the instance ended before it answered")
-		}
-		return Answer{}, fmt.Errorf("control socket of process %d: %w", pid, err)
-	}
-	return a, nil
 }

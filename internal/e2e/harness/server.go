@@ -32,6 +32,7 @@ type Server struct {
 	tolerated []string
 	keepFDs   bool
 	under     []string // what it is started through
+	init      bool     // it is process 1 of its own PID namespace
 	daemon    bool     // the supervisor is no child of ours
 }
 
@@ -107,6 +108,12 @@ func (s *Server) environ() []string {
 // Under has it started through another program that executes it in its own place (prlimit, unshare, a shell's exec …).
 func (s *Server) Under(argv ...string) { s.under = argv }
 
+// Init has it be process 1, with a /proc to match, as in a container that shares the network.
+func (s *Server) Init() {
+	s.init = true
+	s.Under("/bin/sh", "-c", `mount --make-rprivate / && mount -t proc proc /proc && exec "$0" "$@"`)
+}
+
 // Command is the program with arguments, in the server's folder and environment.
 func (s *Server) Command(args ...string) *exec.Cmd {
 	argv := append(append(slices.Clone(s.under), Binary()), args...)
@@ -114,6 +121,9 @@ func (s *Server) Command(args ...string) *exec.Cmd {
 	cmd.Dir = s.Dir
 	cmd.Env = append(slices.Clone(s.environ()), s.mark)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if s.init {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
+	}
 	return cmd
 }
 
