@@ -68,7 +68,12 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 				standing = option.Refused
 			}
 		}
-		if row.Fatal && err == nil {
+		switch {
+		case err != nil:
+		case row.Standing == option.Refused && row.TakesValue() && blank(p) && !row.Guards:
+			err = &option.Error{Err: errors.New("no value; the line is left out"), Hint: "take it out", Warn: true}
+			standing = option.NoNeed
+		case row.Fatal:
 			err = &option.Error{Err: errors.New("not offered, and going on without it would be wrong"), Hint: row.Note}
 		}
 		if row.Standing == option.Refused && err == nil && switchedOff(v, row) {
@@ -80,10 +85,21 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 			return
 		}
 		r.find(p, standing.String(), row.Note)
-	case row.Kind == option.Path && p.Given && strings.TrimSpace(p.Value) == "" && !strings.HasPrefix(row.Name, "daemonize") && !p.mechanics:
-		r.settle(p, row, &option.Error{Err: errors.New("a path is expected; the line is left out"), Hint: "write " + p.Key + " = /path", Warn: true}, "")
+	case blank(p) && !p.mechanics && row.TakesValue() && (row.Repeat || row.Kind == option.Path) && !strings.HasPrefix(row.Name, "daemonize"):
+		// In a list, or as a path, it would be taken for the folder the server stands in, or for what matches everything.
+		what, example := "a value", row.Kind.Placeholder()
+		if row.Kind == option.Path {
+			what, example = "a path", "/path"
+		}
+		r.settle(p, row, &option.Error{Err: errors.New(what + " is expected; the line is left out"), Hint: "write " + p.Key + " = " + example, Warn: true}, "")
 	case row.Set != nil && !p.mechanics:
 		err := row.Set(s, v)
+		if blank(p) && !(row.Guards && r.root()) {
+			if out := leftOut(err); out != err {
+				r.settle(p, row, out, "")
+				return
+			}
+		}
 		text := note(p, row)
 		if before := last[row]; before != nil && !row.Repeat && before.Value != p.Value {
 			text = join(text, replaced(before))
@@ -100,6 +116,24 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 	default:
 		r.settle(p, row, nil, note(p, row))
 	}
+}
+
+// blank reports that a value is written and empty: "env =" of a template whose variable is not set.
+func blank(p *pair) bool { return p.Given && strings.TrimSpace(p.Value) == "" }
+
+// root reports that this process could give up rights.
+func (r *reader) root() bool {
+	uid, _ := r.host.User()
+	return uid == 0
+}
+
+// leftOut makes a fault of an empty value one that start-up survives: it asks for nothing, and a server that is down for it helps nobody.
+func leftOut(err error) error {
+	var e *option.Error
+	if !errors.As(err, &e) || e.Warn {
+		return err
+	}
+	return &option.Error{Err: fmt.Errorf("%w; the line is left out", e.Err), Hint: e.Hint, Warn: true}
 }
 
 // switchedOff: "spooler-quiet = false" asks for nothing.

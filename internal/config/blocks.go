@@ -177,6 +177,10 @@ func (r *reader) items(b *block) ([]string, error) {
 		return strings.FieldsFunc(v, func(c rune) bool { return c == ' ' }), nil
 	case "for-times":
 		n, err := strconv.Atoi(strings.TrimSpace(v))
+		if err != nil && blank(b.opener) {
+			r.doubt(b.opener, "write for-times = N", errors.New("a number is expected; without one it counts as 0"))
+			return nil, nil
+		}
 		if err != nil || n < 0 || n > maxItems {
 			return nil, fmt.Errorf("%q is no number from 0 to %d", v, maxItems)
 		}
@@ -194,6 +198,10 @@ func (r *reader) items(b *block) ([]string, error) {
 			return []string{v}, nil
 		}
 		return paths, nil
+	}
+	if blank(b.opener) {
+		r.doubt(b.opener, "write for-readline = FILE", errors.New("a path is expected; the block is left out"))
+		return nil, nil
 	}
 	text, err := r.host.ReadFile(r.abs(v)) // for-readline: a missing file is an empty one, with a warning
 	if err != nil {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,10 @@ import (
 
 // envdir reads a folder whose files are variables. now = early-envdir: $(NAME) sees them too.
 func (r *reader) envdir(p *pair, now bool) []option.EnvOp {
+	if blank(p) {
+		r.doubt(p, "write "+p.Key+" = /path", errors.New("a path is expected; the line is left out"))
+		return nil
+	}
 	dir := r.abs(p.Value)
 	entries, err := r.host.ReadDir(dir)
 	if err != nil {

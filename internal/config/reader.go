@@ -168,7 +168,10 @@ func (r *reader) act(p *pair) {
 		r.resolve(p)
 	case "inject-before", "inject-after":
 		p.mechanics = true
-		p.Value = r.expandNow(p)
+		if p.Value = r.expandNow(p); blank(p) {
+			r.doubt(p, "write "+p.Key+" = FILE", errors.New("the file is missing; the line is left out"))
+			return
+		}
 		text, err := r.readSource(p.Value)
 		if err != nil {
 			r.problem(p, "", err)

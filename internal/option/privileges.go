@@ -8,8 +8,8 @@ import (
 const groupPrivileges Group = "Privileges and files"
 
 var privilegeRows = []Row{
-	{Name: "uid", Aliases: []string{"immediate-uid"}, Kind: Text, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.UID }), Help: "user the application runs as, name or number"},
-	{Name: "gid", Aliases: []string{"immediate-gid"}, Kind: Text, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.GID }), Help: "group the application runs as, name or number"},
+	{Name: "uid", Aliases: []string{"immediate-uid"}, Kind: Text, Guards: true, Group: groupPrivileges, Set: account(func(s *Settings) *string { return &s.UID }), Help: "user the application runs as, name or number"},
+	{Name: "gid", Aliases: []string{"immediate-gid"}, Kind: Text, Guards: true, Group: groupPrivileges, Set: account(func(s *Settings) *string { return &s.GID }), Help: "group the application runs as, name or number"},
 	{Name: "add-gid", Kind: Text, Repeat: true, Group: groupPrivileges, Set: list(func(s *Settings) *[]string { return &s.AddGIDs }), Help: "a further group"},
 	{Name: "no-initgroups", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.NoInitgroups }), Help: "take no further groups from the user database"},
 	{Name: "master-as-root", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.MasterAsRoot }), Help: "the supervisor keeps root, the application does not"},
@@ -20,6 +20,17 @@ var privilegeRows = []Row{
 	{Name: "safe-pidfile2", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.SafePidfile2 }), Help: "… once the workers run"},
 	{Name: "vacuum", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.Vacuum }), Help: "remove sockets and pidfiles at the end"},
 	{Name: "file-write", Kind: NameValue, Repeat: true, Group: groupPrivileges, Set: fileWrite, Help: "write a file before privileges are dropped: PATH=TEXT"},
+}
+
+// account is a name or a number. Without one the application would keep root's rights, which uWSGI does not let pass either.
+func account(field func(*Settings) *string) func(*Settings, Value) error {
+	return func(s *Settings, v Value) error {
+		if strings.TrimSpace(v.Text) == "" {
+			return fault("write "+v.Name+" = www-data, or take the line out", "a name or a number is expected")
+		}
+		*field(s) = v.Text
+		return nil
+	}
 }
 
 // umask takes three octal digits or four with a leading zero.

@@ -115,7 +115,9 @@ type Row struct {
 	Standing Standing
 	Note     string // NoNeed: why; Refused: why, and what to use instead
 	Fatal    bool   // Refused: start-up must not go on without it
-	CLIOnly  bool   // acts on the command line only, a file cannot ask for it
+	// Guards: an empty value is no leave to go without it, as in uWSGI: start-up ends. That of any other row asks for nothing.
+	Guards  bool
+	CLIOnly bool // acts on the command line only, a file cannot ask for it
 
 	// Set fills the settings. It is nil for rows that package config carries out itself. An error that leaves a sound setting
 	// behind is an *Error with Warn set.

@@ -226,11 +226,11 @@ func leftOut(err error) error {
 	return &Error{Err: err, Hint: "the line is left out", Warn: true}
 }
 
-// mode is three octal digits; an optional leading zero is taken off. "1" or no value is 666, as in uWSGI.
+// mode is three octal digits; an optional leading zero is taken off. "1", or the flag of the command line alone, is 666, as in uWSGI.
 func mode(field func(*Settings) *string) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
 		t := strings.TrimSpace(v.Text)
-		if !v.Given || t == "" || t == "1" {
+		if !v.Given || t == "1" {
 			*field(s) = "666"
 			return nil
 		}

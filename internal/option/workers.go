@@ -1,6 +1,9 @@
 package option
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 const groupWorkers Group = "Workers"
 
@@ -52,6 +55,9 @@ var workerRows = []Row{
 // processes must be a number: without workers nothing is served, which nobody means by what uWSGI reads as 0.
 func processes(s *Settings, v Value) error {
 	n, err := v.whole(plainUnits, "")
+	if err != nil && n == 0 && strings.TrimSpace(v.Text) == "" {
+		return fault("write "+v.Name+" = 4", "a number is expected")
+	}
 	if err != nil && n == 0 {
 		var e *Error
 		if asError(err, &e) {
