@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"uwsgi/internal/escape"
 	"uwsgi/internal/request"
 )
 
@@ -165,7 +166,10 @@ func number(of func(e *Entry) int64) op {
 func text(of func(l *Logger, e *Entry) []byte) op {
 	return func(dst []byte, l *Logger, e *Entry) []byte {
 		if t := of(l, e); len(t) > 0 {
-			return appendText(dst, t, e.quoted)
+			if e.quoted {
+				return escape.AppendQuoted(dst, t)
+			}
+			return escape.Append(dst, t)
 		}
 		return append(dst, '-')
 	}

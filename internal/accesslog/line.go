@@ -1,6 +1,10 @@
 package accesslog
 
-import "strconv"
+import (
+	"strconv"
+
+	"uwsgi/internal/escape"
+)
 
 // maxLine is the size past which uWSGI writes the short form of a line, newline included.
 const maxLine = 4096
@@ -48,9 +52,9 @@ func (l *Logger) appendWhole(dst []byte, e *Entry, short bool) []byte {
 	dst = append(dst, '/')
 	dst = strconv.AppendInt(dst, e.TotalRequests, 10)
 	dst = append(dst, "] "...)
-	dst = AppendText(dst, addr)
+	dst = escape.Append(dst, addr)
 	dst = append(dst, " ("...)
-	dst = AppendText(dst, user)
+	dst = escape.Append(dst, user)
 	dst = append(dst, ") {"...)
 	dst = strconv.AppendInt(dst, int64(e.vars()), 10)
 	dst = append(dst, " vars in "...)
@@ -58,9 +62,9 @@ func (l *Logger) appendWhole(dst []byte, e *Entry, short bool) []byte {
 	dst = append(dst, " bytes} ["...)
 	dst = append(dst, l.stampOf(e.Start).ctime[:]...)
 	dst = append(dst, "] "...)
-	dst = AppendText(dst, method)
+	dst = escape.Append(dst, method)
 	dst = append(dst, ' ')
-	dst = AppendText(dst, uri)
+	dst = escape.Append(dst, uri)
 	dst = append(dst, " => generated "...)
 	dst = strconv.AppendInt(dst, e.Body, 10)
 	dst = append(dst, " bytes in "...)
@@ -72,7 +76,7 @@ func (l *Logger) appendWhole(dst []byte, e *Entry, short bool) []byte {
 		dst = append(dst, "() "...)
 	}
 	dst = append(dst, '(')
-	dst = AppendText(dst, protocol)
+	dst = escape.Append(dst, protocol)
 	dst = append(dst, ' ')
 	dst = strconv.AppendInt(dst, int64(e.Status), 10)
 	dst = append(dst, ") "...)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"uwsgi/internal/control"
+	"uwsgi/internal/escape"
 	"uwsgi/internal/sd"
 )
 
@@ -73,7 +74,11 @@ func list(std Streams) int {
 	}
 	asked.Wait()
 	for _, l := range all {
-		fmt.Fprintln(w, strings.Join(l.columns(), "\t"))
+		columns := l.columns()
+		for i, text := range columns { // some are what a process says of itself
+			columns[i] = escape.String(text)
+		}
+		fmt.Fprintln(w, strings.Join(columns, "\t"))
 	}
 	w.Flush()
 	return exitOK

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"uwsgi/internal/escape"
 )
 
 // SignalError is a process that could not be signalled; uWSGI exits with 255 then.
@@ -43,10 +45,10 @@ func (c client) reload(target string, out io.Writer) error {
 	case err != nil:
 		return err
 	case !answer.OK:
-		return fmt.Errorf("reload failed: %s", answer.Message)
+		return fmt.Errorf("reload failed: %s", escape.Lines(answer.Message))
 	}
 	if answer.Message != "" {
-		fmt.Fprintln(out, answer.Message)
+		fmt.Fprintln(out, escape.Lines(answer.Message))
 	}
 	return nil
 }
@@ -70,7 +72,7 @@ func (c client) send(target string, sig syscall.Signal) error {
 func signal(p instance, target string, sig syscall.Signal) error {
 	if !ControlExists(p.pid()) {
 		if name := p.comm(); !strings.Contains(strings.ToLower(name), "uwsgi") && (name != "" || p.pid() == 1) {
-			return &SignalError{fmt.Errorf("%s names process %d, which is %s: the pidfile is out of date", target, p.pid(), name)}
+			return &SignalError{fmt.Errorf("%s names process %d, which is %s: the pidfile is out of date", target, p.pid(), escape.String(name))}
 		}
 	}
 	if err := p.signal(sig); err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/escape"
 )
 
 // housekeeper is the one goroutine beside the cores. It never runs Python. A connection is its own from the moment it takes it out of
@@ -377,5 +379,5 @@ func (h *housekeeper) answered(c *Core) {
 
 // note writes a line for the operator.
 func (h *housekeeper) note(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s - %s\n", time.Now().Format("Mon Jan _2 15:04:05 2006"), printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(os.Stderr, "%s - %s\n", time.Now().Format("Mon Jan _2 15:04:05 2006"), escape.String(fmt.Sprintf(format, args...)))
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"uwsgi/internal/escape"
 )
 
 // mimeTypes gives files their Content-Type by extension: from the mimefile options, else from a table of our own and, for what that
@@ -56,7 +58,7 @@ func (m *mimeTypes) load() {
 	}
 	for _, path := range m.files {
 		if err := readMime(m.byExt, path); err != nil {
-			fmt.Fprintf(os.Stderr, "mimefile: %s\n", printable(err.Error()))
+			fmt.Fprintf(os.Stderr, "mimefile: %s\n", escape.String(err.Error()))
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/accesslog"
 	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/request"
 )
@@ -86,6 +85,3 @@ func (c *Core) refuseBody(cn *conn, err error) step {
 
 // log writes a line for the operator about the request in hand.
 func (c *Core) log(format string, args ...any) { c.eng.house.note(format, args...) }
-
-// printable escapes what a client could forge log lines or terminal controls with.
-func printable(s string) string { return string(accesslog.AppendText(nil, []byte(s))) }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -214,6 +215,22 @@ func TestIdentity(t *testing.T) {
 			s.Log.Wait(t, says)
 			s.Tolerate(says)
 		})
+	}
+}
+
+// limit-as holds a worker, which cannot raise it again, to what the option allows and the data plane reserved.
+func TestAddressSpaceIsHeld(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `import resource
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"%d %d" % resource.getrlimit(resource.RLIMIT_AS)]
+`)
+	s.Start("--http", addr, "--module", "app", "--limit-as", "4096")
+	var soft, hard int64
+	if _, err := fmt.Sscan(harness.HTTP(t, addr).Get("/").Body, &soft, &hard); err != nil || soft <= 4096<<20 || soft > 4096<<21 || hard != soft {
+		t.Errorf("soft %d, hard %d, %v", soft, hard, err)
 	}
 }
 

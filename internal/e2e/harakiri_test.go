@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
@@ -70,6 +71,25 @@ func TestHarakiri(t *testing.T) {
 			t.Errorf("the log does not hold %q", want)
 		}
 	}
+}
+
+// What a client calls itself and asks for stays within its line, in harakiri's lines and in those of SIGUSR2.
+func TestForgedLines(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", stuck)
+	s.Start("--socket", addr, "--module", "app", "--harakiri", "2")
+	s.Allow("HARAKIRI", `DAMN ! worker 1 \(pid: \d+\) died, killed by signal 9`)
+	forged := harness.Request("GET", "/begun", "").With("REQUEST_METHOD", "GET\x1b[2J", "REQUEST_URI", "/x\nforged line\u202e\u009b31m", "REMOTE_ADDR", "1\x1b")
+	c := harness.Dial(t, addr)
+	if _, err := c.Write(forged.Packet()); err != nil {
+		t.Fatal(err)
+	}
+	const method, uri = `GET\\x1b\[2J`, `/x\\x0aforged line\\xe2\\x80\\xae\\xc2\\x9b31m`
+	harness.ReadUntil(t, c, "begun")
+	harness.Signal(t, atoi(t, s.Log.Wait(t, `spawned uWSGI worker 1 \(pid: (\d+)`)[1]), syscall.SIGUSR2)
+	s.Log.Wait(t, `SIGUSR2: --- uWSGI worker 1 .* is managing request `+uri+" since")
+	s.Log.Wait(t, `HARAKIRI \[core 0\] 1\\x1b - `+method+" "+uri+" since")
 }
 
 // A response that has begun cannot become a 504: it is cut off, so that nobody takes it for whole.

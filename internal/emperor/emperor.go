@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"uwsgi/internal/escape"
 	"uwsgi/internal/option"
 )
 
@@ -80,6 +81,10 @@ type emperor struct {
 // Run watches until ctx ends.
 func Run(ctx context.Context, c Config) error {
 	results := make(chan result, 64)
+	log := c.Log
+	c.Log = func(level slog.Level, event, text string, attrs ...slog.Attr) { // vassals are named by those who own them
+		log(level, event, escape.String(text), attrs...)
+	}
 	e := &emperor{Config: c, failed: map[string]string{}, told: map[string]bool{}, records: map[string]*record{}}
 	if c.Systemd {
 		u, err := newUnits(c, results)

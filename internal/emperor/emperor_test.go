@@ -244,3 +244,10 @@ func TestLook(t *testing.T) {
 		}
 	}
 }
+
+// A vassal's name, which its owner chose, stays within its line of the log.
+func TestForgedName(t *testing.T) {
+	c := reign(t, nil)
+	c.write("a\x1b[2J\nforged.ini", "[uwsgi]\n")
+	c.eventually("vassal", c.logged(`new uwsgi instance a\x1b[2J\x0aforged.ini`))
+}

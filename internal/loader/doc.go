@@ -4,7 +4,7 @@
 // # The wire
 //
 // Supervisor and loader share a SOCK_SEQPACKET pair; supervisor and each worker share another. A message is one packet holding one
-// JSON object with "op"; descriptors travel beside it by SCM_RIGHTS. End of file is the lifeline: a loader whose supervisor is
+// JSON object with "op"; descriptors travel beside it by SCM_RIGHTS, from the supervisor only. End of file is the lifeline: a loader whose supervisor is
 // gone exits, a worker finishes what it does (a second at most) and exits.
 //
 // The loader is started as
@@ -31,13 +31,15 @@
 //	{"op":"loaded","apps":[{"mount":"","seconds":0.2,"source":"mysite.wsgi"}],"python":"3.11.2"}      the application is imported (lazy-apps: the interpreter is up)
 //	{"op":"failed","error":"ImportError: …","exclusive":false,"code":22}                       no application; the traceback is on stderr already. exclusive: a lock
 //	                                                                                          or an address was in use, so a reload that stops the old ones first may work
-//	{"op":"forked","slot":1,"row":0,"pid":4711} + [pidfd, where a descriptor was left for it]
+//	{"op":"forked","slot":1,"row":0,"pid":4711}
 //	{"op":"forkfailed","slot":1,"row":0,"error":"…"}
 //	{"op":"exited","slot":1,"pid":4711,"status":9}                                             raw wait status, as os.waitpid gives it
 //	{"op":"log","message":"…","level":"warning"}                                               something for the server log
 //
 // The application's own lines (WSGI app 0 … ready, no app loaded …, tracebacks) are the loader's and the worker's to write, those of
-// processes (spawned, DAMN …) the supervisor's. "forked" must be on its way before "exited" of the same pid; without a pidfd beside it the supervisor opens one by number.
+// processes (spawned, DAMN …) the supervisor's. "forked" must be on its way before "exited" of the same pid; the supervisor opens it by
+// number and makes sure that it is a child of the loader's with the application's user. What it is told is otherwise the application's word, too:
+// numbers are held to their range and texts escaped (wire.go), and nothing is done to a process that a message names.
 //
 // worker → supervisor:
 //

@@ -14,10 +14,12 @@ type Limits struct {
 	Nice  int   // prio
 }
 
-// apply sets the limits of a loader that has just been started; its workers inherit them.
+// apply sets the limits of a loader that has just been started and is our child, so that its process id is still its own; its workers inherit
+// them.
 func (l Limits) apply(pid int) error {
 	if l.AS > 0 {
-		// The hard limit stays: liftAS has to undo this one before a fork.
+		// The hard limit stays: the loader undoes this one before a fork (uwsgi_limits.py), since loading the data plane into a
+		// worker reserves address space that is not the application's, and the worker puts it back with that much added.
 		if err := setSoft(pid, unix.RLIMIT_AS, uint64(l.AS), "limit-as"); err != nil {
 			return err
 		}
@@ -38,23 +40,6 @@ func (l Limits) apply(pid int) error {
 		}
 	}
 	return nil
-}
-
-// liftAS takes limit-as off a loader that has imported the application: loading the data plane into a worker reserves address space
-// that is not the application's. limitWorkerAS puts it back with that much added.
-func (l Limits) liftAS(pid int) error {
-	if l.AS <= 0 {
-		return nil
-	}
-	return setSoft(pid, unix.RLIMIT_AS, unix.RLIM_INFINITY, "limit-as")
-}
-
-// limitWorkerAS holds a worker to limit-as and the address space that its data plane reserved.
-func (l Limits) limitWorkerAS(pid int, overhead int64) error {
-	if l.AS <= 0 {
-		return nil
-	}
-	return setBoth(pid, unix.RLIMIT_AS, uint64(l.AS+max(overhead, 0)), "limit-as")
 }
 
 // Changing the limits of another user's process takes CAP_SYS_RESOURCE, which root in a container does not have. The process then does it

@@ -14,7 +14,6 @@ type Loader struct {
 
 	process *process
 	conn    *packetConn
-	limits  Limits
 	events  chan<- Event
 	done    <-chan struct{}
 	gone    chan struct{} // closed once the process has ended and all that it said was reported
@@ -23,13 +22,14 @@ type Loader struct {
 	mu      sync.Mutex
 	pending map[int]*Worker // forks that were asked for and not answered, by row
 
-	workers map[int]*Worker // by pid, until the loader reports its exit; of the goroutine listen alone
+	credential *syscall.Credential // nil = ours
+	workers    map[int]*Worker     // by pid, until the loader reports its exit; of the goroutine listen alone
 }
 
 func watchLoader(spec Spec, p *process, conn *packetConn) *Loader {
 	l := &Loader{
-		Generation: spec.Boot.Generation, process: p, conn: conn, limits: spec.Limits, events: spec.Events, done: spec.Done,
-		gone: make(chan struct{}), pending: map[int]*Worker{}, workers: map[int]*Worker{},
+		Generation: spec.Boot.Generation, process: p, conn: conn, events: spec.Events, done: spec.Done,
+		gone: make(chan struct{}), pending: map[int]*Worker{}, credential: spec.Credential, workers: map[int]*Worker{},
 	}
 	heard := make(chan struct{})
 	l.tasks.Go(func() { defer close(heard); l.listen() })
@@ -91,7 +91,7 @@ func (l *Loader) Wait() { l.tasks.Wait() }
 // listen reports what the loader says.
 func (l *Loader) listen() {
 	for {
-		m, files, err := l.conn.receive()
+		m, err := l.conn.receive()
 		if errors.Is(err, errMessage) {
 			l.emit(Log{Loader: l, Level: "error", Message: err.Error()})
 			continue
@@ -99,24 +99,18 @@ func (l *Loader) listen() {
 		if err != nil {
 			return
 		}
-		l.hear(m, files)
+		l.hear(m)
 	}
 }
 
-func (l *Loader) hear(m incoming, files []*os.File) {
-	if m.Op != "forked" {
-		closeAll(files)
-	}
+func (l *Loader) hear(m incoming) {
 	switch m.Op {
 	case "loaded":
-		if err := l.limits.liftAS(l.process.pid); err != nil {
-			l.emit(Log{Loader: l, Level: "error", Message: err.Error()})
-		}
 		l.emit(Loaded{Loader: l, Apps: m.Apps, Python: m.Python})
 	case "failed":
 		l.emit(Failed{Loader: l, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
 	case "forked":
-		l.forked(m, files)
+		l.forked(m)
 	case "forkfailed":
 		if w := l.take(m.Row); w != nil {
 			w.conn.close()
@@ -134,25 +128,29 @@ func (l *Loader) hear(m incoming, files []*os.File) {
 	}
 }
 
-// forked gives a worker its process.
-func (l *Loader) forked(m incoming, files []*os.File) {
+// forked gives a worker its process. A loader that names another one is ended: the application's code is in it, and we may be allowed to do
+// what the application is not.
+func (l *Loader) forked(m incoming) {
 	w := l.take(m.Row)
-	if w == nil {
-		closeAll(files)
-		return
+	err := error(errForged)
+	var p *process
+	if w != nil && w.Slot == m.Slot && l.workers[m.PID] == nil {
+		p, err = l.openWorker(m.PID)
 	}
-	var err error
-	if len(files) > 0 {
-		closeAll(files[1:])
-		w.process, err = newProcess(m.PID, files[0])
-	} else {
-		w.process, err = openProcess(m.PID)
+	if errors.Is(err, errForged) {
+		l.emit(Log{Loader: l, Level: "error", Message: fmt.Sprintf("loader %d says that process %d is worker %d: %v; the loader is killed",
+			l.process.pid, m.PID, m.Slot, err)})
+		l.Kill()
+	}
+	if w == nil {
+		return
 	}
 	if err != nil {
 		w.conn.close() // end of file is the lifeline: the worker exits
 		l.emit(ForkFailed{Worker: w, Error: err.Error()})
 		return
 	}
+	w.process = p
 	l.workers[m.PID] = w
 	l.emit(Forked{Worker: w})
 	heard := make(chan struct{})

@@ -17,7 +17,6 @@ type packetConn struct {
 	file *os.File
 	raw  syscall.RawConn
 	buf  []byte // of the one goroutine that receives
-	oob  []byte
 }
 
 // packetPair makes a pair; the peer's end is blocking, as Python wants it, and close-on-exec.
@@ -46,7 +45,7 @@ func newPacketConn(f *os.File) (*packetConn, error) {
 		f.Close()
 		return nil, err
 	}
-	return &packetConn{file: f, raw: raw, buf: make([]byte, maxPacket), oob: make([]byte, unix.CmsgSpace(4*4))}, nil
+	return &packetConn{file: f, raw: raw, buf: make([]byte, maxPacket)}, nil
 }
 
 // send writes one message and never waits: a peer that does not read has its queue full and gets an error.
@@ -87,25 +86,26 @@ func (c *packetConn) send(msg any, files ...*os.File) error {
 var errMessage = errors.New("not a message")
 
 // receive waits for the next message. After hurry it returns what has arrived already and then io.EOF.
-func (c *packetConn) receive() (incoming, []*os.File, error) {
-	n, files, err := c.receivePacket()
+func (c *packetConn) receive() (incoming, error) {
+	n, err := c.receivePacket()
 	if err != nil {
-		return incoming{}, nil, err
+		return incoming{}, err
 	}
 	var m incoming
 	if err := json.Unmarshal(c.buf[:n], &m); err != nil {
-		closeAll(files)
-		return incoming{}, nil, fmt.Errorf("%w: %.200q: %w", errMessage, c.buf[:n], err)
+		return incoming{}, fmt.Errorf("%w: %.200q: %w", errMessage, c.buf[:n], err)
 	}
-	return m, files, nil
+	m.tame()
+	return m, nil
 }
 
-func (c *packetConn) receivePacket() (int, []*os.File, error) {
-	var n, oobn, flags int
+// receivePacket has no room for descriptors, which the application could choose: closing some takes as long as who made them likes.
+func (c *packetConn) receivePacket() (int, error) {
+	var n, flags int
 	var rerr error
 	try := func(fd uintptr) bool {
 		for {
-			n, oobn, flags, _, rerr = unix.Recvmsg(int(fd), c.buf, c.oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+			n, _, flags, _, rerr = unix.Recvmsg(int(fd), c.buf, nil, unix.MSG_DONTWAIT)
 			if rerr != unix.EINTR {
 				return rerr != unix.EAGAIN
 			}
@@ -116,28 +116,22 @@ func (c *packetConn) receivePacket() (int, []*os.File, error) {
 		rerr = unix.EAGAIN
 		err = c.raw.Control(func(fd uintptr) { try(fd) })
 		if rerr == unix.EAGAIN {
-			return 0, nil, io.EOF
+			return 0, io.EOF
 		}
 	}
 	if err == nil {
 		err = rerr
 	}
 	if err != nil {
-		return 0, nil, err
-	}
-	files, err := receivedFiles(c.oob[:oobn])
-	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	if n == 0 {
-		closeAll(files)
-		return 0, nil, io.EOF
+		return 0, io.EOF
 	}
 	if flags&unix.MSG_TRUNC != 0 {
-		closeAll(files)
-		return 0, nil, fmt.Errorf("%w: longer than %d bytes", errMessage, maxPacket)
+		return 0, fmt.Errorf("%w: longer than %d bytes", errMessage, maxPacket)
 	}
-	return n, files, nil
+	return n, nil
 }
 
 // hurry makes receive return what is queued and then io.EOF: end of file does not come by itself while a child of the peer holds its
@@ -145,34 +139,6 @@ func (c *packetConn) receivePacket() (int, []*os.File, error) {
 func (c *packetConn) hurry() { c.file.SetReadDeadline(time.Unix(1, 0)) }
 
 func (c *packetConn) close() { c.file.Close() }
-
-func receivedFiles(oob []byte) ([]*os.File, error) {
-	if len(oob) == 0 {
-		return nil, nil
-	}
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return nil, fmt.Errorf("control message: %w", err)
-	}
-	var files []*os.File
-	for i := range msgs {
-		fds, err := unix.ParseUnixRights(&msgs[i])
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds {
-			unix.SetNonblock(fd, true) // a pidfd takes the flag; os.NewFile then lets the runtime poll it
-			files = append(files, os.NewFile(uintptr(fd), "received"))
-		}
-	}
-	return files, nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
-}
 
 // rawFD is the descriptor of f. Unlike f.Fd it leaves the file's mode alone: O_NONBLOCK is shared with every process that holds
 // the same socket, so taking it off a listening socket here would make a serving worker's accept block.

@@ -12,7 +12,7 @@ import (
 // process is a child or grandchild that is watched and signalled through its pidfd, so never mistaken for another of the same number.
 type process struct {
 	pid   int
-	pidfd *os.File // non-blocking, polled by the runtime
+	pidfd *os.File // non-blocking, polled by the runtime; nil = it had ended, and was reaped, before we could open it
 	raw   syscall.RawConn
 }
 
@@ -34,17 +34,48 @@ func openProcess(pid int) (*process, error) {
 	return newProcess(pid, os.NewFile(uintptr(fd), fmt.Sprintf("pidfd of %d", pid)))
 }
 
+// endedProcess is one that had ended, and was reaped, before we could open it.
+func endedProcess(pid int) *process { return &process{pid: pid} }
+
 // wait returns once the process has ended, or with an error once close was called.
 func (p *process) wait() error {
+	if p.raw == nil {
+		return nil
+	}
 	return p.raw.Read(func(fd uintptr) bool {
-		set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(set, 0)
-		return err == nil && n == 1
+		return readable(fd)
 	})
+}
+
+// ended says whether the process has ended, reaped or not.
+func (p *process) ended() bool {
+	over := true
+	if p.raw != nil {
+		p.raw.Control(func(fd uintptr) { over = readable(fd) })
+	}
+	return over
+}
+
+// reaped says whether the process has ended and its number may be another's.
+func (p *process) reaped() bool {
+	var err error = unix.ESRCH
+	if p.raw != nil {
+		p.raw.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), 0, nil, 0) })
+	}
+	return err == unix.ESRCH
+}
+
+func readable(fd uintptr) bool {
+	set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(set, 0)
+	return err == nil && n == 1
 }
 
 // reap takes the status of a process that has ended and is our child, by birth or because its parent died.
 func (p *process) reap() Exit {
+	if p.raw == nil {
+		return Exit{}
+	}
 	var info childInfo
 	var err error
 	cerr := p.raw.Control(func(fd uintptr) {
@@ -63,6 +94,9 @@ func (p *process) reap() Exit {
 
 // signal sends sig; a process that has ended is no error.
 func (p *process) signal(sig syscall.Signal) error {
+	if p.raw == nil {
+		return nil
+	}
 	var err error
 	if cerr := p.raw.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), sig, nil, 0) }); cerr != nil {
 		return nil // closed: it has ended and was reaped
@@ -73,7 +107,11 @@ func (p *process) signal(sig syscall.Signal) error {
 	return nil
 }
 
-func (p *process) close() { p.pidfd.Close() }
+func (p *process) close() {
+	if p.pidfd != nil {
+		p.pidfd.Close()
+	}
+}
 
 // childInfo is the kernel's siginfo_t as waitid fills it.
 type childInfo struct {

@@ -1,5 +1,11 @@
 package loader
 
+import (
+	"strings"
+
+	"uwsgi/internal/escape"
+)
+
 // maxPacket bounds a message; a sender cuts long texts to fit.
 const maxPacket = 64 << 10
 
@@ -18,6 +24,33 @@ type incoming struct {
 	Reason    string `json:"reason"`
 	Message   string `json:"message"`
 	Level     string `json:"level"`
+}
+
+const (
+	longestText = 8 << 10 // of a reason, an error, a line
+	mostApps    = 1 << 10
+	longestLoad = 1e6 // seconds
+	highestCode = 255
+)
+
+// tame holds what was received to what can be: it goes into logs, statistics and exit statuses.
+func (m *incoming) tame() {
+	for _, text := range []*string{&m.Python, &m.Error, &m.Reason, &m.Message} {
+		*text = tameText(*text)
+	}
+	if m.Code < 0 || m.Code > highestCode {
+		m.Code = 0
+	}
+	m.Apps = m.Apps[:min(len(m.Apps), mostApps)]
+	for i := range m.Apps {
+		a := &m.Apps[i]
+		a.Mount, a.Source = tameText(a.Mount), tameText(a.Source)
+		a.Seconds = max(0, min(a.Seconds, longestLoad))
+	}
+}
+
+func tameText(s string) string {
+	return escape.String(strings.ReplaceAll(strings.TrimSpace(s[:min(len(s), longestText)]), "\n", " "))
 }
 
 // What the supervisor sends.

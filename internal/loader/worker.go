@@ -62,11 +62,6 @@ func (w *Worker) ReopenLog(f *os.File) error {
 	return w.conn.send(plainOrder{Op: "accesslog"}, f)
 }
 
-// LimitAS holds the worker to limit-as and the address space that its data plane reserved. Call it once the worker is ready.
-func (w *Worker) LimitAS(overhead int64) error {
-	return w.Loader.limits.limitWorkerAS(w.process.pid, overhead)
-}
-
 // Signal sends sig to the worker; one without a process is left alone.
 func (w *Worker) Signal(sig syscall.Signal) error {
 	if w.process == nil {
@@ -81,7 +76,7 @@ func (w *Worker) Kill() error { return w.Signal(syscall.SIGKILL) }
 // listen reports what the worker says.
 func (w *Worker) listen() {
 	for {
-		m, files, err := w.conn.receive()
+		m, err := w.conn.receive()
 		if errors.Is(err, errMessage) {
 			w.Loader.emit(Log{Loader: w.Loader, Worker: w, Level: "error", Message: err.Error()})
 			continue
@@ -89,7 +84,6 @@ func (w *Worker) listen() {
 		if err != nil {
 			return
 		}
-		closeAll(files)
 		w.hear(m)
 	}
 }

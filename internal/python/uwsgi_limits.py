@@ -57,8 +57,11 @@ def lift_address_space(settings):
 
 
 def hold_address_space(settings, overhead):
+    """Hold this worker to limit-as and the address space that its data plane reserved, for good."""
     if settings["LimitAS"]:
         soften(resource.RLIMIT_AS, settings["LimitAS"] + overhead)
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def cramped():

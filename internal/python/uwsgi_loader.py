@@ -115,17 +115,7 @@ class LoaderProcess:
         self.children[pid] = slot
         for fd in fds:
             os.close(fd)
-        self.announce(slot, row, pid)
-
-    def announce(self, slot, row, pid):
-        forked = {"op": "forked", "slot": slot, "row": row, "pid": pid}
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:  # the supervisor makes one: it is not reaped before it has been announced
-            self.wire.send(forked)
-            return
-        self.wire.send(forked, pidfd)
-        os.close(pidfd)
+        self.wire.send({"op": "forked", "slot": slot, "row": row, "pid": pid})
 
     def reap(self):
         while self.children:

@@ -20,22 +20,19 @@ def read_boot():
 
 
 class Wire:
-    """One end of a SOCK_SEQPACKET pair: a JSON object a packet, descriptors beside it."""
+    """One end of a SOCK_SEQPACKET pair: a JSON object a packet. Descriptors come beside it and are never sent."""
 
     def __init__(self, fd):
         self.sock = socket.socket(fileno=fd)
         self.sock.setblocking(True)
 
-    def send(self, message, *fds):
+    def send(self, message):
         data = json.dumps(message).encode()
         if len(data) > 60000:
             message["error"] = message.get("error", "")[:20000]
             data = json.dumps(message).encode()
         try:
-            if fds:
-                socket.send_fds(self.sock, [data], fds)
-            else:
-                self.sock.send(data)
+            self.sock.send(data)
         except (BrokenPipeError, ConnectionResetError):
             os._exit(0)
 

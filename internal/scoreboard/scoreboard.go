@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/escape"
 )
 
 // Core states.
@@ -203,11 +205,11 @@ func (c *Core) SetSnap(parts ...[]byte) {
 	c.SnapLen.Store(uint32(n))
 }
 
-// GetSnap returns what SetSnap stored, "" while it is being written.
+// GetSnap returns what SetSnap stored, escaped since a client chose it, "" while it is being written.
 func (c *Core) GetSnap() string {
 	n := c.SnapLen.Load()
 	if n > snapSize {
 		return ""
 	}
-	return string(c.Snap[:n])
+	return escape.String(string(c.Snap[:n]))
 }

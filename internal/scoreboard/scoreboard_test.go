@@ -98,6 +98,7 @@ func TestSnap(t *testing.T) {
 		want  string
 	}{
 		{nil, ""},
+		{[]string{"::1", "GET\x1b[2J", "/\r\n\u202e"}, `::1 GET\x1b[2J /\x0d\x0a\xe2\x80\xae`}, // a client chose it
 		{[]string{"::1", "GET", "/a?b"}, "::1 GET /a?b"},
 		{[]string{"", "GET", ""}, " GET "},
 		{[]string{strings.Repeat("x", 500)}, strings.Repeat("x", snapSize)},

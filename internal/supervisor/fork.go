@@ -151,9 +151,6 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	sl := p.slot
 	sl.misses, sl.accepted = 0, true
 	s.starved = false
-	if err := p.w.LimitAS(p.gen.rows.board.Row(p.row).ASOverhead.Load()); err != nil {
-		s.logProcess(slog.LevelWarn, "worker.limit", err.Error(), p)
-	}
 	if s.paused {
 		s.obeyed(p, p.w.Pause())
 	}

@@ -11,6 +11,12 @@
 //	fork-hangs            no fork is answered
 //	forks-once            only the first one is
 //	fork-dies             the loader ends when it is asked for a fork
+//	fork-lies=PID         the loader says that process is the worker it was asked for
+//	fork-says=JSON        the loader answers with that message
+//	forks-as=UID          workers have that user
+//	says=JSON             the loader sends that instead of loaded
+//	gives-away            a descriptor goes with loaded
+//	forks-reaped          the loader tells of a worker, and right after of its end, once it has ended and was waited for
 //	never-ready           workers start and that is all
 //	never-ready=N         worker N does
 //	ready-waits=GATE      workers but the first are ready when the Gate opens
@@ -124,7 +130,19 @@ func (p *player) load() {
 	if p.is("lazy") {
 		apps = apps[:0]
 	}
-	p.conn.send(map[string]any{"op": "loaded", "apps": apps, "python": "3.99"})
+	var gift []int
+	if p.is("gives-away") {
+		fd, err := unix.MemfdCreate("given-away", unix.MFD_CLOEXEC)
+		must(err)
+		gift = append(gift, fd)
+	}
+	m := map[string]any{"op": "loaded", "apps": apps, "python": "3.99"}
+	if p.is("says") {
+		clear(m)
+		must(json.Unmarshal([]byte(p.roles["says"]), &m))
+	}
+	p.conn.send(m, gift...)
+	closeAll(gift)
 	orders := make(chan order)
 	exits := make(chan map[string]any)
 	go p.conn.receive(orders)
@@ -163,6 +181,17 @@ func (p *player) fork(o order, exits chan<- map[string]any) bool {
 	case p.is("fork-fails"):
 		p.conn.send(map[string]any{"op": "forkfailed", "slot": o.Slot, "row": o.Row, "error": "Resource temporarily unavailable"})
 		return false
+	case p.is("fork-lies"):
+		pid, _ := strconv.Atoi(p.roles["fork-lies"])
+		fd, err := unix.PidfdOpen(pid, 0)
+		must(err)
+		p.conn.send(map[string]any{"op": "forked", "slot": o.Slot, "row": o.Row, "pid": pid}, fd)
+		return false
+	case p.is("fork-says"):
+		m := map[string]any{}
+		must(json.Unmarshal([]byte(p.roles["fork-says"]), &m))
+		p.conn.send(m)
+		return false
 	}
 	files := []uintptr{0, 1, 2, uintptr(o.fds[0])}
 	if len(o.fds) > 1 {
@@ -171,15 +200,25 @@ func (p *player) fork(o order, exits chan<- map[string]any) bool {
 	for fd := 4; fd <= p.lastFD(); fd++ {
 		files = append(files, uintptr(fd))
 	}
-	pidfd := -1
+	var credential *syscall.Credential
+	if p.is("forks-as") {
+		uid, _ := strconv.Atoi(p.roles["forks-as"])
+		credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
+	}
 	pid, _, err := syscall.StartProcess("/proc/self/exe", os.Args, &syscall.ProcAttr{
 		Env:   append(os.Environ(), fmt.Sprintf("%s=%d %d", workerVar, o.Slot, o.Row)),
-		Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
+		Files: files, Sys: &syscall.SysProcAttr{Credential: credential},
 	})
 	must(err)
 	p.forks++
-	p.conn.send(map[string]any{"op": "forked", "slot": o.Slot, "row": o.Row, "pid": pid}, pidfd)
-	unix.Close(pidfd)
+	if p.is("forks-reaped") {
+		var status unix.WaitStatus
+		unix.Wait4(pid, &status, 0, nil)
+		p.conn.send(map[string]any{"op": "forked", "slot": o.Slot, "row": o.Row, "pid": pid})
+		p.conn.send(map[string]any{"op": "exited", "slot": o.Slot, "pid": pid, "status": uint32(status)})
+		return false
+	}
+	p.conn.send(map[string]any{"op": "forked", "slot": o.Slot, "row": o.Row, "pid": pid})
 	go func() {
 		var status unix.WaitStatus
 		for {
