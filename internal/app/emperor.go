@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 
 	"uwsgi/internal/config"
+	"uwsgi/internal/control"
 	"uwsgi/internal/emperor"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/sd"
@@ -47,11 +47,11 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 		if path == "" {
 			continue
 		}
-		if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		if err := control.WritePidfile(path, os.Getpid()); err != nil {
 			return exitError, fmt.Errorf("write the pidfile: %w", err)
 		}
 		if s.Vacuum {
-			defer os.Remove(path)
+			defer control.RemovePidfile(path, os.Getpid())
 		}
 	}
 	unit := ""

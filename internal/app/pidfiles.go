@@ -1,11 +1,15 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"uwsgi/internal/control"
+	"uwsgi/internal/generator"
 	"uwsgi/internal/option"
 )
 
@@ -23,7 +27,7 @@ type pidfile struct {
 	when             moment
 }
 
-// pidfiles are those that a deployment's settings name, absolute.
+// pidfiles are those that a deployment's settings name, absolute, and that this process writes.
 func (in *instance) pidfiles(d *deployment) []pidfile {
 	s := d.cfg.Settings
 	var out []pidfile
@@ -31,8 +35,10 @@ func (in *instance) pidfiles(d *deployment) []pidfile {
 		{"pidfile", s.Pidfile, in.startDir, bound}, {"pidfile2", s.Pidfile2, d.dir, bound},
 		{"safe pidfile", s.SafePidfile, d.dir, safe}, {"safe pidfile2", s.SafePidfile2, d.dir, safe},
 	} {
-		if p.path != "" {
-			p.path = absolute(p.dir, p.path)
+		if p.path == "" {
+			continue
+		}
+		if p.path = absolute(p.dir, p.path); p.path != os.Getenv(generator.RootPidfile) || !generator.RootWrites(p.path) {
 			out = append(out, p)
 		}
 	}
@@ -46,7 +52,13 @@ func (in *instance) writePidfiles(d *deployment, when moment) error {
 			continue
 		}
 		in.log().Print("writing pidfile to " + p.path)
-		if err := control.WritePidfile(p.path, os.Getpid()); err != nil {
+		err := control.WritePidfile(p.path, os.Getpid())
+		if os.Geteuid() != 0 && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+			// A unit with User= never was root, where uWSGI still is when it writes this.
+			in.log().Warn(strings.ReplaceAll(p.label, " ", "-") + " = " + p.path + ": " + err.Error() + ": there is none")
+			continue
+		}
+		if err != nil {
 			return d.cfg.Locate(option.Wrong(strings.ReplaceAll(p.label, " ", "-"), "", err))
 		}
 	}

@@ -12,7 +12,8 @@ import (
 // ownVariables are UWSGI_ variables of the environment that are no options.
 var ownVariables = map[string]bool{
 	"UWSGI_RELOADS": true, "UWSGI_VASSALS_DIR": true, "UWSGI_EMPEROR_FD": true, "UWSGI_EMPEROR_FD_CONFIG": true, "UWSGI_EMPEROR_PROXY": true,
-	"UWSGI_BROODLORD_NUM": true, "UWSGI_JAIL_PID": true, "UWSGI_ORIGINAL_PROC_NAME": true,
+	"UWSGI_BROODLORD_NUM": true, "UWSGI_JAIL_PID": true, "UWSGI_ORIGINAL_PROC_NAME": true, OwnFile: true, OwnLink: true,
+	"UWSGI_ROOT_PIDFILE": true, // the generator's
 }
 
 // readEnviron turns UWSGI_FOO_BAR=x into foo-bar = x.

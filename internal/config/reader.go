@@ -77,7 +77,7 @@ type reader struct {
 const maxPairs = 50_000
 
 func newReader(environ []string, h Host) *reader {
-	r := &reader{host: h, environ: make(map[string]string, len(environ)), first: map[string]*pair{}, used: map[string]bool{},
+	r := &reader{environ: make(map[string]string, len(environ)), first: map[string]*pair{}, used: map[string]bool{},
 		holders: map[string]bool{}, declared: map[string]declared{}, contents: map[string]string{}}
 	for _, kv := range environ {
 		name, value, ok := strings.Cut(kv, "=")
@@ -89,6 +89,7 @@ func newReader(environ []string, h Host) *reader {
 			r.order = append(r.order, name)
 		}
 	}
+	r.host = owned(h, r.environ)
 	if cwd, err := h.Getwd(); err == nil {
 		r.cwd = cwd
 	}

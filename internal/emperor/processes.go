@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -168,22 +169,28 @@ func (p *processes) spawn(v vassal) (*exec.Cmd, error) {
 		return nil, err
 	}
 	cmd := exec.Command(p.Binary, v.arguments(e)...)
-	cmd.Env, cmd.Dir = p.Environ, v.dir
+	cmd.Env, cmd.Dir = slices.Concat(p.Environ, v.environ()), v.dir
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
-	switch {
-	case e.Tyrant || e.TyrantNofollow:
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: v.uid, Gid: v.gid}
-	default:
-		id, err := listen.Lookup(p.Settings.UID, p.Settings.GID, p.Settings.AddGIDs, p.Settings.NoInitgroups)
-		if err != nil {
-			return nil, err
-		}
-		cmd.SysProcAttr.Credential = id.Credential
+	var err error
+	if cmd.SysProcAttr.Credential, err = p.credential(v); err != nil {
+		return nil, err
 	}
 	r := &startRequest{cmd: cmd, done: make(chan error)}
 	p.start <- r
 	return cmd, <-r.done
+}
+
+// credential is who a vassal's process runs as.
+func (p *processes) credential(v vassal) (*syscall.Credential, error) {
+	if v.judge != byItself {
+		return v.credential()
+	}
+	id, err := listen.Lookup(p.Settings.UID, p.Settings.GID, p.Settings.AddGIDs, p.Settings.NoInitgroups)
+	if err != nil {
+		return nil, err
+	}
+	return id.Credential, nil
 }
 
 // end stops a child: in its own time, then at once.

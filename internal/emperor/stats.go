@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"uwsgi/internal/listen"
 )
 
 // statsDocument is what emperor-stats shows, in uWSGI's names. Times are seconds of the epoch.
@@ -125,7 +127,9 @@ func serveStats(address string, ask chan<- chan *statsDocument, log func(level s
 	if strings.HasPrefix(address, "/") || strings.HasPrefix(address, "@") {
 		network = "unix"
 		if address[0] == '/' {
-			_ = os.Remove(address)
+			if err := listen.ClearPath(address); err != nil {
+				return nil, fmt.Errorf("emperor-stats = %s: %w", address, err)
+			}
 		}
 	}
 	l, err := net.Listen(network, address)

@@ -32,11 +32,12 @@ type units struct {
 	bus     *sd.Bus
 	results chan<- result
 
-	known map[string]generator.Tree // drop-ins in force, by vassal
-	after map[string]chan struct{}  // the end of the last job, by vassal
-	jobs  sync.WaitGroup
-	ctx   context.Context
-	quit  context.CancelFunc
+	known  map[string]generator.Tree // drop-ins in force, by vassal
+	wishes map[string]answer         // of the batch that is looked at, by vassal
+	after  map[string]chan struct{}  // the end of the last job, by vassal
+	jobs   sync.WaitGroup
+	ctx    context.Context
+	quit   context.CancelFunc
 }
 
 func newUnits(c Config, results chan<- result) (*units, error) {
@@ -61,6 +62,7 @@ type job struct {
 func (u *units) apply(batch []change) {
 	var jobs []job
 	written := false
+	u.wishes = u.ask(batch)
 	for _, c := range batch {
 		j, changed, err := u.prepare(c)
 		if err != nil {
@@ -95,12 +97,10 @@ func (u *units) prepare(c change) (job, bool, error) {
 	if _, err := os.Stat(filepath.Join(generatedFolder, j.instance.Service()+".d")); err == nil {
 		return j, false, fmt.Errorf("/etc/uwsgi/apps-enabled has an application of that name")
 	}
-	s, err := u.settings(c.vassal)
-	if err != nil {
+	var err error
+	if j.instance, err = u.instance(c.vassal); err != nil {
 		return j, false, err
 	}
-	j.instance = generator.Instance{Name: j.instance.Name, ConfName: c.name, File: c.file, Args: c.arguments(&u.Settings.Emperor), Dir: c.dir, Settings: s,
-		Origin: "the emperor", DropIn: dropInName}
 	tree := j.instance.DropIns()
 	before := u.known[c.name]
 	if before == nil {
@@ -124,23 +124,51 @@ func (u *units) prepare(c change) (job, bool, error) {
 	return j, true, nil
 }
 
-// settings are the vassal's own; who it runs as is said by its file's owner (tyrant), by itself, or by the emperor.
+// instance is the vassal as its units see it.
+func (u *units) instance(v vassal) (generator.Instance, error) {
+	i := generator.Instance{Name: generator.InstanceName(v.name), ConfName: v.name, File: v.file, Args: v.arguments(&u.Settings.Emperor), Dir: v.dir,
+		Environment: v.environ(), Origin: "the emperor", DropIn: dropInName}
+	var err error
+	if v.judge == byItself {
+		i.Settings, err = u.settings(v)
+	} else {
+		i.Settings, i.Wishes, err = u.owners(v)
+	}
+	return i, err
+}
+
+// settings are the vassal's own; who it runs as is said by itself, else by the emperor. Its file is believed as root's own.
 func (u *units) settings(v vassal) (*option.Settings, error) {
 	c, err := config.Load(v.arguments(&u.Settings.Emperor), nil, config.OSHost())
 	if err != nil {
 		return nil, err
 	}
 	s := *c.Settings
-	switch {
-	case u.Settings.Emperor.Tyrant || u.Settings.Emperor.TyrantNofollow:
-		s.UID, s.GID = strconv.FormatUint(uint64(v.uid), 10), strconv.FormatUint(uint64(v.gid), 10)
-	case s.UID == "":
+	if s.UID == "" {
 		s.UID = u.Settings.UID
 		if s.GID == "" {
 			s.GID = u.Settings.GID
 		}
 	}
 	return &s, nil
+}
+
+// owners is what becomes of the unit of a vassal that runs as its file's owner (tyrant): his accounts, the address that the emperor itself
+// may hold for it, and what he may wish for. The instance, which is his process, does all else.
+func (u *units) owners(v vassal) (*option.Settings, *generator.Wishes, error) {
+	cred, err := v.credential()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := option.Default()
+	s.UID, s.GID = strconv.FormatUint(uint64(cred.Uid), 10), strconv.FormatUint(uint64(cred.Gid), 10)
+	s.ChmodSocket = u.Settings.ChmodSocket
+	if v.socket != "" {
+		s.Sockets = []option.Socket{{Address: v.socket}}
+	}
+	w := u.wishes[v.name]
+	delete(u.wishes, v.name)
+	return s, w.wishes, w.err
 }
 
 // begin carries out a job after the vassal's last one.

@@ -26,11 +26,22 @@ type vassal struct {
 	monitor string // the source it was found by
 	dir     string // where it starts: the folder that is its source; "" = where the emperor did
 	socket  string // on-demand: the address whose first connection starts it, "" = started at once
+	judge   judge
 }
+
+// judge is what says who a vassal runs as.
+type judge int
+
+const (
+	byItself judge = iota // itself, else the emperor: whoever writes its file is trusted as root is
+	byFile                // the owner of its file (emperor-tyrant)
+	byLink                // the owner of the link in the file's place (emperor-tyrant-nofollow)
+)
 
 // same says whether nothing about the file changed.
 func (v vassal) same(o vassal) bool {
-	return v.file == o.file && v.changed.Equal(o.changed) && v.inode == o.inode && v.size == o.size && v.socket == o.socket
+	return v.file == o.file && v.changed.Equal(o.changed) && v.inode == o.inode && v.size == o.size && v.socket == o.socket &&
+		(v.judge == byItself || v.uid == o.uid && v.gid == o.gid)
 }
 
 // suffixes are those of the files that uWSGI takes for configurations.
@@ -100,8 +111,8 @@ func eligible(file string, extra []string) bool {
 }
 
 // inspect looks at one file; nil is what is no configuration after all.
-func inspect(file string, e *option.Emperor) (*vassal, error) {
-	st, err := os.Stat(file)
+func inspect(path string, e *option.Emperor) (*vassal, error) {
+	st, err := os.Stat(path)
 	if err != nil {
 		if os.IsNotExist(err) {
 			return nil, nil // gone between two calls, or a link that leads nowhere
@@ -111,18 +122,21 @@ func inspect(file string, e *option.Emperor) (*vassal, error) {
 	if !st.Mode().IsRegular() {
 		return nil, nil
 	}
-	link, err := os.Lstat(file)
+	own, err := os.Lstat(path)
 	if err != nil {
 		return nil, nil
 	}
-	base := filepath.Base(file)
-	v := &vassal{id: base, name: strings.TrimSuffix(base, filepath.Ext(base)), file: file, changed: st.ModTime(), size: st.Size()}
+	base := filepath.Base(path)
+	v := &vassal{id: base, name: strings.TrimSuffix(base, filepath.Ext(base)), file: path, changed: st.ModTime(), size: st.Size()}
 	owner := st
 	if e.Nofollow {
-		v.changed = link.ModTime()
+		v.changed = own.ModTime()
 	}
-	if e.TyrantNofollow {
-		owner = link
+	switch {
+	case e.TyrantNofollow:
+		owner, v.judge = own, byLink
+	case e.Tyrant:
+		v.judge = byFile
 	}
 	if sys, ok := owner.Sys().(*syscall.Stat_t); ok {
 		v.uid, v.gid = sys.Uid, sys.Gid
@@ -130,8 +144,10 @@ func inspect(file string, e *option.Emperor) (*vassal, error) {
 	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
 		v.inode = sys.Ino
 	}
-	if (e.Tyrant || e.TyrantNofollow) && v.uid == 0 {
-		return nil, fmt.Errorf("%s is not run: emperor-tyrant runs an instance as its file's owner, and that is root", file)
+	if v.judge != byItself {
+		if err := v.ownable(); err != nil {
+			return nil, err
+		}
 	}
 	v.socket, err = onDemand(v, e)
 	return v, err
@@ -141,14 +157,7 @@ func inspect(file string, e *option.Emperor) (*vassal, error) {
 func onDemand(v *vassal, e *option.Emperor) (string, error) {
 	switch {
 	case e.OnDemandExtension != "":
-		text, err := os.ReadFile(v.file + e.OnDemandExtension)
-		if os.IsNotExist(err) {
-			return "", nil
-		}
-		if err != nil {
-			return "", err
-		}
-		return firstLine(string(text)), nil
+		return v.addressFile(v.file + e.OnDemandExtension)
 	case e.OnDemandDirectory != "":
 		return filepath.Join(e.OnDemandDirectory, v.name+".socket"), nil
 	case e.OnDemandExec != "":

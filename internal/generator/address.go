@@ -96,3 +96,16 @@ func listenTCP(a string) (stream, bool) {
 	}
 	return stream{value: netip.AddrPortFrom(ip, uint16(port)).String(), ip: ip}, true
 }
+
+// Anybodys says whether whoever has an account may listen on an address: systemd, as root, may do so in his place.
+func Anybodys(address string) bool {
+	k, ok := listenStream(option.Socket{Address: address}, false)
+	if !ok || k.path != "" {
+		return false
+	}
+	if !k.ip.IsValid() {
+		return true
+	}
+	at, err := netip.ParseAddrPort(k.value)
+	return err == nil && at.Port() >= 1024
+}

@@ -15,8 +15,11 @@ type Instance struct {
 	Args     []string
 	Dir      string // where it starts, absolute; "" = /
 	Settings *option.Settings
-	Origin   string // who wrote the drop-ins, for their first line
-	DropIn   string // their file name
+	Wishes   *Wishes // of a configuration that is not to be trusted, of which Settings says nothing then; nil: those of Settings
+
+	Environment []string // further variables
+	Origin      string   // who wrote the drop-ins, for their first line
+	DropIn      string   // their file name
 }
 
 // InstanceName is how a name stands between "uwsgi@" and ".service": as it is where a unit's name may hold it, else escaped as

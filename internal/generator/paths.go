@@ -6,18 +6,6 @@ import (
 	"strings"
 )
 
-// pidfiles are those that lie where only root may make a file, as far as one can tell from the name.
-func (i Instance) pidfiles() []string {
-	s := i.Settings
-	var out []string
-	for _, p := range []string{s.Pidfile, s.Pidfile2, s.SafePidfile, s.SafePidfile2} {
-		if path.IsAbs(p) && !below(p, i.runtimeDirectory()) && !slices.Contains(out, path.Clean(p)) {
-			out = append(out, path.Clean(p))
-		}
-	}
-	return out
-}
-
 // paths are the files that the configuration names and the instance makes, writes, or lets others find.
 func (i Instance) paths() []string {
 	s := i.Settings

@@ -17,6 +17,8 @@ usage:
   uwsgi-generator --start                           --refresh for all, then start each
   uwsgi-generator --print                           show what would be written
   uwsgi-generator --account NAME                    show the user and the group that the application runs as
+  uwsgi-generator --pidfile FILE [PID]              write or remove a pidfile of root's
+  uwsgi-generator --wishes FOLDER OPTION ...        show what a configuration asks of its unit
 `
 
 // IsGenerator says whether the program was called by the generator's name.
@@ -42,6 +44,10 @@ func run(args []string, h Host, m manager, stdout, stderr io.Writer) int {
 		tree.print(stdout)
 		tell(stderr, problems)
 		return 0
+	case (len(args) == 2 || len(args) == 3) && args[0] == "--pidfile":
+		return pidfile(args[1:], stderr)
+	case len(args) > 2 && args[0] == "--wishes":
+		return wish(h, args[1], args[2:], stdout, stderr)
 	case len(args) == 2 && args[0] == "--account":
 		return account(h, args[1], stdout, stderr)
 	case (len(args) == 1 || len(args) == 3) && strings.HasPrefix(args[0], "/"):

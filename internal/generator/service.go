@@ -2,8 +2,6 @@ package generator
 
 import (
 	"path"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -13,7 +11,6 @@ const stopMargin = 15 * time.Second
 
 // service is the drop-in of the service unit: systemd.exec(5), systemd.service(5).
 func (i Instance) service(sockets bool) string {
-	s := i.Settings
 	var u unitFile
 	u.comment(i.headline())
 	// No SourcePath=: systemctl would call for a daemon-reload after every edit, and none is needed.
@@ -24,8 +21,13 @@ func (i Instance) service(sockets bool) string {
 	u.section("Service")
 	if i.ConfName != i.Name {
 		u.words("Environment", "UWSGI_DEB_CONFNAME="+i.ConfName)
-		u.reset("RuntimeDirectory")
-		u.words("RuntimeDirectory", strings.TrimPrefix(i.runtimeDirectory(), "/run/"))
+		if !strings.Contains(i.ConfName, ":") { // what follows one is the name of a link to make
+			u.reset("RuntimeDirectory")
+			u.words("RuntimeDirectory", strings.TrimPrefix(i.runtimeDirectory(), "/run/"))
+		}
+	}
+	if len(i.Environment) > 0 {
+		u.words("Environment", i.Environment...)
 	}
 	if len(i.Args) > 0 {
 		u.reset("ExecStart")
@@ -41,44 +43,21 @@ func (i Instance) service(sockets bool) string {
 	} else {
 		u.set("User", user)
 		u.set("Group", group)
-		if len(s.AddGIDs) > 0 {
-			u.words("SupplementaryGroups", s.AddGIDs...)
+		if more := i.Settings.AddGIDs; len(more) > 0 {
+			u.words("SupplementaryGroups", more...)
 		}
-		for _, p := range i.pidfiles() {
-			owner := []string{"/usr/bin/install", "-T", "-m", "0644", "-o", user}
-			if group != "" {
-				owner = append(owner, "-g", group)
-			}
-			// uWSGI writes it as root, into folders that are root's.
-			u.words("ExecStartPre", append([]string{"-+" + owner[0]}, append(owner[1:], "/dev/null", argument(p))...)...)
+		if p := i.Settings.Pidfile; path.IsAbs(p) {
+			u.words("Environment", RootPidfile+"="+path.Clean(p))
+			u.words("ExecStartPost", rootHelper, "--pidfile", argument(path.Clean(p)), "$MAINPID")
+			u.words("ExecStopPost", rootHelper, "--pidfile", argument(path.Clean(p)))
 		}
 	}
-	if path.IsAbs(s.Chdir) {
-		u.set("WorkingDirectory", "-"+s.Chdir)
-	} else if i.Dir != "" {
-		u.set("WorkingDirectory", "-"+i.Dir)
-	}
-	if s.Umask >= 0 {
-		u.set("UMask", "0"+strconv.FormatInt(int64(s.Umask), 8))
-	}
-	if s.Prio != 0 {
-		u.set("Nice", strconv.Itoa(max(-20, min(s.Prio, 19))))
-	}
-	u.set("TimeoutStopSec", seconds(i.mercy()+stopMargin))
-	writable := i.writable()
-	if slices.ContainsFunc(i.paths(), temporary) {
-		// A file in /tmp that the configuration names is there for others to see.
-		u.set("PrivateTmp", "no")
-		writable = append(writable, "/tmp", "/var/tmp")
-	}
-	if len(writable) > 0 {
-		for n := range writable {
-			writable[n] = "-" + writable[n]
-		}
-		u.words("ReadWritePaths", writable...)
-	}
+	i.wishes().write(&u, i.Dir)
 	return u.String()
 }
+
+// rootHelper is this program as a command of the unit that root runs; what becomes of it is no matter of the unit's.
+const rootHelper = "-+/usr/lib/systemd/system-generators/uwsgi-generator"
 
 func (i Instance) headline() string {
 	return "Written by " + i.Origin + " from " + i.File + "; what is changed here is lost. systemd.unit(5) says how to add to it."

@@ -24,7 +24,7 @@ func (i Instance) socket(streams []stream) string {
 		if accountGroup != "" {
 			owner = append(owner, "-g", accountGroup)
 		}
-		u.words("ExecStartPre", append(owner, dir)...)
+		u.words("ExecStartPre", append(owner, argument(dir))...)
 	}
 	u.reset("ListenStream")
 	free := s.Freebind

@@ -10,17 +10,17 @@ import (
 type unitFile struct{ strings.Builder }
 
 func (u *unitFile) comment(text string) {
-	u.WriteString("# " + strings.ReplaceAll(text, "\n", " ") + "\n")
+	u.WriteString("# " + oneLine(text) + "\n")
 }
 
 func (u *unitFile) section(name string) { u.WriteString("\n[" + name + "]\n") }
 
-// set writes an assignment whose value is taken as it is, specifiers aside.
+// set writes an assignment whose value is taken as it is, specifiers aside. A backslash at its end would take the next line in.
 func (u *unitFile) set(key, value string) {
-	u.WriteString(key + "=" + strings.ReplaceAll(oneLine(value), "%", "%%") + "\n")
+	u.WriteString(key + "=" + strings.TrimRight(strings.ReplaceAll(oneLine(value), "%", "%%"), `\ `) + "\n")
 }
 
-// words writes an assignment of words that may hold blanks: a command line, a list of paths. A leading mark (-, +) stays outside the quotes.
+// words writes an assignment of words that may hold blanks: a command line, a list of paths. A leading "-" stays outside the quotes.
 func (u *unitFile) words(key string, words ...string) {
 	quoted := make([]string, len(words))
 	for i, w := range words {

@@ -16,7 +16,7 @@ var (
 
 // bindUnix binds a.path; k gets its path and inode.
 func (b *binder) bindUnix(a address, k *Socket) (int, error) {
-	if err := clearPath(a.text); err != nil {
+	if err := ClearPath(a.text); err != nil {
 		return -1, err
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -108,9 +108,9 @@ func (b *binder) permit(k *Socket) error {
 	return nil
 }
 
-// clearPath makes way for a bind: a socket on which nobody listens is unlinked, anything else is an error. path is as written: it fits
+// ClearPath makes way for a bind: a socket on which nobody listens is unlinked, anything else is an error. path is as written: it fits
 // sun_path where its absolute form may not.
-func clearPath(path string) error {
+func ClearPath(path string) error {
 	st, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

@@ -1,0 +1,186 @@
+package emperor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"uwsgi/internal/config"
+	"uwsgi/internal/option"
+)
+
+// owner is nobody's user id.
+const owner = 4242
+
+// tyranny is an emperor that is a tyrant, and a folder of vassals that others can read; its program is a copy of this one.
+func tyranny(t *testing.T) (*units, string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("it is about what root does")
+	}
+	dir, err := os.MkdirTemp("", "uwsgi-tyrant-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "program")
+	if err := os.WriteFile(binary, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := option.Default()
+	s.Emperor.Sources, s.Emperor.Tyrant = []string{dir}, true
+	return &units{Config: Config{Settings: s, Binary: binary}, ctx: t.Context()}, dir
+}
+
+func theirs(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(path, owner, owner); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unitOf gives the drop-ins that a vassal gets.
+func (u *units) unitOf(t *testing.T, name string) (string, error) {
+	t.Helper()
+	found, problems := look(&u.Settings.Emperor)
+	v, ok := found[name]
+	if !ok {
+		t.Fatalf("%s is not found: %v", name, problems)
+	}
+	u.wishes = u.ask([]change{{start, v}})
+	i, err := u.instance(v)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	for name, e := range i.DropIns() {
+		fmt.Fprintf(&text, "== %s\n%s", name, e.Text)
+	}
+	return text.String(), nil
+}
+
+// TestTyrantTrustsNoOwner: whatever an owner writes into his file, it is not read, run or done as root, and his unit can do what he can.
+func TestTyrantTrustsNoOwner(t *testing.T) {
+	u, dir := tyranny(t)
+	secret, trace := filepath.Join(dir, "secret"), filepath.Join(dir, "trace")
+	if err := os.WriteFile(secret, []byte("/srv/secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base := "[uwsgi]\nchdir = /srv/site\nmodule = app\nlogto = /srv/site/log/x.log\nreload-mercy = 20\n"
+	for _, evil := range []string{
+		"", "uid = root\ngid = root", "hook-as-root = exec:id", "hook-pre-jail = exec:id", "hook-in-jail = exec:id", "master-as-root = true", "exec-as-root = id",
+		"pidfile = /etc/passwd", "add-gid = disk", "http = :22", "socket = /etc/x.sock\nchown-socket = root", "prio = -20",
+		"x = @(exec://touch " + trace + ")\nchdir2 = %(x)", "reload-mercy = 99999999", `uid = x\`,
+	} {
+		theirs(t, filepath.Join(dir, "a.ini"), base+evil+"\n")
+		got, err := u.unitOf(t, "a")
+		if err != nil {
+			t.Errorf("%q: %v", evil, err)
+			continue
+		}
+		for _, line := range []string{"User=4242", "Group=4242", "WorkingDirectory=-/srv/site", "Environment=" + config.OwnFile + "=" + dir + "/a.ini"} {
+			if !strings.Contains(got, "\n"+line+"\n") {
+				t.Errorf("%q: no %s in\n%s", evil, line, got)
+			}
+		}
+		for line := range strings.Lines(got) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			if slices.Contains([]string{"SupplementaryGroups", "ExecStartPre", "ExecStartPost", "ExecStopPost", "ListenStream", "Nice", "CapabilityBoundingSet",
+				"SystemCallFilter", "SocketUser"}, key) || key == "User" && value != "4242" || key == "TimeoutStopSec" && len(value) > 4 {
+				t.Errorf("%q: %s", evil, line)
+			}
+		}
+	}
+	if _, err := os.Stat(trace); err == nil {
+		t.Error("what the file asks for was executed")
+	}
+	for _, evil := range []string{"include = " + secret, "chdir = @(" + secret + ")"} {
+		theirs(t, filepath.Join(dir, "a.ini"), base+evil+"\n")
+		if got, err := u.unitOf(t, "a"); err == nil || strings.Contains(got, "secret") {
+			t.Errorf("%q: root's file was read: %v\n%s", evil, err, got)
+		}
+	}
+}
+
+// TestTyrantOnDemand: the address of an owner's is one that he could open himself, and is read from a file of his.
+func TestTyrantOnDemand(t *testing.T) {
+	u, dir := tyranny(t)
+	u.Settings.Emperor.OnDemandExtension = ".socket"
+	theirs(t, filepath.Join(dir, "a.ini"), "[uwsgi]\nmodule = app\n")
+	socket := filepath.Join(dir, "a.ini.socket")
+	for address, fine := range map[string]bool{"127.0.0.1:8000": true, "@mine": true, "127.0.0.1:80": false, "/etc/x": false, ":22": false} {
+		theirs(t, socket, address+"\n")
+		found, problems := look(&u.Settings.Emperor)
+		if _, ok := found["a"]; ok != fine {
+			t.Errorf("%s: found %v, %v", address, ok, problems)
+		}
+		if !fine {
+			continue
+		}
+		if got, err := u.unitOf(t, "a"); err != nil || !strings.Contains(got, "\nListenStream="+address+"\n") || !strings.Contains(got, "\nSocketUser=4242\n") {
+			t.Errorf("%s: %v\n%s", address, err, got)
+		}
+	}
+	os.Remove(socket)
+	if err := os.Symlink("/etc/hostname", socket); err != nil {
+		t.Fatal(err)
+	}
+	if found, problems := look(&u.Settings.Emperor); len(found) > 0 || len(problems) != 1 {
+		t.Errorf("a link to root's file: %v %v", found, problems)
+	}
+}
+
+// TestTyrantJudgesWhatIsRead: a name that leads to somebody else's file by the time it is read is not run.
+func TestTyrantJudgesWhatIsRead(t *testing.T) {
+	u, dir := tyranny(t)
+	path := filepath.Join(dir, "a.ini")
+	theirs(t, path, "[uwsgi]\nmodule = app\n")
+	found, _ := look(&u.Settings.Emperor)
+	v := found["a"]
+	roots := filepath.Join(dir, "roots")
+	if err := os.WriteFile(roots, []byte("[uwsgi]\nmodule = app\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(roots, path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.ask(context.Background(), u.Binary, v.arguments(&u.Settings.Emperor)); err == nil || !strings.Contains(err.Error(), "belongs to user 0 now") {
+		t.Errorf("read all the same: %v", err)
+	}
+	// A link of the owner's own to it is what emperor-tyrant-nofollow is for.
+	if err := os.Lchown(path, owner, owner); err != nil {
+		t.Fatal(err)
+	}
+	u.Settings.Emperor.TyrantNofollow = true
+	if got, err := u.unitOf(t, "a"); err != nil || !strings.Contains(got, "\nUser=4242\n") {
+		t.Errorf("%v\n%s", err, got)
+	}
+	if err := os.Lchown(path, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	v.judge = byLink
+	if _, err := v.ask(context.Background(), u.Binary, v.arguments(&u.Settings.Emperor)); err == nil {
+		t.Error("somebody else's link is read")
+	}
+}
