@@ -244,6 +244,15 @@ func uwGoExitCode() (code C.int) {
 	return C.int(engine.ExitCode())
 }
 
+//export uwGoGivenUp
+func uwGoGivenUp() (yes C.int) {
+	defer guard("given_up")
+	if engine != nil && engine.GivenUp() {
+		return 1
+	}
+	return 0
+}
+
 // bridge is dataplane.App on top of bridge.c. The cores live in C memory, where their fields are read without a call.
 type bridge struct{ cores []*C.uw_core }
 

@@ -349,6 +349,11 @@ static PyObject *m_exit_code(PyObject *self, PyObject *unused)
 	return PyLong_FromLong(uwGoExitCode());
 }
 
+static PyObject *m_given_up(PyObject *self, PyObject *unused)
+{
+	return PyBool_FromLong(uwGoGivenUp());
+}
+
 // set_title(text): overwrite the argument area that ps(1) shows.
 static PyObject *m_set_title(PyObject *self, PyObject *args)
 {
@@ -387,6 +392,7 @@ static PyMethodDef methods[] = {
 	{"watch_signals", m_watch_signals, METH_O, "watch_signals(fd): run signal handlers when fd, of signal.set_wakeup_fd, has bytes"},
 	{"descriptors", m_descriptors, METH_NOARGS, "descriptors() -> list: the server's own, which a child of the application has no use for"},
 	{"exit_code", m_exit_code, METH_NOARGS, "exit_code() -> int: what the worker shall exit with"},
+	{"given_up", m_given_up, METH_NOARGS, "given_up() -> bool: only requests past their deadline are left, and they are answered"},
 	{"set_title", m_set_title, METH_VARARGS, "set_title(text): the process title"},
 	{NULL, NULL, 0, NULL},
 };

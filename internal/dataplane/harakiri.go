@@ -78,6 +78,9 @@ func (e *Engine) waitsForToken() bool {
 	return false
 }
 
+// GivenUp tells whether of the requests only those are left that others have answered for.
+func (e *Engine) GivenUp() bool { return e.answered.Load() }
+
 // tellAnswered tells the supervisor, once, that of the connections with a request only those of stuck cores are left, and that all others
 // have been handed on: it kills this worker as soon as it hears that.
 func (e *Engine) tellAnswered(active int64) {

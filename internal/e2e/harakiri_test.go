@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,5 +142,45 @@ func TestHarakiriBehindNginx(t *testing.T) {
 	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }")
 	if a := harness.HTTP(t, n.Addr).Get("/bounded"); a.Status != 504 {
 		t.Errorf("%s %q", a.Line, a.Body)
+	}
+}
+
+// With harakiri-graceful-timeout alone the signal is SIGTERM, and a worker that has answered for what is stuck ends with its exit handlers, as
+// uWSGI's do, once no other request is left.
+func TestHarakiriGracefulByDefault(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `import atexit, os, time, uwsgi
+atexit.register(lambda: print("the exit handler ran", flush=True))
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/stuck":
+        uwsgi.set_user_harakiri(1)
+        time.sleep(1000)
+    while environ["PATH_INFO"] == "/other" and not os.path.exists("done"):
+        time.sleep(0.01)
+    start_response("200 OK", [])
+    return [b"fine"]
+`)
+	s.Start("--http", addr, "--module", "app", "--harakiri", "60", "--harakiri-graceful-timeout", "60", "--threads", "2")
+	s.Allow("HARAKIRI", `graceful: yes`)
+	for _, other := range []bool{false, true} {
+		mark := s.Log.Mark()
+		var c net.Conn
+		if other {
+			c = harness.Send(t, addr, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+		if a := harness.HTTP(t, addr).Get("/stuck"); a.Status != 504 {
+			t.Errorf("%s %q", a.Line, a.Body)
+		}
+		if other {
+			s.Log.WaitFrom(t, mark, "^Gracefully killing worker 1")
+			s.Write("done", "")
+			if a := harness.Parse(t, c, "GET"); a.Body != "fine" {
+				t.Errorf("the other request got %s %q", a.Line, a.Body)
+			}
+		}
+		s.Log.WaitFrom(t, mark, "^the exit handler ran")
+		s.Log.WaitFrom(t, mark, "worker 1 killed successfully")
 	}
 }

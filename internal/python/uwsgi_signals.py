@@ -29,8 +29,8 @@ def hold():
 class Signals:
     """The handlers of one worker, and what it shall exit with for the sake of a signal."""
 
-    def __init__(self, slot, core):
-        self.slot, self.core = slot, core
+    def __init__(self, slot, core, at_exit):
+        self.slot, self.core, self.at_exit = slot, core, at_exit
         self.exit_code = 0
 
     def take(self):
@@ -52,6 +52,9 @@ class Signals:
             self.exit_code = GRACEFUL if signum == signal.SIGHUP else CUT
             say("Gracefully killing worker %d (pid: %d)..." % (self.slot, os.getpid()))
         self.core.drain("signal %d" % signum)
+        if signum == signal.SIGTERM and self.core.given_up():  # harakiri-graceful-signal: what is left never returns
+            self.at_exit()
+            os._exit(CUT)
 
     def count(self, signum, frame):
         w = json.loads(self.core.workers())[self.slot - 1]

@@ -97,7 +97,7 @@ class Worker:
             except OSError as exc:
                 say("chdir2: chdir() to %s: %s" % (settings["Chdir2"], exc.strerror))
                 os._exit(1)
-        signals = Signals(self.slot, _uwsgi)
+        signals = Signals(self.slot, _uwsgi, self.at_exit)
         signals.take()
         watch_modules(settings, _uwsgi)
         # No daemons: the threads that a request starts inherit that, and shall be alike whichever core it runs on.
@@ -151,23 +151,20 @@ class Worker:
         return base
 
     def leave(self):
-        """Run uwsgi.atexit and what the interpreter runs at its end; the supervisor's mercy bounds how long threads may take."""
+        """End as an interpreter does; the supervisor's mercy bounds how long threads may take."""
+        # greenlets of other threads would never end
+        self.at_exit(None if uwsgi_threads.patched() else threading._shutdown)  # waits for threads that are not daemons
+
+    def at_exit(self, join=None):
+        """Run uwsgi.atexit, ``join`` and what the application has registered with atexit."""
         if self.settings["SkipAtexit"]:
             return
-        try:
-            if callable(getattr(uwsgi, "atexit", None)):
-                uwsgi.atexit()
-        except BaseException:
-            report(*sys.exc_info())
-        try:
-            if not uwsgi_threads.patched():  # greenlets of other threads would never end
-                threading._shutdown()  # waits for threads that are not daemons
-        except BaseException:
-            report(*sys.exc_info())
-        try:
-            atexit._run_exitfuncs()
-        except BaseException:
-            report(*sys.exc_info())
+        for step in (getattr(uwsgi, "atexit", None), join, atexit._run_exitfuncs):
+            try:
+                if callable(step):
+                    step()
+            except BaseException:
+                report(*sys.exc_info())
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()

@@ -38,8 +38,8 @@ func (s *Supervisor) hear(e loader.Event) {
 	case loader.WorkerAsks:
 		s.wish(e)
 	case loader.WorkerAnswered:
-		if p := s.procs[e.Worker]; p != nil && (p.givenUp || p.state == condemned && gentleSignal(p.gen.cfg.Settings) == 0) {
-			s.kill(p, whyHarakiri)
+		if p := s.procs[e.Worker]; p != nil {
+			s.answered(p)
 		}
 	case loader.WorkerGone:
 		s.gone(e)

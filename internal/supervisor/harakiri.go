@@ -102,10 +102,25 @@ func (s *Supervisor) condemn(p *process, core int, now int64) {
 			s.obeyed(p, p.w.Harakiri(c))
 		}
 		if sig := gentleSignal(set); sig > 0 { // one that nobody handles ends the process: the stacks and the 504 are out
-			s.agenda.after(answerTime, func() { s.signalled(p, p.w.Signal(sig)) })
+			s.agenda.after(answerTime, func() {
+				p.gentle = true
+				s.signalled(p, p.w.Signal(sig))
+			})
 		}
 		p.death = s.agenda.after(p.gen.cfg.grace(), func() { s.giveUp(p, whyHarakiri) })
 	})
+}
+
+// answered hears that only stuck requests are left of a worker, and that they are answered. Where nothing else is asked for it is killed. One
+// that has a grace and got SIGTERM before it came to this ends now, with its atexit handlers, as uWSGI's do.
+func (s *Supervisor) answered(p *process) {
+	sig := gentleSignal(p.gen.cfg.Settings)
+	switch {
+	case p.givenUp, p.state == condemned && sig == 0:
+		s.kill(p, whyHarakiri)
+	case p.state == condemned && p.gentle && sig == syscall.SIGTERM:
+		s.signalled(p, p.w.Signal(sig))
+	}
 }
 
 // grace is how long a condemned worker's other requests may take: as long as they may anyway, but no longer than a reload or a stop would
@@ -127,11 +142,10 @@ func (s *Supervisor) giveUp(p *process, why string) {
 	p.death = s.agenda.after(giveUpTime, func() { s.kill(p, why) })
 }
 
-// gentleSignal is what a worker gets before its grace, 0 for none: without a grace there is nothing to be gentle for, and what SIGTERM does the
-// drain does already.
+// gentleSignal is what a worker gets before its grace, 0 for none: without a grace there is nothing to be gentle for.
 func gentleSignal(set *option.Settings) syscall.Signal {
-	if sig := syscall.Signal(set.HarakiriSignal); set.HarakiriGrace > 0 && sig != syscall.SIGTERM {
-		return sig
+	if set.HarakiriGrace > 0 {
+		return syscall.Signal(set.HarakiriSignal)
 	}
 	return 0
 }

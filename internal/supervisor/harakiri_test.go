@@ -76,14 +76,14 @@ func TestHarakiri(t *testing.T) {
 	}
 }
 
-// A worker that says it has answered is not kept for the rest of its grace.
+// A worker that says it has answered is not kept for as long as its other requests might take.
 func TestHarakiriAnswered(t *testing.T) {
 	r := newRig(t, 1, "answers")
-	r.set.Harakiri = 50 * time.Millisecond
-	r.set.HarakiriGrace = 10 * patience
+	r.set.Harakiri = 2 * time.Second
+	r.set.WorkerReloadMercy = 10 * patience
 	r.up()
-	r.busy(1, 0, 0)
-	r.wait("harakiri", "graceful: yes")
+	r.busy(1, 0, 2*time.Second)
+	r.wait("harakiri", "")
 	r.wait("worker.died", "killed by signal 9")
 	r.stop()
 }

@@ -28,6 +28,7 @@ type process struct {
 	failed  bool      // it has said that it cannot import the application
 	wish    string    // why it asked for one before it could have it
 	stuck   map[int]bool
+	gentle  bool // it has got harakiri-graceful-signal
 	givenUp bool // it answers in the place of what it still runs
 	rss     int64
 	vsz     int64
