@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"uwsgi/internal/control"
+	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
 	"uwsgi/internal/supervisor"
 )
@@ -64,7 +65,7 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 	}
 	c.touch = control.NewTouch(s, seen, in.touchActions(d), d.log.Print, d.log.Timed)
 	if !c.touch.Empty() {
-		c.wg.Go(func() { c.touch.Run(ctx, time.Second) })
+		c.wg.Go(crash.Guarded(func() { c.touch.Run(ctx, time.Second) }))
 	}
 	return c, errors.Join(errs...)
 }
@@ -101,7 +102,7 @@ func (c *controls) stop() {
 func (in *instance) commands() *control.Commands {
 	return &control.Commands{
 		Reload:        in.reload("master FIFO"),
-		BrutalReload:  func() { go in.sup.BrutalReload(context.Background(), "master FIFO") },
+		BrutalReload:  func() { crash.Go(func() { in.sup.BrutalReload(context.Background(), "master FIFO") }) },
 		ChainReload:   func() { in.sup.ChainReload("master FIFO") },
 		ReloadWorkers: func() { in.sup.ReloadWorkers("master FIFO", true) },
 		KillWorkers:   func() { in.sup.ReloadWorkers("master FIFO", false) },
@@ -120,7 +121,7 @@ func (in *instance) commands() *control.Commands {
 
 // reload asks for a reload and does not wait: its outcome is in the log.
 func (in *instance) reload(why string) func() {
-	return func() { go in.sup.Reload(context.Background(), why) }
+	return func() { crash.Go(func() { in.sup.Reload(context.Background(), why) }) }
 }
 
 func (in *instance) complain(err error) {

@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
+	"uwsgi/internal/crash"
 	"uwsgi/internal/emperor"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/sd"
@@ -65,10 +67,13 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 	ctx, end := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	defer end()
 	rescan := make(chan struct{}, 1)
+	crash.Handle(func(text string) {
+		log.Event(slog.LevelError, "panic", "internal error: "+text, slog.Int("exit", crash.Status))
+	})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	go func() {
+	crash.Go(func() {
 		for {
 			select {
 			case <-hup:
@@ -80,7 +85,7 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 				return
 			}
 		}
-	}()
+	})
 	err = emperor.Run(ctx, emperor.Config{Settings: s, Binary: binary, Version: Version, Environ: environ, Unit: unit, Systemd: os.Geteuid() == 0 && sd.Booted(),
 		Rescan: rescan, Log: log.Event, Notify: &notifier{Notifier: in.notify, ready: func() {}}, Watchdog: watchdog})
 	if err != nil {

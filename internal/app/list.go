@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"uwsgi/internal/control"
+	"uwsgi/internal/crash"
 	"uwsgi/internal/escape"
 	"uwsgi/internal/sd"
 )
@@ -69,7 +70,7 @@ func list(std Streams) int {
 	var asked sync.WaitGroup // all at once: one that does not answer takes no time from the others
 	for i := range all {
 		if l := &all[i]; l.pid > 0 {
-			asked.Go(func() { l.stats = askStats(ctx, l.pid) })
+			asked.Go(crash.Guarded(func() { l.stats = askStats(ctx, l.pid) }))
 		}
 	}
 	asked.Wait()

@@ -13,6 +13,7 @@ import (
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
+	"uwsgi/internal/crash"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/loader"
 	"uwsgi/internal/logging"
@@ -57,6 +58,7 @@ type deployment struct {
 }
 
 func serve(cfg *config.Config, args, environ []string, host config.Host, std Streams, hangups chan os.Signal) int {
+	defer crash.Guard()
 	s := cfg.Settings
 	if code, done := daemonize(s, args, environ, std); done {
 		return code
@@ -70,6 +72,7 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 		return code
 	}
 	in := &instance{args: args, environ: environ, host: host, std: std, signals: handleSignals(hangups)}
+	crash.Handle(in.crashed)
 	code, err := in.run(cfg)
 	var exit *control.ExitError
 	if errors.As(err, &exit) {
@@ -144,7 +147,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	conf := d.config
 	conf.Log, conf.Notify, conf.Watchdog = in.event, &notifier{Notifier: in.notify, ready: func() { in.complain(in.writePidfiles(d, safe)) }}, watchdog
 	conf.Reconfigure, conf.Release = in.reconfigure, d.retire
-	conf.Loaded = func() { go in.startAside(d) }
+	conf.Loaded = func() { crash.Go(func() { in.startAside(d) }) }
 	if in.sup, err = supervisor.New(*conf); err != nil {
 		return exitError, err
 	}
@@ -153,7 +156,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 		in.controls.stop()
 		return exitError, err
 	}
-	go in.signals.serve(in.obey)
+	crash.Go(func() { in.signals.serve(in.obey) })
 	defer in.signals.stop()
 	if !cfg.Settings.DaemonizeLate {
 		tellParent(exitOK, "")
@@ -338,7 +341,7 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 		applied = true
 		in.current.Store(d)
 		in.entitle(d)
-		go in.changeControls(d) // closing the old ones may wait for a command that waits for the supervisor
+		crash.Go(func() { in.changeControls(d) }) // closing the old ones may wait for a command that waits for the supervisor
 		d.sockets.Supersede(old.sockets, d.log.Print)
 		old = nil // each would hold the one before it, back to the first
 	}
@@ -351,6 +354,16 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 		os.Chdir(old.dir)
 	}
 	return d.config, nil
+}
+
+// crashed is the end of the program by a panic of one of its goroutines.
+func (in *instance) crashed(text string) {
+	loader.KillAll()
+	if in.current.Load() == nil {
+		fmt.Fprintln(in.std.Err, text)
+		return
+	}
+	in.event(slog.LevelError, "panic", "internal error: "+text, slog.Int(supervisor.KeyExit, crash.Status))
 }
 
 // entitle gives this process the title that the configuration asks for.

@@ -5,6 +5,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"uwsgi/internal/crash"
 )
 
 // signals obeys the signals of cli-signals §3, but for SIGTERM, which stops gracefully. They are caught from the moment the instance is
@@ -70,7 +72,7 @@ func (in *instance) obey(sig os.Signal) {
 	case syscall.SIGQUIT:
 		in.sup.Stop(sig.String(), false)
 	case syscall.SIGUSR1:
-		go in.reportStatus()
+		crash.Go(in.reportStatus)
 	case syscall.SIGTSTP:
 		in.sup.TogglePause()
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/crash"
 )
 
 // maxAnswer bounds what is read of an answer: whoever sends it is another process.
@@ -52,7 +54,7 @@ func Ask(ctx context.Context, pid int, req Request) (Answer, error) {
 		return Answer{}, err
 	}
 	defer c.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, crash.Guarded(func() { _ = c.SetDeadline(time.Unix(1, 0)) }))()
 	a, err := exchange(c, req)
 	if ctx.Err() != nil {
 		err = ctx.Err()

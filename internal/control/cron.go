@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
 )
 
@@ -39,7 +40,7 @@ func StartCrons(list []option.Cron, harakiri time.Duration, env DaemonEnv) *Cron
 		c.env.start = c.spawn.start
 	}
 	c.register(list, harakiri)
-	go c.loop()
+	crash.Go(c.loop)
 	return c
 }
 
@@ -92,10 +93,10 @@ func (c *Crons) Stop() {
 	close(c.stop)
 	<-c.looped
 	ended := make(chan struct{})
-	go func() {
+	crash.Go(func() {
 		defer close(ended)
 		c.wg.Wait()
-	}()
+	})
 	c.signal(syscall.SIGTERM)
 	c.mu.Lock()
 	mercy := c.env.Mercy
@@ -160,19 +161,19 @@ func (c *Crons) begin(k *cronJob, now time.Time) {
 		limit = c.harakiri
 	}
 	env := c.env
-	c.wg.Go(func() { c.follow(k, p, now, limit, env) })
+	c.wg.Go(crash.Guarded(func() { c.follow(k, p, now, limit, env) }))
 }
 
 // follow waits for a command's end, and kills it once limit is over.
 func (c *Crons) follow(k *cronJob, p process, began time.Time, limit time.Duration, env DaemonEnv) {
 	ended := make(chan struct{})
 	if limit > 0 {
-		c.wg.Go(func() {
+		c.wg.Go(crash.Guarded(func() {
 			if !afterOr(ended, limit) {
 				env.Timed(fmt.Sprintf("*** HARAKIRI ON CRON \"%s\" (pid: %d) ***", k.Command, p.PID()))
 				_ = p.Signal(syscall.SIGKILL)
 			}
-		})
+		}))
 	}
 	p.Wait()
 	close(ended)

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
 )
 
@@ -81,7 +82,7 @@ func (k *daemon) attached(first bool) bool {
 	}
 	k.set(p.PID())
 	exited := make(chan string, 1)
-	go func() { exited <- p.Wait() }()
+	crash.Go(func() { exited <- p.Wait() })
 	touch := k.touch()
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()

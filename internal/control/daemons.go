@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
 )
 
@@ -69,7 +70,7 @@ func StartDaemons(list []option.Daemon, env DaemonEnv) *Daemons {
 
 func (d *Daemons) begin(o option.Daemon) *daemon {
 	k := &daemon{Daemon: o, env: d.env, stop: make(chan struct{}), done: make(chan struct{})}
-	go k.run()
+	crash.Go(k.run)
 	return k
 }
 

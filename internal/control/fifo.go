@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
 )
 
@@ -105,7 +106,7 @@ func OpenFIFO(paths []string, owner *Owner, commands *Commands, timed func(strin
 	if err := f.open(0); err != nil {
 		return nil, err
 	}
-	go f.run()
+	crash.Go(f.run)
 	return f, nil
 }
 

@@ -3,6 +3,8 @@ package control
 import (
 	"fmt"
 	"time"
+
+	"uwsgi/internal/crash"
 )
 
 // smart stays with a program that a pidfile names: one that runs already is adopted, else it is started. It ends when the program is gone
@@ -55,14 +57,14 @@ func (k *daemon) startSmart(first bool) error {
 		if err := WritePidfile(k.Pidfile, p.PID()); err != nil {
 			k.env.Print("[uwsgi-daemons] " + err.Error())
 		}
-		go p.Wait()
+		crash.Go(func() { p.Wait() })
 		return nil
 	}
 	ended := make(chan struct{})
-	go func() {
+	crash.Go(func() {
 		defer close(ended)
 		p.Wait()
-	}()
+	})
 	select {
 	case <-ended:
 	case <-k.stop:

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/crash"
 )
 
 // Request is one line a client sends.
@@ -61,7 +63,7 @@ func Serve(handlers map[string]Handler) (*Socket, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Socket{l: l, handlers: handlers, cancel: cancel}
-	s.wg.Go(func() { s.accept(ctx) })
+	s.wg.Go(crash.Guarded(func() { s.accept(ctx) }))
 	return s, nil
 }
 
@@ -93,10 +95,10 @@ func (s *Socket) accept(ctx context.Context) {
 		}
 		select {
 		case slots <- struct{}{}:
-			s.wg.Go(func() {
+			s.wg.Go(crash.Guarded(func() {
 				defer func() { <-slots }()
 				s.answer(ctx, c)
-			})
+			}))
 		default:
 			c.Close()
 		}
@@ -105,7 +107,7 @@ func (s *Socket) accept(ctx context.Context) {
 
 func (s *Socket) answer(ctx context.Context, c *net.UnixConn) {
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	stop := context.AfterFunc(ctx, crash.Guarded(func() { c.Close() }))
 	defer stop()
 	cred, err := peer(c)
 	if err != nil {

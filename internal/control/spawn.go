@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"uwsgi/internal/crash"
 )
 
 // process is a running command.
@@ -40,13 +42,13 @@ type spawner struct {
 
 func newSpawner() *spawner {
 	s := &spawner{jobs: make(chan func()), done: make(chan struct{})}
-	go func() {
+	crash.Go(func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		defer close(s.done)
 		for job := range s.jobs {
 			job()
 		}
-	}()
+	})
 	return s
 }
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
 )
 
@@ -59,7 +60,7 @@ func ServeStats(address string, opts StatsOptions, source func() Snapshot, print
 			s.inode = inodeOf(st)
 		}
 	}
-	s.wg.Go(func() { s.accept(ctx) })
+	s.wg.Go(crash.Guarded(func() { s.accept(ctx) }))
 	print(fmt.Sprintf("*** Stats server enabled on %s fd: %d ***", address, descriptor(l)))
 	return s, nil
 }
@@ -195,10 +196,10 @@ func (s *Stats) accept(ctx context.Context) {
 		}
 		select {
 		case slots <- struct{}{}:
-			s.wg.Go(func() {
+			s.wg.Go(crash.Guarded(func() {
 				defer func() { <-slots }()
 				s.answer(ctx, c)
-			})
+			}))
 		default:
 			c.Close()
 		}
@@ -207,7 +208,7 @@ func (s *Stats) accept(ctx context.Context) {
 
 func (s *Stats) answer(ctx context.Context, c net.Conn) {
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	stop := context.AfterFunc(ctx, crash.Guarded(func() { c.Close() }))
 	defer stop()
 	_ = c.SetDeadline(time.Now().Add(statsTimeout))
 	var head string

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/escape"
 	"uwsgi/internal/option"
 )
@@ -210,7 +211,7 @@ func (e *emperor) end(results <-chan result) error {
 	e.notice(e.Notify.Stopping("stopping"))
 	e.Log(slog.LevelInfo, "emperor.end", "*** RAGNAROK EVOKED ***")
 	done := make(chan struct{})
-	go func() { e.runner.leave(); close(done) }()
+	crash.Go(func() { e.runner.leave(); close(done) })
 	for {
 		select {
 		case r := <-results:

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/listen"
 )
 
@@ -40,7 +41,7 @@ type startRequest struct {
 
 func newProcesses(c Config, results chan<- result) *processes {
 	p := &processes{Config: c, results: results, list: map[string]*child{}, start: make(chan *startRequest), quit: make(chan struct{})}
-	go p.starter()
+	crash.Go(p.starter)
 	return p
 }
 
@@ -66,7 +67,7 @@ func (p *processes) apply(batch []change) {
 			}
 			k = &child{orders: make(chan change, 16)}
 			p.list[c.name] = k
-			p.all.Go(func() { p.serve(k) })
+			p.all.Go(crash.Guarded(func() { p.serve(k) }))
 		}
 		k.orders <- c
 		if c.op == stop {
@@ -114,7 +115,8 @@ func (p *processes) serve(k *child) {
 		born, again = time.Now(), nil
 		k.pid.Store(int64(cmd.Process.Pid))
 		exited = make(chan error, 1)
-		go func(c *exec.Cmd, ch chan<- error) { ch <- c.Wait() }(cmd, exited)
+		c, ended := cmd, exited
+		crash.Go(func() { ended <- c.Wait() })
 		p.results <- result{change{start, v}, nil}
 	}
 	for {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/listen"
 )
 
@@ -137,13 +138,13 @@ func serveStats(address string, ask chan<- chan *statsDocument, log func(level s
 		return nil, fmt.Errorf("emperor-stats = %s: %w", address, err)
 	}
 	log(slog.LevelInfo, "emperor.stats", "*** Emperor stats server enabled on "+address+" ***")
-	go func() {
+	crash.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
+			crash.Go(func() {
 				defer c.Close()
 				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 				reply := make(chan *statsDocument, 1)
@@ -156,8 +157,8 @@ func serveStats(address string, ask chan<- chan *statsDocument, log func(level s
 				if err == nil {
 					_, _ = c.Write(append(text, '\n'))
 				}
-			}()
+			})
 		}
-	}()
+	})
 	return l, nil
 }

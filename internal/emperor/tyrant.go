@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/config"
+	"uwsgi/internal/crash"
 	"uwsgi/internal/generator"
 	"uwsgi/internal/listen"
 )
@@ -127,7 +128,7 @@ func (u *units) ask(batch []change) map[string]answer {
 	var all sync.WaitGroup
 	slots := make(chan struct{}, askers)
 	for _, list := range byOwner {
-		all.Go(func() {
+		all.Go(crash.Guarded(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			ctx, cancel := context.WithTimeout(u.ctx, min(askTime+time.Duration(len(list))*askTimeEach, askTimeMax))
@@ -138,7 +139,7 @@ func (u *units) ask(batch []change) map[string]answer {
 				out[v.name] = answer{w, err}
 				mu.Unlock()
 			}
-		})
+		}))
 	}
 	all.Wait()
 	return out

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"uwsgi/internal/config"
+	"uwsgi/internal/crash"
 	"uwsgi/internal/generator"
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
@@ -175,7 +176,7 @@ func (u *units) owners(v vassal) (*option.Settings, *generator.Wishes, error) {
 func (u *units) begin(j job) {
 	before, done := u.after[j.name], make(chan struct{})
 	u.after[j.name] = done
-	u.jobs.Go(func() {
+	u.jobs.Go(crash.Guarded(func() {
 		defer close(done)
 		if before != nil {
 			<-before
@@ -187,12 +188,12 @@ func (u *units) begin(j job) {
 			return // the emperor ends; its vassals are the manager's
 		}
 		u.results <- result{j.change, err}
-	})
+	}))
 	if j.op == stop {
 		tree := u.known[j.name]
 		delete(u.known, j.name)
 		if tree != nil {
-			u.jobs.Go(func() { <-done; u.forget(tree) })
+			u.jobs.Go(crash.Guarded(func() { <-done; u.forget(tree) }))
 		}
 	}
 }
@@ -282,7 +283,7 @@ func ignoreMissing(err error) error {
 }
 
 // report is for the goroutine that reads the results: it must not wait for itself.
-func (u *units) report(r result) { u.jobs.Go(func() { u.results <- r }) }
+func (u *units) report(r result) { u.jobs.Go(crash.Guarded(func() { u.results <- r })) }
 
 // left is what an emperor before this one wrote for an instance, nil if nothing.
 func left(i generator.Instance) generator.Tree {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/crash"
 )
 
 // watch tells of changes in the folders of the sources: inotify(7). The zero watch tells nothing.
@@ -40,7 +42,7 @@ func newWatch(sources []string) (*watch, error) {
 	w.refresh()
 	changes := make(chan struct{}, 1)
 	w.changes = changes
-	go w.read(changes)
+	crash.Go(func() { w.read(changes) })
 	return w, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/crash"
 )
 
 // Wait returns when a connection is waiting on one of the sockets, or ctx is done: what `cheap` and `idle` sleep on. Nothing is accepted.
@@ -16,10 +18,10 @@ func (s *Set) Wait(ctx context.Context) error {
 	}
 	defer unix.Close(wake)
 	told := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, crash.Guarded(func() {
 		defer close(told)
 		_, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	})
+	}))
 	defer func() {
 		if !stop() { // it runs: wake must outlive it
 			<-told

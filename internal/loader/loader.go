@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"uwsgi/internal/crash"
 )
 
 // Loader is one loader process. Its methods send and signal, never wait (but Wait); what comes of it is an Event.
@@ -32,8 +34,9 @@ func watchLoader(spec Spec, p *process, conn *packetConn) *Loader {
 		gone: make(chan struct{}), pending: map[int]*Worker{}, credential: spec.Credential, workers: map[int]*Worker{},
 	}
 	heard := make(chan struct{})
-	l.tasks.Go(func() { defer close(heard); l.listen() })
-	l.tasks.Go(func() { l.watch(heard) })
+	p.enlist()
+	l.tasks.Go(crash.Guarded(func() { defer close(heard); l.listen() }))
+	l.tasks.Go(crash.Guarded(func() { l.watch(heard) }))
 	return l
 }
 
@@ -150,12 +153,13 @@ func (l *Loader) forked(m incoming) {
 		l.emit(ForkFailed{Worker: w, Error: err.Error()})
 		return
 	}
+	p.enlist()
 	w.process = p
 	l.workers[m.PID] = w
 	l.emit(Forked{Worker: w})
 	heard := make(chan struct{})
-	l.tasks.Go(func() { defer close(heard); w.listen() })
-	l.tasks.Go(func() { w.watch(heard) })
+	l.tasks.Go(crash.Guarded(func() { defer close(heard); w.listen() }))
+	l.tasks.Go(crash.Guarded(func() { w.watch(heard) }))
 }
 
 func (l *Loader) take(row int) *Worker {

@@ -3,6 +3,7 @@ package loader
 import (
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -107,7 +108,21 @@ func (p *process) signal(sig syscall.Signal) error {
 	return nil
 }
 
+// enlisted are all loaders and workers that have not been reported as gone.
+var enlisted sync.Map // *process → nil
+
+// KillAll ends every loader and every worker of this program at once, from any goroutine: the last thing that is done for them.
+func KillAll() {
+	enlisted.Range(func(p, _ any) bool {
+		p.(*process).signal(syscall.SIGKILL)
+		return true
+	})
+}
+
+func (p *process) enlist() { enlisted.Store(p, nil) }
+
 func (p *process) close() {
+	enlisted.Delete(p)
 	if p.pidfd != nil {
 		p.pidfd.Close()
 	}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/memfd"
 )
 
 // Spec is what a loader is started with. The files stay the caller's; Start needs them only while it runs.
@@ -162,9 +164,9 @@ func bootFile(boot *Boot) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("start loader: encode boot: %w", err)
 	}
-	fd, err := unix.MemfdCreate("uwsgi-boot", unix.MFD_CLOEXEC)
+	fd, err := memfd.Create("uwsgi-boot", int64(len(body)))
 	if err != nil {
-		return -1, fmt.Errorf("start loader: memfd_create: %w", err)
+		return -1, fmt.Errorf("start loader: %w", err)
 	}
 	for off := 0; off < len(body); {
 		n, err := unix.Pwrite(fd, body[off:], int64(off))

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/sd"
 )
 
@@ -40,13 +41,13 @@ func (r *readers) run(f *os.File, read func(*os.File)) bool {
 		r.open = map[*os.File]struct{}{}
 	}
 	r.open[f] = struct{}{}
-	r.wg.Go(func() {
+	r.wg.Go(crash.Guarded(func() {
 		read(f)
 		r.mu.Lock()
 		delete(r.open, f)
 		r.mu.Unlock()
 		f.Close()
-	})
+	}))
 	return true
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/escape"
+	"uwsgi/internal/memfd"
 )
 
 // Core states.
@@ -90,11 +91,12 @@ type Core struct {
 	_          [8]byte
 }
 
-// Board is a mapped scoreboard.
+// Board is a mapped scoreboard. Its dimensions are its own: whoever else has the memory may write what he likes into the header.
 type Board struct {
-	mem  []byte
-	head *header
-	fd   int
+	mem         []byte
+	head        *header
+	fd          int
+	rows, cores int
 }
 
 // Size returns the bytes a board of that many rows and cores takes.
@@ -104,19 +106,16 @@ func Size(rows, cores int) int {
 
 // New makes a board in a memfd of its own.
 func New(rows, cores int) (*Board, error) {
-	fd, err := unix.MemfdCreate("uwsgi-scoreboard", unix.MFD_CLOEXEC)
+	fd, err := memfd.Create("uwsgi-scoreboard", int64(Size(rows, cores)))
 	if err != nil {
-		return nil, fmt.Errorf("scoreboard: memfd_create: %w", err)
-	}
-	if err := unix.Ftruncate(fd, int64(Size(rows, cores))); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("scoreboard: ftruncate: %w", err)
+		return nil, fmt.Errorf("scoreboard: %w", err)
 	}
 	b, err := mapFD(fd, Size(rows, cores))
 	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
+	b.rows, b.cores = rows, cores
 	b.head.Magic, b.head.Rows, b.head.Cores = magic, uint32(rows), uint32(cores)
 	return b, nil
 }
@@ -134,7 +133,8 @@ func Open(fd int) (*Board, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.head.Magic != magic || Size(int(b.head.Rows), int(b.head.Cores)) > len(b.mem) {
+	b.rows, b.cores = int(b.head.Rows), int(b.head.Cores)
+	if b.head.Magic != magic || max(b.rows, b.cores) > len(b.mem) || Size(b.rows, b.cores) > len(b.mem) {
 		unix.Munmap(b.mem)
 		return nil, fmt.Errorf("scoreboard: not a scoreboard")
 	}
@@ -153,16 +153,16 @@ func mapFD(fd, size int) (*Board, error) {
 func (b *Board) FD() int { return b.fd }
 
 // Rows and Cores are the board's dimensions.
-func (b *Board) Rows() int { return int(b.head.Rows) }
+func (b *Board) Rows() int { return b.rows }
 
 // Cores is the number of cells a row has.
-func (b *Board) Cores() int { return int(b.head.Cores) }
+func (b *Board) Cores() int { return b.cores }
 
 // Retired is the number of requests that processes finished whose rows have been reused since.
 func (b *Board) Retired() *atomic.Int64 { return &b.head.Epoch }
 
 func (b *Board) offset(row int) uintptr {
-	stride := unsafe.Sizeof(Row{}) + uintptr(b.head.Cores)*unsafe.Sizeof(Core{})
+	stride := unsafe.Sizeof(Row{}) + uintptr(b.cores)*unsafe.Sizeof(Core{})
 	return unsafe.Sizeof(header{}) + uintptr(row)*stride
 }
 

@@ -154,3 +154,27 @@ func TestOpenRefusesWhatIsNoBoard(t *testing.T) {
 		t.Error("no descriptor: taken for a board")
 	}
 }
+
+// Who else has the memory can neither cut it short nor make its owner look elsewhere in it.
+func TestHostileMemory(t *testing.T) {
+	b := board(t, 3, 2)
+	for i := range b.mem {
+		b.mem[i] = 0xff
+	}
+	if err := unix.Ftruncate(b.FD(), 0); err == nil {
+		t.Error("it was cut short")
+	}
+	if b.Rows() != 3 || b.Cores() != 2 {
+		t.Errorf("%d rows, %d cores", b.Rows(), b.Cores())
+	}
+	b.TotalRequests()
+	for i := range b.Rows() {
+		for c := range b.Cores() {
+			_ = b.Core(i, c).GetSnap()
+		}
+		b.Clear(i)
+	}
+	if _, err := Open(b.FD()); err == nil {
+		t.Error("it was opened as a board")
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/sd/entry"
 )
 
@@ -125,7 +126,7 @@ func (j *Journal) lose(n uint64) {
 	j.lost.Add(n)
 	j.all.Add(n)
 	if j.tell == nil && j.fd >= 0 {
-		j.tell = time.AfterFunc(tellAfter, j.retell)
+		j.tell = time.AfterFunc(tellAfter, crash.Guarded(j.retell))
 	}
 }
 

@@ -79,8 +79,8 @@ func (s *Supervisor) busyTime(p *process) int64 {
 	now := s.host.Monotonic()
 	for c := range p.gen.cfg.cores() {
 		cell := board.Core(p.row, c)
-		if started := cell.Started.Load(); cell.State.Load() == scoreboard.CoreBusy && started > 0 {
-			n += (now - started) / int64(time.Microsecond)
+		if cell.State.Load() == scoreboard.CoreBusy {
+			n += age(cell, now).Microseconds()
 		}
 	}
 	return n

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 )
 
 const (
+	shortestWait  = time.Millisecond       // a deadline is what a worker says it is
 	scanInterval  = time.Second            // no deadline is shorter: uwsgi.set_user_harakiri takes whole seconds
 	dumpTime      = 100 * time.Millisecond // for writing the stacks, before the worker moves on
 	harakiriGrace = time.Second            // for what the last of the other requests still has to do
@@ -51,23 +53,32 @@ func (s *Supervisor) scanHarakiri() {
 			}
 		}
 	}
-	s.harakiri = s.agenda.after(wait, s.scanHarakiri)
+	s.harakiri = s.agenda.after(max(wait, shortestWait), s.scanHarakiri)
 }
 
 // deadline is when a core's request has to be over, 0 = never or no request.
 func deadline(c *scoreboard.Core, limit time.Duration) int64 {
 	started, user := c.Started.Load(), c.Deadline.Load()
-	if c.State.Load() != scoreboard.CoreBusy || started == 0 || c.Started.Load() != started {
+	if c.State.Load() != scoreboard.CoreBusy || started <= 0 || c.Started.Load() != started {
 		return 0
 	}
 	at := int64(0)
 	if limit > 0 {
-		at = started + int64(limit)
+		at = min(started, math.MaxInt64-int64(limit)) + int64(limit)
 	}
 	if user > 0 && (at == 0 || user < at) {
 		at = user
 	}
 	return at
+}
+
+// age is how long a core's request runs; 0 where what the worker has written cannot be.
+func age(c *scoreboard.Core, now int64) time.Duration {
+	started := c.Started.Load()
+	if started <= 0 || started > now {
+		return 0
+	}
+	return time.Duration(now - started)
 }
 
 // overdue says whether harakiri applies: with harakiri-queue-threshold only while so many connections wait.
@@ -154,7 +165,7 @@ func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
 	n := p.slot.n
 	board := p.gen.rows.board
 	cell := board.Core(p.row, core)
-	attrs := []slog.Attr{slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()), slog.Duration(KeyAge, time.Duration(now-cell.Started.Load()))}
+	attrs := []slog.Attr{slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()), slog.Duration(KeyAge, age(cell, now))}
 	event := "harakiri" // the first line; the others belong to it
 	say := func(text string) {
 		s.logProcess(slog.LevelError, event, text, p, attrs...)

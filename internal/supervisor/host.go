@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/loader"
 )
 
@@ -28,6 +29,8 @@ type Host struct {
 	Connection func(ctx context.Context, listeners []*os.File) error
 	Blocked    func(pid int) (syscall, wchan string) // where a process is in the kernel
 	Random     func(n int64) int64                   // 0 ≤ r < n
+	// Crash makes sure that the process ends soon, after a panic of the loop with that text.
+	Crash func(text string)
 }
 
 // System is the real one.
@@ -39,7 +42,7 @@ func System() *Host {
 			return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		},
 		Zombies: zombies, Reap: reap, Monotonic: monotonic, Memory: memory, Shares: shares, Connection: connection, Blocked: blocked,
-		Random: rand.Int64N,
+		Random: rand.Int64N, Crash: crash.Deadline,
 	}
 }
 
@@ -109,10 +112,10 @@ func connection(ctx context.Context, listeners []*os.File) error {
 	}
 	defer unix.Close(stop)
 	woken := make(chan struct{})
-	unregister := context.AfterFunc(ctx, func() {
+	unregister := context.AfterFunc(ctx, crash.Guarded(func() {
 		defer close(woken)
 		unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	})
+	}))
 	defer func() {
 		if !unregister() {
 			<-woken // it has begun: the eventfd stays open until it is done

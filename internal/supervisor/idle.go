@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/scoreboard"
 )
 
@@ -31,7 +32,7 @@ func (s *Supervisor) checkIdle() {
 				s.idle.since = now
 			}
 		}
-		s.idle.since = max(s.idle.since, board.Row(p.row).LastUse.Load())
+		s.idle.since = max(s.idle.since, min(board.Row(p.row).LastUse.Load(), now))
 		if p.state < serving {
 			s.idle.since = now
 		}
@@ -81,12 +82,12 @@ func (s *Supervisor) doze() {
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.idle.watch = cancel
-	s.tasks.Go(func() {
+	s.tasks.Go(crash.Guarded(func() {
 		err := s.host.Connection(ctx, files)
 		if ctx.Err() == nil {
 			s.post(func() { s.wake(serial, err) })
 		}
-	})
+	}))
 }
 
 // awake ends the watch over the listening sockets.

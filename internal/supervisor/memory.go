@@ -56,7 +56,8 @@ func (s *Supervisor) measure(p *process) bool {
 	if err != nil {
 		return false // it has ended; that will be told
 	}
-	p.rss, p.vsz = rss, max(vsz-p.gen.rows.board.Row(p.row).ASOverhead.Load(), rss)
+	overhead := max(0, min(p.gen.rows.board.Row(p.row).ASOverhead.Load(), vsz)) // the worker's word
+	p.rss, p.vsz = rss, max(vsz-overhead, rss)
 	return true
 }
 

@@ -34,6 +34,13 @@ func (s *Supervisor) reloadAndWait(ctx context.Context, reason string, brutal bo
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-s.done:
+		select {
+		case err := <-reply:
+			return err
+		default:
+			return ErrStopped // by a panic
+		}
 	}
 }
 
@@ -89,6 +96,15 @@ func (s *Supervisor) call(do func()) bool {
 	if !s.post(func() { do(); close(finished) }) {
 		return false
 	}
-	<-finished
-	return true
+	select {
+	case <-finished:
+		return true
+	case <-s.deaf: // it panicked, or whoever came after it did
+		select {
+		case <-finished:
+			return true
+		default:
+			return false
+		}
+	}
 }

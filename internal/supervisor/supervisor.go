@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/crash"
 	"uwsgi/internal/loader"
+	"uwsgi/internal/memfd"
 )
 
 // Exit codes of Run.
@@ -103,11 +105,19 @@ func New(cfg Config) (*Supervisor, error) {
 
 // Run starts the instance and serves until it is stopped; it returns the exit code of the program. Call it once. The end of ctx is a
 // graceful stop.
-func (s *Supervisor) Run(ctx context.Context) int {
+//
+// A panic of the loop is logged with its stack, kills all loaders and workers, and has Run return crash.Status without waiting for anybody: what
+// the loop has to tell them nobody tells them any more.
+func (s *Supervisor) Run(ctx context.Context) (code int) {
 	s.root = context.WithoutCancel(ctx)
 	s.ctx, s.cancel = context.WithCancel(s.root)
 	defer func() {
 		s.cancel()
+		if r := recover(); r != nil {
+			s.crashed(crash.Describe(r))
+			code = crash.Status
+			return
+		}
 		close(s.deaf)
 		s.tasks.Wait()
 		for _, g := range s.gens {
@@ -150,6 +160,16 @@ func (s *Supervisor) Run(ctx context.Context) int {
 	return s.code
 }
 
+// crashed is the end of a loop that has panicked. What it knows may be half of a change, so nothing of it is looked at.
+func (s *Supervisor) crashed(text string) {
+	s.host.Crash(text)
+	loader.KillAll()
+	s.log(slog.LevelError, "panic", "internal error: "+text, slog.Int(KeyExit, crash.Status))
+	s.last = Status{Phase: Stopped, PID: s.host.PID, StartedAt: s.startedAt, Config: s.cfg}
+	close(s.deaf)
+	close(s.done)
+}
+
 // open makes what all generations share.
 func (s *Supervisor) open() error {
 	if err := s.host.Subreaper(); err != nil {
@@ -162,9 +182,9 @@ func (s *Supervisor) open() error {
 	for i, fd := range fds {
 		s.handoff[i] = os.NewFile(uintptr(fd), "handoff")
 	}
-	fd, err := unix.MemfdCreate("uwsgi-locks", unix.MFD_CLOEXEC)
+	fd, err := memfd.Create("uwsgi-locks", lockSpace)
 	if err != nil {
-		return fmt.Errorf("memfd_create for locks: %w", err)
+		return err
 	}
 	s.locks = os.NewFile(uintptr(fd), "locks")
 	return nil
@@ -222,7 +242,7 @@ func (s *Supervisor) post(call func()) bool {
 // background does slow work beside the loop and then what it returns in the loop.
 func (s *Supervisor) background(work func(context.Context) func()) {
 	ctx := s.ctx
-	s.tasks.Go(func() { s.post(work(ctx)) })
+	s.tasks.Go(crash.Guarded(func() { s.post(work(ctx)) }))
 }
 
 // enter changes the phase.

@@ -1,0 +1,25 @@
+// Package memfd makes the memory that the supervisor shares with the application's processes.
+package memfd
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Create makes an anonymous file of size bytes, close-on-exec, whose size nobody can change: reading a mapping past the end of a file that has
+// been cut short is SIGBUS.
+func Create(name string, size int64) (int, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, fmt.Errorf("memfd_create %s: %w", name, err)
+	}
+	if err = unix.Ftruncate(fd, size); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("set the size of %s to %d bytes: %w", name, size, err)
+	}
+	return fd, nil
+}
