@@ -131,27 +131,28 @@ func (u *units) instance(v vassal) (generator.Instance, error) {
 		Environment: v.environ(), Origin: "the emperor", DropIn: dropInName}
 	var err error
 	if v.judge == byItself {
-		i.Settings, err = u.settings(v)
+		i.Settings, i.RootsAlone, err = u.settings(v)
 	} else {
 		i.Settings, i.Wishes, err = u.owners(v)
 	}
 	return i, err
 }
 
-// settings are the vassal's own; who it runs as is said by itself, else by the emperor. Its file is believed as root's own.
-func (u *units) settings(v vassal) (*option.Settings, error) {
+// settings are the vassal's own; who it runs as is said by itself, else by the emperor. Its file is believed as
+// root's own; rootsAlone says whether it is.
+func (u *units) settings(v vassal) (s *option.Settings, rootsAlone bool, err error) {
 	c, err := config.Load(v.arguments(&u.Settings.Emperor), nil, config.OSHost())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	s := *c.Settings
+	s = c.Settings
 	if s.UID == "" {
 		s.UID = u.Settings.UID
 		if s.GID == "" {
 			s.GID = u.Settings.GID
 		}
 	}
-	return &s, nil
+	return s, generator.RootsAlone(c), nil
 }
 
 // owners is what becomes of the unit of a vassal that runs as its file's owner (tyrant): his accounts, the address that the emperor itself

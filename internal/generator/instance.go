@@ -17,6 +17,7 @@ type Instance struct {
 	Settings *option.Settings
 	Wishes   *Wishes // of a configuration that is not to be trusted, of which Settings says nothing then; nil: those of Settings
 
+	RootsAlone  bool     // nobody but root can change the configuration
 	Environment []string // further variables
 	Origin      string   // who wrote the drop-ins, for their first line
 	DropIn      string   // their file name

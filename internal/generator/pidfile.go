@@ -52,7 +52,7 @@ func openFolder(name string) (dir int, base string, err error) {
 		if err := unix.Fstat(dir, &above); err != nil {
 			return fail(err)
 		}
-		if above.Uid != 0 || above.Mode&0o022 != 0 && above.Mode&unix.S_ISVTX == 0 {
+		if othersWrite(&above) {
 			return fail(fmt.Errorf("somebody other than root can change what %s is", parts[0]))
 		}
 		next, err := unix.Openat(dir, parts[0], open, 0)

@@ -40,6 +40,18 @@ func TestPidfileFollowsNobody(t *testing.T) {
 		must(os.Symlink(target, path(name)))
 		must(os.Lchown(path(name), user, user))
 	}
+	// … and nobody else has a say in a file that is only root's, by whatever way it is reached.
+	must(os.WriteFile(path("roots.ini"), nil, 0o644))
+	must(os.WriteFile(path("open.ini"), nil, 0o666))
+	must(os.Chmod(path("open.ini"), 0o666))
+	must(os.Symlink("roots.ini", path("linked.ini")))
+	must(os.Symlink("user/back.ini", path("about.ini")))
+	link("../roots.ini", "user/back.ini")
+	for name, alone := range map[string]bool{"roots.ini": true, "linked.ini": true, "open.ini": false, "about.ini": false, "user/back.ini": false, "none.ini": false} {
+		if got := rootsFile(path(name)); got != alone {
+			t.Errorf("only root's to change: %s: %v", name, got)
+		}
+	}
 	link("../precious/file", "user/pid")
 	link("../precious", "user/away")
 	link("../precious", "shared/away")

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"uwsgi/internal/config"
-	"uwsgi/internal/option"
 )
 
 // Host is the machine the generator runs on.
@@ -25,6 +24,7 @@ type Host struct {
 	Config    config.Host
 	Walk      func(root string, fn fs.WalkDirFunc) error
 	ReadFile  func(path string) ([]byte, error)
+	RootsFile func(path string) bool // nobody but root can change it
 }
 
 // Problem is a file that was not used, or not wholly.
@@ -61,6 +61,7 @@ func OSHost() Host {
 		Config:    c,
 		Walk:      walk,
 		ReadFile:  readRegular,
+		RootsFile: rootsFile,
 	}
 }
 
@@ -149,7 +150,7 @@ func (h Host) planWithin(a app, limit time.Duration) (Tree, *Problem) {
 // plan is one application's part. A file that cannot be used has none, one that cannot be read this early is started all the same.
 func (h Host) plan(a app) (Tree, *Problem) {
 	i := h.instance(a)
-	s, err := h.load(a)
+	c, err := h.load(a)
 	early := errors.Is(err, errEarly)
 	if err != nil && !early {
 		return nil, &Problem{File: a.file, Err: err}
@@ -157,7 +158,7 @@ func (h Host) plan(a app) (Tree, *Problem) {
 	tree := Tree{}
 	unit := i.Service()
 	if !early {
-		i.Settings = s
+		i.Settings, i.RootsAlone = c.Settings, rootsAlone(c, h.RootsFile)
 		tree = i.DropIns()
 		if i.OnDemand() {
 			unit = i.Socket()
@@ -193,13 +194,8 @@ func (h Host) arguments(a app) []string {
 	return args
 }
 
-func (h Host) load(a app) (*option.Settings, error) {
-	environ := []string{"UWSGI_DEB_CONFNAMESPACE=app", "UWSGI_DEB_CONFNAME=" + a.name}
-	c, err := config.Load(h.arguments(a), environ, h.Config)
-	if err != nil {
-		return nil, err
-	}
-	return c.Settings, nil
+func (h Host) load(a app) (*config.Config, error) {
+	return config.Load(h.arguments(a), []string{"UWSGI_DEB_CONFNAMESPACE=app", "UWSGI_DEB_CONFNAME=" + a.name}, h.Config)
 }
 
 // inherited is INHERITED_CONFIG of /etc/default/uwsgi, else the packaged default.

@@ -20,6 +20,7 @@ func testHost(t *testing.T, name string) Host {
 	h := OSHost()
 	h.Apps = filepath.Join(dir, "apps")
 	h.Defaults = filepath.Join(dir, "default")
+	h.RootsFile = func(path string) bool { return !strings.HasSuffix(path, "theirs.ini") }
 	h.Inherited, err = filepath.Abs("../../packaging/conf/default.ini")
 	if err != nil {
 		t.Fatal(err)

@@ -210,10 +210,11 @@ func (m manager) forgive(i Instance) error {
 
 // checkAccounts says in the application's log who is not there: systemd, which starts it as that user, gives a number.
 func (m manager) checkAccounts(h Host, a app) {
-	s, err := h.load(a)
+	c, err := h.load(a)
 	if err != nil {
 		return
 	}
+	s := c.Settings
 	if err := m.lookup(s.UID, s.GID, s.AddGIDs); err != nil {
 		m.report("", Problem{File: a.file, Err: err})
 	}

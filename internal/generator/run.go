@@ -79,12 +79,12 @@ func account(h Host, name string, stdout, stderr io.Writer) int {
 		if a.name != name {
 			continue
 		}
-		s, err := h.load(a)
+		c, err := h.load(a)
 		if err != nil {
 			tell(stderr, []Problem{{File: a.file, Err: err}})
 			return 1
 		}
-		user, group := Instance{Settings: s}.account()
+		user, group := Instance{Settings: c.Settings}.account()
 		if group == "" {
 			group = user
 		}

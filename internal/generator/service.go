@@ -78,6 +78,14 @@ func (i Instance) account() (user, group string) {
 	return user, group
 }
 
+// unitAccount is who the unit, and with it the runtime directory, belongs to.
+func (i Instance) unitAccount() (user, group string) {
+	if i.needsRoot() {
+		return "root", "root"
+	}
+	return i.account()
+}
+
 // mercy is how long the workers may take to stop: worker-reload-mercy, and no longer than reload-mercy gives the whole.
 func (i Instance) mercy() time.Duration {
 	m := i.Settings.WorkerReloadMercy
@@ -111,4 +119,8 @@ func (i Instance) asRoot(u *unitFile) {
 	u.set("Group", "root")
 	u.set("CapabilityBoundingSet", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID CAP_SYS_NICE CAP_SYS_RESOURCE")
 	u.set("SystemCallFilter", "@setuid @chown")
+	if i.RootsAlone {
+		// Where root's work leads is not to be told beforehand: folders that do not exist yet, say.
+		u.set("ProtectSystem", "no")
+	}
 }

@@ -19,7 +19,7 @@ func (i Instance) socket(streams []stream) string {
 	user, group := i.socketOwner()
 	if dir := i.runtimeDirectory(); anyBelow(streams, dir) {
 		// systemd gives the folder to the service's user, with all it holds, unless it is that user's already.
-		account, accountGroup := i.account()
+		account, accountGroup := i.unitAccount()
 		owner := []string{"/usr/bin/install", "-d", "-m", "0755", "-o", account}
 		if accountGroup != "" {
 			owner = append(owner, "-g", accountGroup)
