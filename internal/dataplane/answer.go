@@ -10,7 +10,7 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// answer runs one whole request. rest is what the client sent behind it; it and body may lie in rbuf.
+// answer runs one whole request. rest is what the client sent behind it; where cn.lent, it and body lie in rbuf.
 func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
 	e, r := c.eng, &c.req
 	e.setActive(cn, true)
@@ -64,7 +64,8 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	next := stepClosed
 	switch {
 	case c.handedOver: // the housekeeper writes the rest
-		cn.in = append([]byte(nil), rest...)
+		cn.in = rest
+		cn.detach()
 		cn.out.keep, cn.out.unmarked = keep, c.unmarked()
 		cn.out.subject = c.subject()
 		cn.out.writeErrs = &c.cell.WriteErrs
@@ -77,9 +78,8 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	case keep:
 		next = stepAgain
 		cn.served++
-		cn.in = nil // not reused: the request that the log still reads may lie in it
-		if len(rest) > 0 {
-			cn.in = append(cn.in, rest...)
+		if cn.in = nil; len(rest) > 0 {
+			cn.in = rest
 		}
 	case cn.lis.proto.http() && (len(rest) > 0 || unread(cn.fd)):
 		// Bytes that are not read at close() make TCP reset the connection under the answer (RFC 9112 §9.6).
@@ -136,7 +136,7 @@ func (c *Core) mayKeep(cn *conn) bool {
 	case protoHTTP:
 		return c.req.KeepAlive && !c.eng.settings.HTTPNoKeepalive
 	case protoFastCGI:
-		return c.fcgi.KeepConn
+		return cn.fcgi.KeepConn
 	}
 	return false
 }

@@ -8,7 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/boot"
+	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/proto/http1"
+	"uwsgi/internal/request"
 )
 
 // Who owns a connection. Any core may get its event; the one that turns idle into busy owns it until it turns it back.
@@ -36,10 +38,15 @@ type conn struct {
 	since      int64       // monotonic ns of the first byte of the head that cn.in has a part of
 	house      atomic.Bool // the housekeeper works on it; only that goroutine sets it
 
-	in   []byte // bytes read and not used yet: a partial head, or a head whose body is coming
-	body spool  // the body gathered so far
-	out  slow   // what the client has not taken yet of a finished response
-	lag  *lag   // and of one under way, nil: nothing
+	in      []byte           // bytes read and not used yet
+	lent    bool             // they lie in the core's rbuf: they must be copied before it leaves this connection
+	starved bool             // they are part of a head that waits for more
+	req     *request.Request // as far as it is parsed, nil: nothing is, or the core has it
+	head    int              // bytes of its head, once that is whole
+	fcgi    fastcgi.Begin    // of the FastCGI request in hand, or of the one that is refused
+	body    spool            // the body gathered so far
+	out     slow             // what the client has not taken yet of a finished response
+	lag     *lag             // and of one under way, nil: nothing
 
 	queued    atomic.Int64  // bytes the client had not taken when it last took some; in an idle connection 0: it has taken all, or was not asked for
 	unasked   int64         // bytes of responses since the kernel was last asked how many are queued
@@ -102,6 +109,7 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	c.gen.Add(1)
 	c.fd, c.lis = fd, lis
 	c.registered, c.active, c.served, c.since, c.dry, c.hup = false, false, 0, 0, false, false
+	c.lent, c.starved, c.fcgi = false, false, fastcgi.Begin{}
 	c.unasked, c.writeErrs = 0, nil
 	c.queued.Store(0)
 	c.state.Store(connBusy)
@@ -144,7 +152,7 @@ func (c *conn) reset() {
 
 // drop closes our descriptor of a connection that the caller owns and tells the client nothing.
 func (e *Engine) drop(c *conn) {
-	c.in = nil
+	c.in, c.req = nil, nil
 	c.body.reset()
 	c.out.reset(e)
 	if c.lag != nil {

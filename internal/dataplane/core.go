@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/accesslog"
-	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/request"
 	"uwsgi/internal/scoreboard"
 )
@@ -33,12 +32,11 @@ type Core struct {
 	wall     int64
 	finished int64 // monotonic ns: it was answered
 	clock    clock
-	stuck    atomic.Bool   // past its deadline, as the supervisor has said
-	serving  atomic.Bool   // owns a connection
-	past     atomic.Bool   // has begun to wait for events since the worker is leaving: none of before is left
-	fcgi     fastcgi.Begin // of the FastCGI request in hand
-	files    files         // static files
-	answerer atomic.Int32  // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
+	stuck    atomic.Bool  // past its deadline, as the supervisor has said
+	serving  atomic.Bool  // owns a connection
+	past     atomic.Bool  // has begun to wait for events since the worker is leaving: none of before is left
+	files    files        // static files
+	answerer atomic.Int32 // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
 	reply
 	logVars    []accesslog.LogVar
 	forced     bool
@@ -199,6 +197,7 @@ func (c *Core) work(cn *conn) {
 				continue
 			}
 			if answered++; answered >= fairness {
+				cn.detach()
 				c.eng.enqueue(cn) // behind those that wait already
 				return
 			}

@@ -8,18 +8,11 @@ import (
 // errShortBody: unlike the other protocols FastCGI says where a body ends, so it can end early while the connection lives.
 var errShortBody = &request.Error{Status: 400, Reason: "the FastCGI body ended before CONTENT_LENGTH bytes"}
 
-// manage answers a record that asks about this program; buf[:n] is that record. What follows it moves to the front of buf: the result is
-// its length.
-func (c *Core) manage(cn *conn, buf []byte, n int) int {
-	send(cn.fd, fastcgi.AppendReply(nil, buf[:n]), 0)
-	return copy(buf, buf[n:])
-}
-
 // beginStdin takes the body of a FastCGI request whose parameters are whole: the STDIN records behind them.
 func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
 	e, r := c.eng, &c.req
 	rest := buf[head:]
-	in := fastcgi.Stdin{ID: c.fcgi.ID}
+	in := fastcgi.Stdin{ID: cn.fcgi.ID}
 	n, used, done, err := in.Decode(rest, rest) // in place: it never writes more than it has read
 	if err != nil {
 		return c.refuse(cn, err, true)
@@ -44,7 +37,8 @@ func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
 	if r.HasLength {
 		want = r.ContentLength
 	}
-	cn.in = append(make([]byte, 0, head), buf[:head]...)
+	cn.in = nil
+	c.suspend(cn, head)
 	e.setActive(cn, true)
 	cn.body.startRecords(in, want, e)
 	if err := cn.body.store(body); err != nil {
@@ -80,10 +74,10 @@ func (c *Core) frameHead() {
 		return
 	}
 	if n > fastcgi.MaxContent {
-		c.out = fastcgi.AppendStdout(nil, c.fcgi.ID, c.out)
+		c.out = fastcgi.AppendStdout(nil, c.cn.fcgi.ID, c.out)
 		return
 	}
-	h := fastcgi.StdoutHeader(c.fcgi.ID, n)
+	h := fastcgi.StdoutHeader(c.cn.fcgi.ID, n)
 	c.out = append(c.out, h[:]...)
 	copy(c.out[len(h):], c.out[:n])
 	copy(c.out, h[:])
@@ -100,7 +94,7 @@ func (c *Core) sendRecords(p []byte) {
 		part := p[:min(len(p), fastcgi.MaxContent)]
 		p = p[len(part):]
 		if len(part) > 0 {
-			h := fastcgi.StdoutHeader(c.fcgi.ID, len(part))
+			h := fastcgi.StdoutHeader(c.cn.fcgi.ID, len(part))
 			c.out = append(c.out, h[:]...)
 		}
 		c.vec.n = 0
@@ -121,7 +115,7 @@ func (c *Core) lastRecords(body []byte) {
 	if len(body) <= copyLimit {
 		c.out = append(c.out, body...)
 		c.frameHead()
-		c.out = fastcgi.AppendEnd(c.out, c.fcgi.ID, 0, fastcgi.Complete)
+		c.out = fastcgi.AppendEnd(c.out, c.cn.fcgi.ID, 0, fastcgi.Complete)
 		c.release()
 		if !c.caughtUp() {
 			c.trail()
@@ -132,7 +126,7 @@ func (c *Core) lastRecords(body []byte) {
 		}
 	} else {
 		c.frameHead()
-		s.framed, s.id = true, c.fcgi.ID
+		s.framed, s.id = true, c.cn.fcgi.ID
 		s.rest, s.pinned = body, c.resp.Pinned
 		c.resp.Pinned = nil
 	}

@@ -218,3 +218,28 @@ func TestFastCGIRefusals(t *testing.T) {
 		})
 	}
 }
+
+// A refusal bears the id of the request that is refused, whatever others the core has served meanwhile; one that has none is not answered.
+func TestFastCGIRefusalID(t *testing.T) {
+	s := serve(t, config{listen: []string{"fastcgi"}})
+	begun := strings.TrimSuffix(fcgi(7, true, cgi("POST", "/a", "CONTENT_LENGTH=100"), "part"), fcgiRecord(5, 7, ""))
+	for name, end := range map[string]string{"aborted": fcgiRecord(2, 7, ""), "ended early": fcgiRecord(5, 7, ""), "no record": strings.Repeat("x", 8)} {
+		c := s.dial("fastcgi")
+		c.send(begun)
+		s.taken(c)
+		s.exchange("fastcgi", fcgi(3, false, cgi("GET", "/b")))
+		c.send(end)
+		if out, _ := fcgiDecode(t, 7, c.all()); !strings.HasPrefix(out, "Status: 400 ") {
+			t.Errorf("%s: %q", name, out)
+		}
+	}
+	s.exchange("fastcgi", fcgi(3, false, cgi("GET", "/b")))
+	if got := s.exchange("fastcgi", strings.Repeat("x", 8)); got != "" {
+		t.Errorf("what is no request was answered %q", got)
+	}
+	c := s.dial("fastcgi") // the connection's own earlier request
+	c.send(fcgi(3, true, cgi("GET", "/b")) + strings.Repeat("x", 8))
+	if out, rest := fcgiDecode(t, 3, c.all()); !strings.HasSuffix(out, "hello /b") || rest != "" {
+		t.Errorf("%q, and then %q", out, rest)
+	}
+}

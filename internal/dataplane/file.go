@@ -44,7 +44,7 @@ func (c *Core) sendFile(fd int, off, n int64) {
 	s.file, s.off, s.left, s.copying = fd, off, n, c.eng.settings.NoSendfile
 	if c.cn.lis.proto == protoFastCGI {
 		c.frameHead()
-		s.framed, s.id = true, c.fcgi.ID
+		s.framed, s.id = true, c.cn.fcgi.ID
 	}
 	s.mem = c.out
 	c.cn.widen(n)

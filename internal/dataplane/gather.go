@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"bytes"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -19,103 +20,135 @@ const (
 	stepAgain              // a request was answered; look for the next
 )
 
-// gather reads until a request is whole, and then answers it. What has to wait is kept on the connection: a partial head in cn.in; a
-// head whose body is coming in cn.in, with the body so far in cn.body.
+// gather reads until a request is whole, and then answers it. What has to wait is kept on the connection: a partial head in cn.in, with what has
+// been parsed of it in cn.req; a head whose body is coming in cn.req, with the body so far in cn.body.
 func (c *Core) gather(cn *conn) step {
 	if cn.body.open() {
 		return c.gatherBody(cn)
 	}
-	buf := c.rbuf
-	n := copy(buf, cn.in)
-	if n == 0 || cn.body.starved {
-		got, s := c.fill(cn, buf[n:])
-		if s != stepAgain {
-			if s == stepWait {
-				c.keepPartial(cn, buf[:n])
-			}
+	p, s := cn.in, stepAgain
+	if len(p) == 0 || cn.starved {
+		if p, s = c.fill(cn, p); s != stepAgain {
 			return s
 		}
-		n += got
+	}
+	r := cn.req
+	if r == nil {
+		r = &c.req
+		r.Reset()
 	}
 	for {
-		head, err := c.parse(cn, buf[:n])
-		if err == nil {
-			cn.body.starved = false
-			return c.begin(cn, buf[:n], head)
-		}
-		if err == fastcgi.ErrManagement {
-			n = c.manage(cn, buf[:n], head)
-			continue
-		}
-		if !errors.Is(err, request.ErrIncomplete) {
-			return c.refuse(cn, err, n > 0)
-		}
-		if n >= len(buf) {
-			return c.refuse(cn, errHeadTooLarge, true)
-		}
-		if cn.dry { // no need to ask: an event will tell
-			c.keepPartial(cn, buf[:n])
-			return stepWait
-		}
-		got, s := c.fill(cn, buf[n:])
-		if s != stepAgain {
-			if s == stepWait {
-				c.keepPartial(cn, buf[:n])
+		head, err := c.parse(cn, p, r)
+		switch {
+		case err == nil:
+			cn.starved = false
+			if cn.req != nil {
+				c.resume(cn)
 			}
+			return c.begin(cn, p, head)
+		case err == fastcgi.ErrManagement:
+			send(cn.fd, fastcgi.AppendReply(nil, p[:head]), 0)
+			p = p[head:]
+			r.Reset()
+			continue
+		case !errors.Is(err, request.ErrIncomplete):
+			return c.refuse(cn, err, len(p) > 0)
+		case len(p) >= len(c.rbuf):
+			return c.refuse(cn, errHeadTooLarge, true)
+		case cn.dry: // no need to ask: an event will tell
+			s = stepWait
+		default:
+			p, s = c.fill(cn, p)
+		}
+		if s == stepWait {
+			c.keepPartial(cn, p, r)
+		}
+		if s != stepAgain {
 			return s
 		}
-		n += got
 	}
 }
 
 var errHeadTooLarge = &request.Error{Status: 431, Reason: "the request head is larger than buffer-size", Option: "buffer-size"}
 
-// fill reads once. stepAgain: got bytes came; stepWait: none are there now; stepClosed: the peer is gone and so is the connection.
-func (c *Core) fill(cn *conn, p []byte) (int, step) {
-	got, errno := recv(cn.fd, p)
+// fill reads once, behind p, which it may move. stepAgain: something came; stepWait: nothing is there now; stepClosed: the peer is gone and so is
+// the connection.
+func (c *Core) fill(cn *conn, p []byte) ([]byte, step) {
+	const least = 4 << 10
+	switch room := cap(p) - len(p); {
+	case len(p) == 0, cn.lent && room < least:
+		p, cn.lent = c.rbuf[:copy(c.rbuf, p)], true
+	case !cn.lent && room == 0: // what comes byte by byte is not copied for each of them
+		p = append(make([]byte, 0, min(max(2*len(p), 1<<10), len(c.rbuf))), p...)
+	}
+	room := p[len(p):cap(p)]
+	got, errno := recv(cn.fd, room)
 	switch {
 	case errno == unix.EAGAIN:
-		return 0, stepWait
+		return p, stepWait
 	case errno != 0:
 		c.cell.ReadErrs.Add(1)
 		c.eng.close(cn)
-		return 0, stepClosed
+		return nil, stepClosed
 	case got == 0:
 		c.eng.close(cn)
-		return 0, stepClosed
+		return nil, stepClosed
 	}
-	cn.dry = got < len(p) && !cn.hup
-	return got, stepAgain
+	cn.dry = got < len(room) && !cn.hup
+	return p[:len(p)+got], stepAgain
 }
 
-// keepPartial stores what was read of a head that is not whole.
-func (c *Core) keepPartial(cn *conn, p []byte) {
+// keepPartial stores what was read of a head that is not whole, and what r has of it.
+func (c *Core) keepPartial(cn *conn, p []byte, r *request.Request) {
+	cn.in = p
+	cn.detach()
 	if len(p) == 0 {
-		cn.in = nil
 		return
 	}
 	if cn.since == 0 {
 		cn.since = monotonic()
 	}
-	cn.in = append(cn.in[:0], p...)
-	cn.body.starved = true
+	if cn.req == nil && r.Scan != (request.Scan{}) {
+		c.suspend(cn, 0)
+	}
+	cn.starved = true
 	c.eng.setActive(cn, true)
 }
 
+// detach moves what was read and not used yet out of the core's memory, which another connection is to have.
+func (cn *conn) detach() {
+	switch {
+	case len(cn.in) == 0:
+		cn.in = nil
+	case cn.lent:
+		cn.in = bytes.Clone(cn.in)
+	}
+	cn.lent = false
+}
+
+// suspend leaves the request in hand, whose head takes that many bytes, with its connection; resume takes it up again.
+func (c *Core) suspend(cn *conn, head int) {
+	cn.req, cn.head = &request.Request{}, head
+	cn.req.CopyFrom(&c.req)
+}
+
+func (c *Core) resume(cn *conn) {
+	c.req.CopyFrom(cn.req)
+	cn.req = nil
+}
+
 // parse gives the length of the head at the start of buf.
-func (c *Core) parse(cn *conn, buf []byte) (int, error) {
-	c.req.Reset()
+func (c *Core) parse(cn *conn, buf []byte, r *request.Request) (n int, err error) {
 	switch cn.lis.proto {
 	case protoHTTP:
-		return cn.lis.server.Parse(buf, &c.req, &c.eng.limits, cn.peer)
+		return cn.lis.server.Parse(buf, r, &c.eng.limits, cn.peer)
 	case protoFastCGI:
-		n, begin, err := fastcgi.Parse(buf, &c.req, &c.eng.limits)
-		c.fcgi = begin
+		n, cn.fcgi, err = fastcgi.Parse(buf, r, &c.eng.limits)
 		return n, err
 	case protoSCGI:
-		return scgi.Parse(buf, &c.req, &c.eng.limits)
+		return scgi.Parse(buf, r, &c.eng.limits)
 	default:
-		return uwsgi.Parse(buf, &c.req, &c.eng.limits)
+		return uwsgi.Parse(buf, r, &c.eng.limits)
 	}
 }
 
@@ -145,8 +178,9 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 		}
 		cn.body.start(want, c.eng)
 	}
-	// The body is still coming: the head waits on the connection, so that this core is free meanwhile.
-	cn.in = append(make([]byte, 0, head), buf[:head]...)
+	// The body is still coming: the request waits on the connection, so that this core is free meanwhile.
+	cn.in = nil
+	c.suspend(cn, head)
 	c.eng.setActive(cn, true)
 	if r.Expect100 && len(rest) == 0 {
 		// RFC 9110 §10.1.1: only when nothing of the body has come.
@@ -165,8 +199,7 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 // smallBody is the largest body that a core keeps memory for.
 const smallBody = 128 << 10
 
-// readBody takes the rest of a body and answers, where the client has sent it already, as most do: the head need not be kept and parsed again
-// then. It gives nil, or else the part of the body that is there.
+// readBody takes the rest of a body and answers, where the client has sent it already, as most do: the request need not be kept then. It gives nil, or else the part of the body that is there.
 func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, step) {
 	body := c.spare
 	if c.spare = nil; int64(cap(body)) < want {
@@ -210,6 +243,7 @@ func (c *Core) gatherBody(cn *conn) step {
 			p = p[:left] // what follows a body belongs to the next request
 		}
 		got, errno := recv(cn.fd, p)
+		cn.lent = true
 		if errno == unix.EAGAIN {
 			return stepWait
 		}
@@ -227,15 +261,9 @@ func (c *Core) gatherBody(cn *conn) step {
 	}
 }
 
-// finishBody answers the request whose head waited on the connection. rest is what came behind it.
+// finishBody answers the request that waited on the connection for its body. rest is what came behind that.
 func (c *Core) finishBody(cn *conn, rest []byte) step {
-	head, err := c.parse(cn, cn.in)
-	if err == nil {
-		err = request.Finish(&c.req, &c.eng.limits, request.Options{HTTP: cn.lis.proto.http()})
-	}
-	if err != nil {
-		return c.refuse(cn, err, true)
-	}
+	c.resume(cn)
 	if !c.req.HasLength && cn.body.size > 0 || c.req.Chunked {
 		c.req.SetLength(cn.body.size) // Django reads as much as CONTENT_LENGTH says, and no more
 	} else if cn.body.size < c.req.ContentLength {
@@ -245,8 +273,5 @@ func (c *Core) finishBody(cn *conn, rest []byte) step {
 	if err != nil {
 		return c.refuseBody(cn, err)
 	}
-	if len(rest) > 0 {
-		rest = append([]byte(nil), rest...) // it may lie in rbuf
-	}
-	return c.answer(cn, head, mem, fd, rest)
+	return c.answer(cn, cn.head, mem, fd, rest)
 }

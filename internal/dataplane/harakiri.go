@@ -43,7 +43,7 @@ func (h *housekeeper) answerFor(c *Core) {
 		return // its answer is on the way
 	}
 	// The core cannot close the connection now: settle waits for answerElsewhere.
-	send(c.cn.fd, refusal(c.cn.lis, c.fcgi.ID, 504), 0)
+	send(c.cn.fd, refusal(c.cn.lis, c.cn.fcgi.ID, 504), 0)
 	unix.Shutdown(c.cn.fd, unix.SHUT_RDWR)
 	c.answerer.Store(answerElsewhere)
 }

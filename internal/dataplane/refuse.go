@@ -61,11 +61,11 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 	}
 	c.eng.house.note("refused a request from %s on %s with %d: %s", cn.peer.Addr, cn.lis.Name, status, reason)
 	c.cell.ReadErrs.Add(1)
-	cn.body.reset()                                     // before the answer: who reads it may take it that the room is free
-	if cn.lis.proto != protoFastCGI || c.fcgi.ID != 0 { // without an id there is nobody to answer
-		send(cn.fd, refusal(cn.lis, c.fcgi.ID, status), 0)
+	cn.body.reset()                                      // before the answer: who reads it may take it that the room is free
+	if cn.lis.proto != protoFastCGI || cn.fcgi.ID != 0 { // without an id there is nobody to answer
+		send(cn.fd, refusal(cn.lis, cn.fcgi.ID, status), 0)
 	}
-	cn.in = nil
+	cn.in, cn.req = nil, nil
 	c.eng.house.linger(cn)
 	return stepClosed
 }

@@ -14,7 +14,6 @@ import (
 // spool gathers a request body: in memory up to a limit, past that in a temporary file without a name.
 type spool struct {
 	on      bool
-	starved bool  // a partial head waits for more bytes
 	want    int64 // -1: chunked
 	size    int64 // gathered
 	mem     []byte

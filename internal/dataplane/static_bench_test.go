@@ -39,7 +39,8 @@ func BenchmarkStatic(b *testing.B) {
 	for b.Loop() {
 		c.reply = reply{remaining: -1, keep: true}
 		c.answerer.Store(answerNobody)
-		if n, err := c.parse(c.cn, head); err != nil || n != len(head) {
+		c.req.Reset()
+		if n, err := c.parse(c.cn, head, &c.req); err != nil || n != len(head) {
 			b.Fatal(err)
 		}
 		if err := request.Finish(&c.req, &c.eng.limits, request.Options{HTTP: true}); err != nil {

@@ -19,6 +19,7 @@ func Default() *Settings {
 		FileWrapper: true,
 
 		BufferSize:        64 << 10,
+		MaxVars:           1000,
 		PostBuffering:     64 << 10,
 		SocketTimeout:     4 * time.Second,
 		ChunkedInputLimit: 1 << 20,

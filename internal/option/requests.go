@@ -11,7 +11,7 @@ var requestRows = []Row{
 	{Name: "buffer-size", Short: 'b', Kind: Bytes, Group: groupRequests, Set: bufferSize, Help: "largest request head, headers and all (64 KiB); a larger one gets a 431"},
 	{Name: "post-buffering", Kind: Bytes, Group: groupRequests, Set: postBuffering, Help: "request bodies above this size go to a temporary file (64 KiB)"},
 	{Name: "limit-post", Kind: Bytes, Group: groupRequests, Set: sizeBytes(func(s *Settings) *int64 { return &s.LimitPost }), Help: "largest request body; a larger one gets a 413"},
-	{Name: "max-vars", Short: 'v', Kind: Int, Group: groupRequests, Set: integer(func(s *Settings) *int { return &s.MaxVars }), Help: "most variables of a request"},
+	{Name: "max-vars", Short: 'v', Kind: Int, Group: groupRequests, Set: integer(func(s *Settings) *int { return &s.MaxVars }), Help: "most variables of a request, headers among them (1000; 0 = any number)"},
 	{Name: "socket-timeout", Short: 'z', Kind: Seconds, Group: groupRequests, Set: seconds(func(s *Settings) *time.Duration { return &s.SocketTimeout }), Help: "longest wait for the other side to send or take something (4)"},
 	{Name: "so-send-timeout", Aliases: []string{"socket-send-timeout", "so-write-timeout", "socket-write-timeout"}, Kind: Seconds, Group: groupRequests,
 		Set: seconds(func(s *Settings) *time.Duration { return &s.SendTimeout }), Help: "longest wait for the other side to take something, where it differs from socket-timeout"},

@@ -9,6 +9,15 @@ func (r *Request) Reset() {
 	*r = Request{Arena: own[:0], Vars: r.Vars[:0], index: r.index, repeats: r.repeats[:0]}
 }
 
+// CopyFrom makes r the same request as o, in buffers of its own: for one that has to wait, and for when it goes on.
+func (r *Request) CopyFrom(o *Request) {
+	r.Reset()
+	arena, vars, index, repeats := append(r.Arena, o.Arena...), append(r.Vars, o.Vars...), r.index, r.repeats
+	*r = *o
+	r.Arena, r.Vars, r.index, r.repeats = arena, vars, index, repeats
+	r.own, r.borrowed = nil, false
+}
+
 // Borrow makes packet the arena without copying it: the caller keeps it unchanged until Reset. A later AddVar moves it into a buffer of r's own.
 func (r *Request) Borrow(packet []byte) {
 	if !r.borrowed {

@@ -41,10 +41,11 @@ type Request struct {
 	repeats  []repeat // join.go: the later values of repeated names
 }
 
-// Scan is what a parser that was given half a head remembers until it is called with more of it: the bytes before Off are done.
+// Scan is what a parser that was given half a head remembers until it is called with more of it: the bytes before Off are done, and the Seen
+// ones from there need not be looked at again.
 type Scan struct {
-	Off   int
-	Flags uint32
+	Off, Seen int
+	Flags     uint32
 }
 
 // Span is a part of Arena.

@@ -89,29 +89,31 @@ func next(buf []byte) (rec record, content []byte, n int, err error) {
 
 // Parse reads the head of the request at the start of buf, BEGIN_REQUEST and all PARAMS, into r, which must have been Reset, and
 // returns how many bytes it takes; what follows in buf is for Stdin. The parameters are copied, so buf may be used again.
-// While the head is not whole the answer is request.ErrIncomplete. begin is filled in as soon as it is known, with an error too, so
-// that a refusal can be answered. After ErrManagement, buf[:n] is the record that AppendReply answers, and buf[n:] to be parsed
+// While the head is not whole the answer is request.ErrIncomplete: call again with the same bytes and more of them, and the same r untouched, and
+// it goes on where it stopped. begin is filled in as soon as it is known, with an error too, so that a refusal can be answered. After ErrManagement, buf[:n] is the record that AppendReply answers, and buf[n:] to be parsed
 // next. request.Finish must follow.
 func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, begin Begin, err error) {
-	rec, content, n, err := next(buf)
-	if err != nil {
-		return 0, begin, err
+	if n, begin = r.Scan.Off, beginOf(r.Scan); n == 0 {
+		var rec record
+		var content []byte
+		if rec, content, n, err = next(buf); err != nil {
+			return 0, begin, err
+		}
+		if rec.id == 0 {
+			return n, begin, ErrManagement
+		}
+		if rec.kind != typeBegin || len(content) != beginSize {
+			return 0, begin, ErrBegin
+		}
+		begin = Begin{ID: rec.id, KeepConn: content[2]&flagKeepConn != 0}
+		if int(content[0])<<8|int(content[1]) != roleResponder {
+			return 0, begin, ErrRole
+		}
 	}
-	if rec.id == 0 {
-		return n, begin, ErrManagement
-	}
-	if rec.kind != typeBegin || len(content) != beginSize {
-		return 0, begin, ErrBegin
-	}
-	begin = Begin{ID: rec.id, KeepConn: content[2]&flagKeepConn != 0}
-	if int(content[0])<<8|int(content[1]) != roleResponder {
-		return 0, begin, ErrRole
-	}
-	r.Keep()
-	r.Arena = r.Arena[:0]
 	for {
 		rec, content, size, err := next(buf[n:])
 		if err != nil {
+			r.Scan = request.Scan{Off: n, Flags: begin.flags()}
 			return 0, begin, err
 		}
 		switch {
@@ -136,6 +138,17 @@ func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, begin Be
 		n += size
 	}
 }
+
+// flags is b as Request.Scan keeps it.
+func (b Begin) flags() uint32 {
+	f := uint32(b.ID) << 1
+	if b.KeepConn {
+		f |= 1
+	}
+	return f
+}
+
+func beginOf(s request.Scan) Begin { return Begin{ID: uint16(s.Flags >> 1), KeepConn: s.Flags&1 != 0} }
 
 // params finds the pairs in the arena (specification §3.4).
 func params(r *request.Request) error {

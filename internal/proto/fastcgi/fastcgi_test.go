@@ -264,8 +264,13 @@ func FuzzParse(f *testing.F) {
 		r := new(request.Request)
 		n, b, err := Parse(raw, r, testLimits)
 		part := raw[:min(int(cut), len(raw))]
-		if m, _, partErr := Parse(part, new(request.Request), testLimits); partErr != request.ErrIncomplete && (partErr != err || m != n) {
-			t.Fatalf("whole: %d, %v; cut at %d: %d, %v", n, err, len(part), m, partErr)
+		pieces := new(request.Request)
+		m, c, partErr := Parse(bytes.Clone(part), pieces, testLimits)
+		if partErr == request.ErrIncomplete {
+			m, c, partErr = Parse(raw, pieces, testLimits)
+		}
+		if partErr != err || m != n || c != b || err == nil && pairsOf(pieces) != pairsOf(r) {
+			t.Fatalf("whole: %d, %v, %v; cut at %d: %d, %v, %v", n, b, err, len(part), m, c, partErr)
 		}
 		if err != nil {
 			return

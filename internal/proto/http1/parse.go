@@ -22,11 +22,11 @@ const (
 // follows in buf is body, or the next request. While the head is not whole the answer is request.ErrIncomplete: call again with
 // the same bytes and more of them, and the same r untouched, and it goes on where it stopped. request.Finish must follow.
 func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer Peer) (n int, err error) {
-	off, flags := r.Scan.Off, r.Scan.Flags
+	off, seen, flags := r.Scan.Off, r.Scan.Seen, r.Scan.Flags
 	if flags&seenLine == 0 {
 		// Empty lines before a request are ignored (RFC 9112 §2.2): some clients end a body with one too many.
 		for off < lim.Head && off+1 < len(buf) && buf[off] == '\r' && buf[off+1] == '\n' {
-			off += 2
+			off, seen = off+2, 0
 		}
 		if off >= lim.Head {
 			return 0, ErrLineSize
@@ -36,9 +36,9 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 		if len(rest) > 0 && nameByte[rest[0]] == illegalName && (rest[0] != '\r' || len(rest) > 1) {
 			return 0, ErrMethod
 		}
-		end := bytes.IndexByte(rest, '\n')
+		end := lineEnd(rest, seen)
 		if end < 0 && len(buf) < lim.Head {
-			r.Scan.Off = off
+			r.Scan = request.Scan{Off: off, Seen: len(rest)}
 			return 0, request.ErrIncomplete
 		}
 		if end < 0 || off+end+1 > lim.Head {
@@ -50,13 +50,13 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 		if flags, err = s.requestLine(rest[:end-1], r, peer); err != nil {
 			return 0, err
 		}
-		off += end + 1
+		off, seen = off+end+1, 0
 	}
 	for {
 		rest := buf[off:]
-		end := bytes.IndexByte(rest, '\n')
+		end := lineEnd(rest, seen)
 		if end < 0 && len(buf) < lim.Head {
-			r.Scan = request.Scan{Off: off, Flags: flags}
+			r.Scan = request.Scan{Off: off, Seen: len(rest), Flags: flags}
 			return 0, request.ErrIncomplete
 		}
 		if end < 0 || off+end+1 > lim.Head {
@@ -65,7 +65,7 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 		if end == 0 || rest[end-1] != '\r' {
 			return 0, ErrLineEnd
 		}
-		off += end + 1
+		off, seen = off+end+1, 0
 		if end == 1 {
 			if s.HostAsName {
 				s.nameByHost(r)
@@ -76,6 +76,14 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 			return 0, err
 		}
 	}
+}
+
+// lineEnd is where the first line of b ends, -1: not yet. The first seen bytes hold no end.
+func lineEnd(b []byte, seen int) int {
+	if end := bytes.IndexByte(b[seen:], '\n'); end >= 0 {
+		return seen + end
+	}
+	return -1
 }
 
 // header takes one header line, without its line end, and returns the flags with what it says.
