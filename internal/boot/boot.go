@@ -38,5 +38,5 @@ type Listener struct {
 // RequestLog is where the workers write request lines.
 type RequestLog struct {
 	FD   int    // -1 = nowhere
-	Kind string // "stream": bytes with a newline a line; "packet": one datagram a line, without the newline; "journal": the journal's native protocol, FD is a connected datagram socket
+	Kind string // "stream": bytes with a newline a line; "packet": one datagram a line, without the newline; "journal": the journal's native protocol, FD is a connected datagram socket; "entry": a datagram an entry of it, for the supervisor
 }

@@ -134,3 +134,32 @@ func TestRequestJournalStuck(t *testing.T) {
 		t.Error("an empty socket took nothing")
 	}
 }
+
+// Where a log file stands beside the journal the supervisor gets the entry, line and fields, and hands it on.
+func TestRequestEntry(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	s := serve(t, config{listen: []string{"http"}, prepare: func(e *Engine) {
+		e.boot.RequestLog, e.boot.Instance = boot.RequestLog{FD: fds[1], Kind: "entry"}, "shop"
+		if err := e.log.open(e); err != nil {
+			t.Fatal(err)
+		}
+	}})
+	for _, path := range []string{"/one", "/two"} { // the buffers are used again
+		s.dial("http").get(path)
+		buf := make([]byte, 64<<10)
+		n, err := unix.Read(fds[0], buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(buf[:n])
+		for _, want := range []string{"\nMESSAGE=GET " + path + " 200 ", "\nSTATUS=200\n", "\nREQUEST_URI=" + path + "\n", "UWSGI_APP=shop\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%q lacks %q", got, want)
+			}
+		}
+	}
+}

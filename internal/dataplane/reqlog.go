@@ -16,7 +16,7 @@ type requestLog struct {
 	fd     atomic.Int32
 	kind   string // as boot.RequestLog.Kind
 	pid    int
-	fixed  []byte        // journal: the fields that every entry has
+	fixed  []byte        // journal, entry: the fields that every entry has
 	peer   unix.Sockaddr // journal: where it listens
 	vain   atomic.Int32  // journal: waits in a row for room in its socket that were in vain
 }
@@ -28,7 +28,10 @@ const vainWaits = 20
 func (l *requestLog) open(e *Engine) (err error) {
 	l.pid, l.kind = os.Getpid(), e.boot.RequestLog.Kind
 	l.fd.Store(int32(e.boot.RequestLog.FD))
-	if l.kind == "journal" {
+	switch l.kind {
+	case "entry":
+		l.fixed = journalFixed(e)
+	case "journal":
 		l.fixed = journalFixed(e)
 		l.peer, _ = unix.Getpeername(e.boot.RequestLog.FD) // gone this very moment: lines are lost and counted
 	}
@@ -73,17 +76,22 @@ func (l *requestLog) write(c *Core, app int, end int64) {
 		c.entry.RSS, c.entry.VSZ = e.memory()
 	}
 	c.line = l.format.Append(c.line[:0], &c.entry)
+	out := c.line
 	switch l.kind {
 	case "stream":
 		c.line = append(c.line, '\n')
+		out = c.line
 	case "journal":
 		c.record = appendJournal(c.record[:0], l.fixed, c)
 		if !l.send(fd, c.record) {
 			e.row.LogLost.Add(1)
 		}
 		return
+	case "entry":
+		c.record = appendJournal(c.record[:0], l.fixed, c)
+		out = c.record
 	}
-	if put(fd, c.line) != nil {
+	if put(fd, out) != nil {
 		e.row.LogLost.Add(1)
 	}
 }

@@ -34,14 +34,15 @@ type chain struct {
 	routes        []route
 	loggers       []*logger // all of them; named ones are reached by routes only
 	base          *logger   // where no unnamed logger is
+	aside         *logger   // gets what passes drain and filter in any case; nil = none
 	encoders      []encoder
 	buf           []byte
 	complain      func(string)
 }
 
-// empty says whether the chain passes everything on to base as it is.
+// empty says whether the chain passes everything on to base, and to nobody else, as it is.
 func (c *chain) empty() bool {
-	return len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 && len(c.encoders) == 0 && !c.hasUnnamed()
+	return (c.aside == nil || c.aside == c.base) && len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 && len(c.encoders) == 0 && !c.hasUnnamed()
 }
 
 func (c *chain) hasUnnamed() bool {
@@ -54,7 +55,7 @@ func (c *chain) hasUnnamed() bool {
 }
 
 // write passes one record on: dropped by log-drain, kept by log-filter, taken by the routes that match, else given to every unnamed logger,
-// else to base.
+// else to base; and in any case, but once, to aside.
 func (c *chain) write(r *record) {
 	for _, re := range c.drain {
 		if re.MatchString(r.text) {
@@ -64,26 +65,36 @@ func (c *chain) write(r *record) {
 	if len(c.filter) > 0 && !matchAny(c.filter, r.text) {
 		return
 	}
-	routed := false
+	there := c.aside == nil
+	if !c.route(r, &there) && !c.spread(r, &there) {
+		c.deliver(c.base, r)
+		there = there || c.base == c.aside
+	}
+	if !there {
+		c.deliver(c.aside, r)
+	}
+}
+
+// route gives r to the loggers of the routes that match, and says whether there are any; there is set where aside is one.
+func (c *chain) route(r *record, there *bool) (taken bool) {
 	for _, t := range c.routes {
 		if t.re.MatchString(r.text) {
 			c.deliver(t.to, r)
-			routed = true
+			taken, *there = true, *there || t.to.sink == c.aside.sink
 		}
 	}
-	if routed {
-		return
-	}
-	unnamed := false
+	return taken
+}
+
+// spread does so with the unnamed loggers.
+func (c *chain) spread(r *record, there *bool) (taken bool) {
 	for _, l := range c.loggers {
 		if l.id == "" {
 			c.deliver(l, r)
-			unnamed = true
+			taken, *there = true, *there || l.sink == c.aside.sink
 		}
 	}
-	if !unnamed {
-		c.deliver(c.base, r)
-	}
+	return taken
 }
 
 func matchAny(list []*option.Pattern, text string) bool {
@@ -129,6 +140,9 @@ func (c *chain) flush() {
 		c.flushOne(l)
 	}
 	c.flushOne(c.base)
+	if c.aside != nil && c.aside != c.base {
+		c.flushOne(c.aside)
+	}
 }
 
 func (c *chain) flushOne(l *logger) {

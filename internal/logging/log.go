@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type Log struct {
 	requests *chain     // request lines, where there are req-loggers; else server
 	files    []*fileSink
 	baseFile *fileSink // nil where base is no file
+	aside    *logger   // under systemd its journal, or what leads there: it gets every line, whatever else does
 	sinks    []sink
 
 	journal *sd.Journal // nil = not the journal
@@ -68,7 +70,7 @@ func (l *Log) build() (notes []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l.server = &chain{base: base, complain: l.complain}
+	l.server = &chain{base: base, aside: l.aside, complain: l.complain}
 	l.requests = l.server
 	for _, step := range []func() error{
 		func() (err error) { l.server.drain, err = compileAll("log-drain", l.set.LogDrain); return },
@@ -87,7 +89,7 @@ func (l *Log) build() (notes []string, err error) {
 	if len(l.set.ReqLoggers) == 0 && len(l.set.LogReqRoutes) == 0 && len(l.set.LogReqEncoders) == 0 {
 		return notes, nil
 	}
-	r := &chain{base: base, complain: l.complain}
+	r := &chain{base: base, aside: l.aside, complain: l.complain}
 	if r.loggers, err = l.openLoggers("req-logger", l.set.ReqLoggers); err != nil {
 		return nil, err
 	}
@@ -106,7 +108,9 @@ func (l *Log) build() (notes []string, err error) {
 
 // keep notes a sink, to be closed.
 func (l *Log) keep(s sink) sink {
-	l.sinks = append(l.sinks, s)
+	if !slices.Contains(l.sinks, s) {
+		l.sinks = append(l.sinks, s)
+	}
 	return s
 }
 

@@ -12,36 +12,30 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// target is the log file or address that the settings name, and the option.
+// target is the log file or address that the settings name, and the option. Under systemd daemonize names none: nothing goes to the background.
 func (l *Log) target() (option, value string) {
 	switch {
 	case l.set.LogTo2 != "":
 		return "logto2", l.set.LogTo2
+	case l.env.Journal:
 	case l.set.Daemonize != "" && l.set.DaemonizeLate:
 		return "daemonize2", l.set.Daemonize
 	case l.set.Daemonize != "":
 		return "daemonize", l.set.Daemonize
-	case l.set.LogTo != "":
+	}
+	if l.set.LogTo != "" {
 		return "logto", l.set.LogTo
 	}
 	return "", ""
 }
 
-// openBase opens where lines go that no logger takes.
-func (l *Log) openBase() (*logger, []string, error) {
+// openBase opens where lines go that no logger takes, and under systemd the journal, which gets them all.
+func (l *Log) openBase() (base *logger, notes []string, err error) {
 	name, value := l.target()
 	if l.env.Journal {
-		j, err := sd.OpenJournal(l.env.JournalPath, sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"}, sd.Field{Name: "UWSGI_APP", Value: l.set.Name})
-		if err == nil {
-			l.journal = j
-			var notes []string
-			if name != "" {
-				notes = append(notes, unusedUnderSystemd(name, value, l.env.Unit))
-			}
-			return &logger{name: "journal", sink: l.keep(&journalSink{j: j, mark: l.stamp.mark()})}, notes, nil
+		if l.aside, notes = l.openAside(); name == "" {
+			return l.aside, notes, nil
 		}
-		// A chroot may hide the socket; standard error still leads to the journal.
-		return &logger{name: "stderr", sink: l.keep(&fdSink{f: l.env.Stderr})}, []string{err.Error() + "; logging to standard error"}, nil
 	}
 	switch {
 	case name == "":
@@ -51,21 +45,44 @@ func (l *Log) openBase() (*logger, []string, error) {
 		if err != nil {
 			return nil, nil, option.Wrong(name, value, err)
 		}
-		return &logger{name: value, sink: l.keep(d)}, nil, nil
+		return &logger{name: value, sink: l.keep(d)}, notes, nil
 	}
 	f, err := l.newFile(value, l.set.LogMaxSize, l.set.LogBackupName)
 	if err != nil {
 		return nil, nil, err
 	}
-	f.moved = l.redirect
+	if l.aside == nil {
+		f.moved = l.redirect
+	}
 	if name == "logto2" {
 		f.asOwner, f.owner = true, l.env.Owner
 	}
 	if err := f.open(l.set.LogTruncate && !l.env.Reload); err != nil {
+		if l.aside != nil { // nothing is lost, and before systemd's time root may have opened it
+			return l.aside, append(notes, option.Wrong(name, value, err).Error()+"; the log is in the journal alone"), nil
+		}
 		return nil, nil, option.Wrong(name, value, err)
 	}
 	l.baseFile = f
-	return &logger{name: value, sink: l.keep(f)}, nil, nil
+	return &logger{name: value, sink: l.keep(f)}, notes, nil
+}
+
+// openAside opens the log that systemd has of this service.
+func (l *Log) openAside() (*logger, []string) {
+	j, err := sd.OpenJournal(l.env.JournalPath, sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"}, sd.Field{Name: "UWSGI_APP", Value: l.set.Name})
+	if err != nil { // A chroot may hide the socket; standard error still leads to the journal.
+		return &logger{name: "stderr", sink: l.keep(&fdSink{f: l.env.Stderr})}, []string{err.Error() + "; logging to standard error"}
+	}
+	l.journal = j
+	var notes []string
+	if l.set.Daemonize != "" {
+		name := "daemonize"
+		if l.set.DaemonizeLate {
+			name = "daemonize2"
+		}
+		notes = append(notes, unusedUnderSystemd(name, l.set.Daemonize, l.env.Unit))
+	}
+	return &logger{name: "journal", sink: l.keep(&journalSink{j: j, mark: l.stamp.mark()})}, notes
 }
 
 // newFile describes a log file; it is not open yet.
@@ -112,6 +129,9 @@ func (l *Log) openLoggers(name string, list []option.Logger) ([]*logger, error) 
 }
 
 func (l *Log) openLogger(o option.Logger) (sink, error) {
+	if l.aside != nil && (o.Kind == "stdio" || o.Kind == "systemd") { // both are the journal
+		return l.aside.sink, nil
+	}
 	switch o.Kind {
 	case "stdio":
 		return &fdSink{f: l.env.Stderr}, nil

@@ -15,6 +15,7 @@ type record struct {
 	stamp    string // prefix of a server message; the journal, which has its own clock, leaves it out
 	priority int    // syslog(3)
 	fields   []sd.Field
+	entry    []byte // of a request: the journal's, with text as its MESSAGE
 }
 
 // stamper makes the prefixes of server messages: log-date, log-prefix, and the date that uWSGI gives some lines always.

@@ -15,8 +15,9 @@ import (
 )
 
 // RequestLog returns where the workers write request lines, and how (boot.RequestLog.Kind): "stream", a descriptor that takes bytes;
-// "journal", a socket that takes native entries; "packet", a socket that takes a datagram a line and is read here. The descriptor is the
-// caller's to close; a "packet" one is read until its last writer is gone.
+// "journal", a socket that takes native entries; "packet", a socket that takes a datagram a line and is read here; "entry", one that takes a native
+// entry each, where the journal is not the only one that gets them. The descriptor is the caller's to close; one that is read here is read until its
+// last writer is gone.
 func (l *Log) RequestLog() (f *os.File, kind string, err error) {
 	if l.requests == l.server && l.server.empty() {
 		if l.journal != nil {
@@ -43,12 +44,15 @@ func (l *Log) RequestLog() (f *os.File, kind string, err error) {
 		return nil, "", fmt.Errorf("request log: %w", err)
 	}
 	r := os.NewFile(uintptr(fds[0]), "request log")
-	if !l.readers.run(r, l.readPackets) {
+	if kind = "packet"; l.journal != nil {
+		kind = "entry"
+	}
+	if !l.readers.run(r, func(f *os.File) { l.readPackets(f, kind) }) {
 		r.Close()
 		w.Close()
 		return nil, "", errors.New("log: closed")
 	}
-	return w, "packet", nil
+	return w, kind, nil
 }
 
 // How long a worker waits for a full socket before it counts a request line as lost. A supervisor that is behind slows the workers down to
@@ -80,7 +84,8 @@ func (l *Log) baseCopy() (*os.File, error) {
 
 const (
 	batch      = 32
-	packetSize = 8 << 10 // log-master-bufsize: a longer line is cut
+	packetSize = 8 << 10  // log-master-bufsize: a longer line is cut
+	entrySize  = 32 << 10 // a line and fields with parts of it again
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -92,17 +97,22 @@ type mmsghdr struct {
 
 // packets is the room for one batch.
 type packets struct {
-	buf  [batch][packetSize]byte
+	buf  [batch][]byte
 	iov  [batch]unix.Iovec
 	msgs [batch]mmsghdr
 }
 
-// readPackets reads request lines to the end, a batch a call.
-func (l *Log) readPackets(f *os.File) {
-	p := new(packets)
+// readPackets reads request lines or entries to the end, a batch a call.
+func (l *Log) readPackets(f *os.File, kind string) {
+	p, room := new(packets), packetSize
+	if kind == "entry" {
+		room = entrySize
+	}
+	all := make([]byte, batch*room)
 	for i := range batch {
+		p.buf[i] = all[i*room : (i+1)*room]
 		p.iov[i].Base = &p.buf[i][0]
-		p.iov[i].SetLen(packetSize)
+		p.iov[i].SetLen(room)
 		p.msgs[i].hdr.Iov = &p.iov[i]
 		p.msgs[i].hdr.SetIovlen(1)
 	}
@@ -121,7 +131,7 @@ func (l *Log) readPackets(f *os.File) {
 		out = out[:0]
 		for i := range n {
 			if size := p.msgs[i].n; size > 0 {
-				out = append(out, &record{text: strings.TrimSuffix(string(p.buf[i][:size]), "\n"), priority: sd.PriInfo})
+				out = append(out, requestRecord(kind, p.buf[i][:size]))
 			}
 		}
 		l.submit(l.requests, out...)
@@ -129,6 +139,18 @@ func (l *Log) readPackets(f *os.File) {
 			return
 		}
 	}
+}
+
+// requestRecord is the record of one packet, which belongs to the next one afterwards.
+func requestRecord(kind string, packet []byte) *record {
+	if kind == "packet" {
+		return &record{text: strings.TrimSuffix(string(packet), "\n"), priority: sd.PriInfo}
+	}
+	raw := append(make([]byte, 0, len(packet)+1), packet...)
+	if raw[len(raw)-1] != '\n' { // it did not fit: its last field is cut
+		raw = append(raw, '\n')
+	}
+	return &record{text: entryMessage(raw), priority: sd.PriInfo, entry: raw}
 }
 
 // receive fills a batch; read is the RawConn's. End of file is io.EOF: a packet of no bytes.

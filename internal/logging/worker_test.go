@@ -23,9 +23,9 @@ func journalLog(t *testing.T, s *option.Settings) (*Log, *journald, func() strin
 
 func TestJournalEntries(t *testing.T) {
 	s := testSettings()
-	s.LogTo, s.LogDate = "/var/log/uwsgi.log", option.DefaultLogDate
+	s.Daemonize, s.LogDate = "/var/log/uwsgi.log", option.DefaultLogDate
 	l, j, read := journalLog(t, s)
-	if e := j.next(); e["MESSAGE"] != "logto = /var/log/uwsgi.log is not used under systemd: the log is in the journal, read it with journalctl -u uwsgi@mysite" {
+	if e := j.next(); e["MESSAGE"] != "daemonize = /var/log/uwsgi.log is not used under systemd: the log is in the journal, read it with journalctl -u uwsgi@mysite" {
 		t.Errorf("%v", e)
 	}
 	l.Timed("dated elsewhere")

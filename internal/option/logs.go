@@ -8,7 +8,7 @@ import (
 const groupLogs Group = "Logs"
 
 var logRows = []Row{
-	{Name: "logto", Kind: Path, Group: groupLogs, Set: text(func(s *Settings) *string { return &s.LogTo }), Help: "log to this file or HOST:PORT (UDP), opened before privileges are dropped"},
+	{Name: "logto", Kind: Path, Group: groupLogs, Set: text(func(s *Settings) *string { return &s.LogTo }), Help: "log to this file or HOST:PORT (UDP), opened before privileges are dropped; under systemd beside the journal"},
 	{Name: "logto2", Kind: Path, Group: groupLogs, Set: text(func(s *Settings) *string { return &s.LogTo2 }), Help: "… opened after privileges are dropped"},
 	{Name: "log-maxsize", Kind: Bytes, Group: groupLogs, Set: sizeBytes(func(s *Settings) *int64 { return &s.LogMaxSize }), Help: "rename the log file and begin a new one above this size"},
 	{Name: "log-backupname", Kind: Path, Group: groupLogs, Set: text(func(s *Settings) *string { return &s.LogBackupName }), Help: "name of the file put aside (FILE.UNIXTIME)"},

@@ -114,6 +114,18 @@ func (j *Journal) Send(priority int, message string, fields ...Field) bool {
 	return false
 }
 
+// Forward writes the entry of a request that a worker has made, in the native protocol and with all its fields, and says whether journald took it.
+func (j *Journal) Forward(entry []byte) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.report()
+	if j.push(entry, requestPatience) {
+		return true
+	}
+	j.lose(1)
+	return false
+}
+
 // Lose counts entries that others could not write, to be reported with our own.
 func (j *Journal) Lose(n uint64) {
 	j.mu.Lock()
@@ -195,13 +207,22 @@ func (j *Journal) sendLocked(priority int, message string, fields []Field, wait 
 	if cap(b) <= 64<<10 {
 		j.buf = b[:0]
 	}
+	patience := time.Duration(0)
+	if wait {
+		patience = eventPatience
+	}
+	return j.push(b, patience)
+}
+
+// push hands journald one entry, which may wait so long for room. The caller holds mu.
+func (j *Journal) push(b []byte, patience time.Duration) bool {
 	if j.fd < 0 {
 		return false
 	}
 	err := sendEntry(j.fd, b)
-	if errors.Is(err, unix.EAGAIN) && wait && !j.full {
+	if errors.Is(err, unix.EAGAIN) && patience > 0 && !j.full {
 		// Whoever floods the journal takes the room as often as not: one try is not enough.
-		for deadline := time.Now().Add(time.Second); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline) && writable(j.fd); {
+		for deadline := time.Now().Add(4 * patience); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline) && writable(j.fd, patience); {
 			err = sendEntry(j.fd, b)
 		}
 		j.full = err != nil
@@ -219,8 +240,11 @@ func (j *Journal) sendLocked(priority int, message string, fields []Field, wait 
 	return true
 }
 
-// patience is how long an entry that somebody will look for waits for a journald that is flooded, with requests most likely.
-const patience = 250 * time.Millisecond
+// How long an entry waits for a journald that is flooded: one that somebody will look for, and one of a request, which its like have flooded.
+const (
+	eventPatience   = 250 * time.Millisecond
+	requestPatience = 2 * time.Millisecond
+)
 
 // patient says whether an entry is one: a warning or worse, or an event that the catalog explains.
 func patient(priority int, fields []Field) bool {
@@ -228,7 +252,7 @@ func patient(priority int, fields []Field) bool {
 }
 
 // writable waits until the journal takes entries again.
-func writable(fd int) bool {
+func writable(fd int, patience time.Duration) bool {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(patience.Milliseconds()))
 	return err == nil && n > 0
 }
