@@ -18,6 +18,7 @@ usage:
   uwsgi-generator --print                           show what would be written
   uwsgi-generator --account NAME                    show the user and the group that the application runs as
   uwsgi-generator --pidfile FILE [PID]              write or remove a pidfile of root's
+  uwsgi-generator --logfile FILE USER [GROUP]       make a log file that the user may write
   uwsgi-generator --wishes FOLDER OPTION ...        show what a configuration asks of its unit
 `
 
@@ -46,6 +47,8 @@ func run(args []string, h Host, m manager, stdout, stderr io.Writer) int {
 		return 0
 	case (len(args) == 2 || len(args) == 3) && args[0] == "--pidfile":
 		return pidfile(args[1:], stderr)
+	case (len(args) == 3 || len(args) == 4) && args[0] == "--logfile":
+		return logfile(args[1:], stderr)
 	case len(args) > 2 && args[0] == "--wishes":
 		return wish(h, args[1], args[2:], stdout, stderr)
 	case len(args) == 2 && args[0] == "--account":

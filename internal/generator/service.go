@@ -46,6 +46,15 @@ func (i Instance) service(sockets bool) string {
 		if more := i.Settings.AddGIDs; len(more) > 0 {
 			u.words("SupplementaryGroups", more...)
 		}
+		if i.RootsAlone {
+			for _, p := range i.rootLogs() {
+				command := []string{rootHelper, "--logfile", argument(path.Clean(p)), argument(user)}
+				if group != "" {
+					command = append(command, argument(group))
+				}
+				u.words("ExecStartPre", command...)
+			}
+		}
 		if p := i.Settings.Pidfile; path.IsAbs(p) {
 			u.words("Environment", RootPidfile+"="+path.Clean(p))
 			u.words("ExecStartPost", rootHelper, "--pidfile", argument(path.Clean(p)), "$MAINPID")
