@@ -197,7 +197,7 @@ func (e *Engine) starved(errno syscall.Errno) {
 	if !e.starving.CompareAndSwap(false, true) {
 		return
 	}
-	e.unlisten()
+	e.stopListening()
 	if now := monotonic(); now-e.starvedAt.Swap(now) > int64(time.Second) {
 		e.house.note("cannot accept connections: %s (max-fd, or LimitNOFILE= of the unit)", errno)
 	}
@@ -212,10 +212,6 @@ func (h *housekeeper) relent() {
 		return
 	}
 	h.relentAt = 0
-	e.drainMu.Lock()
-	defer e.drainMu.Unlock()
 	e.starving.Store(false)
-	if !e.draining.Load() && !e.paused.Load() {
-		e.listen()
-	}
+	e.listenAgain()
 }

@@ -266,10 +266,11 @@ func (e *Engine) setActive(c *conn, on bool) {
 	e.release()
 }
 
-// hold keeps the cores from leaving until release, so that the housekeeper may enqueue connections for them. False: this worker drains.
+// hold keeps the cores from leaving until release, so that the housekeeper may enqueue connections for them. False: this worker drains, or takes
+// no connections yet.
 func (e *Engine) hold() bool {
 	e.active.Add(1) // before draining is looked at: the cores leave when they see leaving, which is set after draining, and no active one
-	if e.draining.Load() {
+	if e.draining.Load() || !e.serves.Load() {
 		e.release()
 		return false
 	}

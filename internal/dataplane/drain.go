@@ -64,6 +64,8 @@ func (e *Engine) receive() {
 // obey does what the supervisor said; fd is the descriptor that came with it, -1 for none.
 func (e *Engine) obey(m message, fd int) {
 	switch m.Op {
+	case "serve":
+		e.serve()
 	case "drain":
 		e.Drain(m.Reason, m.Handoff)
 	case "harakiri":
@@ -78,13 +80,11 @@ func (e *Engine) obey(m message, fd int) {
 			e.log.replace(fd)
 		}
 	case "pause":
-		if !e.paused.Swap(true) {
-			e.unlisten()
-		}
+		e.paused.Store(true)
+		e.stopListening()
 	case "resume":
-		if e.paused.Swap(false) && !e.draining.Load() {
-			e.listen()
-		}
+		e.paused.Store(false)
+		e.listenAgain()
 	}
 }
 
@@ -101,11 +101,6 @@ func (e *Engine) orphaned() {
 	e.Drain("orphan", false)
 }
 
-func (e *Engine) stopAccepting() {
-	e.unlisten()
-	e.row.Accepting.Store(0)
-}
-
 // Drain stops taking connections, lets requests finish and makes the cores leave Run. Idle connections are handed to the other workers,
 // or closed. It may be called more than once, from any thread.
 func (e *Engine) Drain(reason string, handoff bool) {
@@ -115,7 +110,8 @@ func (e *Engine) Drain(reason string, handoff bool) {
 	if e.draining.Swap(true) {
 		return
 	}
-	e.stopAccepting()
+	e.stopListening()
+	e.row.Accepting.Store(0)
 	e.patience.Store(monotonic() + int64(handoffWait))
 	e.silentUntil.Store(monotonic() + int64(firstGrace))
 	time.AfterFunc(firstGrace, e.dismissSilent)

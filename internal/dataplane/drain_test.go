@@ -329,6 +329,38 @@ func TestDrainUnderLoad(t *testing.T) {
 	clients.Wait()
 }
 
+// A worker that has not been told to serve may be killed: it takes nothing, neither from the sockets nor from other workers.
+func TestTakesNothingBeforeServe(t *testing.T) {
+	checkFDs(t)
+	cfg := config{handoff: handoffPair(t), starts: true, set: func(s *option.Settings) { s.HTTPHeadersTimeout = 80 * time.Millisecond }} // sweeps often
+	first := serve(t, cfg)
+	cfg.share, cfg.starts = first, false
+	leaving := serve(t, cfg)
+	handed := leaving.dial("http")
+	handed.get("/")
+	leaving.taken(handed)
+	leaving.say(message{Op: "drain", Handoff: true})
+	leaving.wait()
+	queued := first.dial("http")
+	first.say(message{Op: "pause"})
+	first.paused(true)
+	first.say(message{Op: "resume"})
+	first.paused(false)
+	for range 100 {
+		if n := first.eng.row.Conns.Load(); n != 0 || first.eng.row.Accepting.Load() != 0 {
+			t.Fatalf("it has taken %d connections", n)
+		}
+		unix.Poll(nil, 1)
+	}
+	first.say(message{Op: "serve"})
+	first.serving()
+	for _, c := range []*client{handed, queued} {
+		if got := c.get("/served"); got != "hello /served" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestPauseAndResume(t *testing.T) {
 	s := serve(t, config{})
 	c := s.dial("http")

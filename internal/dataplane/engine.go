@@ -54,6 +54,8 @@ type Engine struct {
 	draining    atomic.Bool
 	leaving     atomic.Bool // Drain has seen every connection: the cores leave once none is active
 	paused      atomic.Bool
+	serves      atomic.Bool // the supervisor has said so
+	listenMu    sync.Mutex  // guards whether the sockets are in the epoll set
 	drainMu     sync.Mutex
 	handoff     atomic.Bool  // idle connections go to the other workers, not to /dev/null
 	patience    atomic.Int64 // monotonic ns up to which they are waited for
@@ -191,7 +193,7 @@ func (e *Engine) shortestTimeout() time.Duration {
 	return shortest
 }
 
-// open makes the epoll set with the listening sockets in it.
+// open makes the epoll set; the sockets that take connections come into it with serve.
 func (e *Engine) open() error {
 	var lim unix.Rlimit
 	unix.Getrlimit(unix.RLIMIT_NOFILE, &lim)
@@ -214,13 +216,6 @@ func (e *Engine) open() error {
 	}
 	for i, l := range e.boot.Listeners {
 		e.listeners = append(e.listeners, newListener(i, l, hostname, e.settings))
-	}
-	if e.boot.HandoffInFD > 0 {
-		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
-		setData(&ev, tagHandoff)
-		if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, e.boot.HandoffInFD, &ev); err != nil {
-			return fmt.Errorf("epoll_ctl: handoff socket: %w", err)
-		}
 	}
 	if err := e.house.open(e); err != nil {
 		return err
@@ -255,43 +250,6 @@ func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *l
 		}
 	}
 	return lis
-}
-
-// listen puts the listening sockets into the epoll set. EXCLUSIVE: a new connection wakes one worker, not all of them.
-func (e *Engine) listen() error {
-	for i, l := range e.listeners {
-		// A core that comes too late for a connection must not wait for the next one, outside of the scheduler at that.
-		if err := unix.SetNonblock(l.FD, true); err != nil {
-			return fmt.Errorf("fcntl: listening socket %s: %w", l.Name, err)
-		}
-		if !l.unix && (e.settings.TCPNodelay || l.proto.http()) {
-			unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // its connections inherit it
-		}
-		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
-		setData(&ev, tagListener|uint64(i))
-		if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, l.FD, &ev); err != nil && err != unix.EEXIST {
-			return fmt.Errorf("epoll_ctl: listening socket %s: %w", l.Name, err)
-		}
-	}
-	return nil
-}
-
-// unlisten takes them out again.
-func (e *Engine) unlisten() {
-	for _, l := range e.listeners {
-		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, l.FD, nil)
-	}
-}
-
-// Ready starts to accept and tells the supervisor.
-func (e *Engine) Ready() {
-	if err := e.listen(); err != nil {
-		e.Tell(message{Op: "failed", Error: err.Error(), Code: 1})
-		return
-	}
-	e.row.Accepting.Store(1)
-	e.house.start()
-	e.Tell(message{Op: "ready"})
 }
 
 // Close gives back what New took and closes the connections that are left. The cores must have left Run. A worker need not: it ends.

@@ -86,6 +86,7 @@ type config struct {
 	share   *server         // the listening sockets and the handoff pair are this server's
 	handoff [2]int          // 0: none
 	prepare func(e *Engine) // before its cores run
+	starts  bool            // the supervisor has not told it to serve
 }
 
 const patience = 20 * time.Second // after which a test that waits for an event fails
@@ -181,6 +182,10 @@ func serve(t *testing.T, cfg config) *server {
 	}
 	s.eng.Ready()
 	s.hear("ready")
+	if !cfg.starts {
+		s.say(message{Op: "serve"})
+		s.serving()
+	}
 	for i := range settings.Threads {
 		s.cores.Go(func() {
 			runtime.LockOSThread()
@@ -269,6 +274,16 @@ func (s *server) say(m message) {
 	b, _ := json.Marshal(m)
 	if _, err := unix.Write(s.control, b); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// serving waits until it takes connections.
+func (s *server) serving() {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !s.eng.serves.Load(); unix.Poll(nil, 1) {
+		if time.Now().After(deadline) {
+			s.t.Fatal("it does not begin to serve")
+		}
 	}
 }
 

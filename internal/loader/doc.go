@@ -44,7 +44,7 @@
 // worker → supervisor:
 //
 //	{"op":"loaded","apps":[…]}              lazy-apps: it has imported the applications
-//	{"op":"ready"}                          it serves
+//	{"op":"ready"}                          it could serve, and takes nothing before it is told to
 //	{"op":"failed","error":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
 //	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace
@@ -53,6 +53,7 @@
 //
 // supervisor → worker:
 //
+//	{"op":"serve"}                        the answer to ready: it counts as serving, and begins to take connections
 //	{"op":"drain","reason":"reload","handoff":true}  take no more, finish what runs, hand idle connections on (handoff) or close them, exit 0
 //	{"op":"harakiri","core":0}            that core is past its deadline: answer 504 in its place, stop accepting, let the others finish
 //	{"op":"giveup"}                       it will be killed in a moment: answer 504 in the place of whatever still runs

@@ -47,7 +47,7 @@ type ForkFailed struct {
 	Error  string
 }
 
-// WorkerReady says that the worker serves.
+// WorkerReady says that the worker could serve: it waits for Worker.Serve.
 type WorkerReady struct{ Worker *Worker }
 
 // WorkerLoaded says that the worker has imported the applications itself (lazy-apps).

@@ -35,6 +35,9 @@ func (w *Worker) PID() int {
 	return w.process.pid
 }
 
+// Serve tells a worker that is ready to take connections from now on. Until then it may be killed without a loss.
+func (w *Worker) Serve() error { return w.conn.send(plainOrder{Op: "serve"}) }
+
 // Drain tells the worker to take no more, finish what runs and exit 0; idle connections are handed to the other workers or closed.
 func (w *Worker) Drain(reason string, handoff bool) error {
 	return w.conn.send(drainOrder{Op: "drain", Reason: reason, Handoff: handoff})

@@ -140,10 +140,21 @@ func (s *Supervisor) notForked(e loader.ForkFailed) {
 	}
 }
 
-// ready takes note of a process that serves.
+// ready has a process that could serve do so. It takes no connection before it counts as serving.
 func (s *Supervisor) ready(e loader.WorkerReady) {
 	p := s.procs[e.Worker]
 	if p == nil || p.state != starting {
+		return
+	}
+	if s.paused {
+		s.obeyed(p, p.w.Pause())
+	}
+	if p.gen.log != s.logEpoch {
+		s.obeyed(p, p.w.ReopenLog(s.reqlog))
+	}
+	if err := p.w.Serve(); err != nil { // it would wait for ever
+		s.obeyed(p, err)
+		s.kill(p, whyFailed)
 		return
 	}
 	s.move(p, serving)
@@ -151,12 +162,6 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	sl := p.slot
 	sl.misses, sl.accepted = 0, true
 	s.starved = false
-	if s.paused {
-		s.obeyed(p, p.w.Pause())
-	}
-	if p.gen.log != s.logEpoch {
-		s.obeyed(p, p.w.ReopenLog(s.reqlog))
-	}
 	s.logProcess(slog.LevelDebug, "worker.ready", fmt.Sprintf("worker %d (pid: %d) is ready", sl.n, p.pid), p)
 	s.planLifetime(p)
 	if sl.next == p {

@@ -33,8 +33,8 @@ type state int
 
 const (
 	forking   state = iota // asked for
-	starting               // has a process, cannot serve yet
-	serving                // ready
+	starting               // has a process, which takes no connections yet
+	serving                // was ready, and told to serve
 	draining               // told to finish; the mercy runs
 	condemned              // harakiri: its last moment to answer and let others finish
 	killed                 // SIGKILL sent, or to be sent once it has a process

@@ -119,6 +119,25 @@ func (r *rig) up() *rig {
 	return r
 }
 
+// accepting waits until so many workers take connections.
+func (r *rig) accepting(want int) {
+	r.Helper()
+	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		n := 0
+		for _, w := range r.sup.Snapshot().Workers {
+			if w.Accepting {
+				n++
+			}
+		}
+		if n == want {
+			return
+		}
+		if time.Now().After(late) {
+			r.Fatalf("%d workers accept", n)
+		}
+	}
+}
+
 // wait returns the next log entry of that event whose text contains a part.
 func (r *rig) wait(event, part string) entry {
 	r.Helper()

@@ -12,6 +12,7 @@ func TestStartAndStop(t *testing.T) {
 	r := newRig(t, 2)
 	r.cfg.Watchdog = patience
 	r.up()
+	r.accepting(2)
 	st := r.sup.Snapshot()
 	if st.Phase != Running || st.Generation != 1 || len(st.Workers) != 2 || len(st.Apps) != 1 || st.LoaderPID == 0 {
 		t.Errorf("status: %+v", st)

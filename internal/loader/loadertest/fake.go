@@ -32,8 +32,8 @@
 //	orphans               a worker leaves a child of a child behind, which ends
 //	answers               a worker says answered after harakiri
 //
-// A worker accepts connections on all listening sockets and writes "generation slot" to each. SIGUSR1 makes it ask for its recycling,
-// SIGUSR2 for a reload; the dump signal makes it write "stacks" to its stderr, each order it gets makes it write that.
+// Once told to serve a worker accepts connections on all listening sockets and writes "generation slot" to each. SIGUSR1 makes it ask for its
+// recycling, SIGUSR2 for a reload; the dump signal makes it write "stacks" to its stderr, each order but serve makes it write that.
 package loadertest
 
 import (

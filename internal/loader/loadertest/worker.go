@@ -32,7 +32,7 @@ func (p *player) work() {
 	row := board.Row(p.row)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2, loader.DumpSignal)
-	stopServing := p.serve(row)
+	stopServing := func() {}
 	orders := make(chan order)
 	go p.conn.receive(orders)
 	p.ask("asks-early")
@@ -40,7 +40,6 @@ func (p *player) work() {
 		p.wait("ready-waits")
 	}
 	if n := p.roles["never-ready"]; !p.is("never-ready") || n != "" && n != strconv.Itoa(p.slot) {
-		row.Accepting.Store(1)
 		p.conn.send(map[string]any{"op": "ready"})
 	}
 	p.ask("asks")
@@ -58,6 +57,11 @@ func (p *player) work() {
 		case o, ok := <-orders:
 			if !ok {
 				os.Exit(0)
+			}
+			if o.Op == "serve" {
+				stopServing = p.serve(row)
+				row.Accepting.Store(1)
+				continue
 			}
 			fmt.Fprintf(os.Stderr, "worker %d: %s\n", p.slot, o.Op)
 			switch {

@@ -1,0 +1,108 @@
+package dataplane
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Ready tells the supervisor that this worker can serve. It takes no connection before the supervisor answers "serve": up to then it counts as
+// starting, and one that starts is killed where others may finish what they do.
+func (e *Engine) Ready() {
+	for _, l := range e.listeners {
+		if err := l.prepare(e.settings.TCPNodelay); err != nil {
+			e.Tell(message{Op: "failed", Error: err.Error(), Code: 1})
+			e.cannotServe(err)
+			return
+		}
+	}
+	e.house.start()
+	e.Tell(message{Op: "ready"})
+}
+
+// serve begins to take connections.
+func (e *Engine) serve() {
+	e.listenMu.Lock()
+	defer e.listenMu.Unlock()
+	if e.draining.Load() {
+		return
+	}
+	err := e.receiveHanded()
+	if err == nil && !e.paused.Load() {
+		err = e.listen()
+	}
+	if err != nil {
+		e.house.note("worker %d (pid: %d): %v", e.slot, os.Getpid(), err)
+		e.cannotServe(err)
+		return
+	}
+	e.row.Accepting.Store(1)
+	e.serves.Store(true)
+}
+
+// cannotServe ends a worker whose sockets are not what they were: the application has closed them, say.
+func (e *Engine) cannotServe(err error) {
+	e.exitCode.Store(1)
+	go e.Drain(err.Error(), true)
+}
+
+// listenAgain has the cores listen as far as nothing speaks against it.
+func (e *Engine) listenAgain() {
+	e.listenMu.Lock()
+	defer e.listenMu.Unlock()
+	if e.serves.Load() && !e.draining.Load() && !e.paused.Load() && !e.starving.Load() {
+		e.listen()
+	}
+}
+
+// stopListening is called after what speaks against it was noted.
+func (e *Engine) stopListening() {
+	e.listenMu.Lock()
+	defer e.listenMu.Unlock()
+	e.unlisten()
+}
+
+// prepare sets what all workers want of a listening socket.
+func (l *listener) prepare(nodelay bool) error {
+	// A core that comes too late for a connection must not wait for the next one, outside of the scheduler at that.
+	if err := unix.SetNonblock(l.FD, true); err != nil {
+		return fmt.Errorf("fcntl: listening socket %s: %w", l.Name, err)
+	}
+	if !l.unix && (nodelay || l.proto.http()) {
+		unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // its connections inherit it
+	}
+	return nil
+}
+
+// listen puts the listening sockets into the epoll set. EXCLUSIVE: a new connection wakes one worker, not all of them.
+func (e *Engine) listen() error {
+	for i, l := range e.listeners {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
+		setData(&ev, tagListener|uint64(i))
+		if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, l.FD, &ev); err != nil && err != unix.EEXIST {
+			return fmt.Errorf("epoll_ctl: listening socket %s: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+// unlisten takes them out again.
+func (e *Engine) unlisten() {
+	for _, l := range e.listeners {
+		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, l.FD, nil)
+	}
+}
+
+// receiveHanded has the cores take connections that other workers hand on.
+func (e *Engine) receiveHanded() error {
+	if e.boot.HandoffInFD <= 0 {
+		return nil
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
+	setData(&ev, tagHandoff)
+	if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, e.boot.HandoffInFD, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: handoff socket: %w", err)
+	}
+	return nil
+}
