@@ -23,7 +23,8 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	c.logVars, c.forced, c.writeErrs = c.logVars[:0], false, 0
 	cn.since = 0
 	c.reply = reply{keep: c.mayKeep(cn) && !e.draining.Load(), remaining: -1}
-	c.answerer.Store(answerNobody)
+	c.serial += whoAnswers + 1
+	c.answerer.Store(c.serial | answerNobody) // before the cell says that it runs: see answerFor
 	c.cell.Deadline.Store(0)
 	c.cell.SetSnap(r.Bytes(r.RemoteAddr), r.Bytes(r.Method), r.Bytes(r.URI))
 	c.cell.StartedAt.Store(c.wall / int64(time.Second))
@@ -143,7 +144,7 @@ func (c *Core) mayKeep(cn *conn) bool {
 
 // settle waits until a housekeeper that answers in this core's place is done. False: it did, so the connection ends.
 func (c *Core) settle(cn *conn) bool {
-	if c.answerer.CompareAndSwap(answerNobody, answerCore) || c.answerer.Load() == answerCore {
+	if c.claim() {
 		return true
 	}
 	c.eng.house.answered(c)

@@ -32,11 +32,12 @@ type Core struct {
 	wall     int64
 	finished int64 // monotonic ns: it was answered
 	clock    clock
-	stuck    atomic.Bool  // past its deadline, as the supervisor has said
-	serving  atomic.Bool  // owns a connection
-	past     atomic.Bool  // has begun to wait for events since the worker is leaving: none of before is left
-	files    files        // static files
-	answerer atomic.Int32 // who answers the request: nobody yet, the core, or the housekeeper in its place (harakiri)
+	stuck    atomic.Bool   // past its deadline, as the supervisor has said
+	serving  atomic.Bool   // owns a connection
+	past     atomic.Bool   // has begun to wait for events since the worker is leaving: none of before is left
+	files    files         // static files
+	serial   uint64        // of the request in hand, above the bits of whoAnswers
+	answerer atomic.Uint64 // that serial and who answers: nobody yet, the core, or the housekeeper in its place (harakiri)
 	reply
 	logVars    []accesslog.LogVar
 	forced     bool
@@ -55,6 +56,8 @@ const (
 	answerCore
 	answerHarakiri  // the housekeeper is at it
 	answerElsewhere // it has answered
+
+	whoAnswers = 3
 )
 
 func newCore(e *Engine, id int) *Core {

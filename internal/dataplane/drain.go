@@ -23,6 +23,7 @@ type message struct {
 	Message string `json:"message,omitempty"`
 	Level   string `json:"level,omitempty"`
 	Core    int    `json:"core,omitempty"`
+	Started int64  `json:"started,omitempty"`
 	Handoff bool   `json:"handoff,omitempty"`
 }
 
@@ -69,7 +70,7 @@ func (e *Engine) obey(m message, fd int) {
 	case "drain":
 		e.Drain(m.Reason, m.Handoff)
 	case "harakiri":
-		e.house.harakiri(m.Core)
+		e.house.harakiri(m.Core, m.Started)
 		e.Drain("harakiri", true)
 		e.tellAnswered(e.active.Load())
 	case "giveup":
@@ -78,6 +79,7 @@ func (e *Engine) obey(m message, fd int) {
 	case "accesslog":
 		if fd >= 0 {
 			e.log.replace(fd)
+			fd = -1
 		}
 	case "pause":
 		e.paused.Store(true)
@@ -85,6 +87,9 @@ func (e *Engine) obey(m message, fd int) {
 	case "resume":
 		e.paused.Store(false)
 		e.listenAgain()
+	}
+	if fd >= 0 {
+		unix.Close(fd) // nothing else takes one
 	}
 }
 
@@ -339,17 +344,22 @@ func (e *Engine) listenerOf(name, protocol string) *listener {
 	return other
 }
 
-// oneDescriptor is the descriptor that came with a message, -1 for none.
+// oneDescriptor is the descriptor that came with a message, -1 for none. The room for one may have held two (CMSG_SPACE(3)): such a message is
+// nobody's, and they are closed.
 func oneDescriptor(oob []byte) int {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil || len(msgs) != 1 {
-		return -1
+	var all []int
+	msgs, _ := unix.ParseSocketControlMessage(oob)
+	for i := range msgs {
+		fds, _ := unix.ParseUnixRights(&msgs[i])
+		all = append(all, fds...)
 	}
-	fds, err := unix.ParseUnixRights(&msgs[0])
-	if err != nil || len(fds) != 1 {
-		return -1
+	if len(all) == 1 {
+		return all[0]
 	}
-	return fds[0]
+	for _, fd := range all {
+		unix.Close(fd)
+	}
+	return -1
 }
 
 // setPeer notes the client's address.

@@ -113,6 +113,24 @@ func TestDrainHandsOnQueued(t *testing.T) {
 	second.expectRequests(1)
 }
 
+// A message with more descriptors than its one leaves none behind: the application's user holds the sockets, too.
+func TestTooManyDescriptors(t *testing.T) {
+	checkFDs(t)
+	pair := handoffPair(t)
+	e := &Engine{boot: &boot.Boot{HandoffInFD: pair[1]}, wakefd: pair[0]}
+	if err := unix.Sendmsg(pair[0], []byte("{}"), unix.UnixRights(pair[0], pair[0]), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if cn := e.takeHanded(); cn != nil {
+		t.Errorf("%v was taken", cn)
+	}
+	e.control = pair[1]
+	if err := unix.Sendmsg(pair[0], []byte(`{"op":"nothing"}`), unix.UnixRights(pair[0]), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	e.receive()
+}
+
 // A worker without a descriptor for it leaves a connection that is handed on to the others.
 func TestHandedOnWithoutRoom(t *testing.T) {
 	checkFDs(t)

@@ -6,21 +6,25 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// harakiri answers in the place of a core whose request is past its deadline. The supervisor, which asked for it, kills this worker soon.
-func (h *housekeeper) harakiri(core int) {
+// harakiri answers in the place of a core whose request, the one that began at started, is past its deadline. The supervisor, which asked for it,
+// kills this worker soon.
+func (h *housekeeper) harakiri(core int, started int64) {
 	if core < 0 || core >= len(h.eng.cores) {
 		return
 	}
-	if c := h.eng.cores[core]; h.overdue(c) {
-		h.answerFor(c)
+	c := h.eng.cores[core]
+	request := c.answerer.Load()
+	if c.cell.State.Load() == scoreboard.CoreBusy && c.cell.Started.Load() == started {
+		h.answerFor(c, request)
 	}
 }
 
 // giveUp answers in the place of every core, and of those that the waiting requests would have come to: this worker will be killed in a moment.
 func (h *housekeeper) giveUp() {
 	for _, c := range h.eng.cores {
+		request := c.answerer.Load()
 		if c.cell.State.Load() == scoreboard.CoreBusy {
-			h.answerFor(c)
+			h.answerFor(c, request)
 		}
 	}
 	for cn := h.eng.dequeue(); cn != nil; cn = h.eng.dequeue() {
@@ -33,32 +37,24 @@ func (h *housekeeper) giveUp() {
 	}
 }
 
-// answerFor answers 504 on the request that c runs, if nothing was sent yet, and ends its connection.
-func (h *housekeeper) answerFor(c *Core) {
+// answerFor answers 504 on the request that c runs, if nothing was sent yet, and ends its connection. request is what c.answerer was before the
+// cell was looked at: the core may be at its next request by now, and that one is none of ours.
+func (h *housekeeper) answerFor(c *Core, request uint64) {
+	request &^= whoAnswers
 	if !c.stuck.CompareAndSwap(false, true) {
 		return
 	}
 	h.eng.stuck.Add(1)
-	if !c.answerer.CompareAndSwap(answerNobody, answerHarakiri) {
+	if !c.answerer.CompareAndSwap(request|answerNobody, request|answerHarakiri) {
+		if c.answerer.Load()&^whoAnswers != request {
+			c.recovered()
+		}
 		return // its answer is on the way
 	}
 	// The core cannot close the connection now: settle waits for answerElsewhere.
 	send(c.cn.fd, refusal(c.cn.lis, c.cn.fcgi.ID, 504), 0)
 	unix.Shutdown(c.cn.fd, unix.SHUT_RDWR)
-	c.answerer.Store(answerElsewhere)
-}
-
-// overdue tells whether the request that c runs now is past its deadline: the supervisor may have meant the one before.
-func (h *housekeeper) overdue(c *Core) bool {
-	if c.cell.State.Load() != scoreboard.CoreBusy {
-		return false
-	}
-	now := monotonic()
-	if own := c.cell.Deadline.Load(); own != 0 && now >= own {
-		return true
-	}
-	limit := int64(h.eng.settings.Harakiri)
-	return limit == 0 || now-c.cell.Started.Load() >= limit
+	c.answerer.Store(request | answerElsewhere)
 }
 
 // recovered notes that a core came back from a request that it was given up for.

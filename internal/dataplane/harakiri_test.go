@@ -44,7 +44,7 @@ func TestHarakiri(t *testing.T) {
 			if s.eng.cores[1].cell.State.Load() == 1 {
 				core = 1
 			}
-			s.say(message{Op: "harakiri", Core: core})
+			s.harakiri(core)
 			s.hear("answered")
 			got := c.all()
 			if protocol == "fastcgi" {
@@ -88,7 +88,7 @@ func TestHarakiriLetsOthersFinish(t *testing.T) {
 	other := s.dial("http")
 	other.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-running
-	s.say(message{Op: "harakiri", Core: core})
+	s.harakiri(core)
 	if got := stuck.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
 		t.Errorf("%q", got)
 	}
@@ -164,7 +164,7 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	<-looks
 	stuck := s.dial("http")
 	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
-	s.say(message{Op: "harakiri", Core: (<-running).core.id})
+	s.harakiri((<-running).core.id)
 	s.say(message{Op: "pause"})
 	if got := stuck.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
 		t.Errorf("%q", got)
@@ -181,29 +181,44 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	s.wait()
 }
 
-// The supervisor may mean the request before: one that is not past its deadline is left alone.
+// The supervisor means one request: if its core is at the next one already, that one is left alone, told in the message or noticed last.
 func TestHarakiriTooLate(t *testing.T) {
-	running, release := make(chan struct{}), make(chan struct{})
-	s := serve(t, config{
-		set: func(s *option.Settings) { s.Harakiri = time.Hour },
-		handler: func(x *exchange) Outcome {
-			close(running)
-			<-release
-			return ok(x)
+	for name, late := range map[string]func(s *server, started int64, request uint64){
+		"told": func(s *server, started int64, _ uint64) { s.say(message{Op: "harakiri", Core: 0, Started: started}) },
+		"noticed": func(s *server, _ int64, request uint64) {
+			s.eng.house.answerFor(s.eng.cores[0], request)
+			s.say(message{Op: "drain"})
 		},
-	})
-	c := s.dial("http")
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-running
-	s.say(message{Op: "harakiri", Core: 0})
-	for !s.eng.draining.Load() {
-		unix.Poll(nil, 1)
+	} {
+		t.Run(name, func(t *testing.T) {
+			running, release := make(chan *exchange), make(chan struct{})
+			s := serve(t, config{handler: func(x *exchange) Outcome {
+				running <- x
+				<-release
+				return ok(x)
+			}})
+			c := s.dial("http")
+			c.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+			core := (<-running).core
+			started, request := core.cell.Started.Load(), core.answerer.Load()
+			release <- struct{}{}
+			c.response("GET")
+			c.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+			<-running
+			late(s, started, request)
+			for !s.eng.draining.Load() {
+				unix.Poll(nil, 1)
+			}
+			if core.stuck.Load() || s.eng.stuck.Load() != 0 {
+				t.Error("the request counts as stuck")
+			}
+			release <- struct{}{}
+			if _, body := c.response("GET"); body != "hello /next" {
+				t.Errorf("%q", body)
+			}
+			s.wait()
+		})
 	}
-	close(release)
-	if _, body := c.response("GET"); body != "hello /" {
-		t.Errorf("%q", body)
-	}
-	s.wait()
 }
 
 // What was begun cannot be answered otherwise: the connection is left to the application, and the supervisor told.
@@ -220,7 +235,7 @@ func TestHarakiriWhileStreaming(t *testing.T) {
 	c := s.dial("http")
 	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-running
-	s.say(message{Op: "harakiri", Core: 0})
+	s.harakiri(0)
 	s.hear("answered")
 	close(release)
 	if _, body := c.response("GET"); body != "firstsecond" {

@@ -372,7 +372,7 @@ func (h *housekeeper) lost(errno syscall.Errno) {
 
 // answered waits until the answer that was given in c's place is out, so that c may close the connection.
 func (h *housekeeper) answered(c *Core) {
-	for c.answerer.Load() == answerHarakiri {
+	for c.answerer.Load()&whoAnswers == answerHarakiri {
 		runtime.Gosched()
 	}
 }

@@ -14,7 +14,8 @@ const copyLimit = 8 << 10
 
 // claim takes the right to answer. False: the request was past its deadline and has been answered in this core's place.
 func (c *Core) claim() bool {
-	return c.answerer.CompareAndSwap(answerNobody, answerCore) || c.answerer.Load() == answerCore
+	mine := c.serial | answerCore
+	return c.answerer.CompareAndSwap(c.serial|answerNobody, mine) || c.answerer.Load() == mine
 }
 
 // buffered sends a response whose body is known whole.

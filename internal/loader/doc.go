@@ -55,7 +55,7 @@
 //
 //	{"op":"serve"}                        the answer to ready: it counts as serving, and begins to take connections
 //	{"op":"drain","reason":"reload","handoff":true}  take no more, finish what runs, hand idle connections on (handoff) or close them, exit 0
-//	{"op":"harakiri","core":0}            that core is past its deadline: answer 504 in its place, stop accepting, let the others finish
+//	{"op":"harakiri","core":0,"started":71}   that core's request, which began then (Core.Started), is past its deadline: answer 504 in its place, stop accepting, let the others finish
 //	{"op":"giveup"}                       it will be killed in a moment: answer 504 in the place of whatever still runs
 //	{"op":"pause"} {"op":"resume"}
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on

@@ -68,8 +68,9 @@ type (
 		Handoff bool   `json:"handoff"`
 	}
 	harakiriOrder struct {
-		Op   string `json:"op"`
-		Core int    `json:"core"`
+		Op      string `json:"op"`
+		Core    int    `json:"core"`
+		Started int64  `json:"started"`
 	}
 	plainOrder struct {
 		Op string `json:"op"`

@@ -43,9 +43,9 @@ func (w *Worker) Drain(reason string, handoff bool) error {
 	return w.conn.send(drainOrder{Op: "drain", Reason: reason, Handoff: handoff})
 }
 
-// Harakiri tells the worker that a core is past its deadline.
-func (w *Worker) Harakiri(core int) error {
-	return w.conn.send(harakiriOrder{Op: "harakiri", Core: core})
+// Harakiri tells the worker that a core's request is past its deadline; started says which one: what the core's cell has of it, monotonic ns.
+func (w *Worker) Harakiri(core int, started int64) error {
+	return w.conn.send(harakiriOrder{Op: "harakiri", Core: core, Started: started})
 }
 
 // GiveUp tells the worker that it will be killed in a moment: it answers in the place of the requests that it still runs.

@@ -86,8 +86,11 @@ class LoaderProcess:
             os._exit(0)
         if message["op"] == "fork":
             self.fork(message, fds)
-        elif message["op"] == "quit":
+            return
+        if message["op"] == "quit":
             self.quitting = True
+        for fd in fds:  # nothing else takes any
+            os.close(fd)
 
     def fork(self, message, fds):
         slot, row = message["slot"], message["row"]

@@ -41,35 +41,35 @@ func (s *Supervisor) scanHarakiri() {
 			wait = min(wait, limit)
 		}
 		for c := range p.gen.cfg.cores() {
-			at := deadline(p.gen.rows.board.Core(p.row, c), limit)
+			at, started := deadline(p.gen.rows.board.Core(p.row, c), limit)
 			switch {
-			case at == 0 || p.stuck[c]:
+			case at == 0 || p.stuck[c] != 0:
 			case at > now:
 				wait = min(wait, time.Duration(at-now))
 			case !s.overdue(p):
 				wait = min(wait, scanInterval)
 			default:
-				s.condemn(p, c, now)
+				s.condemn(p, c, started, now)
 			}
 		}
 	}
 	s.harakiri = s.agenda.after(max(wait, shortestWait), s.scanHarakiri)
 }
 
-// deadline is when a core's request has to be over, 0 = never or no request.
-func deadline(c *scoreboard.Core, limit time.Duration) int64 {
-	started, user := c.Started.Load(), c.Deadline.Load()
+// deadline is when a core's request has to be over, 0 = never or no request, and when it began.
+func deadline(c *scoreboard.Core, limit time.Duration) (at, started int64) {
+	started = c.Started.Load()
+	user := c.Deadline.Load()
 	if c.State.Load() != scoreboard.CoreBusy || started <= 0 || c.Started.Load() != started {
-		return 0
+		return 0, 0
 	}
-	at := int64(0)
 	if limit > 0 {
 		at = min(started, math.MaxInt64-int64(limit)) + int64(limit)
 	}
 	if user > 0 && (at == 0 || user < at) {
 		at = user
 	}
-	return at
+	return at, started
 }
 
 // age is how long a core's request runs; 0 where what the worker has written cannot be.
@@ -89,11 +89,11 @@ func (s *Supervisor) overdue(p *process) bool {
 
 // condemn ends a worker one of whose requests is past its deadline: its stacks are dumped, then it answers 504 and lets the others finish,
 // then it is killed. The replacement does not wait for that.
-func (s *Supervisor) condemn(p *process, core int, now int64) {
-	p.stuck[core] = true
+func (s *Supervisor) condemn(p *process, core int, started, now int64) {
+	p.stuck[core] = started
 	s.logHarakiri(p, core, now)
 	if p.state == condemned {
-		s.obeyed(p, p.w.Harakiri(core))
+		s.obeyed(p, p.w.Harakiri(core, started))
 		return
 	}
 	set := p.gen.cfg.Settings
@@ -109,8 +109,8 @@ func (s *Supervisor) condemn(p *process, core int, now int64) {
 	}
 	s.signalled(p, p.w.Signal(loader.DumpSignal))
 	p.death = s.agenda.after(dumpTime, func() {
-		for c := range p.stuck {
-			s.obeyed(p, p.w.Harakiri(c))
+		for c, started := range p.stuck {
+			s.obeyed(p, p.w.Harakiri(c, started))
 		}
 		if sig := gentleSignal(set); sig > 0 { // one that nobody handles ends the process: the stacks and the 504 are out
 			s.agenda.after(answerTime, func() {

@@ -137,7 +137,7 @@ func offline(set *option.Settings, cores int) (*Supervisor, *scoreboard.Board) {
 	s.rows = &rows{board: board, used: []bool{true}}
 	s.gen = &generation{cfg: s.cfg, rows: s.rows, state: loaded}
 	sl := &slot{n: 1, gen: s.gen, active: true, tally: &tally{}}
-	sl.cur = &process{slot: sl, gen: s.gen, state: serving, stuck: map[int]bool{}}
+	sl.cur = &process{slot: sl, gen: s.gen, state: serving, stuck: map[int]int64{}}
 	s.gen.slots = []*slot{sl}
 	return s, board
 }
@@ -192,7 +192,7 @@ func TestDeadlineOfAnIdleCore(t *testing.T) {
 	cell := board.Core(0, 0)
 	occupy(cell, 1000)
 	cell.State.Store(scoreboard.CoreReading)
-	if at := deadline(cell, time.Second); at != 0 {
+	if at, _ := deadline(cell, time.Second); at != 0 {
 		t.Errorf("a core that reads a request has the deadline %d", at)
 	}
 }

@@ -16,20 +16,20 @@ type process struct {
 	pid   int // 0 before it has one
 	state state
 
-	cause   string    // why it was forked
-	asked   time.Time // when
-	ready   time.Time // zero = not yet
-	left    time.Time // when it was told to leave
-	why     string    // why it was
-	folded  int64     // of its requests, how many another board counts already
-	death   *alarm    // the end of its mercy or grace
-	life    *alarm    // the end of max-worker-lifetime
-	wanted  bool      // it waits for its recycling
-	failed  bool      // it has said that it cannot import the application
-	wish    string    // why it asked for one before it could have it
-	stuck   map[int]bool
-	gentle  bool // it has got harakiri-graceful-signal
-	givenUp bool // it answers in the place of what it still runs
+	cause   string        // why it was forked
+	asked   time.Time     // when
+	ready   time.Time     // zero = not yet
+	left    time.Time     // when it was told to leave
+	why     string        // why it was
+	folded  int64         // of its requests, how many another board counts already
+	death   *alarm        // the end of its mercy or grace
+	life    *alarm        // the end of max-worker-lifetime
+	wanted  bool          // it waits for its recycling
+	failed  bool          // it has said that it cannot import the application
+	wish    string        // why it asked for one before it could have it
+	stuck   map[int]int64 // cores with a request past its deadline → Started of it
+	gentle  bool          // it has got harakiri-graceful-signal
+	givenUp bool          // it answers in the place of what it still runs
 	rss     int64
 	vsz     int64
 }
