@@ -45,9 +45,36 @@ func (r *reader) verify(s *option.Settings) {
 		r.doubt(at("cheaper-busyness-max"), "", fmt.Errorf("it should be above cheaper-busyness-min, which is %d", b.Min))
 	}
 	r.verifySockets(s)
+	r.verifyProxyProtocol(s)
 	r.verifyRoutes("log-route", "logger", s.LogRoutes, s.Loggers)
 	r.verifyRoutes("log-req-route", "req-logger", s.LogReqRoutes, s.ReqLoggers)
 	r.noteIdle(s)
+}
+
+// verifyProxyProtocol ends the start where the option would do something in uWSGI: HTTP connections then begin with a line that is no request.
+// http-enable-proxy-protocol is its router's, and does nothing for http-socket.
+func (r *reader) verifyProxyProtocol(s *option.Settings) {
+	for i := range r.findings {
+		f := &r.findings[i]
+		if f.Option != "enable-proxy-protocol" && f.Option != "http-enable-proxy-protocol" || f.Standing != option.Refused.String() {
+			continue
+		}
+		if !slices.ContainsFunc(s.Sockets, func(k option.Socket) bool {
+			http := k.Protocol == "http" || k.Protocol == "" && s.Protocol == "http"
+			return http && (f.Option == "enable-proxy-protocol" || k.Option == "http" || k.Option == "httprouter")
+		}) {
+			f.Note = "no socket here would have used it; " + f.Note
+			continue
+		}
+		for _, p := range r.pairs {
+			if p.Key == f.Option && p.Origin.File == f.File && p.Origin.Line == f.Line {
+				hint := f.Note
+				r.findings = slices.Delete(r.findings, i, i+1)
+				r.problem(p, hint, errors.New("not offered, and going on without it would be wrong"))
+				return
+			}
+		}
+	}
 }
 
 // verifyRoutes looks for the loggers that log routes name.

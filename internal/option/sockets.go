@@ -62,10 +62,12 @@ var socketRows = []Row{
 		Help: "keep standard input as it is instead of /dev/null"},
 	{Name: "skip-zero", Kind: Flag, Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.SkipZero }),
 		Help: "do not take a socket found on descriptor 0"},
-	{Name: "enable-proxy-protocol", Aliases: []string{"http-enable-proxy-protocol"}, Kind: Flag, Group: groupSockets,
-		Standing: Refused, Fatal: true, Note: "clients would be taken for the proxy that speaks for them: have the proxy send X-Forwarded-For, or put nginx (real_ip) before this server",
-		Help: "HTTP connections begin with a PROXY line that names the client"},
+	// Fatal where it would do something: package config looks at the sockets.
+	{Name: "enable-proxy-protocol", Kind: Flag, Group: groupSockets, Standing: Refused, Note: noProxyProtocol, Help: "HTTP connections begin with a PROXY line that names the client"},
+	{Name: "http-enable-proxy-protocol", Kind: Flag, Optional: true, Group: groupSockets, Standing: Refused, Note: noProxyProtocol, Help: "the same for http, not for http-socket"},
 }
+
+const noProxyProtocol = "a PROXY line is not understood: have the proxy send X-Forwarded-For, or put nginx (real_ip) before this server"
 
 func socket(proto string) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
@@ -117,8 +119,10 @@ func address(v Value) (string, error) {
 	if colon < 0 {
 		return a, bareAddress(v.Name, a)
 	}
-	host, port := a[:colon], a[colon+1:]
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strings.HasPrefix(port, "+") || n > 65535 {
+	// uWSGI reads the port with atoi(): blanks in front are passed over, and what follows the digits.
+	host, port := a[:colon], strings.TrimLeft(a[colon+1:], " \t")
+	digits := port[:len(port)-len(strings.TrimLeft(port, "0123456789"))]
+	if _, err := strconv.ParseUint(digits, 10, 16); err != nil {
 		hint := "write HOST:PORT, :PORT or a path"
 		if strings.Contains(port, "$(") {
 			hint = "the environment variable is not set"
@@ -129,7 +133,11 @@ func address(v Value) (string, error) {
 		return "", fault("write ["+host+"]:"+port, "an IPv6 address stands in brackets")
 	}
 	if host == "*" {
-		return ":" + port, warning("write :"+port, "%q is read as all addresses", a)
+		return ":" + digits, warning("write :"+digits, "%q is read as all addresses", a)
+	}
+	a = host + ":" + digits
+	if digits != port {
+		return a, warning("write "+v.Name+" = "+a, "%q after the port is left out", port[len(digits):])
 	}
 	return a, nil
 }

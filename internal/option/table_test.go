@@ -14,11 +14,11 @@ func TestEveryOptionOfUWSGIHasARow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// Flags in uWSGI that take a value in files; here they take it on the command line, too. http-enable-proxy-protocol is
-	// the same row as enable-proxy-protocol, early-* and worker-* those of their options.
+	// Flags in uWSGI that take a value in files; here they take it on the command line, too. The rows of early-* and worker-*
+	// are those of their options.
 	different := map[string]bool{
 		"so-send-timeout": true, "socket-send-timeout": true, "so-write-timeout": true, "socket-write-timeout": true,
-		"log-sendfile": true, "log-ioerror": true, "http-enable-proxy-protocol": true,
+		"log-sendfile": true, "log-ioerror": true,
 		"else": true,
 	}
 	count := 0
@@ -167,4 +167,17 @@ func FuzzSet(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAddress: the port is read as uWSGI reads it.
+func TestAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		":8000": ":8000", ": 5000": ":5000", ":\t5000": ":5000", "127.0.0.1: 5000": "127.0.0.1:5000", ":8000;": ":8000", ":8000/": ":8000",
+		"*: 80": ":80", "[::1]:80": "[::1]:80", ":http": "", ":": "", ":+80": "", ":70000": "", ":$(PORT)": "",
+	} {
+		got, err := address(Value{Name: "http", Text: text, Given: true})
+		if got != want || survivable(err) != (want != "") {
+			t.Errorf("%q is %q, %v", text, got, err)
+		}
+	}
 }
