@@ -255,16 +255,6 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
-func TestAccount(t *testing.T) {
-	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\nuid = app\ngid = web\n", "b.ini": "[uwsgi]\n"})
-	for name, want := range map[string]string{"a": "app web\n", "b": "www-data www-data\n"} {
-		var out, errs bytes.Buffer
-		if code := run([]string{"--account", name}, f.host, f.manager(), &out, &errs); code != 0 || out.String() != want {
-			t.Errorf("%s: %d %q %q", name, code, out.String(), errs.String())
-		}
-	}
-}
-
 func TestInherited(t *testing.T) {
 	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\n"})
 	mine := filepath.Join(f.dir, "mine.ini")

@@ -16,7 +16,6 @@ usage:
   uwsgi-generator --stopping|--stopped NAME         close the application's sockets, unless it is being restarted
   uwsgi-generator --start                           --refresh for all, then start each
   uwsgi-generator --print                           show what would be written
-  uwsgi-generator --account NAME                    show the user and the group that the application runs as
   uwsgi-generator --pidfile FILE [PID]              write or remove a pidfile of root's
   uwsgi-generator --logfile FILE USER [GROUP]       make a log file that the user may write
   uwsgi-generator --wishes FOLDER OPTION ...        show what a configuration asks of its unit
@@ -51,8 +50,6 @@ func run(args []string, h Host, m manager, stdout, stderr io.Writer) int {
 		return logfile(args[1:], stderr)
 	case len(args) > 2 && args[0] == "--wishes":
 		return wish(h, args[1], args[2:], stdout, stderr)
-	case len(args) == 2 && args[0] == "--account":
-		return account(h, args[1], stdout, stderr)
 	case (len(args) == 1 || len(args) == 3) && strings.HasPrefix(args[0], "/"):
 		tree, problems := Plan(h)
 		report(notUsed, problems...)
@@ -73,27 +70,4 @@ func tell(w io.Writer, problems []Problem) {
 			fmt.Fprintf(w, "<4>%s\n", strings.TrimRight(line, "\n"))
 		}
 	}
-}
-
-// account shows who an application runs as, for /etc/init.d/uwsgi, which makes its folders.
-func account(h Host, name string, stdout, stderr io.Writer) int {
-	list, _ := apps(h)
-	for _, a := range list {
-		if a.name != name {
-			continue
-		}
-		c, err := h.load(a)
-		if err != nil {
-			tell(stderr, []Problem{{File: a.file, Err: err}})
-			return 1
-		}
-		user, group := Instance{Settings: c.Settings}.account()
-		if group == "" {
-			group = user
-		}
-		fmt.Fprintln(stdout, user, group)
-		return 0
-	}
-	fmt.Fprintln(stderr, "no application", name, "in", h.Apps)
-	return 1
 }

@@ -102,6 +102,9 @@ func initScriptWithoutSystemd(t *testing.T, m *Machine) {
 		t.Errorf("it answers %q", got)
 	}
 	pid := m.Sh(t, "cat /run/uwsgi/app/sysv/pid")
+	if got := m.Sh(t, "stat -c '%U %a' /run/uwsgi/app/sysv /run/uwsgi/app/sysv/pid"); got != "root 755\nroot 644" {
+		t.Errorf("folder and pidfile are %q", got)
+	}
 	if got := m.Sh(t, "ps -o user=,comm= -p "+pid); strings.Join(strings.Fields(got), " ") != "root uwsgi" {
 		t.Errorf("the supervisor is %s", got)
 	}
