@@ -55,11 +55,11 @@ func (i Instance) service(sockets bool) string {
 				u.words("ExecStartPre", command...)
 			}
 		}
-		if p := i.Settings.Pidfile; path.IsAbs(p) {
-			u.words("Environment", RootPidfile+"="+path.Clean(p))
-			u.words("ExecStartPost", rootHelper, "--pidfile", argument(path.Clean(p)), "$MAINPID")
-			u.words("ExecStopPost", rootHelper, "--pidfile", argument(path.Clean(p)))
-		}
+	}
+	if p := path.Clean(i.Settings.Pidfile); path.IsAbs(p) && (i.RootsAlone || below(p, i.runtimeDirectory())) {
+		u.words("Environment", RootPidfile+"="+p)
+		u.words("ExecStartPost", rootHelper, "--pidfile", argument(p), "$MAINPID")
+		u.words("ExecStopPost", rootHelper, "--pidfile", argument(p))
 	}
 	i.wishes().write(&u, i.Dir)
 	return u.String()
