@@ -52,6 +52,9 @@ func Run(args, environ []string, std Streams) int {
 			return run(rest[1:], std)
 		}
 	}
+	if err := resumeEnvironment(args, environ); err != nil {
+		return complain(std.Err, err)
+	}
 	hangups := keepHangups()
 	cfg, err := config.Load(rest, environ, host)
 	if err != nil && cfg.Command == config.Serve {

@@ -221,7 +221,8 @@ func (in *instance) snapshot() control.Snapshot {
 	return out
 }
 
-// serveControl opens the socket on which `uwsgi reload` waits for the outcome. Signals do the same without one, and without the outcome.
+// serveControl opens the socket on which `uwsgi reload` waits for the outcome. Signals do the same
+// without one, and without the outcome.
 func (in *instance) serveControl() *control.Socket {
 	socket, err := control.Serve(map[string]control.Handler{
 		"reload": func(ctx context.Context, _ string) (string, error) {
@@ -235,7 +236,7 @@ func (in *instance) serveControl() *control.Socket {
 		},
 	})
 	if err != nil {
-		in.log().Warn(err.Error() + ": uwsgi reload sends SIGHUP and does not wait, uwsgi list does not show this instance")
+		in.log().Warn(err.Error() + ": uwsgi reload sends SIGHUP and does not wait, uwsgi list does not show us")
 	}
 	return socket
 }

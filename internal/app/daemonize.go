@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,6 +61,40 @@ func daemonize(s *option.Settings, args, environ []string, std Streams) (code in
 		return code, true
 	}
 	return max(cmd.ProcessState.ExitCode(), exitError), true // it died: its own words are on our stderr
+}
+
+// mustStay says whether daemonize is asked of what is all that a container runs: in the background
+// it would be killed with the rest.
+func mustStay(s *option.Settings, std Streams) bool {
+	asked := s.Daemonize != "" || s.DaemonizePlain
+	if !asked || os.Getenv(daemonEnv) != "" || !soleProcess(os.Getpid(), os.Getppid(), processName) {
+		return false
+	}
+	fmt.Fprintln(std.Err, "uwsgi: daemonize: a container ends with its first process: "+
+		"staying in the foreground, and logging there")
+	return true
+}
+
+// stay takes daemonize out of the settings.
+func stay(s *option.Settings) { s.Daemonize, s.DaemonizeLate, s.DaemonizePlain = "", false, false }
+
+// soleInits are inits that run one command and end with it: docker and podman have one for --init.
+var soleInits = []string{"tini", "tini-static", "docker-init", "podman-init", "catatonit", "dumb-init"}
+
+// soleProcess says whether a PID namespace ends with this process: its first, or the command of an
+// init that runs one. A shell may have more to do, and a missing terminal tells nothing: cron and
+// rc.local have none.
+func soleProcess(pid, parent int, name func(pid int) string) bool {
+	return pid == 1 || parent == 1 && slices.Contains(soleInits, name(1))
+}
+
+// processName is the name of a process's program, "" if unknown: proc(5).
+func processName(pid int) string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(string(b), "\n")
 }
 
 // tellParent tells the process in the foreground, once, that we are up (status 0), or with what status we end and why.

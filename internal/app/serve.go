@@ -32,6 +32,7 @@ type instance struct {
 	startDir string
 	lib      string
 	journal  bool // standard error is the journal's
+	stays    bool // daemonize is not obeyed
 	notify   *sd.Notifier
 	sup      *supervisor.Supervisor
 	signals  *signals
@@ -60,6 +61,10 @@ type deployment struct {
 func serve(cfg *config.Config, args, environ []string, host config.Host, std Streams, hangups chan os.Signal) int {
 	defer crash.Guard()
 	s := cfg.Settings
+	stays := mustStay(s, std)
+	if stays {
+		stay(s)
+	}
 	if code, done := daemonize(s, args, environ, std); done {
 		return code
 	}
@@ -71,7 +76,7 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 		}
 		return code
 	}
-	in := &instance{args: args, environ: environ, host: host, std: std, signals: handleSignals(hangups)}
+	in := &instance{args: args, environ: environ, host: host, std: std, stays: stays, signals: handleSignals(hangups)}
 	crash.Handle(in.crashed)
 	code, err := in.run(cfg)
 	var exit *control.ExitError
@@ -329,6 +334,9 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	if err != nil {
 		os.Chdir(in.current.Load().dir)
 		return nil, err
+	}
+	if in.stays {
+		stay(cfg.Settings)
 	}
 	old := in.current.Load()
 	d, err := in.deploy(cfg, old)

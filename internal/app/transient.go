@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
+	"uwsgi/internal/escape"
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
 )
@@ -22,6 +24,20 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 	if !sd.Booted() || os.Getppid() == 1 {
 		return 0, false // started by systemd itself: a unit with Type=forking expects a daemon
 	}
+	ctx := context.Background()
+	connect, user, run := sd.ConnectBus, "", "/run"
+	if uid := os.Getuid(); uid != 0 || os.Geteuid() != 0 {
+		// A user's manager ends with the last session, and all its units with it. A plain daemon
+		// stays.
+		login := sd.AskLogin(ctx, uid)
+		if !login.Lingers {
+			if login.KillsProcesses {
+				fmt.Fprintln(std.Err, "uwsgi: here processes end with their session: loginctl enable-linger keeps them")
+			}
+			return 0, false
+		}
+		connect, user, run = sd.ConnectUserBus, "--user ", sd.UserRuntimeDir(uid)
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		return complain(std.Err, err), true
@@ -29,11 +45,6 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 	dir, err := os.Getwd()
 	if err != nil {
 		return complain(std.Err, err), true
-	}
-	ctx := context.Background()
-	connect := sd.ConnectBus
-	if os.Geteuid() != 0 {
-		connect = sd.ConnectUserBus
 	}
 	bus, err := connect(ctx)
 	if err != nil {
@@ -44,26 +55,73 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 	if name == "uwsgi" && filepath.Base(dir) != "/" { // uwsgi.ini, as in every project: the folder tells them apart
 		name = filepath.Base(dir)
 	}
-	var unit string
+	kept, err := keepEnvironment(run, sd.UnitName("uwsgi-", name, ""), environ)
+	if err != nil {
+		return complain(std.Err, err), true
+	}
+	service := sd.Transient{
+		Description: "uwsgi " + name,
+		Argv:        serviceArgv(exe, args),
+		Type:        "notify",
+		Environ:     []string{environmentVar + "=" + kept.path()},
+		Dir:         dir,
+		Watchdog:    30 * time.Second,
+		StopTimeout: max(s.ReloadMercy, s.WorkerReloadMercy, 60*time.Second) + 10*time.Second,
+		KillMode:    "mixed",
+		Restart:     "on-failure",
+		Reload:      []string{exe, "reload", "$MAINPID"},
+		Properties: map[string]any{
+			"RestartUSec": uint64(time.Second / time.Microsecond),
+			// `pkill -9 -f uwsgi` is how many stop what they have started by hand, and means it.
+			"RestartPreventExitStatus": sd.ExitStatusSet{Signals: []int32{9}},
+			// The supervisor replaces a worker that the kernel killed for its memory.
+			"OOMPolicy":                "continue",
+			"LogRateLimitIntervalUSec": uint64(0),
+			// It goes when the unit is over, and stays while it is restarted, by Restart= too.
+			"RuntimeDirectory":         []string{kept.name()},
+			"RuntimeDirectoryMode":     uint32(0o700),
+			"RuntimeDirectoryPreserve": "restart",
+		},
+	}
+	if user == "" { // `service uwsgi restart` and `systemctl reload uwsgi` reach it as what is in apps-enabled
+		umbrella := []string{"uwsgi.service"}
+		service.Properties["PartOf"], service.Properties["ReloadPropagatedFrom"] = umbrella, umbrella
+	}
 	err = sd.ErrUnitExists
 	for n := 1; errors.Is(err, sd.ErrUnitExists) && n <= sameName; n++ {
-		unit = sd.UnitName("uwsgi-", name, ".service")
+		service.Name = sd.UnitName("uwsgi-", name, ".service")
 		if n > 1 {
-			unit = sd.UnitName("uwsgi-", name+"-"+strconv.Itoa(n), ".service")
+			service.Name = sd.UnitName("uwsgi-", name+"-"+strconv.Itoa(n), ".service")
 		}
-		err = bus.StartTransient(ctx, sd.Transient{
-			Name: unit, Description: "uwsgi " + name, Argv: append([]string{exe}, args[1:]...), Type: "notify", Environ: environ, Dir: dir,
-			Watchdog: 30 * time.Second, StopTimeout: max(s.ReloadMercy, s.WorkerReloadMercy, 60*time.Second) + 10*time.Second,
-			KillMode: "mixed", Restart: "on-failure", Reload: []string{exe, "reload", "$MAINPID"},
-		})
+		err = bus.StartTransient(ctx, service)
 	}
-	if errors.Is(err, sd.ErrNoManager) {
+	unit := service.Name
+	switch {
+	case errors.Is(err, sd.ErrNoManager):
+		kept.remove()
 		return 0, false
-	}
-	if err != nil {
-		fmt.Fprintf(std.Err, "uwsgi: %s did not come up: %v\nwhy: journalctl -u %s -n 50\n", unit, err, unit)
+	case err != nil:
+		kept.remove()
+		fmt.Fprintf(std.Err, "uwsgi: %s did not come up: %s\n", unit, escape.Lines(err.Error()))
+		fmt.Fprintf(std.Err, "why: journalctl %s-u %s -n 50\n", user, unit)
 		return exitError, true
 	}
-	fmt.Fprintf(std.Err, "running as %s\nfollow it: journalctl -fu %s\nstop it:   systemctl stop %s\n", unit, unit, unit)
+	fmt.Fprintf(std.Err, "running as %s\n", unit)
+	if s.Daemonize != "" {
+		fmt.Fprintf(std.Err, "its log is in the journal: under systemd daemonize = %s is not written\n", s.Daemonize)
+	}
+	fmt.Fprintf(std.Err, "follow it: journalctl %s-fu %s\n", user, unit)
+	fmt.Fprintf(std.Err, "reload it: systemctl %sreload %s\n", user, unit)
+	fmt.Fprintf(std.Err, "stop it:   systemctl %sstop %s\n", user, unit)
 	return exitOK, true
+}
+
+// serviceArgv is the command line as ExecStart= takes it: a "$" in it would be the manager's to
+// expand.
+func serviceArgv(exe string, args []string) []string {
+	out := []string{exe}
+	for _, arg := range args[1:] {
+		out = append(out, strings.ReplaceAll(arg, "$", "$$"))
+	}
+	return out
 }

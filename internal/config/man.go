@@ -79,7 +79,28 @@ write this page, or the one of the files
 			}
 		}
 	}
-	fmt.Fprintf(w, `.SH ENVIRONMENT
+	fmt.Fprintf(w, `.SH IN THE BACKGROUND
+Where systemd runs,
+.B uwsgi \-d
+and a configuration with
+.B daemonize
+start this command line as a transient unit, uwsgi\-\fINAME\fR.service, and return when it serves. \fINAME\fR is the configuration file's, or its folder's
+where that is uwsgi.ini; a number follows where there is one of that name. The log is in the journal, and the file that
+.B daemonize
+names is not written. The unit has the environment of the caller, kept in a folder below /run/uwsgi\-daemon that only its user can
+enter, and removed when the unit is over. It is restarted when it fails, unless it is killed by signal 9, and goes with a restart of uwsgi.service.
+.PP
+Otherwise it is a daemon of its own, which logs to the file and returns when its sockets are bound, with
+.B daemonize2
+when it serves: without systemd; when systemd starts it (Type=forking); and for a user who is not root, whose units would end when he logs
+out. With
+.B loginctl enable\-linger
+they do not, and it is a unit of his own:
+.BR "systemctl \-\-user" ,
+.BR "journalctl \-\-user" .
+.PP
+The first process of a container, and the command of its init (tini, docker run \-\-init), stay in the foreground and log there.
+.SH ENVIRONMENT
 .TP
 .B UWSGI_\fINAME\fR
 the option of that name: UWSGI_PROCESSES=4 is \-\-processes 4

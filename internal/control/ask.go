@@ -46,8 +46,9 @@ func ControlExists(pid int) bool {
 	return true
 }
 
-// Ask sends one request to the instance with process id pid and waits for the answer, which may take as long as the command does, or until
-// ctx ends. The answer's text is that process's own and may hold anything.
+// Ask sends one request to the instance with process id pid and waits for the answer, which may
+// take as long as the command does, or until ctx ends. The answer's text is that process's own and
+// may hold anything.
 func Ask(ctx context.Context, pid int, req Request) (Answer, error) {
 	c, err := dial(pid)
 	if err != nil {
@@ -98,8 +99,8 @@ func dial(pid int) (*net.UnixConn, error) {
 	return found, nil
 }
 
-// eachSocket connects to every control socket of this network namespace whose owner is in this PID namespace, until f says that it has
-// enough. f closes the connection.
+// eachSocket connects to every control socket of this network namespace whose owner is in this PID
+// namespace, until f says that it has enough. f closes the connection.
 func eachSocket(f func(c *net.UnixConn, pid int) bool) {
 	for _, name := range socketNames() {
 		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"})
@@ -117,9 +118,9 @@ func eachSocket(f func(c *net.UnixConn, pid int) bool) {
 	}
 }
 
-// genuine says whether the process that began to listen with these credentials is the one that has its id now, and hears us. The id alone
-// does not tell: a process can end and leave the socket to another, and its id to an instance. An instance that has changed its user listens
-// as root.
+// genuine says whether the process that began to listen with these credentials is the one that has
+// its id now, and hears us. The id alone does not tell: a process can end and leave the socket to
+// another, and its id to an instance. An instance that has changed its user listens as root.
 func genuine(cred *unix.Ucred, of func(pid int) (standing, bool)) bool {
 	if cred.Pid <= 0 {
 		return false // of another PID namespace
@@ -153,7 +154,8 @@ func standingOf(pid int) (standing, bool) {
 	return s, found
 }
 
-// socketNames are the abstract names that control sockets listen at. Anybody can make one: their owner is what counts.
+// socketNames are the abstract names that control sockets listen at. Anybody can make one: their
+// owner is what counts.
 func socketNames() []string {
 	f, err := os.Open("/proc/self/net/unix")
 	if err != nil {
@@ -162,7 +164,8 @@ func socketNames() []string {
 	defer f.Close()
 	var names []string
 	for sc := bufio.NewScanner(f); sc.Scan(); {
-		// Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is that of a socket that listens.
+		// Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is that of a socket that
+		// listens.
 		fields := strings.Fields(sc.Text())
 		if len(fields) == 8 && fields[3] == "00010000" && strings.HasPrefix(fields[7], socketPrefix) {
 			names = append(names, fields[7])

@@ -1,15 +1,18 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"uwsgi/internal/escape"
 )
@@ -72,7 +75,8 @@ func (c client) send(target string, sig syscall.Signal) error {
 func signal(p instance, target string, sig syscall.Signal) error {
 	if !ControlExists(p.pid()) {
 		if name := p.comm(); !strings.Contains(strings.ToLower(name), "uwsgi") && (name != "" || p.pid() == 1) {
-			return &SignalError{fmt.Errorf("%s names process %d, which is %s: the pidfile is out of date", target, p.pid(), escape.String(name))}
+			return &SignalError{fmt.Errorf("%s names process %d, which is %s: the pidfile is out of date",
+				target, p.pid(), escape.String(name))}
 		}
 	}
 	if err := p.signal(sig); err != nil {
@@ -81,8 +85,8 @@ func signal(p instance, target string, sig syscall.Signal) error {
 	return nil
 }
 
-// find opens the process that target is or names. A pidfile names its owner's processes and root's any: else whoever may write one could
-// have root, who only meant that instance, stop another's.
+// find opens the process that target is or names. A pidfile names its owner's processes and root's
+// any: else whoever may write one could have root, who only meant that instance, stop another's.
 func (c client) find(target string) (instance, error) {
 	pid, err := strconv.Atoi(target)
 	owner := uint32(0)
@@ -98,14 +102,16 @@ func (c client) find(target string) (instance, error) {
 	if err != nil {
 		return nil, &SignalError{err}
 	}
-	if owner != 0 && owner != p.uid() {
+	if uid, ok := p.uid(); ok && owner != 0 && owner != uid {
 		p.close()
-		return nil, fmt.Errorf("pidfile %s belongs to user %d and names process %d of user %d: that is not its instance", target, owner, pid, p.uid())
+		return nil, fmt.Errorf("pidfile %s belongs to user %d and names process %d of user %d: "+
+			"give the number in place of the file if that is what you mean", target, owner, pid, uid)
 	}
 	return p, nil
 }
 
-// ConnectAndRead copies what arrives at an address (HOST:PORT, a path, @abstract) to out until its end: --connect-and-read.
+// ConnectAndRead copies what arrives at an address (HOST:PORT, a path, @abstract) to out until its
+// end, escaped but for newlines and tabs: --connect-and-read.
 func ConnectAndRead(address string, out io.Writer) error {
 	network := "unix"
 	if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
@@ -116,10 +122,49 @@ func ConnectAndRead(address string, out io.Writer) error {
 		return fmt.Errorf("connect-and-read = %s: %w", address, err)
 	}
 	defer conn.Close()
-	if _, err := io.Copy(out, conn); err != nil {
+	text := &printable{w: out}
+	if _, err := io.Copy(text, conn); err != nil {
 		return fmt.Errorf("connect-and-read = %s: %w", address, err)
 	}
-	return nil
+	return text.flush()
+}
+
+// printable passes on what a terminal may be shown.
+type printable struct {
+	w    io.Writer
+	part []byte // of a character whose end has not come
+}
+
+func (p *printable) Write(b []byte) (int, error) {
+	text := append(p.part, b...)
+	whole := len(text)
+	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(text[i]) {
+			if !utf8.FullRune(text[i:]) {
+				whole = i
+			}
+			break
+		}
+	}
+	p.part = slices.Clone(text[whole:])
+	return len(b), p.put(text[:whole])
+}
+
+func (p *printable) flush() error { return p.put(p.part) }
+
+func (p *printable) put(text []byte) error {
+	var out []byte
+	for len(text) > 0 {
+		n := bytes.IndexAny(text, "\n\t")
+		if n < 0 {
+			out = escape.Append(out, text)
+			break
+		}
+		out = append(escape.Append(out, text[:n]), text[n])
+		text = text[n+1:]
+	}
+	_, err := p.w.Write(out)
+	return err
 }
 
 // sentence spells an errno as the C library does: with a capital.

@@ -66,10 +66,10 @@ func (f *fakes) client() client {
 	return client{open: func(pid int) (instance, error) { f.id = pid; return f, f.err }}
 }
 
-func (f *fakes) pid() int     { return f.id }
-func (f *fakes) comm() string { return f.name }
-func (f *fakes) uid() uint32  { return f.user }
-func (f *fakes) close()       {}
+func (f *fakes) pid() int            { return f.id }
+func (f *fakes) comm() string        { return f.name }
+func (f *fakes) uid() (uint32, bool) { return f.user, true }
+func (f *fakes) close()              {}
 func (f *fakes) signal(sig syscall.Signal) error {
 	f.sent = append(f.sent, fmt.Sprint(f.id, " ", int(sig)))
 	return nil
@@ -276,12 +276,13 @@ func TestConnectAndRead(t *testing.T) {
 		go func() {
 			c, err := l.Accept()
 			if err == nil {
-				fmt.Fprint(c, "hello")
+				fmt.Fprint(c, "{\n\t\"a\": \"\xc3")
+				fmt.Fprint(c, "\xa9\x1b]0;x\x07\"\n\xc3")
 				c.Close()
 			}
 		}()
 		var out bytes.Buffer
-		if err := ConnectAndRead(l.Addr().String(), &out); err != nil || out.String() != "hello" {
+		if err := ConnectAndRead(l.Addr().String(), &out); err != nil || out.String() != "{\n\t\"a\": \"é\\x1b]0;x\\x07\"\n\\xc3" {
 			t.Error(err, out.String())
 		}
 	}

@@ -13,17 +13,16 @@ import (
 // instance is a process that these commands look at and signal.
 type instance interface {
 	pid() int
-	comm() string // name of its program, "" if unknown
-	uid() uint32  // the user it acts as
+	comm() string        // name of its program, "" if unknown
+	uid() (uint32, bool) // the user it acts as; false where /proc hides it
 	signal(sig syscall.Signal) error
 	close()
 }
 
 // handle is a process that stays the same one from the first look to the signal: pidfd_open(2).
 type handle struct {
-	id   int
-	fd   int // -1 where the kernel or a sandbox has no pidfds
-	user uint32
+	id int
+	fd int // -1 where the kernel or a sandbox has no pidfds
 }
 
 func openProcess(pid int) (instance, error) {
@@ -41,18 +40,15 @@ func openProcess(pid int) (instance, error) {
 	default:
 		return nil, err
 	}
-	now, ok := standingOf(pid)
-	if !ok {
-		h.close()
-		return nil, syscall.ESRCH
-	}
-	h.user = now.uid
 	return h, nil
 }
 
 func (h handle) pid() int { return h.id }
 
-func (h handle) uid() uint32 { return h.user }
+func (h handle) uid() (uint32, bool) {
+	s, ok := standingOf(h.id)
+	return s.uid, ok
+}
 
 func (h handle) comm() string {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(h.id) + "/comm")

@@ -27,8 +27,8 @@ func ReadPidfile(path string) (int, error) {
 	return pid, err
 }
 
-// readPidfile gives the file's owner, too. Who writes it is not always who reads it: it is not waited for, as for a FIFO's writer, and no
-// more of it is read than a number has.
+// readPidfile gives the file's owner, too. Who writes it is not always who reads it: it is not
+// waited for, as for a FIFO's writer, and no more of it is read than a number has.
 func readPidfile(path string) (pid int, owner uint32, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

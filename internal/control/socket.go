@@ -35,9 +35,10 @@ type Handler func(ctx context.Context, arg string) (string, error)
 // ErrNoControl: no instance with a control socket has that process id.
 var ErrNoControl = errors.New("no control socket")
 
-// socketPrefix begins the abstract names of control sockets. What follows is random: names belong to the network namespace, which
-// containers and all users of a host share, and nobody can take one before its instance does. /proc/net/unix publishes them, and
-// SO_PEERCRED says whose each of them is.
+// socketPrefix begins the abstract names of control sockets. What follows is random: names belong
+// to the network namespace, which containers and all users of a host share, and nobody can take one
+// before its instance does. /proc/net/unix publishes them, and SO_PEERCRED says whose each of them
+// is.
 const socketPrefix = "@uwsgi-control-"
 
 const (
@@ -54,8 +55,9 @@ type Socket struct {
 	wg       sync.WaitGroup
 }
 
-// Serve opens a control socket of this process and answers on it until Close. Only root and the user that runs the instance are heard, and
-// nobody outside of its PID namespace: root of another container in the same network is not root of this one.
+// Serve opens a control socket of this process and answers on it until Close. Only root and the
+// user that runs the instance are heard, and nobody outside of its PID namespace: root of another
+// container in the same network is not root of this one.
 func Serve(handlers map[string]Handler) (*Socket, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socketPrefix + rand.Text(), Net: "unix"})
 	if err != nil {
@@ -67,7 +69,8 @@ func Serve(handlers map[string]Handler) (*Socket, error) {
 	return s, nil
 }
 
-// Close ends what is under way without an answer and waits for it. A nil Socket has nothing to close.
+// Close ends what is under way without an answer and waits for it. A nil Socket has nothing to
+// close.
 func (s *Socket) Close() error {
 	if s == nil {
 		return nil

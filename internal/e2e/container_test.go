@@ -11,7 +11,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// initServer is a server that is process 1 of a PID namespace of its own, as in a container, and shares the network with the others.
+// initServer is a server that is process 1 of a PID namespace of its own, as in a container, and
+// shares the network with the others.
 func initServer(t *testing.T) *harness.Server {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -28,7 +29,8 @@ func inside(s *harness.Server, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// Two servers that are process 1 each in one network namespace (a pod, --network=host) both start, and each is reached under its own number.
+// Two servers that are process 1 each in one network namespace (a pod, --network=host) both start,
+// and each is reached under its own number.
 func TestTwoInitsInOneNetwork(t *testing.T) {
 	t.Parallel()
 	// What somebody else calls himself is in nobody's way.
@@ -65,5 +67,26 @@ func TestTwoInitsInOneNetwork(t *testing.T) {
 	}
 	if code := a.Exit(); code != 0 {
 		t.Errorf("exit status %d", code)
+	}
+}
+
+// The first process of a container stays in the foreground whatever its configuration says, and
+// logs there: the container would end with it.
+func TestInitStaysInFront(t *testing.T) {
+	for _, option := range []string{"daemonize", "daemonize2"} {
+		t.Run(option, func(t *testing.T) {
+			t.Parallel()
+			s, addr := initServer(t), harness.Addr(t)
+			s.Write("app.py", version("one"))
+			s.Write("u.ini", "[uwsgi]\nhttp = "+addr+"\nmodule = app\n"+option+" = /nonexistent/u.log\n")
+			s.Allow(`^uwsgi: daemonize: `)
+			s.Start("--ini", "u.ini")
+			s.Log.Wait(t, `^uwsgi: daemonize: .* staying in the foreground`)
+			s.Reload()
+			if a := harness.HTTP(t, addr).Get("/"); a.Body != "one" {
+				t.Errorf("%s %q", a.Line, a.Body)
+			}
+			s.Stop()
+		})
 	}
 }

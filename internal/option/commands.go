@@ -24,7 +24,7 @@ var commandRows = []Row{
 		Help: "run a Python script in place of a server and exit"},
 	{Name: "no-server", Kind: Flag, Group: groupCommands, Set: flag(func(s *Settings) *bool { return &s.NoServer }), Help: "load the application, then exit"},
 	{Name: "daemonize", Short: 'd', Kind: Path, Group: groupCommands, Set: daemonize(false),
-		Help: "go to the background and log to this file or HOST:PORT (UDP); a bare -d goes to the background without naming a log"},
+		Help: "go to the background and log to this file or HOST:PORT (UDP); where systemd runs, become a unit uwsgi-NAME that logs to the journal; a bare -d names no log"},
 	{Name: "daemonize2", Kind: Path, Group: groupCommands, Set: daemonize(true), Help: "the same, once the application is loaded"},
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
@@ -25,13 +27,21 @@ func ConnectBus(ctx context.Context) (*Bus, error) {
 	return &Bus{conn: conn}, nil
 }
 
-// ConnectUserBus connects to the manager of the calling user (systemctl --user).
+// ConnectUserBus connects to the manager of the calling user (systemctl --user), directly: a
+// session bus is not there on every server, nor named in every environment.
 func ConnectUserBus(ctx context.Context) (*Bus, error) {
-	conn, err := dbus.NewUserConnectionContext(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoManager, err)
-	}
-	return &Bus{conn: conn}, nil
+	uid := os.Getuid()
+	return newBus(func() (*godbus.Conn, error) {
+		conn, err := godbus.Dial("unix:path="+UserRuntimeDir(uid)+"/systemd/private", godbus.WithContext(ctx))
+		if err != nil {
+			return nil, err
+		}
+		if err := conn.Auth([]godbus.Auth{godbus.AuthExternal(strconv.Itoa(uid))}); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return conn, nil
+	})
 }
 
 // newBus connects through dial, which tests give.
@@ -61,6 +71,9 @@ type Transient struct {
 	Reload      []string      // ExecReload=; nil = none
 	Properties  map[string]any
 }
+
+// ExitStatusSet is a set of exit statuses and signals as the manager takes it: D-Bus type (aiai).
+type ExitStatusSet struct{ Statuses, Signals []int32 }
 
 // ErrUnitExists: a transient service of that name is there already.
 var ErrUnitExists = errors.New("it is there already")
