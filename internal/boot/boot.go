@@ -13,6 +13,8 @@ type Boot struct {
 	Generation int
 	MasterPID  int
 	Reloads    int
+	Lazy       bool  // the workers import the application, each for itself
+	Again      bool  // where importing it fails on a lock or an address, it is tried once more otherwise: not worth a traceback
 	StartedOn  int64 // epoch seconds of the supervisor's start
 
 	Listeners    []Listener

@@ -36,7 +36,7 @@ func TestHookOrder(t *testing.T) {
 	if err := os.Chmod(notes, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	ini := "[uwsgi]\nmodule = app\nchdir = site\nprocesses = 1\nsocket = %d/made/one.sock\nsocket = two.sock\nchmod-socket = 666\nvacuum = true\n" +
+	ini := "[uwsgi]\nmodule = app\nmaster = true\nchdir = site\nprocesses = 1\nsocket = %d/made/one.sock\nsocket = two.sock\nchmod-socket = 666\nvacuum = true\n" +
 		"env = NOTES=" + notes + "\npidfile = first.pid\npidfile2 = second.pid\nsafe-pidfile = third.pid\nhook-asap = putenv:PUT=well\nexec-as-root = mkdir made\n"
 	if os.Getuid() == 0 {
 		ini += "uid = www-data\ngid = www-data\n"

@@ -100,7 +100,7 @@ func TestModule(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", api)
-	s.Start("--http", addr, "--module", "app", "-p", "2", "--set", "colour=blue", "--log-format", "%(method) %(mine)")
+	s.Start("--http", addr, "--module", "app", "--master", "-p", "2", "--set", "colour=blue", "--log-format", "%(method) %(mine)")
 	held := make(chan apiSeen)
 	go func() { held <- askAPI(t, addr, "/wait") }() // the one that answers this has no other thread to take the next
 	s.Log.Wait(t, "^asked by")

@@ -22,8 +22,8 @@
 // Boot.Unsetenv and Boot.Setenv say). limit-as is the loader's soft RLIMIT_AS until it says loaded; a worker is born without it and held to
 // it, with Row.ASOverhead added, once it is ready. Supervisor → loader:
 //
-//	{"op":"fork","slot":1,"row":0,"reason":"start","first":true} + [worker's control socket, (its stderr)]   fork a worker; first: none of the
-//	                                                                                          slot has served yet, the -once hooks run
+//	{"op":"fork","slot":1,"row":0,"reason":"start","first":true,"again":false} + [worker's control socket, (its stderr)]   fork a worker; first: none of the
+//	                                                                                          slot has served yet, the -once hooks run; again: as Boot.Again
 //	{"op":"quit"}                                                                             no more forks; exit when the last child is gone
 //
 // loader → supervisor:

@@ -74,6 +74,7 @@ type WorkerRecycle struct {
 type WorkerAsks struct {
 	Worker *Worker
 	What   string // "reload" or "stop"
+	Reason string // "uwsgi.reload()", or which change of a file py-autoreload has seen
 }
 
 // WorkerAnswered says that the worker is done with a harakiri or with giving up: the 504s are out and no other core is busy. It may be killed.

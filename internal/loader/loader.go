@@ -48,6 +48,7 @@ type Fork struct {
 	Slot, Row int
 	Reason    string
 	First     bool // no process of the slot has served before: the -once hooks run
+	Again     bool // as Boot.Again, of a worker that imports the application itself
 }
 
 // Fork asks for a worker. It exists at once, its process only after Forked; a loader that is dead answers with ForkFailed too.
@@ -74,7 +75,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 		conn.close()
 		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
 	}
-	if err := l.conn.send(forkOrder{Op: "fork", Slot: slot, Row: row, Reason: f.Reason, First: f.First}, files...); err != nil {
+	if err := l.conn.send(forkOrder{Op: "fork", Slot: slot, Row: row, Reason: f.Reason, First: f.First, Again: f.Again}, files...); err != nil {
 		conn.close()
 		return nil, err
 	}

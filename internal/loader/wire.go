@@ -61,6 +61,7 @@ type (
 		Row    int    `json:"row"`
 		Reason string `json:"reason"`
 		First  bool   `json:"first"`
+		Again  bool   `json:"again"`
 	}
 	drainOrder struct {
 		Op      string `json:"op"`

@@ -103,7 +103,7 @@ func (w *Worker) hear(m incoming) {
 	case "recycle":
 		emit(WorkerRecycle{Worker: w, Reason: m.Reason})
 	case "reload", "stop":
-		emit(WorkerAsks{Worker: w, What: m.Op})
+		emit(WorkerAsks{Worker: w, What: m.Op, Reason: m.Reason})
 	case "answered":
 		emit(WorkerAnswered{Worker: w})
 	case "log":

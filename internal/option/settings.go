@@ -14,7 +14,8 @@ type Settings struct {
 	Processes int
 	Threads   int
 	Gevent    int  // requests at a time asked for as greenlets: as many threads
-	LazyApps  bool // import the application after the fork, in each worker
+	Master    bool // import the application once, before the fork
+	LazyApps  bool // import it after the fork, in each worker, whatever Master says
 
 	// Sockets, in the order they were written.
 	Sockets        []Socket

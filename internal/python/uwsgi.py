@@ -38,6 +38,8 @@ _core = None  # the extension module, in a worker
 _reserved = 0  # bytes of address space that the data plane takes there
 _slot = 0
 _master = 0
+_importer = 0  # the process that imports the application as worker 0
+_apps = []  # the applications' addresses
 
 
 def _boot(boot):
@@ -55,7 +57,7 @@ def _boot(boot):
     g["numproc"], g["cores"], g["buffer_size"] = s["Processes"], s["Threads"] or 1, s["BufferSize"]
     g["started_on"], g["is_a_reload"] = boot["StartedOn"], boot["Reloads"] > 0
     g["sockets"] = [l["FD"] for l in boot["Listeners"] or ()]
-    g["_master"] = boot["MasterPID"]
+    g["_master"], g["_importer"] = boot["MasterPID"], _os.getpid()
     g["_locks"] = _uwsgi_locks.Locks(boot["LockFD"], s["Locks"] + 1)
     if s["Pidfile"]:
         g["pidfile"] = s["Pidfile"].encode()
@@ -65,8 +67,12 @@ def _worker(slot):
     globals()["_slot"] = slot
 
 
-def _attach(core, reserved):
-    globals().update(_core=core, _reserved=reserved)
+def _import_here():
+    globals()["_importer"] = _os.getpid()
+
+
+def _attach(core, reserved, apps):
+    globals().update(_core=core, _reserved=reserved, _apps=apps)
 
 
 def __getattr__(name):
@@ -100,9 +106,25 @@ def mule_id():
     return 0
 
 
+class _MasterPID(int):
+    """The supervisor's process id that equals os.getpid(), too, in the process that imports the application: libraries tell by that whether they are
+    in uWSGI's master. It stays the supervisor's for all else, os.kill() above all."""
+
+    def __eq__(self, other):
+        if not isinstance(other, int):
+            return NotImplemented
+        return int(self) == int(other) or int(other) == _importer == _os.getpid()
+
+    def __ne__(self, other):
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    __hash__ = int.__hash__
+
+
 def masterpid():
-    """The supervisor's process id."""
-    return _master
+    """The supervisor's process id; while worker_id() is 0 it equals os.getpid() in the process that imports the application."""
+    return _master if _slot else _MasterPID(_master)
 
 
 def workers():
@@ -114,8 +136,9 @@ def workers():
     for row in rows:
         row["status"] = row["status"].encode()
         row["signals"] = 0
-        row["apps"] = tuple({"id": a["id"], "modifier1": 0, "mountpoint": a["mountpoint"].encode(), "startup_time": 0, "requests": a["requests"],
-                             "exceptions": a["exceptions"], "chdir": b""} for a in row["apps"] or ())
+        row["apps"] = tuple({"id": a["id"], "modifier1": 0, "mountpoint": a["mountpoint"].encode(), "startup_time": 0,
+                             "interpreter": id(_sys.modules), "callable": _apps[a["id"]] if a["id"] < len(_apps) else 0,
+                             "requests": a["requests"], "exceptions": a["exceptions"], "chdir": b""} for a in row["apps"] or ())
     return tuple(rows)
 
 

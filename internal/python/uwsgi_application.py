@@ -140,6 +140,7 @@ class Loaded:
 
     def __init__(self):
         self.apps, self.mounts, self.info, self.error, self.exclusive, self.code = [], [], [], "", False, 22
+        self.again = False  # it is loaded once more otherwise
 
     def add(self, mount, call, seconds, source):
         index = len(self.apps)
@@ -151,6 +152,8 @@ class Loaded:
 
     def usable(self, settings):
         """Whether a worker can serve with what there is; says so where it cannot."""
+        if self.again:
+            return False
         missing = any(app["Mount"] not in self.mounts for app in settings["Apps"] or ())
         if self.apps and not (self.error and missing):
             return True
@@ -173,8 +176,11 @@ def named_at(app):
     return ": %s, %s:%d" % (app["Value"], at["File"], at["Line"]) if at["File"] else ""
 
 
-def load_all(settings):
-    """Load every application; several without a mount point are tried in turn until one gives an application."""
+def load_all(settings, again):
+    """Load every application; several without a mount point are tried in turn until one gives an application.
+
+    Where ``again`` is true, one that fails on what only one process can have is tried once more otherwise: that is no error yet.
+    """
     done = Loaded()
     sources = settings["Apps"] or []
     for app in sources:
@@ -198,9 +204,14 @@ def load_all(settings):
             say(str(exc))
             done.error = str(exc)
         except BaseException as exc:
-            report_loading()
             done.error = "%s: %s" % (type(exc).__name__, text_of(exc))
-            done.exclusive = done.exclusive or is_exclusive(exc)
+            if is_exclusive(exc):
+                done.exclusive = True
+                if again:
+                    say("%s cannot be loaded beside another one (%s)" % (app["Value"], done.error))
+                    done.again = True
+                    return done
+            report_loading()
         else:
             seconds = time.monotonic() - start
             for at, one in (call if type(call) is dict else {mount: call}).items():

@@ -1,4 +1,4 @@
-"""The loader: imports the application once, single-threaded, and forks a worker when the supervisor asks.
+"""The loader: imports the application once, unless each worker shall, and forks a worker when the supervisor asks.
 
 The wire is described in internal/loader/doc.go. Nothing of Go runs in this process: a Go runtime does not survive fork(), so each worker
 starts the data plane after it.
@@ -12,8 +12,10 @@ import select
 import signal
 import sys
 
+import uwsgi_foreign
 import uwsgi_limits
 from uwsgi_application import Loaded, load_all
+from uwsgi_autoreload import note_imports
 from uwsgi_interpreter import Decorators, imports, prepare, set_comm, set_environment, set_main, set_output, set_path, set_title, title
 from uwsgi_report import report, say
 from uwsgi_signals import hold, ignore
@@ -28,20 +30,22 @@ class LoaderProcess:
         self.children = {}  # pid -> slot
         self.loaded, self.library = Loaded(), None
         self.quitting = False
+        self.sigchld = signal.SIG_DFL  # the application's, for the workers
         self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # now: the application may leave no descriptor
         self.poll = select.poll()  # now, too: what patches select for greenlets leaves none of this kind
         self.poll.register(self.wire.sock, select.POLLIN)
         self.poll.register(self.wake[0], select.POLLIN)
+        self.locks = uwsgi_foreign.Locks()
         self.belongings = Belongings(boot, CONTROL, *self.wake)
 
     def boot_up(self):
         settings = self.settings
         prepare(self.boot, settings)
-        if settings["LazyApps"]:
+        if self.boot["Lazy"]:
             self.ready([])
             return
         imports(settings)
-        self.loaded = load_all(settings)
+        self.loaded = load_all(settings, self.boot["Again"])
         if not self.belongings.complete():
             say(self.belongings.lost)
             os._exit(self.loaded.code)
@@ -54,19 +58,24 @@ class LoaderProcess:
         for line in uwsgi_limits.short(self.settings):
             say(line)
         uwsgi_limits.lift_address_space(self.settings)
-        if not self.settings["LazyApps"]:
+        if not self.boot["Lazy"]:
             try:
                 self.library = Library(self.libdir)
             except (OSError, ImportError):  # the application has left no descriptor, say: a worker tries again, and tells
                 pass
             gc.collect()
+            self.locks.freeze()
             gc.freeze()  # what is shared with the workers shall not be written to by their collectors
         uwsgi_limits.untether(CONTROL)  # orders come from here on
+        threads = uwsgi_foreign.told(os.getpid())
+        if threads:
+            self.wire.send({"op": "log", "level": "warning", "message": threads})
         self.wire.send({"op": "loaded", "apps": apps, "python": sys.version.split()[0]})
 
     def run(self):
         reader, writer = self.wake
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self.sigchld = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
         signal.signal(signal.SIGCHLD, ignore)
         while not (self.quitting and not self.children):
             for fd, _ in self.poll.poll():
@@ -101,7 +110,7 @@ class LoaderProcess:
         try:
             if not fds:
                 raise OSError(errno.EMFILE, "no descriptor is left for it: the application holds all that max-fd allows")
-            pid = os.fork()
+            pid = self.locks.fork()
         except OSError as exc:
             for fd in fds:
                 os.close(fd)
@@ -110,7 +119,7 @@ class LoaderProcess:
         if pid == 0:
             code = 1
             try:
-                code = Worker(self, slot, row, message.get("first"), fds).run()
+                code = Worker(self, message, fds).run()
             except BaseException:
                 report(*sys.exc_info())
             finally:
@@ -164,6 +173,7 @@ def main(libdir, ours):
     set_path(settings)
     step_aside(ours)
     set_main(settings)
+    note_imports(settings)
     name = title(settings, "uWSGI loader")
     if name:
         set_title(name)

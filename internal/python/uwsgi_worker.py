@@ -24,10 +24,11 @@ from uwsgi_wire import BOOT, Belongings, Wire
 
 
 class Worker:
-    def __init__(self, parent, slot, row, first, fds):
+    def __init__(self, parent, order, fds):
         self.boot, self.settings, self.libdir = parent.boot, parent.settings, parent.libdir
         self.loaded, self.library = parent.loaded, parent.library
-        self.slot, self.row, self.first = slot, row, first
+        self.slot, self.row, self.first, self.again = order["slot"], order["row"], order.get("first"), order.get("again")
+        self.sigchld = parent.sigchld
         self.control = fds[0]
         signal.set_wakeup_fd(-1)
         for fd in parent.wake:
@@ -45,20 +46,24 @@ class Worker:
 
     def run(self):
         settings = self.settings
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, self.sigchld)
         faulthandler.register(STACKS, file=2, all_threads=True)
         random.seed()
         threads = settings["Threads"] or 1
-        uwsgi._worker(self.slot)
+        if self.imports_as_first():
+            uwsgi._import_here()
+        else:
+            uwsgi._worker(self.slot)
         name = title(settings, "uWSGI worker %d" % self.slot)
         if name:
             set_title(name)
         threading.current_thread().name = "uWSGIWorker%dCore0" % self.slot
-        if settings["LazyApps"]:
+        if self.boot["Lazy"]:
             belongings = Belongings(self.boot, self.control)
             uwsgi_limits.tether(self.control)
             imports(settings)
-            self.loaded = load_all(settings)
+            self.loaded = load_all(settings, self.again)
+            uwsgi._worker(self.slot)
             if not belongings.complete():
                 say(belongings.lost)
                 return self.loaded.code
@@ -83,7 +88,7 @@ class Worker:
         overhead = library.size + max(0, address_space() - before)
         _uwsgi.address_space(overhead)
         uwsgi_limits.hold_address_space(settings, overhead)
-        uwsgi._attach(_uwsgi, overhead)
+        uwsgi._attach(_uwsgi, overhead, [id(app) for app in self.loaded.apps])
         os.close(BOOT)
         ours = _uwsgi.descriptors() + watch_signals(_uwsgi)
         guard_forks(_uwsgi, ours)
@@ -112,6 +117,10 @@ class Worker:
             thread.join()
         self.leave()
         return _uwsgi.exit_code() or signals.exit_code
+
+    def imports_as_first(self):
+        """Without a master the first worker is, as under uWSGI, what imports the application, and then gets its number."""
+        return self.boot["Lazy"] and not self.settings["LazyApps"] and self.slot == 1
 
     def hooks(self, *phases):
         try:

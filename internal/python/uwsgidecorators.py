@@ -9,26 +9,26 @@ import threading
 
 import uwsgi
 
-_postfork = []
+postfork_chain = []  # what every worker calls after its fork; others append to it, too
 
 
-def _run_postfork():
-    for func, wid in _postfork:
-        if wid in (0, uwsgi.worker_id()):
-            func()
+def postfork_chain_hook():
+    """uwsgi.post_fork_hook: calls all of postfork_chain."""
+    for func in postfork_chain:
+        func()
 
 
-uwsgi.post_fork_hook = _run_postfork
+uwsgi.post_fork_hook = postfork_chain_hook
 
 
 def postfork(what):
     """Run the function in every worker after its fork; ``@postfork(2)`` in worker 2 only."""
     if callable(what):
-        _postfork.append((what, 0))
+        postfork_chain.append(what)
         return what
 
     def decorate(func):
-        _postfork.append((func, what))
+        postfork_chain.append(lambda: func() if what in (0, uwsgi.worker_id()) else None)
         return func
 
     return decorate

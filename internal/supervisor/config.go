@@ -37,7 +37,7 @@ type Config struct {
 	Hooks func(ctx context.Context, phase string) error
 	// Reconfigure reads the configuration again, for a reload. nil = the same again.
 	Reconfigure func(ctx context.Context) (*Config, error)
-	// Loaded is called once the application was imported at the start, before the first fork.
+	// Loaded is called once the application was imported at the start: before the first fork, or by the first worker.
 	Loaded func()
 	// Applied is called once this configuration is the one in force.
 	Applied func()
@@ -99,6 +99,15 @@ func (c *Config) check() error {
 		return errors.New("supervisor: processes is negative")
 	}
 	return nil
+}
+
+// lazy says whether each worker imports the application itself: where lazy-apps says so and, as uWSGI without a master serves in the process that
+// has imported it, where there is none. What is about having no worker for a while needs a process that has the application meanwhile.
+func (c *Config) lazy() bool { return c.Settings.LazyApps || c.masterless() }
+
+func (c *Config) masterless() bool {
+	s := c.Settings
+	return !s.Master && !s.LazyApps && !s.Cheap && s.Idle == 0 && s.Cheaper == 0
 }
 
 func (c *Config) cores() int { return max(c.Settings.Threads, 1) }

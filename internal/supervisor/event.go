@@ -2,12 +2,14 @@ package supervisor
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"uwsgi/internal/loader"
 )
 
-// sameWish is how close together several workers' wishes for a reload mean the same: each of them saw the file change.
+// sameWish is how close together several workers' wishes for a reload mean the same: each of them saw what it is about. py-autoreload names
+// the change.
 const sameWish = 2 * time.Second
 
 // hear handles what a loader or a worker did.
@@ -26,9 +28,7 @@ func (s *Supervisor) hear(e loader.Event) {
 	case loader.WorkerReady:
 		s.ready(e)
 	case loader.WorkerLoaded:
-		if p := s.procs[e.Worker]; p != nil && len(p.gen.apps) == 0 {
-			p.gen.apps = e.Apps
-		}
+		s.workerImported(e)
 	case loader.WorkerFailed:
 		s.incapable(e)
 	case loader.WorkerRecycle:
@@ -49,7 +49,7 @@ func (s *Supervisor) hear(e loader.Event) {
 }
 
 // wish obeys uwsgi.reload() and uwsgi.stop(). A worker on its way out has no say; one that is coming up has: it may serve already, and
-// its py-autoreload tells only once that the code is no longer what it has loaded.
+// its py-autoreload tells a change only once.
 func (s *Supervisor) wish(e loader.WorkerAsks) {
 	p := s.procs[e.Worker]
 	if p == nil || p.state > serving {
@@ -63,10 +63,15 @@ func (s *Supervisor) wish(e loader.WorkerAsks) {
 		s.stop("uwsgi.stop()", true)
 		return
 	}
-	if s.turn != nil && !coming && time.Since(s.turn.began) < sameWish {
+	reason := e.Reason
+	if change := strings.HasPrefix(reason, "py-autoreload: "); change && reason == s.change {
+		return
+	} else if change {
+		s.change = reason
+	} else if reason = "uwsgi.reload()"; s.turn != nil && !coming && time.Since(s.turn.began) < sameWish {
 		return
 	}
-	s.reload("uwsgi.reload()", false, nil)
+	s.reload(reason, false, nil)
 }
 
 // relay writes a line of a loader or worker to the server log.

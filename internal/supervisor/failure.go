@@ -37,18 +37,37 @@ func (s *Supervisor) refuseOnceRead(t *turnover, err error, code int, exclusive 
 // refuse ends a turnover whose application cannot be had. Where that is because the old generation holds something exclusive, the
 // old one is stopped and the new one tried once more.
 func (s *Supervisor) refuse(t *turnover, err error, code int, exclusive bool) {
-	if exclusive && t.kind != firstStart && !t.stopFirst && s.gen != nil {
-		s.log(slog.LevelWarn, "reload.exclusive", fmt.Sprintf("the new generation needs what the old one holds (%v): stopping the old one first. "+
-			"Set reload-stop-first to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
-		s.destroy(t.gen, whyFailed)
-		t.gen = nil
-		s.empty(t)
+	if retry := s.another(t); exclusive && retry != nil {
+		retry(err)
 		return
 	}
 	if code <= 0 {
 		code = ExitNoApp
 	}
 	s.failTurn(t, err, code)
+}
+
+// another is the other way to load an application that failed on something that only one process can have, nil where there is none.
+func (s *Supervisor) another(t *turnover) func(error) {
+	switch {
+	case t.kind != firstStart && !t.stopFirst && s.gen != nil:
+		return func(err error) {
+			s.log(slog.LevelWarn, "reload.exclusive", fmt.Sprintf("the new generation needs what the old one holds (%v): stopping the old one first. "+
+				"Set reload-stop-first to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
+			s.destroy(t.gen, whyFailed)
+			t.gen = nil
+			s.empty(t)
+		}
+	case t.cfg.masterless() && t.cfg.Settings.Processes > 1 && !s.once:
+		return func(err error) {
+			s.log(slog.LevelWarn, "start.exclusive", fmt.Sprintf("one worker needs what another one holds (%v): the application is imported once, for all of them. "+
+				"Set master to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
+			s.once = true
+			s.destroy(t.gen, whyFailed)
+			t.stage, t.old, t.gen = emptying, t.gen, nil // what it holds is free when it is gone
+		}
+	}
+	return nil
 }
 
 // failTurn ends a turnover that came to nothing; what serves serves on. Workers of the new generation may have taken requests already:

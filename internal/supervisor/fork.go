@@ -22,7 +22,7 @@ func (s *Supervisor) fill(g *generation) {
 	}
 	now := time.Now()
 	for _, sl := range g.slots {
-		if !sl.active || now.Before(sl.notBefore) { // an alarm is set for the time
+		if !sl.active || now.Before(sl.notBefore) || sl.yields(s) { // an alarm is set for the time
 			continue
 		}
 		switch {
@@ -40,6 +40,7 @@ func (s *Supervisor) fill(g *generation) {
 // fork asks the loader for a process; nil if it could not, the slot waits then.
 func (s *Supervisor) fork(sl *slot, why string) *process {
 	g := sl.gen
+	again := g.lazy && (sl.cur != nil || s.turn != nil && s.turn.gen == g && s.another(s.turn) != nil)
 	row, ok := g.rows.take()
 	if !ok {
 		if !s.starved {
@@ -59,7 +60,7 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 		r.Slot.Store(int32(sl.n))
 		r.Generation.Store(int32(g.n))
 		r.Base.Store(sl.tally.past.requests)
-		w, err = g.ld.Fork(loader.Fork{Slot: sl.n, Row: row, Reason: why, First: !sl.accepted}, stderr)
+		w, err = g.ld.Fork(loader.Fork{Slot: sl.n, Row: row, Reason: why, First: !sl.accepted, Again: again}, stderr)
 		if stderr != nil {
 			stderr.Close()
 		}
@@ -70,7 +71,7 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 		s.delay(sl, retryFork)
 		return nil
 	}
-	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, asked: time.Now(), stuck: map[int]int64{}}
+	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, again: again, asked: time.Now(), stuck: map[int]int64{}}
 	s.procs[w] = p
 	p.death = s.agenda.after(forkPatience, func() { s.unanswered(p) })
 	g.procs++
@@ -177,8 +178,18 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 	if p == nil {
 		return
 	}
-	s.logProcess(slog.LevelError, "worker.noapp", fmt.Sprintf("OOPS ! failed loading app in worker %d (pid %d): %s", p.slot.n, p.pid, e.Error), p)
+	level := slog.LevelError
+	if p.again && e.Exclusive {
+		level = slog.LevelDebug
+	}
+	s.logProcess(level, "worker.noapp", fmt.Sprintf("OOPS ! failed loading app in worker %d (pid %d): %s", p.slot.n, p.pid, e.Error), p)
 	p.slot.tally.code, p.failed = e.Code, true
+	if old := p.slot.cur; e.Exclusive && p.slot.next == p && old != nil {
+		s.logProcess(slog.LevelWarn, "worker.exclusive", fmt.Sprintf("the next worker %d needs what this one holds (%s): this one leaves first", p.slot.n, e.Error), old)
+		p.slot.holder = old
+		s.dismiss(p, p.slot.replace, false)
+		s.dismiss(old, p.slot.replace, true)
+	}
 	if t := s.turn; t != nil && t.gen == p.gen {
 		s.refuseOnceRead(t, fmt.Errorf("worker %d: %s", p.slot.n, e.Error), e.Code, e.Exclusive)
 	}

@@ -37,11 +37,13 @@ type generation struct {
 	n      int
 	cfg    *Config
 	rows   *rows
+	lazy   bool // its workers import the application
 	ld     *loader.Loader
 	state  loaderState
 	slots  []*slot // slot i+1 at i
 	procs  int     // processes of any state
 	apps   []loader.App
+	hooked bool // the post-app hooks were run
 	python string
 	began  time.Time
 	ready  time.Time // loaded
@@ -102,7 +104,7 @@ func (g *generation) activate(count int, why string) {
 }
 
 // launch starts a generation's loader.
-func (s *Supervisor) launch(cfg *Config, active int, why string) (*generation, error) {
+func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*generation, error) {
 	set := cfg.Settings
 	r := s.rows
 	if r == nil || !r.fits(set.Processes, cfg.cores()) {
@@ -111,11 +113,11 @@ func (s *Supervisor) launch(cfg *Config, active int, why string) (*generation, e
 			return nil, err
 		}
 	}
-	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, began: time.Now(), log: s.logEpoch}
+	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, lazy: cfg.lazy() && !s.once, began: time.Now(), log: s.logEpoch}
 	files := make([]*os.File, len(cfg.Listeners))
 	boot := loader.Boot{
 		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n, MasterPID: os.Getpid(),
-		Reloads: g.n - 1, StartedOn: s.startedAt.Unix(), RequestLog: loader.RequestLog{Kind: cfg.RequestLogKind},
+		Lazy: g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(), RequestLog: loader.RequestLog{Kind: cfg.RequestLogKind},
 	}
 	for i, l := range cfg.Listeners {
 		files[i] = l.File

@@ -26,6 +26,7 @@ type process struct {
 	life    *alarm        // the end of max-worker-lifetime
 	wanted  bool          // it waits for its recycling
 	failed  bool          // it has said that it cannot import the application
+	again   bool          // where that is because something is held, there is another way
 	wish    string        // why it asked for one before it could have it
 	stuck   map[int]int64 // cores with a request past its deadline → Started of it
 	gentle  bool          // it has got harakiri-graceful-signal

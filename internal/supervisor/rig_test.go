@@ -60,7 +60,7 @@ func newRig(t *testing.T, processes int, roles ...string) *rig {
 		t.Fatal(err)
 	}
 	set := option.Default()
-	set.Processes = processes
+	set.Processes, set.Master = processes, true
 	set.ForkbombDelay = 80 * time.Millisecond
 	set.MinWorkerLifetime = 0
 	r := &rig{T: t, set: set, code: make(chan int, 1), entries: make(chan entry, 10000), notes: &notes{}}

@@ -15,6 +15,7 @@ type slot struct {
 	cur     *process // serves, or will
 	next    *process // takes cur's place once it is ready: a recycling
 	replace string   // why cur shall be replaced, "" = it shall not
+	holder  *process // has what the next one needs: it has to be gone first
 	why     string   // why the next process of an empty slot is forked
 
 	retry     backoff
@@ -26,6 +27,11 @@ type slot struct {
 
 // serves says whether the slot has a process that can serve.
 func (sl *slot) serves() bool { return sl.cur != nil && sl.cur.state == serving }
+
+// yields says whether the slot waits for a process that has to be gone first.
+func (sl *slot) yields(s *Supervisor) bool {
+	return sl.holder != nil && s.procs[sl.holder.w] == sl.holder
+}
 
 // tally is what is remembered of a worker number beyond processes and generations.
 type tally struct {

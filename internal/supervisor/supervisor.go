@@ -76,8 +76,10 @@ type Supervisor struct {
 	lost     lostLines
 	status   string // as last told
 	stated   time.Time
+	change   string // of a file, that py-autoreload asked for the last reload
 	starved  bool
-	samples  int // of memory
+	once     bool // without a master, too, the application is imported once: its workers cannot have it side by side
+	samples  int  // of memory
 	harakiri *alarm
 }
 

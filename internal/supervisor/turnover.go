@@ -208,7 +208,7 @@ func (s *Supervisor) start(t *turnover) {
 		case t.cfg.Settings.Cheaper > 0 && s.gen != nil && s.gen.active() > 0:
 			active = clamp(s.gen.active(), t.cfg.Settings.Cheaper, t.cfg.Settings.Processes)
 		}
-		g, err := s.launch(t.cfg, active, why)
+		g, err := s.launch(t.cfg, active, why, s.another(t) != nil)
 		if err != nil {
 			s.failTurn(t, err, ExitFailed)
 			return
@@ -263,14 +263,44 @@ func (s *Supervisor) imported(e loader.Loaded) {
 	}
 	g := t.gen
 	g.apps, g.python, g.ready = e.Apps, e.Python, time.Now()
-	s.hook(t, "post-app", func() {
+	fork := func() {
 		s.moveLoader(g, loaded)
 		t.stage = filling
 		if t.kind == firstStart {
 			s.log(slog.LevelInfo, "master.spawned", fmt.Sprintf("spawned uWSGI master process (pid: %d)", s.host.PID))
-			if t.cfg.Loaded != nil {
-				t.cfg.Loaded()
-			}
+		}
+	}
+	if g.lazy && g.active() > 0 {
+		if t.cfg.masterless() && g.active() > 1 {
+			s.log(slog.LevelInfo, "masterless", fmt.Sprintf("each of the %d workers imports the application, for there is no master: with it they share one import and its memory", g.active()))
+		}
+		fork()
+		return
+	}
+	s.postApp(t, fork)
+}
+
+// postApp does what comes once the application is imported, and then goes on.
+func (s *Supervisor) postApp(t *turnover, then func()) {
+	t.gen.hooked = true
+	s.hook(t, "post-app", func() {
+		then()
+		if t.kind == firstStart && t.cfg.Loaded != nil {
+			t.cfg.Loaded()
 		}
 	})
+}
+
+// workerImported takes note of a worker that has imported the application itself.
+func (s *Supervisor) workerImported(e loader.WorkerLoaded) {
+	p := s.procs[e.Worker]
+	if p == nil {
+		return
+	}
+	if len(p.gen.apps) == 0 {
+		p.gen.apps = e.Apps
+	}
+	if t := s.turn; t != nil && t.gen == p.gen && !t.gen.hooked {
+		s.postApp(t, func() {})
+	}
 }

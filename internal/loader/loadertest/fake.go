@@ -26,6 +26,7 @@
 //	dies-unless=FILE      the same, while FILE does not exist
 //	lazy-fails            workers cannot import the application: failed, exit 22
 //	lazy-exclusive        the same, and it was a lock
+//	worker-lock=FILE      a worker that imports the application holds a lock on FILE; who finds it held fails as exclusive
 //	ignores-drain         workers serve on
 //	drain-waits=GATE      a draining worker exits when the Gate opens
 //	exits-untold          the loader does not tell how workers end
