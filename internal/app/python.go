@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/option"
@@ -16,7 +18,7 @@ import (
 
 // interpreter finds the Python to run the application with: the virtualenv's own, else the first python3 on path that the
 // application's user may run. note gets a line when an earlier one had to be passed over.
-func interpreter(s *option.Settings, dir, path string, cred *syscall.Credential, note func(string)) (string, error) {
+func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Credential, note func(string)) (string, error) {
 	if s.Home != "" {
 		python, err := virtualenv(absolute(dir, s.Home), cred)
 		if err != nil {
@@ -27,17 +29,19 @@ func interpreter(s *option.Settings, dir, path string, cred *syscall.Credential,
 	if s.PyProgramName != "" {
 		return s.PyProgramName, nil
 	}
+	path := variable(env, "PATH")
 	var passed []string
 	for _, d := range filepath.SplitList(path) {
 		p := filepath.Join(absolute(dir, d), "python3")
-		if st, err := os.Stat(p); err != nil || st.IsDir() || st.Mode()&0o111 == 0 {
+		if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
 			continue
 		}
-		real, err := behindShim(p)
+		real, err := behindShim(p, dir, env, cred)
 		if scarce(err) { // another Python than before would be no help
 			return "", fmt.Errorf("look at %s: %w", p, err)
 		}
 		if err != nil {
+			passed = append(passed, fmt.Sprintf("%s: %v", p, err))
 			continue
 		}
 		if err := reachable(real, cred); err != nil {
@@ -82,10 +86,13 @@ func absolute(dir, p string) string {
 	return filepath.Join(dir, p)
 }
 
+// shimPatience is how long a version manager's script may take.
+const shimPatience = 30 * time.Second
+
 // behindShim gives the interpreter that a version manager's script (pyenv's, say) would run: starting the script for every
-// generation would cost more than loading the application.
-func behindShim(p string) (string, error) {
-	f, err := os.Open(p)
+// generation would cost more than loading the application. The script runs as what it starts would: PATH may lead to the application's own.
+func behindShim(p, dir string, env []string, cred *syscall.Credential) (string, error) {
+	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have become a FIFO meanwhile
 	if err != nil {
 		return "", err
 	}
@@ -94,7 +101,11 @@ func behindShim(p string) (string, error) {
 	if _, err := f.Read(head[:]); err != nil || !bytes.Equal(head[:], []byte("#!")) {
 		return p, nil
 	}
-	out, err := exec.Command(p, "-c", "import sys; print(sys.executable)").Output()
+	ctx, cancel := context.WithTimeout(context.Background(), shimPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p, "-c", "import sys; print(sys.executable)")
+	cmd.Dir, cmd.Env, cmd.SysProcAttr, cmd.WaitDelay = dir, env, &syscall.SysProcAttr{Credential: cred}, time.Second
+	out, err := cmd.Output()
 	if err != nil {
 		return "", err
 	}
@@ -188,7 +199,7 @@ func variable(environ []string, name string) string {
 // runPython runs a script, or prints the interpreter's version, in place of serving.
 func runPython(cfg *config.Config, environ []string, std Streams) int {
 	env := environment(environ, cfg.Settings.Env)
-	python, err := interpreter(cfg.Settings, ".", variable(env, "PATH"), nil, func(string) {})
+	python, err := interpreter(cfg.Settings, ".", env, nil, func(string) {})
 	if err != nil {
 		return complain(std.Err, err)
 	}

@@ -61,6 +61,9 @@ type deployment struct {
 func serve(cfg *config.Config, args, environ []string, host config.Host, std Streams, hangups chan os.Signal) int {
 	defer crash.Guard()
 	s := cfg.Settings
+	if err := kernelFits(); err != nil {
+		return startFailed(std, s.Name, err)
+	}
 	stays := mustStay(s, std)
 	if stays {
 		stay(s)
@@ -277,7 +280,7 @@ func (d *deployment) retire() {
 func (in *instance) place(d *deployment) error {
 	s := d.cfg.Settings
 	env := d.env(in)
-	python, err := interpreter(s, d.dir, variable(env, "PATH"), d.ident.Credential, d.log.Print)
+	python, err := interpreter(s, d.dir, env, d.ident.Credential, d.log.Print)
 	if err != nil {
 		return err
 	}
