@@ -38,7 +38,6 @@ var noNeed = []Row{
 	{Name: "max-apps", Kind: Int, Note: "there is no limit", Help: "max applications per worker (default 64)"},
 	{Name: "cgi-mode", Short: 'c', Note: "only the uwsgi handlers of other languages use it", Help: "CGI style output for handlers that support it"},
 	{Name: "no-threads-wait", Note: "a stop waits no longer than the mercy", Help: "do not join request threads when a worker stops"},
-	{Name: "single-interpreter", Short: 'i', Note: "all applications live in the main interpreter", Help: "load every app in the main Python interpreter"},
 	{Name: "early-emperor", Note: "the emperor starts before privileges are dropped", Help: "start the emperor before privilege handling"},
 	{Name: "imperial-monitor-list", Aliases: []string{"imperial-monitors-list"}, Note: "see emperor in --help", Help: "print available vassal sources"},
 	{Name: "force-gateway", Note: "there are no separate router processes", Help: "run the first router in-process without master"},

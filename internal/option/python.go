@@ -29,6 +29,8 @@ var pythonRows = []Row{
 		Set: seconds(func(s *Settings) *time.Duration { return &s.PyAutoreload }), Help: "look this often for changed Python files and reload (for development)"},
 	{Name: "py-auto-reload-ignore", Kind: Text, Repeat: true, Group: groupPython,
 		Set: list(func(s *Settings) *[]string { return &s.PyAutoreloadSkip }), Help: "a module py-autoreload does not watch"},
+	{Name: "single-interpreter", Short: 'i', Kind: Flag, Group: groupPython, Set: flag(func(s *Settings) *bool { return &s.SingleInterpreter }),
+		Help: "let mounts share modules and Django settings of the same name, where the start ends otherwise"},
 	{Name: "wsgi-disable-file-wrapper", Kind: Flag, Group: groupPython, Set: flagOff(func(s *Settings) *bool { return &s.FileWrapper }), Help: "offer no wsgi.file_wrapper"},
 	{Name: "wsgi-env-behaviour", Aliases: []string{"wsgi-env-behavior"}, Kind: Text, Group: groupPython, Set: envBehaviour,
 		Help: "cheat or holy; every request gets a fresh environ either way"},

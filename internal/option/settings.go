@@ -37,35 +37,36 @@ type Settings struct {
 	TCPFastOpen    int  // queue length; 0 = off
 
 	// Application
-	Apps             []App // in order; several without a mount point are tried in turn
-	Callable         string
-	ManageScriptName bool
-	IgnoreScriptName bool
-	NeedApp          bool // default true
-	NoDefaultApp     bool
-	Chdir            string
-	Chdir2           string
-	PythonPath       []string
-	Home             string // virtualenv, as written (relative to Chdir's cwd)
-	PyProgramName    string
-	PyExecutable     string
-	PyArgv           []string
-	Imports          []string
-	SharedImports    []string
-	PyModuleAlias    []string
-	PasteLogger      bool
-	PasteName        string
-	Optimize         int
-	NoSite           bool
-	Env              []EnvOp // env, unenv, envdir in the order they apply
-	FileWrapper      bool    // default true
-	PyAutoreload     time.Duration
-	PyAutoreloadSkip []string
-	Pyrun            string // script to run in place of a server
-	NoServer         bool   // load the application, then exit 0
-	ThreadStackSize  int64  // bytes; 0 = the system's
-	SkipAtexit       bool
-	MaxFD            int
+	Apps              []App // in order; several without a mount point are tried in turn
+	Callable          string
+	ManageScriptName  bool
+	IgnoreScriptName  bool
+	NeedApp           bool // default true
+	NoDefaultApp      bool
+	SingleInterpreter bool // mounts may get each other's modules
+	Chdir             string
+	Chdir2            string
+	PythonPath        []string
+	Home              string // virtualenv, as written (relative to Chdir's cwd)
+	PyProgramName     string
+	PyExecutable      string
+	PyArgv            []string
+	Imports           []string
+	SharedImports     []string
+	PyModuleAlias     []string
+	PasteLogger       bool
+	PasteName         string
+	Optimize          int
+	NoSite            bool
+	Env               []EnvOp // env, unenv, envdir in the order they apply
+	FileWrapper       bool    // default true
+	PyAutoreload      time.Duration
+	PyAutoreloadSkip  []string
+	Pyrun             string // script to run in place of a server
+	NoServer          bool   // load the application, then exit 0
+	ThreadStackSize   int64  // bytes; 0 = the system's
+	SkipAtexit        bool
+	MaxFD             int
 
 	// Requests
 	BufferSize          int           // head of a request; default 64 KiB

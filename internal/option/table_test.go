@@ -75,7 +75,7 @@ func TestPromisedStandings(t *testing.T) {
 			hook-post-fork hook-accepting hook-accepting1 hook-accepting-once hook-accepting1-once hook-master-start hook-touch exec-asap
 			exec-pre-jail exec-in-jail exec-as-user exec-as-user-atexit exec-pre-app exec-post-app strict ini include inherit set
 			set-placeholder declare-option show-config no-defer-accept`,
-		NoNeed: `plugins plugin plugins-dir plugin-dir single-interpreter thunder-lock offload-threads py-call-osafterfork
+		NoNeed: `plugins plugin plugins-dir plugin-dir thunder-lock offload-threads py-call-osafterfork
 			py-call-uwsgi-fork-hooks`,
 	} {
 		for _, name := range strings.Fields(names) {

@@ -10,6 +10,7 @@ import time
 import types
 
 import uwsgi
+import uwsgi_mounts
 from uwsgi_report import report, say, text_of
 
 
@@ -141,6 +142,7 @@ class Loaded:
     def __init__(self):
         self.apps, self.mounts, self.info, self.error, self.exclusive, self.code = [], [], [], "", False, 22
         self.again = False  # it is loaded once more otherwise
+        self.shared = False  # two cannot live in one interpreter
 
     def add(self, mount, call, seconds, source):
         index = len(self.apps)
@@ -152,7 +154,7 @@ class Loaded:
 
     def usable(self, settings):
         """Whether a worker can serve with what there is; says so where it cannot."""
-        if self.again:
+        if self.again or self.shared:
             return False
         missing = any(app["Mount"] not in self.mounts for app in settings["Apps"] or ())
         if self.apps and not (self.error and missing):
@@ -183,6 +185,7 @@ def load_all(settings, again):
     """
     done = Loaded()
     sources = settings["Apps"] or []
+    tenants = uwsgi_mounts.Tenants(settings)
     for app in sources:
         mount = app["Mount"]
         if mount in done.mounts:
@@ -193,13 +196,18 @@ def load_all(settings, again):
             say("mounting %s on %s" % (app["Value"], mount))
         start = time.monotonic()
         try:
-            call = load(app, settings)
+            with tenants:
+                call = load(app, settings)
+            tenants.add(app)
         except SystemExit as exc:
             report_loading()
             done.error = "%s called exit(%s) while it was imported" % (app["Value"], exc.code)
             if isinstance(exc.code, int) and exc.code:
                 done.code = exc.code
             continue
+        except uwsgi_mounts.Shared as exc:
+            done.error, done.shared = str(exc), True
+            return done
         except NoApplication as exc:
             say(str(exc))
             done.error = str(exc)
