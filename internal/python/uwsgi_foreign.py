@@ -57,7 +57,7 @@ class Locks:
     def freeze(self):
         """Remember what there is: call it before gc.freeze()."""
         if others():
-            self.frozen = [weakref.ref(thing) for things in self.look() for thing in things]
+            self.frozen = [reference(thing) for things in self.look() for thing in things]
 
     def look(self):
         """All there is beyond what is frozen: (locks, conditions, writers)."""
@@ -160,6 +160,13 @@ class Locks:
         for name in importing():
             importlib._bootstrap._module_locks.pop(name, None)
             sys.modules.pop(name, None)
+
+
+def reference(thing):
+    try:
+        return weakref.ref(thing)
+    except TypeError:  # of a class with __slots__
+        return lambda: thing
 
 
 def locked(lock):

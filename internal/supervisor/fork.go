@@ -178,8 +178,9 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 	if p == nil {
 		return
 	}
-	level := slog.LevelError
-	if p.again && e.Exclusive {
+	t, level := s.turn, slog.LevelError
+	turning := t != nil && t.gen == p.gen
+	if turning || p.again && e.Exclusive { // it is told as the reason of what follows
 		level = slog.LevelDebug
 	}
 	s.logProcess(level, "worker.noapp", fmt.Sprintf("OOPS ! failed loading app in worker %d (pid %d): %s", p.slot.n, p.pid, e.Error), p)
@@ -190,7 +191,7 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 		s.dismiss(p, p.slot.replace, false)
 		s.dismiss(old, p.slot.replace, true)
 	}
-	if t := s.turn; t != nil && t.gen == p.gen {
+	if turning {
 		s.refuseOnceRead(t, fmt.Errorf("worker %d: %s", p.slot.n, e.Error), e.Code, e.Exclusive)
 	}
 }
