@@ -1,9 +1,10 @@
 """uwsgidecorators: what of uWSGI's module of that name applies to this server.
 
-``postfork``, ``thread``, ``lock`` and ``harakiri`` work. The decorators of uWSGI's signals, spooler and mules raise at once, with what to use
-instead: a task that is silently never run is worse than one that is refused.
+``postfork``, ``thread``, ``lock`` and ``harakiri`` work. The decorators of uWSGI's signals, spooler and mules are not there, and the log says what to
+use instead: a task that is silently never run is worse than one that is refused.
 """
 
+import contextlib
 import functools
 import threading
 
@@ -77,19 +78,20 @@ def lock(func):
     return call
 
 
-def _refused(name, instead):
-    def decorator(*args, **kwargs):
-        raise NotImplementedError("uwsgidecorators.%s is not supported here: %s" % (name, instead))
-
-    decorator.__name__ = name
-    decorator.__doc__ = "Not supported: %s." % instead
-    return decorator
-
-
 _timers = "use a systemd timer, cron or a task queue such as Celery"
 _tasks = "use a task queue such as Celery, RQ or Huey"
-timer, rbtimer, cron, filemon, signal = (_refused(n, _timers) for n in ("timer", "rbtimer", "cron", "filemon", "signal"))
-spool, spoolraw, spoolforever = (_refused(n, _tasks) for n in ("spool", "spoolraw", "spoolforever"))
-mulefunc, mule, muleloop, mulemsg, farm = (_refused(n, _tasks) for n in ("mulefunc", "mule", "muleloop", "mulemsg", "farm"))
-rpc = _refused("rpc", "use HTTP between your services")
-get_free_signal = _refused("get_free_signal", _timers)
+_refused = {
+    **dict.fromkeys(("timer", "rbtimer", "cron", "filemon", "signal", "get_free_signal"), _timers),
+    **dict.fromkeys(("spool", "spoolraw", "spoolforever", "mulefunc", "mule", "muleloop", "mulemsg", "farm"), _tasks),
+    "rpc": "use HTTP between your services",
+}
+
+
+def __getattr__(name):
+    """Refuse a decorator as a name that is not there: ``from uwsgidecorators import timer`` is an ImportError, which people's fallbacks catch."""
+    why = "module 'uwsgidecorators' has no attribute %r" % name
+    if name in _refused:
+        why = "uwsgidecorators.%s is not supported here: %s" % (name, _refused[name])
+        with contextlib.suppress(Exception):  # a stderr of the application's own
+            uwsgi.log(why)  # Python's ImportError does not hold it
+    raise AttributeError(why)
