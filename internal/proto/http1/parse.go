@@ -36,7 +36,10 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 		if len(rest) > 0 && nameByte[rest[0]] == illegalName && (rest[0] != '\r' || len(rest) > 1) {
 			return 0, ErrMethod
 		}
-		end := lineEnd(rest, seen)
+		end := bytes.IndexByte(rest[seen:], '\n')
+		if end >= 0 {
+			end += seen
+		}
 		if end < 0 && len(buf) < lim.Head {
 			r.Scan = request.Scan{Off: off, Seen: len(rest)}
 			return 0, request.ErrIncomplete
@@ -54,7 +57,10 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 	}
 	for {
 		rest := buf[off:]
-		end := lineEnd(rest, seen)
+		end := bytes.IndexByte(rest[seen:], '\n')
+		if end >= 0 {
+			end += seen
+		}
 		if end < 0 && len(buf) < lim.Head {
 			r.Scan = request.Scan{Off: off, Seen: len(rest), Flags: flags}
 			return 0, request.ErrIncomplete
@@ -76,14 +82,6 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 			return 0, err
 		}
 	}
-}
-
-// lineEnd is where the first line of b ends, -1: not yet. The first seen bytes hold no end.
-func lineEnd(b []byte, seen int) int {
-	if end := bytes.IndexByte(b[seen:], '\n'); end >= 0 {
-		return seen + end
-	}
-	return -1
 }
 
 // header takes one header line, without its line end, and returns the flags with what it says.
