@@ -156,6 +156,8 @@ func TestFastCGI(t *testing.T) {
 			{"less", "9", "Status: 400 Bad Request\r\n", []string{"hello"}},
 			{"unknown length", "", "Status: 200 OK\r\n\r\n5|-|false|hello", []string{"hello"}},
 			{"none", "", "Status: 200 OK\r\n\r\n|-|false|", nil},
+			{"Caddy's unknown length", "-1", "Status: 200 OK\r\n\r\n5|-|false|hello", []string{"hel", "lo"}},
+			{"Caddy's, and none", "-1", "Status: 200 OK\r\n\r\n-|-|false|", nil},
 		} {
 			vars := cgi("POST", "/echo", "CONTENT_LENGTH="+tc.length)
 			whole := fcgi(1, false, vars, tc.body...)

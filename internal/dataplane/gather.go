@@ -155,7 +155,7 @@ func (c *Core) parse(cn *conn, buf []byte, r *request.Request) (n int, err error
 // begin takes a whole head: buf holds it and perhaps more.
 func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	r := &c.req
-	if err := request.Finish(r, &c.eng.limits, request.Options{HTTP: cn.lis.proto.http()}); err != nil {
+	if err := request.Finish(r, &c.eng.limits, request.Options{HTTP: cn.lis.proto.http(), Ends: cn.lis.proto == protoFastCGI}); err != nil {
 		return c.refuse(cn, err, true)
 	}
 	rest := buf[head:]

@@ -2,6 +2,7 @@ package request
 
 import (
 	"bytes"
+	"net/url"
 	"strconv"
 )
 
@@ -9,6 +10,8 @@ import (
 type Options struct {
 	// HTTP: package http1 made the variables. Otherwise a gateway did (uwsgi, FastCGI, SCGI), and may have left PATH_INFO out.
 	HTTP bool
+	// Ends: the protocol says where a body ends (FastCGI), so a gateway may say of its length that it does not know it, with -1.
+	Ends bool
 }
 
 // Finish is the one policy after every parser: it judges the variables of r and fills the fields that are said to be set by it.
@@ -20,11 +23,12 @@ type Options struct {
 //   - HTTP_PROXY is taken out, of packets too: no client has a reason to send Proxy, and an application that runs CGI programs
 //     would hand it to them as their outgoing proxy.
 //   - What the environ has of the server itself (wsgi.errors and its like) cannot come in a packet: a text there would break the application.
-//   - CONTENT_LENGTH is digits or empty (nginx's "none"); two that differ are refused.
+//   - CONTENT_LENGTH is digits or empty (nginx's "none"); two that differ are refused. Caddy's -1 for a chunked upload is taken out: SetLength
+//     follows when the body has ended.
 //   - The scheme is that of UWSGI_SCHEME or X-Forwarded-Proto, the later of the two, if it is http or https; else HTTPS or
 //     X-Forwarded-SSL, the later; else http. As in uWSGI these are believed of any peer.
-//   - A gateway's PATH_INFO that is missing is made from what there is: nginx's stock fastcgi_params give SCRIPT_NAME = the whole
-//     path and no PATH_INFO, its scgi_params neither.
+//   - A gateway's PATH_INFO that is missing is made from what there is: nginx's stock fastcgi_params and Apache's mod_proxy_scgi give
+//     SCRIPT_NAME = the whole path and no PATH_INFO, nginx's scgi_params neither.
 //   - UWSGI_FILE, UWSGI_MODULE, UWSGI_SCRIPT, UWSGI_SETENV, UWSGI_POSTFILE, UWSGI_CHDIR, UWSGI_HOME, UWSGI_PYHOME,
 //     UWSGI_TOUCH_RELOAD, UWSGI_CACHE_GET and their like stay in the environ, where applications may read them as in uWSGI.
 //     Nothing in this program acts on them.
@@ -64,10 +68,17 @@ func Finish(r *Request, lim *Limits, o Options) error {
 			case "REMOTE_ADDR":
 				r.RemoteAddr = v.value()
 			case "CONTENT_LENGTH":
-				if err := r.setLength(r.Val(i), hasLength); err != nil {
+				val := r.Val(i)
+				unknown := o.Ends && string(val) == "-1"
+				if unknown {
+					val = nil
+				}
+				if err := r.setLength(val, hasLength); err != nil {
 					return err
 				}
-				hasLength = true
+				if hasLength = true; unknown {
+					continue
+				}
 			case "CONTENT_TYPE":
 				mayRepeat = true
 			case "UWSGI_SCHEME":
@@ -168,21 +179,23 @@ func (r *Request) secure(i int) bool {
 	return len(val) >= 1 && val[0] == '1' || len(val) >= 2 && val[0]|0x20 == 'o' && val[1]|0x20 == 'n'
 }
 
-// repairPath sets PATH_INFO from DOCUMENT_URI, which nginx gives, or from SCRIPT_NAME, where that follows CGI (RFC 3875 §4.1.4:
-// GATEWAY_INTERFACE is always there) and names the whole path.
+// repairPath sets PATH_INFO from DOCUMENT_URI, which nginx gives; or from SCRIPT_NAME, where that names the whole path: it follows CGI (RFC 3875
+// §4.1.4: GATEWAY_INTERFACE is always there), or REQUEST_URI does not go on behind it; else from REQUEST_URI.
 func (r *Request) repairPath() {
-	script, doc := r.find("SCRIPT_NAME"), r.find("DOCUMENT_URI")
-	from := doc
-	if doc < 0 {
-		if from = script; script < 0 || r.find("GATEWAY_INTERFACE") < 0 {
-			return
-		}
+	var path []byte
+	script := r.find("SCRIPT_NAME")
+	if doc := r.find("DOCUMENT_URI"); doc >= 0 {
+		path = r.Val(doc)
+	} else if script >= 0 && r.find("GATEWAY_INTERFACE") >= 0 {
+		path = r.Val(script)
+	} else if path = r.uriPath(); path == nil {
+		return
+	} else if script >= 0 && r.Vars[script].ValLen > 0 && !below(path, r.Val(script)) {
+		path = r.Val(script)
 	}
-	path := r.Val(from)
 	if script >= 0 {
 		// A SCRIPT_NAME that is a true prefix is a mount point and stays; the whole path is not one.
-		mount := r.Val(script)
-		if len(path) > len(mount) && bytes.HasPrefix(path, mount) && path[len(mount)] == '/' {
+		if mount := r.Val(script); below(path, mount) {
 			path = path[len(mount):]
 		} else {
 			r.Vars[script].ValLen = 0
@@ -191,6 +204,25 @@ func (r *Request) repairPath() {
 	r.AddVar("PATH_INFO", path)
 	added := r.Vars[len(r.Vars)-1]
 	r.Path = Span{added.ValOff, added.ValLen}
+}
+
+// below says that path goes on behind mount.
+func below(path, mount []byte) bool {
+	return len(path) > len(mount) && bytes.HasPrefix(path, mount) && path[len(mount)] == '/'
+}
+
+// uriPath is the path that REQUEST_URI names, decoded, nil if it names none.
+func (r *Request) uriPath() []byte {
+	path, _, _ := bytes.Cut(r.Bytes(r.URI), []byte("?"))
+	if len(path) == 0 || path[0] != '/' {
+		return nil
+	}
+	if bytes.IndexByte(path, '%') >= 0 {
+		if decoded, err := url.PathUnescape(string(path)); err == nil {
+			return []byte(decoded)
+		}
+	}
+	return path
 }
 
 // SetLength says how long a body of unknown length turned out to be: a chunked one, gathered before the application is called.

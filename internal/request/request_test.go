@@ -186,6 +186,13 @@ func TestRepairPath(t *testing.T) {
 		"SCRIPT_NAME= DOCUMENT_URI=/ab":                              "SCRIPT_NAME= DOCUMENT_URI=/ab PATH_INFO=/ab",
 		"SCRIPT_NAME=/a GATEWAY_INTERFACE=CGI/1.1":                   "SCRIPT_NAME= GATEWAY_INTERFACE=CGI/1.1 PATH_INFO=/a",
 		"SCRIPT_NAME=/a":                                             "SCRIPT_NAME=/a",
+		"SCRIPT_NAME=/a/b REQUEST_URI=/a/b?x":                        "SCRIPT_NAME= REQUEST_URI=/a/b?x PATH_INFO=/a/b", // mod_proxy_scgi
+		"SCRIPT_NAME=/a/\xc3\xa4 REQUEST_URI=/a/%C3%A4":              "SCRIPT_NAME= REQUEST_URI=/a/%C3%A4 PATH_INFO=/a/\xc3\xa4",
+		"SCRIPT_NAME=/new REQUEST_URI=/old":                          "SCRIPT_NAME= REQUEST_URI=/old PATH_INFO=/new", // it rewrote the path
+		"SCRIPT_NAME=/a REQUEST_URI=/a/%C3%A4?x=/":                   "SCRIPT_NAME=/a REQUEST_URI=/a/%C3%A4?x=/ PATH_INFO=/\xc3\xa4",
+		"REQUEST_URI=/a%zz":                                          "REQUEST_URI=/a%zz PATH_INFO=/a%zz",
+		"SCRIPT_NAME= REQUEST_URI=/":                                 "SCRIPT_NAME= REQUEST_URI=/ PATH_INFO=/",
+		"REQUEST_URI=*":                                              "REQUEST_URI=*",
 		"HTTP_X=1 SCRIPT_NAME=/a/b HTTP_X=2 DOCUMENT_URI=/a/b HTTPS": "HTTP_X=1, 2 SCRIPT_NAME= DOCUMENT_URI=/a/b HTTPS= PATH_INFO=/a/b",
 	} {
 		r := packet(strings.Fields(in)...)
@@ -198,6 +205,22 @@ func TestRepairPath(t *testing.T) {
 		if span, ok := r.Lookup("PATH_INFO"); ok && span != r.Path {
 			t.Errorf("%s: the span of the path is %v, the variable's %v", in, r.Path, span)
 		}
+	}
+}
+
+// A length that the gateway does not know is no length, where the protocol tells the body's end; elsewhere it is none at all.
+func TestUnknownLength(t *testing.T) {
+	for in, want := range map[string]string{"CONTENT_LENGTH=-1 A=b": "A=b", "CONTENT_LENGTH=-1 CONTENT_LENGTH=-1": ""} {
+		r := packet(strings.Fields(in)...)
+		if err := Finish(r, testLimits, Options{Ends: true}); err != nil || r.HasLength || strings.ReplaceAll(pairsOf(r), "|", " ") != want {
+			t.Errorf("%s: %v, %t, %s", in, err, r.HasLength, pairsOf(r))
+		}
+	}
+	if err := Finish(packet("CONTENT_LENGTH=-1"), testLimits, Options{}); err != ErrLength {
+		t.Errorf("%v in a protocol that needs a length", err)
+	}
+	if err := Finish(packet("CONTENT_LENGTH=-1", "CONTENT_LENGTH=5"), testLimits, Options{Ends: true}); err != ErrTwoLengths {
+		t.Errorf("%v for a length and none", err)
 	}
 }
 
