@@ -300,7 +300,7 @@ func (in *instance) place(d *deployment) error {
 	}
 	for _, sock := range d.sockets.Sockets {
 		d.config.Listeners = append(d.config.Listeners, supervisor.Listener{
-			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option, Backlog: d.sockets.Backlog},
+			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option, Inherited: sock.Inherited, Backlog: d.sockets.Backlog},
 			File:     sock.File,
 			FD:       sock.FD(),
 			Queue:    sock.Queue,

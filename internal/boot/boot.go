@@ -34,7 +34,9 @@ type Listener struct {
 	Name     string // as uWSGI shows it: 127.0.0.1:8000, /run/x.sock, @name
 	Protocol string
 	Option   string
-	Backlog  int // connections that may wait before they are taken in ahead or turned away; 0 = as many as the kernel keeps
+	// Inherited: somebody else made it and keeps it when the instance ends, with what waits in its queue.
+	Inherited bool
+	Backlog   int // connections that may wait before they are taken in ahead or turned away; 0 = as many as the kernel keeps
 }
 
 // RequestLog is where the workers write request lines.

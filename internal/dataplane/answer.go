@@ -22,7 +22,7 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	}
 	c.logVars, c.forced, c.writeErrs = c.logVars[:0], false, 0
 	cn.since = 0
-	c.reply = reply{keep: c.mayKeep(cn) && !e.draining.Load(), remaining: -1}
+	c.reply = reply{keep: c.mayKeep(cn) && (!e.draining.Load() || e.keepsOpen(cn)), remaining: -1}
 	c.serial += whoAnswers + 1
 	c.answerer.Store(c.serial | answerNobody) // before the cell says that it runs: see answerFor
 	c.cell.Deadline.Store(0)

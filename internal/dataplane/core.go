@@ -77,7 +77,7 @@ func (c *Core) Run() int {
 	}
 	for {
 		if c.id == 0 && e.signals.pending.Swap(false) && !e.app.Signals(0) {
-			e.Drain("a signal handler raised", false)
+			e.Drain("a signal handler raised", true)
 		}
 		if e.leaving.Load() && !c.past.Load() {
 			c.past.Store(true)
@@ -86,7 +86,7 @@ func (c *Core) Run() int {
 		n, errno := epollWait(e.epfd, c.events[:c.batch()], -1)
 		if errno == unix.EINTR {
 			if c.id == 0 && !e.app.Signals(0) {
-				e.Drain("a signal handler raised", false)
+				e.Drain("a signal handler raised", true)
 			}
 			continue
 		}

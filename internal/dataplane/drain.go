@@ -25,6 +25,7 @@ type message struct {
 	Core    int    `json:"core,omitempty"`
 	Started int64  `json:"started,omitempty"`
 	Handoff bool   `json:"handoff,omitempty"`
+	Close   bool   `json:"close,omitempty"`
 }
 
 // Tell sends a message to the supervisor.
@@ -68,7 +69,7 @@ func (e *Engine) obey(m message, fd int) {
 	case "serve":
 		e.serve()
 	case "drain":
-		e.Drain(m.Reason, m.Handoff)
+		e.drain(m.Reason, m.Handoff, m.Close)
 	case "harakiri":
 		e.house.harakiri(m.Core, m.Started)
 		e.Drain("harakiri", true)
@@ -106,20 +107,30 @@ func (e *Engine) orphaned() {
 	e.Drain("orphan", false)
 }
 
-// Drain stops taking connections, lets requests finish and makes the cores leave Run. Idle connections are handed to the other workers,
-// or closed. It may be called more than once, from any thread.
-func (e *Engine) Drain(reason string, handoff bool) {
+// Drain stops taking connections, lets requests finish and makes the cores leave Run. Idle connections are handed to the other workers; where
+// there are none they are waited for a moment and then closed. It may be called more than once, from any thread.
+func (e *Engine) Drain(reason string, handoff bool) { e.drain(reason, handoff, false) }
+
+// drain is Drain; closing: the listening sockets end with the instance, and what waits in their queues is answered first.
+func (e *Engine) drain(reason string, handoff, closing bool) {
 	e.drainMu.Lock()
 	defer e.drainMu.Unlock()
 	e.handoff.Store(handoff && e.boot.HandoffFD > 0)
-	if e.draining.Swap(true) {
+	again := e.draining.Swap(true)
+	if !again {
+		e.stopListening()
+		e.row.Accepting.Store(0)
+		e.patience.Store(monotonic() + int64(handoffWait))
+		e.lingerUntil.Store(monotonic() + int64(lastGrace))
+		time.AfterFunc(lastGrace, e.dismissIdle)
+	}
+	if closing {
+		e.active.Add(1) // the cores stay for what waits
+		go e.emptyQueues()
+	}
+	if again {
 		return
 	}
-	e.stopListening()
-	e.row.Accepting.Store(0)
-	e.patience.Store(monotonic() + int64(handoffWait))
-	e.silentUntil.Store(monotonic() + int64(firstGrace))
-	time.AfterFunc(firstGrace, e.dismissSilent)
 	if e.boot.HandoffInFD > 0 {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, e.boot.HandoffInFD, nil)
 	}
@@ -143,11 +154,9 @@ func (e *Engine) Drain(reason string, handoff bool) {
 	e.wakeAll()
 }
 
-// passOn hands on what other workers have handed to whoever comes first. The kernel may have told this one, which no longer listens.
+// passOn hands on what other workers have handed to whoever comes first. The kernel may have told this one, which no longer listens. Where all
+// leave it is served here.
 func (e *Engine) passOn() {
-	if !e.handoff.Load() {
-		return
-	}
 	var mine []*conn
 	for len(mine) < maxPassed {
 		cn := e.takeHanded()
@@ -207,34 +216,41 @@ type handed struct {
 // handoffWait is how long a draining worker waits, in all, for the others to take its idle connections.
 const handoffWait = time.Second
 
-// retire parts with a connection that this worker owns and of whose next request it has read nothing: another worker gets it, or it is
-// closed.
+// retire parts with a connection that this worker owns and of whose next request it has read nothing: another worker gets it, or its client is
+// waited for a moment, or it is closed.
 func (e *Engine) retire(cn *conn) {
 	if e.handoff.Load() && e.handOn(cn) {
 		// Ours must be closed without telling the client: the connection lives on in the message.
 		e.drop(cn)
 		return
 	}
-	if readable(cn.fd) { // its next request has come: it is served here
+	switch {
+	case readable(cn.fd): // its next request has come: it is served here
 		e.enqueue(cn)
-		return
-	}
-	if cn.served == 0 && monotonic() < e.silentUntil.Load() {
+	case monotonic() < e.lingerUntil.Load():
 		e.setActive(cn, true) // the cores stay for it
 		if !e.park(cn, until(time.Duration(e.headTimeout))) {
 			e.enqueue(cn)
 		}
-		return
+	default:
+		e.close(cn)
 	}
-	e.close(cn)
 }
 
-// firstGrace is how long a draining worker waits for the first bytes of a connection that nobody else can take: a front end connects right
-// before it asks, and would tell its client of a bad gateway.
-const firstGrace = 500 * time.Millisecond
+// lastGrace is how long a draining worker waits for the next request on connections that nobody else can take. A front end connects, or takes a
+// connection that it has kept, right before it asks, and would tell its client of a bad gateway.
+const lastGrace = 500 * time.Millisecond
 
-// dismissSilent closes the connections that have said nothing in that time.
-func (e *Engine) dismissSilent() {
+// dismissIdle closes the connections that have said nothing in that time.
+func (e *Engine) dismissIdle() {
+	e.drainMu.Lock()
+	defer e.drainMu.Unlock()
+	if e.closed {
+		return
+	}
+	if !e.handoff.Load() {
+		e.passOn() // by workers that have heard of the end later
+	}
 	for i := range e.conns {
 		if int64(i) > e.highest.Load() {
 			break
@@ -243,12 +259,18 @@ func (e *Engine) dismissSilent() {
 		if cn == nil || !cn.state.CompareAndSwap(connIdle, connBusy) {
 			continue
 		}
-		if cn.served > 0 || len(cn.in) > 0 || cn.body.open() {
+		if len(cn.in) > 0 || cn.body.open() {
 			e.giveBack(cn)
 			continue
 		}
 		e.retire(cn)
 	}
+}
+
+// keepsOpen says that a connection may go on though this worker leaves: another one gets it. Where there is none, HTTP has a word for its end;
+// FastCGI has not, so that its client is given a moment for its next request.
+func (e *Engine) keepsOpen(cn *conn) bool {
+	return e.handoff.Load() || !cn.lis.proto.http() && monotonic() < e.lingerUntil.Load()
 }
 
 func (e *Engine) handOn(cn *conn) bool {

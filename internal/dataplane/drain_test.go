@@ -195,6 +195,130 @@ func TestDrainAwaitsTheFirstRequest(t *testing.T) {
 	s.wait()
 }
 
+// A FastCGI front end keeps its connection, and is told nothing of its end: a request that is answered while the worker leaves does not end it.
+func TestDrainKeepsFastCGI(t *testing.T) {
+	answer := len(fcgiAnswer(1, "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello /a"))
+	running, release := make(chan struct{}), make(chan struct{})
+	cfg := config{listen: []string{"fastcgi"}, handler: func(x *exchange) Outcome {
+		if x.variable("PATH_INFO") == "/a" {
+			running <- struct{}{}
+			<-release
+		}
+		return ok(x)
+	}}
+	ask := func(s *server, m message) *client {
+		c := s.dial("fastcgi")
+		c.send(fcgi(1, true, cgi("GET", "/a")))
+		<-running
+		s.say(m)
+		s.draining()
+		release <- struct{}{}
+		if _, err := io.ReadFull(c.r, make([]byte, answer)); err != nil {
+			t.Fatal(err)
+		}
+		c.send(fcgi(1, false, cgi("GET", "/b")))
+		if got, _ := fcgiDecode(t, 1, c.all()); !strings.HasSuffix(got, "hello /b") {
+			t.Errorf("%q", got)
+		}
+		return c
+	}
+	t.Run("reload", func(t *testing.T) {
+		first, second := twoEngines(t, cfg)
+		ask(first, message{Op: "drain", Handoff: true})
+		first.wait()
+		second.expectRequests(1)
+	})
+	t.Run("stop", func(t *testing.T) {
+		s := serve(t, cfg)
+		ask(s, message{Op: "drain", Close: true})
+		s.wait()
+	})
+}
+
+// At the end of the instance what waits to be accepted is answered, and the next request on connections that are kept.
+func TestStopLosesNothing(t *testing.T) {
+	for _, unixSocket := range []bool{false, true} {
+		t.Run(fmt.Sprintf("unix=%v", unixSocket), func(t *testing.T) {
+			first, second := twoEngines(t, config{unix: unixSocket})
+			kept := []*client{first.dial("http"), first.dial("http")}
+			for _, c := range kept {
+				c.get("/")
+			}
+			first.say(message{Op: "pause"})
+			first.paused(true)
+			var queued []*client
+			for range 40 {
+				c := first.dial("http")
+				c.send("GET /queued HTTP/1.1\r\nHost: x\r\n\r\n")
+				queued = append(queued, c)
+			}
+			for _, s := range []*server{first, second} {
+				s.say(message{Op: "drain", Close: true})
+			}
+			first.draining()
+			for _, c := range kept {
+				if got := c.get("/last"); got != "hello /last" {
+					t.Errorf("%q", got)
+				}
+			}
+			for _, c := range queued {
+				if resp, got := c.response("GET"); got != "hello /queued" || !resp.Close {
+					t.Errorf("%q, close %v", got, resp.Close)
+				}
+			}
+			for _, s := range []*server{first, second} {
+				s.wait()
+			}
+			// And who comes now is refused at once, though the socket is still open here.
+			network := "tcp"
+			if unixSocket {
+				network = "unix"
+			}
+			if c, err := net.Dial(network, first.addrs["http"]); err == nil {
+				c.Close()
+				t.Error("a connection nobody will serve is taken")
+			}
+		})
+	}
+}
+
+// What was handed on and not taken before the instance ends.
+func TestStopTakesWhatWasHandedOn(t *testing.T) {
+	first, second := twoEngines(t, config{starts: true})
+	second.stop()
+	c := first.dial("http")
+	first.say(message{Op: "serve"})
+	first.serving()
+	c.get("/")
+	first.taken(c)
+	first.say(message{Op: "drain", Handoff: true})
+	first.wait()
+	cfg := config{share: first, handoff: [2]int{first.eng.boot.HandoffFD, first.eng.boot.HandoffInFD}, starts: true}
+	last := serve(t, cfg)
+	c.send("GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
+	last.say(message{Op: "drain", Close: true})
+	if _, got := c.response("GET"); got != "hello /last" {
+		t.Errorf("%q", got)
+	}
+	last.wait()
+}
+
+// A socket that was inherited stays with whoever made it, and so does its queue.
+func TestStopLeavesInheritedSockets(t *testing.T) {
+	s := serve(t, config{prepare: func(e *Engine) { e.listeners[0].Inherited = true }})
+	s.say(message{Op: "pause"})
+	s.paused(true)
+	c := s.dial("http")
+	c.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+	s.say(message{Op: "drain", Close: true})
+	s.wait()
+	next := serve(t, config{share: s})
+	if _, got := c.response("GET"); got != "hello /next" {
+		t.Errorf("%q", got)
+	}
+	next.expectRequests(1)
+}
+
 func (s *server) draining() {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); !s.eng.leaving.Load(); unix.Poll(nil, 1) {
@@ -235,7 +359,7 @@ func TestDrainFinishesRequests(t *testing.T) {
 		unix.Poll(nil, 1)
 	}
 	head.send(" x\r\n\r\n")
-	if resp, got := head.response("GET"); got != "-|-|false|" || !resp.Close {
+	if resp, got := head.response("GET"); got != "-|-|false|" || resp.Close {
 		t.Errorf("%q, close %v", got, resp.Close)
 	}
 	body.send("llo")
@@ -256,12 +380,12 @@ func TestDrainFinishesRequests(t *testing.T) {
 	}
 	first.wait()
 	// They were promised to be kept, and are: the next worker has them.
-	for _, c := range []*client{slow, stream} {
+	for _, c := range []*client{slow, stream, head, body} {
 		if got := c.get("/next"); got != "-|-|false|" {
 			t.Errorf("%q", got)
 		}
 	}
-	second.expectRequests(2)
+	second.expectRequests(4)
 }
 
 // A response that is still being taken when the worker drains goes out whole, and its connection goes on elsewhere.
@@ -360,6 +484,9 @@ func TestTakesNothingBeforeServe(t *testing.T) {
 	leaving.say(message{Op: "drain", Handoff: true})
 	leaving.wait()
 	queued := first.dial("http")
+	for _, c := range []*client{handed, queued} {
+		c.send("GET /served HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
 	first.say(message{Op: "pause"})
 	first.paused(true)
 	first.say(message{Op: "resume"})
@@ -373,7 +500,7 @@ func TestTakesNothingBeforeServe(t *testing.T) {
 	first.say(message{Op: "serve"})
 	first.serving()
 	for _, c := range []*client{handed, queued} {
-		if got := c.get("/served"); got != "hello /served" {
+		if _, got := c.response("GET"); got != "hello /served" {
 			t.Errorf("%q", got)
 		}
 	}

@@ -56,10 +56,11 @@ type Engine struct {
 	paused      atomic.Bool
 	serves      atomic.Bool // the supervisor has said so
 	listenMu    sync.Mutex  // guards whether the sockets are in the epoll set
-	drainMu     sync.Mutex
+	drainMu     sync.Mutex  // guards closed
+	closed      bool
 	handoff     atomic.Bool  // idle connections go to the other workers, not to /dev/null
 	patience    atomic.Int64 // monotonic ns up to which they are waited for
-	silentUntil atomic.Int64 // and up to which those are that have said nothing yet
+	lingerUntil atomic.Int64 // and up to which those are that nobody takes
 	stuck       atomic.Int64 // cores that are past their deadline
 	answered    atomic.Bool  // the supervisor knows that only those are left
 	exitCode    atomic.Int32
@@ -254,6 +255,9 @@ func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *l
 
 // Close gives back what New took and closes the connections that are left. The cores must have left Run. A worker need not: it ends.
 func (e *Engine) Close() {
+	e.drainMu.Lock()
+	e.closed = true
+	e.drainMu.Unlock()
 	e.house.stop()
 	for i := range e.conns {
 		if cn := e.conns[i].Load(); cn != nil {

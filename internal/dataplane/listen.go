@@ -106,3 +106,51 @@ func (e *Engine) receiveHanded() error {
 	}
 	return nil
 }
+
+// emptyQueues answers what waits to be accepted on the sockets that end with the instance, and shuts them: their queues would be reset with the
+// last descriptor. Whoever has a core free takes from them, so that what waits is spread as it would have been; what is left after a moment is
+// shared out. A socket that was inherited stays with whoever made it, with its queue: the next instance serves that.
+func (e *Engine) emptyQueues() {
+	defer e.release()
+	end := monotonic() + int64(lastGrace)
+	var sa unix.RawSockaddrAny
+	for _, l := range e.listeners {
+		if l.Inherited {
+			continue
+		}
+		if l.unix {
+			unix.Shutdown(l.FD, unix.SHUT_RD) // refuses who comes now, and keeps who waits
+		}
+		for monotonic() < end || !e.full() {
+			if !e.hungry() && monotonic() < end {
+				unix.Poll(nil, 1)
+				continue
+			}
+			salen := uint32(unix.SizeofSockaddrAny)
+			fd, errno := accept(l.FD, &sa, &salen)
+			if outOfDescriptors(errno) && monotonic() < end {
+				unix.Poll(nil, 1)
+				continue
+			}
+			if errno == unix.ECONNABORTED || errno == unix.EINTR {
+				continue
+			}
+			if errno != 0 {
+				break
+			}
+			if cn := e.newConn(fd, l); cn != nil {
+				setPeer(cn, &sa)
+				e.enqueue(cn)
+			}
+		}
+		unix.Shutdown(l.FD, unix.SHUT_RDWR)
+	}
+}
+
+// hungry says that the cores have nothing to do, or soon.
+func (e *Engine) hungry() bool {
+	e.freeMu.Lock()
+	waiting := len(e.queue)
+	e.freeMu.Unlock()
+	return e.idle() && waiting < 8*len(e.cores)
+}

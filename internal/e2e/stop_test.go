@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -172,5 +173,40 @@ func TestProcessNames(t *testing.T) {
 		if !strings.Contains(string(out), itoa(pid)) {
 			t.Errorf("pgrep -f uwsgi does not find process %d", pid)
 		}
+	}
+}
+
+// A stop answers who waits to be accepted while the only core is busy, and the next request of who has kept a connection.
+func TestStopAnswersWhoWaits(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", who)
+	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--module", "app", "-p", "2")
+	kept := harness.Dial(t, addr)
+	harness.Ask(t, kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	for range 2 { // both are busy
+		c := harness.Send(t, addr, "GET /slow?1 HTTP/1.0\r\n\r\n")
+		harness.ReadUntil(t, c, "begun")
+	}
+	var waiting []net.Conn
+	for i := range 20 {
+		if i%2 == 0 {
+			waiting = append(waiting, harness.Send(t, addr, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+		} else {
+			waiting = append(waiting, harness.Send(t, s.Path("s.sock"), string(harness.Request("GET", "/", "").Packet())))
+		}
+	}
+	s.Signal(syscall.SIGTERM)
+	s.Log.Wait(t, `graceful shutdown triggered`)
+	if a := harness.Ask(t, kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); a.Status != 200 {
+		t.Errorf("kept: %s", a.Line)
+	}
+	for _, c := range waiting {
+		if a := harness.Parse(t, c, "GET"); a.Status != 200 {
+			t.Errorf("%s", a.Line)
+		}
+	}
+	if code := s.Exit(); code != 0 {
+		t.Errorf("exit status %d", code)
 	}
 }

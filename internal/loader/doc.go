@@ -54,7 +54,9 @@
 // supervisor → worker:
 //
 //	{"op":"serve"}                        the answer to ready: it counts as serving, and begins to take connections
-//	{"op":"drain","reason":"reload","handoff":true}  take no more, finish what runs, hand idle connections on (handoff) or close them, exit 0
+//	{"op":"drain","reason":"reload","handoff":true,"close":false}  take no more, finish what runs, hand idle connections on (handoff) or close them
+//	                                      after a moment, exit 0. close: the instance ends, what waits in the queues of its own sockets is answered.
+//	                                      It may come once more, with other terms
 //	{"op":"harakiri","core":0,"started":71}   that core's request, which began then (Core.Started), is past its deadline: answer 504 in its place, stop accepting, let the others finish
 //	{"op":"giveup"}                       it will be killed in a moment: answer 504 in the place of whatever still runs
 //	{"op":"pause"} {"op":"resume"}

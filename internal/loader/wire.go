@@ -67,6 +67,7 @@ type (
 		Op      string `json:"op"`
 		Reason  string `json:"reason"`
 		Handoff bool   `json:"handoff"`
+		Close   bool   `json:"close"`
 	}
 	harakiriOrder struct {
 		Op      string `json:"op"`

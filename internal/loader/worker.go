@@ -43,6 +43,12 @@ func (w *Worker) Drain(reason string, handoff bool) error {
 	return w.conn.send(drainOrder{Op: "drain", Reason: reason, Handoff: handoff})
 }
 
+// Stop is Drain at the end of the instance: there is no other worker, and what waits in the queues of sockets that end with it is answered. A
+// worker that drains already takes it too.
+func (w *Worker) Stop(reason string) error {
+	return w.conn.send(drainOrder{Op: "drain", Reason: reason, Close: true})
+}
+
 // Harakiri tells the worker that a core's request is past its deadline; started says which one: what the core's cell has of it, monotonic ns.
 func (w *Worker) Harakiri(core int, started int64) error {
 	return w.conn.send(harakiriOrder{Op: "harakiri", Core: core, Started: started})

@@ -48,6 +48,10 @@ func (s *Supervisor) drain(p *process, why string, handoff bool) {
 			p, slog.String(KeyReason, why))
 		s.giveUp(p, why)
 	})
+	if s.phase == Stopping {
+		s.obeyed(p, p.w.Stop(why))
+		return
+	}
 	s.obeyed(p, p.w.Drain(why, handoff))
 }
 

@@ -38,6 +38,11 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 		s.destroyAll()
 		return
 	}
+	for _, p := range s.procs {
+		if p.state == draining { // for the sake of a reload: whom would it hand its connections to now
+			s.obeyed(p, p.w.Stop(whyStop))
+		}
+	}
 	for _, g := range s.gens {
 		s.retire(g, whyStop, false)
 	}
