@@ -126,6 +126,11 @@ const processors, blocked = 2, 4
 // run is the life of the instance. An error means that it never served.
 func (in *instance) run(cfg *config.Config) (int, error) {
 	runtime.GOMAXPROCS(processors)
+	if note, hopeless := tasksNote(cfg.Settings); hopeless {
+		return exitError, errors.New(note)
+	} else if note != "" {
+		fmt.Fprintln(in.std.Err, "*** WARNING: "+note+" ***")
+	}
 	threads.Reserve(processors + blocked)
 	var err error
 	if in.startDir, err = os.Getwd(); err != nil {

@@ -117,9 +117,10 @@ type Exit struct {
 // Clean says that the process ended by itself with status 0.
 func (e Exit) Clean() bool { return e.Known && e.Status.Exited() && e.Status.ExitStatus() == 0 }
 
-// Exit statuses of a worker that was sent a signal, uWSGI's: SIGHUP, and SIGTERM or SIGINT.
+// Exit statuses of a worker, uWSGI's: that was sent SIGHUP, that has no application, that was sent SIGTERM or SIGINT.
 const (
 	ExitGraceful = 17
+	ExitNoApp    = 22
 	ExitSignal   = 30
 )
 

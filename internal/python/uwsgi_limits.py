@@ -1,9 +1,11 @@
 """What holds a loader and its workers: resource limits, and the tether to the supervisor."""
 
+import errno
 import fcntl
 import os
 import resource
 import signal
+from _thread import allocate_lock, start_new_thread  # before an application patches them
 
 F_SETSIG = 10  # fcntl(2)
 
@@ -71,6 +73,78 @@ def cramped():
         return []
     return ["the address space is limited to %d MB (ulimit -v, LimitAS= of the unit, or setrlimit() by the application): a worker reserves up to "
             "2 GB of it without using them, and may not start; limit-as leaves them out" % (soft >> 20)]
+
+
+DATA_PLANE = 12  # threads of Go's runtime and the housekeeper in a worker, at the most
+
+
+def group_room():
+    """How many more processes and threads the control group, or one above it, lets there be; None where nothing bounds them."""
+    room = None
+    try:
+        with open("/proc/self/cgroup") as f:
+            path = [line.rstrip("\n").split(":", 2) for line in f]
+        for number, controllers, folder in path:
+            if controllers and "pids" not in controllers.split(","):
+                continue
+            base = "/sys/fs/cgroup/pids" if controllers else "/sys/fs/cgroup"
+            while True:
+                try:
+                    with open(base + folder + "/pids.max") as limit, open(base + folder + "/pids.current") as now:
+                        most = limit.read().strip()
+                        if most != "max":
+                            left = int(most) - int(now.read())
+                            room = left if room is None else min(room, left)
+                except (OSError, ValueError):
+                    pass
+                if folder in ("", "/"):
+                    break
+                folder = os.path.dirname(folder)
+    except (OSError, ValueError):
+        pass
+    return room
+
+
+def user_limit():
+    """RLIMIT_NPROC where it counts: root's processes are not counted."""
+    soft = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    return None if soft == resource.RLIM_INFINITY or os.geteuid() == 0 else soft
+
+
+def why_no_more(what, threads):
+    """A line that says which limit on processes and threads is too low."""
+    bounds = []
+    if user_limit() is not None:
+        bounds.append("RLIMIT_NPROC of the user is %d (ulimit -u, LimitNPROC=, limit-nproc)" % user_limit())
+    if group_room() is not None:
+        bounds.append("the pids limit of the control group leaves %d (TasksMax=, --pids-limit)" % max(group_room(), 0))
+    return "%s: %s; a worker has %d threads with threads = %d: %s" % (
+        what, os.strerror(errno.EAGAIN), DATA_PLANE + threads, threads, ", ".join(bounds) or "the kernel has no more (kernel.threads-max, kernel.pid_max)")
+
+
+def crowded(threads):
+    """The line that says why this worker cannot have its threads, or None. Go's runtime would end the process in the middle of one."""
+    want = DATA_PLANE + threads - 1
+    room = group_room()
+    if user_limit() is None and (room is None or room >= 4 * want):
+        return None
+    gate, started, over = allocate_lock(), 0, []
+
+    def wait():
+        with gate:
+            over.append(None)
+
+    with gate:
+        try:
+            while started < want:
+                start_new_thread(wait, ())
+                started += 1
+            lacking = None
+        except RuntimeError:
+            lacking = why_no_more("no more threads", threads)
+    while len(over) < started:
+        os.sched_yield()
+    return lacking
 
 
 def raise_descriptors(settings):

@@ -114,7 +114,10 @@ class LoaderProcess:
         except OSError as exc:
             for fd in fds:
                 os.close(fd)
-            self.wire.send({"op": "forkfailed", "slot": slot, "row": row, "error": "fork: %s" % exc.strerror})
+            error = "fork: %s" % exc.strerror
+            if exc.errno == errno.EAGAIN:
+                error = uwsgi_limits.why_no_more("fork", self.boot["Settings"]["Threads"] or 1)
+            self.wire.send({"op": "forkfailed", "slot": slot, "row": row, "error": error})
             return
         if pid == 0:
             code = 1

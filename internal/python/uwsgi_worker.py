@@ -44,6 +44,10 @@ class Worker:
         Wire(os.dup(self.control)).send(loaded.failure())
         return loaded.code
 
+    def incapable(self, why):
+        Wire(os.dup(self.control)).send({"op": "failed", "error": why, "exclusive": False, "code": 1})
+        return 1
+
     def run(self):
         settings = self.settings
         signal.signal(signal.SIGCHLD, self.sigchld)
@@ -76,6 +80,9 @@ class Worker:
         self.place()
         for line in uwsgi_limits.cramped():
             say(line)
+        lacking = uwsgi_limits.crowded(threads)
+        if lacking:
+            return self.incapable(lacking)
         library = self.library or Library(self.libdir)
         _uwsgi = library.module
         before = address_space()

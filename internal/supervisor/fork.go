@@ -183,7 +183,11 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 	if turning || p.again && e.Exclusive { // it is told as the reason of what follows
 		level = slog.LevelDebug
 	}
-	s.logProcess(level, "worker.noapp", fmt.Sprintf("OOPS ! failed loading app in worker %d (pid %d): %s", p.slot.n, p.pid, e.Error), p)
+	what := "OOPS ! failed loading app in"
+	if e.Code != loader.ExitNoApp {
+		what = "OOPS ! cannot run"
+	}
+	s.logProcess(level, "worker.noapp", fmt.Sprintf("%s worker %d (pid %d): %s", what, p.slot.n, p.pid, e.Error), p)
 	p.slot.tally.code, p.failed = e.Code, true
 	if old := p.slot.cur; e.Exclusive && p.slot.next == p && old != nil {
 		s.logProcess(slog.LevelWarn, "worker.exclusive", fmt.Sprintf("the next worker %d needs what this one holds (%s): this one leaves first", p.slot.n, e.Error), old)
