@@ -31,3 +31,32 @@ func (b *backoff) next(base, served time.Duration) time.Duration {
 	}
 	return d
 }
+
+// endurance is that of an instance that has served: it ends by time, not by a count of tries, which may take milliseconds each.
+type endurance struct {
+	limit time.Duration // nothing serves and tries have failed for this long: the instance ends
+	pause time.Duration // between the first two of them; it grows
+}
+
+var usual = endurance{limit: 30 * time.Second, pause: time.Second}
+
+// growths is how often the pause doubles.
+const growths = 2
+
+// ordeal is a row of tries that failed.
+type ordeal struct {
+	tries int
+	since time.Time // the end of the first one
+}
+
+func (o *ordeal) failed() {
+	if o.tries++; o.tries == 1 {
+		o.since = time.Now()
+	}
+}
+
+// pause is how long to wait for the next one.
+func (o ordeal) pause(e endurance) time.Duration { return e.pause << min(o.tries-1, growths) }
+
+// hopeless says that it has lasted too long.
+func (o ordeal) hopeless(e endurance) bool { return o.tries > 1 && time.Since(o.since) >= e.limit }

@@ -97,6 +97,33 @@ func TestNoWorkerCanRun(t *testing.T) {
 	}
 }
 
+// Workers that fail to come up for a moment, be it often, do not end an instance that has served, even without forkbomb-delay.
+func TestWorkersThatFailForAMoment(t *testing.T) {
+	flag := filepath.Join(t.TempDir(), "flag")
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, 2, "dies-unless="+flag)
+	r.set.ForkbombDelay = 0
+	r.endures = endurance{limit: time.Hour, pause: time.Millisecond}
+	r.up()
+	os.Remove(flag)
+	for _, pid := range r.pids() {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for range 40 {
+		r.wait("worker.died", "")
+	}
+	if n := r.count("worker.toofast"); n < 36 { // each but the first of a slot, and the two that may be to come
+		t.Errorf("%d pauses", n)
+	}
+	os.WriteFile(flag, nil, 0o600)
+	r.wait("worker.ready", "")
+	r.wait("worker.ready", "")
+	r.stop()
+	r.noErrors("worker.died")
+}
+
 func TestDieOnNoWorkers(t *testing.T) {
 	r := newRig(t, 2)
 	r.set.DieOnNoWorkers = true
@@ -121,7 +148,7 @@ func TestOneSlotServesOn(t *testing.T) {
 	r := newRig(t, 2, "dies-unless="+flag).up()
 	os.Remove(flag)
 	r.signal(1, syscall.SIGKILL)
-	for range runTries + 1 {
+	for range 6 {
 		r.wait("worker.died", "worker 1")
 	}
 	if answer, err := r.ask(); err != nil || answer != "1 2" {

@@ -10,10 +10,8 @@ import (
 )
 
 const (
-	runTries    = 5               // processes in a row of each slot that never served, before the instance gives up
-	repairTries = 5               // new loaders in a row that failed while nothing serves
-	repairBase  = 2 * time.Second // where forkbomb-delay is off
-	printTime   = 60 * time.Millisecond
+	repairBase = 2 * time.Second // where forkbomb-delay is off
+	printTime  = 60 * time.Millisecond
 )
 
 // refuseOnceRead is refuse once the log has what the application printed when it could not be loaded: the reason comes before its consequence.
@@ -96,9 +94,10 @@ func (s *Supervisor) failTurn(t *turnover, err error, code int) {
 		s.enter(Running)
 	}
 	if t.kind == repair {
+		s.repairs.failed()
 		s.repairLater(0)
-		if s.repair.streak > repairTries && s.gen.serving() == 0 {
-			s.exit(fmt.Errorf("no loader could be started %d times in a row and no worker is left: %w", repairTries, err), code)
+		if s.repairs.hopeless(s.endurance) && s.gen.serving() == 0 {
+			s.exit(fmt.Errorf("no loader could be started for %s, %d tries, and no worker is left: %w", s.endurance.limit, s.repairs.tries, err), code)
 		}
 	}
 	s.settle(t, err)
@@ -111,6 +110,9 @@ func (s *Supervisor) repairLater(served time.Duration) {
 		base = repairBase
 	}
 	d := s.repair.next(base, served)
+	if s.repairs.tries > 0 {
+		d = max(d, s.repairs.pause(s.endurance))
+	}
 	s.repairAt = time.Now().Add(d)
 	s.agenda.after(d, func() {}) // reconcile does it
 }
@@ -122,7 +124,7 @@ func (s *Supervisor) mend() {
 	}
 }
 
-// despair ends the instance when nothing serves and nothing will.
+// despair ends the instance when nothing serves and, for all that was tried, nothing will.
 func (s *Supervisor) despair() {
 	if s.phase != Running || s.gen == nil || s.gen.state != loaded || s.gen.active() == 0 {
 		return
@@ -132,14 +134,14 @@ func (s *Supervisor) despair() {
 		if !sl.active {
 			continue
 		}
-		if sl.serves() || sl.misses < runTries {
+		if sl.serves() || !sl.misses.hopeless(s.endurance) {
 			return
 		}
 		if sl.tally.code > 0 {
 			code = sl.tally.code
 		}
 	}
-	s.exit(fmt.Errorf("no worker could be brought to serve, %d times in a row each", runTries), code)
+	s.exit(fmt.Errorf("no worker could be brought to serve for %s", s.endurance.limit), code)
 }
 
 // exit ends the instance by itself.

@@ -161,7 +161,7 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	s.move(p, serving)
 	p.ready = time.Now()
 	sl := p.slot
-	sl.misses, sl.accepted = 0, true
+	sl.misses, sl.accepted = ordeal{}, true
 	s.starved = false
 	s.logProcess(slog.LevelDebug, "worker.ready", fmt.Sprintf("worker %d (pid: %d) is ready", sl.n, p.pid), p)
 	s.planLifetime(p)

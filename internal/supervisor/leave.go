@@ -143,22 +143,26 @@ func (s *Supervisor) account(p *process, how string) {
 	sl := p.slot
 	served := time.Duration(0)
 	if p.ready.IsZero() {
-		sl.misses++
+		sl.misses.failed()
 	} else {
 		served = time.Since(p.ready)
 	}
 	if t := s.turn; t != nil && t.gen == p.gen && t.refused {
 		return
 	}
-	if t := s.turn; t != nil && t.gen == p.gen && sl.misses >= startTries {
-		s.failTurn(t, fmt.Errorf("worker %d ended %d times before it could serve (the last one %s)", sl.n, sl.misses, how), ExitFailed)
+	if t := s.turn; t != nil && t.gen == p.gen && sl.misses.tries >= startTries {
+		s.failTurn(t, fmt.Errorf("worker %d ended %d times before it could serve (the last one %s)", sl.n, sl.misses.tries, how), ExitFailed)
 		return
 	}
 	if p.gen == s.gen && p.gen.cfg.Settings.DieOnNoWorkers && p.gen.abandoned() {
 		s.exit(errors.New("die-on-no-workers: none is left"), ExitFailed)
 		return
 	}
-	if d := sl.retry.next(p.gen.cfg.Settings.ForkbombDelay, served); d > 0 {
+	d := sl.retry.next(p.gen.cfg.Settings.ForkbombDelay, served)
+	if p.gen == s.gen && sl.misses.tries > 0 {
+		d = max(d, sl.misses.pause(s.endurance))
+	}
+	if d > 0 {
 		s.log(slog.LevelWarn, "worker.toofast", fmt.Sprintf("worker respawning too fast !!! i have to sleep a bit (%d seconds)...", int((d+time.Second-1)/time.Second)),
 			slog.Int(KeyWorker, sl.n), slog.Duration("delay", d))
 		s.delay(sl, d)

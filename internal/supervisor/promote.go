@@ -19,7 +19,7 @@ func (s *Supervisor) promote(t *turnover) {
 	s.agenda.drop(t.limit)
 	s.adoptRows(t.gen.rows)
 	s.recycle.clear()
-	s.repair, s.repairAt = backoff{}, time.Time{}
+	s.repair, s.repairs, s.repairAt = backoff{}, ordeal{}, time.Time{}
 	s.idle.since = s.host.Monotonic()
 	if s.cfg != before {
 		s.setRequestLog(nil)

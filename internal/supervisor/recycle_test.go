@@ -118,7 +118,7 @@ func TestRecyclingSurvivesABadReplacement(t *testing.T) {
 	old := r.pids()
 	os.Remove(flag)
 	r.signal(1, sigRecycle)
-	for range runTries + 1 {
+	for range 6 {
 		r.wait("worker.died", "worker 1")
 	}
 	if !slices.Equal(r.pids(), old) {

@@ -49,6 +49,7 @@ type rig struct {
 	seen    []entry // taken from entries so far
 	notes   *notes
 	addr    string
+	endures endurance
 }
 
 // newRig prepares an instance of so many fake workers with those roles; start starts it.
@@ -63,7 +64,7 @@ func newRig(t *testing.T, processes int, roles ...string) *rig {
 	set.Processes, set.Master = processes, true
 	set.ForkbombDelay = 80 * time.Millisecond
 	set.MinWorkerLifetime = 0
-	r := &rig{T: t, set: set, code: make(chan int, 1), entries: make(chan entry, 10000), notes: &notes{}}
+	r := &rig{T: t, set: set, code: make(chan int, 1), entries: make(chan entry, 10000), notes: &notes{}, endures: endurance{limit: time.Second, pause: 10 * time.Millisecond}}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +98,7 @@ func (r *rig) start() *rig {
 	if r.sup, err = New(r.cfg); err != nil {
 		r.Fatal(err)
 	}
+	r.sup.endurance = r.endures
 	go func() { r.code <- r.sup.Run(context.Background()) }()
 	r.Cleanup(func() {
 		r.sup.Stop("cleanup", false)

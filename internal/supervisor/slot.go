@@ -20,7 +20,7 @@ type slot struct {
 
 	retry     backoff
 	notBefore time.Time // no fork before this
-	misses    int       // processes in a row that ended before they could serve
+	misses    ordeal    // processes in a row that ended before they could serve
 	accepted  bool      // a process of it has served
 	tally     *tally
 }

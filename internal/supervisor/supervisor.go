@@ -29,6 +29,7 @@ type Supervisor struct {
 	notify      Notifier
 	dog         time.Duration
 	reconfigure func(context.Context) (*Config, error)
+	endurance   endurance
 
 	calls  chan func()       // messages from outside, run by the loop
 	events chan loader.Event // from loaders and workers
@@ -63,6 +64,7 @@ type Supervisor struct {
 	reloads  int
 	reloaded ReloadResult
 	repair   backoff
+	repairs  ordeal // new loaders in a row that could not take the place of one that died
 	repairAt time.Time
 
 	paused   bool
@@ -90,7 +92,8 @@ func New(cfg Config) (*Supervisor, error) {
 	}
 	s := &Supervisor{
 		host: cfg.Host, logf: cfg.Log, notify: cfg.Notify, dog: cfg.Watchdog, reconfigure: cfg.Reconfigure, cfg: &cfg,
-		calls: make(chan func()), events: make(chan loader.Event), deaf: make(chan struct{}), done: make(chan struct{}),
+		endurance: usual,
+		calls:     make(chan func()), events: make(chan loader.Event), deaf: make(chan struct{}), done: make(chan struct{}),
 		held: map[*Config]bool{&cfg: true}, procs: map[*loader.Worker]*process{}, tallies: tallies{}, orphans: map[int]bool{},
 	}
 	if s.host == nil {

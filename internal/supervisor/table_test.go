@@ -207,3 +207,22 @@ func TestFirstWorkers(t *testing.T) {
 		}
 	}
 }
+
+// What is tried again in an instance that has served has a second, then longer, between tries, and thirty seconds in all.
+func TestEndurance(t *testing.T) {
+	var o ordeal
+	var pauses []time.Duration
+	for range 5 {
+		o.failed()
+		pauses = append(pauses, o.pause(usual))
+	}
+	if want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 4 * time.Second, 4 * time.Second}; !slices.Equal(pauses, want) {
+		t.Errorf("%v, want %v", pauses, want)
+	}
+	if o.hopeless(usual) {
+		t.Error("it gives up at once")
+	}
+	if o.since = time.Now().Add(-usual.limit); !o.hopeless(usual) {
+		t.Error("it never gives up")
+	}
+}
