@@ -13,7 +13,7 @@ import (
 // TestGoroutinesAreGuarded: a goroutine of the supervisor's process that panics ends it as internal/crash says; one that nobody guards would end
 // it with its children left, or leave others waiting for it.
 func TestGoroutinesAreGuarded(t *testing.T) {
-	for _, dir := range []string{"app", "control", "emperor", "listen", "loader", "logging", "sd", "supervisor"} {
+	for _, dir := range []string{"app", "control", "emperor", "keeper", "listen", "loader", "logging", "privilege", "sd", "supervisor"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", dir, len(files), err)

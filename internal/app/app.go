@@ -16,6 +16,7 @@ import (
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
 	"uwsgi/internal/generator"
+	"uwsgi/internal/keeper"
 	"uwsgi/internal/option"
 )
 
@@ -40,8 +41,11 @@ func Run(args, environ []string, std Streams) int {
 	if generator.IsGenerator(args[0]) {
 		return generator.Run(args[1:])
 	}
+	if keeper.IsKeeper(args[0]) {
+		return keeper.Serve()
+	}
 	args = slices.Clone(args)
-	for i := range args { // setTitle overwrites what they lie in
+	for i := range args { // title.set overwrites what they lie in
 		args[i] = strings.Clone(args[i])
 	}
 	host := config.OSHost()

@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"uwsgi/internal/control"
 	"uwsgi/internal/crash"
+	"uwsgi/internal/listen"
 	"uwsgi/internal/option"
 	"uwsgi/internal/supervisor"
 )
@@ -33,22 +34,20 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 	s := d.cfg.Settings
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &controls{cancel: cancel, print: d.log.Print}
-	var owner *control.Owner
 	var seen *control.Touch
-	if cred := d.ident.Credential; cred != nil {
-		owner = &control.Owner{UID: int(cred.Uid), GID: int(cred.Gid)}
+	opts := control.StatsOptions{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores, Mode: s.ChmodSocket}
+	if s.Vacuum {
+		opts.Remove = in.rights.remove
 	}
-	mode, _ := strconv.ParseUint(s.ChmodSocket, 8, 32)
-	opts := control.StatsOptions{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores, Mode: uint32(mode), Owner: owner, Vacuum: s.Vacuum}
 	if before != nil {
-		c.keep(before, s, owner, opts)
+		c.keep(before, s, opts)
 		before.stop()
 		seen = before.touch
 	}
 	var errs []error
 	if len(s.MasterFIFO) > 0 && c.fifo == nil {
 		var err error
-		if c.fifo, err = control.OpenFIFO(s.MasterFIFO, owner, in.commands(), func(text string) { in.log().Timed(text) }); err != nil {
+		if c.fifo, err = control.OpenFIFO(s.MasterFIFO, control.FIFOFiles{Make: in.rights.fifo, Remove: in.rights.remove}, in.commands(), func(text string) { in.log().Timed(text) }); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -56,12 +55,12 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 		if slices.ContainsFunc(c.stats, func(s *control.Stats) bool { return s.At(address) }) {
 			continue
 		}
-		stats, err := control.ServeStats(address, opts, in.snapshot, d.log.Print)
+		l, path, err := in.listenStats(address, s)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, option.Wrong("stats", address, err))
 			continue
 		}
-		c.stats = append(c.stats, stats)
+		c.stats = append(c.stats, control.ServeStats(l, address, path, opts, in.snapshot, d.log.Print))
 	}
 	c.touch = control.NewTouch(s, seen, in.touchActions(d), d.log.Print, d.log.Timed)
 	if !c.touch.Empty() {
@@ -70,9 +69,24 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 	return c, errors.Join(errs...)
 }
 
+// listenStats binds the address of a stats server; path is that of a unix socket.
+func (in *instance) listenStats(address string, s *option.Settings) (l net.Listener, path string, err error) {
+	sock, err := listen.Stats(address, s, in.rights.binder())
+	var e *listen.Error
+	if errors.As(err, &e) && e.Text == "" && e.Op == "" {
+		err = e.Err // the caller names option and address
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer sock.File.Close()
+	l, err = net.FileListener(sock.File)
+	return l, sock.Path, err
+}
+
 // keep takes from those before what serves these settings as it is.
-func (c *controls) keep(before *controls, s *option.Settings, owner *control.Owner, opts control.StatsOptions) {
-	if len(s.MasterFIFO) > 0 && before.fifo != nil && before.fifo.Is(s.MasterFIFO, owner) {
+func (c *controls) keep(before *controls, s *option.Settings, opts control.StatsOptions) {
+	if len(s.MasterFIFO) > 0 && before.fifo != nil && before.fifo.Is(s.MasterFIFO) {
 		c.fifo, before.fifo = before.fifo, nil
 	}
 	for i, stats := range before.stats {

@@ -26,7 +26,7 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 	}
 	defer log.Close()
 	if s.Emperor.Procname != "" {
-		if err := setTitle(s.Emperor.Procname); err != nil {
+		if err := in.title.set(s.Emperor.Procname); err != nil {
 			log.Warn(err.Error())
 		}
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -10,16 +11,28 @@ import (
 	"syscall"
 
 	"uwsgi/internal/control"
+	"uwsgi/internal/keeper"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/option"
 )
 
 // newHooks makes the hooks of a deployment.
 func (in *instance) newHooks(d *deployment) *control.Hooks {
-	return &control.Hooks{
-		Settings: d.cfg.Settings, Credential: d.ident.Credential, Root: os.Getuid() == 0, Environ: environment(in.environ, d.cfg.Settings.Env),
-		Print: d.log.Print, Signal: in.tieSignal,
+	h := &control.Hooks{
+		Settings: d.cfg.Settings, Credential: d.ident.Credential, Root: os.Getuid() == 0 || in.rights.as != "",
+		Environ: environment(in.environ, d.cfg.Settings.Env), Print: d.log.Print, Signal: in.tieSignal,
 	}
+	if in.rights.as != "" {
+		h.AsRoot = func(k option.Hook) error {
+			err := in.rights.keeper.Hook(k, os.Stderr)
+			if errors.Is(err, keeper.ErrNotPlanned) {
+				d.log.Warn(k.Option + " = " + k.Arg + " is left out: this instance gave root up when it had started, and a restart runs what has been added since")
+				return nil
+			}
+			return err
+		}
+	}
+	return h
 }
 
 // runHooks runs the hooks of several phases in turn.
@@ -53,16 +66,33 @@ func (in *instance) asideEnv(d *deployment) control.DaemonEnv {
 	s := d.cfg.Settings
 	return control.DaemonEnv{
 		Credential: d.ident.Credential, Environ: d.env(in), Dir: d.dir, Mercy: s.ReloadMercy, HonourStdin: s.DaemonsHonourStdin,
-		Print: func(text string) { in.log().Print(text) },
-		Timed: func(text string) { in.log().Timed(text) },
-		Stop:  func(reason string) { in.sup.Stop(reason, true) },
-		Lookup: func(uid, gid string) (*syscall.Credential, error) {
-			id, err := listen.Lookup(uid, gid, nil, false)
-			if err != nil {
-				return nil, err
-			}
-			return id.Credential, nil
-		},
+		Print:   func(text string) { in.log().Print(text) },
+		Timed:   func(text string) { in.log().Timed(text) },
+		Stop:    func(reason string) { in.sup.Stop(reason, true) },
+		Lookup:  func(uid, gid string) (*syscall.Credential, error) { return in.lookup(uid, gid) },
+		StartAs: in.startAs(),
+	}
+}
+
+// lookup finds the identity of a daemon. Who never was root has no choice.
+func (in *instance) lookup(uid, gid string) (*syscall.Credential, error) {
+	if in.rights.as != "" {
+		return listen.Resolve(uid, gid, nil, false)
+	}
+	id, err := listen.Lookup(uid, gid, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	return id.Credential, nil
+}
+
+// startAs starts daemons that have a user of their own, once this process is not root any more.
+func (in *instance) startAs() func(control.Command) (control.Process, error) {
+	if in.rights.as == "" {
+		return nil
+	}
+	return func(c control.Command) (control.Process, error) {
+		return in.rights.keeper.Daemon(keeper.Daemon{Command: c.Shell, Dir: c.Dir, UID: c.Credential.Uid, GID: c.Credential.Gid}, os.Stderr)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 func (in *instance) openLog(cfg *config.Config, ident *listen.Identity, running bool) (*logging.Log, error) {
 	env := logging.Env{
 		Stderr: in.std.Err, Stdout: in.std.Out, Journal: in.journal, PID: os.Getpid(), Reload: running,
+		Files: &in.rights, UserFiles: logging.UserFiles{Credential: in.rights.cred},
 	}
 	if b, err := os.ReadFile("/proc/self/cgroup"); err == nil {
 		env.Unit = sd.Unit(string(b))

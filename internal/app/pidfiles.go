@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 
-	"uwsgi/internal/control"
 	"uwsgi/internal/generator"
 	"uwsgi/internal/option"
 )
@@ -27,13 +26,12 @@ type pidfile struct {
 	when             moment
 }
 
-// pidfiles are those that a deployment's settings name, absolute, and that this process writes.
-func (in *instance) pidfiles(d *deployment) []pidfile {
-	s := d.cfg.Settings
+// pidfiles are those that the settings name, absolute, and that this process writes; dir is the application's folder.
+func (in *instance) pidfiles(s *option.Settings, dir string) []pidfile {
 	var out []pidfile
 	for _, p := range []pidfile{
-		{"pidfile", s.Pidfile, in.startDir, bound}, {"pidfile2", s.Pidfile2, d.dir, bound},
-		{"safe pidfile", s.SafePidfile, d.dir, safe}, {"safe pidfile2", s.SafePidfile2, d.dir, safe},
+		{"pidfile", s.Pidfile, in.startDir, bound}, {"pidfile2", s.Pidfile2, dir, bound},
+		{"safe pidfile", s.SafePidfile, dir, safe}, {"safe pidfile2", s.SafePidfile2, dir, safe},
 	} {
 		if p.path == "" {
 			continue
@@ -47,13 +45,13 @@ func (in *instance) pidfiles(d *deployment) []pidfile {
 
 // writePidfiles writes those of some moments.
 func (in *instance) writePidfiles(d *deployment, when moment) error {
-	for _, p := range in.pidfiles(d) {
+	for _, p := range in.pidfiles(d.cfg.Settings, d.dir) {
 		if p.when&when == 0 {
 			continue
 		}
 		in.log().Print("writing pidfile to " + p.path)
-		err := control.WritePidfile(p.path, os.Getpid())
-		if os.Geteuid() != 0 && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		err := in.rights.writePidfile(p.path, p.label == "pidfile")
+		if in.rights.as == "" && os.Geteuid() != 0 && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
 			// A unit with User= never was root, where uWSGI still is when it writes this.
 			in.log().Warn(strings.ReplaceAll(p.label, " ", "-") + " = " + p.path + ": " + err.Error() + ": there is none")
 			continue
@@ -70,8 +68,8 @@ func (in *instance) vacuum(d *deployment) {
 	if !d.cfg.Settings.Vacuum {
 		return
 	}
-	for _, p := range in.pidfiles(d) {
-		if control.RemovePidfile(p.path, os.Getpid()) {
+	for _, p := range in.pidfiles(d.cfg.Settings, d.dir) {
+		if in.rights.removePidfile(p.path) {
 			d.log.Print(fmt.Sprintf("VACUUM: %s removed.", p.label))
 		}
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/privilege"
 )
 
 // prepare does what the configuration wants done before anything is opened: waits for files and sockets of others, takes locks, writes
@@ -51,7 +53,7 @@ func prepare(s *option.Settings, print func(string)) error {
 		}
 	}
 	for _, w := range s.FileWrites {
-		if err := os.WriteFile(w.Name, []byte(w.Value), 0o644); err != nil {
+		if err := write(w.Name, w.Value); err != nil {
 			return option.Wrong("file-write", w.Name+"="+w.Value, err)
 		}
 	}
@@ -103,13 +105,27 @@ func accepts(address string) bool {
 	return true
 }
 
+// write is file-write.
+func write(path, text string) error {
+	f, err := privilege.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, werr := f.WriteString(text)
+	return errors.Join(werr, f.Close())
+}
+
+// locks are held as long as the process lives.
+var locks []*os.File
+
 // lock takes an exclusive lock on an existing file and leaves it open.
 func lock(path string, flags int) error {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	f, err := privilege.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
+		return err
 	}
-	switch err := unix.Flock(fd, unix.LOCK_EX|flags); err {
+	locks = append(locks, f)
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|flags); err {
 	case nil:
 		return nil
 	case unix.EWOULDBLOCK:

@@ -18,6 +18,7 @@ import (
 	"uwsgi/internal/loader"
 	"uwsgi/internal/logging"
 	"uwsgi/internal/option"
+	"uwsgi/internal/privilege"
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
 	"uwsgi/internal/threads"
@@ -34,6 +35,8 @@ type instance struct {
 	journal  bool // standard error is the journal's
 	stays    bool // daemonize is not obeyed
 	notify   *sd.Notifier
+	title    title
+	rights   rights
 	sup      *supervisor.Supervisor
 	signals  *signals
 	daemons  atomic.Pointer[control.Daemons] // nil = none were ever asked for
@@ -169,6 +172,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 		in.controls.stop()
 		return exitError, err
 	}
+	in.dismiss(d)
 	crash.Go(func() { in.signals.serve(in.obey) })
 	defer in.signals.stop()
 	if !cfg.Settings.DaemonizeLate {
@@ -184,11 +188,16 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	s := cfg.Settings
 	d := &deployment{cfg: cfg}
 	var err error
-	if err = os.Chdir(in.startDir); err != nil {
-		return nil, fmt.Errorf("chdir() to %s: %w", in.startDir, err)
-	}
-	if d.ident, err = listen.Lookup(s.UID, s.GID, s.AddGIDs, s.NoInitgroups); err != nil {
+	if err = in.back(); err != nil {
 		return nil, err
+	}
+	if d.ident, err = in.identify(s); err != nil {
+		return nil, err
+	}
+	if old == nil {
+		if err := in.employ(cfg, d); err != nil {
+			return nil, err
+		}
 	}
 	if d.log, err = in.openLog(cfg, d.ident, old != nil); err != nil {
 		return nil, err
@@ -210,6 +219,7 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	for _, step := range []func() error{
 		func() error { return in.prepare(d, old) },
 		func() error { return in.enter(d) },
+		func() error { return in.settle(d) },
 		func() error { return in.listen(d, old) },
 		func() error { return in.place(d) },
 	} {
@@ -240,6 +250,9 @@ func (in *instance) enter(d *deployment) error {
 		d.log.Print("chdir() to " + chdir)
 	}
 	if err := os.Chdir(d.dir); err != nil {
+		if at, werr := os.Getwd(); werr == nil && at == d.dir { // nobody has to enter where he is
+			return nil
+		}
 		return option.Wrong("chdir", d.cfg.Settings.Chdir, fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err))
 	}
 	return nil
@@ -248,15 +261,40 @@ func (in *instance) enter(d *deployment) error {
 // listen makes the sockets, or takes over those of the deployment in force.
 func (in *instance) listen(d, old *deployment) (err error) {
 	if old != nil {
-		d.sockets, err = listen.Reopen(old.sockets, d.cfg.Settings, d.log.Print)
+		d.sockets, err = listen.Reopen(old.sockets, d.cfg.Settings, in.rights.binder(), d.log.Print)
 		return err
 	}
 	inherited, err := sd.Activation()
 	if err != nil {
 		return err
 	}
-	d.sockets, err = listen.Open(d.cfg.Settings, inherited, d.log.Print)
+	d.sockets, err = listen.Open(d.cfg.Settings, inherited, in.rights.binder(), d.log.Print)
 	return err
+}
+
+// back goes back to the folder of the start, where relative names of a configuration begin. An instance that has given root up may not be
+// allowed to enter it any more; nothing that lies there is for its user then, but by the keeper, who needs no folder.
+func (in *instance) back() error {
+	err := os.Chdir(in.startDir)
+	if err != nil && !(denied(err) && in.rights.as != "") {
+		return fmt.Errorf("chdir() to %s: %w", in.startDir, err)
+	}
+	return nil
+}
+
+// identify finds who the application runs as. That is decided once: who has given root up cannot become another user.
+func (in *instance) identify(s *option.Settings) (*listen.Identity, error) {
+	if in.rights.as == "" {
+		return listen.Lookup(s.UID, s.GID, s.AddGIDs, s.NoInitgroups)
+	}
+	id := &listen.Identity{User: in.rights.as}
+	if cred, err := listen.Resolve(s.UID, s.GID, s.AddGIDs, s.NoInitgroups); err != nil {
+		return nil, err
+	} else if cred == nil || !privilege.Same(cred) {
+		id.Notes = append(id.Notes, fmt.Sprintf("uid, gid or add-gid has changed: this instance stays what it became when it started (uid %d, gid %d), a restart applies the change",
+			os.Geteuid(), os.Getegid()))
+	}
+	return id, nil
 }
 
 // discard lets go of a deployment that did not come to serve.
@@ -335,10 +373,13 @@ func pythonArgs(optimize int, noSite bool) []string {
 
 // reconfigure reads the configuration again, for a reload: the files may have changed.
 func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
-	if err := os.Chdir(in.startDir); err != nil {
+	if err := in.back(); err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(in.args[1:], in.environ, in.host)
+	host := in.host
+	host.Getwd = func() (string, error) { return in.startDir, nil }
+	host.ReadFile = func(path string) ([]byte, error) { return in.rights.read(absolute(in.startDir, path)) }
+	cfg, err := config.Load(in.args[1:], in.environ, host)
 	if err != nil {
 		os.Chdir(in.current.Load().dir)
 		return nil, err
@@ -385,7 +426,7 @@ func (in *instance) crashed(text string) {
 // entitle gives this process the title that the configuration asks for.
 func (in *instance) entitle(d *deployment) {
 	if title := masterTitle(d.cfg.Settings); title != "" {
-		if err := setTitle(title); err != nil {
+		if err := in.title.set(title); err != nil {
 			d.log.Warn(err.Error())
 		}
 	}
@@ -432,5 +473,6 @@ func (in *instance) finish() {
 	in.stopAside()
 	in.vacuum(d)
 	d.sockets.Close()
+	in.rights.keeper.Close()
 	d.retire()
 }

@@ -24,9 +24,22 @@ func masterTitle(s *option.Settings) string {
 	return s.ProcnamePrefix + name + s.ProcnameAppend
 }
 
-// setTitle overwrites the arguments that ps shows (proc(5)): args, which Run works with, are copies. A longer text goes on into the
+// title is the one that ps shows of this process.
+type title struct {
+	mem *os.File // held open, nil = opened when it is needed
+}
+
+// hold opens what set needs, for a process that is going to give up the rights to.
+func (t *title) hold() (err error) {
+	if t.mem == nil {
+		t.mem, err = os.OpenFile("/proc/self/mem", os.O_WRONLY, 0)
+	}
+	return err
+}
+
+// set overwrites the arguments that ps shows (proc(5)): args, which Run works with, are copies. A longer text goes on into the
 // environment behind them, of which the runtime has copies, too; the kernel shows that when the last byte of the arguments is no NUL.
-func setTitle(text string) error {
+func (t *title) set(text string) error {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
 		return fmt.Errorf("process title: %w", err)
@@ -53,12 +66,10 @@ func setTitle(text string) error {
 	if n == int(arguments) && n < len(area)-1 { // exactly as long: without one more byte the kernel would not see the end
 		area[n] = ' '
 	}
-	mem, err := os.OpenFile("/proc/self/mem", os.O_WRONLY, 0)
-	if err != nil {
+	if err := t.hold(); err != nil {
 		return fmt.Errorf("process title: %w", err)
 	}
-	defer mem.Close()
-	if _, err := mem.WriteAt(area, at[0]); err != nil {
+	if _, err := t.mem.WriteAt(area, at[0]); err != nil {
 		return fmt.Errorf("process title: %w", err)
 	}
 	return nil

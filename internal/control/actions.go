@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/privilege"
 )
 
 // action is what a hook can do; cred is whom it acts as, nil = this process's user.
@@ -31,11 +33,11 @@ var actions = map[string]action{
 	},
 	"cd":       one(os.Chdir),
 	"chdir":    one(os.Chdir),
-	"mkdir":    one(func(p string) error { return os.Mkdir(p, 0o777) }),
-	"unlink":   one(os.Remove),
+	"mkdir":    one(at(func(d *privilege.Dir) error { return d.Mkdir(0o777) })),
+	"unlink":   one(remove),
 	"create":   one(create),
 	"creat":    one(create),
-	"sticky":   one(func(p string) error { return os.Chmod(p, 0o777|os.ModeSticky) }),
+	"sticky":   one(func(p string) error { return chmod(p, 0o777|unix.S_ISVTX) }),
 	"hostname": one(func(name string) error { return unix.Sethostname([]byte(name)) }),
 	"putenv": func(_ context.Context, h *Hooks, pair string, _ *syscall.Credential) error {
 		name, value, ok := strings.Cut(pair, "=")
@@ -50,7 +52,7 @@ var actions = map[string]action{
 		if err != nil {
 			return fmt.Errorf("chmod: %q is not an octal mode", w[1])
 		}
-		return unix.Chmod(w[0], uint32(mode))
+		return chmod(w[0], uint32(mode))
 	}),
 	"chown":     words(3, func(w []string) error { return chown(w, true) }),
 	"chown2":    words(3, func(w []string) error { return chown(w, false) }),
@@ -102,7 +104,7 @@ var actions = map[string]action{
 // one is an action on its whole argument.
 func one(do func(string) error) action {
 	return func(_ context.Context, _ *Hooks, arg string, cred *syscall.Credential) error {
-		return asUser(cred, func() error { return do(arg) })
+		return privilege.As(cred, func() error { return do(arg) })
 	}
 }
 
@@ -113,7 +115,7 @@ func words(n int, do func([]string) error) action {
 		if len(w) != n {
 			return fmt.Errorf("%q: %d words are expected", arg, n)
 		}
-		return asUser(cred, func() error { return do(w) })
+		return privilege.As(cred, func() error { return do(w) })
 	}
 }
 
@@ -122,29 +124,56 @@ func say(_ context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
 	return nil
 }
 
-// asUser has do work on files with the rights of cred: this process stays root, and a hook after the drop of privileges must not write
-// where the application's user could not.
-func asUser(cred *syscall.Credential, do func() error) error {
-	if cred == nil || os.Geteuid() != 0 {
-		return do()
+// at is an action in the folder of a path, which nobody can exchange meanwhile. What is a link is one: it is not followed.
+func at(do func(*privilege.Dir) error) func(string) error {
+	return func(path string) error {
+		d, err := privilege.OpenAt(path)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return do(d)
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	gid, err := unix.SetfsgidRetGid(int(cred.Gid))
+}
+
+// on is an action on what a path stands for, a link of root's followed.
+func on(path string, do func(*privilege.Handle) error) error {
+	abs, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
-	defer unix.SetfsgidRetGid(gid)
-	uid, err := unix.SetfsuidRetUid(int(cred.Uid))
+	d, err := privilege.Follow(abs)
 	if err != nil {
 		return err
 	}
-	defer unix.SetfsuidRetUid(uid)
-	return do()
+	defer d.Close()
+	h, err := d.Handle()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return do(h)
+}
+
+func chmod(path string, mode uint32) error {
+	return on(path, func(h *privilege.Handle) error { return h.Chmod(mode) })
+}
+
+// remove is os.Remove: a folder, too, if it is empty.
+func remove(path string) error {
+	return at(func(d *privilege.Dir) error {
+		err := d.Unlink()
+		if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
+			if d.Rmdir() == nil {
+				return nil
+			}
+		}
+		return err
+	})(path)
 }
 
 func create(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	f, err := privilege.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
 	}
@@ -153,7 +182,7 @@ func create(path string) error {
 
 // put writes w[1] and end to the file w[0].
 func put(w []string, flag int, end string) error {
-	f, err := os.OpenFile(w[0], os.O_WRONLY|os.O_CREATE|flag, 0o666)
+	f, err := privilege.OpenFile(w[0], os.O_WRONLY|os.O_CREATE|flag, 0o666)
 	if err != nil {
 		return err
 	}
@@ -163,15 +192,15 @@ func put(w []string, flag int, end string) error {
 
 // writeFIFO writes w[1] to the FIFO w[0] if somebody reads it, and does not wait for one.
 func writeFIFO(w []string) error {
-	fd, err := unix.Open(w[0], unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: w[0], Err: err}
-	}
-	defer unix.Close(fd)
-	if _, err := unix.Write(fd, []byte(w[1])); err != nil {
-		return &os.PathError{Op: "write", Path: w[0], Err: err}
-	}
-	return nil
+	return at(func(d *privilege.Dir) error {
+		f, err := d.Open(unix.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = unix.Write(int(f.Fd()), []byte(w[1]))
+		return err
+	})(w[0])
 }
 
 // chown gives w[0] to user w[1] and group w[2]: names, or numbers only.
@@ -184,7 +213,7 @@ func chown(w []string, names bool) error {
 	if err != nil {
 		return fmt.Errorf("unable to find gid %s", w[2])
 	}
-	return os.Chown(w[0], uid, gid)
+	return on(w[0], func(h *privilege.Handle) error { return h.Chown(uid, gid) })
 }
 
 // id finds a number, or the third field of a name's line.

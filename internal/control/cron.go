@@ -14,14 +14,14 @@ import (
 type Crons struct {
 	env      DaemonEnv
 	harakiri time.Duration
-	spawn    *spawner
+	spawn    *Spawner
 	stop     chan struct{}
 	looped   chan struct{}
 	wg       sync.WaitGroup // running commands
 
 	mu   sync.Mutex // guards what follows
 	list []*cronJob
-	runs map[process]struct{}
+	runs map[Process]struct{}
 }
 
 type cronJob struct {
@@ -34,10 +34,10 @@ type cronJob struct {
 // StartCrons begins to watch the clock; harakiri is cron-harakiri.
 func StartCrons(list []option.Cron, harakiri time.Duration, env DaemonEnv) *Crons {
 	env.fill()
-	c := &Crons{env: env, stop: make(chan struct{}), looped: make(chan struct{}), runs: map[process]struct{}{}}
+	c := &Crons{env: env, stop: make(chan struct{}), looped: make(chan struct{}), runs: map[Process]struct{}{}}
 	if env.start == nil {
-		c.spawn = newSpawner()
-		c.env.start = c.spawn.start
+		c.spawn = NewSpawner()
+		c.env.start = c.spawn.Start
 	}
 	c.register(list, harakiri)
 	crash.Go(c.loop)
@@ -106,7 +106,7 @@ func (c *Crons) Stop() {
 		<-ended
 	}
 	if c.spawn != nil {
-		c.spawn.close()
+		c.spawn.Close()
 	}
 }
 
@@ -147,7 +147,7 @@ func (c *Crons) poll(now time.Time) {
 // begin starts one command; the caller holds mu.
 func (c *Crons) begin(k *cronJob, now time.Time) {
 	k.started = now
-	p, err := c.env.start(spec{shell: k.Command, dir: c.env.Dir, env: c.env.Environ, stderr: c.env.Stderr, credential: c.env.Credential, group: true})
+	p, err := c.env.start(Command{Shell: k.Command, Dir: c.env.Dir, Env: c.env.Environ, Stderr: c.env.Stderr, Credential: c.env.Credential, Group: true})
 	if err != nil {
 		c.env.Print(fmt.Sprintf("[uwsgi-cron] unable to run %v", err))
 		return
@@ -165,7 +165,7 @@ func (c *Crons) begin(k *cronJob, now time.Time) {
 }
 
 // follow waits for a command's end, and kills it once limit is over.
-func (c *Crons) follow(k *cronJob, p process, began time.Time, limit time.Duration, env DaemonEnv) {
+func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Duration, env DaemonEnv) {
 	ended := make(chan struct{})
 	if limit > 0 {
 		c.wg.Go(crash.Guarded(func() {

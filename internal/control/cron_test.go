@@ -77,7 +77,7 @@ func TestCron(t *testing.T) {
 			t.Error(c.Stats())
 		}
 		time.Sleep(31 * time.Second) // why: synctest's clock
-		if h.started() != 2 || h.specs[1].dir != "/next" {
+		if h.started() != 2 || h.specs[1].Dir != "/next" {
 			t.Error(h.started(), h.specs)
 		}
 		c.Stop()

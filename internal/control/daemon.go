@@ -111,7 +111,7 @@ func (k *daemon) attached(first bool) bool {
 }
 
 // end stops the program: its signal once a second, SIGKILL after the mercy.
-func (k *daemon) end(p process, exited <-chan string) {
+func (k *daemon) end(p Process, exited <-chan string) {
 	sig := syscall.SIGTERM
 	if k.StopSignal > 0 {
 		sig = syscall.Signal(k.StopSignal)
@@ -157,12 +157,12 @@ func (k *daemon) stopped() bool {
 }
 
 // launch starts the program; bound: it dies with this process.
-func (k *daemon) launch(first, bound bool) (process, error) {
+func (k *daemon) launch(first, bound bool) (Process, error) {
 	verb := "respawning"
 	if first {
 		verb = "spawning"
 	}
-	cred := k.env.Credential
+	cred, start := k.env.Credential, k.env.start
 	if k.UID != "" || k.GID != "" {
 		if k.env.Lookup == nil {
 			return nil, fmt.Errorf("%q: nobody to ask about uid and gid", k.Command)
@@ -170,6 +170,9 @@ func (k *daemon) launch(first, bound bool) (process, error) {
 		var err error
 		if cred, err = k.env.Lookup(k.UID, k.GID); err != nil {
 			return nil, err
+		}
+		if k.env.StartAs != nil && cred != nil {
+			start = k.env.StartAs
 		}
 	}
 	uid, gid := syscall.Geteuid(), syscall.Getegid()
@@ -181,8 +184,8 @@ func (k *daemon) launch(first, bound bool) (process, error) {
 	if dir == "" {
 		dir = k.env.Dir
 	}
-	return k.env.start(spec{shell: k.Command, dir: dir, env: k.env.Environ, stdin: k.Stdin || k.env.HonourStdin, stderr: k.env.Stderr,
-		credential: cred, group: true, free: !bound})
+	return start(Command{Shell: k.Command, Dir: dir, Env: k.env.Environ, Stdin: k.Stdin || k.env.HonourStdin, Stderr: k.env.Stderr,
+		Credential: cred, Group: true, Free: !bound})
 }
 
 // touch watches the daemon's files: a touch makes it reload, or end and be started again.

@@ -46,13 +46,13 @@ func (p *fakeProc) signals() string {
 type fakeHost struct {
 	mu     sync.Mutex
 	procs  []*fakeProc
-	specs  []spec
+	specs  []Command
 	onTerm bool
 	fail   error
 	alive  map[int]bool
 }
 
-func (h *fakeHost) start(sp spec) (process, error) {
+func (h *fakeHost) start(sp Command) (Process, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.fail != nil {
@@ -73,7 +73,7 @@ func (h *fakeHost) at(i int) *fakeProc {
 func (h *fakeHost) free(i int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.specs[i].free
+	return h.specs[i].Free
 }
 
 func (h *fakeHost) last() *fakeProc { return h.at(h.started() - 1) }
@@ -186,7 +186,7 @@ func TestDaemonReload(t *testing.T) {
 		next.Dir = "/next"
 		d.Reload([]option.Daemon{plain, smart}, next)
 		synctest.Wait()
-		if h.started() != 2 || h.specs[1].dir != "/next" || first.signals() != "[terminated]" || log.count(`[uwsgi-daemons] found valid`) != 1 {
+		if h.started() != 2 || h.specs[1].Dir != "/next" || first.signals() != "[terminated]" || log.count(`[uwsgi-daemons] found valid`) != 1 {
 			t.Errorf("%d started, %s\n%s", h.started(), first.signals(), log)
 		}
 		if st := d.Stats(); len(st) != 2 || st[1].PID != 77 {
@@ -279,10 +279,10 @@ func TestDaemonForReal(t *testing.T) {
 }
 
 func TestEnding(t *testing.T) {
-	s := newSpawner()
-	defer s.close()
+	s := NewSpawner()
+	defer s.Close()
 	for shell, want := range map[string]string{"exit 0": "exited with status 0", "exit 3": "exited with status 3", "kill -9 $$": "killed by signal 9"} {
-		p, err := s.start(spec{shell: shell, group: true})
+		p, err := s.Start(Command{Shell: shell, Group: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +290,7 @@ func TestEnding(t *testing.T) {
 			t.Errorf("%s: %s", shell, got)
 		}
 	}
-	if _, err := s.start(spec{shell: "true", dir: "/no/such/dir"}); err == nil {
+	if _, err := s.Start(Command{Shell: "true", Dir: "/no/such/dir"}); err == nil {
 		t.Error("no error")
 	}
 }

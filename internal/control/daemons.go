@@ -25,8 +25,10 @@ type DaemonEnv struct {
 	Stop        func(reason string) // attach-control-daemon: its end stops the instance
 	// Lookup finds the identity of uid= and gid= of attach-daemon2.
 	Lookup func(uid, gid string) (*syscall.Credential, error)
+	// StartAs starts one with such an identity, where this process may not; nil = it may.
+	StartAs func(Command) (Process, error)
 
-	start func(spec) (process, error) // nil = the operating system; tests
+	start func(Command) (Process, error) // nil = the operating system; tests
 	alive func(pid int) bool
 }
 
@@ -45,7 +47,7 @@ func (e *DaemonEnv) fill() {
 // Daemons runs programs beside the application and keeps them running: attach-daemon and its relatives. They die with this process,
 // but for the smart ones, which a pidfile finds again after a reload and after a stop.
 type Daemons struct {
-	spawn *spawner
+	spawn *Spawner
 
 	mu   sync.Mutex // guards what follows
 	env  *DaemonEnv // of daemons to come
@@ -57,8 +59,8 @@ func StartDaemons(list []option.Daemon, env DaemonEnv) *Daemons {
 	env.fill()
 	d := &Daemons{env: &env}
 	if env.start == nil {
-		d.spawn = newSpawner()
-		env.start = d.spawn.start
+		d.spawn = NewSpawner()
+		env.start = d.spawn.Start
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,7 +113,7 @@ func (d *Daemons) Stop() {
 	halt(d.list)
 	d.list = nil
 	if d.spawn != nil {
-		d.spawn.close()
+		d.spawn.Close()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
+	"uwsgi/internal/privilege"
 )
 
 // Commands is what the bytes of the master FIFO do. A nil function: the byte is answered by a line in the log.
@@ -80,7 +81,7 @@ type Owner struct{ UID, GID int }
 // FIFO is the master FIFO: one byte, one command.
 type FIFO struct {
 	paths    []string
-	owner    *Owner
+	files    FIFOFiles
 	commands *Commands
 	log      func(string)
 
@@ -92,10 +93,16 @@ type FIFO struct {
 	done   chan struct{}
 }
 
-// OpenFIFO makes the first of the paths a FIFO, mode 0600 and owned by owner (nil = this user), and obeys what is written to it until
-// Close. The digits 0 to 9 switch to another path. timed writes a dated line to the log.
-func OpenFIFO(paths []string, owner *Owner, commands *Commands, timed func(string)) (*FIFO, error) {
-	f := &FIFO{owner: owner, commands: commands, log: timed, done: make(chan struct{})}
+// FIFOFiles is how a FIFO is made and removed; MakeFIFO and os.Remove do it with this process's rights.
+type FIFOFiles struct {
+	Make   func(path string) (*os.File, error)
+	Remove func(path string) error
+}
+
+// OpenFIFO makes the first of the paths a FIFO and obeys what is written to it until Close. The digits 0 to 9 switch to another path.
+// timed writes a dated line to the log.
+func OpenFIFO(paths []string, files FIFOFiles, commands *Commands, timed func(string)) (*FIFO, error) {
+	f := &FIFO{files: files, commands: commands, log: timed, done: make(chan struct{})}
 	for _, p := range paths {
 		abs, err := filepath.Abs(p)
 		if err != nil {
@@ -110,8 +117,8 @@ func OpenFIFO(paths []string, owner *Owner, commands *Commands, timed func(strin
 	return f, nil
 }
 
-// Is says whether this FIFO is what OpenFIFO would make of these paths and that owner, and is still there.
-func (f *FIFO) Is(paths []string, owner *Owner) bool {
+// Is reports whether this FIFO is what OpenFIFO would make of these paths, and is still there.
+func (f *FIFO) Is(paths []string) bool {
 	var abs []string
 	for _, p := range paths {
 		path, err := filepath.Abs(p)
@@ -120,7 +127,7 @@ func (f *FIFO) Is(paths []string, owner *Owner) bool {
 		}
 		abs = append(abs, path)
 	}
-	if !slices.Equal(abs, f.paths) || (owner == nil) != (f.owner == nil) || owner != nil && *owner != *f.owner {
+	if !slices.Equal(abs, f.paths) {
 		return false
 	}
 	f.mu.Lock()
@@ -134,7 +141,7 @@ func (f *FIFO) Close() error {
 	f.closed = true
 	var err error
 	if path := f.paths[f.active]; f.onDisk(path) {
-		err = os.Remove(path)
+		err = f.files.Remove(path)
 	}
 	err = errors.Join(err, f.file.Close())
 	f.mu.Unlock()
@@ -142,33 +149,51 @@ func (f *FIFO) Close() error {
 	return err
 }
 
-// open makes path number n and switches to it.
-func (f *FIFO) open(n int) error {
-	path := f.paths[n]
-	if st, err := os.Lstat(path); err == nil {
-		if st.Mode()&os.ModeType != os.ModeNamedPipe {
-			return option.Wrong("master-fifo", path, errors.New("the path exists and is not a FIFO"))
-		}
-		if err := os.Remove(path); err != nil {
-			return option.Wrong("master-fifo", path, err)
-		}
-	}
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		return option.Wrong("master-fifo", path, fmt.Errorf("mkfifo: %w", err))
-	}
-	// Open for writing too: without a writer there would be an end of file after each client.
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+// MakeFIFO makes path a FIFO of mode 0600, in the place of one that is there, gives it to owner (nil = this user) and opens it, for
+// writing too: without a writer there would be an end of file after each client.
+func MakeFIFO(path string, owner *Owner) (*os.File, error) {
+	d, err := privilege.OpenAt(path)
 	if err != nil {
-		return option.Wrong("master-fifo", path, fmt.Errorf("open: %w", err))
+		return nil, err
 	}
-	file := os.NewFile(uintptr(fd), path)
+	defer d.Close()
+	if st, err := d.Stat(); err == nil {
+		if st.Mode&unix.S_IFMT != unix.S_IFIFO {
+			return nil, errors.New("the path exists and is not a FIFO")
+		}
+		if err := d.Unlink(); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.Mkfifo(0o600); err != nil {
+		return nil, err
+	}
+	file, err := d.Open(unix.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
 	st, err := file.Stat()
 	if err == nil && st.Mode()&os.ModeType != os.ModeNamedPipe {
 		err = fmt.Errorf("%s was replaced by somebody else", path)
 	}
-	if err == nil && f.owner != nil {
-		err = file.Chown(f.owner.UID, f.owner.GID)
+	if err == nil && owner != nil {
+		err = file.Chown(owner.UID, owner.GID)
 	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// open makes path number n and switches to it.
+func (f *FIFO) open(n int) error {
+	path := f.paths[n]
+	file, err := f.files.Make(path)
+	if err != nil {
+		return option.Wrong("master-fifo", path, err)
+	}
+	st, err := file.Stat()
 	if err != nil {
 		file.Close()
 		return option.Wrong("master-fifo", path, err)

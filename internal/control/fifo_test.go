@@ -21,11 +21,17 @@ func recorded(ch chan string) *Commands {
 	}
 }
 
+// ownFIFO makes FIFOs with this process's rights.
+var ownFIFO = FIFOFiles{
+	Make:   func(path string) (*os.File, error) { return MakeFIFO(path, &Owner{os.Geteuid(), os.Getegid()}) },
+	Remove: os.Remove,
+}
+
 func TestFIFO(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	ch, log := make(chan string, 64), newLines()
-	f, err := OpenFIFO([]string{a, b}, &Owner{os.Geteuid(), os.Getegid()}, recorded(ch), log.add)
+	f, err := OpenFIFO([]string{a, b}, ownFIFO, recorded(ch), log.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +72,7 @@ func TestFIFO(t *testing.T) {
 		t.Error("the active FIFO is still there")
 	}
 	// One that is left over is made anew; a file is not touched.
-	f, err = OpenFIFO([]string{a}, nil, recorded(ch), log.add)
+	f, err = OpenFIFO([]string{a}, ownFIFO, recorded(ch), log.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +80,7 @@ func TestFIFO(t *testing.T) {
 	if err := os.WriteFile(a, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenFIFO([]string{a}, nil, recorded(ch), log.add); err == nil || !strings.Contains(err.Error(), "is not a FIFO") {
+	if _, err := OpenFIFO([]string{a}, ownFIFO, recorded(ch), log.add); err == nil || !strings.Contains(err.Error(), "is not a FIFO") {
 		t.Error(err)
 	}
 }

@@ -27,6 +27,9 @@ const (
 	PhaseUserAtExit = "as-user-atexit"
 )
 
+// Privileged reports whether the hooks of a phase run before the drop of privileges, as root.
+func Privileged(phase string) bool { return privileged[phase] }
+
 // privileged are the phases before the drop of privileges; later ones act as the application's user.
 var privileged = map[string]bool{PhaseASAP: true, PhasePreJail: true, PhaseInJail: true, PhaseAsRoot: true}
 
@@ -44,7 +47,11 @@ type Hooks struct {
 	Credential *syscall.Credential // of the application; nil = this user
 	Root       bool                // this process was started as root; else the as-root hooks are not for it
 	Environ    []string            // of commands and of the application; nil = this process's
+	Dir        string              // where commands run, "" = this process's working directory
+	Output     *os.File            // what commands print, nil = standard error
 	Print      func(string)        // a line to the log
+	// AsRoot carries out a hook of root's for a process that is not root any more; nil = this process does it.
+	AsRoot func(option.Hook) error
 	// Signal ties a signal of the instance to one of uWSGI's handlers: unix_signal:15 gracefully_kill_them_all.
 	Signal func(number int, handler string) error
 
@@ -112,21 +119,32 @@ func (h *Hooks) Do(ctx context.Context, k option.Hook, phase string) error {
 	default:
 		h.Print(fmt.Sprintf("running \"%s\" (%s)...", k.Action+":"+k.Arg, phase))
 	}
-	cred := h.Credential
-	if privileged[phase] {
-		cred = nil
+	var err error
+	switch {
+	case !privileged[phase]:
+		err = h.Act(ctx, k, h.Credential)
+	case h.AsRoot != nil && !local[k.Action]:
+		err = h.AsRoot(k)
+	default:
+		err = h.Act(ctx, k, nil)
 	}
+	if err != nil && k.Private {
+		return privateError(phase, err)
+	}
+	return err
+}
+
+// local are the actions that concern this process and take no rights.
+var local = map[string]bool{"cd": true, "chdir": true, "putenv": true, "print": true, "log": true, "exit": true, "unix_signal": true,
+	"wait_for_fs": true, "wait_for_file": true, "wait_for_dir": true, "wait_for_socket": true}
+
+// Act carries out what a hook says, as cred, nil = this process's user, without a word of it in the log.
+func (h *Hooks) Act(ctx context.Context, k option.Hook, cred *syscall.Credential) error {
 	act, ok := actions[k.Action]
 	if !ok {
 		return fmt.Errorf("hook action not found: %s", k.Action)
 	}
-	if err := act(ctx, h, k.Arg, cred); err != nil {
-		if k.Private {
-			return privateError(phase, err)
-		}
-		return err
-	}
-	return nil
+	return act(ctx, h, k.Arg, cred)
 }
 
 // privateError says that a private hook failed without its argument.
@@ -149,8 +167,12 @@ func (h *Hooks) Exec(ctx context.Context, command string) error {
 
 func (h *Hooks) shell(ctx context.Context, command string, cred *syscall.Credential) error {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Env = h.Env()
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.Env, cmd.Dir = h.Env(), h.Dir
+	out := h.Output
+	if out == nil {
+		out = os.Stderr
+	}
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	err := cmd.Run()
 	var exit *exec.ExitError

@@ -9,17 +9,22 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/privilege"
 )
 
 // WritePidfile writes a process id and a newline, mode 0666 less the umask, over what is there.
 func WritePidfile(path string, pid int) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	f, err := privilege.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
 	}
 	_, werr := fmt.Fprintf(f, "%d\n", pid)
 	return errors.Join(werr, f.Close())
 }
+
+// maxPidfile is more than a process id ever takes: whoever can change the file may put an endless one there.
+const maxPidfile = 64
 
 // ReadPidfile returns the process id in a file. An empty file is an error: taken as 0 it would name every process of the caller's group.
 func ReadPidfile(path string) (int, error) {
@@ -30,7 +35,7 @@ func ReadPidfile(path string) (int, error) {
 // readPidfile gives the file's owner, too. Who writes it is not always who reads it: it is not
 // waited for, as for a FIFO's writer, and no more of it is read than a number has.
 func readPidfile(path string) (pid int, owner uint32, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := privilege.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return 0, 0, fmt.Errorf("pidfile: %w", err)
 	}
@@ -42,7 +47,7 @@ func readPidfile(path string) (pid int, owner uint32, err error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return 0, 0, fmt.Errorf("pidfile %s is no regular file", path)
 	}
-	b, err := io.ReadAll(io.LimitReader(f, 64))
+	b, err := io.ReadAll(io.LimitReader(f, maxPidfile))
 	if err != nil {
 		return 0, 0, fmt.Errorf("pidfile: %w", err)
 	}
@@ -62,5 +67,10 @@ func RemovePidfile(path string, pid int) bool {
 	if have, err := ReadPidfile(path); err != nil || have != pid {
 		return false
 	}
-	return os.Remove(path) == nil
+	d, err := privilege.OpenAt(path)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	return d.Unlink() == nil
 }

@@ -13,35 +13,36 @@ import (
 	"uwsgi/internal/crash"
 )
 
-// process is a running command.
-type process interface {
+// Process is a running command.
+type Process interface {
 	PID() int
 	Wait() string // how it ended: "exited with status 1", "killed by signal 9"
 	Signal(sig syscall.Signal) error
 }
 
-// spec is a command to start.
-type spec struct {
-	shell      string // for /bin/sh -c
-	dir        string
-	env        []string // nil = ours
-	stdin      bool     // keep ours
-	stderr     *os.File // nil = ours
-	credential *syscall.Credential
-	group      bool // a session of its own, and signals go to its whole group
-	free       bool // it outlives this process
+// Command is what to start.
+type Command struct {
+	Shell      string // for /bin/sh -c
+	Dir        string
+	Env        []string            // nil = this process's
+	Stdin      bool                // keep this process's
+	Stderr     *os.File            // stdout and stderr; nil = this process's stderr
+	Credential *syscall.Credential // nil = this user
+	Group      bool                // a session of its own, and signals go to its whole group
+	Free       bool                // it outlives this process
 }
 
-// spawner starts processes that die with this one, kill -9 included. PR_SET_PDEATHSIG follows the thread that forked, so one thread does all the
+// Spawner starts processes that die with this one, kill -9 included. PR_SET_PDEATHSIG follows the thread that forked, so one thread does all the
 // forking and lives until Close.
-type spawner struct {
+type Spawner struct {
 	jobs chan func()
 	once sync.Once
 	done chan struct{}
 }
 
-func newSpawner() *spawner {
-	s := &spawner{jobs: make(chan func()), done: make(chan struct{})}
+// NewSpawner makes a spawner; Close ends it.
+func NewSpawner() *Spawner {
+	s := &Spawner{jobs: make(chan func()), done: make(chan struct{})}
 	crash.Go(func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		defer close(s.done)
@@ -52,32 +53,33 @@ func newSpawner() *spawner {
 	return s
 }
 
-// close ends the thread, and by that every process that still runs.
-func (s *spawner) close() {
+// Close ends the thread, and by that every process that still runs.
+func (s *Spawner) Close() {
 	s.once.Do(func() { close(s.jobs) })
 	<-s.done
 }
 
-func (s *spawner) start(sp spec) (process, error) {
-	cmd := exec.Command("/bin/sh", "-c", sp.shell)
-	cmd.Dir, cmd.Env = sp.dir, sp.env
-	if sp.stdin {
+// Start starts a command; it returns as soon as that runs.
+func (s *Spawner) Start(sp Command) (Process, error) {
+	cmd := exec.Command("/bin/sh", "-c", sp.Shell)
+	cmd.Dir, cmd.Env = sp.Dir, sp.Env
+	if sp.Stdin {
 		cmd.Stdin = os.Stdin
 	}
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if sp.stderr != nil {
-		cmd.Stdout, cmd.Stderr = sp.stderr, sp.stderr
+	if sp.Stderr != nil {
+		cmd.Stdout, cmd.Stderr = sp.Stderr, sp.Stderr
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: sp.group, Credential: sp.credential}
-	if !sp.free {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: sp.Group, Credential: sp.Credential}
+	if !sp.Free {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	result := make(chan error, 1)
 	s.jobs <- func() { result <- cmd.Start() }
 	if err := <-result; err != nil {
-		return nil, fmt.Errorf("%s: %w", sp.shell, err)
+		return nil, fmt.Errorf("%s: %w", sp.Shell, err)
 	}
-	return &child{cmd: cmd, group: sp.group}, nil
+	return &child{cmd: cmd, group: sp.Group}, nil
 }
 
 type child struct {

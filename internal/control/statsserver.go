@@ -8,13 +8,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"uwsgi/internal/crash"
-	"uwsgi/internal/option"
 )
 
 // StatsOptions is how a stats server answers.
@@ -22,9 +20,9 @@ type StatsOptions struct {
 	HTTP     bool   // stats-http: an HTTP head first
 	Minified bool   // stats-minified
 	NoCores  bool   // stats-no-cores
-	Mode     uint32 // chmod-socket of a unix socket, 0 = leave
-	Owner    *Owner // of a unix socket, nil = leave
-	Vacuum   bool   // remove the unix socket at the end
+	Mode     string // chmod-socket, as it is written: a server whose socket has another is not the one that is wanted
+	// Remove unlinks the unix socket at the end, nil = it stays: vacuum.
+	Remove func(path string) error
 }
 
 // Stats is a stats server: a client connects, reads the document and the end of file. Every client has a goroutine of its own, so a slow
@@ -45,91 +43,19 @@ const (
 	maxStats     = 64              // clients at a time
 )
 
-// ServeStats answers on an address (HOST:PORT, :PORT, a path, @abstract) with what source gives, until Close. source is called from
-// many goroutines. print writes a line to the log.
-func ServeStats(address string, opts StatsOptions, source func() Snapshot, print func(string)) (*Stats, error) {
-	l, err := listenStats(address, opts)
-	if err != nil {
-		return nil, err
-	}
+// ServeStats answers on l, which listens at address (as it is configured) and is the server's from now on, with what source gives, until
+// Close. path is the absolute path of a unix socket, "" for others. source is called from many goroutines. print writes a line to the log.
+func ServeStats(l net.Listener, address, path string, opts StatsOptions, source func() Snapshot, print func(string)) *Stats {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Stats{name: address, l: l, opts: opts, source: source, cancel: cancel}
-	if _, ok := l.(*net.UnixListener); ok && !strings.HasPrefix(address, "@") {
-		s.path, _ = filepath.Abs(address)
-		if st, err := os.Lstat(address); err == nil {
+	s := &Stats{name: address, path: path, l: l, opts: opts, source: source, cancel: cancel}
+	if path != "" {
+		if st, err := os.Lstat(path); err == nil {
 			s.inode = inodeOf(st)
 		}
 	}
 	s.wg.Go(crash.Guarded(func() { s.accept(ctx) }))
 	print(fmt.Sprintf("*** Stats server enabled on %s fd: %d ***", address, descriptor(l)))
-	return s, nil
-}
-
-func listenStats(address string, opts StatsOptions) (net.Listener, error) {
-	fail := func(err error) error { return option.Wrong("stats", address, err) }
-	if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
-		network := "tcp4"
-		if strings.HasPrefix(address, "[") {
-			network = "tcp6"
-		}
-		l, err := net.Listen(network, address)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fail(fmt.Errorf("probably another instance of uWSGI is running on the same address (%s).\nbind(): Address already in use", address))
-		}
-		if err != nil {
-			return nil, fail(err)
-		}
-		return l, nil
-	}
-	if !strings.HasPrefix(address, "@") {
-		if err := clearStale(address); err != nil {
-			return nil, fail(err)
-		}
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
-	if err != nil {
-		return nil, fail(err)
-	}
-	l.SetUnlinkOnClose(opts.Vacuum)
-	if strings.HasPrefix(address, "@") {
-		return l, nil
-	}
-	if opts.Owner != nil {
-		if err := os.Lchown(address, opts.Owner.UID, opts.Owner.GID); err != nil {
-			l.Close()
-			return nil, fail(err)
-		}
-	}
-	if opts.Mode != 0 {
-		if err := os.Chmod(address, os.FileMode(opts.Mode)); err != nil {
-			l.Close()
-			return nil, fail(err)
-		}
-	}
-	return l, nil
-}
-
-// clearStale removes a unix socket that nobody listens on.
-func clearStale(path string) error {
-	st, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if st.Mode()&os.ModeType != os.ModeSocket {
-		return errors.New("the path exists and is not a socket")
-	}
-	c, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
-		c.Close()
-		return errors.New("somebody listens there")
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
+	return s
 }
 
 // descriptor is the number of a listener's descriptor, for the log.
@@ -159,10 +85,7 @@ func (s *Stats) At(address string) bool {
 // Is says whether it answers like that.
 func (s *Stats) Is(opts StatsOptions) bool {
 	a, b := s.opts, opts
-	if a.Owner != nil && b.Owner != nil && *a.Owner == *b.Owner {
-		a.Owner, b.Owner = nil, nil
-	}
-	return a == b
+	return a.HTTP == b.HTTP && a.Minified == b.Minified && a.NoCores == b.NoCores && a.Mode == b.Mode && (a.Remove == nil) == (b.Remove == nil)
 }
 
 // Addr is where the server listens.
@@ -173,7 +96,15 @@ func (s *Stats) Close(print func(string)) error {
 	s.cancel()
 	err := s.l.Close()
 	s.wg.Wait()
-	if s.path != "" && s.opts.Vacuum {
+	if s.path == "" || s.opts.Remove == nil {
+		return err
+	}
+	if st, serr := os.Lstat(s.path); serr != nil || inodeOf(st) != s.inode {
+		return err // somebody else's by now
+	}
+	if rerr := s.opts.Remove(s.path); rerr != nil {
+		print("VACUUM: " + rerr.Error())
+	} else {
 		print("VACUUM: unix socket " + s.name + " (stats) removed.")
 	}
 	return err

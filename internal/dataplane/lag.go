@@ -16,7 +16,6 @@ import (
 type lag struct {
 	fd   int   // a ring in a file without a name
 	most int64 // its size
-	held int64 // bytes of it that are in memory, see Engine.ram
 
 	mu       sync.Mutex
 	appended int64
@@ -50,20 +49,11 @@ func (c *Core) divert() bool {
 		if c.eng.lagging.Load() >= lagTotal {
 			return false
 		}
-		fd, inRAM, err := temporary()
+		fd, err := temporary()
 		if err != nil {
 			return false
 		}
-		l := &lag{fd: fd, most: c.eng.lagMost, idle: true}
-		if inRAM {
-			l.most = min(l.most, c.eng.ram.most/16)
-			if l.most == 0 || !c.eng.ram.take(l.most) {
-				unix.Close(fd)
-				return false
-			}
-			l.held = l.most
-		}
-		cn.lag = l
+		cn.lag = &lag{fd: fd, most: c.eng.lagMost, idle: true}
 		c.eng.app.Diverted(c.id)
 	}
 	return c.putOff()
@@ -146,7 +136,6 @@ func (l *lag) end(h *housekeeper, cn *conn) bool {
 
 func (l *lag) close(e *Engine) {
 	unix.Close(l.fd)
-	e.ram.give(l.held)
 	e.lagging.Add(l.written - l.appended)
 }
 

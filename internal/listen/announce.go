@@ -98,7 +98,7 @@ func (s *Set) Vacuum(log func(string)) {
 			log("VACUUM: unix socket " + k.Name + " is kept: systemd made it (RemoveOnStop= of its unit).")
 		case k.Path == "":
 		case k.onDisk():
-			if err := os.Remove(k.Path); err != nil {
+			if err := k.remove(s.keeper); err != nil {
 				log("VACUUM: " + err.Error())
 				continue
 			}

@@ -21,16 +21,29 @@ const somaxconnFile = "/proc/sys/net/core/somaxconn"
 
 // binder makes sockets for one configuration.
 type binder struct {
-	set     *option.Settings
+	opts    Options
 	owner   owner
 	mode    os.FileMode // of unix sockets
 	modeSet bool        // false: 0777 less the process's umask, which the kernel applies
 	backlog int         // connections that may wait before workers take them in or turn them away
 	log     func(string)
+	keeper  Keeper // nil = there is none
 }
 
-func newBinder(s *option.Settings, log func(string)) (*binder, error) {
-	b := &binder{set: s, log: log}
+// Options are those of a socket that are set before it is bound, and that the connections inherit: tcp(7), socket(7).
+type Options struct {
+	ReusePort, Freebind, Keepalive, Nodelay bool
+	Sndbuf, Rcvbuf, FastOpen                int // 0 = the kernel's
+	Defer                                   int // seconds that a connection which has sent nothing is kept back; 0 = not at all
+}
+
+func optionsOf(s *option.Settings) Options {
+	return Options{ReusePort: s.ReusePort, Freebind: s.Freebind, Keepalive: s.SoKeepalive, Nodelay: s.TCPNodelay,
+		Sndbuf: s.SoSndbuf, Rcvbuf: s.SoRcvbuf, FastOpen: s.TCPFastOpen, Defer: deferFor(s)}
+}
+
+func newBinder(s *option.Settings, keeper Keeper, log func(string)) (*binder, error) {
+	b := &binder{opts: optionsOf(s), log: log, keeper: keeper}
 	var err error
 	if b.owner, err = socketOwner(s, os.Geteuid()); err != nil {
 		return nil, err
@@ -49,7 +62,7 @@ func newBinder(s *option.Settings, log func(string)) (*binder, error) {
 		// application keep the umask that the start had.
 		b.mode, b.modeSet = 0o777, true
 	}
-	b.backlog = b.clampBacklog(somaxconn(somaxconnFile))
+	b.backlog = clampBacklog(s.Listen, somaxconn(somaxconnFile), log)
 	return b, nil
 }
 
@@ -65,23 +78,49 @@ func somaxconn(path string) int {
 }
 
 // clampBacklog applies `listen`. uWSGI refuses to start where it is more than the kernel keeps; the kernel cuts it without a word.
-func (b *binder) clampBacklog(limit int) int {
-	if b.set.Listen <= 0 {
+func clampBacklog(want, limit int, log func(string)) int {
+	if want <= 0 {
 		return limit
 	}
-	if b.set.Listen > limit {
-		b.log(fmt.Sprintf("listen = %d is more than this kernel keeps: connections queue up to net.core.somaxconn = %d (raise it with sysctl net.core.somaxconn=%d)",
-			b.set.Listen, limit, b.set.Listen))
+	if want > limit {
+		log(fmt.Sprintf("listen = %d is more than this kernel keeps: connections queue up to net.core.somaxconn = %d (raise it with sysctl net.core.somaxconn=%d)",
+			want, limit, want))
 		return limit
 	}
-	return b.set.Listen
+	return want
 }
 
-// bind makes a listening socket for a.
+// bind makes a listening socket for a: with the rights of this process, else with the keeper's.
 func (b *binder) bind(a address, o option.Socket) (*Socket, error) {
 	k := &Socket{Name: a.name, Option: o.Option, key: a.key(), origin: o.Origin, network: "UNIX"}
-	var fd int
-	var err error
+	fd, err := b.bindOwn(a, k)
+	if denied(err) && b.keeper != nil {
+		if fd, dev, inode, kerr := b.keeper.Bind(a.key()); kerr == nil {
+			k.File, k.Dev, k.Inode = newFile(fd, k.Name), dev, inode
+			if a.kind == kindUnix {
+				k.Path = a.path
+			}
+			k.describe()
+			b.outdated(a, k)
+			return k, nil
+		} else if !denied(kerr) {
+			err = kerr
+		}
+	}
+	if err != nil {
+		return nil, b.explain(a, o, err)
+	}
+	k.File = newFile(fd, k.Name)
+	return k, nil
+}
+
+// denied reports whether somebody with more rights could do better.
+func denied(err error) bool {
+	return errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)
+}
+
+// bindOwn binds and listens with the rights of this process.
+func (b *binder) bindOwn(a address, k *Socket) (fd int, err error) {
 	switch a.kind {
 	case kindUnix:
 		fd, err = b.bindUnix(a, k)
@@ -91,19 +130,18 @@ func (b *binder) bind(a address, o option.Socket) (*Socket, error) {
 		fd, err = b.bindTCP(a, k)
 	}
 	if err != nil {
-		return nil, b.explain(a, o, err)
+		return -1, err
 	}
 	// The kernel keeps as many as it can, however short `listen` is: what comes before a worker looks has its place. A unix socket refuses what
 	// has none, at once.
 	if err := unix.Listen(fd, math.MaxInt32); err != nil {
 		unix.Close(fd)
 		if k.Path != "" {
-			os.Remove(k.Path)
+			_ = k.remove(nil)
 		}
-		return nil, b.explain(a, o, os.NewSyscallError("listen", err))
+		return -1, os.NewSyscallError("listen", err)
 	}
-	k.File = newFile(fd, k.Name)
-	return k, nil
+	return fd, nil
 }
 
 // newFile wraps a descriptor so that it stays out of the runtime's poller, and makes it nonblocking for the workers.
@@ -146,7 +184,7 @@ func (b *binder) bindTCP(a address, k *Socket) (int, error) {
 
 // tcpOptions sets what accepted connections inherit from the listening socket: tcp(7), socket(7).
 func (b *binder) tcpOptions(fd int) error {
-	s := b.set
+	s := b.opts
 	type opt struct {
 		on                 bool
 		name               string
@@ -156,12 +194,12 @@ func (b *binder) tcpOptions(fd int) error {
 		{true, "SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
 		{s.ReusePort, "SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1},
 		{s.Freebind, "IP_FREEBIND", unix.SOL_IP, unix.IP_FREEBIND, 1},
-		{s.SoKeepalive, "SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{s.TCPNodelay, "TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		{s.SoSndbuf > 0, "SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, s.SoSndbuf},
-		{s.SoRcvbuf > 0, "SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, s.SoRcvbuf},
-		{s.TCPFastOpen > 0, "TCP_FASTOPEN", unix.IPPROTO_TCP, unix.TCP_FASTOPEN, s.TCPFastOpen},
-		{true, "TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferFor(s)},
+		{s.Keepalive, "SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{s.Nodelay, "TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{s.Sndbuf > 0, "SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, s.Sndbuf},
+		{s.Rcvbuf > 0, "SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, s.Rcvbuf},
+		{s.FastOpen > 0, "TCP_FASTOPEN", unix.IPPROTO_TCP, unix.TCP_FASTOPEN, s.FastOpen},
+		{true, "TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, s.Defer},
 	} {
 		if !o.on {
 			continue
@@ -217,6 +255,8 @@ func (b *binder) explain(a address, o option.Socket, err error) error {
 	case errors.Is(err, errAlive) || errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, errNotSocket):
 		e.Text = "probably another instance of uWSGI is running on the same address (" + a.name + ")."
 		e.Op, e.Err = "bind", syscall.EADDRINUSE
+	case denied(err) && b.keeper != nil:
+		e.Hint = "this instance gave root up when it had started: what its first configuration did not name takes a restart"
 	case errors.Is(err, syscall.EACCES) && a.kind == kindTCP && a.port < 1024:
 		e.Hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE; under systemd a socket unit binds them"
 	case errors.Is(err, syscall.ENOENT) && a.kind == kindUnix:

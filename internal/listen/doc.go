@@ -44,6 +44,7 @@ func (s *Socket) FD() int { return int(s.File.Fd()) }
 type Set struct {
 	Sockets []*Socket // those that are served, in the order of the configuration
 	Backlog int       // how many connections may wait in a socket; the kernel keeps more where `listen` is shorter than its own limit
+	keeper  Keeper    // nil = none
 	shared  []*Socket // shared-socket, by number; each is in Sockets too (with a protocol) where a =N refers to it
 }
 

@@ -12,9 +12,9 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// Open makes or inherits every socket of s. log gets one line a socket, in uWSGI's words. On error nothing of its own stays open or on
-// disk; what was inherited stays the caller's.
-func Open(s *option.Settings, inherited []sd.Inherited, log func(string)) (*Set, error) {
+// Open makes or inherits every socket of s. keeper, nil = none, binds what this process may not. log gets one line a socket, in uWSGI's
+// words. On error nothing of its own stays open or on disk; what was inherited stays the caller's.
+func Open(s *option.Settings, inherited []sd.Inherited, keeper Keeper, log func(string)) (*Set, error) {
 	pool := make([]*held, 0, len(inherited))
 	var errs []error
 	for _, in := range inherited {
@@ -32,12 +32,12 @@ func Open(s *option.Settings, inherited []sd.Inherited, log func(string)) (*Set,
 	if len(pool) > 0 {
 		log("- SystemD socket activation detected -")
 	}
-	return open(s, pool, 0, log)
+	return open(s, pool, 0, keeper, log)
 }
 
 // Reopen makes the sockets of a new configuration while the old ones serve: an address that both have keeps its descriptor, what is new is
 // bound. The old set is not changed. After a reload that succeeded call Supersede, after one that failed Discard.
-func Reopen(old *Set, s *option.Settings, log func(string)) (*Set, error) {
+func Reopen(old *Set, s *option.Settings, keeper Keeper, log func(string)) (*Set, error) {
 	var pool []*held
 	for _, k := range old.all() {
 		l, err := inspect(k.FD())
@@ -48,9 +48,12 @@ func Reopen(old *Set, s *option.Settings, log func(string)) (*Set, error) {
 			log("unix socket " + k.Name + " is gone or was replaced: it is bound again")
 			continue
 		}
+		if k.Path != "" {
+			l.path = k.Path // it may have been bound by another name of the same folder
+		}
 		pool = append(pool, &held{file: k.File, fd: k.FD(), fdname: k.fdname, local: l, old: k})
 	}
-	return open(s, pool, -1, log)
+	return open(s, pool, -1, keeper, log)
 }
 
 // Supersede closes what only the old set has: the new configuration serves now. A unix path that nobody serves any more is removed.
@@ -73,7 +76,7 @@ func (s *Set) drop(other *Set, log func(string)) {
 		}
 		log(fmt.Sprintf("uwsgi socket %s is closed (fd %d): it is not in the configuration", k.Name, k.FD()))
 		if k.Path != "" && !paths[k.Path] && k.onDisk() {
-			os.Remove(k.Path)
+			_ = k.remove(s.keeper)
 		}
 		k.File.Close()
 	}
@@ -96,8 +99,8 @@ type opener struct {
 }
 
 // open does the work; stdin is the descriptor that may be a listening socket (fd 0), -1 = do not look.
-func open(s *option.Settings, pool []*held, stdin int, log func(string)) (*Set, error) {
-	b, err := newBinder(s, log)
+func open(s *option.Settings, pool []*held, stdin int, keeper Keeper, log func(string)) (*Set, error) {
+	b, err := newBinder(s, keeper, log)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +109,7 @@ func open(s *option.Settings, pool []*held, stdin int, log func(string)) (*Set, 
 	if err != nil {
 		for _, k := range o.made {
 			if k.Path != "" && k.onDisk() {
-				os.Remove(k.Path)
+				_ = k.remove(keeper)
 			}
 			k.File.Close()
 		}
@@ -121,7 +124,7 @@ func (o *opener) run(stdin int) (*Set, error) {
 		return nil, err
 	}
 	match(wants, o.pool)
-	set := &Set{Backlog: o.bind.backlog}
+	set := &Set{Backlog: o.bind.backlog, keeper: o.bind.keeper}
 	byIndex := map[int]*Socket{}
 	for _, w := range wants {
 		k, err := o.have(w)
@@ -211,7 +214,7 @@ func (o *opener) have(w *want) (*Socket, error) {
 			k.Name = h.old.Name
 		}
 		if k.Path != "" && !k.Inherited {
-			if err := o.bind.permit(k); err != nil {
+			if err := o.bind.permitAgain(k); err != nil {
 				return nil, o.bind.explain(w.addr, c, err)
 			}
 		}

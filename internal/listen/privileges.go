@@ -27,6 +27,15 @@ func Lookup(uid, gid string, addgids []string, noInitgroups bool) (*Identity, er
 	return systemAccounts().lookup(uid, gid, addgids, noInitgroups, os.Geteuid(), os.Getegid())
 }
 
+// Resolve is Lookup for the credentials alone, whoever this process is.
+func Resolve(uid, gid string, addgids []string, noInitgroups bool) (*syscall.Credential, error) {
+	id, err := systemAccounts().lookup(uid, gid, addgids, noInitgroups, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	return id.Credential, nil
+}
+
 func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, euid, egid int) (*Identity, error) {
 	id := &Identity{}
 	if uid == "" && gid == "" && len(addgids) == 0 {

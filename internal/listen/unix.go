@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/privilege"
 )
 
 var (
@@ -14,9 +16,14 @@ var (
 	errNotSocket = errors.New("the path exists and is not a socket")
 )
 
-// bindUnix binds a.path; k gets its path and inode.
+// bindUnix binds a.path; k gets its path and inode. The folder is opened once, and all that follows is done in it.
 func (b *binder) bindUnix(a address, k *Socket) (int, error) {
-	if err := ClearPath(a.text); err != nil {
+	d, err := privilege.OpenDir(a.path)
+	if err != nil {
+		return -1, call("bind", err)
+	}
+	defer d.Close()
+	if err := clearPath(d); err != nil {
 		return -1, err
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -30,22 +37,39 @@ func (b *binder) bindUnix(a address, k *Socket) (int, error) {
 			return -1, os.NewSyscallError("fchmod", err)
 		}
 	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: a.text}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: bindName(d, a)}); err != nil {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("bind", err)
 	}
 	k.Path = a.path
-	if err := b.permit(k); err != nil {
-		unix.Close(fd)
-		os.Remove(a.path)
-		return -1, err
+	err = b.permit(k, d)
+	if err == nil {
+		err = b.unixBuffers(fd)
 	}
-	if err := b.unixBuffers(fd); err != nil {
+	if err != nil {
 		unix.Close(fd)
-		os.Remove(a.path)
+		_ = d.Unlink()
+		k.Path = ""
 		return -1, err
 	}
 	return fd, nil
+}
+
+// bindName is the path to bind: as written, which is what tools show of the socket, unless root has to go through the open folder.
+func bindName(d *privilege.Dir, a address) string {
+	if os.Geteuid() != 0 {
+		return a.text
+	}
+	return d.Proc()
+}
+
+// call names a failed call after what it was made for.
+func call(name string, err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return os.NewSyscallError(name, path.Err)
+	}
+	return err
 }
 
 func (b *binder) bindAbstract(a address) (int, error) {
@@ -61,12 +85,12 @@ func (b *binder) bindAbstract(a address) (int, error) {
 }
 
 func (b *binder) unixBuffers(fd int) error {
-	if n := b.set.SoSndbuf; n > 0 {
+	if n := b.opts.Sndbuf; n > 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n); err != nil {
 			return os.NewSyscallError("setsockopt SO_SNDBUF", err)
 		}
 	}
-	if n := b.set.SoRcvbuf; n > 0 {
+	if n := b.opts.Rcvbuf; n > 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n); err != nil {
 			return os.NewSyscallError("setsockopt SO_RCVBUF", err)
 		}
@@ -74,59 +98,77 @@ func (b *binder) unixBuffers(fd int) error {
 	return nil
 }
 
-// permit gives k.Path its owner and mode and notes its inode. The path is opened once, as itself, so that nobody can put another file
+// permit gives the socket in d its owner and mode and notes its inode. It is opened once, as itself, so that nobody can put another file
 // under the name in between.
-func (b *binder) permit(k *Socket) error {
-	fd, err := unix.Open(k.Path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+func (b *binder) permit(k *Socket, d *privilege.Dir) error {
+	h, err := d.Handle()
 	if err != nil {
-		return os.NewSyscallError("open", err)
+		return call("open", err)
 	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return os.NewSyscallError("fstat", err)
+	defer h.Close()
+	st, err := h.Stat()
+	if err != nil {
+		return call("fstat", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || k.Inode != 0 && (st.Ino != k.Inode || uint64(st.Dev) != k.Dev) {
 		return fmt.Errorf("%s was replaced by somebody else", k.Path)
 	}
 	k.Dev, k.Inode = uint64(st.Dev), st.Ino
 	if b.owner.set {
-		if err := unix.Fchownat(fd, "", b.owner.uid, b.owner.gid, unix.AT_EMPTY_PATH); err != nil {
-			return os.NewSyscallError("chown", err)
+		if err := h.Chown(b.owner.uid, b.owner.gid); err != nil {
+			return call("chown", err)
 		}
 	}
 	if b.modeSet {
-		proc := fmt.Sprintf("/proc/self/fd/%d", fd)
-		err := unix.Chmod(proc, uint32(b.mode))
-		if errors.Is(err, syscall.ENOENT) { // no /proc here
-			err = unix.Chmod(k.Path, uint32(b.mode))
-		}
-		if err != nil {
-			return os.NewSyscallError("chmod", err)
+		if err := h.Chmod(uint32(b.mode)); err != nil {
+			return call("chmod", err)
 		}
 	}
 	return nil
 }
 
-// ClearPath makes way for a bind: a socket on which nobody listens is unlinked, anything else is an error. path is as written: it fits
-// sun_path where its absolute form may not.
+// permitAgain is permit for a socket that was bound before, whose owner and mode a reload may have changed. Who has given root up cannot
+// change what is root's to change.
+func (b *binder) permitAgain(k *Socket) error {
+	d, err := privilege.OpenDir(k.Path)
+	if err != nil {
+		return call("open", err)
+	}
+	defer d.Close()
+	if err := b.permit(k, d); !denied(err) || os.Geteuid() == 0 {
+		return err
+	}
+	b.log(k.Path + " keeps the owner and mode that it has: this process is not root, and a restart applies new ones")
+	return nil
+}
+
+// ClearPath makes way for a bind: a socket on which nobody listens is unlinked, anything else is an error.
 func ClearPath(path string) error {
-	st, err := os.Lstat(path)
+	d, err := privilege.OpenAt(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return clearPath(d)
+}
+
+func clearPath(d *privilege.Dir) error {
+	st, err := d.Stat()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return os.NewSyscallError("lstat", err.(*os.PathError).Err)
+		return call("lstat", err)
 	}
-	if st.Mode()&os.ModeType != os.ModeSocket {
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return errNotSocket
 	}
-	switch err := probe(path); {
+	switch err := probe(d.Proc()); {
 	case err == nil:
 		return errAlive
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return os.NewSyscallError("unlink", err.(*os.PathError).Err)
+		if err := d.Unlink(); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return call("unlink", err)
 		}
 		return nil
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EPROTOTYPE):

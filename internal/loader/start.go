@@ -80,8 +80,12 @@ func Start(spec Spec) (*Loader, error) {
 
 	pidfd := -1
 	argv := append(append([]string{spec.Python}, spec.Args...), filepath.Join(spec.LibDir, loaderPy), spec.LibDir)
+	dir := spec.Dir
+	if at, err := os.Getwd(); err == nil && at == dir {
+		dir = "" // it need not be entered, which the user may not be allowed to
+	}
 	pid, _, err := syscall.StartProcess(spec.Python, argv, &syscall.ProcAttr{
-		Dir: spec.Dir, Env: env, Files: fds,
+		Dir: dir, Env: env, Files: fds,
 		Sys: &syscall.SysProcAttr{Credential: spec.Credential, Setpgid: spec.OwnGroup, PidFD: &pidfd},
 	})
 	if err != nil {

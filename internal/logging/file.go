@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strconv"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/accesslog"
 	"uwsgi/internal/option"
@@ -46,7 +43,7 @@ type fileSink struct {
 	path    string
 	mode    os.FileMode
 	owner   *Owner
-	asOwner bool  // open the file with the owner's rights: logto2
+	files   Files
 	max     int64 // 0 = no limit
 	backup  string
 	size    int64
@@ -55,30 +52,10 @@ type fileSink struct {
 	now     func() time.Time
 }
 
-// Owner is a user and a group.
-type Owner struct{ UID, GID int }
-
 func (s *fileSink) open(truncate bool) error {
-	flags := unix.O_WRONLY | unix.O_CREAT | unix.O_APPEND | unix.O_CLOEXEC | unix.O_NOCTTY
-	if truncate {
-		flags |= unix.O_TRUNC
-	}
-	fd, err := s.openAs(flags)
+	f, err := s.files.Open(s.path, truncate, s.mode, s.owner)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: s.path, Err: err}
-	}
-	f := os.NewFile(uintptr(fd), s.path)
-	if s.mode != 0 {
-		if err := f.Chmod(s.mode); err != nil {
-			f.Close()
-			return err
-		}
-	}
-	if s.owner != nil && !s.asOwner {
-		if err := f.Chown(s.owner.UID, s.owner.GID); err != nil {
-			f.Close()
-			return err
-		}
+		return err
 	}
 	st, err := f.Stat()
 	if err != nil {
@@ -93,27 +70,6 @@ func (s *fileSink) open(truncate bool) error {
 		return s.moved(f)
 	}
 	return nil
-}
-
-// openAs opens the path, for logto2 with the rights of the user that the application runs as: a link that user put there leads nowhere
-// the user could not write.
-func (s *fileSink) openAs(flags int) (int, error) {
-	if !s.asOwner || s.owner == nil || os.Geteuid() != 0 {
-		return unix.Open(s.path, flags, 0o640)
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	gid, err := unix.SetfsgidRetGid(s.owner.GID)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.SetfsgidRetGid(gid)
-	uid, err := unix.SetfsuidRetUid(s.owner.UID)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.SetfsuidRetUid(uid)
-	return unix.Open(s.path, flags, 0o640)
 }
 
 func (s *fileSink) write(r *record, line []byte) error {
@@ -143,7 +99,7 @@ func (s *fileSink) rotate() error {
 	if _, err := s.f.Write(line); err != nil {
 		return err
 	}
-	if err := os.Rename(s.path, name); err != nil {
+	if err := s.files.Rotate(s.path, name); err != nil {
 		s.size = 0 // once a file's worth, not once a line
 		return fmt.Errorf("unable to rotate log: %w", err)
 	}

@@ -24,7 +24,9 @@ type Env struct {
 	Hostname    string           // for rsyslog
 	PID         int              // of the supervisor
 	Reload      bool             // the instance runs already: log-truncate is past
-	Owner       *Owner           // whom the application runs as: logfile-chown, logto2
+	Owner       *Owner           // whom the application runs as: logfile-chown
+	Files       Files            // nil = OwnFiles
+	UserFiles   Files            // with the rights of the application's user: logto2; nil = OwnFiles
 	Now         func() time.Time // nil = time.Now
 }
 
@@ -50,6 +52,12 @@ type Log struct {
 func New(s *option.Settings, env Env) (*Log, error) {
 	if env.Now == nil {
 		env.Now = time.Now
+	}
+	if env.Files == nil {
+		env.Files = OwnFiles{}
+	}
+	if env.UserFiles == nil {
+		env.UserFiles = OwnFiles{}
 	}
 	if env.SyslogPath == "" {
 		env.SyslogPath = "/dev/log"

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,13 +96,14 @@ func TestLogto2OpensWithTheUsersRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if _, err := New(s, Env{Stderr: null, Owner: &Owner{4242, 4242}}); !errors.Is(err, os.ErrPermission) {
+	user := UserFiles{&syscall.Credential{Uid: 4242, Gid: 4242}}
+	if _, err := New(s, Env{Stderr: null, UserFiles: user}); !errors.Is(err, os.ErrPermission) {
 		t.Error("root's directory:", err)
 	}
 	if err := os.Chown(dir, 4242, 4242); err != nil {
 		t.Fatal(err)
 	}
-	l, err := New(s, Env{Stderr: null, Owner: &Owner{4242, 4242}})
+	l, err := New(s, Env{Stderr: null, UserFiles: user})
 	if err != nil {
 		t.Fatal(err)
 	}

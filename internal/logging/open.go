@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,25 +14,25 @@ import (
 )
 
 // target is the log file or address that the settings name, and the option. Under systemd daemonize names none: nothing goes to the background.
-func (l *Log) target() (option, value string) {
+func target(s *option.Settings, journal bool) (option, value string) {
 	switch {
-	case l.set.LogTo2 != "":
-		return "logto2", l.set.LogTo2
-	case l.env.Journal:
-	case l.set.Daemonize != "" && l.set.DaemonizeLate:
-		return "daemonize2", l.set.Daemonize
-	case l.set.Daemonize != "":
-		return "daemonize", l.set.Daemonize
+	case s.LogTo2 != "":
+		return "logto2", s.LogTo2
+	case journal:
+	case s.Daemonize != "" && s.DaemonizeLate:
+		return "daemonize2", s.Daemonize
+	case s.Daemonize != "":
+		return "daemonize", s.Daemonize
 	}
-	if l.set.LogTo != "" {
-		return "logto", l.set.LogTo
+	if s.LogTo != "" {
+		return "logto", s.LogTo
 	}
 	return "", ""
 }
 
 // openBase opens where lines go that no logger takes, and under systemd the journal, which gets them all.
 func (l *Log) openBase() (base *logger, notes []string, err error) {
-	name, value := l.target()
+	name, value := target(l.set, l.env.Journal)
 	if l.env.Journal {
 		if l.aside, notes = l.openAside(); name == "" {
 			return l.aside, notes, nil
@@ -55,7 +56,7 @@ func (l *Log) openBase() (base *logger, notes []string, err error) {
 		f.moved = l.redirect
 	}
 	if name == "logto2" {
-		f.asOwner, f.owner = true, l.env.Owner
+		f.files, f.owner = l.env.UserFiles, nil
 	}
 	if err := f.open(l.set.LogTruncate && !l.env.Reload); err != nil {
 		if l.aside != nil { // nothing is lost, and before systemd's time root may have opened it
@@ -87,13 +88,18 @@ func (l *Log) openAside() (*logger, []string) {
 
 // newFile describes a log file; it is not open yet.
 func (l *Log) newFile(path string, max int64, backup string) (*fileSink, error) {
-	f := &fileSink{path: path, max: max, backup: backup, now: l.env.Now}
-	if l.set.LogfileChmod != "" {
-		var n uint32
-		if _, err := fmt.Sscanf(l.set.LogfileChmod, "%o", &n); err != nil || n > 0o777 {
-			return nil, option.Wrong("logfile-chmod", l.set.LogfileChmod, errors.New("three octal digits are expected"))
+	abs, err := filepath.Abs(path) // the working directory changes once the log is open
+	if err != nil {
+		return nil, err
+	}
+	if backup != "" {
+		if backup, err = filepath.Abs(backup); err != nil {
+			return nil, err
 		}
-		f.mode = os.FileMode(n)
+	}
+	f := &fileSink{path: abs, max: max, backup: backup, files: l.env.Files, now: l.env.Now}
+	if f.mode, err = fileMode(l.set.LogfileChmod); err != nil {
+		return nil, err
 	}
 	if l.set.LogfileChown {
 		f.owner = l.env.Owner

@@ -20,6 +20,6 @@
 // # Rules
 //
 // A process that leaves by our will is taken out of its slot first, then told; a process that is still in its slot when it ends has
-// died. Every drain has a mercy and every kill is by pidfd. READY follows RELOADING whatever came of it. The supervisor keeps its
-// privileges; loader and workers are started with Config.Credential.
+// died. Every drain has a mercy and every kill is by pidfd. READY follows RELOADING whatever came of it. By the time of the first
+// loader this process has become the application's user (package privilege); Config.Credential is for a process that stays root all the same.
 package supervisor

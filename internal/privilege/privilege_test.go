@@ -1,0 +1,212 @@
+package privilege
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// stranger is a user without an account.
+const stranger = 4242
+
+// place is a folder of root's below one that everybody may enter, with a folder of the stranger's in it. The tests are about root: who is not
+// has nothing to lose, and they end there.
+func place(t *testing.T) (roots, strangers string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.SkipNow() // needs root
+	}
+	top, err := os.MkdirTemp("/tmp", "uwsgi-privilege")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(top) })
+	strangers = filepath.Join(top, "his")
+	for _, err := range []error{os.Chmod(top, 0o755), os.Mkdir(strangers, 0o755), os.Chown(strangers, stranger, stranger)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return top, strangers
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func link(t *testing.T, target, path string, uid int) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(path, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const appending = unix.O_WRONLY | unix.O_CREAT | unix.O_APPEND
+
+func TestRootFollowsNoLinkOfOthers(t *testing.T) {
+	roots, his := place(t)
+	secret := filepath.Join(roots, "secret")
+	write(t, secret, "precious", 0o600)
+	link(t, secret, filepath.Join(his, "log"), stranger)
+	link(t, roots, filepath.Join(his, "folder"), stranger)
+	link(t, roots, filepath.Join(his, "roots"), 0) // root's link, but he can put another one in its place
+	for _, path := range []string{"log", "folder/secret", "roots/secret"} {
+		f, err := OpenFile(filepath.Join(his, path), appending|unix.O_TRUNC, 0o640)
+		var refused *LinkError
+		if err == nil {
+			f.Close()
+		}
+		if !errors.As(err, &refused) || refused.Owner != stranger {
+			t.Errorf("%s: %v", path, err)
+		}
+		if path == "log" {
+			continue // it is a last part, which OpenDir does not look at
+		}
+		if d, err := OpenDir(filepath.Join(his, path)); !errors.As(err, &refused) {
+			d.Close()
+			t.Errorf("OpenDir %s: %v", path, err)
+		}
+	}
+	if b, _ := os.ReadFile(secret); string(b) != "precious" {
+		t.Errorf("%q", b)
+	}
+}
+
+// Where a user's link leads to a file of his, he could write himself: a log below /srv/app/current, say.
+func TestALinkLeadsWithItsOwnersRights(t *testing.T) {
+	roots, his := place(t)
+	release := filepath.Join(his, "release")
+	if err := errors.Join(os.Mkdir(release, 0o755), os.Chown(release, stranger, stranger)); err != nil {
+		t.Fatal(err)
+	}
+	link(t, "release", filepath.Join(his, "current"), stranger)
+	f, err := OpenFile(filepath.Join(his, "current", "log"), appending, 0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if st, err := os.Stat(filepath.Join(release, "log")); err != nil || st.Sys().(*syscall.Stat_t).Uid != stranger {
+		t.Error(st, err)
+	}
+	// Root's own links lead as far as root does.
+	link(t, release, filepath.Join(roots, "link"), 0)
+	write(t, filepath.Join(roots, "file"), "", 0o600)
+	link(t, "file", filepath.Join(roots, "other"), 0)
+	for _, path := range []string{"link/log", "other"} {
+		f, err := OpenFile(filepath.Join(roots, path), appending, 0o640)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+}
+
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
+	roots, his := place(t)
+	fifo, second, first := filepath.Join(his, "fifo"), filepath.Join(his, "second"), filepath.Join(roots, "first")
+	write(t, first, "precious", 0o600)
+	if err := errors.Join(unix.Mkfifo(fifo, 0o666), os.Link(first, second)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]error{fifo: unix.ENXIO, second: errSecondName, his: unix.EISDIR} { // nobody reads the FIFO, and nobody waits
+		if _, err := OpenFile(path, appending|unix.O_TRUNC, 0o640); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", path, err, want)
+		}
+	}
+	if _, err := OpenFile(fifo, unix.O_RDONLY, 0); !errors.Is(err, ErrNotRegular) {
+		t.Error(err)
+	}
+	f, err := OpenFile(os.DevNull, appending, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if b, _ := os.ReadFile(first); string(b) != "precious" {
+		t.Errorf("%q", b)
+	}
+}
+
+// As leaves none of root's rights, its groups among them, and they come back.
+func TestAs(t *testing.T) {
+	roots, his := place(t)
+	groups := filepath.Join(roots, "groups")
+	write(t, groups, "", 0)
+	if err := os.Chmod(groups, 0o060); err != nil { // for root's group alone
+		t.Fatal(err)
+	}
+	if err := unix.Setgroups([]int{0}); err != nil {
+		t.Fatal(err)
+	}
+	open := func(path string) error {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err == nil {
+			f.Close()
+		}
+		return err
+	}
+	cred := &syscall.Credential{Uid: stranger, Gid: stranger}
+	if err := As(cred, func() error { return open(groups) }); !errors.Is(err, os.ErrPermission) {
+		t.Error("root's groups were left:", err)
+	}
+	if err := As(&syscall.Credential{Uid: stranger, Gid: stranger, Groups: []uint32{0}}, func() error { return open(groups) }); err != nil {
+		t.Error("his own groups do not count:", err)
+	}
+	if err := As(cred, func() error { return open(filepath.Join(his, "made")) }); err != nil {
+		t.Error(err)
+	}
+	if err := open(filepath.Join(roots, "root")); err != nil {
+		t.Error("root's rights did not come back:", err)
+	}
+	if err := As(nil, func() error { return open(filepath.Join(roots, "nil")) }); err != nil {
+		t.Error(err)
+	}
+}
+
+// A socket, FIFO or file is made, given away and removed in the folder that was opened, whatever its path leads to by then.
+func TestADirStaysWhatItWas(t *testing.T) {
+	roots, his := place(t)
+	inner, away := filepath.Join(his, "run"), filepath.Join(his, "away")
+	if err := os.Mkdir(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(roots, "x"), "precious", 0o600)
+	d, err := OpenDir(filepath.Join(inner, "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := os.Rename(inner, away); err != nil {
+		t.Fatal(err)
+	}
+	link(t, roots, inner, stranger)
+	if err := d.Mkfifo(0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, err := d.Handle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := errors.Join(h.Chown(stranger, stranger), h.Chmod(0o622)); err != nil {
+		t.Error(err)
+	}
+	if st, err := os.Lstat(filepath.Join(away, "x")); err != nil || st.Mode().Perm() != 0o622 || st.Sys().(*syscall.Stat_t).Uid != stranger {
+		t.Error(st, err)
+	}
+	if err := d.Unlink(); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(roots, "x")); err != nil || string(b) != "precious" {
+		t.Errorf("%q %v", b, err)
+	}
+}
