@@ -19,6 +19,9 @@ import (
 // reign is serve for a configuration with `emperor`: it runs other instances and no application of its own.
 func reign(cfg *config.Config, args, environ []string, host config.Host, std Streams) (int, error) {
 	s := cfg.Settings
+	if err := confine(); err != nil {
+		return exitError, err
+	}
 	in := &instance{args: args, environ: environ, host: host, std: std, journal: sd.JournalStream(os.Getenv("JOURNAL_STREAM"), 2)}
 	log, err := in.openLog(cfg, &listen.Identity{}, false)
 	if err != nil {

@@ -135,6 +135,9 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 		fmt.Fprintln(in.std.Err, "*** WARNING: "+note+" ***")
 	}
 	threads.Reserve(processors + blocked)
+	if err := confine(); err != nil {
+		return exitError, err
+	}
 	var err error
 	if in.startDir, err = os.Getwd(); err != nil {
 		return exitError, fmt.Errorf("getcwd: %w", err)
@@ -211,6 +214,13 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	}
 	if s.Umask >= 0 {
 		syscall.Umask(s.Umask)
+	}
+	if s.NoNewPrivs {
+		if err := giveNothingMore(); err != nil {
+			return nil, err
+		}
+	} else if old != nil && old.cfg.Settings.NoNewPrivs {
+		d.log.Print("no-new-privs holds until the next start: there is no way back")
 	}
 	d.hooks = in.newHooks(d)
 	if err := d.runHooks(control.PhaseASAP); err != nil {

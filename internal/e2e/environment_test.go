@@ -218,6 +218,51 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// A descriptor that the shell left open is none of the application's, in the loader or in a worker, after a reload either.
+func TestInheritedDescriptors(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	secret := s.Write("secret", "of root's shell")
+	s.Write("app.py", `import os
+def files():
+    return [os.readlink("/proc/self/fd/" + n) for n in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + n)]
+at_import = files()
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return ["\n".join(at_import + files()).encode()]
+`)
+	s.Under("/bin/bash", "-c", `exec 9<`+secret+` 250<`+secret+`; exec "$0" "$@"`)
+	s.Start("--http", addr, "--module", "app")
+	for range 2 {
+		if got := harness.HTTP(t, addr).Get("/").Body; !strings.Contains(got, "memfd:") || strings.Contains(got, secret) {
+			t.Errorf("open: %s", got)
+		}
+		s.Reload()
+	}
+}
+
+// With no-new-privs a set-user-ID program gives nothing; without, sudo and sendmail go on working as they do under uWSGI.
+func TestNoNewPrivs(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{"": {nil, "0"}, "no-new-privs": {[]string{"--no-new-privs"}, "1"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", `import re
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [re.search("NoNewPrivs:\\s*(\\d)", open("/proc/self/status").read()).group(1).encode()]
+`)
+			s.Start(append([]string{"--http", addr, "--module", "app"}, c.args...)...)
+			if got := harness.HTTP(t, addr).Get("/").Body; got != c.want {
+				t.Errorf("NoNewPrivs: %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 // limit-as holds a worker, which cannot raise it again, to what the option allows and the data plane reserved.
 func TestAddressSpaceIsHeld(t *testing.T) {
 	t.Parallel()

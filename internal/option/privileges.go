@@ -13,6 +13,8 @@ var privilegeRows = []Row{
 	{Name: "add-gid", Kind: Text, Repeat: true, Group: groupPrivileges, Set: list(func(s *Settings) *[]string { return &s.AddGIDs }), Help: "a further group"},
 	{Name: "no-initgroups", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.NoInitgroups }), Help: "take no further groups from the user database"},
 	{Name: "master-as-root", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.MasterAsRoot }), Help: "the supervisor keeps root, the application does not"},
+	{Name: "no-new-privs", Kind: Flag, Since: "ours", Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.NoNewPrivs }),
+		Help: "no program that the application, a daemon or a hook starts gets more rights than its starter: no sudo, no sendmail that is set-group-ID"},
 	{Name: "umask", Kind: Octal, Group: groupPrivileges, Set: umask, Help: "permissions taken from new files, octal"},
 	{Name: "pidfile", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.Pidfile }), Help: "write the supervisor's process id here, before privileges are dropped"},
 	{Name: "pidfile2", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.Pidfile2 }), Help: "… after privileges are dropped"},

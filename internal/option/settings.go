@@ -188,6 +188,7 @@ type Settings struct {
 	AddGIDs        []string
 	NoInitgroups   bool
 	MasterAsRoot   bool
+	NoNewPrivs     bool
 	Pidfile        string
 	Pidfile2       string
 	SafePidfile    string

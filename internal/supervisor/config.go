@@ -87,6 +87,7 @@ const (
 	KeyRequest    = "request"
 	KeyAge        = "age"
 	KeyBytes      = "bytes"
+	KeyOOM        = "oom"
 )
 
 func (c *Config) check() error {

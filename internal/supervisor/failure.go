@@ -180,6 +180,9 @@ func (s *Supervisor) loaderGone(e loader.LoaderGone) {
 		return
 	}
 	how := fmt.Sprintf("the loader (pid: %d) %s", e.Loader.PID(), ending(e.Exit))
+	if s.outOfMemory(e.Exit) {
+		how += " (out of memory)"
+	}
 	if t := s.turn; t != nil && t.gen == g {
 		if t.refused {
 			return

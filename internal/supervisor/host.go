@@ -25,6 +25,7 @@ type Host struct {
 	Monotonic func() int64 // ns, the clock of the scoreboard
 	Memory    func(pid int) (rss, vsz int64, err error)
 	Shares    func(pid int) (uss, pss int64, err error)
+	OOMKills  func() int64 // how often the kernel has killed for want of memory in our cgroup
 	// Connection waits until one of the listening sockets has a connection; the end of ctx ends it.
 	Connection func(ctx context.Context, listeners []*os.File) error
 	Blocked    func(pid int) (syscall, wchan string) // where a process is in the kernel
@@ -41,7 +42,7 @@ func System() *Host {
 		Subreaper: func() error {
 			return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		},
-		Zombies: zombies, Reap: reap, Monotonic: monotonic, Memory: memory, Shares: shares, Connection: connection, Blocked: blocked,
+		Zombies: zombies, Reap: reap, Monotonic: monotonic, Memory: memory, Shares: shares, OOMKills: oomCounter(), Connection: connection, Blocked: blocked,
 		Random: rand.Int64N, Crash: crash.Deadline,
 	}
 }

@@ -91,8 +91,9 @@ func (s *Supervisor) gone(e loader.WorkerGone) {
 		return
 	}
 	was := p.state
+	requests := s.inHand(p)
 	attached := s.bury(p)
-	s.logGone(p, was, e.Exit)
+	s.logGone(p, was, e.Exit, requests)
 	if attached && s.phase < Stopping {
 		s.account(p, ending(e.Exit))
 	}
@@ -109,7 +110,7 @@ func (s *Supervisor) bury(p *process) bool {
 	return p.detach()
 }
 
-func (s *Supervisor) logGone(p *process, was state, exit loader.Exit) {
+func (s *Supervisor) logGone(p *process, was state, exit loader.Exit, requests []string) {
 	attrs := []slog.Attr{slog.String(KeyReason, p.why)}
 	if sig := exit.Signal(); sig != 0 {
 		attrs = append(attrs, slog.Int(KeySignal, int(sig)))
@@ -132,7 +133,12 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit) {
 		}
 		s.logProcess(slog.LevelInfo, "worker.buried", text, p, attrs...)
 	case exit.Signal() != 0:
-		s.logProcess(slog.LevelError, "worker.died", fmt.Sprintf("DAMN ! worker %d (pid: %d) died, killed by signal %d :( trying respawn ...", n, p.pid, int(exit.Signal())), p, attrs...)
+		text, more := "", []slog.Attr(nil)
+		if was < killed { // else it was us
+			text, more = s.killer(exit, requests)
+		}
+		s.logProcess(slog.LevelError, "worker.died", fmt.Sprintf("DAMN ! worker %d (pid: %d) died, killed by signal %d :( trying respawn ...%s",
+			n, p.pid, int(exit.Signal()), text), p, append(attrs, more...)...)
 	default:
 		s.logProcess(slog.LevelError, "worker.died", fmt.Sprintf("DAMN ! worker %d (pid: %d) died :( trying respawn ...", n, p.pid), p, attrs...)
 	}

@@ -83,6 +83,7 @@ type Supervisor struct {
 	once     bool // without a master, too, the application is imported once: its workers cannot have it side by side
 	samples  int  // of memory
 	harakiri *alarm
+	oom      oomWatch
 }
 
 // New checks the configuration.
@@ -137,6 +138,8 @@ func (s *Supervisor) Run(ctx context.Context) (code int) {
 		s.log(slog.LevelError, "start.failed", err.Error())
 		return ExitFailed
 	}
+	s.oom.now = s.host.OOMKills()
+	s.sampleOOM()
 	s.begin(&turnover{kind: firstStart, reason: whyStart, cfg: s.cfg})
 	s.tick()
 	s.watchdog()

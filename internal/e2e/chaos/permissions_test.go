@@ -47,7 +47,7 @@ func TestSocketPermissions(t *testing.T) {
 // The loader and every worker run as the user and nothing else: all four ids, no group of the supervisor's, no capability.
 func TestPrivilegesAreDropped(t *testing.T) {
 	r := newRig(t)
-	r.Under("setpriv", "--groups", "0,4,24,27,33,50", "--")
+	r.Under("setpriv", "--groups", "0,4,24,27,33,50", "--inh-caps", "+chown,+net_raw", "--") // Docker left some to inherit (CVE-2022-24769)
 	sock := r.Path("run/uwsgi.sock")
 	r.Write("run/.keep", "")
 	r.sock = sock
