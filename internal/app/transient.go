@@ -21,8 +21,8 @@ const sameName = 100
 // transient starts this command line as a service of systemd, where systemd runs: daemonize without a supervisor of its own would only be
 // the worse way to the same end. done: that happened, or failed for good, and code is the status to exit with.
 func transient(s *option.Settings, args, environ []string, std Streams) (code int, done bool) {
-	if !sd.Booted() || os.Getppid() == 1 {
-		return 0, false // started by systemd itself: a unit with Type=forking expects a daemon
+	if parent := os.Getppid(); !sd.Booted() || parent == 1 || processName(parent) == "systemd" {
+		return 0, false // started by a manager itself: a unit with Type=forking expects a daemon
 	}
 	ctx := context.Background()
 	connect, user, run := sd.ConnectBus, "", "/run"

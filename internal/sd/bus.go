@@ -30,13 +30,16 @@ func ConnectBus(ctx context.Context) (*Bus, error) {
 // ConnectUserBus connects to the manager of the calling user (systemctl --user), directly: a
 // session bus is not there on every server, nor named in every environment.
 func ConnectUserBus(ctx context.Context) (*Bus, error) {
-	uid := os.Getuid()
+	return dialUser(ctx, UserRuntimeDir(os.Getuid()))
+}
+
+func dialUser(ctx context.Context, runtimeDir string) (*Bus, error) {
 	return newBus(func() (*godbus.Conn, error) {
-		conn, err := godbus.Dial("unix:path="+UserRuntimeDir(uid)+"/systemd/private", godbus.WithContext(ctx))
+		conn, err := godbus.Dial("unix:path="+runtimeDir+"/systemd/private", godbus.WithContext(ctx))
 		if err != nil {
 			return nil, err
 		}
-		if err := conn.Auth([]godbus.Auth{godbus.AuthExternal(strconv.Itoa(uid))}); err != nil {
+		if err := conn.Auth([]godbus.Auth{godbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err != nil {
 			conn.Close()
 			return nil, err
 		}
@@ -95,6 +98,8 @@ func (b *Bus) StartTransient(ctx context.Context, t Transient) error {
 		return nil
 	case errors.As(err, &refused) && refused.Name == "org.freedesktop.systemd1.UnitExists":
 		return fmt.Errorf("start %s: %w", t.Name, ErrUnitExists)
+	case errors.As(err, &refused) && refused.Name == "org.freedesktop.DBus.Error.PropertyReadOnly":
+		return fmt.Errorf("%w that is new enough: %w", ErrNoManager, err) // it does not know a property
 	}
 	if list, e := b.ListUnits(ctx, t.Name); e == nil && len(list) == 1 && list[0].Status != "" {
 		err = fmt.Errorf("%w\n%s", err, list[0].Status)

@@ -86,6 +86,9 @@ func (m *manager) StartTransientUnit(name, mode string, props []property, _ []st
 	if name == "twice.service" {
 		return "", godbus.NewError("org.freedesktop.systemd1.UnitExists", []any{"Unit twice.service was already loaded or has a fragment file."})
 	}
+	if name == "old.service" {
+		return "", godbus.NewError("org.freedesktop.DBus.Error.PropertyReadOnly", []any{"Cannot set property OOMPolicy, or unknown property."})
+	}
 	var all []string
 	for _, p := range props {
 		all = append(all, p.Name+"="+p.Value.Signature().String()+p.Value.String())
@@ -306,6 +309,10 @@ func TestBusStartTransientFails(t *testing.T) {
 		t.Errorf("%q", m.calls)
 	}
 	m.calls = nil
+	err = b.StartTransient(testContext(t), Transient{Name: "old.service", Argv: []string{"/bin/true"}})
+	if !errors.Is(err, ErrNoManager) || !strings.Contains(err.Error(), "OOMPolicy") || len(m.calls) != 0 {
+		t.Errorf("%v %q", err, m.calls)
+	}
 	err = b.StartTransient(testContext(t), Transient{Name: "twice.service", Argv: []string{"/bin/true"}})
 	if !errors.Is(err, ErrUnitExists) || len(m.calls) != 0 {
 		t.Errorf("%v %q", err, m.calls)
@@ -335,10 +342,12 @@ func TestNoBus(t *testing.T) {
 	if !errors.Is(err, ErrNoManager) {
 		t.Error(err)
 	}
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/no/such/bus")
-	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/no/such/bus")
-	if _, err := ConnectUserBus(testContext(t)); !errors.Is(err, ErrNoManager) {
+	if _, err := dialUser(testContext(t), t.TempDir()); !errors.Is(err, ErrNoManager) {
 		t.Error(err)
+	}
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/no/such/bus")
+	if got := AskLogin(testContext(t), 1000); got.Lingers || got.KillsProcesses {
+		t.Errorf("%+v", got)
 	}
 }
 

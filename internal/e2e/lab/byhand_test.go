@@ -195,6 +195,13 @@ func asUser(t *testing.T, m *Machine) {
 	m.Sh(t, "runuser -u labby -- uwsgi --stop /srv/mine/pid; test -s /srv/mine/log")
 	m.Eventually(t, "end of the daemon", func() bool { return h.Ask() != "second s" })
 
+	// Where logind ends what a session has started, it says what to do.
+	m.Sh(t, `printf '[Login]\nKillUserProcesses=yes\n' >>/run/systemd/logind.conf.d/lab.conf; systemctl restart systemd-logind`)
+	if out := session("uwsgi --ini uwsgi.ini"); !strings.Contains(out, "loginctl enable-linger") {
+		t.Errorf("uwsgi -d where processes end with their session says: %s", out)
+	}
+	m.Eventually(t, "end of the daemon with its session", func() bool { return h.Ask() != "second none" })
+
 	// From within: trixie's logind does not know a process that has come from outside of the
 	// machine.
 	m.Sh(t, "rm /srv/mine/log; systemd-run --quiet --wait --pipe loginctl enable-linger labby")
