@@ -19,6 +19,7 @@ import time
 import weakref
 
 import uwsgi_threads
+from uwsgi_report import report
 
 PATIENCE = 3.0  # seconds that a fork waits for locks; what is held longer counts as held for ever
 GIVE_UP = 9.0  # and for a moment in which none writes to a stream
@@ -132,10 +133,15 @@ class Locks:
                 os.close(sound)
                 os.close(says)
                 raise
-            give(mine)
             if pid == 0:
-                self.settle(last)
-                os.write(says, b"y")
+                try:
+                    self.settle(mine, last)
+                    os.write(says, b"y")
+                except BaseException:  # the loader goes on in its own process only
+                    report(*sys.exc_info())
+                    os._exit(1)
+            else:
+                give(mine)
             os.close(says)
             good = pid == 0 or os.read(sound, 1)
             os.close(sound)
@@ -145,8 +151,10 @@ class Locks:
             if time.monotonic() > until - PATIENCE + GIVE_UP:
                 raise OSError(errno.EBUSY, "a thread that the application has started never stops writing to a file: " + ", ".join(names()))
 
-    def settle(self, last):
+    def settle(self, mine, last):
         """In the new process, which has one thread: what is held now was held by a thread that does not exist here."""
+        for lock in mine:
+            lock._at_fork_reinit()  # os.register_at_fork() may have had it done already
         locks, conditions, writers = self.all()
         held = self.held(locks, conditions)
         for condition in conditions:
