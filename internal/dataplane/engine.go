@@ -71,6 +71,7 @@ type Engine struct {
 
 	lagging atomic.Int64 // bytes in the lags of all connections
 	lagMost int64        // in that of one
+	ram     budget       // temporary files that are kept in memory
 
 	starving  atomic.Bool  // no descriptor was left for a connection: the cores do not listen
 	starvedAt atomic.Int64 // monotonic ns
@@ -98,6 +99,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	e.row = e.board.Row(row)
 	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}
 	e.memoryLimit, e.lagMost = max(s.PostBuffering, 64<<10), lagMost
+	e.ram.most = s.PostBufferingMemory
 	e.setTimeouts()
 	if s.MaxRequests > 0 {
 		e.maxRequests = s.MaxRequests + int64(slot-1)*s.MaxRequestsDelta
@@ -111,6 +113,9 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	}
 	if err := warmUp(); err != nil {
 		return nil, err
+	}
+	if slot == 1 {
+		e.tellTemporary()
 	}
 	return e, e.open()
 }

@@ -49,7 +49,7 @@ func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
 
 // startRecords begins a body that comes as STDIN records; want is CONTENT_LENGTH, -1 without one.
 func (s *spool) startRecords(in fastcgi.Stdin, want int64, e *Engine) {
-	s.on, s.want, s.limit, s.most, s.stdin = true, want, e.memoryLimit, e.limits.Body, &in
+	s.on, s.eng, s.want, s.limit, s.most, s.stdin = true, e, want, e.memoryLimit, e.limits.Body, &in
 }
 
 // feedRecords is feed for STDIN records.

@@ -269,9 +269,11 @@ func (c *Core) finishBody(cn *conn, rest []byte) step {
 	} else if cn.body.size < c.req.ContentLength {
 		return c.refuse(cn, errShortBody, true) // FastCGI has an end of its own
 	}
-	mem, fd, err := cn.body.take()
+	mem, fd, held, err := cn.body.take()
 	if err != nil {
 		return c.refuseBody(cn, err)
 	}
-	return c.answer(cn, cn.head, mem, fd, rest)
+	next := c.answer(cn, cn.head, mem, fd, rest)
+	c.eng.ram.give(held)
+	return next
 }

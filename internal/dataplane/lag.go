@@ -16,6 +16,7 @@ import (
 type lag struct {
 	fd   int   // a ring in a file without a name
 	most int64 // its size
+	held int64 // bytes of it that are in memory, see Engine.ram
 
 	mu       sync.Mutex
 	appended int64
@@ -49,11 +50,20 @@ func (c *Core) divert() bool {
 		if c.eng.lagging.Load() >= lagTotal {
 			return false
 		}
-		fd, err := temporary()
+		fd, inRAM, err := temporary()
 		if err != nil {
 			return false
 		}
-		cn.lag = &lag{fd: fd, most: c.eng.lagMost, idle: true}
+		l := &lag{fd: fd, most: c.eng.lagMost, idle: true}
+		if inRAM {
+			l.most = min(l.most, c.eng.ram.most/16)
+			if l.most == 0 || !c.eng.ram.take(l.most) {
+				unix.Close(fd)
+				return false
+			}
+			l.held = l.most
+		}
+		cn.lag = l
 		c.eng.app.Diverted(c.id)
 	}
 	return c.putOff()
@@ -136,6 +146,7 @@ func (l *lag) end(h *housekeeper, cn *conn) bool {
 
 func (l *lag) close(e *Engine) {
 	unix.Close(l.fd)
+	e.ram.give(l.held)
 	e.lagging.Add(l.written - l.appended)
 }
 

@@ -1,9 +1,7 @@
 package dataplane
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +16,9 @@ type spool struct {
 	size    int64 // gathered
 	mem     []byte
 	fd      int // 0: none
+	eng     *Engine
+	held    int64 // bytes of fd that are in memory, see Engine.ram
+	inRAM   bool  // fd is
 	chunked *http1.Chunked
 	stdin   *fastcgi.Stdin
 	done    bool
@@ -29,7 +30,7 @@ func (s *spool) open() bool { return s.on }
 
 // start begins a body of want bytes, -1 for a chunked one.
 func (s *spool) start(want int64, e *Engine) {
-	s.on, s.want, s.limit = true, want, e.memoryLimit
+	s.on, s.eng, s.want, s.limit = true, e, want, e.memoryLimit
 	if want < 0 {
 		s.chunked = &http1.Chunked{MaxBody: e.limits.Body, MaxChunk: e.settings.ChunkedInputLimit}
 	}
@@ -75,18 +76,18 @@ func (s *spool) feed(p []byte) (int, error) {
 
 func (s *spool) store(p []byte) error {
 	if s.fd == 0 && (s.want > s.limit || s.size+int64(len(p)) > s.limit) {
-		fd, err := temporary()
+		fd, inRAM, err := temporary()
 		if err != nil {
 			return fmt.Errorf("spool a request body: %w", err)
 		}
-		s.fd = fd
-		if err := writeAll(fd, s.mem); err != nil {
+		s.fd, s.inRAM = fd, inRAM
+		if err := s.write(s.mem); err != nil {
 			return err
 		}
 		s.mem = nil
 	}
 	if s.fd != 0 {
-		if err := writeAll(s.fd, p); err != nil {
+		if err := s.write(p); err != nil {
 			return err
 		}
 	} else {
@@ -94,6 +95,17 @@ func (s *spool) store(p []byte) error {
 	}
 	s.size += int64(len(p))
 	return nil
+}
+
+// write appends to the temporary file.
+func (s *spool) write(p []byte) error {
+	if n := int64(len(p)); s.inRAM {
+		if !s.eng.ram.take(n) {
+			return errNoMemory
+		}
+		s.held += n
+	}
+	return writeAll(s.fd, p)
 }
 
 // keep appends to mem, which grows with what has come: what a client announces costs it nothing.
@@ -108,45 +120,30 @@ func (s *spool) keep(p []byte) {
 	s.mem = append(s.mem, p...)
 }
 
-// take hands the body over: bytes, or a file to be closed by the receiver that stands at its start.
-func (s *spool) take() ([]byte, int, error) {
-	mem, fd := s.mem, s.fd
-	s.mem, s.fd = nil, 0
+// take hands the body over: bytes, or a file to be closed by the receiver that stands at its start, with the bytes of it that are held in memory and
+// to be freed when it has been closed.
+func (s *spool) take() (mem []byte, fd int, held int64, err error) {
+	mem, fd, held = s.mem, s.fd, s.held
+	s.mem, s.fd, s.held = nil, 0, 0
+	e := s.eng
 	s.reset()
 	if fd == 0 {
-		return mem, -1, nil
+		return mem, -1, 0, nil
 	}
 	if _, err := unix.Seek(fd, 0, 0); err != nil {
 		unix.Close(fd)
-		return nil, -1, fmt.Errorf("rewind a spooled body: %w", err)
+		e.ram.give(held)
+		return nil, -1, 0, fmt.Errorf("rewind a spooled body: %w", err)
 	}
-	return nil, fd, nil
+	return nil, fd, held, nil
 }
 
 func (s *spool) reset() {
 	if s.fd > 0 {
 		unix.Close(s.fd)
+		s.eng.ram.give(s.held)
 	}
 	*s = spool{}
-}
-
-// temporary makes a file without a name in $TMPDIR or /tmp.
-func temporary() (int, error) {
-	dir := os.TempDir()
-	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err == nil {
-		return fd, nil
-	}
-	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) {
-		return -1, &os.PathError{Op: "open a temporary file in", Path: dir, Err: err}
-	}
-	f, err := os.CreateTemp(dir, "uwsgi-body-")
-	if err != nil {
-		return -1, err
-	}
-	defer f.Close()
-	os.Remove(f.Name())
-	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 }
 
 func writeAll(fd int, p []byte) error {

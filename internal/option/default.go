@@ -18,11 +18,12 @@ func Default() *Settings {
 		NeedApp:     true,
 		FileWrapper: true,
 
-		BufferSize:        64 << 10,
-		MaxVars:           1000,
-		PostBuffering:     64 << 10,
-		SocketTimeout:     4 * time.Second,
-		ChunkedInputLimit: 1 << 20,
+		BufferSize:          64 << 10,
+		MaxVars:             1000,
+		PostBuffering:       64 << 10,
+		PostBufferingMemory: 64 << 20,
+		SocketTimeout:       4 * time.Second,
+		ChunkedInputLimit:   1 << 20,
 
 		HarakiriSignal:    15,
 		MinWorkerLifetime: 10 * time.Second,

@@ -10,6 +10,8 @@ const groupRequests Group = "Requests and responses"
 var requestRows = []Row{
 	{Name: "buffer-size", Short: 'b', Kind: Bytes, Group: groupRequests, Set: bufferSize, Help: "largest request head, headers and all (64 KiB); a larger one gets a 431"},
 	{Name: "post-buffering", Kind: Bytes, Group: groupRequests, Set: postBuffering, Help: "request bodies above this size go to a temporary file (64 KiB)"},
+	{Name: "post-buffering-memory", Kind: Bytes, Since: "ours", Group: groupRequests, Set: sizeBytes(func(s *Settings) *int64 { return &s.PostBufferingMemory }),
+		Help: "where no temporary file can be made (a read-only root), most memory of a worker for what would be in them (64 MiB)"},
 	{Name: "limit-post", Kind: Bytes, Group: groupRequests, Set: sizeBytes(func(s *Settings) *int64 { return &s.LimitPost }), Help: "largest request body; a larger one gets a 413"},
 	{Name: "max-vars", Short: 'v', Kind: Int, Group: groupRequests, Set: integer(func(s *Settings) *int { return &s.MaxVars }), Help: "most variables of a request, headers among them (1000; 0 = any number)"},
 	{Name: "socket-timeout", Short: 'z', Kind: Seconds, Group: groupRequests, Set: seconds(func(s *Settings) *time.Duration { return &s.SocketTimeout }), Help: "longest wait for the other side to send or take something (4)"},

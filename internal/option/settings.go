@@ -87,6 +87,7 @@ type Settings struct {
 	HTTPVars            []string // http-var, NAME=value
 	HTTPHostAsName      bool
 	MaxVars             int
+	PostBufferingMemory int64 // bytes of a worker
 
 	// Static files
 	StaticMaps     []StaticMap // static-map, static-map2 and check-static in the order they are looked up
