@@ -139,17 +139,18 @@ static int sequence(uw_core *c, PyObject *result)
 
 static int is_wrapper(PyObject *o) { return file_wrapper && (PyObject *)Py_TYPE(o) == file_wrapper; }
 
-// file_body recognises wsgi.file_wrapper around something with a descriptor of a regular file. -2: iterate it instead.
-static int file_body(uw_core *c, PyObject *result)
+// open_wrapped recognises wsgi.file_wrapper around something with a descriptor of a regular file, of which it then says what is to be sent. 0: it is
+// something else, to be iterated.
+static int open_wrapped(PyObject *o, int *file, int64_t *off, int64_t *len)
 {
-	if (!is_wrapper(result) || !c->has_head || c->head_sent) // write() was used before: the file's blocks follow
-		return -2;
-	PyObject *f = PyObject_GetAttr(result, str_filelike);
+	if (!is_wrapper(o))
+		return 0;
+	PyObject *f = PyObject_GetAttr(o, str_filelike);
 	if (!f) {
 		PyErr_Clear();
-		return -2;
+		return 0;
 	}
-	int rc = -2, fd = -1;
+	int found = 0, fd = -1;
 	PyObject *m = PyObject_GetAttr(f, str_fileno), *r = NULL, *pos = NULL;
 	if (m)
 		r = PyObject_CallObject(m, NULL);
@@ -164,19 +165,61 @@ static int file_body(uw_core *c, PyObject *result)
 	pos = PyObject_CallMethod(f, "tell", NULL);
 	if (!pos || !PyLong_Check(pos))
 		goto done;
-	c->file_off = PyLong_AsLongLong(pos);
-	if (c->file_off < 0 || c->file_off >= st.st_size) // the files of /proc say that they are empty
+	*off = PyLong_AsLongLong(pos);
+	if (*off < 0 || *off >= st.st_size) // the files of /proc say that they are empty
 		goto done;
-	c->file_len = st.st_size - c->file_off;
-	c->file_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (c->file_fd >= 0)
-		rc = UW_FILE;
+	*len = st.st_size - *off;
+	*file = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	found = *file >= 0;
 done:
 	PyErr_Clear();
 	Py_XDECREF(m);
 	Py_XDECREF(r);
 	Py_XDECREF(pos);
 	Py_DECREF(f);
+	return found;
+}
+
+// file_body has Go send a wrapped file that is the whole body. -2: it is not.
+static int file_body(uw_core *c, PyObject *result)
+{
+	if (!c->has_head || c->head_sent) // write() was used before: the file's blocks follow
+		return -2;
+	return open_wrapped(result, &c->file_fd, &c->file_off, &c->file_len) ? UW_FILE : -2;
+}
+
+// file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a text file's read() gives no bytes. -2: it has none.
+static int file_blocks(uw_core *c, PyObject *wrapper)
+{
+	enum { BLOCK = 64 << 10 };
+	int fd, rc = 0;
+	int64_t off, left;
+	if (!open_wrapped(wrapper, &fd, &off, &left))
+		return -2;
+	char *buf = malloc(BLOCK);
+	if (!buf) {
+		PyErr_NoMemory();
+		rc = -1;
+	}
+	while (rc == 0 && left > 0) {
+		ssize_t n;
+		Py_BEGIN_ALLOW_THREADS
+		do
+			n = pread(fd, buf, left < BLOCK ? (size_t)left : BLOCK, off);
+		while (n < 0 && errno == EINTR);
+		Py_END_ALLOW_THREADS
+		if (n < 0) {
+			PyErr_SetFromErrno(PyExc_OSError);
+			rc = -1;
+		}
+		if (n <= 0)
+			break;
+		off += n;
+		left -= n;
+		rc = uw_send_block(c, buf, n);
+	}
+	free(buf);
+	close(fd);
 	return rc;
 }
 
@@ -201,6 +244,9 @@ static int block(uw_core *c, PyObject *chunk, int within)
 static int iterate(uw_core *c, PyObject *result, int within)
 {
 	PyObject *it, *chunk;
+	int rc = file_blocks(c, result);
+	if (rc != -2)
+		return rc;
 	if (PyBytes_Check(result) || PyByteArray_Check(result)) { // every byte as a block of its own would be what PEP 3333 warns of
 		c->switches = 1;
 		return block(c, result, within);
@@ -210,7 +256,7 @@ static int iterate(uw_core *c, PyObject *result, int within)
 		return -1;
 	while ((chunk = PyIter_Next(it))) {
 		c->switches++;
-		int rc = block(c, chunk, within);
+		rc = block(c, chunk, within);
 		Py_DECREF(chunk);
 		if (rc) {
 			Py_DECREF(it);

@@ -278,14 +278,18 @@ static int set_status(uw_core *c, PyObject *status)
 		if (!tmp)
 			remember(t, status, s, n);
 	}
-	if (uw_grow(&c->reason_buf, &c->reason_cap, (size_t)n + 1) < 0)
+	c->status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
+	const char *reason = n <= 4 ? uw_reason(c->status) : ""; // "200" or "200 "
+	size_t len = strlen(reason);
+	if (uw_grow(&c->reason_buf, &c->reason_cap, (size_t)n + 1 + len) < 0)
 		goto done;
 	memcpy(c->reason_buf, s, (size_t)n);
 	c->reason_len = (size_t)n;
 	if (n == 3)
 		c->reason_buf[c->reason_len++] = ' '; // RFC 9112 §4: the blank stays, also without a reason
+	memcpy(c->reason_buf + c->reason_len, reason, len);
+	c->reason_len += len;
 	c->reason = c->reason_buf;
-	c->status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
 	rc = 0;
 done:
 	Py_XDECREF(tmp);

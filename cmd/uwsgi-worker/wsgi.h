@@ -26,4 +26,7 @@ void uw_reset_head(uw_core *c);
 PyObject *uw_start_response_new(uw_core *c);
 int uw_start_response_init(void);
 
+// uw_reason is the standard reason of a status, "" if there is none.
+const char *uw_reason(int status);
+
 #endif

@@ -68,8 +68,8 @@ func (c *Core) pump() {
 		}
 		c.handedOver = true
 	case unix.ENODATA:
+		c.log("%s", s.cutShort())
 		s.reset(c.eng)
-		c.log("a file became shorter while it was sent")
 		c.cut()
 		c.broken = true
 	default:

@@ -218,7 +218,7 @@ func (h *housekeeper) abandon(cn *conn, errno syscall.Errno) {
 	switch {
 	case s.linger: // it has its answer
 	case errno == unix.ENODATA:
-		h.note("a file became shorter while it was sent")
+		h.note("%s", s.cutShort())
 		if s.unmarked {
 			cn.reset()
 		}

@@ -20,8 +20,9 @@ type slow struct {
 	off    int64
 	left   int64
 
-	copying bool // disable-sendfile: the file is read and written
+	copying bool // the file is read and written: disable-sendfile, or sendfile is refused
 	buf     []byte
+	fault   syscall.Errno // why no more of the file could be read, 0: it is too short
 
 	framed bool
 	id     uint16 // of the FastCGI request
@@ -125,10 +126,12 @@ func (s *slow) move(fd int) (int, syscall.Errno) {
 	}
 	var n int
 	var errno syscall.Errno
+	if !s.copying {
+		n, errno = sendfile(fd, s.file, s.off, want)
+		s.copying = refused(errno)
+	}
 	if s.copying {
 		n, errno = s.copy(fd, want)
-	} else {
-		n, errno = sendfile(fd, s.file, s.off, want)
 	}
 	switch {
 	case errno != 0:
@@ -143,16 +146,37 @@ func (s *slow) move(fd int) (int, syscall.Errno) {
 	return n, errno
 }
 
+// refused says that sendfile cannot be had here: the file system has none, a filter of system calls knows none. An error of the disk is told apart
+// from one of the client's by reading.
+func refused(errno syscall.Errno) bool {
+	switch errno {
+	case unix.EINVAL, unix.ENOSYS, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.EIO:
+		return true
+	}
+	return false
+}
+
+// cutShort says why less of the file was sent than was promised (ENODATA).
+func (s *slow) cutShort() string {
+	if s.fault != 0 {
+		return "a file could not be read while it was sent: " + s.fault.Error()
+	}
+	return "a file became shorter while it was sent"
+}
+
 // copy is sendfile by reading and writing.
 func (s *slow) copy(fd int, want int64) (int, syscall.Errno) {
 	if s.buf == nil {
 		s.buf = make([]byte, 64<<10)
 	}
 	n, err := unix.Pread(s.file, s.buf[:min(want, int64(len(s.buf)))], s.off)
-	if err != nil {
-		return 0, err.(syscall.Errno)
-	}
-	if n == 0 {
+	switch {
+	case err == unix.EINTR:
+		return 0, unix.EAGAIN
+	case err != nil:
+		s.fault = err.(syscall.Errno)
+		return 0, 0
+	case n == 0:
 		return 0, 0
 	}
 	k, errno := send(fd, s.buf[:n], 0)

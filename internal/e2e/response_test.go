@@ -147,15 +147,33 @@ func TestFileWrapper(t *testing.T) {
 	t.Parallel()
 	s, addr := startCases(t)
 	site, source := harness.HTTP(t, addr), readFile(t, "testdata/cases.py")
-	for _, path := range []string{"/file_closed", "/file_text"} {
-		if a := site.Get(path); a.Body != source {
-			t.Errorf("%s: %s, %d bytes, not %d", path, a.Line, len(a.Body), len(source))
+	for path, want := range map[string]string{
+		"/file_closed": source, "/file_text": source, "/file_text_yielded": "before " + source + " after", "/file_text_listed": "before " + source,
+		"/file_text_after_write": "before " + source,
+	} {
+		if a := site.Get(path); a.Body != want {
+			t.Errorf("%s: %s, %d bytes, not %d", path, a.Line, len(a.Body), len(want))
 		}
 	}
 	if a := site.Get("/close_after"); a.Body != "file" {
 		t.Errorf("close() ran for %q", a.Body)
 	}
 	s.Log.Wait(t, `GET /file_closed => generated \d+ bytes in \d+ msecs via sendfile\(\)`)
+}
+
+// A status given without a reason goes out with the standard one, where there is one.
+func TestStatusWithoutReason(t *testing.T) {
+	t.Parallel()
+	_, addr := startCases(t)
+	site := harness.HTTP(t, addr)
+	for status, line := range map[string]string{
+		"200": "200 OK", "200+": "200 OK", "404": "404 Not Found", "418": "418 I'm a teapot", "511": "511 Network Authentication Required", "299": "299 ",
+		"200+Fine": "200 Fine", "404++": "404  ",
+	} {
+		if a := site.Get("/status_without_reason?" + status); a.Line != line || a.Body != "bare" {
+			t.Errorf("%s: %q, %q", status, a.Line, a.Body)
+		}
+	}
 }
 
 // sys.exit() in a request: the client gets an answer, the worker ends with that status, another one takes over.

@@ -109,6 +109,11 @@ def status_continue(environ, start_response):
     return []
 
 
+def status_without_reason(environ, start_response):
+    start_response(environ["QUERY_STRING"].replace("+", " "), TEXT)
+    return [b"bare"]
+
+
 def status_bare(environ, start_response):
     start_response("299", TEXT)
     return [b"bare"]
@@ -373,6 +378,23 @@ def file_yielded(environ, start_response):
     yield b"before "
     yield environ["wsgi.file_wrapper"](data_file(255990))
     yield b" after"
+
+
+def file_text_yielded(environ, start_response):
+    start_response("200 OK", TEXT)
+    yield b"before "
+    yield environ["wsgi.file_wrapper"](open(__file__))
+    yield b" after"
+
+
+def file_text_listed(environ, start_response):
+    start_response("200 OK", TEXT)
+    return [b"before ", environ["wsgi.file_wrapper"](open(__file__))]
+
+
+def file_text_after_write(environ, start_response):
+    start_response("200 OK", TEXT)(b"before ")
+    return environ["wsgi.file_wrapper"](open(__file__))
 
 
 def file_yielded_fails(environ, start_response):
