@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -288,6 +289,9 @@ func TestEnding(t *testing.T) {
 		}
 		if got := p.Wait(); got != want {
 			t.Errorf("%s: %s", shell, got)
+		}
+		if err := p.Signal(syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) { // the number may be another's
+			t.Errorf("signalled what was waited for: %v", err)
 		}
 	}
 	if _, err := s.Start(Command{Shell: "true", Dir: "/no/such/dir"}); err == nil {

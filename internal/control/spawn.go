@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"uwsgi/internal/crash"
 )
 
@@ -82,16 +84,32 @@ func (s *Spawner) Start(sp Command) (Process, error) {
 	return &child{cmd: cmd, group: sp.Group}, nil
 }
 
+// child is a command. Its process id, which is its group's too, is nobody else's until it is reaped, and only until then it is signalled.
 type child struct {
 	cmd   *exec.Cmd
 	group bool
+
+	mu     sync.Mutex // held while it is reaped or signalled
+	reaped bool
 }
 
 func (c *child) PID() int { return c.cmd.Process.Pid }
 
-func (c *child) Wait() string { return ending(c.cmd.Wait()) }
+func (c *child) Wait() string {
+	for unix.Waitid(unix.P_PID, c.PID(), nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reaped = true
+	return ending(c.cmd.Wait())
+}
 
 func (c *child) Signal(sig syscall.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reaped {
+		return os.ErrProcessDone
+	}
 	if c.group {
 		return syscall.Kill(-c.PID(), sig)
 	}
