@@ -34,4 +34,7 @@ var (
 	ErrLength     = &Error{400, "CONTENT_LENGTH is not a number", ""}
 	ErrTwoLengths = &Error{400, "CONTENT_LENGTH is given twice with different values", ""}
 	ErrTwoHosts   = &Error{400, "Host is given twice with different values", ""}
+	ErrTwoTypes   = &Error{400, "Content-Type is given twice with different values", ""}
+
+	ErrTwoAuthorizations = &Error{400, "Authorization is given twice with different values", ""}
 )

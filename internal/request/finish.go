@@ -16,8 +16,8 @@ type Options struct {
 
 // Finish is the one policy after every parser: it judges the variables of r and fills the fields that are said to be set by it.
 //
-//   - HTTP_ names and CONTENT_TYPE that repeat become one, values joined (RFC 9110 §5.3); other names repeat as they came and the
-//     last counts, here as in the environ.
+//   - HTTP_ names that repeat become one, values joined (RFC 9110 §5.3); Host, Authorization and a client's Content-Type are no lists: two that
+//     differ are refused. Other names, which a gateway gives on purpose, repeat as they came and the last counts, here as in the environ.
 //   - HTTP_TRANSFER_ENCODING is taken out: every body is whole and of known length by the time the application sees it
 //     (RFC 9112 §7.1.3; nginx passes the header on for a body it has already decoded).
 //   - HTTP_PROXY is taken out, of packets too: no client has a reason to send Proxy, and an application that runs CGI programs
@@ -80,7 +80,7 @@ func Finish(r *Request, lim *Limits, o Options) error {
 					continue
 				}
 			case "CONTENT_TYPE":
-				mayRepeat = true
+				mayRepeat = o.HTTP
 			case "UWSGI_SCHEME":
 				scheme = kept
 			case "HTTPS":

@@ -63,12 +63,20 @@ func (r *Request) join() error {
 		v := &r.Vars[head]
 		sep := ", "
 		switch string(r.Key(int(head))) {
+		// Two of these are no list (RFC 9110 §5.3): whichever of them a proxy went by, the other must not be taken for it (RFC 9112 §3.2).
 		case "HTTP_HOST":
-			// Two hosts are no list: whichever of them a proxy went by, the other must not be taken for it (RFC 9112 §3.2).
-			for _, p := range group {
-				if !bytes.Equal(r.Bytes(p.val), r.Val(int(head))) {
-					return ErrTwoHosts
-				}
+			if !r.agree(head, group) {
+				return ErrTwoHosts
+			}
+			continue
+		case "HTTP_AUTHORIZATION":
+			if !r.agree(head, group) {
+				return ErrTwoAuthorizations
+			}
+			continue
+		case "CONTENT_TYPE":
+			if !r.agree(head, group) {
+				return ErrTwoTypes
 			}
 			continue
 		case "HTTP_COOKIE":
@@ -88,4 +96,14 @@ func (r *Request) join() error {
 		v.ValOff, v.ValLen = uint32(start), uint32(len(r.Arena)-start)
 	}
 	return nil
+}
+
+// agree says that the later values of variable head are all its own.
+func (r *Request) agree(head uint32, group []repeat) bool {
+	for _, p := range group {
+		if !bytes.Equal(r.Bytes(p.val), r.Val(int(head))) {
+			return false
+		}
+	}
+	return true
 }

@@ -47,7 +47,8 @@ func TestFinishVariables(t *testing.T) {
 		{"empty ones", []string{"HTTP_B=", "HTTP_B=", "HTTP_B=1", "HTTP_B="}, "HTTP_B=1"},
 		{"all empty", []string{"HTTP_B=", "HTTP_B="}, "HTTP_B="},
 		{"one host twice", []string{"HTTP_HOST=a", "HTTP_HOST=a"}, "HTTP_HOST=a"},
-		{"content type", []string{"CONTENT_TYPE=a", "CONTENT_TYPE=b"}, "CONTENT_TYPE=a, b"},
+		{"one authorization twice", []string{"HTTP_AUTHORIZATION=a", "HTTP_AUTHORIZATION=a"}, "HTTP_AUTHORIZATION=a"},
+		{"a gateway's content types", []string{"CONTENT_TYPE=a", "CONTENT_TYPE=b"}, "CONTENT_TYPE=a|CONTENT_TYPE=b"},
 		{"others repeat as they came", []string{"A=1", "A=2", "HTTP_=1", "HTTP_=2"}, "A=1|A=2|HTTP_=1|HTTP_=2"},
 		{"transfer encoding", []string{"HTTP_TRANSFER_ENCODING=chunked", "CONTENT_LENGTH=3", "HTTP_TRANSFER_ENCODING=x"}, "CONTENT_LENGTH=3"},
 		{"proxy", []string{"HTTP_PROXY=x", "HTTP_PROXY_X=y"}, "HTTP_PROXY_X=y"},
@@ -84,6 +85,8 @@ func TestFinishRefuses(t *testing.T) {
 	}{
 		{"two hosts", []string{"HTTP_HOST=a", "HTTP_HOST=b"}, Limits{}, ErrTwoHosts},
 		{"a host and none", []string{"HTTP_HOST=a", "HTTP_HOST="}, Limits{}, ErrTwoHosts},
+		{"two authorizations", []string{"HTTP_AUTHORIZATION=a", "HTTP_AUTHORIZATION=b"}, Limits{}, ErrTwoAuthorizations},
+		{"an authorization and none", []string{"HTTP_AUTHORIZATION=", "HTTP_AUTHORIZATION=b"}, Limits{}, ErrTwoAuthorizations},
 		{"two lengths", []string{"CONTENT_LENGTH=5", "CONTENT_LENGTH=6"}, Limits{}, ErrTwoLengths},
 		{"a length and none", []string{"CONTENT_LENGTH=5", "CONTENT_LENGTH="}, Limits{}, ErrTwoLengths},
 		{"none and a length", []string{"CONTENT_LENGTH=", "CONTENT_LENGTH=5"}, Limits{}, ErrTwoLengths},
