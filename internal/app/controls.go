@@ -120,7 +120,7 @@ func (in *instance) commands() *control.Commands {
 		ChainReload:   func() { in.sup.ChainReload("master FIFO") },
 		ReloadWorkers: func() { in.sup.ReloadWorkers("master FIFO", true) },
 		KillWorkers:   func() { in.sup.ReloadWorkers("master FIFO", false) },
-		Stop:          func() { in.sup.Stop("master FIFO", true) },
+		Stop:          func() { in.sup.Shutdown("master FIFO") },
 		BrutalStop:    func() { in.sup.Stop("master FIFO", false) },
 		TogglePause:   in.sup.TogglePause,
 		MoreWorkers:   func() { in.sup.Cheaper(1) },

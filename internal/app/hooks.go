@@ -48,7 +48,7 @@ func (d *deployment) runHooks(phases ...string) error {
 // tieSignal is the unix_signal hook: from now on that signal does what uWSGI's function of that name does.
 func (in *instance) tieSignal(number int, handler string) error {
 	do := map[string]func(){
-		"gracefully_kill_them_all": func() { in.sup.Stop("signal", true) },
+		"gracefully_kill_them_all": func() { in.sup.Shutdown("signal") },
 		"kill_them_all":            func() { in.sup.Stop("signal", false) },
 		"grace_them_all":           in.reload("signal"),
 		"reap_them_all":            in.reload("signal"),

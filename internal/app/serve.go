@@ -339,6 +339,7 @@ func (in *instance) place(d *deployment) error {
 	}
 	d.config = &supervisor.Config{
 		Settings: s, Python: python, PythonArgs: pythonArgs(s.Optimize, s.NoSite), LibDir: in.lib, Version: Version, Dir: d.dir, Env: env,
+		StopWithin: stopWithin(s, os.Getpid(), terminal(in.std.In)),
 		Credential: d.ident.Credential, WorkerStderr: d.log.WorkerStderr,
 		Hooks: func(ctx context.Context, phase string) error {
 			err := d.hooks.Run(ctx, phase)

@@ -5,8 +5,12 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/crash"
+	"uwsgi/internal/option"
 )
 
 // signals obeys the signals of cli-signals §3, but for SIGTERM, which stops gracefully. They are caught from the moment the instance is
@@ -67,8 +71,14 @@ func (in *instance) obey(sig os.Signal) {
 	switch sig {
 	case syscall.SIGHUP:
 		in.reload("SIGHUP")()
-	case syscall.SIGINT, syscall.SIGTERM:
-		in.sup.Stop(sig.String(), true)
+	case syscall.SIGINT:
+		if terminal(in.std.In) { // ^C: who sits there does not wait for a load balancer
+			in.sup.Stop(sig.String(), true)
+			return
+		}
+		in.sup.Shutdown(sig.String()) // uwsgi --stop
+	case syscall.SIGTERM:
+		in.sup.Shutdown(sig.String())
 	case syscall.SIGQUIT:
 		in.sup.Stop(sig.String(), false)
 	case syscall.SIGUSR1:
@@ -76,4 +86,30 @@ func (in *instance) obey(sig os.Signal) {
 	case syscall.SIGTSTP:
 		in.sup.TogglePause()
 	}
+}
+
+// containerStop is how long a stop may take in a container: `docker stop` sends SIGKILL after ten seconds, where nobody said otherwise.
+const containerStop = 10 * time.Second
+
+// stopWithin is after how long a stop kills what it still waits for: what graceful-timeout says or, as PID 1 without a terminal and where no mercy was
+// chosen, what a container has; 0 = nothing but the mercy.
+func stopWithin(s *option.Settings, pid int, terminal bool) time.Duration {
+	chosen := s.ReloadMercy > 0 || s.WorkerReloadMercy != option.Default().WorkerReloadMercy
+	if s.GracefulTimeout == 0 && pid == 1 && !terminal && !chosen {
+		return containerStop
+	}
+	return s.GracefulTimeout
+}
+
+// terminal says that somebody can type ^C there.
+func terminal(f *os.File) bool {
+	if f == nil {
+		return false
+	}
+	raw, err := f.SyscallConn() // not f.Fd: that may change the mode of a socket that others share
+	if err != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) { _, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) })
+	return err == nil
 }

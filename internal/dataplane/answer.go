@@ -135,7 +135,7 @@ func (c *Core) failed(app int) {
 func (c *Core) mayKeep(cn *conn) bool {
 	switch cn.lis.proto {
 	case protoHTTP:
-		return c.req.KeepAlive && !c.eng.settings.HTTPNoKeepalive
+		return c.req.KeepAlive && !c.eng.settings.HTTPNoKeepalive && !c.eng.parting.Load()
 	case protoFastCGI:
 		return cn.fcgi.KeepConn
 	}

@@ -68,6 +68,8 @@ func (e *Engine) obey(m message, fd int) {
 	switch m.Op {
 	case "serve":
 		e.serve()
+	case "part":
+		e.parting.Store(true)
 	case "drain":
 		e.drain(m.Reason, m.Handoff, m.Close)
 	case "harakiri":

@@ -506,6 +506,25 @@ func TestTakesNothingBeforeServe(t *testing.T) {
 	}
 }
 
+// While shutdown-delay runs a worker serves on, new connections too, and tells its clients to close them.
+func TestPart(t *testing.T) {
+	s := serve(t, config{})
+	c := s.dial("http")
+	c.get("/")
+	s.say(message{Op: "part"})
+	for deadline := time.Now().Add(patience); !s.eng.parting.Load() && time.Now().Before(deadline); {
+		unix.Poll(nil, 1)
+	}
+	late := s.dial("http")
+	for _, c := range []*client{c, late} {
+		c.send("GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
+		if resp, got := c.response("GET"); got != "hello /last" || !resp.Close {
+			t.Errorf("%q, close %v", got, resp.Close)
+		}
+		c.expectClosed()
+	}
+}
+
 func TestPauseAndResume(t *testing.T) {
 	s := serve(t, config{})
 	c := s.dial("http")

@@ -54,6 +54,7 @@ type Engine struct {
 	draining    atomic.Bool
 	leaving     atomic.Bool // Drain has seen every connection: the cores leave once none is active
 	paused      atomic.Bool
+	parting     atomic.Bool // the instance will stop: HTTP clients are told to close
 	serves      atomic.Bool // the supervisor has said so
 	listenMu    sync.Mutex  // guards whether the sockets are in the epoll set
 	drainMu     sync.Mutex  // guards closed

@@ -210,3 +210,34 @@ func TestStopAnswersWhoWaits(t *testing.T) {
 		t.Errorf("exit status %d", code)
 	}
 }
+
+// shutdown-delay: after SIGTERM new connections are served on, with Connection: close; the second signal ends the wait.
+func TestShutdownDelay(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", who)
+	s.Start("--http", addr, "--module", "app", "--shutdown-delay", "3600")
+	kept := harness.Dial(t, addr)
+	harness.Ask(t, kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	s.Signal(syscall.SIGTERM)
+	s.Log.Wait(t, `stopping in 3600 seconds \(shutdown-delay\)`)
+	request, buf := []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), make([]byte, 4096)
+	harness.Eventually(t, "the worker has heard", func() bool {
+		if _, err := kept.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		n, err := kept.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(buf[:n]), "\r\nConnection: close\r\n")
+	})
+	if answer := harness.Raw(t, addr, string(request)); !strings.Contains(answer, "\r\nConnection: close\r\n") {
+		t.Errorf("%q", answer)
+	}
+	s.Signal(syscall.SIGTERM)
+	s.Log.Wait(t, `graceful shutdown triggered`)
+	if code := s.Exit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}

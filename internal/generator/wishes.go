@@ -20,7 +20,7 @@ type Wishes struct {
 	Chdir    string        `json:"chdir"` // absolute, or ""
 	Umask    int           `json:"umask"` // -1: the unit's own
 	Nice     int           `json:"nice"`
-	Mercy    time.Duration `json:"mercy"`    // how long the workers may take to stop, ns
+	Mercy    time.Duration `json:"mercy"`    // how long a stop may take: shutdown-delay and what the workers have to finish, ns
 	Writable []string      `json:"writable"` // folders that are to stay writable, absolute
 	OpenTmp  bool          `json:"open_tmp"` // files in /tmp are there for others to see
 }
@@ -31,7 +31,7 @@ func (i Instance) wishes() Wishes {
 		return *i.Wishes
 	}
 	s := i.Settings
-	w := Wishes{Umask: s.Umask, Nice: max(-20, min(s.Prio, 19)), Mercy: i.mercy(), Writable: i.writable()}
+	w := Wishes{Umask: s.Umask, Nice: max(-20, min(s.Prio, 19)), Mercy: s.ShutdownDelay + i.mercy(), Writable: i.writable()}
 	if path.IsAbs(s.Chdir) {
 		w.Chdir = s.Chdir
 	}

@@ -54,6 +54,7 @@
 // supervisor → worker:
 //
 //	{"op":"serve"}                        the answer to ready: it counts as serving, and begins to take connections
+//	{"op":"part"}                         serve on, and tell clients with each answer to close their connection: the instance will stop
 //	{"op":"drain","reason":"reload","handoff":true,"close":false}  take no more, finish what runs, hand idle connections on (handoff) or close them
 //	                                      after a moment, exit 0. close: the instance ends, what waits in the queues of its own sockets is answered.
 //	                                      It may come once more, with other terms

@@ -38,6 +38,9 @@ func (w *Worker) PID() int {
 // Serve tells a worker that is ready to take connections from now on. Until then it may be killed without a loss.
 func (w *Worker) Serve() error { return w.conn.send(plainOrder{Op: "serve"}) }
 
+// Part tells the worker to serve on, and to ask its clients to go: the instance will stop.
+func (w *Worker) Part() error { return w.conn.send(plainOrder{Op: "part"}) }
+
 // Drain tells the worker to take no more, finish what runs and exit 0; idle connections are handed to the other workers or closed.
 func (w *Worker) Drain(reason string, handoff bool) error {
 	return w.conn.send(drainOrder{Op: "drain", Reason: reason, Handoff: handoff})

@@ -117,6 +117,8 @@ type Settings struct {
 	MaxWorkerLifetime      time.Duration
 	MaxWorkerDelta         time.Duration
 	ReloadMercy            time.Duration
+	ShutdownDelay          time.Duration
+	GracefulTimeout        time.Duration // 0 = none was asked for
 	WorkerReloadMercy      time.Duration // default 60 s
 	ReloadOnAS             int64         // bytes
 	ReloadOnRSS            int64

@@ -33,6 +33,9 @@ type Config struct {
 	WorkerStderr   func(slot int) (*os.File, error)
 	Stdio          [3]*os.File // of loader and workers; nil = the supervisor's own
 
+	// StopWithin is after how long a graceful stop kills what it still waits for, 0 = the mercy is all that bounds it.
+	StopWithin time.Duration
+
 	// Hooks runs the hooks of a phase: pre-app, post-app, master-start, as-user-atexit. nil = none.
 	Hooks func(ctx context.Context, phase string) error
 	// Reconfigure reads the configuration again, for a reload. nil = the same again.

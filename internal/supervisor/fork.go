@@ -150,6 +150,9 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	if s.paused {
 		s.obeyed(p, p.w.Pause())
 	}
+	if s.phase == Closing {
+		s.obeyed(p, p.w.Part())
+	}
 	if p.gen.log != s.logEpoch {
 		s.obeyed(p, p.w.ReopenLog(s.reqlog))
 	}

@@ -111,6 +111,11 @@ func (s *Supervisor) wake(serial int, err error) {
 		s.log(slog.LevelError, "cheap.watch", fmt.Sprintf("watch the listening sockets: %v; starting the workers", err))
 	}
 	s.enter(Running)
+	s.rise()
+}
+
+// rise starts the workers of an instance that was asleep.
+func (s *Supervisor) rise() {
 	s.idle.since = s.host.Monotonic()
 	count := s.cfg.Settings.Processes
 	if min := s.cfg.Settings.Cheaper; min > 0 {

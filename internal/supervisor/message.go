@@ -49,6 +49,16 @@ func (s *Supervisor) Stop(reason string, graceful bool) {
 	s.post(func() { s.stop(reason, graceful) })
 }
 
+// Shutdown is a graceful Stop after shutdown-delay: up to then the instance serves on, but counts as stopping and asks its clients to go. The
+// next Shutdown or Stop ends the delay.
+func (s *Supervisor) Shutdown(reason string) {
+	s.post(func() {
+		if !s.close(reason) {
+			s.stop(reason, true)
+		}
+	})
+}
+
 // ReloadWorkers replaces all workers by fresh forks of the same loader; the application is imported again only with lazy-apps. Not
 // graceful: the old ones are killed first.
 func (s *Supervisor) ReloadWorkers(reason string, graceful bool) {

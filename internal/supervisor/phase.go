@@ -11,20 +11,22 @@ const (
 	Running                // serves
 	Sleeping               // cheap: no worker runs until a connection comes
 	Reloading              // a new generation is coming up; the old one serves
+	Closing                // told to stop and serves on, for shutdown-delay
 	Stopping               // everything is told to end
 	Stopped
 )
 
-var phaseNames = [...]string{"starting", "running", "sleeping", "reloading", "stopping", "stopped"}
+var phaseNames = [...]string{"starting", "running", "sleeping", "reloading", "closing", "stopping", "stopped"}
 
 func (p Phase) String() string { return phaseNames[p] }
 
 // phaseMoves is every change of phase there is.
 var phaseMoves = map[Phase][]Phase{
 	Starting:  {Running, Sleeping, Stopping},
-	Running:   {Sleeping, Reloading, Stopping},
-	Sleeping:  {Running, Reloading, Stopping},
-	Reloading: {Running, Sleeping, Stopping},
+	Running:   {Sleeping, Reloading, Closing, Stopping},
+	Sleeping:  {Running, Reloading, Closing, Stopping},
+	Reloading: {Running, Sleeping, Closing, Stopping},
+	Closing:   {Stopping},
 	Stopping:  {Stopped},
 }
 

@@ -167,6 +167,9 @@ func (s *Supervisor) statusText() string {
 	if s.paused {
 		text = "paused; " + text
 	}
+	if s.phase == Closing {
+		text = fmt.Sprintf("stopping at %s, serving on until then; %s", s.stopping.at.Format(time.TimeOnly), text)
+	}
 	switch r := s.reloaded; {
 	case r.At.IsZero():
 	case r.Err != nil:

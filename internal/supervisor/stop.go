@@ -4,12 +4,47 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // stopping is what a stop under way remembers.
 type stopping struct {
+	delay  *alarm    // the end of shutdown-delay
+	at     time.Time // and when that is
 	hooked bool
 	hooks  bool // they run
+}
+
+// close serves on for shutdown-delay before a stop. False: it is not asked for, under way already, or nothing serves.
+func (s *Supervisor) close(reason string) bool {
+	d := s.cfg.Settings.ShutdownDelay
+	if d <= 0 || s.phase == Starting || s.phase >= Closing || s.gen == nil {
+		return false
+	}
+	asleep := s.phase == Sleeping
+	coming := s.turn
+	s.enter(Closing)
+	s.abandon(&s.turn)
+	s.abandon(&s.queued)
+	if coming != nil && coming.gen != nil {
+		s.retire(coming.gen, whyStop, true)
+	}
+	if asleep {
+		s.awake()
+		s.rise()
+	}
+	for _, p := range s.procs {
+		if p.state == serving {
+			s.obeyed(p, p.w.Part())
+		}
+	}
+	s.stopping.at = time.Now().Add(d)
+	s.stopping.delay = s.agenda.after(d, func() { s.stop(reason, true) })
+	s.log(slog.LevelInfo, "stop.delayed", fmt.Sprintf("stopping in %d seconds (shutdown-delay): serving on until then; stop again to end the wait", int(d.Seconds())),
+		slog.String(KeyReason, reason))
+	s.status = s.statusText()
+	s.tell(s.notify.Stopping(s.status))
+	return true
 }
 
 // stop ends the instance; the second call cuts the first one short.
@@ -29,6 +64,7 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 	s.log(slog.LevelInfo, event, text, slog.String(KeyReason, reason))
 	s.tell(s.notify.Stopping("stopping: " + reason))
 	s.enter(Stopping)
+	s.agenda.drop(s.stopping.delay)
 	s.interrupt()
 	s.awake()
 	s.recycle.clear()
@@ -38,6 +74,9 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 		s.destroyAll()
 		return
 	}
+	if limit := s.cfg.StopWithin; limit > 0 {
+		s.agenda.after(limit, func() { s.late(limit) })
+	}
 	for _, p := range s.procs {
 		if p.state == draining { // for the sake of a reload: whom would it hand its connections to now
 			s.obeyed(p, p.w.Stop(whyStop))
@@ -46,6 +85,16 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 	for _, g := range s.gens {
 		s.retire(g, whyStop, false)
 	}
+}
+
+// late kills what a stop still waits for.
+func (s *Supervisor) late(limit time.Duration) {
+	if len(s.procs) == 0 {
+		return
+	}
+	s.log(slog.LevelWarn, "stop.late", fmt.Sprintf("the stop takes longer than %s (graceful-timeout): killing what is left", limit))
+	s.interrupt()
+	s.destroyAll()
 }
 
 // abandon drops a turnover for the sake of a stop.

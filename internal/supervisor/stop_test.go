@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,4 +177,92 @@ func TestHookFailsAtStart(t *testing.T) {
 		return nil
 	}
 	r.start().exit(1)
+}
+
+// With shutdown-delay a stop that was asked for serves on first: it counts as stopping, reloads are refused, a worker that dies is replaced. Being
+// asked again ends the delay.
+func TestShutdownDelay(t *testing.T) {
+	r := newRig(t, 2)
+	r.set.ShutdownDelay = time.Hour
+	r.up()
+	r.sup.Shutdown("test")
+	r.wait("stop.delayed", "stopping in 3600 seconds (shutdown-delay)")
+	if told := r.notes.all(); told[len(told)-1] != "STOPPING" {
+		t.Errorf("told %q", told)
+	}
+	if err := r.reload(); !errors.Is(err, ErrStopping) {
+		t.Errorf("reload: %v", err)
+	}
+	r.signal(1, syscall.SIGKILL)
+	r.wait("worker.ready", "worker 1")
+	if answer, err := r.ask(); err != nil || answer == "" {
+		t.Errorf("answer %q, %v", answer, err)
+	}
+	if st := r.sup.Snapshot(); st.Phase != Closing {
+		t.Errorf("phase %v", st.Phase)
+	}
+	r.sup.Shutdown("test")
+	r.exit(0)
+	r.noErrors("worker.died")
+}
+
+// The delay ends by itself, and also one that begins while the instance sleeps or reloads.
+func TestShutdownDelayEnds(t *testing.T) {
+	t.Run("running", func(t *testing.T) {
+		r := newRig(t, 1)
+		r.set.ShutdownDelay = 20 * time.Millisecond
+		r.up()
+		r.sup.Shutdown("test")
+		r.wait("stop.graceful", "")
+		r.exit(0)
+		r.noErrors()
+	})
+	t.Run("asleep", func(t *testing.T) {
+		r := newRig(t, 1)
+		r.set.Cheap, r.set.ShutdownDelay = true, time.Hour
+		r.up()
+		r.sup.Shutdown("test")
+		r.wait("worker.ready", "")
+		if answer, err := r.ask(); err != nil || answer == "" {
+			t.Errorf("answer %q, %v", answer, err)
+		}
+		r.sup.Stop("test", false)
+		r.exit(0)
+		r.noErrors()
+	})
+	t.Run("reloading", func(t *testing.T) {
+		gate := loadertest.NewGate(t)
+		r := newRig(t, 1)
+		r.set.ShutdownDelay = time.Hour
+		r.next(nil, "import-waits="+gate.Path)
+		r.up()
+		over := make(chan error, 1)
+		go func() { over <- r.reload() }()
+		r.wait("reload.start", "")
+		for coming := false; !coming; {
+			r.do(func() { coming = r.sup.turn != nil && r.sup.turn.gen != nil })
+		}
+		r.sup.Shutdown("test")
+		if err := <-over; !errors.Is(err, ErrStopping) {
+			t.Errorf("reload: %v", err)
+		}
+		if answer, err := r.ask(); err != nil || answer != "1 1" {
+			t.Errorf("answer %q, %v", answer, err)
+		}
+		gate.Open()
+		r.sup.Shutdown("test")
+		r.exit(0)
+		r.noErrors()
+	})
+}
+
+// What a stop still waits for after graceful-timeout is killed.
+func TestStopWithin(t *testing.T) {
+	r := newRig(t, 1, "ignores-drain")
+	r.cfg.StopWithin = 20 * time.Millisecond
+	r.up()
+	r.sup.Shutdown("test")
+	r.wait("stop.late", "graceful-timeout")
+	r.exit(0)
+	r.noErrors()
 }

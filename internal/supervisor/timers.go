@@ -33,7 +33,7 @@ func (s *Supervisor) tick() {
 // state tells the service manager what is going on, where that has changed.
 func (s *Supervisor) state() {
 	s.stated = time.Now()
-	if text := s.statusText(); text != s.status && (s.phase == Running || s.phase == Sleeping) {
+	if text := s.statusText(); text != s.status && (s.phase == Running || s.phase == Sleeping || s.phase == Closing) {
 		s.status = text
 		s.tell(s.notify.Status(text))
 	}
@@ -50,13 +50,13 @@ func (s *Supervisor) watchdog() {
 	}
 }
 
-// extend asks the service manager for patience while an import or a drain is under way; both are bounded by us.
+// extend asks the service manager for patience while an import, a shutdown-delay or a drain is under way; all are bounded by us.
 func (s *Supervisor) extend() {
 	s.agenda.after(extendInterval, s.extend)
 	switch {
 	case s.phase == Starting && time.Since(s.startedAt) < extendAtMost,
 		s.phase == Reloading && s.turn != nil && s.turn.kind == reload && time.Since(s.turn.began) < extendAtMost,
-		s.phase == Stopping:
+		s.phase == Closing, s.phase == Stopping:
 		s.tell(s.notify.ExtendTimeout(extendBy))
 	}
 }

@@ -63,7 +63,7 @@ type ReloadResult struct {
 // reload answers a request for one.
 func (s *Supervisor) reload(reason string, brutal bool, reply chan<- error) {
 	switch {
-	case s.phase >= Stopping:
+	case s.phase >= Closing:
 		answer(reply, ErrStopping)
 	case s.turn != nil:
 		if s.queued == nil {
