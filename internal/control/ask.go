@@ -71,15 +71,18 @@ func exchange(c net.Conn, req Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if _, err := c.Write(append(b, '\n')); err != nil {
-		return Answer{}, err
-	}
+	_, unsent := c.Write(append(b, '\n'))
 	var a Answer
 	err = json.NewDecoder(io.LimitReader(c, maxAnswer)).Decode(&a)
-	if errors.Is(err, io.EOF) {
-		err = errors.New("the instance ended before it answered")
+	switch {
+	case err == nil:
+		return a, nil // a user who may not ask is told so before he has
+	case unsent != nil:
+		return Answer{}, unsent
+	case errors.Is(err, io.EOF):
+		return Answer{}, errors.New("the instance ended before it answered")
 	}
-	return a, err
+	return Answer{}, err
 }
 
 // dial connects to the control socket of process pid.

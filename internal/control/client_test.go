@@ -253,6 +253,29 @@ func TestAskEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// Who may not ask is told so, although nobody has read what he asks.
+func TestRefusedBeforeItIsAsked(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(shortDir(t), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply(s, Answer{Message: "not you"})
+	s.Close()
+	if a, err := exchange(c, Request{Command: "reload"}); err != nil || a.OK || a.Message != "not you" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
 // A pidfile that is none is not waited for.
 func TestPidfileThatIsNone(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")

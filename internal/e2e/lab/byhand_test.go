@@ -119,9 +119,12 @@ func secretEnvironment(t *testing.T, m *Machine) {
 
 // killedByHand: the tutorial's way to stop it stops it, and it can be started again.
 func killedByHand(t *testing.T, m *Machine) {
-	h := m.byHand(t, "tutorial", 18103, "master = true", "processes = 2", "daemonize = /srv/tutorial/log")
+	h := m.byHand(t, "tutorial", 18103, "master = true", "processes = 2", "daemonize = /srv/tutorial/log",
+		"uid = www-data", "gid = www-data", "vacuum = true")
 	for range 2 {
 		m.Sh(t, "cd /srv/tutorial; SECRET=s uwsgi --ini uwsgi.ini")
+		h.Answers(t, "one s")
+		m.Sh(t, "runuser -u www-data -- uwsgi --reload /srv/tutorial/pid")
 		h.Answers(t, "one s")
 		// The shell's own command line must not match.
 		m.Sh(t, "pkill -9 -f 'uwsg[i]'")
