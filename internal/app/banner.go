@@ -17,7 +17,9 @@ func (in *instance) banner(cfg *config.Config) {
 	if cfg.ShowConfig {
 		cfg.WriteShowConfig(in.std.Err)
 	}
-	in.log().Print("current working directory: " + in.startDir)
+	if in.startDir != deletedDir {
+		in.log().Print("current working directory: " + in.startDir)
+	}
 }
 
 // describe writes what uWSGI tells of itself once its sockets are open.

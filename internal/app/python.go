@@ -16,6 +16,9 @@ import (
 	"uwsgi/internal/option"
 )
 
+// defaultPath is where programs are looked for without a PATH: environ(7), as systemd sets it.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // interpreter finds the Python to run the application with: the virtualenv's own, else the first python3 on path that the
 // application's user may run. note gets a line when an earlier one had to be passed over.
 func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Credential, note func(string)) (string, error) {
@@ -30,6 +33,9 @@ func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Cre
 		return s.PyProgramName, nil
 	}
 	path := variable(env, "PATH")
+	if path == "" {
+		path = defaultPath
+	}
 	var passed []string
 	for _, d := range filepath.SplitList(path) {
 		p := filepath.Join(absolute(dir, d), "python3")

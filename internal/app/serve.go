@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime"
@@ -139,7 +140,9 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 		return exitError, err
 	}
 	var err error
-	if in.startDir, err = os.Getwd(); err != nil {
+	if in.startDir, err = os.Getwd(); errors.Is(err, fs.ErrNotExist) {
+		in.startDir = deletedDir
+	} else if err != nil {
 		return exitError, fmt.Errorf("getcwd: %w", err)
 	}
 	if in.lib, err = libDir(); err != nil {
@@ -254,9 +257,12 @@ func (in *instance) prepare(d, old *deployment) error {
 
 // enter goes to the application's folder: from here on relative paths, those of unix sockets too, start there.
 func (in *instance) enter(d *deployment) error {
-	d.dir = in.startDir
+	if d.dir = in.startDir; in.deleted() {
+		d.dir = "/"
+		d.log.Warn("the folder that this instance was started in is gone: relative names are looked for in /")
+	}
 	if chdir := d.cfg.Settings.Chdir; chdir != "" {
-		d.dir = absolute(in.startDir, chdir)
+		d.dir = absolute(d.dir, chdir)
 		d.log.Print("chdir() to " + chdir)
 	}
 	if err := os.Chdir(d.dir); err != nil {
@@ -282,9 +288,22 @@ func (in *instance) listen(d, old *deployment) (err error) {
 	return err
 }
 
+// deletedDir stands for a folder that was deleted before this program started in it: no name leads there.
+const deletedDir = "/proc/self/none"
+
+// deleted reports that the folder of the start is gone.
+func (in *instance) deleted() bool {
+	_, err := os.Stat(in.startDir)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // back goes back to the folder of the start, where relative names of a configuration begin. An instance that has given root up may not be
-// allowed to enter it any more; nothing that lies there is for its user then, but by the keeper, who needs no folder.
+// allowed to enter it any more; nothing that lies there is for its user then, but by the keeper, who needs no folder. Where it was deleted, before
+// or after, names are absolute or begin in the root.
 func (in *instance) back() error {
+	if in.deleted() {
+		return os.Chdir("/")
+	}
 	err := os.Chdir(in.startDir)
 	if err != nil && !(denied(err) && in.rights.as != "") {
 		return fmt.Errorf("chdir() to %s: %w", in.startDir, err)
