@@ -36,8 +36,15 @@ build() { # build SUITE TARGET
 		tail -n 20 "$log" >&2
 		return 1
 	fi
-	mkdir -p "$part/var/cache/lab"
+	mkdir -p "$part/var/cache/lab/apps"
 	mv "$part"/var/cache/apt/archives/*.deb "$part/var/cache/lab/"
+	# … and an application of Debian's, with what it needs of its own: ours stands for Debian's uwsgi.
+	if ! chroot "$part" apt-get -q -y -d --no-install-recommends install radicale >>"$log" 2>&1; then
+		echo "rootfs.sh: cannot fetch radicale for $suite; the log, $log, ends with" >&2
+		tail -n 20 "$log" >&2
+		return 1
+	fi
+	mv "$part"/var/cache/apt/archives/*.deb "$part/var/cache/lab/apps/"
 	rm -rf "$part"/var/lib/apt/lists/*
 	# Nothing of the host, nothing that waits for a network or a terminal, nothing that starts by itself except what a scenario starts.
 	printf 'lab-%s\n' "$suite" >"$part/etc/hostname"
