@@ -339,3 +339,49 @@ func TestHeaderOptions(t *testing.T) {
 		t.Errorf("log: %q", lines[0])
 	}
 }
+
+// TestFramingIsOurs: without the application's Content-Length (rem-header, in all of OpenStack's configurations) the client is told by the
+// server where the body ends, and a connection that add-header calls closed is closed.
+func TestFramingIsOurs(t *testing.T) {
+	for _, add := range []string{"", "Connection: close"} {
+		s := serve(t, config{
+			set: func(s *option.Settings) {
+				s.RemHeaders = []string{"content-length"}
+				if add != "" {
+					s.AddHeaders = []string{add}
+				}
+			},
+			handler: func(x *exchange) Outcome {
+				x.start("200 OK", "Content-Length: 5")
+				if x.variable("PATH_INFO") == "/pieces" {
+					x.write("hel")
+					x.write("lo")
+					return x.finish()
+				}
+				return x.reply("hello")
+			},
+		})
+		last := ""
+		if add != "" {
+			last = "Connection: close\r\n"
+		}
+		for target, want := range map[string]string{
+			"/whole":  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + last + "\r\nhello",
+			"/pieces": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + last + "\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+		} {
+			request := "GET " + target + " HTTP/1.1\r\nHost: h\r\n"
+			if add == "" {
+				// The second one closes, so that the exchange ends.
+				c := s.dial("http")
+				c.send(request + "\r\n" + request + "Connection: close\r\n\r\n")
+				if got := undated(c.all()); !strings.HasPrefix(got, want) || strings.Count(got, "HTTP/1.1 200") != 2 {
+					t.Errorf("%s: got %q, want %q twice", target, got, want)
+				}
+				continue
+			}
+			if got := undated(s.exchange("http", request+"\r\n")); got != want {
+				t.Errorf("%s: got %q, want %q", target, got, want)
+			}
+		}
+	}
+}
