@@ -14,8 +14,8 @@ import (
 // debianPackage: radicale as Debian ships it, with folders and files that root makes before the start, under uwsgi.service and the emperor.
 func debianPackage(t *testing.T, m *Machine) {
 	const vassal = "/etc/uwsgi-emperor/vassals/radicale.ini"
-	m.Sh(t, "apt-get install -y -q --no-install-recommends /var/cache/lab/apps/*.deb; systemctl disable --now radicale; rm -rf /var/log/radicale")
-	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/radicale.ini "+vassal+"; systemctl stop uwsgi-emperor uwsgi@radicale; apt-get purge -y -q radicale python3-radicale; systemctl restart uwsgi")
+	m.Sh(t, "dpkg --no-triggers -i /var/cache/lab/apps/*.deb; systemctl disable --now radicale; rm -rf /var/log/radicale")
+	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/radicale.ini "+vassal+"; systemctl stop uwsgi-emperor uwsgi@radicale; dpkg --no-triggers --purge radicale python3-radicale; systemctl restart uwsgi")
 	m.Sh(t, "ln -s ../apps-available/radicale.ini /etc/uwsgi/apps-enabled/; service uwsgi restart")
 	app := App{m: m, Name: "radicale"}
 	socket := "/run/uwsgi/app/radicale/socket"
@@ -153,8 +153,8 @@ func anyOrder(t *testing.T, m *Machine) {
 		m.Write(t, "/etc/uwsgi/apps-enabled/"+file, fmt.Sprintf(text, name))
 	}
 	defer m.Run("sh", "-c", "systemctl stop 'uwsgi@order-*'; rm -rf /etc/uwsgi/apps-enabled/order-* /srv/order-*; systemctl restart uwsgi")
-	supervisors := func() string { return strings.TrimSpace(m.Sh(t, "pgrep -f '^/usr/bin/uwsgi' | tr '\\n' ' '")) }
-	for _, command := range strings.Fields("start force-reload restart reload stop start restart force-reload stop restart stop") {
+	supervisors := func() string { return strings.TrimSpace(m.Sh(t, "pgrep -f '^/usr/bin/uwsgi --' | tr '\\n' ' '")) }
+	for _, command := range strings.Fields("start force-reload restart reload stop restart force-reload stop") {
 		m.Sh(t, "service uwsgi "+command)
 		if command == "stop" {
 			m.Eventually(t, "end of all", func() bool { return supervisors() == "" })

@@ -105,7 +105,7 @@ func initScriptWithoutSystemd(t *testing.T, m *Machine) {
 	if got := m.Sh(t, "stat -c '%U %a' /run/uwsgi/app/sysv /run/uwsgi/app/sysv/pid"); got != "root 755\nroot 644" {
 		t.Errorf("folder and pidfile are %q", got)
 	}
-	if got := m.Sh(t, "ps -o user=,comm= -p "+pid); strings.Join(strings.Fields(got), " ") != "root uwsgi" {
+	if got := m.Sh(t, "ps -o user=,comm= -p "+pid); strings.Join(strings.Fields(got), " ") != "www-data uwsgi" {
 		t.Errorf("the supervisor is %s", got)
 	}
 	if got := harness.Uwsgi(t, socket, harness.Request("GET", "/who", ""), "").Body; got != "www-data www-data /srv/sysv" {
