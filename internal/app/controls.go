@@ -207,7 +207,7 @@ func appCounts(w supervisor.WorkerStatus, app int) supervisor.AppCounts {
 func (in *instance) snapshot() control.Snapshot {
 	st := in.sup.Snapshot()
 	d := in.current.Load()
-	out := control.Snapshot{Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir, Locks: in.sup.LockHolders(1 + d.cfg.Settings.Locks)}
+	out := control.Snapshot{Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir, Stopping: st.Phase == supervisor.Closing, Locks: in.sup.LockHolders(1 + d.cfg.Settings.Locks)}
 	for _, sock := range d.sockets.Sockets {
 		waiting, limit, _ := sock.Queue()
 		out.Sockets = append(out.Sockets, control.SocketStat{Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit})

@@ -28,8 +28,9 @@ type listed struct {
 
 // listedStats is what the list reads of an instance's stats document.
 type listedStats struct {
-	CWD     string
-	Workers []struct {
+	CWD      string
+	Stopping bool
+	Workers  []struct {
 		Status   string
 		PID      int
 		Requests int64
@@ -144,6 +145,9 @@ func (l *listed) columns() []string {
 		}
 		if l.memory == 0 {
 			l.memory = rss
+		}
+		if s.Stopping && l.state == "active" {
+			l.state = "stopping"
 		}
 		if name == "(no unit)" {
 			name = s.CWD

@@ -15,6 +15,7 @@ type Snapshot struct {
 	Version       string
 	PID, UID, GID int
 	CWD           string
+	Stopping      bool // it serves on, for shutdown-delay
 	Sockets       []SocketStat
 	Workers       []WorkerStat
 	Daemons       []DaemonStat
@@ -89,6 +90,7 @@ type (
 		UID         int              `json:"uid"`
 		GID         int              `json:"gid"`
 		CWD         string           `json:"cwd"`
+		Stopping    bool             `json:"stopping,omitempty"` // ours: seen in shutdown-delay alone
 		Daemons     []daemonDoc      `json:"daemons,omitempty"`
 		Locks       []map[string]int `json:"locks"`
 		Sockets     []socketDoc      `json:"sockets"`
@@ -169,7 +171,7 @@ var lockNames = []string{"signal", "filemon", "timer", "rbtimer", "cron", "rpc",
 
 // JSON is the document of the stats server. Text is escaped: it is always valid JSON in valid UTF-8, which uWSGI's is not.
 func (s Snapshot) JSON(minified, noCores bool) []byte {
-	doc := statsDoc{Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Sockets: []socketDoc{}, Workers: []workerDoc{}}
+	doc := statsDoc{Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Stopping: s.Stopping, Sockets: []socketDoc{}, Workers: []workerDoc{}}
 	for n, holder := range s.Locks {
 		doc.Locks = append(doc.Locks, map[string]int{fmt.Sprintf("user %d", n): holder})
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -221,6 +222,9 @@ func TestShutdownDelay(t *testing.T) {
 	harness.Ask(t, kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	s.Signal(syscall.SIGTERM)
 	s.Log.Wait(t, `stopping in 3600 seconds \(shutdown-delay\)`)
+	if out, err := s.Command("list").CombinedOutput(); err != nil || !regexp.MustCompile(`(?m) stopping +`+itoa(s.PID)+` `).Match(out) {
+		t.Errorf("%s, %v", out, err)
+	}
 	request, buf := []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), make([]byte, 4096)
 	harness.Eventually(t, "the worker has heard", func() bool {
 		if _, err := kept.Write(request); err != nil {
