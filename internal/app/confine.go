@@ -57,6 +57,21 @@ func disinherit() error {
 	return nil
 }
 
+// leaveTerminal gives up the controlling terminal, for this process and all that it starts: whoever has it can type into it (TIOCSTI), and
+// behind it waits the shell of root, who has started us. ^C still reaches us, by our process group. The leader of a session has no shell
+// behind it and keeps it.
+func leaveTerminal() {
+	if sid, err := unix.Getsid(0); err != nil || sid == os.Getpid() {
+		return
+	}
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // there is none
+	}
+	defer unix.Close(fd)
+	_ = unix.IoctlSetInt(fd, unix.TIOCNOTTY, 0)
+}
+
 // giveNothingMore has no program that is started from here on get more rights than its starter: no-new-privs. There is no way back.
 func giveNothingMore() error {
 	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {

@@ -22,6 +22,9 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 	if err := confine(); err != nil {
 		return exitError, err
 	}
+	if os.Geteuid() == 0 { // vassals are others
+		leaveTerminal()
+	}
 	in := &instance{args: args, environ: environ, host: host, std: std, journal: sd.JournalStream(os.Getenv("JOURNAL_STREAM"), 2)}
 	log, err := in.openLog(cfg, &listen.Identity{}, false)
 	if err != nil {

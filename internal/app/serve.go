@@ -200,6 +200,9 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	if d.ident, err = in.identify(s); err != nil {
 		return nil, err
 	}
+	if d.ident.Credential != nil {
+		leaveTerminal()
+	}
 	if old == nil {
 		if err := in.employ(cfg, d); err != nil {
 			return nil, err

@@ -82,6 +82,8 @@ func TestForgedAnswers(t *testing.T) {
 	for name, answer := range map[string]string{
 		"row":  `{"op":"forked","slot":1,"row":7,"pid":1}`,
 		"slot": `{"op":"forked","slot":2,"row":0,"pid":1}`,
+		"none": `{"op":"forked","slot":1,"row":0,"pid":-1}`,
+		"cut":  fmt.Sprintf(`{"op":"forked","slot":1,"row":0,"pid":%d}`, 1<<32+os.Getpid()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := start(t, nil, "fork-says="+answer)

@@ -138,7 +138,7 @@ func (l *Loader) forked(m incoming) {
 	w := l.take(m.Row)
 	err := error(errForged)
 	var p *process
-	if w != nil && w.Slot == m.Slot && l.workers[m.PID] == nil {
+	if w != nil && w.Slot == m.Slot && m.PID > 0 && l.workers[m.PID] == nil {
 		p, err = l.openWorker(m.PID)
 	}
 	if errors.Is(err, errForged) {

@@ -31,6 +31,7 @@ const (
 	mostApps    = 1 << 10
 	longestLoad = 1e6 // seconds
 	highestCode = 255
+	highestPID  = 1 << 22 // PID_MAX_LIMIT: more would be cut to another number on its way into the kernel
 )
 
 // tame holds what was received to what can be: it goes into logs, statistics and exit statuses.
@@ -40,6 +41,9 @@ func (m *incoming) tame() {
 	}
 	if m.Code < 0 || m.Code > highestCode {
 		m.Code = 0
+	}
+	if m.PID < 0 || m.PID > highestPID {
+		m.PID = 0
 	}
 	m.Apps = m.Apps[:min(len(m.Apps), mostApps)]
 	for i := range m.Apps {
