@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"internal/config":     {"internal/option"},
 	"internal/proto":      {"internal/request"},
 	"internal/listen":     {"internal/crash", "internal/backlog", "internal/option", "internal/privilege", "internal/sd"},
-	"internal/logging":    {"internal/crash", "internal/option", "internal/privilege", "internal/sd", "internal/accesslog"},
+	"internal/logging":    {"internal/crash", "internal/option", "internal/privilege", "internal/sd", "internal/accesslog", "internal/escape"},
 	"internal/accesslog":  {"internal/request", "internal/option", "internal/escape"},
 	"internal/loader":     {"internal/option", "internal/scoreboard", "internal/boot", "internal/escape", "internal/crash", "internal/memfd"},
 	"internal/supervisor": {"internal/crash", "internal/memfd", "internal/loader", "internal/listen", "internal/sd", "internal/option", "internal/scoreboard"},

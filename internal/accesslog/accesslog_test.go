@@ -1,11 +1,15 @@
 package accesslog
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"uwsgi/internal/option"
 	"uwsgi/internal/request"
@@ -76,7 +80,7 @@ func TestDefaultLine(t *testing.T) {
 		{"user, via, packet", option.Settings{LogXForwarded: true}, with(func(e *Entry) {
 			e.Req = requestOf(t, "REMOTE_USER=joe", "REMOTE_ADDR=::1", "REQUEST_METHOD=GET", "REQUEST_URI=/")
 			e.Via, e.Packet, e.CoreID, e.Duration = "sendfile", 999, 3, 1999999999
-		}), "[pid: 21348|app: 0|req: 1/7] ::1 (joe) {8 vars in 999 bytes} [Sun Nov 22 16:49:28 2026] GET / => generated 5 bytes in 1999 msecs via sendfile() ( 200) 1 headers in 45 bytes (1 switches on core 3)"},
+		}), "[pid: 21348|app: 0|req: 1/7] ::1 (joe) {10 vars in 999 bytes} [Sun Nov 22 16:49:28 2026] GET / => generated 5 bytes in 1999 msecs via sendfile() ( 200) 1 headers in 45 bytes (1 switches on core 3)"},
 	} {
 		if got := line(t, &c.settings, c.entry); got != c.want {
 			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)
@@ -177,6 +181,69 @@ func TestText(t *testing.T) {
 	}
 }
 
+// jsonFormat is an object as operators write them: texts within quotation marks, within escaped ones, and without.
+const jsonFormat = `{"uri":"%(uri)", "agent":"%(uagent)","nested":"m=\"%(method)\" \\\\%(proto)", "mine" : "%(mine)", "bare":%(mine), "x":%(var.HTTP_X),
+ "none":%(var.NONE), "status":%(status),"secs":%(secs), "at":%(ltime), "time":"%(ctime)", "list":[%(cl),"%(addr)"], "metric":%(metric.x)}`
+
+// What a client sends, or the application sets, a line of a format that is JSON says the same.
+func TestJSON(t *testing.T) {
+	e := entryOf(t, "REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "SERVER_PROTOCOL=HTTP/1.1", "REMOTE_ADDR=127.0.0.1", "HTTP_X=[1, true]",
+		"HTTP_USER_AGENT=\"},{\\ caf\xc3\xa9 \xff\x9b\n\x1b[2J\u202e\U000e0001")
+	got := line(t, &option.Settings{LogFormat: jsonFormat}, e)
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(got), &fields); err != nil {
+		t.Fatalf("%v: %s", err, got)
+	}
+	for name, want := range map[string]any{
+		"agent": "\"},{\\ caf\u00e9 \u00ff\u009b\n\x1b[2J\u202e\U000e0001", "nested": `m="POST" \\HTTP/1.1`, "bare": "v2", "none": nil, "status": 200.0, "secs": 0.000265,
+		"at": "22/Nov/2026:16:49:28 -0500", "uri": "/a?b",
+	} {
+		if fields[name] != want {
+			t.Errorf("%s: %q, want %q", name, fields[name], want)
+		}
+	}
+	for format, want := range map[string]string{
+		`@cee: {"a":"%(uagent)"}`: `@cee: {"a":"\u00ff"}`,
+		`{"a":"%(uagent)"`:        `{"a":"\xff"`, // no JSON
+		`{%(uagent)}`:             `{\xff}`,
+		`{"a":"%(uagent)"} %(pid`: `{"a":"\xff"} %(pid`,
+	} {
+		if got := line(t, &option.Settings{LogFormat: format}, entryOf(t, "HTTP_USER_AGENT=\xff")); got != want {
+			t.Errorf("%s: %s, want %s", format, got, want)
+		}
+	}
+}
+
+func FuzzJSON(f *testing.F) {
+	f.Add("/", "curl", "1")
+	f.Add("/\n\"\\", "\xff\xe2\x80\xae\x7f", "{\"a\":[1,2]}")
+	f.Add("\U000e0001\ufffd", "\xed\xa0\x80", "-")
+	l, err := Compile(&option.Settings{LogFormat: jsonFormat})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, uri, agent, mine string) {
+		r := new(request.Request)
+		for name, value := range map[string]string{"REQUEST_URI": uri, "REQUEST_METHOD": agent, "SERVER_PROTOCOL": mine, "REMOTE_ADDR": uri, "HTTP_USER_AGENT": agent, "HTTP_X": uri} {
+			r.AddVarString(name, value)
+		}
+		if err := request.Finish(r, &request.Limits{Head: 1 << 20}, request.Options{}); err != nil {
+			t.Skip()
+		}
+		got := l.Append(nil, &Entry{Req: r, LogVars: []LogVar{{[]byte("mine"), []byte(mine)}}})
+		var fields map[string]any
+		if err := json.Unmarshal(got, &fields); err != nil {
+			t.Fatalf("%v: %q", err, got)
+		}
+		if bytes.ContainsFunc(bytes.ReplaceAll(got, []byte(",\n "), nil), func(c rune) bool { return c != utf8.RuneError && !unicode.IsPrint(c) }) || !utf8.Valid(got) {
+			t.Fatalf("raw: %q", got)
+		}
+		if want := agent; utf8.ValidString(want) && want != "" && fields["agent"] != want {
+			t.Fatalf("%q became %q", want, fields["agent"])
+		}
+	})
+}
+
 func TestWants(t *testing.T) {
 	quiet := option.Settings{DisableLogging: true}
 	with := func(change func(s *option.Settings)) *option.Settings {
@@ -254,6 +321,7 @@ func TestStrftime(t *testing.T) {
 
 var formats = map[string]option.Settings{
 	"Default": {MemoryReport: true, LogXForwarded: true},
+	"JSON":    {LogFormat: `{"addr":"%(addr)","uri":"%(uri)","agent":"%(uagent)","status":%(status),"t":"%(ltime)"}`},
 	"Format":  {LogFormat: `%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(size) "%(referer)" "%(uagent)" %(secs) %(mine) %(ctime)`},
 }
 

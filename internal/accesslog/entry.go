@@ -31,7 +31,7 @@ type Entry struct {
 	LogVars     []LogVar // uwsgi.set_logvar
 	Forced      bool     // uwsgi.log_this_request
 
-	quoted bool // what is being written stands between quotation marks of log-format
+	style style // of what is being written
 }
 
 // LogVar is a variable that the application set for the log. Of two with one name the later counts.

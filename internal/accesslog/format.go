@@ -1,6 +1,8 @@
 package accesslog
 
 import (
+	"bytes"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +17,17 @@ type op func(dst []byte, l *Logger, e *Entry) []byte
 // compile cuts a format at its %(name)s. All else is literal, "%%" and an unfinished "%(" too (which uWSGI prints twice).
 func compile(format string) []op {
 	ops := []op{}
+	object := isJSON(format)
 	quotes := 0 // seen so far
+	count := func(text string) {
+		for i := 0; i < len(text); i++ {
+			if text[i] == '\\' && object {
+				i++
+			} else if text[i] == '"' {
+				quotes++
+			}
+		}
+	}
 	for {
 		open := strings.Index(format, "%(")
 		if open < 0 {
@@ -27,17 +39,22 @@ func compile(format string) []op {
 		}
 		if length == len("%(") { // "%()" names nothing
 			open += length + 1
-			quotes += strings.Count(format[:open], `"`)
+			count(format[:open])
 			ops, format = append(ops, literal(format[:open])), format[open:]
 			continue
 		}
 		if open > 0 {
-			quotes += strings.Count(format[:open], `"`)
+			count(format[:open])
 			ops = append(ops, literal(format[:open]))
 		}
 		v := variable(format[open+len("%(") : open+length])
-		if quotes%2 == 1 {
-			v = within(v)
+		switch quoted := quotes%2 == 1; {
+		case object && quoted:
+			v = styled(v, inJSON)
+		case object:
+			v = jsonValue(v)
+		case quoted:
+			v = styled(v, inQuotes)
 		}
 		ops = append(ops, v)
 		format = format[open+length+1:]
@@ -48,12 +65,60 @@ func compile(format string) []op {
 	return ops
 }
 
-// within is v between quotation marks, which nothing in it may end.
-func within(v op) op {
+// style is how a text is escaped: so that it stays within its line, and within the quotation marks or the JSON string that log-format has around it.
+type style uint8
+
+const (
+	inLine style = iota
+	inQuotes
+	inJSON
+	raw
+)
+
+func styled(v op, s style) op {
 	return func(dst []byte, l *Logger, e *Entry) []byte {
-		e.quoted = true
+		e.style = s
 		dst = v(dst, l, e)
-		e.quoted = false
+		e.style = inLine
+		return dst
+	}
+}
+
+// isJSON says that the lines of a format are to be read as JSON, perhaps behind a prefix: it is an object, whatever its variables are.
+func isJSON(format string) bool {
+	brace := strings.IndexByte(format, '{')
+	if brace < 0 {
+		return false
+	}
+	var b strings.Builder
+	for rest := format[brace:]; ; {
+		before, after, found := strings.Cut(rest, "%(")
+		b.WriteString(before)
+		if !found {
+			return json.Valid([]byte(b.String()))
+		}
+		if _, rest, found = strings.Cut(after, ")"); !found {
+			return false
+		}
+		b.WriteByte('0')
+	}
+}
+
+// jsonValue is v where JSON has no quotation marks around it: what is no value by itself becomes a string, what is not there null.
+func jsonValue(v op) op {
+	v = styled(v, raw)
+	return func(dst []byte, l *Logger, e *Entry) []byte {
+		at := len(dst)
+		dst = v(dst, l, e)
+		value := dst[at:]
+		odd := bytes.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
+		switch {
+		case string(value) == "-":
+			return append(dst[:at], "null"...)
+		case odd || !json.Valid(value):
+			value = bytes.Clone(value) // dst is written over
+			return append(escape.AppendJSON(append(dst[:at], '"'), value), '"')
+		}
 		return dst
 	}
 }
@@ -166,8 +231,13 @@ func number(of func(e *Entry) int64) op {
 func text(of func(l *Logger, e *Entry) []byte) op {
 	return func(dst []byte, l *Logger, e *Entry) []byte {
 		if t := of(l, e); len(t) > 0 {
-			if e.quoted {
+			switch e.style {
+			case inQuotes:
 				return escape.AppendQuoted(dst, t)
+			case inJSON:
+				return escape.AppendJSON(dst, t)
+			case raw:
+				return append(dst, t...)
 			}
 			return escape.Append(dst, t)
 		}

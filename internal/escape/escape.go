@@ -5,6 +5,7 @@ package escape
 import (
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -27,8 +28,9 @@ func Lines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
+const hex = "0123456789abcdef"
+
 func escape(dst, text []byte, quoted bool) []byte {
-	const hex = "0123456789abcdef"
 	clean := 0
 	for i := 0; i < len(text); {
 		c, n := text[i], 1
@@ -56,4 +58,46 @@ func escape(dst, text []byte, quoted bool) []byte {
 		clean = i
 	}
 	return append(dst, text[clean:]...)
+}
+
+// AppendJSON appends text as it stands between the quotation marks of a JSON string (RFC 8259 §7). What Append spells out is \u00HH here, byte by byte
+// where it is no UTF-8.
+func AppendJSON(dst, text []byte) []byte {
+	clean := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		r, n := rune(c), 1
+		if c >= utf8.RuneSelf {
+			var whole rune
+			if whole, n = utf8.DecodeRune(text[i:]); whole != utf8.RuneError || n > 1 {
+				if r = whole; unicode.IsPrint(r) {
+					i += n
+					continue
+				}
+			}
+		}
+		dst = append(dst, text[clean:i]...)
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			dst = appendUnit(appendUnit(dst, high), low)
+		default:
+			dst = appendUnit(dst, r)
+		}
+		i += n
+		clean = i
+	}
+	return append(dst, text[clean:]...)
+}
+
+func appendUnit(dst []byte, r rune) []byte {
+	return append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }

@@ -1,6 +1,12 @@
 package escape
 
-import "testing"
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
 
 func TestString(t *testing.T) {
 	for in, want := range map[string]string{
@@ -18,4 +24,19 @@ func TestString(t *testing.T) {
 	if got := string(AppendQuoted([]byte("x"), []byte("\"\\\n"))); got != `x\"\\\x0a` {
 		t.Errorf("quoted: %q", got)
 	}
+}
+
+// FuzzJSON: whatever the text, it is the inside of a JSON string, holds nothing raw that is not printed, and says the same where it is UTF-8.
+func FuzzJSON(f *testing.F) {
+	f.Add("a\"\\b\n\x00\x7f\xff\u009b\u202e\U000e0001\ufffd\xed\xa0\x80")
+	f.Fuzz(func(t *testing.T, text string) {
+		got := AppendJSON([]byte(`"`), []byte(text))
+		var back string
+		if err := json.Unmarshal(append(got, '"'), &back); err != nil {
+			t.Fatalf("%q: %v", got, err)
+		}
+		if strings.ContainsFunc(string(got), func(r rune) bool { return !unicode.IsPrint(r) }) || utf8.ValidString(text) && back != text {
+			t.Fatalf("%q became %q, and then %q", text, got, back)
+		}
+	})
 }

@@ -2,13 +2,13 @@ package logging
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"uwsgi/internal/accesslog"
+	"uwsgi/internal/escape"
 	"uwsgi/internal/option"
 )
 
@@ -89,7 +89,7 @@ func known(name string) bool {
 	return strings.HasPrefix(name, "strftime:")
 }
 
-func (t template) expand(msg []byte, now time.Time, escape bool) []byte {
+func (t template) expand(msg []byte, now time.Time, inJSON bool) []byte {
 	bare := bytes.TrimSuffix(msg, []byte("\n"))
 	var out []byte
 	for _, p := range t {
@@ -97,9 +97,9 @@ func (t template) expand(msg []byte, now time.Time, escape bool) []byte {
 		case p.name == "":
 			out = append(out, p.literal...)
 		case p.name == "msg":
-			out = appendMessage(out, bare, escape)
+			out = appendMessage(out, bare, inJSON)
 		case p.name == "msgnl":
-			out = appendMessage(out, msg, escape)
+			out = appendMessage(out, msg, inJSON)
 		case p.name == "unix":
 			out = strconv.AppendInt(out, now.Unix(), 10)
 		case p.name == "micros":
@@ -113,16 +113,10 @@ func (t template) expand(msg []byte, now time.Time, escape bool) []byte {
 	return out
 }
 
-// appendMessage appends a message, in JSON without the quotes around it where escape is set: always valid UTF-8, no control byte raw.
-func appendMessage(dst, msg []byte, escape bool) []byte {
-	if !escape {
+// appendMessage appends a message, as it stands within a JSON string where inJSON is set.
+func appendMessage(dst, msg []byte, inJSON bool) []byte {
+	if !inJSON {
 		return append(dst, msg...)
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(string(msg)); err != nil {
-		return dst
-	}
-	return append(dst, b.Bytes()[1:b.Len()-2]...)
+	return escape.AppendJSON(dst, msg)
 }

@@ -242,7 +242,7 @@ func TestLoggersAndRoutes(t *testing.T) {
 		}
 		entries = append(entries, e.M)
 	}
-	if got := fmt.Sprintf("%q", entries); got != `["GET /a" "GET /\"b\x01�"]` || read() != "" {
+	if got := fmt.Sprintf("%q", entries); got != `["GET /a" "GET /\"b\x01ÿ"]` || read() != "" {
 		t.Errorf("%s, stderr %q", got, read())
 	}
 }
