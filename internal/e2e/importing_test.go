@@ -91,9 +91,14 @@ logging.getLogger().addHandler(handler)
 
 def hold():
     while True:
-        with often, nested, handler.lock:
+        with often, nested:
             log.write("x")
             log.flush()
+            time.sleep(0.2)
+
+def record():
+    while True:
+        with handler.lock:
             time.sleep(0.2)
 
 def keep():
@@ -108,7 +113,7 @@ def wait():
     with condition:
         condition.wait()
 
-for what in (hold, keep, work, wait):
+for what in (hold, record, keep, work, wait):
     threading.Thread(target=what, name=what.__name__, daemon=True).start()
 
 def free(lock):
@@ -142,7 +147,7 @@ func TestThreadsOfTheImport(t *testing.T) {
 			s.Setenv("PATH=" + filepath.Dir(python) + ":/usr/bin:/bin")
 			s.Write("app.py", threadsHold)
 			s.Start("--http", addr, "--module", "app", "--master")
-			s.Log.Wait(t, `no worker has them: "hold", "keep", "wait", "work"\. .*@uwsgidecorators\.postfork, or set lazy-apps`)
+			s.Log.Wait(t, `no worker has them: "hold", "keep", "record", "wait", "work"\. .*@uwsgidecorators\.postfork, or set lazy-apps`)
 			site := harness.HTTP(t, addr)
 			for range 3 {
 				got, worker, _ := strings.Cut(site.Get("/").Body, " of ")
