@@ -99,7 +99,8 @@ def hold():
 def record():
     while True:
         with handler.lock:
-            time.sleep(0.2)
+            time.sleep(0.1)
+        time.sleep(0.001)
 
 def keep():
     with forever:
@@ -149,7 +150,7 @@ func TestThreadsOfTheImport(t *testing.T) {
 			s.Start("--http", addr, "--module", "app", "--master")
 			s.Log.Wait(t, `no worker has them: "hold", "keep", "record", "wait", "work"\. .*@uwsgidecorators\.postfork, or set lazy-apps`)
 			site := harness.HTTP(t, addr)
-			for range 3 {
+			for range 4 {
 				got, worker, _ := strings.Cut(site.Get("/").Body, " of ")
 				if want := "[True, True, True, True, True, True, 'piece', 'piece']"; got != want {
 					t.Errorf("%s, not %s", got, want)

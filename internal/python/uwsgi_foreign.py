@@ -21,9 +21,10 @@ import weakref
 import uwsgi_threads
 from uwsgi_report import report
 
-PATIENCE = 3.0  # seconds that a fork waits for locks; what is held longer counts as held for ever
-GIVE_UP = 9.0  # and for a moment in which none writes to a stream
-STEP = 0.1  # for one, while another one is ours
+PATIENCE = 2.0  # seconds that a fork waits for locks
+GIVE_UP = 10.0  # and for a moment in which none writes to a stream
+STEP, BRIEF = 0.2, 0.05  # for one lock at a time, and for one more
+STUCK = 1.0  # a lock that was waited for that long in vain counts as held for ever: whoever takes it again at once is always faster
 WRITABLE = 0.1  # seconds in which a stream that nobody writes to takes nothing
 
 _LOCK, _RLOCK = _thread.LockType, _thread.RLock
@@ -53,7 +54,7 @@ class Locks:
 
     def __init__(self):
         self.frozen = []  # weak references to what gc.freeze() hides
-        self.stuck = set()  # addresses of locks that never came free
+        self.waited = {}  # address of a lock -> seconds that it was waited for in vain
 
     def freeze(self):
         """Remember what there is: call it before gc.freeze()."""
@@ -82,10 +83,12 @@ class Locks:
 
     def all(self):
         locks, conditions, writers = self.look()
+        known = {id(lock) for lock in locks}
         for ref in self.frozen:
             thing = ref()
             if type(thing) is _LOCK or type(thing) is _RLOCK:
-                locks.append(thing)
+                if id(thing) not in known:
+                    locks.append(thing)
             elif isinstance(thing, threading.Condition):
                 conditions.append(thing)
             elif thing is not None:
@@ -102,19 +105,24 @@ class Locks:
 
     def take(self, until):
         """Hold what others would hold; the locks that are ours now."""
-        mine = []
+        mine, waited = [], self.waited
         while time.monotonic() < until:
             locks, conditions, _ = self.all()
-            held = [lock for lock in self.held(locks, conditions) if id(lock) not in self.stuck and not any(lock is own for own in mine)]
+            held = [lock for lock in self.held(locks, conditions) if waited.get(id(lock), 0) < STUCK and not any(lock is own for own in mine)]
             if not held and not importing():
                 return mine
-            if held and held[0].acquire(timeout=max(0, min(until - time.monotonic(), STEP if mine else PATIENCE))):
-                mine.append(held[0])
-                continue
+            if held:
+                lock = min(held, key=lambda lock: waited.get(id(lock), 0))
+                began = time.monotonic()
+                if lock.acquire(timeout=BRIEF if mine else STEP):
+                    mine.append(lock)
+                    waited.pop(id(lock), None)
+                    continue
+                if not mine:
+                    waited[id(lock)] = waited.get(id(lock), 0) + time.monotonic() - began
             give(mine)  # whoever has it may wait for one of ours
             mine = []
             time.sleep(0.001)
-        self.stuck.update(id(lock) for lock in self.held(*self.all()[:2]))
         return mine
 
     def fork(self):
@@ -160,7 +168,7 @@ class Locks:
         for condition in conditions:
             if getattr(condition, "_waiters", None):
                 condition._waiters.clear()  # a notify() would wake one of them, not one of this process
-        if not last and (importing() or any(id(lock) not in self.stuck for lock in held)):
+        if not last and (importing() or any(self.waited.get(id(lock), 0) < STUCK for lock in held)):
             os._exit(0)
         end_unless_writable(writers)
         for lock in held:
