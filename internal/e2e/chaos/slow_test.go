@@ -157,7 +157,8 @@ func TestSlowClients(t *testing.T) {
 			}
 			with := normal.figures(t)
 			t.Logf("beside %d %s: %v; without them: %v", each, h.name, with, without)
-			if with.p99 > 500*time.Millisecond || with.slowest > 3*time.Second {
+			// Half a second, and three, on a machine that has little else to do.
+			if with.p99 > max(500*time.Millisecond, 10*without.p99) || with.slowest > max(3*time.Second, 10*without.slowest) {
 				t.Errorf("normal traffic suffers")
 			}
 		})

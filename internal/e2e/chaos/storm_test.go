@@ -72,7 +72,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 	if s.dead.busy = s.dice.IntN(2) == 0; s.dead.busy {
 		threads = 2
 	}
-	args := []string{"-p", strconv.Itoa(stormWorkers), "--threads", strconv.Itoa(threads), "--harakiri", "1", "--max-requests", "200", "--min-worker-lifetime", "0",
+	args := []string{"-p", strconv.Itoa(stormWorkers), "--threads", strconv.Itoa(threads), "--harakiri", "60", "--max-requests", "200", "--min-worker-lifetime", "0",
 		"--forkbomb-delay", "0", "--touch-reload", s.trigger, "--master-fifo", r.Path("fifo"), "--stats", r.Path("stats.sock"), "--reload-mercy", "20"}
 	if s.dice.IntN(3) == 0 {
 		args = append(args, "--lazy-apps")
@@ -100,7 +100,7 @@ var faults = []fault{
 	{1, "uwsgi.reload()", func(s *storm) { s.ask("/reload", 200) }},
 	{2, "chain reload", func(s *storm) { s.fifo("c") }},
 	{2, "reload the workers", func(s *storm) { s.fifo("w") }},
-	{3, "harakiri", func(s *storm) { s.ask("/deadlock", 504) }},
+	{3, "harakiri", func(s *storm) { s.ask("/deadlock?harakiri=1", 504) }},
 	{2, "exit() in a view", func(s *storm) { s.ask("/exit?code=3", 500) }},
 	{2, "os._exit() in a view", func(s *storm) { s.die("/_exit") }},
 	{2, "SIGSEGV in a view", func(s *storm) { s.die("/segv") }},
@@ -327,7 +327,7 @@ func (s *storm) slots() map[int]int {
 // last lets some faults come right before the end.
 func (s *storm) last() {
 	s.fds = 0
-	s.ask("/deadlock", 504)
+	s.ask("/deadlock?harakiri=1", 504)
 	s.killWorker()
 	s.Signal(syscall.SIGHUP)
 	time.Sleep(time.Duration(s.dice.IntN(400)) * time.Millisecond) // why: how far they come is chance

@@ -22,19 +22,19 @@ func TestHarakiri(t *testing.T) {
 		path  string
 		stack bool // the interpreter can be asked where it is
 	}{
-		"deadlock":      {"/deadlock", true},
-		"sleeping":      {"/sleep?s=3600", true},
-		"GIL held in C": {"/gil", true},
+		"deadlock":      {"/deadlock?harakiri=1", true},
+		"sleeping":      {"/sleep?s=3600&harakiri=1", true},
+		"GIL held in C": {"/gil?harakiri=1", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, "-p", "2", "--threads", "4", "--harakiri", "1")
+			r := start(t, "-p", "2", "--threads", "4", "--harakiri", "60")
 			r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
 			for range scale(1, 5) {
 				mark := r.Log.Mark()
 				var beside sync.WaitGroup
 				if name != "GIL held in C" { // nobody else runs Python then
 					for range 6 {
-						beside.Go(func() { r.answers("/sleep?s=0.9", 200) })
+						beside.Go(func() { r.answers("/sleep?s=1.5", 200) }) // past the deadline of the one that is stuck
 					}
 				}
 				r.answers(c.path, 504)
@@ -53,10 +53,10 @@ func TestHarakiri(t *testing.T) {
 
 // The answers of the other threads arrive though they take longer than a moment: each has until its own deadline.
 func TestHarakiriBesideLongRequests(t *testing.T) {
-	r := start(t, "-p", "1", "--threads", "4", "--harakiri", "3")
+	r := start(t, "-p", "1", "--threads", "4", "--harakiri", "60")
 	r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
 	var all sync.WaitGroup
-	all.Go(func() { r.answers("/deadlock", 504) })
+	all.Go(func() { r.answers("/deadlock?harakiri=3", 504) })
 	harness.Eventually(t, "a request under way", func() bool { return connections(r) > 0 })
 	all.Go(func() { r.answers("/sleep?s=1.5", 200) })
 	mark := r.Log.Mark()
@@ -109,11 +109,11 @@ func (r *rig) answers(path string, want int) {
 
 // Harakiri again and again under load: of a thousand requests only the stuck ones are not answered right.
 func TestHarakiriUnderLoad(t *testing.T) {
-	r := start(t, "-p", "2", "--threads", "4", "--harakiri", "2") // a busy machine may keep anybody waiting for one
+	r := start(t, "-p", "2", "--threads", "4", "--harakiri", "60")
 	r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
 	c := traffic(r.addr, "/sleep?s=0.01", "slept\n", 4, true)
 	for range scale(1, 10) {
-		r.answers("/deadlock", 504)
+		r.answers("/deadlock?harakiri=1", 504)
 	}
 	c.await(t, 300)
 	median, p99 := c.end(t)

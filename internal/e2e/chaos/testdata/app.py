@@ -313,4 +313,9 @@ def application(environ, start):
     path = environ.get("PATH_INFO", "")
     if path != "/" and len(seen) < 10000:
         seen.append(path)
+    deadline = query(environ, "harakiri")
+    if deadline:  # its own: the others' is far, however busy the machine is
+        import uwsgi
+
+        uwsgi.set_user_harakiri(int(deadline))
     return PATHS.get(path, inject if path.startswith("/inject") else hello)(environ, start)
