@@ -177,11 +177,11 @@ func (r *reader) items(b *block) ([]string, error) {
 		return strings.FieldsFunc(v, func(c rune) bool { return c == ' ' }), nil
 	case "for-times":
 		n, err := strconv.Atoi(strings.TrimSpace(v))
-		if err != nil && blank(b.opener) {
+		if err != nil {
 			r.doubt(b.opener, "write for-times = N", errors.New("a number is expected; without one it counts as 0"))
 			return nil, nil
 		}
-		if err != nil || n < 0 || n > maxItems {
+		if n < 0 || n > maxItems {
 			return nil, fmt.Errorf("%q is no number from 0 to %d", v, maxItems)
 		}
 		items := make([]string, n)

@@ -76,3 +76,22 @@ func TestEmptyUserOfAUser(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestValuesUWSGIStartsWith: what uWSGI 2.0.31 (for log routes Debian's 2.0.21, with PCRE) was seen to start with ends no start here.
+func TestValuesUWSGIStartsWith(t *testing.T) {
+	for _, line := range []string{
+		"protocol = htpp", "socket = true", "stats = true", "max-requests = -1", "min-worker-lifetime = -1", "max-worker-lifetime = -1",
+		"reload-mercy = 99999999999", "socket-timeout = 99999999999", "idle = 99999999999", "socket-sndbuf = -1", "limit-as = -1", "reload-on-rss = -1",
+		"limit-post = -1", "log-maxsize = -1", "log-big = -1", "cheaper-overload = -1", "chunked-input-limit = -1", "touch-exec = true", "add-header = true",
+		"log-route = nolog abc", "log-req-route = nolog abc", "static-expires = a b", "umask = 9", "umask = 22", "umask = true", "for-times = true\nend =",
+		"inject-before = /none/x", "inject-after = /none/x", "http-enable-proxy-protocol = true", "http = : 5000",
+	} {
+		c, err := Load([]string{"--ini", "x.ini"}, nil, fakeHost(map[string]string{"x.ini": "[uwsgi]\nhttp-socket = :8000\nwsgi-file = app.py\n" + line + "\n"}))
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		if said := strings.Join(c.StartReport(), "\n"); !strings.Contains(said, "x.ini:4: ") && line != "umask = 22" && line != "http = : 5000" {
+			t.Errorf("%s: nothing is said: %q", line, said)
+		}
+	}
+}

@@ -175,7 +175,7 @@ func (r *reader) act(p *pair) {
 		}
 		text, err := r.readSource(p.Value)
 		if err != nil {
-			r.problem(p, "", err)
+			r.doubt(p, "", fmt.Errorf("%w; the line is left out", err))
 			return
 		}
 		if row.Name == "inject-before" {

@@ -46,8 +46,8 @@ func (r *reader) verify(s *option.Settings) {
 	}
 	r.verifySockets(s)
 	r.verifyProxyProtocol(s)
-	r.verifyRoutes("log-route", "logger", s.LogRoutes, s.Loggers)
-	r.verifyRoutes("log-req-route", "req-logger", s.LogReqRoutes, s.ReqLoggers)
+	s.LogRoutes = r.verifyRoutes("log-route", "logger", s.LogRoutes, s.Loggers)
+	s.LogReqRoutes = r.verifyRoutes("log-req-route", "req-logger", s.LogReqRoutes, s.ReqLoggers)
 	r.noteIdle(s)
 }
 
@@ -77,19 +77,21 @@ func (r *reader) verifyProxyProtocol(s *option.Settings) {
 	}
 }
 
-// verifyRoutes looks for the loggers that log routes name.
-func (r *reader) verifyRoutes(name, logger string, routes []option.LogRoute, loggers []option.Logger) {
+// verifyRoutes leaves out the log routes whose loggers are not there, as uWSGI does.
+func (r *reader) verifyRoutes(name, logger string, routes []option.LogRoute, loggers []option.Logger) (kept []option.LogRoute) {
 	for _, route := range routes {
 		if slices.ContainsFunc(loggers, func(l option.Logger) bool { return l.ID == route.ID }) {
+			kept = append(kept, route)
 			continue
 		}
 		for _, p := range r.pairs {
 			if first, _, _ := strings.Cut(strings.TrimSpace(p.Value), " "); p.Key == name && first == route.ID {
-				r.problem(p, "write "+logger+" = "+route.ID+" file:/path", fmt.Errorf("there is no logger named %s", route.ID))
+				r.doubt(p, "write "+logger+" = "+route.ID+" file:/path", fmt.Errorf("there is no logger named %s; the line is left out", route.ID))
 				break
 			}
 		}
 	}
+	return kept
 }
 
 // geventTimeout is the least socket-timeout that uWSGI has with gevent.

@@ -86,7 +86,7 @@ func checkInterval(s *Settings, v Value) error {
 func touchExec(s *Settings, v Value) error {
 	file, command, ok := cutBlank(v.Text)
 	if !ok || command == "" {
-		return fault("write "+v.Name+" = FILE COMMAND", "%q has no command after the file", file)
+		return warning("write "+v.Name+" = FILE COMMAND", "%q has no command after the file; the line is left out", file)
 	}
 	s.TouchExec = append(s.TouchExec, v.Text)
 	return nil

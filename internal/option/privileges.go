@@ -35,12 +35,11 @@ func account(field func(*Settings) *string) func(*Settings, Value) error {
 	}
 }
 
-// umask takes three octal digits or four with a leading zero.
+// umask takes an octal number. uWSGI makes 0 of what is none, which is nobody's wish.
 func umask(s *Settings, v Value) error {
-	t := strings.TrimSpace(v.Text)
-	n, err := strconv.ParseUint(t, 8, 12)
-	if err != nil || n > 0o777 || len(t) < 3 {
-		return fault("write three octal digits, such as 022", "%q is no umask", v.Text)
+	n, err := strconv.ParseUint(strings.TrimSpace(v.Text), 8, 12)
+	if err != nil || n > 0o777 {
+		return warning("write three octal digits, such as 022", "%q is no umask; the line is left out", v.Text)
 	}
 	s.Umask = int(n)
 	return nil

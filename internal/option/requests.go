@@ -112,7 +112,7 @@ func writeErrorsException(s *Settings, v Value) error {
 func addHeader(s *Settings, v Value) error {
 	name, _, ok := strings.Cut(v.Text, ":")
 	if !ok || strings.TrimSpace(name) == "" {
-		return fault("write "+v.Name+" = Name: value", "%q is no header", v.Text)
+		return warning("write "+v.Name+" = Name: value", "%q is no header; the line is left out", v.Text)
 	}
 	if strings.ContainsAny(v.Text, "\r\n\x00") {
 		return fault("", "a header cannot hold a line break")

@@ -72,7 +72,7 @@ const noProxyProtocol = "a PROXY line is not understood: have the proxy send X-F
 func socket(proto string) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
 		addr, err := address(v)
-		if survivable(err) {
+		if survivable(err) && addr != "" {
 			s.Sockets = append(s.Sockets, Socket{Address: addr, Protocol: proto, Option: v.Name, Origin: v.Origin})
 		}
 		return err
@@ -84,18 +84,20 @@ func sharedSocket(s *Settings, v Value) error {
 	if strings.HasPrefix(addr, "=") {
 		return fault("write an address", "a shared socket cannot refer to another")
 	}
-	if survivable(err) {
+	if survivable(err) && addr != "" {
 		s.Sockets = append(s.Sockets, Socket{Address: addr, Option: v.Name, Shared: true, Origin: v.Origin})
 	}
 	return err
 }
 
-// address checks a socket address and returns it without leading blanks.
+// address checks a socket address and returns it without leading blanks; "" = there is none.
 func address(v Value) (string, error) {
 	a := strings.TrimLeft(v.Text, " \t")
 	switch {
 	case a == "":
 		return "", fault("write "+v.Name+" = 127.0.0.1:8000, = :8000 or = /run/app.sock", "an address is expected")
+	case IsBoolWord(a):
+		return "", warning("write "+v.Name+" = 127.0.0.1:8000 or a path", "an address is expected, not a boolean; the line is left out")
 	case a[0] == '=':
 		n := strings.TrimSpace(a[1:])
 		if n != "" && strings.Trim(n, "0123456789") == "" {
@@ -145,8 +147,6 @@ func address(v Value) (string, error) {
 func bareAddress(name, a string) error {
 	_, notIP := netip.ParseAddr(strings.Trim(a, "[]"))
 	switch {
-	case IsBoolWord(a):
-		return fault("write "+name+" = 127.0.0.1:8000 or a path", "an address is expected, not a boolean")
 	case notIP == nil || a == "localhost" || a == "*":
 		return fault("write "+name+" = "+a+":8000", "the port is missing: without a colon this is the path of a unix socket")
 	case strings.HasSuffix(a, ";") || strings.HasSuffix(a, ","):
@@ -179,5 +179,6 @@ func protocol(s *Settings, v Value) error {
 	if p == "https" || p == "suwsgi" {
 		hint = "end TLS in nginx and speak http or uwsgi here"
 	}
-	return fault(hint, "%q is no protocol this server speaks", v.Text)
+	s.Protocol = "uwsgi"
+	return warning(hint, "%q is no protocol this server speaks; uwsgi is spoken, as uWSGI does", v.Text)
 }

@@ -72,7 +72,7 @@ func staticExpires(by string, mtime bool) func(*Settings, Value) error {
 		}
 		n, err := strconv.ParseInt(strings.TrimSpace(text[at+1:]), 10, 64)
 		if err != nil || n < 0 {
-			return fault("write the seconds as a number", "%q is no number of seconds", text[at+1:])
+			return warning("write the seconds as a number", "%q is no number of seconds; the line is left out", text[at+1:])
 		}
 		if by != "type" {
 			if _, err := CompilePattern(strings.TrimSpace(text[:at])); err != nil {

@@ -12,7 +12,7 @@ var statsRows = []Row{
 
 func statsAddress(s *Settings, v Value) error {
 	a, err := address(v)
-	if survivable(err) {
+	if survivable(err) && a != "" {
 		s.Stats = append(s.Stats, a)
 	}
 	return err

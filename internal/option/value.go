@@ -70,8 +70,8 @@ var (
 	mibUnits    = units{"m": 1, "mb": 1, "mib": 1, "g": 1 << 10, "gb": 1 << 10, "gib": 1 << 10}
 )
 
-// whole reads a whole number in the given units. What uWSGI silently took for something else gets a warning; a negative number
-// is refused as uWSGI refuses it.
+// whole reads a whole number in the given units. What uWSGI silently took for something else gets a warning. So does a negative number, which
+// uWSGI refuses for some options and takes for no limit with others.
 func (v Value) whole(u units, unit string) (int64, error) {
 	text := strings.TrimSpace(v.Text)
 	if !v.Given {
@@ -82,7 +82,7 @@ func (v Value) whole(u units, unit string) (int64, error) {
 		return 0, v.notANumber(unit)
 	}
 	if n < 0 {
-		return 0, fault("write 0 or more", "%d is negative", n)
+		return 0, warning("write 0 or more", "%d is negative; it counts as 0", n)
 	}
 	if rest == "" {
 		return n, nil
@@ -175,13 +175,17 @@ func sizeMiB[T int | int64](field func(*Settings) *T) func(*Settings, Value) err
 	return whole(mibUnits, "MiB", 1<<20, field)
 }
 
+// maxSpan is the longest time there is: nobody waits for it, and the moment when it is over can be counted in nanoseconds.
+const maxSpan = 10 * 365 * 24 * time.Hour
+
 func span(u units, unit string, scale time.Duration, field func(*Settings) *time.Duration) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
 		n, err := v.whole(u, unit)
+		if n > int64(maxSpan/scale) && survivable(err) {
+			*field(s) = maxSpan
+			return warning("write less", "%q is more than ten years, which it is read as", v.Text)
+		}
 		if survivable(err) {
-			if n > int64(math.MaxInt64/scale) {
-				return fault("", "%q is out of range", v.Text)
-			}
 			*field(s) = time.Duration(n) * scale
 		}
 		return err

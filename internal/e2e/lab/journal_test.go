@@ -76,6 +76,35 @@ func requestFields(t *testing.T, m *Machine) {
 	}
 }
 
+// logFiles: files that an ini names are written beside the journal, in a folder of root's too, and logrotate's copytruncate leaves no hole.
+func logFiles(t *testing.T, m *Machine) {
+	a := m.App(t, "filed", "socket = /run/uwsgi/%n.sock", "logto = /var/log/uwsgi/app/%n.log", "req-logger = file:/var/log/filed/requests.log", "log-date = true")
+	m.Sh(t, "mkdir -p /var/log/filed")
+	t.Cleanup(func() { m.Run("rm", "-rf", "/var/log/filed", "/var/log/uwsgi/app/filed.log") })
+	a.Start(t)
+	a.Ask(t, "/print")
+	a.Ask(t, "/missing")
+	m.Eventually(t, "the lines in both files", func() bool {
+		out, _ := m.Run("cat", "/var/log/uwsgi/app/filed.log", "/var/log/filed/requests.log")
+		return strings.Contains(out, "uWSGI is ready") && strings.Contains(out, "printed in the lab") && strings.Contains(out, "GET /missing =>")
+	})
+	if out := m.Sh(t, "stat -c '%U %a' /var/log/uwsgi/app/filed.log"); out != "www-data 640\n" {
+		t.Errorf("the file is %s", out)
+	}
+	m.Eventually(t, "the same in the journal, with its fields", func() bool {
+		text := m.Sh(t, "journalctl --sync; journalctl -u uwsgi@filed -o cat")
+		return len(m.entries(t, "-u uwsgi@filed STATUS=404")) == 1 && strings.Contains(text, "uWSGI is ready") && strings.Contains(text, "printed in the lab")
+	})
+	m.Sh(t, "truncate -s 0 /var/log/uwsgi/app/filed.log /var/log/filed/requests.log")
+	a.Ask(t, "/print")
+	m.Eventually(t, "lines at the beginning of the files", func() bool {
+		out, _ := m.Run("head", "-qc1", "/var/log/uwsgi/app/filed.log", "/var/log/filed/requests.log")
+		return out == "p["
+	})
+	a.m.Sh(t, "systemctl reload "+a.Unit())
+	a.Ask(t, "/")
+}
+
 // traceback: one entry, of the priority of an error.
 func traceback(t *testing.T, m *Machine) {
 	a := m.App(t, "falls")

@@ -24,6 +24,7 @@ var scenarios = []struct {
 	{"identity", identity},
 	{"journal", journal},
 	{"request-fields", requestFields},
+	{"log-files", logFiles},
 	{"traceback", traceback},
 	{"logging", logged},
 	{"explained", explained},
