@@ -22,4 +22,11 @@
 // A process that leaves by our will is taken out of its slot first, then told; a process that is still in its slot when it ends has
 // died. Every drain has a mercy and every kill is by pidfd. READY follows RELOADING whatever came of it. By the time of the first
 // loader this process has become the application's user (package privilege); Config.Credential is for a process that stays root all the same.
+//
+// # Trust
+//
+// The application may write anything into the scoreboard and say anything on a wire; its listening sockets and the handoff pair are its own to
+// spoil. So what is read from there decides only what becomes of the application itself: it is shown, compared with a limit, or waited for with a
+// bound. The board's dimensions, rows and process ids are ours; a process is one of its workers because /proc says so under a pidfd of our own
+// (package loader). A panic of the loop ends the program (Run).
 package supervisor
