@@ -79,7 +79,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 	}
 	r.begin(args...)
 	for _, text := range []string{`DAMN !`, `HARAKIRI`, `Fatal Python error|Segmentation fault`, `Traceback[^$]*(ModuleNotFoundError|SystemExit)`, `reload failed`, `unable to load app`, `GAME OVER`,
-		`cannot be forked`, `OOPS ! failed loading app`, `^the loader \(pid: \d+\) was killed by signal 9`} {
+		`cannot be forked`, `OOPS ! (failed loading app|cannot run)`, `^the loader \(pid: \d+\) was killed by signal 9`} {
 		r.Tolerate(text)
 	}
 	return s
