@@ -86,15 +86,27 @@ func list(std Streams) int {
 	return exitOK
 }
 
+// units are the services of the system's manager, and of the caller's own where he has one.
 func units(ctx context.Context, std Streams) []sd.UnitState {
 	if !sd.Booted() {
 		return nil
 	}
+	var all []sd.UnitState
 	bus, err := sd.ConnectBus(ctx)
 	if err != nil {
 		fmt.Fprintln(std.Err, "uwsgi: systemd cannot be asked:", err)
-		return nil
+	} else {
+		all = unitsOf(ctx, bus, std)
 	}
+	if os.Geteuid() != 0 {
+		if bus, err := sd.ConnectUserBus(ctx); err == nil {
+			all = append(all, unitsOf(ctx, bus, std)...)
+		}
+	}
+	return all
+}
+
+func unitsOf(ctx context.Context, bus *sd.Bus, std Streams) []sd.UnitState {
 	defer bus.Close()
 	found, err := bus.ListUnits(ctx, "uwsgi@*.service", "uwsgi-*.service")
 	if err != nil {

@@ -18,6 +18,9 @@ import (
 // sameName is how many units of one name there may be.
 const sameName = 100
 
+// loginTimeout bounds the question to logind, which may be stuck.
+const loginTimeout = 5 * time.Second
+
 // transient starts this command line as a service of systemd, where systemd runs: daemonize without a supervisor of its own would only be
 // the worse way to the same end. done: that happened, or failed for good, and code is the status to exit with.
 func transient(s *option.Settings, args, environ []string, std Streams) (code int, done bool) {
@@ -29,7 +32,9 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 	if uid := os.Getuid(); uid != 0 || os.Geteuid() != 0 {
 		// A user's manager ends with the last session, and all its units with it. A plain daemon
 		// stays.
-		login := sd.AskLogin(ctx, uid)
+		asking, cancel := context.WithTimeout(ctx, loginTimeout)
+		login := sd.AskLogin(asking, uid)
+		cancel()
 		if !login.Lingers {
 			if login.KillsProcesses {
 				fmt.Fprintln(std.Err, "uwsgi: here processes end with their session: loginctl enable-linger keeps them")
