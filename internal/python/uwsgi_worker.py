@@ -40,10 +40,6 @@ class Worker:
                 os.dup2(fds[1], 1)
             os.close(fds[1])
 
-    def fail(self, loaded):
-        Wire(os.dup(self.control)).send(loaded.failure())
-        return loaded.code
-
     def incapable(self, why):
         Wire(os.dup(self.control)).send({"op": "failed", "error": why, "exclusive": False, "code": 1})
         return 1
@@ -63,7 +59,7 @@ class Worker:
             set_title(name)
         threading.current_thread().name = "uWSGIWorker%dCore0" % self.slot
         if self.boot["Lazy"]:
-            belongings = Belongings(self.boot, self.control)
+            belongings, wire = Belongings(self.boot, self.control), Wire(os.dup(self.control))  # now: the application may leave no descriptor
             uwsgi_limits.tether(self.control)
             imports(settings)
             self.loaded = load_all(settings, self.again)
@@ -72,9 +68,16 @@ class Worker:
                 say(belongings.lost)
                 return self.loaded.code
             if not self.loaded.usable(settings):
-                return self.fail(self.loaded)
-            Wire(os.dup(self.control)).send({"op": "loaded", "apps": self.loaded.info})
+                wire.send(self.loaded.failure())
+                return self.loaded.code
+            try:
+                os.close(os.dup(self.control))
+            except OSError:
+                wire.send({"op": "failed", "error": "no descriptor is left for it: the application holds all that max-fd allows", "exclusive": False, "code": 1})
+                return 1
             uwsgi_limits.untether(self.control)
+            wire.send({"op": "loaded", "apps": self.loaded.info})
+            wire.sock.close()
         uwsgi_limits.raise_descriptors(settings)
         uwsgi_limits.make_room(self.control)
         self.place()

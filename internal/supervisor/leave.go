@@ -92,9 +92,16 @@ func (s *Supervisor) gone(e loader.WorkerGone) {
 	}
 	was := p.state
 	requests := s.inHand(p)
+	t := s.turn
+	noApp := t != nil && t.gen == p.gen && p.ready.IsZero() && !p.failed && e.Exit.Code() == ExitNoApp // it could not say so
+	p.failed = p.failed || noApp
 	attached := s.bury(p)
 	s.logGone(p, was, e.Exit, requests)
-	if attached && s.phase < Stopping {
+	switch {
+	case !attached || s.phase >= Stopping:
+	case noApp:
+		s.refuseOnceRead(t, fmt.Errorf("worker %d %s", p.slot.n, ending(e.Exit)), ExitNoApp, false)
+	default:
 		s.account(p, ending(e.Exit))
 	}
 }

@@ -21,11 +21,12 @@ func TestImportTakesDescriptors(t *testing.T) {
 		"closes ours": {"import os\nos.closerange(3, 65536)\n", nil, 22, `^the application has closed descriptors that are not its own`, nil},
 		"closes ours and opens others": {"import os\nos.closerange(3, 65536)\nkept = [open('/dev/null') for _ in range(20)]\n", nil, 22,
 			`^the application has closed descriptors that are not its own`, nil},
-		"closes ours, lazy-apps": {"import os\nos.closerange(3, 65536)\n", []string{"--lazy-apps"}, 1, `^the application has closed descriptors that are not its own`,
-			[]string{`DAMN !`}},
-		"leaves none": {hoard(0), nil, 1, `cannot be forked: fork: no descriptor is left for it: .*max-fd`, []string{`cannot be forked`}},
-		"leaves one":  {hoard(1), nil, 1, `^RuntimeError: .*too many open files`, []string{`Traceback`, `DAMN !`}},
-		"leaves four": {hoard(4), nil, 1, `^(RuntimeError|OSError): .*[Tt]oo many open files`, []string{`Traceback`, `DAMN !`}},
+		"closes ours, lazy-apps": {"import os\nos.closerange(3, 65536)\n", []string{"--lazy-apps"}, 22, `^the application has closed descriptors that are not its own`, nil},
+		"closes ours, no master": {"import os\nos.closerange(3, 65536)\n", []string{"--master=false"}, 22, `^the application has closed descriptors that are not its own`, nil},
+		"leaves none, no master": {hoard(0), []string{"--master=false"}, 1, `no descriptor is left for it: .*max-fd`, nil},
+		"leaves none":            {hoard(0), nil, 1, `cannot be forked: fork: no descriptor is left for it: .*max-fd`, []string{`cannot be forked`}},
+		"leaves one":             {hoard(1), nil, 1, `^RuntimeError: .*too many open files`, []string{`Traceback`, `DAMN !`}},
+		"leaves four":            {hoard(4), nil, 1, `^(RuntimeError|OSError): .*[Tt]oo many open files`, []string{`Traceback`, `DAMN !`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -53,7 +53,7 @@ func (r *rig) code(text string) {
 
 // args are those that every server here has.
 func (r *rig) args(more ...string) []string {
-	return append([]string{"--http", r.addr, "--socket", r.sock, "--wsgi-file", "app.py", "--vacuum", "--disable-logging", "--chmod-socket=666"}, more...)
+	return append([]string{"--http", r.addr, "--socket", r.sock, "--wsgi-file", "app.py", "--master", "--vacuum", "--disable-logging", "--chmod-socket=666"}, more...)
 }
 
 func (r *rig) begin(args ...string) {
