@@ -85,7 +85,7 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 			return
 		}
 		r.find(p, standing.String(), row.Note)
-	case blank(p) && !p.mechanics && row.TakesValue() && (row.Repeat || row.Kind == option.Path) && !strings.HasPrefix(row.Name, "daemonize"):
+	case blank(p) && !p.mechanics && row.TakesValue() && (row.Repeat || row.Kind == option.Path):
 		// In a list, or as a path, it would be taken for the folder the server stands in, or for what matches everything.
 		what, example := "a value", row.Kind.Placeholder()
 		if row.Kind == option.Path {
