@@ -53,8 +53,15 @@ func TestPanicOfTheLoop(t *testing.T) {
 				t.Error("no panic with its stack in the log")
 			}
 			for _, fd := range watched {
-				if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds())); n != 1 {
-					t.Errorf("a process lives: %v", err)
+				for {
+					n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+					if err == unix.EINTR {
+						continue
+					}
+					if n != 1 {
+						t.Errorf("a process lives: %v", err)
+					}
+					break
 				}
 			}
 			if st := r.sup.Snapshot(); st.Phase != Stopped {
