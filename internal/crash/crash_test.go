@@ -19,8 +19,8 @@ func TestMain(m *testing.M) {
 		Handle(func(string) { select {} })
 	}
 	Go(func() {
-		var none map[string]int
-		none["x"] = 1
+		none := map[string]map[string]int{}
+		none["inner"]["x"] = 1
 	})
 	select {}
 }

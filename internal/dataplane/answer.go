@@ -24,7 +24,7 @@ func (c *Core) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) 
 	cn.since = 0
 	c.reply = reply{keep: c.mayKeep(cn) && (!e.draining.Load() || e.keepsOpen(cn)), remaining: -1}
 	c.serial += whoAnswers + 1
-	c.answerer.Store(c.serial | answerNobody) // before the cell says that it runs: see answerFor
+	c.answerer.Store(c.serial + answerNobody) // before the cell says that it runs: see answerFor
 	c.cell.Deadline.Store(0)
 	c.cell.SetSnap(r.Bytes(r.RemoteAddr), r.Bytes(r.Method), r.Bytes(r.URI))
 	c.cell.StartedAt.Store(c.wall / int64(time.Second))

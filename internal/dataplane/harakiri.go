@@ -45,7 +45,7 @@ func (h *housekeeper) answerFor(c *Core, request uint64) {
 		return
 	}
 	h.eng.stuck.Add(1)
-	if !c.answerer.CompareAndSwap(request|answerNobody, request|answerHarakiri) {
+	if !c.answerer.CompareAndSwap(request+answerNobody, request+answerHarakiri) {
 		if c.answerer.Load()&^whoAnswers != request {
 			c.recovered()
 		}

@@ -349,7 +349,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 					s.eng.lagging.Store(lagTotal) // the core waits
 				}
 				m := mark(t)
-				got, err, pause := slowRequest(s, "http", "GET "+path+" HTTP/1.0\r\n\r\n").readSlowly(timeout / 12)
+				got, pause, err := slowRequest(s, "http", "GET "+path+" HTTP/1.0\r\n\r\n").readSlowly(timeout / 12)
 				s.stop()
 				s.eng.lagging.Store(0)
 				if pause > timeout/2 && timeout < patience/4 {
@@ -366,7 +366,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 }
 
 // readSlowly reads all there is, a little at a time. pause is the longest time that it took nothing.
-func (c *client) readSlowly(every time.Duration) (text string, err error, pause time.Duration) {
+func (c *client) readSlowly(every time.Duration) (text string, pause time.Duration, err error) {
 	var got []byte
 	buf := make([]byte, 64<<10)
 	for last := time.Now(); ; unix.Poll(nil, int(every/time.Millisecond)) { // why: the pace is what is tested
@@ -375,9 +375,9 @@ func (c *client) readSlowly(every time.Duration) (text string, err error, pause 
 		now := time.Now()
 		pause, last = max(pause, now.Sub(last)), now
 		if err == io.EOF {
-			return string(got), nil, pause
+			return string(got), pause, nil
 		} else if err != nil {
-			return string(got), err, pause
+			return string(got), pause, err
 		}
 	}
 }

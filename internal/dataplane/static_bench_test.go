@@ -38,7 +38,7 @@ func BenchmarkStatic(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c.reply = reply{remaining: -1, keep: true}
-		c.answerer.Store(c.serial | answerNobody)
+		c.answerer.Store(c.serial + answerNobody)
 		c.req.Reset()
 		if n, err := c.parse(c.cn, head, &c.req); err != nil || n != len(head) {
 			b.Fatal(err)

@@ -15,7 +15,7 @@ const copyLimit = 8 << 10
 // claim takes the right to answer. False: the request was past its deadline and has been answered in this core's place.
 func (c *Core) claim() bool {
 	mine := c.serial | answerCore
-	return c.answerer.CompareAndSwap(c.serial|answerNobody, mine) || c.answerer.Load() == mine
+	return c.answerer.CompareAndSwap(c.serial+answerNobody, mine) || c.answerer.Load() == mine
 }
 
 // buffered sends a response whose body is known whole.
