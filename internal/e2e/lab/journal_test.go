@@ -88,7 +88,7 @@ func logFiles(t *testing.T, m *Machine) {
 		out, _ := m.Run("cat", "/var/log/uwsgi/app/filed.log", "/var/log/filed/requests.log")
 		return strings.Contains(out, "uWSGI is ready") && strings.Contains(out, "printed in the lab") && strings.Contains(out, "GET /missing =>")
 	})
-	if out := m.Sh(t, "stat -c '%U %a' /var/log/uwsgi/app/filed.log"); out != "www-data 640\n" {
+	if out := m.Sh(t, "stat -c '%U %a' /var/log/uwsgi/app/filed.log"); out != "www-data 640" {
 		t.Errorf("the file is %s", out)
 	}
 	m.Eventually(t, "the same in the journal, with its fields", func() bool {
