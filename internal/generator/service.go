@@ -127,7 +127,7 @@ func (i Instance) asRoot(u *unitFile) {
 	u.set("User", "root")
 	u.set("Group", "root")
 	u.set("CapabilityBoundingSet", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID CAP_SYS_NICE CAP_SYS_RESOURCE")
-	u.set("SystemCallFilter", "@setuid @chown")
+	u.set("SystemCallFilter", "@setuid @chown capset")
 	if i.RootsAlone {
 		// Where root's work leads is not to be told beforehand: folders that do not exist yet, say.
 		u.set("ProtectSystem", "no")
