@@ -16,7 +16,7 @@
 //	                         a folder that root alone decides on (openFolder), into files that are new
 //	--stopping, --stopped    the instance's name
 //	--refresh, --start       the files of apps-enabled, which whoever links them there trusts as root: they say User=, and root's hooks
-//	root's hooks             in the instance (User=root); an ini that others can change (RootsAlone) does not get out of ProtectSystem=strict
+//	root's hooks             in the instance (User= empty); an ini that others can change (RootsAlone) does not get out of ProtectSystem=strict
 //	emperor-tyrant           User= is the owner; his file is read by --wishes, as him, and ReadWishes takes what it says for a stranger's
 //
 // systemd itself, as root, makes and removes the sockets at the paths that the ini gives, through whatever folders they are in.

@@ -124,8 +124,9 @@ func (i Instance) needsRoot() bool {
 // asRoot lets the supervisor keep root and give it up for the application, as uWSGI does.
 func (i Instance) asRoot(u *unitFile) {
 	u.comment("Hooks that run as root, or master-as-root: the supervisor starts as root and gives it up for the application.")
-	u.set("User", "root")
-	u.set("Group", "root")
+	// Not User=root: systemd 257 takes CAP_SETUID away from a user that it has set, after it has set the filter of system calls.
+	u.reset("User")
+	u.reset("Group")
 	u.set("CapabilityBoundingSet", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID CAP_SYS_NICE CAP_SYS_RESOURCE")
 	u.set("SystemCallFilter", "@setuid @chown capset")
 	if i.RootsAlone {
