@@ -154,7 +154,7 @@ func (in *instance) plan(cfg *config.Config, d *deployment) (keeper.Plan, error)
 		dir = absolute(in.startDir, s.Chdir)
 	}
 	env := append(environment(in.environ, s.Env), "UWSGI_ORIGINAL_PROC_NAME="+in.args[0])
-	p := keeper.Plan{UID: int(cred.Uid), GID: int(cred.Gid), Umask: s.Umask, Dir: in.startDir, Environ: env}
+	p := keeper.Plan{UID: int(cred.Uid), GID: int(cred.Gid), Groups: cred.Groups, Umask: s.Umask, Dir: in.startDir, Environ: env}
 	var err error
 	if p.Sockets, err = listen.Orders(s, dir); err != nil {
 		return p, err
@@ -219,6 +219,9 @@ func (in *instance) settle(d *deployment) error {
 	}
 	if err := in.title.hold(); err != nil {
 		d.log.Warn(err.Error())
+	}
+	if err := in.rights.keeper.Settle(); err != nil {
+		return err
 	}
 	if err := privilege.Drop(cred); err != nil {
 		return fmt.Errorf("give up root: %w", err)

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,19 @@ func readPidfile(path string) (pid int, owner uint32, err error) {
 		return 0, 0, fmt.Errorf("pidfile %s: %.40q is not a process id", path, text)
 	}
 	return pid, st.Uid, nil
+}
+
+// IsPidfile reports whether a file holds a process id, or nothing.
+func IsPidfile(f io.ReaderAt) bool {
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, maxPidfile))
+	if err != nil || len(text) == maxPidfile {
+		return false
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return true
+	}
+	pid, err := strconv.Atoi(string(text))
+	return err == nil && pid > 0
 }
 
 // RemovePidfile removes a pidfile that still names pid, and says whether it did.

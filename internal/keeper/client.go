@@ -48,6 +48,7 @@ func Start(binary string, plan Plan) (*Client, error) {
 		return nil, err
 	}
 	defer far.Close()
+	plan.Master = os.Getpid()
 	written, err := planFile(plan)
 	if err != nil {
 		near.Close()
@@ -199,6 +200,15 @@ func (c *Client) file(q request) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(a.fd), q.Name), nil
+}
+
+// Settle tells the keeper that this process gives root up now.
+func (c *Client) Settle() error {
+	if c == nil {
+		return nil
+	}
+	_, err := c.ask(request{Verb: verbSettle}, nil)
+	return err
 }
 
 // Bind implements listen.Keeper for the sockets of the plan.

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	if IsKeeper(os.Args[0]) {
 		os.Exit(Serve())
 	}
+	if os.Args[0] == puppet {
+		os.Exit(leave())
+	}
 	os.Exit(m.Run())
 }
 

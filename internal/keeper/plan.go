@@ -7,8 +7,10 @@ import (
 
 // Plan is everything that a keeper will ever act on. Paths are absolute.
 type Plan struct {
-	UID, GID int // of the application
-	Umask    int // -1 = as it is
+	Master   int      // the supervisor's process id; Start sets it
+	UID, GID int      // of the application
+	Groups   []uint32 // the same
+	Umask    int      // -1 = as it is
 	Sockets  []listen.Order
 	Logs     []Log
 	Pidfiles []string
@@ -61,6 +63,7 @@ type reply struct {
 
 // The verbs; doc.go has what they do.
 const (
+	verbSettle  = "settle"
 	verbBind    = "bind"
 	verbLog     = "log"
 	verbRotate  = "rotate"

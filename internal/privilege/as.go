@@ -92,8 +92,8 @@ func toGroups(ids []int) []uint32 {
 }
 
 // Drop makes the whole process cred's for good: groups, then group, then user, the real, the effective and the saved one, which takes
-// every capability along (capabilities(7)). The kernel then counts the process as not dumpable: others of that user can send it signals,
-// but neither trace it nor open what it has open.
+// every capability along (capabilities(7)). The process is not dumpable then, whatever fs.suid_dumpable says: others of that user can send it
+// signals, but neither trace it nor open what it has open (ptrace(2)).
 func Drop(cred *syscall.Credential) error {
 	var groups []int
 	for _, g := range cred.Groups {
@@ -111,6 +111,9 @@ func Drop(cred *syscall.Credential) error {
 	}
 	if uid != 0 && (os.Geteuid() == 0 || syscall.Setuid(0) == nil) {
 		return fmt.Errorf("setuid() to %d did not take root's rights away", uid)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl(PR_SET_DUMPABLE): %w", err)
 	}
 	return nil
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +20,6 @@ const maxLinks = 40
 type LinkError struct {
 	Path  string // of the link, as it was walked
 	Owner uint32 // who can change it: the owner of the link, or of the folder it lies in
-	Group uint32 // the group of the same
 }
 
 func (e *LinkError) Error() string {
@@ -34,6 +35,28 @@ type Dir struct {
 
 	sticky bool // nobody but root can change what is root's in the folder, as in /tmp
 	firm   bool // nobody but root can make the folder's path lead elsewhere
+
+	st    unix.Stat_t // of the folder
+	acl   bool        // its group's permissions may be other users'
+	loose []step      // where somebody else than root can make the path lead elsewhere
+}
+
+// step is an entry of a folder on the way.
+type step struct {
+	folder, entry unix.Stat_t
+	acl           bool
+}
+
+// changes reports whether a user can put something else in the place of the entry.
+func (s *step) changes(cred *syscall.Credential) bool {
+	f := &s.folder
+	switch {
+	case f.Uid == cred.Uid:
+		return true
+	case f.Mode&unix.S_IWOTH == 0 && (f.Mode&unix.S_IWGRP == 0 || !s.acl && f.Gid != cred.Gid && !slices.Contains(cred.Groups, f.Gid)):
+		return false
+	}
+	return f.Mode&unix.S_ISVTX == 0 || s.entry.Uid == cred.Uid
 }
 
 // OpenDir opens the folder that path lies in, path being absolute. Root follows links on the way only where root alone can have made them
@@ -127,7 +150,9 @@ func (d *Dir) walk(names []string, last bool) error {
 			d.Name = name
 			return nil
 		default:
-			d.firm = d.firm && d.holds(&st)
+			if !d.holds(&st) {
+				d.firm, d.loose = false, append(d.loose, step{d.st, st, d.acl})
+			}
 			if err := d.enter(name); err != nil {
 				return err
 			}
@@ -136,24 +161,32 @@ func (d *Dir) walk(names []string, last bool) error {
 	}
 }
 
-// look notes whether root alone can change what the folder holds.
+// look notes who can change what the folder holds.
 func (d *Dir) look() error {
-	var st unix.Stat_t
-	if err := unix.Fstat(d.fd, &st); err != nil {
+	if err := unix.Fstat(d.fd, &d.st); err != nil {
 		return &os.PathError{Op: "stat", Path: d.path, Err: err}
 	}
-	d.own = rootsAlone(&st)
-	d.sticky = st.Uid == 0 && st.Mode&unix.S_ISVTX != 0
+	others, group := d.st.Mode&unix.S_IWOTH != 0, d.st.Mode&unix.S_IWGRP != 0
+	d.acl = group && listed(d.fd)
+	d.own = d.st.Uid == 0 && !others && (!group || d.st.Gid == 0 && !d.acl)
+	d.sticky = d.st.Uid == 0 && d.st.Mode&unix.S_ISVTX != 0
 	return nil
 }
 
-// rootsAlone reports whether nobody but root can write to a file or folder of that description.
-func rootsAlone(st *unix.Stat_t) bool {
-	return st.Uid == 0 && st.Mode&unix.S_IWOTH == 0 && (st.Mode&unix.S_IWGRP == 0 || st.Gid == 0)
+// listed reports whether the permissions of a folder's group may be those of users that an access control list names: acl(5).
+func listed(fd int) bool {
+	_, err := unix.Getxattr("/proc/self/fd/"+strconv.Itoa(fd), "system.posix_acl_access", nil)
+	return err == nil || !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP)
 }
 
 // holds reports whether nobody but root can put something else in the place of an entry of the folder.
 func (d *Dir) holds(entry *unix.Stat_t) bool { return d.own || d.sticky && entry.Uid == 0 }
+
+// FirmFor reports whether a user cannot make Name stand for something else than this entry, in this folder or by another one in its place.
+func (d *Dir) FirmFor(cred *syscall.Credential, entry *unix.Stat_t) bool {
+	changes := func(s step) bool { return s.changes(cred) }
+	return !slices.ContainsFunc(d.loose, changes) && (d.holds(entry) || !changes(step{d.st, *entry, d.acl}))
+}
 
 // link returns where a link of that name leads, "" for what is no link, and what lstat(2) says of it.
 func (d *Dir) link(name string) (target string, st unix.Stat_t, err error) {
@@ -179,13 +212,9 @@ func (d *Dir) trust(name string, link unix.Stat_t) error {
 	if d.holds(&link) {
 		return nil
 	}
-	var folder unix.Stat_t
-	if err := unix.Fstat(d.fd, &folder); err != nil {
-		return &os.PathError{Op: "stat", Path: d.path, Err: err}
-	}
-	e := &LinkError{Path: d.at(name), Owner: link.Uid, Group: link.Gid}
+	e := &LinkError{Path: d.at(name), Owner: link.Uid}
 	if link.Uid == 0 {
-		e.Owner, e.Group = folder.Uid, folder.Gid
+		e.Owner = d.st.Uid
 	}
 	return e
 }
@@ -273,8 +302,13 @@ func Rename(from, to string) error {
 		return err
 	}
 	defer b.Close()
-	if err := unix.Renameat(a.fd, a.Name, b.fd, b.Name); err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	return a.Rename(b)
+}
+
+// Rename gives Name the place of to's, which may be another folder's.
+func (d *Dir) Rename(to *Dir) error {
+	if err := unix.Renameat(d.fd, d.Name, to.fd, to.Name); err != nil {
+		return &os.LinkError{Op: "rename", Old: d.Path(), New: to.Path(), Err: err}
 	}
 	return nil
 }
@@ -302,14 +336,4 @@ func (d *Dir) Open(flags int, perm uint32) (*os.File, error) {
 		return nil, &os.PathError{Op: "open", Path: d.Path(), Err: err}
 	}
 	return os.NewFile(uintptr(fd), d.Path()), nil
-}
-
-// Unused is name, or what comes of it with a number behind where the folder has such a name already.
-func (d *Dir) Unused(name string) string {
-	for n, free := 1, name; ; n++ {
-		if err := unix.Faccessat(d.fd, free, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return free
-		}
-		free = name + "." + strconv.Itoa(n)
-	}
 }

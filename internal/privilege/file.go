@@ -12,6 +12,9 @@ import (
 // ErrNotRegular is a path at which something stands that is no file to read or write.
 var ErrNotRegular = errors.New("it is no regular file")
 
+// noGroup is nogroup's number, the kernel's overflowgid: a link's own group is not one that its owner must be in, for a folder can give it.
+const noGroup = 65534
+
 var errSecondName = errors.New("the file has a second name, and may be somebody else's")
 
 // OpenFile is os.OpenFile for a process that may be root. Root follows no link that another user can change, except with the rights of
@@ -30,7 +33,7 @@ func OpenFile(path string, flags int, perm uint32) (*os.File, error) {
 	var link *LinkError
 	if errors.As(err, &link) && link.Owner != 0 {
 		var f *os.File
-		asOwner := As(&syscall.Credential{Uid: link.Owner, Gid: link.Group}, func() (err error) {
+		asOwner := As(&syscall.Credential{Uid: link.Owner, Gid: noGroup}, func() (err error) {
 			f, err = openOwn(path, flags, perm)
 			return err
 		})
@@ -47,16 +50,55 @@ func OpenFile(path string, flags int, perm uint32) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admit(f, flags, func(st *unix.Stat_t) error {
-		switch kind := st.Mode & unix.S_IFMT; {
-		case kind == unix.S_IFCHR && d.own:
-		case kind != unix.S_IFREG:
-			return ErrNotRegular
-		case st.Nlink > 1 && !d.own:
-			return errSecondName
-		}
-		return nil
-	})
+	return admit(f, flags, d.admits)
+}
+
+// admits says why root does not open what stands in the folder.
+func (d *Dir) admits(st *unix.Stat_t) error {
+	switch kind := st.Mode & unix.S_IFMT; {
+	case kind == unix.S_IFCHR && d.own:
+	case kind != unix.S_IFREG:
+		return ErrNotRegular
+	case st.Nlink > 1 && !d.own:
+		return errSecondName
+	}
+	return nil
+}
+
+// A Find is a file that root has opened for somebody else.
+type Find struct {
+	*os.File
+	Stat unix.Stat_t // when it was opened
+	Made bool        // it was not there before
+	Firm bool        // whom it is for cannot put another file in its place
+}
+
+// OpenFor is OpenFile for root who acts for somebody: he follows no links but root's own, and says what the path is worth. Nothing is emptied.
+func OpenFor(cred *syscall.Credential, path string, flags int, perm uint32) (*Find, error) {
+	d, err := Follow(path)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	f := &Find{}
+	if flags &^= unix.O_TRUNC; flags&unix.O_CREAT != 0 {
+		f.File, err = d.Open(flags|unix.O_EXCL, perm)
+		f.Made = err == nil
+	}
+	if flags &^= unix.O_CREAT; f.File == nil && (err == nil || errors.Is(err, unix.EEXIST)) {
+		f.File, err = d.Open(flags, perm)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.File, err = admit(f.File, flags, func(st *unix.Stat_t) error {
+		f.Stat = *st
+		return d.admits(st)
+	}); err != nil {
+		return nil, err
+	}
+	f.Firm = d.FirmFor(cred, &f.Stat)
+	return f, nil
 }
 
 // openOwn opens a path with the rights that this thread has.

@@ -1,6 +1,7 @@
 package privilege
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -109,6 +110,90 @@ func TestALinkLeadsWithItsOwnersRights(t *testing.T) {
 		}
 		f.Close()
 	}
+}
+
+// A folder can give a link to a group that its owner is not in: its rights are not his.
+func TestALinkLeadsWithoutItsGroup(t *testing.T) {
+	roots, his := place(t)
+	const group = 4343
+	secret := filepath.Join(roots, "secret")
+	write(t, secret, "precious", 0o660)
+	link(t, secret, filepath.Join(his, "log"), stranger)
+	if err := errors.Join(os.Chown(secret, 0, group), os.Chmod(secret, 0o660), os.Lchown(filepath.Join(his, "log"), stranger, group)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := OpenFile(filepath.Join(his, "log"), appending, 0o640); err == nil {
+		f.Close()
+		t.Error("the group's file was opened")
+	}
+}
+
+// aclOf is an access control list as the kernel keeps it, acl(5): a user beside owner, group and others who may do everything.
+func aclOf(uid uint32) []byte {
+	acl := binary.LittleEndian.AppendUint32(nil, 2) // its version
+	for _, e := range [][3]uint32{{1, 7, ^uint32(0)}, {2, 7, uid}, {4, 5, ^uint32(0)}, {16, 7, ^uint32(0)}, {32, 5, ^uint32(0)}} {
+		acl = binary.LittleEndian.AppendUint16(acl, uint16(e[0]))
+		acl = binary.LittleEndian.AppendUint16(acl, uint16(e[1]))
+		acl = binary.LittleEndian.AppendUint32(acl, e[2])
+	}
+	return acl
+}
+
+// A folder of root's in which an access control list lets somebody write is not root's alone.
+func TestFoldersWithAnAccessControlList(t *testing.T) {
+	roots, _ := place(t)
+	shared, secret := filepath.Join(roots, "shared"), filepath.Join(roots, "secret")
+	write(t, secret, "precious", 0o600)
+	if err := os.Mkdir(shared, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setxattr(shared, "system.posix_acl_access", aclOf(stranger), 0); errors.Is(err, unix.ENOTSUP) {
+		t.Skip("no access control lists here")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := As(&syscall.Credential{Uid: stranger, Gid: stranger}, func() error { return os.Symlink(secret, filepath.Join(shared, "log")) }); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := OpenFile(filepath.Join(shared, "log"), appending, 0o640); err == nil {
+		f.Close()
+		t.Error("his link was followed")
+	}
+}
+
+// Whether a user can have a path lead to another file.
+func TestFirm(t *testing.T) {
+	roots, his := place(t)
+	group, tmp := filepath.Join(roots, "group"), filepath.Join(roots, "tmp")
+	for _, err := range []error{os.Mkdir(group, 0o770), os.Chown(group, 0, 77), os.Chmod(group, 0o770), os.Mkdir(tmp, 0o777), os.Chmod(tmp, 0o777|os.ModeSticky),
+		os.Mkdir(filepath.Join(his, "roots"), 0o755)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	user := &syscall.Credential{Uid: stranger, Gid: stranger, Groups: []uint32{77}}
+	another := &syscall.Credential{Uid: stranger + 1, Gid: stranger + 1}
+	for name, want := range map[string][2]bool{ // for the user, for somebody else
+		"a": {true, true}, "his/a": {false, true}, "his/roots/a": {false, true}, "group/a": {false, true}, "tmp/a": {true, true},
+	} {
+		path := filepath.Join(roots, name)
+		write(t, path, "", 0o600)
+		for i, cred := range []*syscall.Credential{user, another} {
+			f, err := OpenFor(cred, path, appending, 0o640)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+			if f.Firm != want[i] || f.Made {
+				t.Errorf("%s for %d: firm %v, made %v", name, cred.Uid, f.Firm, f.Made)
+			}
+		}
+	}
+	f, err := OpenFor(user, filepath.Join(his, "new"), appending, 0o640)
+	if err != nil || !f.Made {
+		t.Fatal(f, err)
+	}
+	f.Close()
 }
 
 func TestOnlyRegularFilesAreOpened(t *testing.T) {
