@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"internal/control":    {"internal/crash", "internal/option", "internal/privilege", "internal/scoreboard", "internal/escape"},
 	"internal/dataplane":  {"internal/proto", "internal/request", "internal/accesslog", "internal/escape", "internal/option", "internal/scoreboard", "internal/backlog", "internal/boot", "internal/sd/entry"},
 	"internal/generator":  {"internal/config", "internal/option", "internal/listen", "internal/sd"},
-	"internal/emperor":    {"internal/crash", "internal/config", "internal/escape", "internal/generator", "internal/listen", "internal/option", "internal/sd"},
+	"internal/emperor":    {"internal/crash", "internal/config", "internal/escape", "internal/generator", "internal/listen", "internal/option", "internal/privilege", "internal/sd"},
 	"internal/e2e":        {"*"},
 	"packaging/bench":     {},
 }

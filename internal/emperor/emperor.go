@@ -155,7 +155,7 @@ func (e *emperor) freq() time.Duration {
 
 // look compares the folders with what runs, and has the runner do the difference; all reloads also what did not change.
 func (e *emperor) look(all bool) {
-	found, problems := look(&e.Settings.Emperor)
+	found, problems := look(&e.Settings.Emperor, e.vassals)
 	for _, p := range problems {
 		if text := p.Error(); !e.told[text] {
 			e.told[text] = true

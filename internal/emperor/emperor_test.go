@@ -226,7 +226,7 @@ func TestLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, problems := look(&option.Emperor{Sources: []string{"dir://" + dir, "glob://" + filepath.Join(dir, "*.ini"), filepath.Join(dir, "not-there")},
-		ExtraExtensions: []string{".conf"}, OnDemandExtension: ".sock"})
+		ExtraExtensions: []string{".conf"}, OnDemandExtension: ".sock"}, nil)
 	var names []string
 	for _, n := range []string{"a", "b", "c", "on", "dangling"} {
 		if v, ok := found[n]; ok {
@@ -243,7 +243,7 @@ func TestLook(t *testing.T) {
 		t.Errorf("problems: %v", problems)
 	}
 	if os.Geteuid() == 0 {
-		if _, problems = look(&option.Emperor{Sources: []string{dir}, Tyrant: true}); len(problems) == 0 {
+		if _, problems = look(&option.Emperor{Sources: []string{dir}, Tyrant: true}, nil); len(problems) == 0 {
 			t.Error("a tyrant runs root's files")
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"uwsgi/internal/crash"
 	"uwsgi/internal/generator"
 	"uwsgi/internal/listen"
+	"uwsgi/internal/privilege"
 )
 
 // What the emperor does, as root, for a vassal that runs as its file's owner (emperor-tyrant): it looks who that is, has the file read by a
@@ -66,9 +67,23 @@ func (v vassal) credential() (*syscall.Credential, error) {
 	return cred, nil
 }
 
-// addressFile reads the address of an on-demand vassal from the file beside it.
+// addressFile reads the address of an on-demand vassal from the file beside it, with the owner's rights: to open a device can be to use it.
 func (v *vassal) addressFile(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if _, err := os.Lstat(path); os.IsNotExist(err) {
+		return "", nil
+	}
+	var cred *syscall.Credential
+	if v.judge != byItself {
+		var err error
+		if cred, err = v.credential(); err != nil {
+			return "", err
+		}
+	}
+	var f *os.File
+	err := privilege.As(cred, func() (err error) {
+		f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+		return err
+	})
 	if os.IsNotExist(err) {
 		return "", nil
 	}

@@ -2,12 +2,15 @@ package emperor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/option"
@@ -60,7 +63,7 @@ func theirs(t *testing.T, path, text string) {
 // unitOf gives the drop-ins that a vassal gets.
 func (u *units) unitOf(t *testing.T, name string) (string, error) {
 	t.Helper()
-	found, problems := look(&u.Settings.Emperor)
+	found, problems := look(&u.Settings.Emperor, nil)
 	v, ok := found[name]
 	if !ok {
 		t.Fatalf("%s is not found: %v", name, problems)
@@ -128,7 +131,7 @@ func TestTyrantOnDemand(t *testing.T) {
 	socket := filepath.Join(dir, "a.ini.socket")
 	for address, fine := range map[string]bool{"127.0.0.1:8000": true, "@mine": true, "127.0.0.1:80": false, "/etc/x": false, ":22": false} {
 		theirs(t, socket, address+"\n")
-		found, problems := look(&u.Settings.Emperor)
+		found, problems := look(&u.Settings.Emperor, nil)
 		if _, ok := found["a"]; ok != fine {
 			t.Errorf("%s: found %v, %v", address, ok, problems)
 		}
@@ -143,8 +146,38 @@ func TestTyrantOnDemand(t *testing.T) {
 	if err := os.Symlink("/etc/hostname", socket); err != nil {
 		t.Fatal(err)
 	}
-	if found, problems := look(&u.Settings.Emperor); len(found) > 0 || len(problems) != 1 {
+	if found, problems := look(&u.Settings.Emperor, nil); len(found) > 0 || len(problems) != 1 {
 		t.Errorf("a link to root's file: %v %v", found, problems)
+	}
+	// Nor is anything opened that he could not open: a device may take that for an order.
+	device := filepath.Join(dir, "device")
+	if err := errors.Join(unix.Mkfifo(device, 0o600), os.Remove(socket), os.Symlink(device, socket)); err != nil {
+		t.Fatal(err)
+	}
+	if _, problems := look(&u.Settings.Emperor, nil); len(problems) != 1 || !errors.Is(problems[0], os.ErrPermission) {
+		t.Errorf("root opened it: %v", problems)
+	}
+}
+
+// TestNobodyTakesAName: who comes later with a vassal's name does not replace it, though his folder may come first.
+func TestNobodyTakesAName(t *testing.T) {
+	u, dir := tyranny(t)
+	for _, name := range []string{"a", "z"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := &u.Settings.Emperor
+	e.Sources = []string{filepath.Join(dir, "*", "*.ini")}
+	theirs(t, filepath.Join(dir, "z", "shop.ini"), "[uwsgi]\n")
+	running, _ := look(e, nil)
+	theirs(t, filepath.Join(dir, "a", "shop.ini"), "[uwsgi]\n")
+	found, problems := look(e, running)
+	if got := found["shop"]; !got.same(running["shop"]) || len(problems) != 1 || !strings.Contains(problems[0].Error(), filepath.Join("a", "shop.ini")+" is not run") {
+		t.Errorf("%+v %v", got, problems)
+	}
+	if found, _ := look(e, nil); found["shop"].file != filepath.Join(dir, "a", "shop.ini") {
+		t.Errorf("%+v", found["shop"])
 	}
 }
 
@@ -153,7 +186,7 @@ func TestTyrantJudgesWhatIsRead(t *testing.T) {
 	u, dir := tyranny(t)
 	path := filepath.Join(dir, "a.ini")
 	theirs(t, path, "[uwsgi]\nmodule = app\n")
-	found, _ := look(&u.Settings.Emperor)
+	found, _ := look(&u.Settings.Emperor, nil)
 	v := found["a"]
 	roots := filepath.Join(dir, "roots")
 	if err := os.WriteFile(roots, []byte("[uwsgi]\nmodule = app\n"), 0o644); err != nil {

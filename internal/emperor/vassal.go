@@ -47,8 +47,9 @@ func (v vassal) same(o vassal) bool {
 // suffixes are those of the files that uWSGI takes for configurations.
 var suffixes = []string{".ini", ".xml", ".yaml", ".yml", ".json", ".js"}
 
-// look finds every vassal of the sources. Of two with one name the first is taken, and the other is a problem.
-func look(e *option.Emperor) (found map[string]vassal, problems []error) {
+// look finds every vassal of the sources. Of two with one name the one that runs is taken, else the first, and the other is a problem: nobody
+// takes another's name, and with it his socket, from him.
+func look(e *option.Emperor, running map[string]vassal) (found map[string]vassal, problems []error) {
 	found = map[string]vassal{}
 	for _, source := range e.Sources {
 		dir, files, err := candidates(source)
@@ -69,9 +70,14 @@ func look(e *option.Emperor) (found map[string]vassal, problems []error) {
 			}
 			v.monitor, v.dir = source, dir
 			if first, twice := found[v.name]; twice {
-				if first.file != v.file {
-					problems = append(problems, fmt.Errorf("%s is not run: %s has the same name", v.file, first.file))
+				if first.file == v.file {
+					continue
 				}
+				if running[v.name].file == v.file {
+					first, *v = *v, first
+					found[v.name] = first
+				}
+				problems = append(problems, fmt.Errorf("%s is not run: %s has the same name", v.file, first.file))
 				continue
 			}
 			found[v.name] = *v
