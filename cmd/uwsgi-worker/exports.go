@@ -75,40 +75,40 @@ func uwGoCore(id C.int) (code C.int) {
 func uwGoWrite(id C.int, p *C.char, n C.size_t) (rc C.int) {
 	rc = -1
 	defer guard("write")
-	return C.int(engine.Core(int(id)).Write(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+	return C.int(engine.Exchange(int(id)).Write(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
 }
 
 //export uwGoTryWrite
 func uwGoTryWrite(id C.int, p *C.char, n C.size_t) (rc C.int) {
 	rc = -1
 	defer guard("write")
-	return C.int(engine.Core(int(id)).TryWrite(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+	return C.int(engine.Exchange(int(id)).TryWrite(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
 }
 
 //export uwGoFlush
 func uwGoFlush(id C.int) (rc C.int) {
 	rc = -1
 	defer guard("flush")
-	return C.int(engine.Core(int(id)).Flush())
+	return C.int(engine.Exchange(int(id)).Flush())
 }
 
 //export uwGoRest
 func uwGoRest(id C.int, p *C.char, n C.size_t) (rc C.int) {
 	rc = -1
 	defer guard("rest")
-	return C.int(engine.Core(int(id)).Rest(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+	return C.int(engine.Exchange(int(id)).Rest(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
 }
 
 //export uwGoFile
 func uwGoFile(id C.int) {
 	defer guard("file")
-	engine.Core(int(id)).File()
+	engine.Exchange(int(id)).File()
 }
 
 //export uwGoFinish
 func uwGoFinish(id C.int) {
 	defer guard("finish")
-	engine.Core(int(id)).Finish()
+	engine.Exchange(int(id)).Finish()
 }
 
 //export uwGoDrain
@@ -164,19 +164,19 @@ func uwGoTotal() (n C.longlong) {
 //export uwGoCoreRequests
 func uwGoCoreRequests(id C.int) (n C.longlong) {
 	defer guard("request_id")
-	return C.longlong(engine.Core(int(id)).Requests())
+	return C.longlong(engine.Exchange(int(id)).Requests())
 }
 
 //export uwGoSetLogvar
 func uwGoSetLogvar(id C.int, k *C.char, kn C.int, v *C.char, vn C.int) {
 	defer guard("set_logvar")
-	engine.Core(int(id)).SetLogVar(C.GoStringN(k, kn), C.GoStringN(v, vn))
+	engine.Exchange(int(id)).SetLogVar(C.GoStringN(k, kn), C.GoStringN(v, vn))
 }
 
 //export uwGoGetLogvar
 func uwGoGetLogvar(id C.int, k *C.char, kn C.int, n *C.size_t) *C.char {
 	defer guard("get_logvar")
-	v, ok := engine.Core(int(id)).LogVar(C.GoStringN(k, kn))
+	v, ok := engine.Exchange(int(id)).LogVar(C.GoStringN(k, kn))
 	if !ok {
 		return nil
 	}
@@ -187,7 +187,7 @@ func uwGoGetLogvar(id C.int, k *C.char, kn C.int, n *C.size_t) *C.char {
 //export uwGoAddVar
 func uwGoAddVar(id C.int, k *C.char, kn C.int, v *C.char, vn C.int) (ok C.int) {
 	defer guard("add_var")
-	if engine.Core(int(id)).AddVar(C.GoStringN(k, kn), C.GoStringN(v, vn)) {
+	if engine.Exchange(int(id)).AddVar(C.GoStringN(k, kn), C.GoStringN(v, vn)) {
 		return 1
 	}
 	return 0
@@ -196,13 +196,13 @@ func uwGoAddVar(id C.int, k *C.char, kn C.int, v *C.char, vn C.int) (ok C.int) {
 //export uwGoForceLog
 func uwGoForceLog(id C.int) {
 	defer guard("log_this_request")
-	engine.Core(int(id)).ForceLog()
+	engine.Exchange(int(id)).ForceLog()
 }
 
 //export uwGoUserHarakiri
 func uwGoUserHarakiri(id C.int, secs C.long) {
 	defer guard("set_user_harakiri")
-	engine.Core(int(id)).SetDeadline(int64(secs))
+	engine.Exchange(int(id)).SetDeadline(int64(secs))
 }
 
 //export uwGoAccepting

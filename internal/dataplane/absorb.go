@@ -95,8 +95,8 @@ func (h *housekeeper) fetch() {
 
 // idle says that a core waits for work.
 func (e *Engine) idle() bool {
-	for _, c := range e.cores {
-		if c.cell.State.Load() != scoreboard.CoreBusy {
+	for _, x := range e.exchanges {
+		if x.cell.State.Load() != scoreboard.CoreBusy {
 			return true
 		}
 	}

@@ -28,16 +28,16 @@ func (e *Engine) Descriptors() []int {
 }
 
 // Requests is the number of requests finished on this core.
-func (c *Core) Requests() int64 { return c.cell.Requests.Load() }
+func (x *Exchange) Requests() int64 { return x.cell.Requests.Load() }
 
 // SetLogVar sets a variable for log-format, for the request in hand.
-func (c *Core) SetLogVar(name, value string) {
-	c.logVars = append(c.logVars, accesslog.LogVar{Key: []byte(name), Val: []byte(value)}) // of two the later counts
+func (x *Exchange) SetLogVar(name, value string) {
+	x.logVars = append(x.logVars, accesslog.LogVar{Key: []byte(name), Val: []byte(value)}) // of two the later counts
 }
 
 // LogVar gives it back.
-func (c *Core) LogVar(name string) (string, bool) {
-	for _, v := range slices.Backward(c.logVars) {
+func (x *Exchange) LogVar(name string) (string, bool) {
+	for _, v := range slices.Backward(x.logVars) {
 		if string(v.Key) == name {
 			return string(v.Val), true
 		}
@@ -46,25 +46,25 @@ func (c *Core) LogVar(name string) (string, bool) {
 }
 
 // AddVar adds a variable to the request in hand, for the log; the application has its environ already. False: that is more than buffer-size.
-func (c *Core) AddVar(name, value string) bool {
-	if c.req.PacketSize()+4+len(name)+len(value) > c.eng.settings.BufferSize {
+func (x *Exchange) AddVar(name, value string) bool {
+	if x.req.PacketSize()+4+len(name)+len(value) > x.eng.settings.BufferSize {
 		return false
 	}
-	c.req.AddVarString(name, value)
+	x.req.AddVarString(name, value)
 	return true
 }
 
 // ForceLog has the request in hand logged whatever the options say.
-func (c *Core) ForceLog() { c.forced = true }
+func (x *Exchange) ForceLog() { x.forced = true }
 
 // SetDeadline sets a harakiri of its own for the request in hand, in seconds from now; 0 clears it.
-func (c *Core) SetDeadline(seconds int64) {
+func (x *Exchange) SetDeadline(seconds int64) {
 	if seconds <= 0 {
-		c.cell.Deadline.Store(0)
+		x.cell.Deadline.Store(0)
 		return
 	}
 	const longest = 100 * 365 * 24 * 60 * 60
-	c.cell.Deadline.Store(monotonic() + min(seconds, longest)*int64(time.Second))
+	x.cell.Deadline.Store(monotonic() + min(seconds, longest)*int64(time.Second))
 }
 
 // Worker is one worker as uwsgi.workers() shows it; times in µs, sizes in bytes.
@@ -134,9 +134,9 @@ func (e *Engine) Workers() []Worker {
 // Doing lists the requests in hand: "IP METHOD URI" and the epoch second of its start.
 func (e *Engine) Doing() [][2]any {
 	out := [][2]any{}
-	for _, c := range e.cores {
-		if c.cell.State.Load() == scoreboard.CoreBusy {
-			out = append(out, [2]any{c.cell.GetSnap(), c.cell.StartedAt.Load()})
+	for _, x := range e.exchanges {
+		if x.cell.State.Load() == scoreboard.CoreBusy {
+			out = append(out, [2]any{x.cell.GetSnap(), x.cell.StartedAt.Load()})
 		}
 	}
 	return out

@@ -11,9 +11,9 @@ type Outcome int
 
 // Outcomes of App.Call.
 const (
-	Done     Outcome = 0 // all that the application gave went through Core.Write
+	Done     Outcome = 0 // all that the application gave went through Exchange.Write
 	Buffered Outcome = 1 // head and body wait in Response
-	File     Outcome = 2 // never leaves the bridge: Core.File was called
+	File     Outcome = 2 // never leaves the bridge: Exchange.File was called
 	Failed   Outcome = 3 // it raised; the traceback is printed
 	Exit     Outcome = 4 // it raised SystemExit: answer, then end the worker with Response.ExitCode
 	NoApp    Outcome = 5 // there is no application to call
@@ -43,7 +43,7 @@ type Response struct {
 	HasServer bool
 	Body      []byte
 	Pinned    unsafe.Pointer // keeps Body alive; hand it to Release
-	FileFD    int            // Core.File: to be closed by the data plane
+	FileFD    int            // Exchange.File: to be closed by the data plane
 	FileOff   int64
 	FileLen   int64
 	Streamed  int64 // bytes of the body that the application's side wrote by itself, see App.Streaming
@@ -53,16 +53,16 @@ type Response struct {
 
 // App is the interpreter as the data plane sees it: implemented by the bridge in cmd/uwsgi-worker, by a fake in tests.
 type App interface {
-	// Call runs the application on the calling thread. It calls Core.Write, Core.File and Core.Finish of the same core.
+	// Call runs the application on the calling thread. It calls Exchange.Write, Exchange.File and Exchange.Finish of the same core.
 	Call(core int, c *Call) Outcome
 	// Response fills r with what core's application has given so far.
 	Response(core int, r *Response)
 	// Sent notes that the head went out, so that start_response can no longer replace it.
 	Sent(core int)
 	// Streaming allows the application's side to write the following blocks of this response to the connection by itself, as they are or as
-	// chunks; what the connection does not take goes to Core.Rest, what was written is told as Response.Streamed.
+	// chunks; what the connection does not take goes to Exchange.Rest, what was written is told as Response.Streamed.
 	Streaming(core int, chunked bool)
-	// Diverted takes that back: from here on all blocks go through Core.Write.
+	// Diverted takes that back: from here on all blocks go through Exchange.Write.
 	Diverted(core int)
 	// Serving notes the connection that core serves, -1 for none.
 	Serving(core, fd int)

@@ -7,66 +7,37 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/accesslog"
-	"uwsgi/internal/request"
-	"uwsgi/internal/scoreboard"
 )
 
-// Core is one Python thread that serves.
+// Core is one Python thread that serves: it runs one exchange at a time, and uses the same one for
+// every request.
 type Core struct {
-	eng  *Engine
-	id   int
-	cell *scoreboard.Core
-	rbuf []byte // what is read first lands here; a connection gets memory of its own only when it must wait
-	req  request.Request
-	out  []byte // the response's head, and small bodies behind it
-	vec  vector
-	resp Response
-	sa   unix.RawSockaddrAny
+	eng      *Engine
+	id       int
+	exchange Exchange
+	rbuf     []byte // what is read first lands here; a connection gets memory of its own only when it must wait
+	spare    []byte // memory for the next body
+	sa       unix.RawSockaddrAny
 	ready
-	again again // accepting
-	call  Call
-	spare []byte // memory for the next body
-
-	cn       *conn
-	started  int64 // monotonic ns: the request was whole
-	wall     int64
-	finished int64 // monotonic ns: it was answered
-	clock    clock
-	stuck    atomic.Bool   // past its deadline, as the supervisor has said
-	serving  atomic.Bool   // owns a connection
-	past     atomic.Bool   // has begun to wait for events since the worker is leaving: none of before is left
-	files    files         // static files
-	serial   uint64        // of the request in hand, above the bits of whoAnswers
-	answerer atomic.Uint64 // that serial and who answers: nobody yet, the core, or the housekeeper in its place (harakiri)
-	reply
-	logVars    []accesslog.LogVar
-	forced     bool
-	packet     int
-	entry      accesslog.Entry
-	line       []byte
-	record     []byte // the journal's form of line
-	hurry      int64  // ns: how long no client is waited for once one was in vain, see brisk
-	hurryUntil int64  // monotonic ns
-	now        date
-	writeErrs  int64
+	again   again       // accepting
+	serving atomic.Bool // owns a connection
+	past    atomic.Bool // has begun to wait for events since the worker is leaving: none of before is left
+	files   files       // static files
+	clock   clock
+	date    date
+	// What no client is waited for once one was in vain, see brisk.
+	hurry      int64 // ns
+	hurryUntil int64 // monotonic ns
+	// Memory for the request log.
+	entry  accesslog.Entry
+	line   []byte
+	record []byte // the journal's form of line
 }
 
-const (
-	answerNobody = iota
-	answerCore
-	answerHarakiri  // the housekeeper is at it
-	answerElsewhere // it has answered
-
-	whoAnswers = 3
-)
-
 func newCore(e *Engine, id int) *Core {
-	return &Core{
-		eng:  e,
-		id:   id,
-		cell: e.board.Core(e.rowIndex, id),
-		rbuf: make([]byte, e.settings.BufferSize+64<<10),
-	}
+	c := &Core{eng: e, id: id, rbuf: make([]byte, e.settings.BufferSize+64<<10)}
+	c.exchange.init(c, id)
+	return c
 }
 
 // Run serves on the calling thread until the worker has drained. It returns the status the worker shall exit with.
@@ -194,7 +165,7 @@ func (c *Core) work(cn *conn) {
 			}
 		case stepAgain:
 			if len(cn.in) == 0 && cn.dry { // no need to ask: an event will tell
-				if c.wait(cn, c.finished) {
+				if c.wait(cn, c.exchange.finished) {
 					return
 				}
 				continue
@@ -230,7 +201,7 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		// It is not idle while it has the last answer to read, of which the kernel may hold megabytes.
 		n := queued(cn.fd)
 		cn.queued.Store(n)
-		cn.unasked, cn.writeErrs = 0, &c.cell.WriteErrs
+		cn.unasked, cn.writeErrs = 0, &c.exchange.cell.WriteErrs
 		if n > 0 {
 			return e.park(cn, now+e.sendTimeout)
 		}

@@ -196,7 +196,7 @@ func TestBytesBehindTheLastRequest(t *testing.T) {
 			running := make(chan struct{})
 			s := serve(t, config{handler: func(x *exchange) Outcome {
 				close(running)
-				unix.Poll([]unix.PollFd{{Fd: int32(x.core.cn.fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+				unix.Poll([]unix.PollFd{{Fd: int32(x.ex.cn.fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
 				switch x.variable("PATH_INFO") {
 				case "/streamed":
 					x.start("200 OK")

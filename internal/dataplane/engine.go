@@ -35,6 +35,7 @@ type Engine struct {
 	row       *scoreboard.Row
 	rowIndex  int
 	cores     []*Core
+	exchanges []*Exchange // by their number
 	listeners []*listener
 	mounts    []mount
 	points    []string // the applications' mount points, by index
@@ -228,7 +229,8 @@ func (e *Engine) open() error {
 		return err
 	}
 	for i := range e.settings.Threads {
-		e.cores = append(e.cores, newCore(e, i))
+		c := newCore(e, i)
+		e.cores, e.exchanges = append(e.cores, c), append(e.exchanges, &c.exchange)
 	}
 	return nil
 }
@@ -283,6 +285,9 @@ func (e *Engine) ExitCode() int { return int(e.exitCode.Load()) }
 
 // Core returns core i.
 func (e *Engine) Core(i int) *Core { return e.cores[i] }
+
+// Exchange returns the exchange with number i.
+func (e *Engine) Exchange(i int) *Exchange { return e.exchanges[i] }
 
 // Board returns the scoreboard.
 func (e *Engine) Board() *scoreboard.Board { return e.board }

@@ -24,13 +24,13 @@ type fakeApp struct {
 // exchange is one call of the fake application.
 type exchange struct {
 	*Call
-	core *Core
+	ex   *Exchange
 	resp Response
 	sent bool
 }
 
 func (a *fakeApp) Call(core int, c *Call) Outcome {
-	x := &exchange{Call: c, core: a.eng.Core(core)}
+	x := &exchange{Call: c, ex: a.eng.Exchange(core)}
 	x.resp.Length, x.resp.FileFD = -1, -1
 	a.current[core] = x
 	defer func() {
@@ -48,7 +48,7 @@ func (a *fakeApp) Response(core int, r *Response) {
 }
 
 func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
-func (a *fakeApp) Streaming(int, bool)    {} // its blocks all go through Core.Write
+func (a *fakeApp) Streaming(int, bool)    {} // its blocks all go through Exchange.Write
 func (a *fakeApp) Diverted(int)           {}
 func (a *fakeApp) Serving(core, fd int)   {}
 func (a *fakeApp) Release(unsafe.Pointer) { a.released.Add(1) }
@@ -102,10 +102,10 @@ func (x *exchange) replyPinned(body []byte) Outcome {
 	return Buffered
 }
 
-func (x *exchange) write(p string) int { return x.core.Write([]byte(p)) }
+func (x *exchange) write(p string) int { return x.ex.Write([]byte(p)) }
 
 func (x *exchange) finish() Outcome {
-	x.core.Finish()
+	x.ex.Finish()
 	return Done
 }
 
@@ -116,7 +116,7 @@ func (x *exchange) sendfile(f *os.File, off, n int64) Outcome {
 		panic(err)
 	}
 	x.resp.FileFD, x.resp.FileOff, x.resp.FileLen = fd, off, n
-	x.core.File()
+	x.ex.File()
 	return Done
 }
 

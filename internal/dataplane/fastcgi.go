@@ -10,7 +10,7 @@ var errShortBody = &request.Error{Status: 400, Reason: "the FastCGI body ended b
 
 // beginStdin takes the body of a FastCGI request whose parameters are whole: the STDIN records behind them.
 func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
-	e, r := c.eng, &c.req
+	e, r := c.eng, &c.exchange.req
 	rest := buf[head:]
 	in := fastcgi.Stdin{ID: cn.fcgi.ID}
 	n, used, done, err := in.Decode(rest, rest) // in place: it never writes more than it has read
@@ -31,7 +31,7 @@ func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
 		case int64(n) < r.ContentLength:
 			return c.refuse(cn, errShortBody, true)
 		}
-		return c.answer(cn, head, body, -1, rest[used:])
+		return c.exchange.answer(cn, head, body, -1, rest[used:])
 	}
 	want := int64(-1)
 	if r.HasLength {
@@ -68,68 +68,68 @@ func (s *spool) feedRecords(p []byte) (int, error) {
 }
 
 // frameHead makes a STDOUT record of c.out.
-func (c *Core) frameHead() {
-	n := len(c.out)
+func (x *Exchange) frameHead() {
+	n := len(x.out)
 	if n == 0 {
 		return
 	}
 	if n > fastcgi.MaxContent {
-		c.out = fastcgi.AppendStdout(nil, c.cn.fcgi.ID, c.out)
+		x.out = fastcgi.AppendStdout(nil, x.cn.fcgi.ID, x.out)
 		return
 	}
-	h := fastcgi.StdoutHeader(c.cn.fcgi.ID, n)
-	c.out = append(c.out, h[:]...)
-	copy(c.out[len(h):], c.out[:n])
-	copy(c.out, h[:])
+	h := fastcgi.StdoutHeader(x.cn.fcgi.ID, n)
+	x.out = append(x.out, h[:]...)
+	copy(x.out[len(h):], x.out[:n])
+	copy(x.out, h[:])
 }
 
 // sendRecords writes c.out and p while the application goes on. What is left of the last record is for Flush.
-func (c *Core) sendRecords(p []byte) {
+func (x *Exchange) sendRecords(p []byte) {
 	if len(p) <= copyLimit {
-		c.out = append(c.out, p...)
+		x.out = append(x.out, p...)
 		p = nil
 	}
-	c.frameHead()
-	for !c.broken {
+	x.frameHead()
+	for !x.broken {
 		part := p[:min(len(p), fastcgi.MaxContent)]
 		p = p[len(part):]
 		if len(part) > 0 {
-			h := fastcgi.StdoutHeader(c.cn.fcgi.ID, len(part))
-			c.out = append(c.out, h[:]...)
+			h := fastcgi.StdoutHeader(x.cn.fcgi.ID, len(part))
+			x.out = append(x.out, h[:]...)
 		}
-		c.vec.n = 0
-		c.vec.add(c.out)
-		c.vec.add(part)
+		x.vec.n = 0
+		x.vec.add(x.out)
+		x.vec.add(part)
 		if len(p) == 0 {
-			c.tryFlush()
+			x.tryFlush()
 			return
 		}
-		c.flush()
-		c.out = c.out[:0]
+		x.flush()
+		x.out = x.out[:0]
 	}
 }
 
 // lastRecords is sendLast in FastCGI.
-func (c *Core) lastRecords(body []byte) {
-	s := &c.cn.out
+func (x *Exchange) lastRecords(body []byte) {
+	s := &x.cn.out
 	if len(body) <= copyLimit {
-		c.out = append(c.out, body...)
-		c.frameHead()
-		c.out = fastcgi.AppendEnd(c.out, c.cn.fcgi.ID, 0, fastcgi.Complete)
-		c.release()
-		if !c.caughtUp() {
-			c.trail()
+		x.out = append(x.out, body...)
+		x.frameHead()
+		x.out = fastcgi.AppendEnd(x.out, x.cn.fcgi.ID, 0, fastcgi.Complete)
+		x.release()
+		if !x.caughtUp() {
+			x.trail()
 			return
 		}
-		if c.broken {
+		if x.broken {
 			return
 		}
 	} else {
-		c.frameHead()
-		s.framed, s.id = true, c.cn.fcgi.ID
-		s.rest, s.pinned = body, c.resp.Pinned
-		c.resp.Pinned = nil
+		x.frameHead()
+		s.framed, s.id = true, x.cn.fcgi.ID
+		s.rest, s.pinned = body, x.resp.Pinned
+		x.resp.Pinned = nil
 	}
-	s.mem = c.out
-	c.pump()
+	s.mem = x.out
+	x.pump()
 }

@@ -8,73 +8,73 @@ import (
 )
 
 // File sends the file that the application wrapped (PEP 3333, "Optional Platform-Specific File Handling"). The descriptor is ours.
-func (c *Core) File() {
-	c.eng.app.Response(c.id, &c.resp)
-	fd, off, n := c.resp.FileFD, c.resp.FileOff, c.resp.FileLen
-	if c.headDone || c.broken || !c.claim() {
+func (x *Exchange) File() {
+	x.eng.app.Response(x.id, &x.resp)
+	fd, off, n := x.resp.FileFD, x.resp.FileOff, x.resp.FileLen
+	if x.headDone || x.broken || !x.claim() {
 		unix.Close(fd)
-		c.broken = true
+		x.broken = true
 		return
 	}
-	c.ended = true
-	if c.resp.Length >= 0 && c.resp.Length < n {
-		n = c.resp.Length // what the application declared is what it wants sent (a Range, say)
+	x.ended = true
+	if x.resp.Length >= 0 && x.resp.Length < n {
+		n = x.resp.Length // what the application declared is what it wants sent (a Range, say)
 	}
-	c.head(n)
-	c.eng.app.Sent(c.id)
-	c.sendFile(fd, off, n)
-	if c.cn.lis.proto.http() {
-		c.checkShort()
+	x.head(n)
+	x.eng.app.Sent(x.id)
+	x.sendFile(fd, off, n)
+	if x.cn.lis.proto.http() {
+		x.checkShort()
 	}
 }
 
 // sendFile writes c.out and then n bytes of fd from off, and closes fd.
-func (c *Core) sendFile(fd int, off, n int64) {
-	c.bodyBytes = n
-	c.via = "sendfile"
-	if c.remaining >= 0 {
-		c.remaining -= n
+func (x *Exchange) sendFile(fd int, off, n int64) {
+	x.bodyBytes = n
+	x.via = "sendfile"
+	if x.remaining >= 0 {
+		x.remaining -= n
 	}
-	if c.noBody || n == 0 {
+	if x.noBody || n == 0 {
 		unix.Close(fd)
-		c.sendLast(nil)
+		x.sendLast(nil)
 		return
 	}
-	s := &c.cn.out
-	s.file, s.off, s.left, s.copying = fd, off, n, c.eng.settings.NoSendfile
-	if c.cn.lis.proto == protoFastCGI {
-		c.frameHead()
-		s.framed, s.id = true, c.cn.fcgi.ID
+	s := &x.cn.out
+	s.file, s.off, s.left, s.copying = fd, off, n, x.eng.settings.NoSendfile
+	if x.cn.lis.proto == protoFastCGI {
+		x.frameHead()
+		s.framed, s.id = true, x.cn.fcgi.ID
 	}
-	s.mem = c.out
-	c.cn.widen(n)
-	c.pump()
+	s.mem = x.out
+	x.cn.widen(n)
+	x.pump()
 }
 
 // pump writes what is in conn.out, and leaves to the housekeeper what the client does not take now.
-func (c *Core) pump() {
-	s := &c.cn.out
-	errno := s.write(c.cn.fd)
-	for errno == unix.EAGAIN && c.brisk(0) {
-		errno = s.write(c.cn.fd)
+func (x *Exchange) pump() {
+	s := &x.cn.out
+	errno := s.write(x.cn.fd)
+	for errno == unix.EAGAIN && x.brisk(0) {
+		errno = s.write(x.cn.fd)
 	}
 	switch errno {
 	case 0:
-		s.reset(c.eng)
+		s.reset(x.eng)
 	case unix.EAGAIN:
 		s.mem = bytes.Clone(s.mem) // it lies in a buffer of the core's
 		if s.pinned == nil {
 			s.rest = bytes.Clone(s.rest)
 		}
-		c.handedOver = true
+		x.handedOver = true
 	case unix.ENODATA:
-		c.log("%s", s.cutShort())
-		s.reset(c.eng)
-		c.cut()
-		c.broken = true
+		x.log("%s", s.cutShort())
+		s.reset(x.eng)
+		x.cut()
+		x.broken = true
 	default:
-		s.reset(c.eng)
-		c.gone(errno)
+		s.reset(x.eng)
+		x.gone(errno)
 	}
 }
 

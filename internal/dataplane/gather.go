@@ -34,7 +34,7 @@ func (c *Core) gather(cn *conn) step {
 	}
 	r := cn.req
 	if r == nil {
-		r = &c.req
+		r = &c.exchange.req
 		r.Reset()
 	}
 	for {
@@ -87,7 +87,7 @@ func (c *Core) fill(cn *conn, p []byte) ([]byte, step) {
 	case errno == unix.EAGAIN:
 		return p, stepWait
 	case errno != 0:
-		c.cell.ReadErrs.Add(1)
+		c.exchange.cell.ReadErrs.Add(1)
 		c.eng.close(cn)
 		return nil, stepClosed
 	case got == 0:
@@ -129,11 +129,11 @@ func (cn *conn) detach() {
 // suspend leaves the request in hand, whose head takes that many bytes, with its connection; resume takes it up again.
 func (c *Core) suspend(cn *conn, head int) {
 	cn.req, cn.head = &request.Request{}, head
-	cn.req.CopyFrom(&c.req)
+	cn.req.CopyFrom(&c.exchange.req)
 }
 
 func (c *Core) resume(cn *conn) {
-	c.req.CopyFrom(cn.req)
+	c.exchange.req.CopyFrom(cn.req)
 	cn.req = nil
 }
 
@@ -154,7 +154,7 @@ func (c *Core) parse(cn *conn, buf []byte, r *request.Request) (n int, err error
 
 // begin takes a whole head: buf holds it and perhaps more.
 func (c *Core) begin(cn *conn, buf []byte, head int) step {
-	r := &c.req
+	r := &c.exchange.req
 	if err := request.Finish(r, &c.eng.limits, request.Options{HTTP: cn.lis.proto.http(), Ends: cn.lis.proto == protoFastCGI}); err != nil {
 		return c.refuse(cn, err, true)
 	}
@@ -166,9 +166,9 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	case r.Chunked:
 		cn.body.start(-1, c.eng)
 	case want == 0:
-		return c.answer(cn, head, nil, -1, rest)
+		return c.exchange.answer(cn, head, nil, -1, rest)
 	case want <= int64(len(rest)):
-		return c.answer(cn, head, rest[:want], -1, rest[want:])
+		return c.exchange.answer(cn, head, rest[:want], -1, rest[want:])
 	default:
 		if want <= smallBody && len(rest) > 0 {
 			var next step
@@ -218,14 +218,14 @@ func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, st
 		body = body[:len(body)+got]
 	}
 	cn.dry = false
-	next := c.answer(cn, head, body, -1, nil)
+	next := c.exchange.answer(cn, head, body, -1, nil)
 	c.spare = body
 	return nil, next
 }
 
 // leftEarly ends a connection whose client left before its body was whole: there is no request to answer.
 func (c *Core) leftEarly(cn *conn, size int64) step {
-	c.cell.ReadErrs.Add(1)
+	c.exchange.cell.ReadErrs.Add(1)
 	c.eng.house.note("a client (%s) closed the connection after %d bytes of a request body", cn.peer.Addr, size)
 	c.eng.close(cn)
 	return stepClosed
@@ -264,16 +264,16 @@ func (c *Core) gatherBody(cn *conn) step {
 // finishBody answers the request that waited on the connection for its body. rest is what came behind that.
 func (c *Core) finishBody(cn *conn, rest []byte) step {
 	c.resume(cn)
-	if !c.req.HasLength && cn.body.size > 0 || c.req.Chunked {
-		c.req.SetLength(cn.body.size) // Django reads as much as CONTENT_LENGTH says, and no more
-	} else if cn.body.size < c.req.ContentLength {
+	if !c.exchange.req.HasLength && cn.body.size > 0 || c.exchange.req.Chunked {
+		c.exchange.req.SetLength(cn.body.size) // Django reads as much as CONTENT_LENGTH says, and no more
+	} else if cn.body.size < c.exchange.req.ContentLength {
 		return c.refuse(cn, errShortBody, true) // FastCGI has an end of its own
 	}
 	mem, fd, held, err := cn.body.take()
 	if err != nil {
 		return c.refuseBody(cn, err)
 	}
-	next := c.answer(cn, cn.head, mem, fd, rest)
+	next := c.exchange.answer(cn, cn.head, mem, fd, rest)
 	c.eng.ram.give(held)
 	return next
 }

@@ -8,23 +8,23 @@ import (
 
 // harakiri answers in the place of a core whose request, the one that began at started, is past its deadline. The supervisor, which asked for it,
 // kills this worker soon.
-func (h *housekeeper) harakiri(core int, started int64) {
-	if core < 0 || core >= len(h.eng.cores) {
+func (h *housekeeper) harakiri(exchange int, started int64) {
+	if exchange < 0 || exchange >= len(h.eng.exchanges) {
 		return
 	}
-	c := h.eng.cores[core]
-	request := c.answerer.Load()
-	if c.cell.State.Load() == scoreboard.CoreBusy && c.cell.Started.Load() == started {
-		h.answerFor(c, request)
+	x := h.eng.exchanges[exchange]
+	request := x.answerer.Load()
+	if x.cell.State.Load() == scoreboard.CoreBusy && x.cell.Started.Load() == started {
+		h.answerFor(x, request)
 	}
 }
 
 // giveUp answers in the place of every core, and of those that the waiting requests would have come to: this worker will be killed in a moment.
 func (h *housekeeper) giveUp() {
-	for _, c := range h.eng.cores {
-		request := c.answerer.Load()
-		if c.cell.State.Load() == scoreboard.CoreBusy {
-			h.answerFor(c, request)
+	for _, x := range h.eng.exchanges {
+		request := x.answerer.Load()
+		if x.cell.State.Load() == scoreboard.CoreBusy {
+			h.answerFor(x, request)
 		}
 	}
 	for cn := h.eng.dequeue(); cn != nil; cn = h.eng.dequeue() {
@@ -39,35 +39,35 @@ func (h *housekeeper) giveUp() {
 
 // answerFor answers 504 on the request that c runs, if nothing was sent yet, and ends its connection. request is what c.answerer was before the
 // cell was looked at: the core may be at its next request by now, and that one is none of ours.
-func (h *housekeeper) answerFor(c *Core, request uint64) {
+func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 	request &^= whoAnswers
-	if !c.stuck.CompareAndSwap(false, true) {
+	if !x.stuck.CompareAndSwap(false, true) {
 		return
 	}
 	h.eng.stuck.Add(1)
-	if !c.answerer.CompareAndSwap(request+answerNobody, request+answerHarakiri) {
-		if c.answerer.Load()&^whoAnswers != request {
-			c.recovered()
+	if !x.answerer.CompareAndSwap(request+answerNobody, request+answerHarakiri) {
+		if x.answerer.Load()&^whoAnswers != request {
+			x.recovered()
 		}
 		return // its answer is on the way
 	}
 	// The core cannot close the connection now: settle waits for answerElsewhere.
-	send(c.cn.fd, refusal(c.cn.lis, c.cn.fcgi.ID, 504), 0)
-	unix.Shutdown(c.cn.fd, unix.SHUT_RDWR)
-	c.answerer.Store(request | answerElsewhere)
+	send(x.cn.fd, refusal(x.cn.lis, x.cn.fcgi.ID, 504), 0)
+	unix.Shutdown(x.cn.fd, unix.SHUT_RDWR)
+	x.answerer.Store(request | answerElsewhere)
 }
 
 // recovered notes that a core came back from a request that it was given up for.
-func (c *Core) recovered() {
-	if c.stuck.CompareAndSwap(true, false) {
-		c.eng.stuck.Add(-1)
+func (x *Exchange) recovered() {
+	if x.stuck.CompareAndSwap(true, false) {
+		x.eng.stuck.Add(-1)
 	}
 }
 
 // waitsForToken tells whether a core still waits for events that has not seen that the worker is leaving.
 func (e *Engine) waitsForToken() bool {
 	for _, c := range e.cores {
-		if !c.past.Load() && !c.stuck.Load() && !c.serving.Load() {
+		if !c.past.Load() && !c.exchange.stuck.Load() && !c.serving.Load() {
 			return true
 		}
 	}
@@ -85,7 +85,7 @@ func (e *Engine) tellAnswered(active int64) {
 		return
 	}
 	for _, c := range e.cores {
-		if c.stuck.Load() {
+		if c.exchange.stuck.Load() {
 			continue
 		}
 		if c.serving.Load() || !c.past.Load() {

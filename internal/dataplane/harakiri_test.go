@@ -41,7 +41,7 @@ func TestHarakiri(t *testing.T) {
 			c.send(request("/stuck"))
 			<-running
 			core := 0
-			if s.eng.cores[1].cell.State.Load() == 1 {
+			if s.eng.exchanges[1].cell.State.Load() == 1 {
 				core = 1
 			}
 			s.harakiri(core)
@@ -84,7 +84,7 @@ func TestHarakiriLetsOthersFinish(t *testing.T) {
 	})
 	stuck := s.dial("http")
 	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
-	core := (<-running).core.id
+	core := (<-running).ex.id
 	other := s.dial("http")
 	other.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-running
@@ -164,7 +164,7 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	<-looks
 	stuck := s.dial("http")
 	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
-	s.harakiri((<-running).core.id)
+	s.harakiri((<-running).ex.id)
 	s.say(message{Op: "pause"})
 	if got := stuck.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
 		t.Errorf("%q", got)
@@ -186,7 +186,7 @@ func TestHarakiriTooLate(t *testing.T) {
 	for name, late := range map[string]func(s *server, started int64, request uint64){
 		"told": func(s *server, started int64, _ uint64) { s.say(message{Op: "harakiri", Core: 0, Started: started}) },
 		"noticed": func(s *server, _ int64, request uint64) {
-			s.eng.house.answerFor(s.eng.cores[0], request)
+			s.eng.house.answerFor(s.eng.exchanges[0], request)
 			s.say(message{Op: "drain"})
 		},
 	} {
@@ -199,8 +199,8 @@ func TestHarakiriTooLate(t *testing.T) {
 			}})
 			c := s.dial("http")
 			c.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
-			core := (<-running).core
-			started, request := core.cell.Started.Load(), core.answerer.Load()
+			x := (<-running).ex
+			started, request := x.cell.Started.Load(), x.answerer.Load()
 			release <- struct{}{}
 			c.response("GET")
 			c.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -209,7 +209,7 @@ func TestHarakiriTooLate(t *testing.T) {
 			for !s.eng.draining.Load() {
 				unix.Poll(nil, 1)
 			}
-			if core.stuck.Load() || s.eng.stuck.Load() != 0 {
+			if x.stuck.Load() || s.eng.stuck.Load() != 0 {
 				t.Error("the request counts as stuck")
 			}
 			release <- struct{}{}
@@ -247,8 +247,8 @@ func TestHarakiriWhileStreaming(t *testing.T) {
 // A deadline past the end of the clock is far away, not now.
 func TestUserHarakiriFarAway(t *testing.T) {
 	s := serve(t, config{handler: func(x *exchange) Outcome {
-		x.core.SetDeadline(1 << 62)
-		if left := x.core.cell.Deadline.Load() - monotonic(); left < int64(24*time.Hour) {
+		x.ex.SetDeadline(1 << 62)
+		if left := x.ex.cell.Deadline.Load() - monotonic(); left < int64(24*time.Hour) {
 			t.Errorf("the deadline is in %v", time.Duration(left))
 		}
 		return ok(x)

@@ -271,7 +271,7 @@ func (s *server) hear(op string) message {
 // harakiri says that the request which a core runs now is past its deadline.
 func (s *server) harakiri(core int) {
 	s.t.Helper()
-	s.say(message{Op: "harakiri", Core: core, Started: s.eng.cores[core].cell.Started.Load()})
+	s.say(message{Op: "harakiri", Core: core, Started: s.eng.exchanges[core].cell.Started.Load()})
 }
 
 // say sends a message as the supervisor does.

@@ -9,8 +9,8 @@ var (
 
 // appendHeaders adds the application's headers, less what rem-header names, and those of add-header. Where a body ends, and whether the
 // connection does, is said by frame to a client that speaks HTTP with us: not by a header that was taken away, and once.
-func (c *Core) appendHeaders(b, head []byte) []byte {
-	s := c.eng.settings
+func (x *Exchange) appendHeaders(b, head []byte) []byte {
+	s := x.eng.settings
 	if len(s.RemHeaders) == 0 {
 		b = append(b, head...)
 	} else {
@@ -20,9 +20,9 @@ func (c *Core) appendHeaders(b, head []byte) []byte {
 			head = head[end+2:]
 			name, _, _ := bytes.Cut(line, []byte(":"))
 			if removes(s.RemHeaders, name) {
-				c.headers--
+				x.headers--
 				if bytes.EqualFold(name, contentLength) {
-					c.resp.Length = -1
+					x.resp.Length = -1
 				}
 				continue
 			}
@@ -30,12 +30,12 @@ func (c *Core) appendHeaders(b, head []byte) []byte {
 		}
 	}
 	for _, h := range s.AddHeaders {
-		if c.cn.lis.proto.http() && len(h) > len(connection) && bytes.EqualFold([]byte(h[:len(connection)]), connection) {
-			c.resp.Close = c.resp.Close || bytes.Contains(bytes.ToLower([]byte(h)), []byte("close"))
+		if x.cn.lis.proto.http() && len(h) > len(connection) && bytes.EqualFold([]byte(h[:len(connection)]), connection) {
+			x.resp.Close = x.resp.Close || bytes.Contains(bytes.ToLower([]byte(h)), []byte("close"))
 			continue
 		}
 		b = append(append(b, h...), '\r', '\n')
-		c.headers++
+		x.headers++
 	}
 	return b
 }

@@ -370,9 +370,9 @@ func (h *housekeeper) lost(errno syscall.Errno) {
 	unix.Exit(1)
 }
 
-// answered waits until the answer that was given in c's place is out, so that c may close the connection.
-func (h *housekeeper) answered(c *Core) {
-	for c.answerer.Load()&whoAnswers == answerHarakiri {
+// answered waits until the answer that was given in x's place is out, so that its core may close the connection.
+func (h *housekeeper) answered(x *Exchange) {
+	for x.answerer.Load()&whoAnswers == answerHarakiri {
 		runtime.Gosched()
 	}
 }

@@ -16,19 +16,19 @@ func journalFixed(e *Engine) []byte {
 
 // appendJournal makes the journal entry of the request that c has finished ("Native Journal Protocol", systemd.io). The message, c.line, and
 // the variables of the request hold no newline: the log format and the parsers see to that.
-func appendJournal(b, fixed []byte, c *Core) []byte {
+func appendJournal(b, fixed []byte, x *Exchange) []byte {
 	b = append(b, "PRIORITY="...)
 	priority := byte('6')
-	if c.status >= 500 {
+	if x.status >= 500 {
 		priority = '4'
 	}
 	b = append(b, priority, '\n')
 	b = append(b, fixed...)
-	b = append(append(append(b, "MESSAGE="...), c.line...), '\n')
-	r := &c.req
-	b = append(strconv.AppendInt(append(b, "STATUS="...), int64(c.status), 10), '\n')
-	b = append(strconv.AppendInt(append(b, "DURATION_USEC="...), c.entry.Duration/1000, 10), '\n')
-	b = append(strconv.AppendInt(append(b, "RESPONSE_BYTES="...), c.bodyBytes, 10), '\n')
+	b = append(append(append(b, "MESSAGE="...), x.core.line...), '\n')
+	r := &x.req
+	b = append(strconv.AppendInt(append(b, "STATUS="...), int64(x.status), 10), '\n')
+	b = append(strconv.AppendInt(append(b, "DURATION_USEC="...), x.core.entry.Duration/1000, 10), '\n')
+	b = append(strconv.AppendInt(append(b, "RESPONSE_BYTES="...), x.bodyBytes, 10), '\n')
 	b = appendText(b, "REQUEST_METHOD=", r.Bytes(r.Method))
 	b = appendText(b, "REQUEST_URI=", r.Bytes(r.URI))
 	return appendText(b, "REMOTE_ADDR=", r.Bytes(r.RemoteAddr))

@@ -44,45 +44,45 @@ func (l *lag) behind() bool {
 }
 
 // divert appends to the lag what the client does not take of c.vec, and begins one if there is none. False: it must be waited for.
-func (c *Core) divert() bool {
-	cn := c.cn
+func (x *Exchange) divert() bool {
+	cn := x.cn
 	if cn.lag == nil {
-		if c.eng.lagging.Load() >= lagTotal {
+		if x.eng.lagging.Load() >= lagTotal {
 			return false
 		}
 		fd, inRAM, err := temporary()
 		if err != nil {
 			return false
 		}
-		l := &lag{fd: fd, most: c.eng.lagMost, idle: true}
+		l := &lag{fd: fd, most: x.eng.lagMost, idle: true}
 		if inRAM {
-			l.most = min(l.most, c.eng.ram.most/16)
-			if l.most == 0 || !c.eng.ram.take(l.most) {
+			l.most = min(l.most, x.eng.ram.most/16)
+			if l.most == 0 || !x.eng.ram.take(l.most) {
 				unix.Close(fd)
 				return false
 			}
 			l.held = l.most
 		}
 		cn.lag = l
-		c.eng.app.Diverted(c.id)
+		x.eng.app.Diverted(x.id)
 	}
-	return c.putOff()
+	return x.putOff()
 }
 
 // putOff appends of c.vec what there is room for. False: for nothing.
-func (c *Core) putOff() bool {
-	l, h := c.cn.lag, &c.eng.house
+func (x *Exchange) putOff() bool {
+	l, h := x.cn.lag, &x.eng.house
 	put := false
-	for c.vec.n > 0 {
+	for x.vec.n > 0 {
 		l.mu.Lock()
 		room, at, errno := l.most-(l.appended-l.written), l.appended%l.most, l.errno
 		l.mu.Unlock()
 		if errno != 0 {
-			c.vec.n = 0
-			c.gone(errno)
+			x.vec.n = 0
+			x.gone(errno)
 			return true
 		}
-		p := c.vec.span(0)
+		p := x.vec.span(0)
 		n, err := unix.Pwrite(l.fd, p[:min(int64(len(p)), room, l.most-at)], at)
 		if err == unix.EINTR {
 			continue
@@ -91,23 +91,23 @@ func (c *Core) putOff() bool {
 			return put
 		}
 		put = true
-		c.vec.advance(n)
-		c.eng.lagging.Add(int64(n))
+		x.vec.advance(n)
+		x.eng.lagging.Add(int64(n))
 		l.mu.Lock()
 		l.appended += int64(n)
 		idle := l.idle
 		l.idle = false
 		l.mu.Unlock()
 		if idle {
-			h.follow(c.cn)
+			h.follow(x.cn)
 		}
 	}
 	return true
 }
 
 // caughtUp ends the lag if the client has caught up, or is gone: the connection is the core's again. False: it is behind.
-func (c *Core) caughtUp() bool {
-	cn, l := c.cn, c.cn.lag
+func (x *Exchange) caughtUp() bool {
+	cn, l := x.cn, x.cn.lag
 	if l == nil {
 		return true
 	}
@@ -118,18 +118,18 @@ func (c *Core) caughtUp() bool {
 		return false
 	}
 	cn.house.Store(false)
-	l.close(c.eng)
+	l.close(x.eng)
 	cn.lag = nil
-	if errno != 0 && !c.broken {
-		c.gone(errno)
+	if errno != 0 && !x.broken {
+		x.gone(errno)
 	}
 	return true
 }
 
 // trail leaves c.out, the end of the response, to be written behind the lag.
-func (c *Core) trail() {
-	c.cn.lag.last = bytes.Clone(c.out)
-	c.handedOver = true
+func (x *Exchange) trail() {
+	x.cn.lag.last = bytes.Clone(x.out)
+	x.handedOver = true
 }
 
 // end leaves the connection to the housekeeper. False: the client is gone, it is the core's to close.

@@ -23,16 +23,16 @@ func TestRequestLog(t *testing.T) {
 			case "/missing":
 				x.start("404 Not Found", "X: y")
 				x.resp.Switches = 2
-				x.core.SetLogVar("who", "nobody")
-				x.core.SetLogVar("who", "me")
-				if v, ok := x.core.LogVar("who"); v != "me" || !ok {
+				x.ex.SetLogVar("who", "nobody")
+				x.ex.SetLogVar("who", "me")
+				if v, ok := x.ex.LogVar("who"); v != "me" || !ok {
 					return Failed
 				}
 				return x.reply("gone\n")
 			case "/forced":
-				x.core.ForceLog()
+				x.ex.ForceLog()
 			}
-			if _, ok := x.core.LogVar("who"); ok {
+			if _, ok := x.ex.LogVar("who"); ok {
 				return Failed // the last request's
 			}
 			return ok(x)
@@ -128,9 +128,9 @@ func TestSnapshot(t *testing.T) {
 	running, release := make(chan struct{}), make(chan struct{})
 	s := serve(t, config{handler: func(x *exchange) Outcome {
 		close(running)
-		x.core.SetDeadline(10)
+		x.ex.SetDeadline(10)
 		<-release
-		x.core.SetDeadline(0)
+		x.ex.SetDeadline(0)
 		return ok(x)
 	}})
 	c := s.dial("http")

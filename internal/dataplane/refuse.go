@@ -60,7 +60,7 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 		return stepClosed
 	}
 	c.eng.house.note("refused a request from %s on %s with %d: %s", cn.peer.Addr, cn.lis.Name, status, reason)
-	c.cell.ReadErrs.Add(1)
+	c.exchange.cell.ReadErrs.Add(1)
 	cn.body.reset()                                      // before the answer: who reads it may take it that the room is free
 	if cn.lis.proto != protoFastCGI || cn.fcgi.ID != 0 { // without an id there is nobody to answer
 		send(cn.fd, refusal(cn.lis, cn.fcgi.ID, status), 0)
@@ -82,6 +82,3 @@ func (c *Core) refuseBody(cn *conn, err error) step {
 	}
 	return c.refuse(cn, err, true)
 }
-
-// log writes a line for the operator about the request in hand.
-func (c *Core) log(format string, args ...any) { c.eng.house.note(format, args...) }

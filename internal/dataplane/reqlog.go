@@ -49,13 +49,13 @@ func (l *requestLog) replace(fd int) {
 	l.fd.Store(int32(fd))
 }
 
-// write logs the request that core c has just finished.
-func (l *requestLog) write(c *Core, app int, end int64) {
+// write logs the request that x has just been.
+func (l *requestLog) write(x *Exchange, app int, end int64) {
 	fd := int(l.fd.Load())
 	if fd < 0 {
 		return
 	}
-	e := c.eng
+	e, c := x.eng, x.core
 	own := int64(-1)
 	if a := e.row.App(app); a != nil {
 		own = a.Requests.Load()
@@ -63,10 +63,10 @@ func (l *requestLog) write(c *Core, app int, end int64) {
 		own = e.row.Requests.Load()
 	}
 	c.entry = accesslog.Entry{
-		Req: &c.req, PID: l.pid, WorkerID: e.slot, CoreID: c.id, App: app, AppRequests: own,
-		Start: c.wall, Duration: end - c.started,
-		Status: c.status, Body: c.bodyBytes, Head: c.headBytes, Headers: c.headers, Switches: c.resp.Switches, Via: c.via,
-		Packet: c.packet, LogVars: c.logVars, Forced: c.forced, WriteErrors: c.writeErrs,
+		Req: &x.req, PID: l.pid, WorkerID: e.slot, CoreID: x.id, App: app, AppRequests: own,
+		Start: x.wall, Duration: end - x.started,
+		Status: x.status, Body: x.bodyBytes, Head: x.headBytes, Headers: x.headers, Switches: x.resp.Switches, Via: x.via,
+		Packet: x.packet, LogVars: x.logVars, Forced: x.forced, WriteErrors: x.writeErrs,
 	}
 	if !l.format.Wants(&c.entry) {
 		return
@@ -82,13 +82,13 @@ func (l *requestLog) write(c *Core, app int, end int64) {
 		c.line = append(c.line, '\n')
 		out = c.line
 	case "journal":
-		c.record = appendJournal(c.record[:0], l.fixed, c)
+		c.record = appendJournal(c.record[:0], l.fixed, x)
 		if !l.send(fd, c.record) {
 			e.row.LogLost.Add(1)
 		}
 		return
 	case "entry":
-		c.record = appendJournal(c.record[:0], l.fixed, c)
+		c.record = appendJournal(c.record[:0], l.fixed, x)
 		out = c.record
 	}
 	if put(fd, out) != nil {

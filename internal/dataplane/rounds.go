@@ -100,8 +100,8 @@ func (h *housekeeper) fillTime() int64 {
 }
 
 func (e *Engine) anyBusy() bool {
-	for _, c := range e.cores {
-		if c.cell.State.Load() == scoreboard.CoreBusy {
+	for _, x := range e.exchanges {
+		if x.cell.State.Load() == scoreboard.CoreBusy {
 			return true
 		}
 	}
@@ -115,8 +115,8 @@ func (h *housekeeper) share(now int64) (again bool) {
 	if e.boot.HandoffFD <= 0 || e.settings.Processes < 2 || e.row.Conns.Load() <= int64(len(e.cores)) {
 		return false
 	}
-	for _, c := range e.cores {
-		if now-c.cell.Started.Load() < int64(shareAfter) {
+	for _, x := range e.exchanges {
+		if now-x.cell.Started.Load() < int64(shareAfter) {
 			return false
 		}
 	}

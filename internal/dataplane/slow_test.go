@@ -283,7 +283,7 @@ func TestSlowReadersAreNotWaitedForInVain(t *testing.T) {
 	var waits atomic.Int64 // how often the core has waited in vain
 	before := int64(0)
 	s := serve(t, config{handler: func(x *exchange) Outcome {
-		if until := x.core.hurryUntil; until != before {
+		if until := x.ex.core.hurryUntil; until != before {
 			waits.Add(1)
 			before = until
 		}
@@ -434,7 +434,7 @@ func TestCutIsTold(t *testing.T) {
 			if got := messages(t, m); !strings.Contains(got, c.says) {
 				t.Errorf("%q", got)
 			}
-			if n := s.eng.cores[0].cell.WriteErrs.Load(); (n == 1) != strings.Contains(c.says, "did not take") {
+			if n := s.eng.exchanges[0].cell.WriteErrs.Load(); (n == 1) != strings.Contains(c.says, "did not take") {
 				t.Errorf("%d write errors", n)
 			}
 		})

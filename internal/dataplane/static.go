@@ -119,12 +119,12 @@ func plainPath(p []byte) bool {
 }
 
 // serveStatic answers the request with a file if an option says so and the file is there. The interpreter is not asked.
-func (c *Core) serveStatic() bool {
-	s := c.eng.static
+func (x *Exchange) serveStatic() bool {
+	s := x.eng.static
 	if s == nil {
 		return false
 	}
-	r, f := &c.req, &c.files
+	r, f := &x.req, &x.core.files
 	path := r.Bytes(r.Path)
 	if !s.wants(r.Bytes(r.Method), path, r.Head) || !plainPath(path) {
 		return false
@@ -134,7 +134,7 @@ func (c *Core) serveStatic() bool {
 	}
 	for i := range s.places {
 		rel, ok := s.places[i].match(path)
-		if ok && c.tryFile(&f.roots[i], rel) {
+		if ok && x.tryFile(&f.roots[i], rel) {
 			return true
 		}
 	}
@@ -145,16 +145,16 @@ func (c *Core) serveStatic() bool {
 				root.close()
 				*root = newRoot(string(dir))
 			}
-			return c.tryFile(root, path)
+			return x.tryFile(root, path)
 		}
 	}
 	return false
 }
 
 // tryFile serves what rel names in root, or an index file of it. False: there is no such file.
-func (c *Core) tryFile(root *root, rel []byte) bool {
-	s, f := c.eng.static, &c.files
-	if !root.ready(c.started) {
+func (x *Exchange) tryFile(root *root, rel []byte) bool {
+	s, f := x.eng.static, &x.core.files
+	if !root.ready(x.started) {
 		return false
 	}
 	for len(rel) > 0 && rel[0] == '/' {
@@ -165,13 +165,13 @@ func (c *Core) tryFile(root *root, rel []byte) bool {
 			return false
 		}
 		fd, errno := f.openSelf(root.path)
-		return c.tryOpened(root, nil, fd, errno)
+		return x.tryOpened(root, nil, fd, errno)
 	}
 	f.name = append(f.name[:0], rel...)
 	if len(rel) > 0 {
 		fd, errno := f.open(s, root)
 		if errno != 0 || f.st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			return c.tryOpened(root, f.name, fd, errno)
+			return x.tryOpened(root, f.name, fd, errno)
 		}
 		unix.Close(fd)
 	}
@@ -181,7 +181,7 @@ func (c *Core) tryFile(root *root, rel []byte) bool {
 			f.name = append(f.name[:0], index...)
 		}
 		fd, errno := f.open(s, root)
-		if c.tryOpened(root, f.name, fd, errno) {
+		if x.tryOpened(root, f.name, fd, errno) {
 			return true
 		}
 	}
@@ -189,24 +189,24 @@ func (c *Core) tryFile(root *root, rel []byte) bool {
 }
 
 // tryOpened answers with an open file, or finds that it is none to be served.
-func (c *Core) tryOpened(root *root, rel []byte, fd int, errno syscall.Errno) bool {
+func (x *Exchange) tryOpened(root *root, rel []byte, fd int, errno syscall.Errno) bool {
 	switch errno {
 	case 0:
 	case unix.EMFILE, unix.ENFILE, unix.ENOMEM:
-		c.log("cannot open a file of %s: %s (max-fd, or LimitNOFILE= of the unit)", root.path, errno)
-		c.plain(503, statusText(503))
+		x.log("cannot open a file of %s: %s (max-fd, or LimitNOFILE= of the unit)", root.path, errno)
+		x.plain(503, statusText(503))
 		return true
 	case errOutside:
-		c.log("[uwsgi-fileserve] security error: %s is not under %s or a safe path (static-safe)", c.files.outside, root.real)
+		x.log("[uwsgi-fileserve] security error: %s is not under %s or a safe path (static-safe)", x.core.files.outside, root.real)
 		return false
 	default:
 		return false
 	}
-	if c.files.st.Mode&unix.S_IFMT != unix.S_IFREG || len(rel) > 0 && rel[len(rel)-1] == '/' {
+	if x.core.files.st.Mode&unix.S_IFMT != unix.S_IFREG || len(rel) > 0 && rel[len(rel)-1] == '/' {
 		unix.Close(fd)
 		return false
 	}
-	c.cell.Static.Add(1)
-	c.sendStatic(root, rel, fd)
+	x.cell.Static.Add(1)
+	x.sendStatic(root, rel, fd)
 	return true
 }

@@ -31,22 +31,23 @@ func BenchmarkStatic(b *testing.B) {
 	defer unix.Close(pair[0])
 	defer unix.Close(pair[1])
 	c := benchCore(b, settings, pair[0])
-	c.eng.static = st
+	x := &c.exchange
+	x.eng.static = st
 	defer c.files.close()
 	head := []byte("GET /s/a.css HTTP/1.1\r\nHost: x\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
 	buf := make([]byte, 4096)
 	b.ReportAllocs()
 	for b.Loop() {
-		c.reply = reply{remaining: -1, keep: true}
-		c.answerer.Store(c.serial + answerNobody)
-		c.req.Reset()
-		if n, err := c.parse(c.cn, head, &c.req); err != nil || n != len(head) {
+		x.reply = reply{remaining: -1, keep: true}
+		x.answerer.Store(x.serial + answerNobody)
+		x.req.Reset()
+		if n, err := c.parse(x.cn, head, &x.req); err != nil || n != len(head) {
 			b.Fatal(err)
 		}
-		if err := request.Finish(&c.req, &c.eng.limits, request.Options{HTTP: true}); err != nil {
+		if err := request.Finish(&x.req, &x.eng.limits, request.Options{HTTP: true}); err != nil {
 			b.Fatal(err)
 		}
-		if !c.serveStatic() {
+		if !x.serveStatic() {
 			b.Fatal("not served")
 		}
 		if n, err := unix.Read(pair[1], buf); err != nil || n < 1024 {
@@ -64,7 +65,7 @@ func benchCore(b *testing.B, settings *option.Settings, fd int) *Core {
 	b.Cleanup(func() { unix.Close(board.FD()) })
 	e := &Engine{app: &fakeApp{}, settings: settings, board: board, row: board.Row(0), limits: request.Limits{Head: settings.BufferSize}}
 	c := newCore(e, 0)
-	c.cn = &conn{fd: fd, lis: newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)}
-	c.started = 1
+	c.exchange.cn = &conn{fd: fd, lis: newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)}
+	c.exchange.started = 1
 	return c
 }

@@ -194,7 +194,7 @@ func TestStaticPaths(t *testing.T) {
 		if got := messages(t, m); !strings.Contains(got, "security error: "+dir+"/private/secret is not under "+dir+"/www") {
 			t.Errorf("log: %q", got)
 		}
-		if n := s.eng.cores[0].cell.Static.Load(); n == 0 {
+		if n := s.eng.exchanges[0].cell.Static.Load(); n == 0 {
 			t.Error("nothing was counted")
 		}
 		s.stop()

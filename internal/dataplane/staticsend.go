@@ -67,15 +67,15 @@ func (h *staticHead) addNumber(name string, n int64) {
 }
 
 // sendStatic answers with the open file rel of root, whose Stat_t is in files.st; rel is nil where root is the file.
-func (c *Core) sendStatic(root *root, rel []byte, fd int) {
-	s, f := c.eng.static, &c.files
-	if !c.claim() {
+func (x *Exchange) sendStatic(root *root, rel []byte, fd int) {
+	s, f := x.eng.static, &x.core.files
+	if !x.claim() {
 		unix.Close(fd)
-		c.broken = true
+		x.broken = true
 		return
 	}
-	c.ended = true
-	cond := conditionsOf(&c.req)
+	x.ended = true
+	cond := conditionsOf(&x.req)
 	h := staticHead{b: f.head[:0]}
 	f.full = append(f.full[:0], root.real...)
 	if rel != nil {
@@ -96,60 +96,60 @@ func (c *Core) sendStatic(root *root, rel []byte, fd int) {
 	modified := f.st.Mtim.Sec
 	text := f.date.at(modified)
 	h.add("Last-Modified: ", text)
-	if at, ok := s.expiry(&c.req, f.full, mime, c.wall/int64(time.Second), modified); ok {
+	if at, ok := s.expiry(&x.req, f.full, mime, x.wall/int64(time.Second), modified); ok {
 		h.add("Expires: ", f.expires.at(at))
 	}
-	c.resp = Response{HasHead: true, Status: 200, Reason: reasonOK, Length: -1}
+	x.resp = Response{HasHead: true, Status: 200, Reason: reasonOK, Length: -1}
 	off, n := int64(0), f.st.Size
 	switch {
 	case cond.noneMatch == nil && notModified(cond.since, text, modified): // RFC 9110 §13.1.3
-		c.resp.Status, c.resp.Reason = 304, reasonNotModified
-		c.sendStaticHead(&h, fd)
+		x.resp.Status, x.resp.Reason = 304, reasonNotModified
+		x.sendStaticHead(&h, fd)
 		return
 	case s.serve != "":
 		real, err := os.Readlink(procFD(fd))
 		if err == nil && bytes.IndexFunc([]byte(real), func(r rune) bool { return r < 32 || r == 127 }) < 0 {
 			h.addText(s.serve, real)
-			c.sendStaticHead(&h, fd)
+			x.sendStaticHead(&h, fd)
 			return
 		}
 		// Such a name could hold headers of its own: sent from here.
 	case s.ranges:
-		if c.req.Head {
+		if x.req.Head {
 			cond.ranges = nil // RFC 9110 §14.2: for GET alone
 		}
 		var status int
 		off, n, status = rangeOf(&cond, text, n)
 		switch status {
 		case 206:
-			c.resp.Status, c.resp.Reason = 206, reasonPartial
+			x.resp.Status, x.resp.Reason = 206, reasonPartial
 			h.b = strconv.AppendInt(append(h.b, "Content-Range: bytes "...), off, 10)
 			h.b = strconv.AppendInt(append(h.b, '-'), off+n-1, 10)
 			h.addNumber("/", f.st.Size)
 		case 416:
-			c.resp.Status, c.resp.Reason = 416, reasonRange
+			x.resp.Status, x.resp.Reason = 416, reasonRange
 			h.addNumber("Content-Range: bytes */", f.st.Size)
-			c.sendStaticHead(&h, fd)
+			x.sendStaticHead(&h, fd)
 			return
 		default:
 			h.addText("Accept-Ranges: ", "bytes")
 		}
 	}
-	c.sendStaticBody(&h, fd, off, n)
+	x.sendStaticBody(&h, fd, off, n)
 }
 
 // sendStaticHead answers with a head alone.
-func (c *Core) sendStaticHead(h *staticHead, fd int) {
+func (x *Exchange) sendStaticHead(h *staticHead, fd int) {
 	unix.Close(fd)
-	c.files.head, c.resp.Head, c.resp.Headers = h.b, h.b, h.n
-	c.head(0)
-	c.sendLast(nil)
+	x.core.files.head, x.resp.Head, x.resp.Headers = h.b, h.b, h.n
+	x.head(0)
+	x.sendLast(nil)
 }
 
 // sendStaticBody answers with n bytes of fd from off.
-func (c *Core) sendStaticBody(h *staticHead, fd int, off, n int64) {
-	f := &c.files
-	small := n <= readLimit && !c.req.Head
+func (x *Exchange) sendStaticBody(h *staticHead, fd int, off, n int64) {
+	f := &x.core.files
+	small := n <= readLimit && !x.req.Head
 	var body []byte
 	if small {
 		// Read before the length is promised: the file may have changed since fstat.
@@ -166,25 +166,25 @@ func (c *Core) sendStaticBody(h *staticHead, fd int, off, n int64) {
 		}
 		unix.Close(fd)
 		if err != nil {
-			c.log("cannot read %s: %s", f.full, err)
-			c.plain(500, statusText(500))
+			x.log("cannot read %s: %s", f.full, err)
+			x.plain(500, statusText(500))
 			return
 		}
 		body, n = f.body[:got], int64(got)
 	}
 	h.addNumber("Content-Length: ", n)
-	f.head, c.resp.Head, c.resp.Headers, c.resp.Length = h.b, h.b, h.n, n
-	c.via = "sendfile" // the request log's word for files, and what log-sendfile goes by
-	c.head(n)
+	f.head, x.resp.Head, x.resp.Headers, x.resp.Length = h.b, h.b, h.n, n
+	x.via = "sendfile" // the request log's word for files, and what log-sendfile goes by
+	x.head(n)
 	switch {
-	case c.req.Head:
+	case x.req.Head:
 		unix.Close(fd)
-		c.sendLast(nil)
+		x.sendLast(nil)
 	case small:
-		c.bodyBytes = n
-		c.sendLast(body)
+		x.bodyBytes = n
+		x.sendLast(body)
 	default:
-		c.sendFile(fd, off, n)
+		x.sendFile(fd, off, n)
 	}
 }
 

@@ -57,7 +57,7 @@ func TestReaderThatStops(t *testing.T) {
 	if got := messages(t, m); !strings.Contains(got, "the client (127.0.0.1) did not take the rest of its response: it took nothing for 200ms (socket-timeout)") {
 		t.Errorf("%q", got)
 	}
-	if n := s.eng.cores[0].cell.WriteErrs.Load(); n != 1 {
+	if n := s.eng.exchanges[0].cell.WriteErrs.Load(); n != 1 {
 		t.Errorf("%d write errors", n)
 	}
 }

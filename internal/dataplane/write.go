@@ -12,111 +12,105 @@ import (
 // copyLimit: a body up to here is copied behind the head and goes out in the same write; past it, it is written from where it lies.
 const copyLimit = 8 << 10
 
-// claim takes the right to answer. False: the request was past its deadline and has been answered in this core's place.
-func (c *Core) claim() bool {
-	mine := c.serial | answerCore
-	return c.answerer.CompareAndSwap(c.serial+answerNobody, mine) || c.answerer.Load() == mine
-}
-
 // buffered sends a response whose body is known whole.
-func (c *Core) buffered() {
-	body := c.resp.Body
-	c.ended = true
-	if c.headDone { // the application used write() and returned nothing more
-		c.finish()
-		c.release()
+func (x *Exchange) buffered() {
+	body := x.resp.Body
+	x.ended = true
+	if x.headDone { // the application used write() and returned nothing more
+		x.finish()
+		x.release()
 		return
 	}
-	if !c.claim() {
-		c.broken = true
-		c.release()
+	if !x.claim() {
+		x.broken = true
+		x.release()
 		return
 	}
-	c.head(int64(len(body)))
-	c.bodyBytes = int64(len(body))
-	if c.noBody {
+	x.head(int64(len(body)))
+	x.bodyBytes = int64(len(body))
+	if x.noBody {
 		body = nil
-	} else if c.remaining >= 0 && c.cn.lis.proto.http() {
-		body = c.clip(body)
-		c.remaining -= int64(len(body))
-		c.checkShort()
+	} else if x.remaining >= 0 && x.cn.lis.proto.http() {
+		body = x.clip(body)
+		x.remaining -= int64(len(body))
+		x.checkShort()
 	}
-	c.eng.app.Sent(c.id)
-	c.closing = true
-	c.sendLast(body)
+	x.eng.app.Sent(x.id)
+	x.closing = true
+	x.sendLast(body)
 }
 
 // clip cuts what is more than Content-Length promised: it would be taken for the next response.
-func (c *Core) clip(p []byte) []byte {
-	if int64(len(p)) <= c.remaining {
+func (x *Exchange) clip(p []byte) []byte {
+	if int64(len(p)) <= x.remaining {
 		return p
 	}
-	c.log("the application gave more than its Content-Length for %s; the rest is not sent", c.req.Bytes(c.req.URI))
-	return p[:c.remaining]
+	x.log("the application gave more than its Content-Length for %s; the rest is not sent", x.req.Bytes(x.req.URI))
+	return p[:x.remaining]
 }
 
 // checkShort breaks the connection when less came than was promised, which is how the client learns of it.
-func (c *Core) checkShort() {
-	if c.remaining > 0 && !c.noBody {
-		c.log("the application gave %d bytes less than its Content-Length for %s", c.remaining, c.req.Bytes(c.req.URI))
-		c.keep = false
+func (x *Exchange) checkShort() {
+	if x.remaining > 0 && !x.noBody {
+		x.log("the application gave %d bytes less than its Content-Length for %s", x.remaining, x.req.Bytes(x.req.URI))
+		x.keep = false
 	}
 }
 
 // sendLast writes c.out and then body, the end of a response. What the client does not take now is left to the housekeeper.
-func (c *Core) sendLast(body []byte) {
-	if c.cn.lis.proto == protoFastCGI {
-		c.lastRecords(body)
+func (x *Exchange) sendLast(body []byte) {
+	if x.cn.lis.proto == protoFastCGI {
+		x.lastRecords(body)
 		return
 	}
-	if !c.caughtUp() {
-		c.trail()
+	if !x.caughtUp() {
+		x.trail()
 		return
 	}
-	if c.broken {
-		c.release()
+	if x.broken {
+		x.release()
 		return
 	}
 	var n int
 	var errno syscall.Errno
 	if len(body) <= copyLimit {
-		c.out = append(c.out, body...)
-		if n, errno = send(c.cn.fd, c.out, c.more()); errno == 0 && n == len(c.out) {
-			c.release()
+		x.out = append(x.out, body...)
+		if n, errno = send(x.cn.fd, x.out, x.more()); errno == 0 && n == len(x.out) {
+			x.release()
 			return
 		}
-		c.vec.n = 0
-		c.vec.add(c.out)
+		x.vec.n = 0
+		x.vec.add(x.out)
 	} else {
-		c.vec.n = 0
-		c.vec.add(c.out)
-		c.vec.add(body)
-		c.cn.widen(int64(len(body)))
-		n, errno = sendv(c.cn.fd, &c.vec)
+		x.vec.n = 0
+		x.vec.add(x.out)
+		x.vec.add(body)
+		x.cn.widen(int64(len(body)))
+		n, errno = sendv(x.cn.fd, &x.vec)
 	}
 	if errno != 0 && errno != unix.EAGAIN {
-		c.gone(errno)
-		c.release()
+		x.gone(errno)
+		x.release()
 		return
 	}
 	if errno != 0 {
 		n = 0
 	}
-	for left := c.vec.advance(n); left; {
-		if !c.brisk(0) {
-			c.handOver(body)
+	for left := x.vec.advance(n); left; {
+		if !x.brisk(0) {
+			x.handOver(body)
 			return
 		}
-		c.tryFlush()
-		left = c.vec.n > 0
+		x.tryFlush()
+		left = x.vec.n > 0
 	}
-	c.release()
+	x.release()
 }
 
 // more lets the end of a TCP connection travel in the segment of the answer, where close() comes next: half the packets. (What the client has
 // sent and nobody read would have close() drop the answer as well, so nothing may be left there.)
-func (c *Core) more() int {
-	if c.closing && !c.keep && c.cn.dry && !c.cn.lis.unix {
+func (x *Exchange) more() int {
+	if x.closing && !x.keep && x.cn.dry && !x.cn.lis.unix {
 		return unix.MSG_MORE
 	}
 	return 0
@@ -126,7 +120,7 @@ func (c *Core) more() int {
 // the wait. brisk says whether it took more within a moment, and not too many moments have been spent on it. Clients that are slow on purpose
 // cost a core little: each that was waited for in vain doubles the time in which none is. sent is how much of a response under way went out; as
 // long as that makes 100 MB/s the client is not what is slow.
-func (c *Core) brisk(sent int64) bool {
+func (x *Exchange) brisk(sent int64) bool {
 	const (
 		moment   = 5  // ms
 		most     = 20 // ms for one response
@@ -134,25 +128,25 @@ func (c *Core) brisk(sent int64) bool {
 		longest  = time.Second
 	)
 	start := monotonic()
-	if start < c.hurryUntil {
+	if start < x.core.hurryUntil {
 		return false
 	}
-	if c.waited < max(most*int64(time.Millisecond), 10*sent) {
-		ok := waitWritable(c.cn.fd, moment)
-		c.waited += monotonic() - start
+	if x.waited < max(most*int64(time.Millisecond), 10*sent) {
+		ok := waitWritable(x.cn.fd, moment)
+		x.waited += monotonic() - start
 		if ok {
 			return true
 		}
 	}
-	c.hurry = min(max(2*c.hurry, int64(shortest)), int64(longest))
-	c.hurryUntil = start + c.hurry
+	x.core.hurry = min(max(2*x.core.hurry, int64(shortest)), int64(longest))
+	x.core.hurryUntil = start + x.core.hurry
 	return false
 }
 
-func (c *Core) release() {
-	if c.resp.Pinned != nil {
-		c.eng.app.Release(c.resp.Pinned)
-		c.resp.Pinned = nil
+func (x *Exchange) release() {
+	if x.resp.Pinned != nil {
+		x.eng.app.Release(x.resp.Pinned)
+		x.resp.Pinned = nil
 	}
 }
 
@@ -160,121 +154,121 @@ func (c *Core) release() {
 const WouldBlock = 2
 
 // Write sends one block while the application goes on. 0: done; -1: the client is gone, tell the application; 1: gone, do not tell.
-func (c *Core) Write(p []byte) int {
-	rc := c.TryWrite(p)
+func (x *Exchange) Write(p []byte) int {
+	rc := x.TryWrite(p)
 	if rc == WouldBlock {
-		rc = c.Flush()
+		rc = x.Flush()
 	}
 	return rc
 }
 
 // TryWrite is Write for a caller that may not wait here: where the client does not take all of p at once it gives WouldBlock, and p must stay
 // until Flush has written the rest.
-func (c *Core) TryWrite(p []byte) int {
-	if c.broken || c.ended {
-		return c.refusal()
+func (x *Exchange) TryWrite(p []byte) int {
+	if x.broken || x.ended {
+		return x.refusal()
 	}
-	if !c.headDone {
-		if !c.claim() {
-			c.broken = true
-			return c.refusal()
+	if !x.headDone {
+		if !x.claim() {
+			x.broken = true
+			return x.refusal()
 		}
-		c.eng.app.Response(c.id, &c.resp)
-		c.head(-1)
-		c.eng.app.Sent(c.id)
-		if !c.noBody && c.cn.lis.proto != protoFastCGI && (c.remaining < 0 || !c.cn.lis.proto.http()) {
-			c.eng.app.Streaming(c.id, c.chunked)
+		x.eng.app.Response(x.id, &x.resp)
+		x.head(-1)
+		x.eng.app.Sent(x.id)
+		if !x.noBody && x.cn.lis.proto != protoFastCGI && (x.remaining < 0 || !x.cn.lis.proto.http()) {
+			x.eng.app.Streaming(x.id, x.chunked)
 		}
 	} else {
-		c.out = c.out[:0]
+		x.out = x.out[:0]
 	}
-	c.bodyBytes += int64(len(p))
-	if c.noBody {
+	x.bodyBytes += int64(len(p))
+	if x.noBody {
 		p = nil
-	} else if c.remaining >= 0 && c.cn.lis.proto.http() {
-		p = c.clip(p)
-		c.remaining -= int64(len(p))
+	} else if x.remaining >= 0 && x.cn.lis.proto.http() {
+		p = x.clip(p)
+		x.remaining -= int64(len(p))
 	}
-	if len(p) == 0 && len(c.out) == 0 {
+	if len(p) == 0 && len(x.out) == 0 {
 		return 0
 	}
-	if c.cn.lis.proto == protoFastCGI {
-		c.sendRecords(p)
+	if x.cn.lis.proto == protoFastCGI {
+		x.sendRecords(p)
 	} else {
-		c.sendBlock(p)
+		x.sendBlock(p)
 	}
 	switch {
-	case c.broken:
-		return c.refusal()
-	case c.vec.n > 0:
+	case x.broken:
+		return x.refusal()
+	case x.vec.n > 0:
 		return WouldBlock
 	}
 	return 0
 }
 
 // Flush writes what TryWrite has left, waiting for the client.
-func (c *Core) Flush() int {
-	c.flush()
-	if c.broken {
-		return c.refusal()
+func (x *Exchange) Flush() int {
+	x.flush()
+	if x.broken {
+		return x.refusal()
 	}
 	return 0
 }
 
 // Rest writes, waiting for the client, what the application's side could not write of a block, framed as it is to go out.
-func (c *Core) Rest(p []byte) int {
-	if c.broken {
-		return c.refusal()
+func (x *Exchange) Rest(p []byte) int {
+	if x.broken {
+		return x.refusal()
 	}
-	c.vec.n = 0
-	c.vec.add(p)
-	return c.Flush()
+	x.vec.n = 0
+	x.vec.add(p)
+	return x.Flush()
 }
 
-func (c *Core) refusal() int {
-	if c.eng.settings.NoWriteException {
+func (x *Exchange) refusal() int {
+	if x.eng.settings.NoWriteException {
 		return 1
 	}
 	return -1
 }
 
 // sendBlock writes c.out and p. What the client does not take at once is for Flush.
-func (c *Core) sendBlock(p []byte) {
-	if c.chunked && len(p) > 0 {
-		c.out = strconv.AppendUint(c.out, uint64(len(p)), 16)
-		c.out = append(c.out, '\r', '\n')
+func (x *Exchange) sendBlock(p []byte) {
+	if x.chunked && len(p) > 0 {
+		x.out = strconv.AppendUint(x.out, uint64(len(p)), 16)
+		x.out = append(x.out, '\r', '\n')
 	}
-	tail := c.chunked && len(p) > 0
-	c.vec.n = 0
-	if len(c.out) > 0 && len(p) <= copyLimit {
-		c.out = append(c.out, p...)
+	tail := x.chunked && len(p) > 0
+	x.vec.n = 0
+	if len(x.out) > 0 && len(p) <= copyLimit {
+		x.out = append(x.out, p...)
 		if tail {
-			c.out = append(c.out, '\r', '\n')
+			x.out = append(x.out, '\r', '\n')
 		}
-		c.vec.add(c.out)
+		x.vec.add(x.out)
 	} else {
-		c.vec.add(c.out)
-		c.vec.add(p)
+		x.vec.add(x.out)
+		x.vec.add(p)
 		if tail {
-			c.vec.add(crlf)
+			x.vec.add(crlf)
 		}
 	}
-	c.tryFlush()
+	x.tryFlush()
 }
 
 // tryFlush writes of c.vec what the client takes now.
-func (c *Core) tryFlush() {
-	if c.cn.lag.behind() {
-		c.putOff()
+func (x *Exchange) tryFlush() {
+	if x.cn.lag.behind() {
+		x.putOff()
 		return
 	}
-	n, errno := sendv(c.cn.fd, &c.vec)
+	n, errno := sendv(x.cn.fd, &x.vec)
 	switch {
 	case errno == 0:
-		c.vec.advance(n)
+		x.vec.advance(n)
 	case errno != unix.EAGAIN:
-		c.vec.n = 0
-		c.gone(errno)
+		x.vec.n = 0
+		x.gone(errno)
 	}
 }
 
@@ -285,29 +279,29 @@ var (
 
 // flush writes c.vec whole, or leaves it to the housekeeper where the client is slow. Where that cannot be, it blocks up to the send timeout each
 // time the client takes nothing.
-func (c *Core) flush() {
-	for c.vec.n > 0 {
-		if c.cn.lag.behind() {
-			if !c.putOff() {
+func (x *Exchange) flush() {
+	for x.vec.n > 0 {
+		if x.cn.lag.behind() {
+			if !x.putOff() {
 				unix.Poll(nil, lagLook)
 			}
 			continue
 		}
-		n, errno := sendv(c.cn.fd, &c.vec)
+		n, errno := sendv(x.cn.fd, &x.vec)
 		switch {
 		case errno == unix.EAGAIN:
-			if c.brisk(c.bodyBytes) || c.divert() {
+			if x.brisk(x.bodyBytes) || x.divert() {
 				continue
 			}
-			if !c.await() {
-				c.gone(unix.ETIMEDOUT)
+			if !x.await() {
+				x.gone(unix.ETIMEDOUT)
 				return
 			}
 		case errno != 0:
-			c.gone(errno)
+			x.gone(errno)
 			return
 		default:
-			if !c.vec.advance(n) {
+			if !x.vec.advance(n) {
 				return
 			}
 		}
@@ -315,66 +309,66 @@ func (c *Core) flush() {
 }
 
 // Finish ends a response that was sent block by block.
-func (c *Core) Finish() {
-	if c.ended {
+func (x *Exchange) Finish() {
+	if x.ended {
 		return
 	}
-	c.ended = true
-	if c.broken {
+	x.ended = true
+	if x.broken {
 		return
 	}
-	if !c.headDone {
-		if !c.claim() {
-			c.broken = true
+	if !x.headDone {
+		if !x.claim() {
+			x.broken = true
 			return
 		}
-		c.eng.app.Response(c.id, &c.resp)
-		c.head(0)
-		c.eng.app.Sent(c.id)
-		c.sendLast(nil)
-		if !c.req.Head { // nor is a front end sent a body for that
-			c.checkShort()
+		x.eng.app.Response(x.id, &x.resp)
+		x.head(0)
+		x.eng.app.Sent(x.id)
+		x.sendLast(nil)
+		if !x.req.Head { // nor is a front end sent a body for that
+			x.checkShort()
 		}
 		return
 	}
-	c.finish()
+	x.finish()
 }
 
-func (c *Core) finish() {
-	c.out = c.out[:0]
+func (x *Exchange) finish() {
+	x.out = x.out[:0]
 	switch {
-	case c.cn.lis.proto == protoFastCGI:
-		c.sendLast(nil)
-	case c.chunked && !c.broken:
-		c.out = append(c.out, lastChunk...)
-		c.sendLast(nil)
-	case c.cn.lis.proto.http():
-		c.checkShort()
+	case x.cn.lis.proto == protoFastCGI:
+		x.sendLast(nil)
+	case x.chunked && !x.broken:
+		x.out = append(x.out, lastChunk...)
+		x.sendLast(nil)
+	case x.cn.lis.proto.http():
+		x.checkShort()
 	}
 }
 
 // gone notes that the client cannot be written to.
-func (c *Core) gone(errno syscall.Errno) {
-	c.broken = true
+func (x *Exchange) gone(errno syscall.Errno) {
+	x.broken = true
 	if errno == unix.ETIMEDOUT {
-		c.cn.reset()
+		x.cn.reset()
 	}
-	if c.req.Head { // a front end that has the head wants no more
+	if x.req.Head { // a front end that has the head wants no more
 		return
 	}
-	c.cell.WriteErrs.Add(1)
-	c.writeErrs++
-	if subject := c.subject(); subject != "" {
-		c.log("%s: %s", subject, c.eng.notTaken(errno))
+	x.cell.WriteErrs.Add(1)
+	x.writeErrs++
+	if subject := x.subject(); subject != "" {
+		x.log("%s: %s", subject, x.eng.notTaken(errno))
 	}
 }
 
 // subject begins a line of the log about a response that could not be written; empty: there shall be none.
-func (c *Core) subject() string {
-	if c.eng.settings.IgnoreWriteErrors {
+func (x *Exchange) subject() string {
+	if x.eng.settings.IgnoreWriteErrors {
 		return ""
 	}
-	return fmt.Sprintf("the client (%s) did not take the response to %s %s", c.req.Bytes(c.req.RemoteAddr), c.req.Bytes(c.req.Method), c.req.Bytes(c.req.URI))
+	return fmt.Sprintf("the client (%s) did not take the response to %s %s", x.req.Bytes(x.req.RemoteAddr), x.req.Bytes(x.req.Method), x.req.Bytes(x.req.URI))
 }
 
 // notTaken says why a response could not be written.
@@ -386,9 +380,9 @@ func (e *Engine) notTaken(errno syscall.Errno) string {
 }
 
 // await waits until the client takes more of the response under way. False: it took nothing for the send timeout.
-func (c *Core) await() bool {
+func (x *Exchange) await() bool {
 	const look = 1000 // ms
-	fd, timeout := c.cn.fd, c.eng.sendTimeout
+	fd, timeout := x.cn.fd, x.eng.sendTimeout
 	left, end := queued(fd), monotonic()+timeout
 	for {
 		if waitWritable(fd, int(min(look, (end-monotonic())/int64(time.Millisecond)+1))) {
@@ -403,24 +397,24 @@ func (c *Core) await() bool {
 }
 
 // handOver leaves the rest of a finished response, in c.vec, to the housekeeper, so that a slow client costs no core.
-func (c *Core) handOver(body []byte) {
-	s := &c.cn.out
-	if len(body) > copyLimit && c.resp.Pinned != nil {
+func (x *Exchange) handOver(body []byte) {
+	s := &x.cn.out
+	if len(body) > copyLimit && x.resp.Pinned != nil {
 		// The application's own bytes stay where they are; only what is left of our head is copied.
-		for i := range c.vec.n {
-			p := c.vec.span(i)
-			if i == c.vec.n-1 {
-				s.pinned, s.rest = c.resp.Pinned, p
-				c.resp.Pinned = nil
+		for i := range x.vec.n {
+			p := x.vec.span(i)
+			if i == x.vec.n-1 {
+				s.pinned, s.rest = x.resp.Pinned, p
+				x.resp.Pinned = nil
 			} else {
 				s.mem = append(s.mem, p...)
 			}
 		}
 	} else {
-		for i := range c.vec.n {
-			s.mem = append(s.mem, c.vec.span(i)...)
+		for i := range x.vec.n {
+			s.mem = append(s.mem, x.vec.span(i)...)
 		}
-		c.release()
+		x.release()
 	}
-	c.handedOver = true
+	x.handedOver = true
 }

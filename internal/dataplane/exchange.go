@@ -1,0 +1,112 @@
+package dataplane
+
+import (
+	"sync/atomic"
+	"time"
+
+	"uwsgi/internal/accesslog"
+	"uwsgi/internal/request"
+	"uwsgi/internal/scoreboard"
+)
+
+// Exchange is one request and its response, from the whole head to the line in the log. A thread
+// keeps one and uses it for one request after the other. It belongs to that thread; the housekeeper
+// touches cell, stuck and answerer alone.
+type Exchange struct {
+	eng  *Engine
+	core *Core            // the thread that runs it
+	id   int              // its number: in Engine.exchanges, on the scoreboard, in the bridge
+	cell *scoreboard.Core // what other threads and processes see of it
+
+	// Connection state: where the request came from and the response goes.
+
+	cn *conn
+
+	// Request state.
+
+	req    request.Request
+	call   Call // the request as the application got it
+	packet int  // bytes of the head in a packet of the uwsgi protocol, 0 in other protocols
+
+	// Response state.
+
+	resp Response
+	reply
+	out      []byte        // the head, and small bodies behind it
+	vec      vector        // what is to be written next
+	serial   uint64        // of the request in hand, above the bits of whoAnswers
+	answerer atomic.Uint64 // that serial and who answers it
+	stuck    atomic.Bool   // past its deadline, as the supervisor has said
+
+	// Account: what is logged and counted.
+
+	started   int64 // monotonic ns: the request was whole
+	finished  int64 // monotonic ns: it was answered
+	wall      int64 // epoch ns of started
+	logVars   []accesslog.LogVar
+	forced    bool  // logged whatever the options say
+	writeErrs int64 // as in the cell, of this request alone
+}
+
+// Who answers a request.
+const (
+	answerNobody    = iota // as yet
+	answerCore             // the thread that runs it
+	answerHarakiri         // the housekeeper, in its place: it is at it
+	answerElsewhere        // it has answered
+
+	whoAnswers = 3
+)
+
+func (x *Exchange) init(c *Core, id int) {
+	x.eng, x.core, x.id = c.eng, c, id
+	x.cell = c.eng.board.Core(c.eng.rowIndex, id)
+}
+
+// begin readies x for the request in x.req, which has come whole on cn and whose head takes that
+// many bytes, and shows it to those who watch.
+func (x *Exchange) begin(cn *conn, head int) {
+	e, r := x.eng, &x.req
+	x.cn, x.started = cn, monotonic()
+	x.wall = x.core.clock.wall(x.started)
+	if x.packet = 0; cn.lis.proto == protoUwsgi {
+		x.packet = head - 4
+	}
+	x.logVars, x.forced, x.writeErrs = x.logVars[:0], false, 0
+	x.reply = reply{keep: x.mayKeep(cn) && (!e.draining.Load() || e.keepsOpen(cn)), remaining: -1}
+	x.serial += whoAnswers + 1
+	x.answerer.Store(x.serial + answerNobody) // before the cell says that it runs: see answerFor
+	x.cell.Deadline.Store(0)
+	x.cell.SetSnap(r.Bytes(r.RemoteAddr), r.Bytes(r.Method), r.Bytes(r.URI))
+	x.cell.StartedAt.Store(x.wall / int64(time.Second))
+	x.cell.Started.Store(x.started)
+	x.cell.State.Store(scoreboard.CoreBusy)
+}
+
+// reply is the state of the response under way.
+type reply struct {
+	headDone   bool // the head was sent or waits in Exchange.out with the first block
+	keep       bool // the connection goes on afterwards
+	chunked    bool
+	noBody     bool  // HEAD, 204, 304: what the application gives is counted, not sent
+	remaining  int64 // what Content-Length promises and has not come yet, -1 when it promised nothing
+	broken     bool  // the client is gone, or can no longer tell where this response ends
+	ended      bool
+	closing    bool // nothing of the application's runs between the last byte and the end of the connection
+	handedOver bool
+	status     int
+	headers    int
+	headBytes  int64
+	bodyBytes  int64
+	waited     int64 // ns that the client was waited for, see brisk
+	via        string
+}
+
+// claim takes the right to answer. False: the request was past its deadline and has been answered in this core's place.
+func (x *Exchange) claim() bool {
+	mine := x.serial | answerCore
+	return x.answerer.CompareAndSwap(x.serial+answerNobody, mine) || x.answerer.Load() == mine
+}
+
+// log writes a line for the operator about the request in hand.
+func (x *Exchange) log(format string, args ...any) { x.eng.house.note(format, args...) }
