@@ -2,16 +2,17 @@ package app
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
-	"uwsgi/internal/config"
 	"uwsgi/internal/supervisor"
 )
 
 // banner begins the log of an instance.
-func (in *instance) banner(cfg *config.Config) {
+func (in *instance) banner(d *deployment) {
+	cfg := d.cfg
 	in.log().Print(fmt.Sprintf("*** Starting uWSGI %s (64bit) on [%s] ***", Version, time.Now().Format("Mon Jan _2 15:04:05 2006")))
-	for _, line := range append(cfg.StartReport(), writableConfig(cfg, in.startDir)...) {
+	for _, line := range slices.Concat(cfg.StartReport(), writableConfig(cfg, in.startDir), hisConfig(cfg, in.startDir, d.ident)) {
 		in.log().Print(line)
 	}
 	if cfg.ShowConfig {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"syscall"
 
 	"uwsgi/internal/config"
+	"uwsgi/internal/listen"
+	"uwsgi/internal/privilege"
 )
 
 // writableConfig names the files of a configuration that any user of the host can change, and with them what runs here and as whom.
@@ -24,6 +27,37 @@ func writableConfig(cfg *config.Config, startDir string) []string {
 		}
 	}
 	return lines
+}
+
+// hisConfig names the files of a configuration that the application's user can change. uWSGI reads them as root, too.
+func hisConfig(cfg *config.Config, startDir string, ident *listen.Identity) []string {
+	cred := ident.Credential
+	if cred == nil || cred.Uid == 0 {
+		return nil
+	}
+	var lines []string
+	for _, file := range configFiles(cfg, startDir) {
+		if changes(cred, file) {
+			lines = append(lines, fmt.Sprintf("%s can be changed by %s, who runs the application: root reads it at each start, and does what it says", file, ident.User))
+		}
+	}
+	return lines
+}
+
+// changes says whether a user can change a file, or put another one in its place.
+func changes(cred *syscall.Credential, path string) bool {
+	d, err := privilege.Follow(path)
+	if err != nil {
+		var link *privilege.LinkError
+		return errors.As(err, &link) && link.Owner == cred.Uid
+	}
+	defer d.Close()
+	st, err := d.Stat()
+	if err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		return false // a pipe, say, is nobody's file
+	}
+	group := st.Gid == cred.Gid || slices.Contains(cred.Groups, st.Gid)
+	return st.Uid == cred.Uid || group && st.Mode&syscall.S_IWGRP != 0 || !d.FirmFor(cred, &st)
 }
 
 // openToAll says through what anybody can change path: its own mode or that of a folder above, "" when nobody can. In a folder with the

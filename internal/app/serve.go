@@ -213,7 +213,7 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	}
 	if old == nil {
 		in.current.Store(d)
-		in.banner(cfg)
+		in.banner(d)
 	}
 	for _, note := range d.ident.Notes {
 		d.log.Print(note)

@@ -256,13 +256,23 @@ func (d *Dir) Proc() string {
 	return folder + "/" + d.Name
 }
 
-// Handle opens Name itself, whatever it is, for owners and modes only (O_PATH).
+// Handle opens Name itself, whatever it is, for owners and modes only (O_PATH). To root a file's second name is none where somebody else could
+// have made it.
 func (d *Dir) Handle() (*Handle, error) {
 	fd, err := unix.Openat(d.fd, d.Name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: d.Path(), Err: err}
 	}
-	return &Handle{fd: fd, path: d.Path()}, nil
+	h := &Handle{fd: fd, path: d.Path()}
+	st, err := h.Stat()
+	if err == nil && os.Geteuid() == 0 && !d.own && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1 {
+		err = &os.PathError{Op: "open", Path: d.Path(), Err: errSecondName}
+	}
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
 }
 
 // Stat is lstat(2) of Name.

@@ -211,6 +211,11 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	if _, err := OpenFile(fifo, unix.O_RDONLY, 0); !errors.Is(err, ErrNotRegular) {
 		t.Error(err)
 	}
+	if d, err := OpenDir(second); err != nil {
+		t.Error(err)
+	} else if _, err := d.Handle(); !errors.Is(err, errSecondName) {
+		t.Error("its owner could be changed:", err)
+	}
 	f, err := OpenFile(os.DevNull, appending, 0)
 	if err != nil {
 		t.Fatal(err)
