@@ -136,10 +136,15 @@ func TestFormat(t *testing.T) {
 			t.Errorf("%s:\n%s, want\n%s", c.format, got, c.want)
 		}
 	}
-	empty := &Entry{App: -1, Duration: 61000001000, Start: 59e9, ReadErrors: 2, WriteErrors: 3, Modifier1: 30, Modifier2: 7}
+	empty := &Entry{App: -1, Duration: 61000001000, Start: 59e9, WriteErrors: 3}
 	if got, want := line(t, &option.Settings{LogFormat: "%(uri) %(addr) %(host) %(var.X) %(cl) %(vars) %(pktsize) %(secs) %(epoch) %(ioerr) %(rerr) %(werr) %(modifier1) %(modifier2)"}, empty),
-		"- - - - 0 0 0 61.000001 120 5 2 3 30 7"; got != want {
+		"- - - - 0 0 0 61.000001 120 3 0 3 0 0"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+	e := entryOf(t, post...)
+	e.Req.Modifier1, e.Req.Modifier2 = 30, 7
+	if got := line(t, &option.Settings{LogFormat: "%(modifier1) %(modifier2)"}, e); got != "30 7" {
+		t.Errorf("modifiers %s, want 30 7", got)
 	}
 }
 
@@ -261,7 +266,6 @@ func TestWants(t *testing.T) {
 		{"5xx", with(func(s *option.Settings) { s.Log5xx = true }), Entry{Status: 500}, Entry{Status: 499}},
 		{"zero", with(func(s *option.Settings) { s.LogZero = true }), Entry{Body: 0}, Entry{Body: 1}},
 		{"sendfile", with(func(s *option.Settings) { s.LogSendfile = true }), Entry{Via: "sendfile"}, Entry{Via: "offload"}},
-		{"read error", with(func(s *option.Settings) { s.LogIOError = true }), Entry{ReadErrors: 1}, Entry{}},
 		{"write error", with(func(s *option.Settings) { s.LogIOError = true }), Entry{WriteErrors: 1}, Entry{}},
 		{"slow", with(func(s *option.Settings) { s.LogSlow = time.Second }), Entry{Duration: 1e9}, Entry{Duration: 999999999}},
 		{"big", with(func(s *option.Settings) { s.LogBig = 10 }), Entry{Body: 10}, Entry{Body: 9}},

@@ -23,10 +23,7 @@ type Entry struct {
 	Switches    int
 	Via         string // "sendfile", "offload", "route", or ""
 	Packet      int    // bytes of the packet's variables; 0 = count them from Req
-	Modifier1   byte
-	Modifier2   byte
-	RSS, VSZ    int64 // bytes; 0 where memory is not measured
-	ReadErrors  int64
+	RSS, VSZ    int64  // bytes; 0 where memory is not measured
 	WriteErrors int64
 	LogVars     []LogVar // uwsgi.set_logvar
 	Forced      bool     // uwsgi.log_this_request
@@ -63,4 +60,12 @@ func (e *Entry) packet() int {
 		return e.Req.PacketSize()
 	}
 	return e.Packet
+}
+
+// modifiers are those of the uwsgi protocol's packet.
+func (e *Entry) modifiers() (first, second int64) {
+	if e.Req == nil {
+		return 0, 0
+	}
+	return int64(e.Req.Modifier1), int64(e.Req.Modifier2)
 }

@@ -199,15 +199,15 @@ var variables = map[string]op{
 	"vars":      number(func(e *Entry) int64 { return int64(e.vars()) }),
 	"headers":   number(func(e *Entry) int64 { return int64(e.Headers) }),
 	"pktsize":   number(func(e *Entry) int64 { return int64(e.packet()) }),
-	"modifier1": number(func(e *Entry) int64 { return int64(e.Modifier1) }),
-	"modifier2": number(func(e *Entry) int64 { return int64(e.Modifier2) }),
+	"modifier1": number(func(e *Entry) int64 { m, _ := e.modifiers(); return m }),
+	"modifier2": number(func(e *Entry) int64 { _, m := e.modifiers(); return m }),
 	"rss":       number(func(e *Entry) int64 { return e.RSS }),
 	"vsz":       number(func(e *Entry) int64 { return e.VSZ }),
 	"rssM":      number(func(e *Entry) int64 { return e.RSS >> 20 }),
 	"vszM":      number(func(e *Entry) int64 { return e.VSZ >> 20 }),
-	"rerr":      number(func(e *Entry) int64 { return e.ReadErrors }),
+	"rerr":      number(func(*Entry) int64 { return 0 }), // a request that could not be read has no line
 	"werr":      number(func(e *Entry) int64 { return e.WriteErrors }),
-	"ioerr":     number(func(e *Entry) int64 { return e.ReadErrors + e.WriteErrors }),
+	"ioerr":     number(func(e *Entry) int64 { return e.WriteErrors }),
 }
 
 func ltime(dst []byte, l *Logger, e *Entry) []byte {

@@ -60,8 +60,9 @@ func (l *Logger) Wants(e *Entry) bool {
 		l.on5xx && e.Status >= 500 && e.Status <= 599 ||
 		l.onZero && e.Body == 0 ||
 		l.onSendfile && e.Via == "sendfile" ||
-		// uWSGI asks for a read and a write error in one request, which hardly happens.
-		l.onIOError && (e.ReadErrors > 0 || e.WriteErrors > 0) ||
+		// uWSGI asks for a read and a write error in one request, which hardly happens. Here a
+		// request is read before it is one: what could not be read is in the server's log.
+		l.onIOError && e.WriteErrors > 0 ||
 		l.slow > 0 && e.Duration >= int64(l.slow) ||
 		l.big > 0 && e.Body >= l.big
 }

@@ -24,8 +24,19 @@ type Boot struct {
 	LockFD       int // a file that all generations share, whose bytes are uwsgi.lock's locks
 
 	RequestLog RequestLog
-	Unsetenv   []string          // variables of the loader's own environment that the application must not see
-	Setenv     map[string]string // and those it must see instead
+	// Marked: the supervisor reads what the loader and the workers write to standard error, and
+	// takes the severity of a line from a mark before it, "<4>" (sd-daemon(3)).
+	Marked   bool
+	Unsetenv []string          // variables of the loader's own environment that the application must not see
+	Setenv   map[string]string // and those it must see instead
+}
+
+// Warning is what a line about something that somebody should read begins with.
+func (b *Boot) Warning() string {
+	if b.Marked {
+		return "<4>"
+	}
+	return ""
 }
 
 // Listener is one listening socket that the loader inherits.

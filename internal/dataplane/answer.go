@@ -43,6 +43,7 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 		cn.out.subject = x.subject()
 		cn.out.writeErrs = &x.cell.WriteErrs
 		cn.served++
+		x.cell.Offloaded.Add(1)
 		if cn.lag == nil {
 			e.house.slow(cn)
 		} else if !cn.lag.end(&e.house, cn) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -574,5 +575,30 @@ func TestRecycle(t *testing.T) {
 	}
 	if _, _, err := unix.Recvfrom(s.control, make([]byte, 10), unix.MSG_DONTWAIT); err != unix.EAGAIN {
 		t.Errorf("a second message: %v", err)
+	}
+}
+
+// A worker that cannot listen again, for the application has put a file in the place of its socket,
+// ends and says why: it would be silent for ever.
+func TestResumeWithoutASocket(t *testing.T) {
+	s := serve(t, config{})
+	s.say(message{Op: "pause"})
+	s.paused(true)
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := unix.Dup3(int(file.Fd()), s.eng.listeners[0].FD, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	m := mark(t)
+	s.say(message{Op: "resume"})
+	s.wait()
+	if code := <-s.codes; code != 1 {
+		t.Errorf("it exits with %d, want 1", code)
+	}
+	if got := messages(t, m); !strings.Contains(got, "epoll_ctl: listening socket") {
+		t.Errorf("it says %q", got)
 	}
 }

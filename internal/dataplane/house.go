@@ -377,7 +377,7 @@ func (h *housekeeper) answered(x *Exchange) {
 	}
 }
 
-// note writes a line for the operator.
+// note writes a line for the operator, a warning.
 func (h *housekeeper) note(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s - %s\n", time.Now().Format("Mon Jan _2 15:04:05 2006"), escape.String(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(os.Stderr, "%s%s - %s\n", h.eng.boot.Warning(), time.Now().Format("Mon Jan _2 15:04:05 2006"), escape.String(fmt.Sprintf(format, args...)))
 }

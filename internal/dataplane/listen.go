@@ -33,7 +33,6 @@ func (e *Engine) serve() {
 		err = e.listen()
 	}
 	if err != nil {
-		e.house.note("worker %d (pid: %d): %v", e.slot, os.Getpid(), err)
 		e.cannotServe(err)
 		return
 	}
@@ -41,8 +40,10 @@ func (e *Engine) serve() {
 	e.serves.Store(true)
 }
 
-// cannotServe ends a worker whose sockets are not what they were: the application has closed them, say.
+// cannotServe ends a worker whose sockets are not what they were: the application has closed them,
+// say. The supervisor starts another one.
 func (e *Engine) cannotServe(err error) {
+	e.house.note("worker %d (pid: %d): %v", e.slot, os.Getpid(), err)
 	e.exitCode.Store(1)
 	go e.Drain(err.Error(), true)
 }
@@ -52,7 +53,9 @@ func (e *Engine) listenAgain() {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()
 	if e.serves.Load() && !e.draining.Load() && !e.paused.Load() && !e.starving.Load() {
-		e.listen()
+		if err := e.listen(); err != nil {
+			e.cannotServe(err)
+		}
 	}
 }
 

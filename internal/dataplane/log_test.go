@@ -150,3 +150,15 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("%d", cell.State.Load())
 	}
 }
+
+// Where the supervisor reads the worker's standard error, a note bears its severity.
+func TestNotesAreMarked(t *testing.T) {
+	for _, marked := range []bool{false, true} {
+		s := serve(t, config{listen: []string{"uwsgi"}, prepare: func(e *Engine) { e.boot.Marked = marked }})
+		m := mark(t)
+		s.exchange("uwsgi", packet("REQUEST_METHOD=GET", "CONTENT_LENGTH=x", "REQUEST_URI=/"))
+		if got := messages(t, m); strings.HasPrefix(got, "<4>") != marked || !strings.Contains(got, "refused a request") {
+			t.Errorf("marked %t: %q", marked, got)
+		}
+	}
+}

@@ -43,7 +43,7 @@ var (
 	// dumpLine begins one thread's stack: faulthandler.
 	dumpLine = regexp.MustCompile(`^(Current thread |Thread )0x[0-9a-f]+.*\(most recent call first\):$|^Fatal Python error: |^Stack \(most recent call first\):$`)
 	// headLine is how a new message begins when it follows a multi-line error message in one write.
-	headLine = regexp.MustCompile(`^(\*\*\* |unable to load app \d|WSGI app \d|\[?\d{4}[-/]\d\d[-/]\d\d|\[pid: |(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d )`)
+	headLine = regexp.MustCompile(`^(<[0-7]>|\*\*\* |unable to load app \d|WSGI app \d|\[?\d{4}[-/]\d\d[-/]\d\d|\[pid: |(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d )`)
 	// levelLine is the beginning of logging.basicConfig's and Flask's formats.
 	levelLine = regexp.MustCompile(`^(?:\[[^\]]*\] )?(DEBUG|INFO|WARNING|ERROR|CRITICAL)(?::| in )`)
 )

@@ -26,7 +26,7 @@ var logRows = []Row{
 	{Name: "log-big", Kind: Bytes, Group: groupLogs, Set: sizeBytes(func(s *Settings) *int64 { return &s.LogBig }), Help: "log responses of this size although logging is disabled"},
 	{Name: "log-zero", Kind: Flag, Group: groupLogs, Set: flag(func(s *Settings) *bool { return &s.LogZero }), Help: "log empty responses although logging is disabled"},
 	{Name: "log-sendfile", Kind: Flag, Group: groupLogs, Set: flag(func(s *Settings) *bool { return &s.LogSendfile }), Help: "log responses sent from a file although logging is disabled"},
-	{Name: "log-ioerror", Kind: Flag, Group: groupLogs, Set: flag(func(s *Settings) *bool { return &s.LogIOError }), Help: "log requests that failed to be read or answered although logging is disabled"},
+	{Name: "log-ioerror", Kind: Flag, Group: groupLogs, Set: flag(func(s *Settings) *bool { return &s.LogIOError }), Help: "log requests whose answer the client did not take, although logging is disabled"},
 	{Name: "log-micros", Kind: Flag, Group: groupLogs, Set: flag(func(s *Settings) *bool { return &s.LogMicros }), Help: "show microseconds in request lines"},
 	{Name: "log-date", Aliases: []string{"logdate"}, Kind: Text, Optional: true, Group: groupLogs, Set: logDate, Help: "begin every server line with the date; a value is its strftime format"},
 	{Name: "log-prefix", Kind: Text, Optional: true, Group: groupLogs, Set: logPrefix, Help: "begin every server line with this strftime format"},

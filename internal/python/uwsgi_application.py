@@ -11,7 +11,7 @@ import types
 
 import uwsgi
 import uwsgi_mounts
-from uwsgi_report import report, say, text_of
+from uwsgi_report import ERROR, WARNING, report, say, text_of
 
 
 class NoApplication(Exception):
@@ -163,7 +163,7 @@ class Loaded:
             if not self.apps:
                 say("*** no app loaded. going in full dynamic mode ***")
             return True
-        say("*** no app loaded. GAME OVER ***" if not self.apps else "*** an application could not be loaded ***")
+        say("*** no app loaded. GAME OVER ***" if not self.apps else "*** an application could not be loaded ***", ERROR)
         return False
 
     def failure(self):
@@ -209,14 +209,14 @@ def load_all(settings, again):
             done.error, done.shared = str(exc), True
             return done
         except NoApplication as exc:
-            say(str(exc))
+            say(str(exc), ERROR)
             done.error = str(exc)
         except BaseException as exc:
             done.error = "%s: %s" % (type(exc).__name__, text_of(exc))
             if is_exclusive(exc):
                 done.exclusive = True
                 if again:
-                    say("%s cannot be loaded beside another one (%s)" % (app["Value"], done.error))
+                    say("%s cannot be loaded beside another one (%s)" % (app["Value"], done.error), WARNING)
                     done.again = True
                     return done
             report_loading()
@@ -225,5 +225,5 @@ def load_all(settings, again):
             for at, one in (call if type(call) is dict else {mount: call}).items():
                 done.add(at, one, seconds, app["Value"])
             continue
-        say("unable to load app %d (mountpoint='%s') (callable not found or import error)%s" % (len(done.apps), mount, named_at(app)))
+        say("unable to load app %d (mountpoint='%s') (callable not found or import error)%s" % (len(done.apps), mount, named_at(app)), ERROR)
     return done

@@ -14,10 +14,11 @@ import sys
 
 import uwsgi_foreign
 import uwsgi_limits
+import uwsgi_report
 from uwsgi_application import Loaded, load_all
 from uwsgi_autoreload import note_imports
 from uwsgi_interpreter import Decorators, imports, prepare, set_comm, set_environment, set_main, set_output, set_path, set_title, title
-from uwsgi_report import report, say
+from uwsgi_report import ERROR, WARNING, report, say
 from uwsgi_signals import hold, ignore
 from uwsgi_wire import CONTROL, Belongings, Wire, read_boot
 from uwsgi_worker import Library, Worker
@@ -47,7 +48,7 @@ class LoaderProcess:
         imports(settings)
         self.loaded = load_all(settings, self.boot["Again"])
         if not self.belongings.complete():
-            say(self.belongings.lost)
+            say(self.belongings.lost, ERROR)
             os._exit(self.loaded.code)
         if not self.loaded.usable(settings):
             self.wire.send(self.loaded.failure())
@@ -56,7 +57,7 @@ class LoaderProcess:
 
     def ready(self, apps):
         for line in uwsgi_limits.short(self.settings):
-            say(line)
+            say(line, WARNING)
         uwsgi_limits.lift_address_space(self.settings)
         if not self.boot["Lazy"]:
             try:
@@ -165,6 +166,7 @@ def main(libdir, ours):
     """Run the loader: ``libdir`` is where the worker library is, ``ours`` are the names of this program's modules."""
     boot = read_boot()
     settings = boot["Settings"]
+    uwsgi_report.marked = boot["Marked"]
     close_on_exec(boot)
     hold()
     faulthandler.enable(file=2)  # before the data plane is loaded: cmd/uwsgi-worker/crash.c tells why

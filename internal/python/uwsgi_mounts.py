@@ -9,7 +9,7 @@ import importlib.machinery
 import os
 import sys
 
-from uwsgi_report import say
+from uwsgi_report import ERROR, say
 
 DJANGO = "DJANGO_SETTINGS_MODULE"
 WAY_OUT = "all mounts live in one interpreter, where one would answer with what is the other's: start an instance for each of them (the emperor does), or set single-interpreter where they are to share it"
@@ -131,7 +131,7 @@ class Late:
                     differ(name, first, find(name, first.path), other, find(name, other.path))
                 except Shared as exc:
                     if name not in self.said:
-                        say(str(exc))
+                        say(str(exc), ERROR)
                     self.said.add(name)
                     raise ImportError(str(exc), name=name) from None
         return None

@@ -4,10 +4,14 @@ import sys
 import traceback
 
 
-def say(text):
-    """A line in the server's log."""
+ERROR, WARNING = 3, 4  # syslog(3)
+marked = False  # boot.Boot.Marked: the supervisor reads the marks
+
+
+def say(text, severity=None):
+    """A line in the server's log; one of ordinary weight without a severity."""
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(("<%d>" % severity if marked and severity is not None else "") + text + "\n")
         sys.stderr.flush()
     except Exception:
         pass

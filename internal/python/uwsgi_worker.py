@@ -18,7 +18,7 @@ from uwsgi_application import load_all
 from uwsgi_autoreload import watch_modules
 from uwsgi_children import guard_forks
 from uwsgi_interpreter import imports, set_title, title
-from uwsgi_report import report, reporter, say
+from uwsgi_report import ERROR, WARNING, report, reporter, say
 from uwsgi_signals import STACKS, Signals, watch_signals
 from uwsgi_wire import BOOT, Belongings, Wire
 
@@ -65,7 +65,7 @@ class Worker:
             self.loaded = load_all(settings, self.again)
             uwsgi._worker(self.slot)
             if not belongings.complete():
-                say(belongings.lost)
+                say(belongings.lost, ERROR)
                 return self.loaded.code
             if not self.loaded.usable(settings):
                 wire.send(self.loaded.failure())
@@ -82,7 +82,7 @@ class Worker:
         uwsgi_limits.make_room(self.control)
         self.place()
         for line in uwsgi_limits.cramped():
-            say(line)
+            say(line, WARNING)
         lacking = uwsgi_limits.crowded(threads)
         if lacking:
             return self.incapable(lacking)
@@ -110,7 +110,7 @@ class Worker:
             try:
                 os.chdir(settings["Chdir2"])
             except OSError as exc:
-                say("chdir2: chdir() to %s: %s" % (settings["Chdir2"], exc.strerror))
+                say("chdir2: chdir() to %s: %s" % (settings["Chdir2"], exc.strerror), ERROR)
                 os._exit(1)
         signals = Signals(self.slot, _uwsgi, self.at_exit)
         signals.take()
@@ -136,7 +136,7 @@ class Worker:
         try:
             uwsgi_hooks.run(self.settings, self.slot, *phases)
         except (OSError, ValueError, LookupError) as exc:
-            say("FATAL hook failed in worker %d (%s): %s" % (self.slot, phases[0], exc))
+            say("FATAL hook failed in worker %d (%s): %s" % (self.slot, phases[0], exc), ERROR)
             os._exit(1)
 
     def place(self):
@@ -152,7 +152,7 @@ class Worker:
             import ctypes
 
             if ctypes.CDLL(None, use_errno=True).mlockall(1 | 2):  # MCL_CURRENT | MCL_FUTURE
-                say("never-swap: mlockall: %s" % os.strerror(ctypes.get_errno()))
+                say("never-swap: mlockall: %s" % os.strerror(ctypes.get_errno()), WARNING)
 
     def base_environ(self, threads):
         base = {

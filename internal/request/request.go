@@ -21,6 +21,9 @@ type Request struct {
 	Chunked   bool // the body is chunked; its length is unknown until it is read
 	Expect100 bool // the client waits for 100 Continue
 
+	// Set by the parser of the uwsgi protocol, from the packet's header; 0 for all others.
+	Modifier1, Modifier2 byte
+
 	// Set by Finish, from the variables.
 	ContentLength int64 // 0 when there is none
 	HasLength     bool  // a Content-Length was given

@@ -119,17 +119,17 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n, MasterPID: os.Getpid(),
 		Lazy: g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(), RequestLog: loader.RequestLog{Kind: cfg.RequestLogKind},
 	}
-	for i, l := range cfg.Listeners {
-		files[i] = l.File
-		boot.Listeners = append(boot.Listeners, l.Listener)
-	}
 	stdio, err := cfg.stdio()
 	if err != nil {
 		return nil, err
 	}
 	if stdio[2] != cfg.Stdio[2] {
-		g.piped = true
+		g.piped, boot.Marked = true, true
 		defer stdio[2].Close()
+	}
+	for i, l := range cfg.Listeners {
+		files[i] = l.File
+		boot.Listeners = append(boot.Listeners, l.Listener)
 	}
 	ld, err := s.host.Start(loader.Spec{
 		Python: cfg.Python, Args: cfg.PythonArgs, LibDir: cfg.LibDir, Dir: cfg.Dir, Env: cfg.Env, Credential: cfg.Credential,

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"uwsgi/internal/loader"
 )
 
 func TestPause(t *testing.T) {
@@ -161,5 +162,26 @@ func TestConfigIsChecked(t *testing.T) {
 	r.set.Processes = -1
 	if _, err := New(r.cfg); err == nil {
 		t.Error("-1 workers are fine")
+	}
+}
+
+// The loader and the workers mark their lines where the supervisor is who reads them, and only there.
+func TestLinesAreMarkedForWhoReads(t *testing.T) {
+	for _, read := range []bool{false, true} {
+		r := newRig(t, 1)
+		host := *r.cfg.Host
+		marked := make(chan bool, 8)
+		host.Start = func(spec loader.Spec) (*loader.Loader, error) {
+			marked <- spec.Boot.Marked
+			return loader.Start(spec)
+		}
+		r.cfg.Host = &host
+		if !read {
+			r.cfg.WorkerStderr = nil
+		}
+		r.up()
+		if got := <-marked; got != read {
+			t.Errorf("marked %t where the supervisor reads: %t", got, read)
+		}
 	}
 }

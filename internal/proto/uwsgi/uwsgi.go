@@ -73,5 +73,6 @@ func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, err erro
 	}
 	r.Borrow(buf)
 	r.Vars = vars
+	r.Modifier1, r.Modifier2 = buf[0], buf[3]
 	return n, nil
 }

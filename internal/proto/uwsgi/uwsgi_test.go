@@ -198,3 +198,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The modifiers are the log's.
+func TestModifiers(t *testing.T) {
+	r := new(request.Request)
+	buf := packet(30, "A=1")
+	buf[3] = 7
+	if _, err := Parse(buf, r, &request.Limits{Head: 4096}); err != nil || r.Modifier1 != 30 || r.Modifier2 != 7 {
+		t.Errorf("modifiers %d and %d, %v", r.Modifier1, r.Modifier2, err)
+	}
+	if r.Reset(); r.Modifier1 != 0 || r.Modifier2 != 0 {
+		t.Error("the next request has them too")
+	}
+}
