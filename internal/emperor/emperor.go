@@ -114,12 +114,12 @@ func (e *emperor) run(ctx context.Context, results <-chan result) error {
 		keepalive = t.C
 	}
 	asked := make(chan chan *statsDocument)
-	if address := e.Settings.Emperor.Stats; address != "" {
-		l, err := serveStats(address, asked, e.Log)
+	if e.Settings.Emperor.Stats != "" {
+		end, err := serveStats(e.Settings, asked, e.Log)
 		if err != nil {
 			return err
 		}
-		defer l.Close()
+		defer end()
 	}
 	e.Log(slog.LevelInfo, "emperor.start", "*** starting uWSGI Emperor ***")
 	e.look(false)

@@ -2,17 +2,18 @@ package emperor
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/listen"
+	"uwsgi/internal/option"
 )
 
 // statsDocument is what emperor-stats shows, in uWSGI's names. Times are seconds of the epoch.
@@ -122,43 +123,61 @@ func epoch(t time.Time) int64 {
 	return t.Unix()
 }
 
-// serveStats answers every connection with the document, which it asks Run for.
-func serveStats(address string, ask chan<- chan *statsDocument, log func(level slog.Level, event, text string, attrs ...slog.Attr)) (net.Listener, error) {
-	network := "tcp"
-	if strings.HasPrefix(address, "/") || strings.HasPrefix(address, "@") {
-		network = "unix"
-		if address[0] == '/' {
-			if err := listen.ClearPath(address); err != nil {
-				return nil, fmt.Errorf("emperor-stats = %s: %w", address, err)
-			}
-		}
+// maxStats is how many clients are answered at a time.
+const maxStats = 64
+
+// serveStats answers every connection with the document, which it asks Run for, until end is called.
+func serveStats(s *option.Settings, ask chan<- chan *statsDocument, log func(level slog.Level, event, text string, attrs ...slog.Attr)) (end func(), err error) {
+	address := s.Emperor.Stats
+	var l net.Listener
+	sock, err := listen.Stats(address, s, nil)
+	if err == nil {
+		l, err = net.FileListener(sock.File)
+		sock.File.Close()
 	}
-	l, err := net.Listen(network, address)
 	if err != nil {
 		return nil, fmt.Errorf("emperor-stats = %s: %w", address, err)
 	}
 	log(slog.LevelInfo, "emperor.stats", "*** Emperor stats server enabled on "+address+" ***")
+	slots := make(chan struct{}, maxStats)
 	crash.Go(func() {
 		for {
 			c, err := l.Accept()
-			if err != nil {
+			switch {
+			case errors.Is(err, net.ErrClosed):
 				return
+			case err != nil:
+				time.Sleep(100 * time.Millisecond) // out of descriptors: not at full speed
+				continue
 			}
-			crash.Go(func() {
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-				reply := make(chan *statsDocument, 1)
-				select {
-				case ask <- reply:
-				case <-time.After(10 * time.Second):
-					return
-				}
-				text, err := json.MarshalIndent(<-reply, "", "\t")
-				if err == nil {
-					_, _ = c.Write(append(text, '\n'))
-				}
-			})
+			select {
+			case slots <- struct{}{}:
+				crash.Go(func() {
+					defer func() { <-slots }()
+					answerStats(c, ask)
+				})
+			default:
+				c.Close()
+			}
 		}
 	})
-	return l, nil
+	return func() {
+		l.Close()
+		_ = sock.Remove()
+	}, nil
+}
+
+func answerStats(c net.Conn, ask chan<- chan *statsDocument) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	reply := make(chan *statsDocument, 1)
+	select {
+	case ask <- reply:
+	case <-time.After(10 * time.Second):
+		return
+	}
+	text, err := json.MarshalIndent(<-reply, "", "\t")
+	if err == nil {
+		_, _ = c.Write(append(text, '\n'))
+	}
 }

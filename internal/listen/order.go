@@ -165,6 +165,14 @@ func Stats(address string, s *option.Settings, keeper Keeper) (*Socket, error) {
 	return b.forStats(s).bind(a, option.Socket{Address: address})
 }
 
+// Remove unlinks the path of a unix socket that is still this one's.
+func (s *Socket) Remove() error {
+	if s.Path == "" || !s.onDisk() {
+		return nil
+	}
+	return s.remove(nil)
+}
+
 // remove unlinks the socket's path, with the keeper's rights where this process's do not do.
 func (s *Socket) remove(keeper Keeper) error {
 	d, err := privilege.OpenDir(s.Path)

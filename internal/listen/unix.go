@@ -142,16 +142,7 @@ func (b *binder) permitAgain(k *Socket) error {
 	return nil
 }
 
-// ClearPath makes way for a bind: a socket on which nobody listens is unlinked, anything else is an error.
-func ClearPath(path string) error {
-	d, err := privilege.OpenAt(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return clearPath(d)
-}
-
+// clearPath makes way for a bind: a socket on which nobody listens is unlinked, anything else is an error.
 func clearPath(d *privilege.Dir) error {
 	st, err := d.Stat()
 	if errors.Is(err, os.ErrNotExist) {
