@@ -15,7 +15,7 @@
 //
 // A planned name can stand for anything where the application's user can rename what is there: a file of root's that lay beside it, or in
 // another folder of that name. There the keeper reads and renames nothing; it writes on to a log that it made or knows from the time
-// before "settle", and over a pidfile; and it gives away, or opens to others, only what it has just made.
+// before "settle", and over a pidfile. Where anybody but root can, it gives away, and opens to others, only what it has just made.
 //
 //	| verb    | object                    | what it does                                              | gives back   |
 //	|---------|---------------------------|-----------------------------------------------------------|--------------|

@@ -153,6 +153,22 @@ func TestNothingPassesForALog(t *testing.T) {
 	}
 }
 
+// In a third user's folder, too, what is given away may be a file of root's that he has renamed.
+func TestNothingIsGivenAwayInAnothersFolder(t *testing.T) {
+	w := hostile(t)
+	if err := os.Chown(w.his, other, other); err != nil {
+		t.Fatal(err)
+	}
+	log, backup := filepath.Join(w.his, "log"), filepath.Join(w.his, "backup")
+	w.plant(backup, 0, 0o600)
+	w.as(other, func() error { return os.Rename(backup, log) })
+	c := w.settled(Plan{Logs: []Log{{Path: log, Mode: 0o666, Chown: true}}})
+	use(c.Log(log)) // root's log in such a folder is one as under uWSGI
+	if s := w.state(log); s != "0:0 100600 14 bytes" {
+		t.Error(s)
+	}
+}
+
 // What root has made before goes on being the log: uWSGI's logs are root's, wherever they lie.
 func TestRootsLogStaysOne(t *testing.T) {
 	w := hostile(t)

@@ -250,9 +250,9 @@ func (k *keeper) openLog(path string) (*os.File, error) {
 	}
 	before, again := k.opened[path]
 	now := file{uint64(f.Stat.Dev), f.Stat.Ino}
-	ours := f.Firm || f.Made || int(f.Stat.Uid) == k.plan.UID
+	ours := f.Roots || f.Made || int(f.Stat.Uid) == k.plan.UID // to give away
 	switch {
-	case !ours && k.settled && before != now:
+	case !ours && !f.Firm && k.settled && before != now:
 		err = &os.PathError{Op: "open", Path: path, Err: errPlanted}
 	case f.Stat.Mode&unix.S_IFMT != unix.S_IFREG: // such as /dev/null
 	default:

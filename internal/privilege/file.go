@@ -68,9 +68,10 @@ func (d *Dir) admits(st *unix.Stat_t) error {
 // A Find is a file that root has opened for somebody else.
 type Find struct {
 	*os.File
-	Stat unix.Stat_t // when it was opened
-	Made bool        // it was not there before
-	Firm bool        // whom it is for cannot put another file in its place
+	Stat  unix.Stat_t // when it was opened
+	Made  bool        // it was not there before
+	Firm  bool        // whom it is for cannot put another file in its place
+	Roots bool        // nor can anybody else but root
 }
 
 // OpenFor is OpenFile for root who acts for somebody: he follows no links but root's own, and says what the path is worth. Nothing is emptied.
@@ -97,7 +98,7 @@ func OpenFor(cred *syscall.Credential, path string, flags int, perm uint32) (*Fi
 	}); err != nil {
 		return nil, err
 	}
-	f.Firm = d.FirmFor(cred, &f.Stat)
+	f.Firm, f.Roots = d.FirmFor(cred, &f.Stat), d.firm && d.holds(&f.Stat)
 	return f, nil
 }
 
