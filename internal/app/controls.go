@@ -207,10 +207,20 @@ func appCounts(w supervisor.WorkerStatus, app int) supervisor.AppCounts {
 func (in *instance) snapshot() control.Snapshot {
 	st := in.sup.Snapshot()
 	d := in.current.Load()
-	out := control.Snapshot{Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir, Stopping: st.Phase == supervisor.Closing, Locks: in.sup.LockHolders(1 + d.cfg.Settings.Locks)}
+	out := control.Snapshot{
+		Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir,
+		Stopping: st.Phase == supervisor.Closing, Locks: in.sup.LockHolders(1 + d.cfg.Settings.Locks),
+		Generation: st.Generation, Reloads: st.Reloads,
+		LastReload: control.ReloadStat{At: st.LastReload.At, Took: st.LastReload.Took, Reason: st.LastReload.Reason},
+	}
+	if err := st.LastReload.Err; err != nil {
+		out.LastReload.Error = err.Error()
+	}
 	for _, sock := range d.sockets.Sockets {
 		waiting, limit, _ := sock.Queue()
-		out.Sockets = append(out.Sockets, control.SocketStat{Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit})
+		out.Sockets = append(out.Sockets, control.SocketStat{
+			Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit, Shared: sock.Shared,
+		})
 	}
 	if running := in.daemons.Load(); running != nil {
 		out.Daemons = running.Stats()
@@ -222,13 +232,20 @@ func (in *instance) snapshot() control.Snapshot {
 		ws := control.WorkerStat{
 			ID: w.Slot, PID: w.PID, Accepting: w.Accepting, Requests: w.Requests, Delta: w.Delta, Exceptions: w.Exceptions, Harakiris: w.Harakiris,
 			Status: w.State, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running, Average: w.AvgRT, LastSpawn: w.LastSpawn, Respawns: w.Spawns, TX: w.TX,
+			Generation: w.Generation, Connections: w.Conns, Refused: w.Refused, LogLost: w.LogLost,
 		}
 		for i, app := range st.Apps {
 			n := appCounts(w, i)
-			ws.Apps = append(ws.Apps, control.AppStat{ID: i, Mountpoint: app.Mount, Startup: time.Duration(app.Seconds * float64(time.Second)), Requests: n.Requests, Exceptions: n.Exceptions, Chdir: d.cfg.Settings.Chdir})
+			ws.Apps = append(ws.Apps, control.AppStat{
+				ID: i, Mountpoint: app.Mount, Startup: time.Duration(app.Seconds * float64(time.Second)),
+				Requests: n.Requests, Exceptions: n.Exceptions, Chdir: d.cfg.Settings.Chdir,
+			})
 		}
 		for _, c := range w.Cores {
-			ws.Cores = append(ws.Cores, control.CoreStat{Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, ReadErrors: c.ReadErrs, WriteErrors: c.WriteErrs, Busy: c.Busy, Request: c.Request, Since: c.Since})
+			ws.Cores = append(ws.Cores, control.CoreStat{
+				Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, ReadErrors: c.ReadErrs, WriteErrors: c.WriteErrs,
+				Exceptions: c.Exceptions, Busy: c.Busy, Request: c.Request, Since: c.Since,
+			})
 		}
 		out.Workers = append(out.Workers, ws)
 	}

@@ -28,13 +28,16 @@ type listed struct {
 
 // listedStats is what the list reads of an instance's stats document.
 type listedStats struct {
-	CWD      string
-	Stopping bool
-	Workers  []struct {
-		Status   string
-		PID      int
-		Requests int64
-		RSS      uint64
+	CWD        string
+	Stopping   bool
+	LastReload struct{ Error string } `json:"last_reload"`
+	Workers    []struct {
+		Status      string
+		PID         int
+		Requests    int64
+		Connections int64
+		Refused     int64
+		RSS         uint64
 	}
 }
 
@@ -67,7 +70,7 @@ func list(std Streams) int {
 		return exitOK
 	}
 	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tREQUESTS\tREQ/S\tMEMORY\tSINCE")
+	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tCONNS\tREQUESTS\tREQ/S\t503S\tMEMORY\tSINCE")
 	var asked sync.WaitGroup // all at once: one that does not answer takes no time from the others
 	for i := range all {
 		if l := &all[i]; l.pid > 0 {
@@ -137,9 +140,10 @@ func askStats(ctx context.Context, pid int) *listedStats {
 
 func (l *listed) columns() []string {
 	name, workers, busy, requests, rate, memory, since := l.name, "-", "-", "-", "-", "-", "-"
+	conns, refused := "-", "-"
 	if s := l.stats; s != nil {
 		var alive, working int
-		var n int64
+		var n, open, turnedAway int64
 		var rss uint64
 		for _, w := range s.Workers {
 			if w.PID > 0 {
@@ -149,9 +153,12 @@ func (l *listed) columns() []string {
 				working++
 			}
 			n += w.Requests
+			open += w.Connections
+			turnedAway += w.Refused
 			rss += w.RSS
 		}
 		workers, busy, requests = fmt.Sprintf("%d/%d", alive, len(s.Workers)), strconv.Itoa(working), strconv.FormatInt(n, 10)
+		conns, refused = strconv.FormatInt(open, 10), strconv.FormatInt(turnedAway, 10)
 		if up := time.Since(l.since).Seconds(); up > 0 && !l.since.IsZero() {
 			rate = strconv.FormatFloat(float64(n)/up, 'f', 1, 64)
 		}
@@ -160,6 +167,9 @@ func (l *listed) columns() []string {
 		}
 		if s.Stopping && l.state == "active" {
 			l.state = "stopping"
+		}
+		if s.LastReload.Error != "" {
+			l.state += " (reload failed)"
 		}
 		if name == "(no unit)" {
 			name = s.CWD
@@ -171,5 +181,5 @@ func (l *listed) columns() []string {
 	if !l.since.IsZero() {
 		since = l.since.Format("2006-01-02 15:04:05")
 	}
-	return []string{name, l.state, strconv.Itoa(l.pid), workers, busy, requests, rate, memory, since}
+	return []string{name, l.state, strconv.Itoa(l.pid), workers, busy, conns, requests, rate, refused, memory, since}
 }

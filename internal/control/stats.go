@@ -16,11 +16,22 @@ type Snapshot struct {
 	PID, UID, GID int
 	CWD           string
 	Stopping      bool // it serves on, for shutdown-delay
+	Generation    int  // in force: how often a loader took its place, 0 = none yet
+	Reloads       int  // that succeeded
+	LastReload    ReloadStat
 	Sockets       []SocketStat
 	Workers       []WorkerStat
 	Daemons       []DaemonStat
 	Crons         []CronStat
 	Locks         []int // process ids of those who hold the user's, 0 = nobody
+}
+
+// ReloadStat is how the last reload went.
+type ReloadStat struct {
+	At     time.Time // when it was over; zero = there was none
+	Took   time.Duration
+	Reason string
+	Error  string // why it failed, "" = it did not
 }
 
 // SocketStat is one listening socket; Queue and MaxQueue count waiting connections.
@@ -43,6 +54,10 @@ type WorkerStat struct {
 	LastSpawn        time.Time
 	Respawns         int // 1 for the first process
 	TX               int64
+	Generation       int   // of its process, 0 = it has none
+	Connections      int64 // open
+	Refused          int64 // connections answered 503: no more could be taken in
+	LogLost          int64 // request lines that could not be written
 	Apps             []AppStat
 	Cores            []CoreStat
 }
@@ -58,10 +73,10 @@ type AppStat struct {
 
 // CoreStat is one thread of a worker. Request is "IP METHOD URI" while it has one.
 type CoreStat struct {
-	Requests, Static, Offloaded, ReadErrors, WriteErrors int64
-	Busy                                                 bool
-	Request                                              string
-	Since                                                time.Time
+	Requests, Static, Offloaded, ReadErrors, WriteErrors, Exceptions int64
+	Busy                                                             bool
+	Request                                                          string
+	Since                                                            time.Time
 }
 
 // DaemonStat is one attached daemon; PID 0 = down.
@@ -78,7 +93,8 @@ type CronStat struct {
 	StartedAt time.Time // zero = never
 }
 
-// The document, in uWSGI's order and with its types: 0 and 1 for truth.
+// The document, in uWSGI's order and with its types: 0 and 1 for truth. What uWSGI does not have
+// comes last in each object.
 type (
 	statsDoc struct {
 		Version     string           `json:"version"`
@@ -90,12 +106,22 @@ type (
 		UID         int              `json:"uid"`
 		GID         int              `json:"gid"`
 		CWD         string           `json:"cwd"`
-		Stopping    bool             `json:"stopping,omitempty"` // ours: seen in shutdown-delay alone
 		Daemons     []daemonDoc      `json:"daemons,omitempty"`
 		Locks       []map[string]int `json:"locks"`
 		Sockets     []socketDoc      `json:"sockets"`
 		Workers     []workerDoc      `json:"workers"`
 		Crons       []cronDoc        `json:"crons,omitempty"`
+
+		Stopping   bool       `json:"stopping,omitempty"` // seen in shutdown-delay alone
+		Generation int        `json:"generation"`
+		Reloads    int        `json:"reloads"`
+		LastReload *reloadDoc `json:"last_reload,omitempty"` // there was one
+	}
+	reloadDoc struct {
+		At     int64  `json:"at"`   // epoch s
+		Took   int64  `json:"took"` // µs
+		Reason string `json:"reason"`
+		Error  string `json:"error"`
 	}
 	daemonDoc struct {
 		Command  string `json:"cmd"`
@@ -130,6 +156,11 @@ type (
 		AvgRT       int64     `json:"avg_rt"`
 		Apps        []appDoc  `json:"apps"`
 		Cores       []coreDoc `json:"cores,omitzero"`
+
+		Generation  int   `json:"generation"`
+		Connections int64 `json:"connections"`
+		Refused     int64 `json:"refused"`
+		LogLost     int64 `json:"log_lost"`
 	}
 	appDoc struct {
 		ID         int    `json:"id"`
@@ -151,6 +182,8 @@ type (
 		InRequest int              `json:"in_request"`
 		Vars      []string         `json:"vars"`
 		ReqInfo   map[string]int64 `json:"req_info"`
+
+		Exceptions int64 `json:"exceptions"`
 	}
 	cronDoc struct {
 		Minute  int    `json:"minute"`
@@ -171,7 +204,13 @@ var lockNames = []string{"signal", "filemon", "timer", "rbtimer", "cron", "rpc",
 
 // JSON is the document of the stats server. Text is escaped: it is always valid JSON in valid UTF-8, which uWSGI's is not.
 func (s Snapshot) JSON(minified, noCores bool) []byte {
-	doc := statsDoc{Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Stopping: s.Stopping, Sockets: []socketDoc{}, Workers: []workerDoc{}}
+	doc := statsDoc{
+		Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Sockets: []socketDoc{}, Workers: []workerDoc{},
+		Stopping: s.Stopping, Generation: s.Generation, Reloads: s.Reloads,
+	}
+	if r := s.LastReload; !r.At.IsZero() {
+		doc.LastReload = &reloadDoc{At: epoch(r.At), Took: r.Took.Microseconds(), Reason: r.Reason, Error: r.Error}
+	}
 	for n, holder := range s.Locks {
 		doc.Locks = append(doc.Locks, map[string]int{fmt.Sprintf("user %d", n): holder})
 	}
@@ -210,6 +249,7 @@ func (w WorkerStat) doc(noCores bool) workerDoc {
 		ID: w.ID, PID: w.PID, Accepting: bit(w.Accepting), Requests: w.Requests, Delta: w.Delta, Exceptions: w.Exceptions, Harakiri: w.Harakiris,
 		Status: w.Status, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running.Microseconds(), LastSpawn: epoch(w.LastSpawn), Respawns: w.Respawns,
 		TX: w.TX, AvgRT: w.Average.Microseconds(), Apps: []appDoc{},
+		Generation: w.Generation, Connections: w.Connections, Refused: w.Refused, LogLost: w.LogLost,
 	}
 	for _, a := range w.Apps {
 		d.Apps = append(d.Apps, appDoc{ID: a.ID, Mountpoint: a.Mountpoint, Startup: int64(a.Startup.Seconds()), Requests: a.Requests,
@@ -221,7 +261,7 @@ func (w WorkerStat) doc(noCores bool) workerDoc {
 	d.Cores = []coreDoc{}
 	for i, c := range w.Cores {
 		k := coreDoc{ID: i, Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, WriteErrs: c.WriteErrors, ReadErrs: c.ReadErrors,
-			InRequest: bit(c.Busy), Vars: []string{}, ReqInfo: map[string]int64{}}
+			Exceptions: c.Exceptions, InRequest: bit(c.Busy), Vars: []string{}, ReqInfo: map[string]int64{}}
 		if c.Busy {
 			k.Vars = requestVars(c.Request)
 			k.ReqInfo["request_start"] = epoch(c.Since)

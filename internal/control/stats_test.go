@@ -17,14 +17,16 @@ import (
 
 func sample() Snapshot {
 	return Snapshot{
-		Locks:   []int{0},
+		Locks:      []int{0},
+		Generation: 3, Reloads: 1, LastReload: ReloadStat{At: time.Unix(3000, 0), Took: 2 * time.Second, Reason: "SIGHUP", Error: "no \"app\""},
 		Version: "3.0", PID: 10, UID: 33, GID: 34, CWD: `/srv/"q"`,
 		Sockets: []SocketStat{{Name: ":8000", Proto: "http", Queue: 1, MaxQueue: 100}, {Name: "/run/x", Proto: "uwsgi", Queue: 5, MaxQueue: 128, Shared: true}},
 		Workers: []WorkerStat{{
 			ID: 1, PID: 11, Accepting: true, Requests: 7, Delta: 3, Exceptions: 1, Harakiris: 2, Status: "busy", RSS: 1 << 20, VSZ: 2 << 20,
 			Running: 1500 * time.Microsecond, Average: 250 * time.Microsecond, LastSpawn: time.Unix(1000, 0), Respawns: 1, TX: 99,
+			Generation: 3, Connections: 4, Refused: 5, LogLost: 6,
 			Apps:  []AppStat{{Mountpoint: "", Startup: 2 * time.Second, Requests: 7, Chdir: ""}},
-			Cores: []CoreStat{{Requests: 7, Busy: true, Request: "1.2.3.4 GET /a\"\xff\x01b c", Since: time.Unix(2000, 0)}, {}},
+			Cores: []CoreStat{{Requests: 7, Exceptions: 1, Busy: true, Request: "1.2.3.4 GET /a\"\xff\x01b c", Since: time.Unix(2000, 0)}, {}},
 		}, {ID: 2, Status: "cheap"}},
 		Daemons: []DaemonStat{{Command: "redis", PID: 5, Respawns: 1}},
 		Crons:   []CronStat{{Cron: option.Cron{Minute: -1, Hour: 3, Day: -1, Month: -1, Week: -1, Command: "true", Unique: true}, PID: -1}},

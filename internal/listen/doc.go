@@ -24,6 +24,7 @@ type Socket struct {
 	Name      string // as uWSGI prints it: as written, with the port or interface that was chosen
 	Protocol  string // what is spoken on it, never ""
 	Option    string // the option that asked for it; "" = nothing did, systemd passed it
+	Shared    bool   // a shared-socket, served where an =N refers to it
 	Inherited bool   // systemd made it; chmod, chown and vacuum leave it alone
 	Path      string // absolute path of a unix socket, "" for others
 	Dev       uint64 // of Path when this program bound it
@@ -46,15 +47,6 @@ type Set struct {
 	Backlog int       // how many connections may wait in a socket; the kernel keeps more where `listen` is shorter than its own limit
 	keeper  Keeper    // nil = none
 	shared  []*Socket // shared-socket, by number; each is in Sockets too (with a protocol) where a =N refers to it
-}
-
-// Files returns the descriptors in the order of Sockets; they stay the set's.
-func (s *Set) Files() []*os.File {
-	files := make([]*os.File, len(s.Sockets))
-	for i, k := range s.Sockets {
-		files[i] = k.File
-	}
-	return files
 }
 
 // all lists every socket once, served or not.

@@ -134,6 +134,7 @@ func (o *opener) run(stdin int) (*Set, error) {
 		byIndex[w.index] = k
 		if o.set.Sockets[w.index].Shared {
 			o.announce("shared socket "+strconv.Itoa(len(set.shared)), k, w.from)
+			k.Shared = true
 			set.shared = append(set.shared, k)
 		}
 	}

@@ -43,9 +43,7 @@ type generation struct {
 	slots  []*slot // slot i+1 at i
 	procs  int     // processes of any state
 	apps   []loader.App
-	hooked bool // the post-app hooks were run
-	python string
-	began  time.Time
+	hooked bool      // the post-app hooks were run
 	ready  time.Time // loaded
 	log    int       // which request log its loader was started with
 	piped  bool      // what the loader prints is read by us
@@ -113,7 +111,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 			return nil, err
 		}
 	}
-	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, lazy: cfg.lazy() && !s.once, began: time.Now(), log: s.logEpoch}
+	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, lazy: cfg.lazy() && !s.once, log: s.logEpoch}
 	files := make([]*os.File, len(cfg.Listeners))
 	boot := loader.Boot{
 		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n, MasterPID: os.Getpid(),

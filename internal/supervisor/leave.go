@@ -188,7 +188,6 @@ func (s *Supervisor) fold(p *process) {
 	c := r.read(p.row)
 	past := &p.slot.tally.past
 	past.add(c)
-	s.lost.gone += r.board.Row(p.row).LogLost.Load()
 	if s.rows != nil {
 		if r == s.rows {
 			p.folded = 0

@@ -37,7 +37,6 @@ func (s *Supervisor) setRequestLog(f *os.File) {
 
 // lostLines is what has been noticed of request lines that the workers could not write.
 type lostLines struct {
-	gone int64     // of processes that are gone
 	seen int64     // all, at the last look
 	told int64     // of these, what the log says
 	at   time.Time // when all was told
@@ -48,7 +47,10 @@ const lostInterval = 30 * time.Second
 
 // reportLost says how many request lines were lost, as soon as that is over: what takes no request lines takes no report either.
 func (s *Supervisor) reportLost() {
-	l, now, all := &s.lost, time.Now(), s.lost.gone
+	l, now, all := &s.lost, time.Now(), int64(0)
+	for _, t := range s.tallies {
+		all += t.past.logLost
+	}
 	for _, p := range s.procs {
 		all += p.gen.rows.board.Row(p.row).LogLost.Load()
 	}

@@ -23,3 +23,25 @@ func TestLostRequestLines(t *testing.T) {
 		t.Errorf("reported %d times", n)
 	}
 }
+
+// What a worker has turned away and lost counts for its number when it is gone.
+func TestLossesOutliveTheProcess(t *testing.T) {
+	r := newRig(t, 1).up()
+	r.do(func() {
+		for _, p := range r.sup.procs {
+			row := p.gen.rows.board.Row(p.row)
+			row.Refused.Add(3)
+			row.LogLost.Add(2)
+			row.Conns.Add(4)
+		}
+	})
+	if w := r.sup.Snapshot().Workers[0]; w.Refused != 3 || w.LogLost != 2 || w.Conns != 4 {
+		t.Errorf("refused %d, lost %d, open %d", w.Refused, w.LogLost, w.Conns)
+	}
+	r.signal(1, sigRecycle)
+	r.wait("worker.buried", "worker 1 killed successfully")
+	r.do(func() {}) // the loop has taken note
+	if w := r.sup.Snapshot().Workers[0]; w.Refused != 3 || w.LogLost != 2 || w.Conns != 0 {
+		t.Errorf("after its replacement: refused %d, lost %d, open %d", w.Refused, w.LogLost, w.Conns)
+	}
+}

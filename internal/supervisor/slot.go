@@ -45,6 +45,7 @@ type tally struct {
 // counts are sums over the requests of a process.
 type counts struct {
 	requests, exceptions, tx, running int64
+	refused, logLost                  int64
 	apps                              [scoreboard.Apps]AppCounts
 }
 
@@ -56,6 +57,8 @@ func (c *counts) add(o counts) {
 	c.exceptions += o.exceptions
 	c.tx += o.tx
 	c.running += o.running
+	c.refused += o.refused
+	c.logLost += o.logLost
 	for i := range c.apps {
 		c.apps[i].Requests += o.apps[i].Requests
 		c.apps[i].Exceptions += o.apps[i].Exceptions

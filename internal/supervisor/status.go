@@ -12,12 +12,8 @@ import (
 // Status is the state of an instance at one moment.
 type Status struct {
 	Phase      Phase
-	PID        int
-	StartedAt  time.Time
-	Config     *Config // in force
-	Generation int     // in force, 0 = none
-	LoaderPID  int     // 0 = dead or none
-	Python     string
+	Generation int // in force, 0 = none
+	LoaderPID  int // 0 = dead or none
 	Apps       []loader.App
 	Paused     bool
 	Reloads    int // that succeeded
@@ -44,8 +40,9 @@ type WorkerStatus struct {
 	Running    time.Duration
 	AvgRT      time.Duration
 	TX         int64
-	Conns      int64
-	LogLost    int64
+	Conns      int64       // open connections
+	Refused    int64       // connections answered 503, of this worker number since the start of the instance
+	LogLost    int64       // request lines that could not be written, likewise
 	Apps       []AppCounts // in the order of Status.Apps, since the start of the instance
 	Cores      []CoreStatus
 }
@@ -60,14 +57,14 @@ type CoreStatus struct {
 
 func (s *Supervisor) snapshot() Status {
 	st := Status{
-		Phase: s.phase, PID: s.host.PID, StartedAt: s.startedAt, Config: s.cfg, Paused: s.paused, Reloads: s.reloads, LastReload: s.reloaded,
+		Phase: s.phase, Paused: s.paused, Reloads: s.reloads, LastReload: s.reloaded,
 	}
 	if s.rows != nil {
 		st.Requests = s.rows.board.TotalRequests()
 	}
 	seen := map[*process]bool{}
 	if g := s.gen; g != nil {
-		st.Generation, st.Python, st.Apps = g.n, g.python, g.apps
+		st.Generation, st.Apps = g.n, g.apps
 		if g.state != dead {
 			st.LoaderPID = g.ld.PID()
 		}
@@ -89,7 +86,7 @@ func (s *Supervisor) snapshot() Status {
 func (s *Supervisor) workerStatus(n int, t *tally, p *process) WorkerStatus {
 	w := WorkerStatus{
 		Slot: n, State: "cheap", Requests: t.past.requests, Exceptions: t.past.exceptions, TX: t.past.tx, Running: micros(t.past.running),
-		Harakiris: t.harakiris, Spawns: t.spawns, LastSpawn: t.spawned,
+		Refused: t.past.refused, LogLost: t.past.logLost, Harakiris: t.harakiris, Spawns: t.spawns, LastSpawn: t.spawned,
 	}
 	if p == nil {
 		w.Apps = slices.Clone(t.past.apps[:])
@@ -104,7 +101,8 @@ func (s *Supervisor) workerStatus(n int, t *tally, p *process) WorkerStatus {
 	w.Apps = slices.Clone(sum.apps[:])
 	w.Delta, w.Requests = c.requests, w.Requests+c.requests
 	w.Exceptions, w.TX, w.Running = w.Exceptions+c.exceptions, w.TX+c.tx, w.Running+micros(c.running)
-	w.AvgRT, w.Conns, w.LogLost = micros(row.AvgRT.Load()), row.Conns.Load(), row.LogLost.Load()
+	w.Refused, w.LogLost = w.Refused+c.refused, w.LogLost+c.logLost
+	w.AvgRT, w.Conns = micros(row.AvgRT.Load()), row.Conns.Load()
 	if p.pid != 0 {
 		s.measure(p)
 	}

@@ -173,7 +173,7 @@ func (s *Supervisor) crashed(text string) {
 	s.host.Crash(text)
 	loader.KillAll()
 	s.log(slog.LevelError, "panic", "internal error: "+text, slog.Int(KeyExit, crash.Status))
-	s.last = Status{Phase: Stopped, PID: s.host.PID, StartedAt: s.startedAt, Config: s.cfg}
+	s.last = Status{Phase: Stopped}
 	close(s.deaf)
 	close(s.done)
 }

@@ -262,7 +262,7 @@ func (s *Supervisor) imported(e loader.Loaded) {
 		return
 	}
 	g := t.gen
-	g.apps, g.python, g.ready = e.Apps, e.Python, time.Now()
+	g.apps, g.ready = e.Apps, time.Now()
 	fork := func() {
 		s.moveLoader(g, loaded)
 		t.stage = filling

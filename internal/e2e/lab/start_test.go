@@ -235,11 +235,11 @@ func list(t *testing.T, m *Machine) {
 			}
 		}
 		f := rows["uwsgi@listed.service"]
-		return len(f) == 10 && f[5] == "5"
+		return len(f) == 12 && f[6] == "5"
 	})
-	// INSTANCE STATE PID WORKERS BUSY REQUESTS REQ/S MEMORY SINCE (a date, a time)
+	// INSTANCE STATE PID WORKERS BUSY CONNS REQUESTS REQ/S 503S MEMORY SINCE (a date, a time)
 	f := rows["uwsgi@listed.service"]
-	if f[1] != "active" || f[2] != strconv.Itoa(a.MainPID(t)) || f[3] != "2/2" || f[4] != "0" || f[6] == "-" || !strings.HasSuffix(f[7], "M") {
+	if f[1] != "active" || f[2] != strconv.Itoa(a.MainPID(t)) || f[3] != "2/2" || f[4] != "0" || f[7] == "-" || f[8] != "0" || !strings.HasSuffix(f[9], "M") {
 		t.Errorf("uwsgi list: %q", f)
 	}
 	if f := rows["uwsgi@fallen.service"]; len(f) < 2 || f[1] != "failed" {
