@@ -71,10 +71,15 @@ func list(std Streams) int {
 	}
 	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tCONNS\tREQUESTS\tREQ/S\t503S\tMEMORY\tSINCE")
-	var asked sync.WaitGroup // all at once: one that does not answer takes no time from the others
+	var asked sync.WaitGroup // together: one that does not answer takes no time from the others
+	slots := make(chan struct{}, maxAsked)
 	for i := range all {
 		if l := &all[i]; l.pid > 0 {
-			asked.Go(crash.Guarded(func() { l.stats = askStats(ctx, l.pid) }))
+			asked.Go(crash.Guarded(func() {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				l.stats = askStats(ctx, l.pid)
+			}))
 		}
 	}
 	asked.Wait()
@@ -88,6 +93,9 @@ func list(std Streams) int {
 	w.Flush()
 	return exitOK
 }
+
+// maxAsked is how many instances are asked at a time: the answers of hostile ones are not to fill the memory of root, who asks all.
+const maxAsked = 32
 
 // units are the services of the system's manager, and of the caller's own where he has one.
 func units(ctx context.Context, std Streams) []sd.UnitState {
