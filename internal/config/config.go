@@ -30,8 +30,7 @@ const (
 	ConnectAndRead Command = "connect-and-read" // [address]
 	ExtractSource  Command = "extract"          // [source]
 	Pyrun          Command = "pyrun"            // [script], the rest is in Settings
-	NoServer       Command = "no-server"
-	Exit           Command = "exit" // [status]
+	Exit           Command = "exit"             // [status]
 )
 
 // Pair is one key and value as it counts in the end.
@@ -93,9 +92,6 @@ func Load(args, environ []string, h Host) (*Config, error) {
 	}
 	if c.Command == Serve && s.Pyrun != "" {
 		c.Command, c.CommandArgs = Pyrun, []string{s.Pyrun}
-	}
-	if c.Command == Serve && s.NoServer {
-		c.Command = NoServer
 	}
 	c.Settings, c.Print, c.ShowConfig = s, r.print, r.showConfig
 	for _, p := range r.pairs {

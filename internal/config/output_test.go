@@ -79,7 +79,7 @@ func TestShowConfig(t *testing.T) {
 
 func TestSubcommands(t *testing.T) {
 	for args, want := range map[string]Command{"list": List, "status": List, "completion bash": Completion, "man uwsgi.ini": Man, "--help": Help, "-h": Help,
-		"--version": Version, "--dump-options": DumpOptions, "--python-version": PythonVersion, "--pyrun x.py": Pyrun, "--no-server": NoServer,
+		"--version": Version, "--dump-options": DumpOptions, "--python-version": PythonVersion, "--pyrun x.py": Pyrun, "--no-server": Serve,
 		"--connect-and-read :1": ConnectAndRead, "--extract x": ExtractSource, "--resume x": Pause, "check": Check} {
 		c, err := Load(strings.Fields(args), nil, fakeHost(nil))
 		if err != nil || c.Command != want {

@@ -105,9 +105,11 @@ func (c *Config) check() error {
 	return nil
 }
 
-// lazy says whether each worker imports the application itself: where lazy-apps says so and, as uWSGI without a master serves in the process that
+// lazy reports whether each worker imports the application itself: where lazy-apps says so and, as uWSGI without a master serves in the process that
 // has imported it, where there is none. What is about having no worker for a while needs a process that has the application meanwhile.
-func (c *Config) lazy() bool { return c.Settings.LazyApps || c.masterless() }
+func (c *Config) lazy() bool {
+	return (c.Settings.LazyApps || c.masterless()) && !c.Settings.NoServer // which asks for no worker
+}
 
 func (c *Config) masterless() bool {
 	s := c.Settings

@@ -270,6 +270,14 @@ func (s *Supervisor) imported(e loader.Loaded) {
 			s.log(slog.LevelInfo, "master.spawned", fmt.Sprintf("spawned uWSGI master process (pid: %d)", s.host.PID))
 		}
 	}
+	if t.cfg.Settings.NoServer {
+		s.postApp(t, func() {
+			s.moveLoader(g, loaded)
+			s.log(slog.LevelInfo, "noserver", "no-server mode requested. Goodbye.")
+			s.stop("no-server", true)
+		})
+		return
+	}
 	if g.lazy && g.active() > 0 {
 		if t.cfg.masterless() && g.active() > 1 {
 			s.log(slog.LevelInfo, "masterless", fmt.Sprintf("each of the %d workers imports the application, for there is no master: with it they share one import and its memory", g.active()))
@@ -285,7 +293,7 @@ func (s *Supervisor) postApp(t *turnover, then func()) {
 	t.gen.hooked = true
 	s.hook(t, "post-app", func() {
 		then()
-		if t.kind == firstStart && t.cfg.Loaded != nil {
+		if t.kind == firstStart && t.cfg.Loaded != nil && s.phase < Stopping {
 			t.cfg.Loaded()
 		}
 	})
