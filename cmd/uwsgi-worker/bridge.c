@@ -19,7 +19,8 @@
 int uw_forked, uw_has_forked, uw_has_after;
 
 static uw_core **cores;
-static int ncores;
+static uw_exchange **exchanges;
+static int ncores; // and as many exchanges
 
 static PyObject *applications; // list of callables
 static PyObject *report_hook;  // f(type, value, traceback): prints it in one write
@@ -28,6 +29,8 @@ static PyObject *after_hook;   // f(), called when a request is over
 static PyObject *str_fileno, *str_close, *str_filelike;
 
 uw_core *uw_core_get(int id) { return id >= 0 && id < ncores ? cores[id] : NULL; }
+
+uw_exchange *uw_exchange_get(int id) { return id >= 0 && id < ncores ? exchanges[id] : NULL; }
 
 static void report(void)
 {
@@ -47,18 +50,18 @@ static void report(void)
 }
 
 // failed turns the pending exception into an outcome.
-static int failed(uw_core *c)
+static int failed(uw_exchange *x)
 {
 	if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
 		PyObject *t, *v, *tb;
 		PyErr_Fetch(&t, &v, &tb);
 		PyErr_NormalizeException(&t, &v, &tb);
 		PyObject *code = v ? PyObject_GetAttrString(v, "code") : NULL;
-		c->exit_code = 0;
+		x->exit_code = 0;
 		if (code && PyLong_Check(code))
-			c->exit_code = (int)(PyLong_AsLong(code) & 0xff);
+			x->exit_code = (int)(PyLong_AsLong(code) & 0xff);
 		else if (code && code != Py_None)
-			c->exit_code = 1;
+			x->exit_code = 1;
 		Py_XDECREF(code);
 		Py_XDECREF(t);
 		Py_XDECREF(v);
@@ -66,7 +69,7 @@ static int failed(uw_core *c)
 		PyErr_Clear();
 		return UW_EXIT;
 	}
-	if (c->write_failed && PyErr_ExceptionMatches(PyExc_OSError))
+	if (x->write_failed && PyErr_ExceptionMatches(PyExc_OSError))
 		PyErr_Clear(); // the client is gone: the data plane logs that, a traceback would not help
 	else
 		report();
@@ -92,7 +95,7 @@ static int close_result(PyObject *result)
 
 // sequence handles a list or tuple of bytes, the answer of most applications: it is known whole, so it goes out in one write.
 // 1: not such a sequence.
-static int sequence(uw_core *c, PyObject *result)
+static int sequence(uw_exchange *x, PyObject *result)
 {
 	int is_list = PyList_CheckExact(result);
 	if (!is_list && !PyTuple_CheckExact(result))
@@ -105,35 +108,35 @@ static int sequence(uw_core *c, PyObject *result)
 			return -2; // let the general path complain
 		total += (size_t)PyBytes_Size(o);
 	}
-	if (!c->has_head)
+	if (!x->has_head)
 		return -2;
-	if (c->head_sent && total > 0) // write() was used before
+	if (x->head_sent && total > 0) // write() was used before
 		return -2;
-	c->switches = (int)n;
+	x->switches = (int)n;
 	char *p;
 	Py_ssize_t len;
 	if (n == 1 && total > UW_COPY_LIMIT) {
 		PyObject *o = is_list ? PyList_GetItem(result, 0) : PyTuple_GetItem(result, 0);
 		PyBytes_AsStringAndSize(o, &p, &len);
 		Py_INCREF(o);
-		c->pinned = o;
-		c->body = p;
-		c->body_len = (size_t)len;
+		x->pinned = o;
+		x->body = p;
+		x->body_len = (size_t)len;
 		return UW_BUFFERED;
 	}
 	if (total > UW_COPY_LIMIT)
 		return -2; // many large blocks: written one by one, without a copy
-	if (uw_grow(&c->body_buf, &c->body_cap, total) < 0)
+	if (uw_grow(&x->body_buf, &x->body_cap, total) < 0)
 		return -1;
 	size_t at = 0;
 	for (Py_ssize_t i = 0; i < n; i++) {
 		PyObject *o = is_list ? PyList_GetItem(result, i) : PyTuple_GetItem(result, i);
 		PyBytes_AsStringAndSize(o, &p, &len);
-		memcpy(c->body_buf + at, p, (size_t)len);
+		memcpy(x->body_buf + at, p, (size_t)len);
 		at += (size_t)len;
 	}
-	c->body = c->body_buf;
-	c->body_len = total;
+	x->body = x->body_buf;
+	x->body_len = total;
 	return UW_BUFFERED;
 }
 
@@ -181,15 +184,15 @@ done:
 }
 
 // file_body has Go send a wrapped file that is the whole body. -2: it is not.
-static int file_body(uw_core *c, PyObject *result)
+static int file_body(uw_exchange *x, PyObject *result)
 {
-	if (!c->has_head || c->head_sent) // write() was used before: the file's blocks follow
+	if (!x->has_head || x->head_sent) // write() was used before: the file's blocks follow
 		return -2;
-	return open_wrapped(result, &c->file_fd, &c->file_off, &c->file_len) ? UW_FILE : -2;
+	return open_wrapped(result, &x->file_fd, &x->file_off, &x->file_len) ? UW_FILE : -2;
 }
 
 // file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a text file's read() gives no bytes. -2: it has none.
-static int file_blocks(uw_core *c, PyObject *wrapper)
+static int file_blocks(uw_exchange *x, PyObject *wrapper)
 {
 	enum { BLOCK = 64 << 10 };
 	int fd, rc = 0;
@@ -216,47 +219,47 @@ static int file_blocks(uw_core *c, PyObject *wrapper)
 			break;
 		off += n;
 		left -= n;
-		rc = uw_send_block(c, buf, n);
+		rc = uw_send_block(x, buf, n);
 	}
 	free(buf);
 	close(fd);
 	return rc;
 }
 
-static int iterate(uw_core *c, PyObject *result, int within);
+static int iterate(uw_exchange *x, PyObject *result, int within);
 
 // block sends what an iterable gave. A wrapped file that a generator yields is sent in its place, as uWSGI does; within says that this is one.
-static int block(uw_core *c, PyObject *chunk, int within)
+static int block(uw_exchange *x, PyObject *chunk, int within)
 {
 	if (chunk == Py_None)
 		return 0;
 	if (is_wrapper(chunk) && !within) {
-		int rc = iterate(c, chunk, 1);
+		int rc = iterate(x, chunk, 1);
 		PyObject *t, *v, *tb;
 		PyErr_Fetch(&t, &v, &tb);
 		close_result(chunk);
 		PyErr_Restore(t, v, tb);
 		return rc;
 	}
-	return uw_send_object(c, chunk, "the application yielded");
+	return uw_send_object(x, chunk, "the application yielded");
 }
 
-static int iterate(uw_core *c, PyObject *result, int within)
+static int iterate(uw_exchange *x, PyObject *result, int within)
 {
 	PyObject *it, *chunk;
-	int rc = file_blocks(c, result);
+	int rc = file_blocks(x, result);
 	if (rc != -2)
 		return rc;
 	if (PyBytes_Check(result) || PyByteArray_Check(result)) { // every byte as a block of its own would be what PEP 3333 warns of
-		c->switches = 1;
-		return block(c, result, within);
+		x->switches = 1;
+		return block(x, result, within);
 	}
 	it = PyObject_GetIter(result);
 	if (!it)
 		return -1;
 	while ((chunk = PyIter_Next(it))) {
-		c->switches++;
-		rc = block(c, chunk, within);
+		x->switches++;
+		rc = block(x, chunk, within);
 		Py_DECREF(chunk);
 		if (rc) {
 			Py_DECREF(it);
@@ -269,38 +272,38 @@ static int iterate(uw_core *c, PyObject *result, int within)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-static int respond(uw_core *c, PyObject *result)
+static int respond(uw_exchange *x, PyObject *result)
 {
-	int rc = sequence(c, result);
+	int rc = sequence(x, result);
 	if (rc == -2)
-		rc = file_body(c, result);
+		rc = file_body(x, result);
 	if (rc >= 0) {
 		if (rc == UW_FILE) {
 			// Written by Go before close(): a wrapper's close() may delete the file's name, not its descriptor.
 			Py_BEGIN_ALLOW_THREADS
-			uwGoFile(c->id);
+			uwGoFile(x->id);
 			Py_END_ALLOW_THREADS
-			c->over = 1;
+			x->over = 1;
 			close_result(result);
 			return UW_DONE;
 		}
 		return rc;
 	}
 	if (rc == -1)
-		return failed(c);
+		return failed(x);
 	int outcome = UW_DONE;
-	rc = iterate(c, result, 0);
+	rc = iterate(x, result, 0);
 	if (rc < 0) {
-		outcome = failed(c);
-	} else if (rc == 0 && !c->has_head) {
+		outcome = failed(x);
+	} else if (rc == 0 && !x->has_head) {
 		PyErr_SetString(PyExc_AssertionError, "the application returned without calling start_response (PEP 3333)");
-		outcome = failed(c);
+		outcome = failed(x);
 	}
 	if (rc == 0 && outcome == UW_DONE && !uw_forked) {
 		// The last byte goes out before close(), where applications like to tidy up. It waits for nobody, so the GIL is kept.
-		uwGoFinish(c->id);
+		uwGoFinish(x->id);
 	}
-	c->over = 1;
+	x->over = 1;
 	close_result(result);
 	return outcome;
 }
@@ -356,21 +359,23 @@ static void end_child(PyObject *result)
 	_exit(result ? 0 : 1);
 }
 
-int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd)
+int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd)
 {
+	uw_core *c = x->core;
 	PyObject *environ, *sr, *result, *callable;
 	int outcome;
 
 	PyEval_RestoreThread(c->tstate);
 	if (atomic_load(&grave_any))
 		bury_all();
-	c->serial++;
-	c->head_sent = c->over = c->write_failed = c->switches = c->exit_code = 0;
-	c->stream = UW_NO_STREAM;
-	c->streamed = 0;
-	c->file_fd = -1;
-	c->body_len = 0;
-	uw_reset_head(c);
+	c->current = x;
+	x->serial++;
+	x->head_sent = x->over = x->write_failed = x->switches = x->exit_code = 0;
+	x->stream = UW_NO_STREAM;
+	x->streamed = 0;
+	x->file_fd = -1;
+	x->body_len = 0;
+	uw_reset_head(x);
 
 	callable = app >= 0 && app < PyList_Size(applications) ? PyList_GetItem(applications, app) : NULL;
 	if (!callable || callable == Py_None) {
@@ -381,37 +386,39 @@ int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvar
 	}
 	Py_INCREF(callable);
 	environ = uw_environ(c->id, arena, vars, nvars, https, body, body_len, body_fd);
-	sr = environ ? uw_start_response_new(c) : NULL;
+	sr = environ ? uw_start_response_new(x) : NULL;
 	if (!sr) {
 		Py_XDECREF(environ);
 		Py_DECREF(callable);
-		outcome = failed(c);
+		outcome = failed(x);
 		goto out;
 	}
-	c->environ = environ;
-	c->start_response = sr;
+	x->environ = environ;
+	x->start_response = sr;
 	result = PyObject_CallFunctionObjArgs(callable, environ, sr, NULL);
 	Py_DECREF(callable);
 	end_child(result);
 	if (result) {
-		outcome = respond(c, result);
+		outcome = respond(x, result);
 		if (uw_forked)
 			_exit(0);
 		Py_DECREF(result);
 	} else {
-		outcome = failed(c);
+		outcome = failed(x);
 	}
-	c->environ = c->start_response = NULL;
+	x->environ = x->start_response = NULL;
 	Py_DECREF(sr);
 	Py_DECREF(environ);
 out:
-	c->serial++; // a start_response or write() that the application has kept is of no use from here on
+	x->serial++; // a start_response or write() that the application has kept is of no use from here on
+	c->current = NULL;
 	c->tstate = PyEval_SaveThread();
 	return outcome;
 }
 
-void uw_after(uw_core *c)
+void uw_after(uw_exchange *x)
 {
+	uw_core *c = x->core;
 	PyEval_RestoreThread(c->tstate);
 	PyObject *r = PyObject_CallObject(after_hook, NULL);
 	end_child(r);
@@ -428,7 +435,7 @@ int uw_signals(uw_core *c)
 	if (PyErr_CheckSignals() < 0) {
 		rc = PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
 		if (PyErr_ExceptionMatches(PyExc_SystemExit))
-			failed(c);
+			PyErr_Clear();
 		else
 			report();
 	}
@@ -454,15 +461,22 @@ int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int t
 		file_wrapper = wrapper;
 	}
 	cores = calloc((size_t)threads, sizeof *cores);
-	if (!cores)
+	exchanges = calloc((size_t)threads, sizeof *exchanges);
+	if (!cores || !exchanges)
 		return -1;
 	for (int i = 0; i < threads; i++) {
-		cores[i] = calloc(1, sizeof **cores);
-		if (!cores[i])
+		struct { // in one piece: no cache line of it is another thread's
+			uw_core core;
+			uw_exchange exchange;
+		} *own = calloc(1, sizeof *own);
+		if (!own)
 			return -1;
-		cores[i]->id = i;
-		cores[i]->fd = cores[i]->file_fd = -1;
-		cores[i]->length = -1;
+		cores[i] = &own->core;
+		exchanges[i] = &own->exchange;
+		own->core.id = own->exchange.id = i;
+		own->exchange.core = cores[i];
+		own->exchange.fd = own->exchange.file_fd = -1;
+		own->exchange.length = -1;
 	}
 	ncores = threads;
 	return 0;
@@ -475,12 +489,14 @@ void uw_set_after(PyObject *hook)
 	uw_has_after = 1;
 }
 
-uw_core *uw_current(void)
+// uw_current finds the exchange that the calling code is part of, by its thread; NULL: it is part of
+// none. Nothing else asks who that is.
+uw_exchange *uw_current(void)
 {
 	unsigned long me = PyThread_get_thread_ident();
 	for (int i = 0; i < ncores; i++)
 		if (cores[i]->thread == me)
-			return cores[i];
+			return cores[i]->current;
 	return NULL;
 }
 
@@ -489,6 +505,6 @@ uw_core *uw_current(void)
 void uw_close_inherited(void)
 {
 	for (int i = 0; i < ncores; i++)
-		if (cores[i]->fd >= 0)
-			close(cores[i]->fd);
+		if (exchanges[i]->fd >= 0)
+			close(exchanges[i]->fd);
 }

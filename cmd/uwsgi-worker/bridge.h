@@ -14,7 +14,7 @@ typedef struct {
 // How uw_call ended.
 enum {
 	UW_DONE = 0,     // everything the application gave was written through uwGoWrite
-	UW_BUFFERED = 1, // head and body wait in the core's buffers
+	UW_BUFFERED = 1, // head and body wait in the exchange's buffers
 	UW_FILE = 2,     // head waits; the body is file_fd from file_off, file_len bytes (-1: to its end)
 	UW_FAILED = 3,   // the application raised; the traceback is printed
 	UW_EXIT = 4,     // the application raised SystemExit: answer, then leave with exit_code
@@ -31,14 +31,28 @@ enum {
 // uwGoTryWrite: the client takes no more now, uwGoFlush writes the rest.
 enum { UW_AGAIN = 2 };
 
-// One core (a Python thread that serves). Go reads the response's fields after uw_call and in uwGoWrite.
+// A Python thread that serves.
 typedef struct {
 	int id;
-	void *tstate;       // its PyThreadState while Go runs
-	uint64_t serial;    // counts the beginnings and ends of requests; a start_response that outlives its request is refused by it
+	void *tstate; // its PyThreadState while Go runs
 	unsigned long thread;
-	int fd;             // the connection being served, -1 when none
+	struct uw_exchange *current; // the one whose application it runs, NULL: none
+} uw_core;
 
+// One request and its response, as Python sees them; Go's half is dataplane.Exchange. Go reads the
+// response after uw_call and in uwGoWrite.
+typedef struct uw_exchange {
+	int id;             // its number, by which Go knows it too
+	uw_core *core;      // the thread that runs it
+	uint64_t serial;    // counts the beginnings and ends of requests; a start_response that outlives its request is refused by it
+
+	// Connection.
+	int fd;             // the client's, -1 when none
+
+	// Request.
+	void *environ, *start_response; // uw_call's
+
+	// Response: the head.
 	int has_head;       // start_response was called
 	int head_sent;      // the head went out (set by Go): start_response can no longer replace it
 	int status;         // 200
@@ -53,39 +67,43 @@ typedef struct {
 	int has_te;         // it frames by its own Transfer-Encoding
 	int has_date, has_server;
 
+	// Response: the body.
 	const char *body;   // UW_BUFFERED
 	size_t body_len;
+	void *pinned;       // a Python object whose bytes `body` points into
 	int file_fd;        // UW_FILE; Go closes it
 	int64_t file_off, file_len;
-	int switches;       // iterator steps
 	int stream;         // UW_NO_STREAM …, set by Go when the head went out
 	int64_t streamed;   // bytes of the body that Go has not seen
 	int over;           // the response has ended: a close() that still writes is refused
 	int write_failed;
+
+	// Account.
+	int switches;       // iterator steps
 	int exit_code;
 
-	// private to bridge.c
+	// Memory, private to the files that speak Python.
 	char *head_buf;
 	size_t head_cap;
 	char *reason_buf;
 	size_t reason_cap;
 	char *body_buf;
 	size_t body_cap;
-	void *pinned;       // a Python object whose bytes `body` points into
-	void *environ, *start_response; // of the request in hand, uw_call's
-} uw_core;
+} uw_exchange;
 
+// A thread has one exchange, of its own number. NULL: there is none of that number.
 uw_core *uw_core_get(int id);
+uw_exchange *uw_exchange_get(int id);
 
 // uw_call takes the GIL, builds the environ and runs application number app. body_fd >= 0: the body is that file (owned by Python from
 // here on); else body_len bytes at body.
-int uw_call(uw_core *c, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd);
+int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd);
 
-// uw_bury drops an object that kept a body alive, at the next uw_call of any core: the caller need not hold the GIL.
+// uw_bury drops an object that kept a body alive, at the next uw_call of any thread: the caller need not hold the GIL.
 void uw_bury(void *pinned);
 
 // uw_after runs the application's after_req_hook, where uw_has_after says that there is one.
-void uw_after(uw_core *c);
+void uw_after(uw_exchange *x);
 
 // uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = leave: a handler raised
 // SystemExit or KeyboardInterrupt. Other exceptions are reported, for there is no code of the application's that they could end.

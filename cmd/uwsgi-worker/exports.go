@@ -71,44 +71,46 @@ func uwGoCore(id C.int) (code C.int) {
 	return C.int(engine.Core(int(id)).Run())
 }
 
+// The functions of one exchange take its number.
+
 //export uwGoWrite
-func uwGoWrite(id C.int, p *C.char, n C.size_t) (rc C.int) {
+func uwGoWrite(exchange C.int, p *C.char, n C.size_t) (rc C.int) {
 	rc = -1
 	defer guard("write")
-	return C.int(engine.Exchange(int(id)).Write(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+	return C.int(engine.Exchange(int(exchange)).Write(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
 }
 
 //export uwGoTryWrite
-func uwGoTryWrite(id C.int, p *C.char, n C.size_t) (rc C.int) {
+func uwGoTryWrite(exchange C.int, p *C.char, n C.size_t) (rc C.int) {
 	rc = -1
 	defer guard("write")
-	return C.int(engine.Exchange(int(id)).TryWrite(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+	return C.int(engine.Exchange(int(exchange)).TryWrite(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
 }
 
 //export uwGoFlush
-func uwGoFlush(id C.int) (rc C.int) {
+func uwGoFlush(exchange C.int) (rc C.int) {
 	rc = -1
 	defer guard("flush")
-	return C.int(engine.Exchange(int(id)).Flush())
+	return C.int(engine.Exchange(int(exchange)).Flush())
 }
 
 //export uwGoRest
-func uwGoRest(id C.int, p *C.char, n C.size_t) (rc C.int) {
+func uwGoRest(exchange C.int, p *C.char, n C.size_t) (rc C.int) {
 	rc = -1
 	defer guard("rest")
-	return C.int(engine.Exchange(int(id)).Rest(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
+	return C.int(engine.Exchange(int(exchange)).Rest(unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))))
 }
 
 //export uwGoFile
-func uwGoFile(id C.int) {
+func uwGoFile(exchange C.int) {
 	defer guard("file")
-	engine.Exchange(int(id)).File()
+	engine.Exchange(int(exchange)).File()
 }
 
 //export uwGoFinish
-func uwGoFinish(id C.int) {
+func uwGoFinish(exchange C.int) {
 	defer guard("finish")
-	engine.Exchange(int(id)).Finish()
+	engine.Exchange(int(exchange)).Finish()
 }
 
 //export uwGoDrain
@@ -161,22 +163,22 @@ func uwGoTotal() (n C.longlong) {
 	return C.longlong(engine.Board().TotalRequests())
 }
 
-//export uwGoCoreRequests
-func uwGoCoreRequests(id C.int) (n C.longlong) {
+//export uwGoRequestID
+func uwGoRequestID(exchange C.int) (n C.longlong) {
 	defer guard("request_id")
-	return C.longlong(engine.Exchange(int(id)).Requests())
+	return C.longlong(engine.Exchange(int(exchange)).Requests())
 }
 
 //export uwGoSetLogvar
-func uwGoSetLogvar(id C.int, k *C.char, kn C.int, v *C.char, vn C.int) {
+func uwGoSetLogvar(exchange C.int, k *C.char, kn C.int, v *C.char, vn C.int) {
 	defer guard("set_logvar")
-	engine.Exchange(int(id)).SetLogVar(C.GoStringN(k, kn), C.GoStringN(v, vn))
+	engine.Exchange(int(exchange)).SetLogVar(C.GoStringN(k, kn), C.GoStringN(v, vn))
 }
 
 //export uwGoGetLogvar
-func uwGoGetLogvar(id C.int, k *C.char, kn C.int, n *C.size_t) *C.char {
+func uwGoGetLogvar(exchange C.int, k *C.char, kn C.int, n *C.size_t) *C.char {
 	defer guard("get_logvar")
-	v, ok := engine.Exchange(int(id)).LogVar(C.GoStringN(k, kn))
+	v, ok := engine.Exchange(int(exchange)).LogVar(C.GoStringN(k, kn))
 	if !ok {
 		return nil
 	}
@@ -185,24 +187,24 @@ func uwGoGetLogvar(id C.int, k *C.char, kn C.int, n *C.size_t) *C.char {
 }
 
 //export uwGoAddVar
-func uwGoAddVar(id C.int, k *C.char, kn C.int, v *C.char, vn C.int) (ok C.int) {
+func uwGoAddVar(exchange C.int, k *C.char, kn C.int, v *C.char, vn C.int) (ok C.int) {
 	defer guard("add_var")
-	if engine.Exchange(int(id)).AddVar(C.GoStringN(k, kn), C.GoStringN(v, vn)) {
+	if engine.Exchange(int(exchange)).AddVar(C.GoStringN(k, kn), C.GoStringN(v, vn)) {
 		return 1
 	}
 	return 0
 }
 
 //export uwGoForceLog
-func uwGoForceLog(id C.int) {
+func uwGoForceLog(exchange C.int) {
 	defer guard("log_this_request")
-	engine.Exchange(int(id)).ForceLog()
+	engine.Exchange(int(exchange)).ForceLog()
 }
 
 //export uwGoUserHarakiri
-func uwGoUserHarakiri(id C.int, secs C.long) {
+func uwGoUserHarakiri(exchange C.int, secs C.long) {
 	defer guard("set_user_harakiri")
-	engine.Exchange(int(id)).SetDeadline(int64(secs))
+	engine.Exchange(int(exchange)).SetDeadline(int64(secs))
 }
 
 //export uwGoAccepting
@@ -253,19 +255,26 @@ func uwGoGivenUp() (yes C.int) {
 	return 0
 }
 
-// bridge is dataplane.App on top of bridge.c. The cores live in C memory, where their fields are read without a call.
-type bridge struct{ cores []*C.uw_core }
+// bridge is dataplane.App on top of bridge.c. The threads and the exchanges live in C memory, where
+// their fields are read without a call.
+type bridge struct {
+	cores     []*C.uw_core
+	exchanges []*C.uw_exchange
+}
 
 func newBridge() *bridge {
 	b := &bridge{}
 	for c := C.uw_core_get(0); c != nil; c = C.uw_core_get(C.int(len(b.cores))) {
 		b.cores = append(b.cores, c)
 	}
+	for x := C.uw_exchange_get(0); x != nil; x = C.uw_exchange_get(C.int(len(b.exchanges))) {
+		b.exchanges = append(b.exchanges, x)
+	}
 	return b
 }
 
 // Call implements dataplane.App.
-func (b *bridge) Call(core int, c *dataplane.Call) dataplane.Outcome {
+func (b *bridge) Call(exchange int, c *dataplane.Call) dataplane.Outcome {
 	r := c.Request
 	var vars *C.uw_var
 	if len(r.Vars) > 0 {
@@ -275,39 +284,39 @@ func (b *bridge) Call(core int, c *dataplane.Call) dataplane.Outcome {
 	if r.HTTPS {
 		https = 1
 	}
-	return dataplane.Outcome(C.uw_call(b.cores[core], C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
+	return dataplane.Outcome(C.uw_call(b.exchanges[exchange], C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
 		https, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.Body))), C.size_t(len(c.Body)), C.int(c.BodyFD)))
 }
 
 // Response implements dataplane.App.
-func (b *bridge) Response(core int, r *dataplane.Response) {
-	c := b.cores[core]
-	r.HasHead, r.Status, r.Reason, r.Head = c.has_head != 0, int(c.status), span(c.reason, c.reason_len), span(c.head, c.head_len)
-	r.Headers, r.Length, r.Close, r.Upgrade, r.TE = int(c.headers), int64(c.length), c.conn_close != 0, c.upgrade != 0, c.has_te != 0
-	r.HasDate, r.HasServer, r.Body, r.Pinned = c.has_date != 0, c.has_server != 0, span(c.body, c.body_len), c.pinned
-	r.Streamed = int64(c.streamed)
-	r.FileFD, r.FileOff, r.FileLen, r.Switches, r.ExitCode = int(c.file_fd), int64(c.file_off), int64(c.file_len), int(c.switches), int(c.exit_code)
-	c.pinned = nil
+func (b *bridge) Response(exchange int, r *dataplane.Response) {
+	x := b.exchanges[exchange]
+	r.HasHead, r.Status, r.Reason, r.Head = x.has_head != 0, int(x.status), span(x.reason, x.reason_len), span(x.head, x.head_len)
+	r.Headers, r.Length, r.Close, r.Upgrade, r.TE = int(x.headers), int64(x.length), x.conn_close != 0, x.upgrade != 0, x.has_te != 0
+	r.HasDate, r.HasServer, r.Body, r.Pinned = x.has_date != 0, x.has_server != 0, span(x.body, x.body_len), x.pinned
+	r.Streamed = int64(x.streamed)
+	r.FileFD, r.FileOff, r.FileLen, r.Switches, r.ExitCode = int(x.file_fd), int64(x.file_off), int64(x.file_len), int(x.switches), int(x.exit_code)
+	x.pinned = nil
 }
 
 func span(p *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n)) }
 
 // Sent implements dataplane.App.
-func (b *bridge) Sent(core int) { b.cores[core].head_sent = 1 }
+func (b *bridge) Sent(exchange int) { b.exchanges[exchange].head_sent = 1 }
 
 // Streaming implements dataplane.App.
-func (b *bridge) Streaming(core int, chunked bool) {
-	b.cores[core].stream = C.UW_RAW
+func (b *bridge) Streaming(exchange int, chunked bool) {
+	b.exchanges[exchange].stream = C.UW_RAW
 	if chunked {
-		b.cores[core].stream = C.UW_CHUNKED
+		b.exchanges[exchange].stream = C.UW_CHUNKED
 	}
 }
 
 // Diverted implements dataplane.App.
-func (b *bridge) Diverted(core int) { b.cores[core].stream = C.UW_NO_STREAM }
+func (b *bridge) Diverted(exchange int) { b.exchanges[exchange].stream = C.UW_NO_STREAM }
 
 // Serving implements dataplane.App.
-func (b *bridge) Serving(core, fd int) { b.cores[core].fd = C.int(fd) }
+func (b *bridge) Serving(exchange, fd int) { b.exchanges[exchange].fd = C.int(fd) }
 
 // Release implements dataplane.App. The object goes at the next call, when the interpreter's lock is held anyway.
 func (b *bridge) Release(pinned unsafe.Pointer) { C.uw_bury(pinned) }
@@ -316,7 +325,7 @@ func (b *bridge) Release(pinned unsafe.Pointer) { C.uw_bury(pinned) }
 func (b *bridge) HasAfter() bool { return C.uw_has_after != 0 }
 
 // AfterRequest implements dataplane.App.
-func (b *bridge) AfterRequest(core int) { C.uw_after(b.cores[core]) }
+func (b *bridge) AfterRequest(exchange int) { C.uw_after(b.exchanges[exchange]) }
 
 // Signals implements dataplane.App.
 func (b *bridge) Signals(core int) bool { return C.uw_signals(b.cores[core]) == 0 }

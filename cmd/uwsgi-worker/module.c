@@ -15,7 +15,7 @@
 #include "_cgo_export.h"
 
 int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads);
-uw_core *uw_current(void);
+uw_exchange *uw_current(void);
 void uw_close_inherited(void);
 void uw_set_after(PyObject *hook);
 
@@ -34,17 +34,17 @@ static int refuse(void)
 	return 0;
 }
 
-// need gives the core whose request the calling thread serves, or sets an error.
-static uw_core *need(void)
+// need gives the exchange that the caller is part of, or sets an error.
+static uw_exchange *need(void)
 {
 	if (refuse() < 0)
 		return NULL;
-	uw_core *c = uw_current();
-	if (!c || c->fd < 0) {
+	uw_exchange *x = uw_current();
+	if (!x) {
 		PyErr_SetString(PyExc_SystemError, "you can call uwsgi api function only from the main callable");
 		return NULL;
 	}
-	return c;
+	return x;
 }
 
 static PyObject *m_start(PyObject *self, PyObject *args)
@@ -182,22 +182,22 @@ static PyObject *m_total_requests(PyObject *self, PyObject *unused)
 
 static PyObject *m_request_id(PyObject *self, PyObject *unused)
 {
-	uw_core *c = need();
-	return c ? PyLong_FromLongLong(uwGoCoreRequests(c->id)) : NULL;
+	uw_exchange *x = need();
+	return x ? PyLong_FromLongLong(uwGoRequestID(x->id)) : NULL;
 }
 
 static PyObject *m_fd(PyObject *self, PyObject *unused)
 {
-	uw_core *c = need();
-	return c ? PyLong_FromLong(c->fd) : NULL;
+	uw_exchange *x = need();
+	return x ? PyLong_FromLong(x->fd) : NULL;
 }
 
 static PyObject *m_disconnect(PyObject *self, PyObject *unused)
 {
-	uw_core *c = need();
-	if (!c)
+	uw_exchange *x = need();
+	if (!x)
 		return NULL;
-	shutdown(c->fd, SHUT_RDWR);
+	shutdown(x->fd, SHUT_RDWR);
 	Py_RETURN_NONE;
 }
 
@@ -207,10 +207,10 @@ static PyObject *m_set_logvar(PyObject *self, PyObject *args)
 	Py_ssize_t kl, vl;
 	if (!PyArg_ParseTuple(args, "s#s#:set_logvar", &k, &kl, &v, &vl))
 		return NULL;
-	uw_core *c = need();
-	if (!c)
+	uw_exchange *x = need();
+	if (!x)
 		return NULL;
-	uwGoSetLogvar(c->id, (char *)k, (int)kl, (char *)v, (int)vl);
+	uwGoSetLogvar(x->id, (char *)k, (int)kl, (char *)v, (int)vl);
 	Py_RETURN_NONE;
 }
 
@@ -220,11 +220,11 @@ static PyObject *m_get_logvar(PyObject *self, PyObject *args)
 	Py_ssize_t kl;
 	if (!PyArg_ParseTuple(args, "s#:get_logvar", &k, &kl))
 		return NULL;
-	uw_core *c = need();
-	if (!c)
+	uw_exchange *x = need();
+	if (!x)
 		return NULL;
 	size_t n = 0;
-	char *v = uwGoGetLogvar(c->id, (char *)k, (int)kl, &n);
+	char *v = uwGoGetLogvar(x->id, (char *)k, (int)kl, &n);
 	if (!v)
 		Py_RETURN_NONE;
 	PyObject *r = PyBytes_FromStringAndSize(v, (Py_ssize_t)n);
@@ -234,10 +234,10 @@ static PyObject *m_get_logvar(PyObject *self, PyObject *args)
 
 static PyObject *m_log_this_request(PyObject *self, PyObject *unused)
 {
-	uw_core *c = need();
-	if (!c)
+	uw_exchange *x = need();
+	if (!x)
 		return NULL;
-	uwGoForceLog(c->id);
+	uwGoForceLog(x->id);
 	Py_RETURN_NONE;
 }
 
@@ -246,10 +246,10 @@ static PyObject *m_set_user_harakiri(PyObject *self, PyObject *args)
 	long secs;
 	if (!PyArg_ParseTuple(args, "l:set_user_harakiri", &secs))
 		return NULL;
-	uw_core *c = need();
-	if (!c)
+	uw_exchange *x = need();
+	if (!x)
 		return NULL;
-	uwGoUserHarakiri(c->id, secs);
+	uwGoUserHarakiri(x->id, secs);
 	Py_RETURN_NONE;
 }
 
@@ -265,20 +265,20 @@ static PyObject *of_request(void *o)
 
 static PyObject *m_environ(PyObject *self, PyObject *unused)
 {
-	uw_core *c = need();
-	return c ? of_request(c->environ) : NULL;
+	uw_exchange *x = need();
+	return x ? of_request(x->environ) : NULL;
 }
 
 static PyObject *m_start_response(PyObject *self, PyObject *unused)
 {
-	uw_core *c = need();
-	return c ? of_request(c->start_response) : NULL;
+	uw_exchange *x = need();
+	return x ? of_request(x->start_response) : NULL;
 }
 
 static PyObject *m_write(PyObject *self, PyObject *data)
 {
-	uw_core *c = need();
-	if (!c || uw_send_object(c, data, "a block of the body is") < 0)
+	uw_exchange *x = need();
+	if (!x || uw_send_object(x, data, "a block of the body is") < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -289,8 +289,8 @@ static PyObject *m_add_var(PyObject *self, PyObject *args)
 	Py_ssize_t kl, vl;
 	if (!PyArg_ParseTuple(args, "s#s#:add_var", &k, &kl, &v, &vl))
 		return NULL;
-	uw_core *c = need();
-	return c ? PyBool_FromLong(uwGoAddVar(c->id, (char *)k, (int)kl, (char *)v, (int)vl)) : NULL;
+	uw_exchange *x = need();
+	return x ? PyBool_FromLong(uwGoAddVar(x->id, (char *)k, (int)kl, (char *)v, (int)vl)) : NULL;
 }
 
 static PyObject *m_after_request(PyObject *self, PyObject *hook)

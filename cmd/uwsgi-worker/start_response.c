@@ -12,7 +12,7 @@ static PyObject *responder_type;
 
 typedef struct {
 	PyObject_HEAD
-	uw_core *core;
+	uw_exchange *exchange;
 	uint64_t serial;
 } responder;
 
@@ -22,12 +22,12 @@ static int responder_stale(responder *self)
 		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot answer the request of its parent");
 		return 1;
 	}
-	if (self->serial != self->core->serial) {
+	if (self->serial != self->exchange->serial) {
 		PyErr_SetString(PyExc_RuntimeError, "the request this start_response belongs to is over");
 		return 1;
 	}
 	// The core's thread leaves the interpreter's lock while it writes: another one would find the response half made.
-	if (PyThread_get_thread_ident() != self->core->thread) {
+	if (PyThread_get_thread_ident() != self->exchange->core->thread) {
 		PyErr_SetString(PyExc_RuntimeError, "start_response and write belong to the thread that the application was called on");
 		return 1;
 	}
@@ -166,25 +166,25 @@ static int contains(const char *s, Py_ssize_t n, const char *lower, size_t m)
 }
 
 // note_header remembers what the framing depends on. Returns 1 when the header is the server's to write, not the application's.
-static int note_header(uw_core *c, const char *k, Py_ssize_t kl, const char *v, Py_ssize_t vl)
+static int note_header(uw_exchange *x, const char *k, Py_ssize_t kl, const char *v, Py_ssize_t vl)
 {
 	switch (kl) {
 	case 4:
 		if (IS(k, kl, "date"))
-			c->has_date = 1;
+			x->has_date = 1;
 		break;
 	case 6:
 		if (IS(k, kl, "server"))
-			c->has_server = 1;
+			x->has_server = 1;
 		break;
 	case 10:
 		if (IS(k, kl, "connection")) {
 			if (contains(v, vl, "upgrade", 7)) {
-				c->upgrade = 1;
+				x->upgrade = 1;
 				return 0;
 			}
 			if (contains(v, vl, "close", 5))
-				c->conn_close = 1;
+				x->conn_close = 1;
 			return 1;
 		}
 		if (IS(k, kl, "keep-alive"))
@@ -196,24 +196,24 @@ static int note_header(uw_core *c, const char *k, Py_ssize_t kl, const char *v, 
 			Py_ssize_t i = 0;
 			for (; i < vl && v[i] >= '0' && v[i] <= '9' && n < (INT64_MAX - 9) / 10; i++)
 				n = n * 10 + (v[i] - '0');
-			if (vl == 0 || i < vl || (c->length >= 0 && c->length != n)) {
+			if (vl == 0 || i < vl || (x->length >= 0 && x->length != n)) {
 				PyErr_SetString(PyExc_ValueError, "Content-Length must be one decimal number");
 				return -1;
 			}
-			if (c->length >= 0 || c->status == 204) // RFC 9110 §8.6: 204 has none
+			if (x->length >= 0 || x->status == 204) // RFC 9110 §8.6: 204 has none
 				return 1;
-			c->length = n;
+			x->length = n;
 		}
 		break;
 	case 17:
 		if (IS(k, kl, "transfer-encoding"))
-			c->has_te = 1;
+			x->has_te = 1;
 		break;
 	}
 	return 0;
 }
 
-static int add_header(uw_core *c, PyObject *k, PyObject *v)
+static int add_header(uw_exchange *x, PyObject *k, PyObject *v)
 {
 	PyObject *vt;
 	Py_ssize_t kl, vl;
@@ -230,14 +230,14 @@ static int add_header(uw_core *c, PyObject *k, PyObject *v)
 		return -1;
 	if (clean(vs, vl, "http header value") < 0)
 		goto done;
-	int own = note_header(c, ks, kl, vs, vl);
+	int own = note_header(x, ks, kl, vs, vl);
 	if (own) {
 		rc = own > 0 ? 0 : -1;
 		goto done;
 	}
-	if (uw_grow(&c->head_buf, &c->head_cap, c->head_len + (size_t)(kl + vl) + 4) < 0)
+	if (uw_grow(&x->head_buf, &x->head_cap, x->head_len + (size_t)(kl + vl) + 4) < 0)
 		goto done;
-	char *p = c->head_buf + c->head_len;
+	char *p = x->head_buf + x->head_len;
 	memcpy(p, ks, (size_t)kl);
 	p += kl;
 	*p++ = ':';
@@ -246,15 +246,15 @@ static int add_header(uw_core *c, PyObject *k, PyObject *v)
 	p += vl;
 	*p++ = '\r';
 	*p++ = '\n';
-	c->head_len = (size_t)(p - c->head_buf);
-	c->headers++;
+	x->head_len = (size_t)(p - x->head_buf);
+	x->headers++;
 	rc = 0;
 done:
 	Py_XDECREF(vt);
 	return rc;
 }
 
-static int set_status(uw_core *c, PyObject *status)
+static int set_status(uw_exchange *x, PyObject *status)
 {
 	PyObject *tmp = NULL;
 	text *t = known(known_status, status);
@@ -278,32 +278,32 @@ static int set_status(uw_core *c, PyObject *status)
 		if (!tmp)
 			remember(t, status, s, n);
 	}
-	c->status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
-	const char *reason = n <= 4 ? uw_reason(c->status) : ""; // "200" or "200 "
+	x->status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
+	const char *reason = n <= 4 ? uw_reason(x->status) : ""; // "200" or "200 "
 	size_t len = strlen(reason);
-	if (uw_grow(&c->reason_buf, &c->reason_cap, (size_t)n + 1 + len) < 0)
+	if (uw_grow(&x->reason_buf, &x->reason_cap, (size_t)n + 1 + len) < 0)
 		goto done;
-	memcpy(c->reason_buf, s, (size_t)n);
-	c->reason_len = (size_t)n;
+	memcpy(x->reason_buf, s, (size_t)n);
+	x->reason_len = (size_t)n;
 	if (n == 3)
-		c->reason_buf[c->reason_len++] = ' '; // RFC 9112 §4: the blank stays, also without a reason
-	memcpy(c->reason_buf + c->reason_len, reason, len);
-	c->reason_len += len;
-	c->reason = c->reason_buf;
+		x->reason_buf[x->reason_len++] = ' '; // RFC 9112 §4: the blank stays, also without a reason
+	memcpy(x->reason_buf + x->reason_len, reason, len);
+	x->reason_len += len;
+	x->reason = x->reason_buf;
 	rc = 0;
 done:
 	Py_XDECREF(tmp);
 	return rc;
 }
 
-void uw_reset_head(uw_core *c)
+void uw_reset_head(uw_exchange *x)
 {
-	c->has_head = 0;
-	c->status = 0;
-	c->reason_len = c->head_len = 0;
-	c->headers = 0;
-	c->length = -1;
-	c->conn_close = c->upgrade = c->has_te = c->has_date = c->has_server = 0;
+	x->has_head = 0;
+	x->status = 0;
+	x->reason_len = x->head_len = 0;
+	x->headers = 0;
+	x->length = -1;
+	x->conn_close = x->upgrade = x->has_te = x->has_date = x->has_server = 0;
 }
 
 // raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one, the interpreter would believe that it is an
@@ -328,7 +328,7 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"status", "response_headers", "exc_info", NULL};
 	responder *self = (responder *)o;
-	uw_core *c = self->core;
+	uw_exchange *x = self->exchange;
 	PyObject *status, *headers, *exc_info = NULL;
 	if (kwargs) {
 		if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:start_response", names, &status, &headers, &exc_info))
@@ -349,11 +349,11 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 	if (exc_info == Py_None)
 		exc_info = NULL;
 	if (exc_info) {
-		if (c->head_sent) {
+		if (x->head_sent) {
 			raise_again(exc_info); // PEP 3333: the head is on its way, so the error goes back to where it came from
 			return NULL;
 		}
-	} else if (c->has_head) {
+	} else if (x->has_head) {
 		PyErr_SetString(PyExc_AssertionError, "start_response was called twice without exc_info (PEP 3333)");
 		return NULL;
 	}
@@ -361,8 +361,8 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 		PyErr_SetString(PyExc_TypeError, "http headers must be in a python list");
 		return NULL;
 	}
-	uw_reset_head(c);
-	if (set_status(c, status) < 0)
+	uw_reset_head(x);
+	if (set_status(x, status) < 0)
 		return NULL;
 	// A finalizer of the application's may run in between, and change the list.
 	for (Py_ssize_t i = 0; i < PyList_Size(headers); i++) {
@@ -372,27 +372,27 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 		if (!PyTuple_Check(h) || PyTuple_Size(h) != 2)
 			PyErr_SetString(PyExc_TypeError, "http header must be defined in a tuple of name and value");
 		else
-			rc = add_header(c, PyTuple_GetItem(h, 0), PyTuple_GetItem(h, 1));
+			rc = add_header(x, PyTuple_GetItem(h, 0), PyTuple_GetItem(h, 1));
 		Py_DECREF(h);
 		if (rc < 0) {
-			uw_reset_head(c);
+			uw_reset_head(x);
 			return NULL;
 		}
 	}
 	// Any other 1xx announces a response that is still to come (RFC 9110 §15.2): the client would take the next one for it.
-	if (c->status < 200 && !(c->status == 101 && c->upgrade)) {
+	if (x->status < 200 && !(x->status == 101 && x->upgrade)) {
 		PyErr_Format(PyExc_ValueError, "%R is no final http status", status);
-		uw_reset_head(c);
+		uw_reset_head(x);
 		return NULL;
 	}
 	// With both, two readers may find its end in two places (RFC 9112 §6.2).
-	if (c->has_te && c->length >= 0) {
+	if (x->has_te && x->length >= 0) {
 		PyErr_SetString(PyExc_ValueError, "Content-Length and Transfer-Encoding exclude each other");
-		uw_reset_head(c);
+		uw_reset_head(x);
 		return NULL;
 	}
-	c->head = c->head_buf;
-	c->has_head = 1;
+	x->head = x->head_buf;
+	x->has_head = 1;
 	return PyCFunction_NewEx(&write_def, o, NULL);
 }
 
@@ -401,7 +401,7 @@ static PyObject *responder_write(PyObject *o, PyObject *data)
 	responder *self = (responder *)o;
 	if (responder_stale(self))
 		return NULL;
-	if (uw_send_object(self->core, data, "write() takes bytes: this is") < 0)
+	if (uw_send_object(self->exchange, data, "write() takes bytes: this is") < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -434,12 +434,12 @@ int uw_start_response_init(void)
 	return responder_type ? 0 : -1;
 }
 
-PyObject *uw_start_response_new(uw_core *c)
+PyObject *uw_start_response_new(uw_exchange *x)
 {
 	PyObject *o = PyType_GenericAlloc((PyTypeObject *)responder_type, 0);
 	if (o) {
-		((responder *)o)->core = c;
-		((responder *)o)->serial = c->serial;
+		((responder *)o)->exchange = x;
+		((responder *)o)->serial = x->serial;
 	}
 	return o;
 }

@@ -33,12 +33,12 @@ enum { CHUNK_LINE = 20, CHUNK_COPY = 8192 };
 
 // stream writes a block of a response under way from here: a generator has many, and the way through Go and back costs as much as the write.
 // What the client does not take at once is Go's.
-static int stream(uw_core *c, const char *p, size_t n)
+static int stream(uw_exchange *x, const char *p, size_t n)
 {
 	char framed[CHUNK_LINE + CHUNK_COPY + 2];
 	int rc;
-	c->streamed += (int64_t)n;
-	if (c->stream == UW_CHUNKED) {
+	x->streamed += (int64_t)n;
+	if (x->stream == UW_CHUNKED) {
 		size_t at = (size_t)snprintf(framed, CHUNK_LINE, "%zx\r\n", n);
 		memcpy(framed + at, p, n);
 		memcpy(framed + at + n, "\r\n", 2);
@@ -47,7 +47,7 @@ static int stream(uw_core *c, const char *p, size_t n)
 	}
 	ssize_t sent;
 	do
-		sent = send(c->fd, p, n, MSG_NOSIGNAL);
+		sent = send(x->fd, p, n, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	if (sent == (ssize_t)n)
 		return 0;
@@ -56,53 +56,53 @@ static int stream(uw_core *c, const char *p, size_t n)
 		n -= (size_t)sent;
 	}
 	Py_BEGIN_ALLOW_THREADS
-	rc = uwGoRest(c->id, (char *)p, n);
+	rc = uwGoRest(x->id, (char *)p, n);
 	Py_END_ALLOW_THREADS
 	return rc;
 }
 
 // The socket does not block, so the GIL is kept for what it takes at once: letting go of it for each chunk of a generator costs more than the
 // write. It is released where the client must be waited for, or the block is large.
-int uw_send_block(uw_core *c, const char *p, Py_ssize_t n)
+int uw_send_block(uw_exchange *x, const char *p, Py_ssize_t n)
 {
 	int rc;
 	if (uw_forked) {
 		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot answer the request of its parent");
 		return -1;
 	}
-	if (c->over) {
+	if (x->over) {
 		PyErr_SetString(PyExc_RuntimeError, "the response is over: nothing can be written by close()");
 		return -1;
 	}
-	if (!c->has_head) {
+	if (!x->has_head) {
 		PyErr_SetString(PyExc_AssertionError, "write() or the first block came before start_response (PEP 3333)");
 		return -1;
 	}
-	if (c->stream == UW_RAW ? n < UW_COPY_LIMIT : c->stream == UW_CHUNKED && n <= CHUNK_COPY) {
-		rc = stream(c, p, (size_t)n);
+	if (x->stream == UW_RAW ? n < UW_COPY_LIMIT : x->stream == UW_CHUNKED && n <= CHUNK_COPY) {
+		rc = stream(x, p, (size_t)n);
 	} else if (n < UW_COPY_LIMIT) {
-		rc = uwGoTryWrite(c->id, (char *)p, (size_t)n);
+		rc = uwGoTryWrite(x->id, (char *)p, (size_t)n);
 		if (rc == UW_AGAIN) {
 			Py_BEGIN_ALLOW_THREADS
-			rc = uwGoFlush(c->id);
+			rc = uwGoFlush(x->id);
 			Py_END_ALLOW_THREADS
 		}
 	} else {
 		Py_BEGIN_ALLOW_THREADS
-		rc = uwGoWrite(c->id, (char *)p, (size_t)n);
+		rc = uwGoWrite(x->id, (char *)p, (size_t)n);
 		Py_END_ALLOW_THREADS
 	}
 	if (rc == 0)
 		return 0;
-	c->write_failed = 1;
-	c->stream = UW_NO_STREAM;
+	x->write_failed = 1;
+	x->stream = UW_NO_STREAM;
 	if (rc > 0) // the client is gone and the options say not to tell the application
 		return 1;
 	PyErr_SetString(PyExc_OSError, "write error");
 	return -1;
 }
 
-int uw_send_object(uw_core *c, PyObject *o, const char *what)
+int uw_send_object(uw_exchange *x, PyObject *o, const char *what)
 {
 	char *p;
 	Py_ssize_t n;
@@ -121,7 +121,7 @@ int uw_send_object(uw_core *c, PyObject *o, const char *what)
 		}
 		o = tmp;
 	}
-	int rc = PyBytes_AsStringAndSize(o, &p, &n) < 0 ? -1 : n > 0 ? uw_send_block(c, p, n) : 0;
+	int rc = PyBytes_AsStringAndSize(o, &p, &n) < 0 ? -1 : n > 0 ? uw_send_block(x, p, n) : 0;
 	Py_XDECREF(tmp);
 	return rc;
 }

@@ -14,16 +14,16 @@ int uw_grow(char **buf, size_t *cap, size_t need);
 
 // uw_send_block writes one block of the body, the head before it if it has not gone out. 0: done; 1: the client is gone and the options say
 // not to tell the application; -1: an exception is set.
-int uw_send_block(uw_core *c, const char *p, Py_ssize_t n);
+int uw_send_block(uw_exchange *x, const char *p, Py_ssize_t n);
 
 // uw_send_object is uw_send_block for what the application gave as a block; TypeError "WHAT TYPE, not bytes" for what is none.
-int uw_send_object(uw_core *c, PyObject *o, const char *what);
+int uw_send_object(uw_exchange *x, PyObject *o, const char *what);
 
 // uw_reset_head forgets what start_response said.
-void uw_reset_head(uw_core *c);
+void uw_reset_head(uw_exchange *x);
 
-// uw_start_response_new gives the start_response of the request that c runs, a new reference, or NULL with an exception set.
-PyObject *uw_start_response_new(uw_core *c);
+// uw_start_response_new gives the start_response of the request of x, a new reference, or NULL with an exception set.
+PyObject *uw_start_response_new(uw_exchange *x);
 int uw_start_response_init(void);
 
 // uw_reason is the standard reason of a status, "" if there is none.

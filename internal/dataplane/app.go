@@ -28,7 +28,7 @@ type Call struct {
 }
 
 // Response is what start_response and the application gave so far. The byte slices are the bridge's and valid until the next Call on
-// that core (Body: until Release).
+// that exchange (Body: until Release).
 type Response struct {
 	HasHead   bool
 	Status    int
@@ -51,27 +51,28 @@ type Response struct {
 	ExitCode  int
 }
 
-// App is the interpreter as the data plane sees it: implemented by the bridge in cmd/uwsgi-worker, by a fake in tests.
+// App is the interpreter as the data plane sees it: implemented by the bridge in cmd/uwsgi-worker, by
+// a fake in tests. exchange is the number of one, core that of a thread.
 type App interface {
-	// Call runs the application on the calling thread. It calls Exchange.Write, Exchange.File and Exchange.Finish of the same core.
-	Call(core int, c *Call) Outcome
-	// Response fills r with what core's application has given so far.
-	Response(core int, r *Response)
+	// Call runs the application on the calling thread. It calls Write, File and Finish of that exchange.
+	Call(exchange int, c *Call) Outcome
+	// Response fills r with what the application has given so far.
+	Response(exchange int, r *Response)
 	// Sent notes that the head went out, so that start_response can no longer replace it.
-	Sent(core int)
+	Sent(exchange int)
 	// Streaming allows the application's side to write the following blocks of this response to the connection by itself, as they are or as
 	// chunks; what the connection does not take goes to Exchange.Rest, what was written is told as Response.Streamed.
-	Streaming(core int, chunked bool)
+	Streaming(exchange int, chunked bool)
 	// Diverted takes that back: from here on all blocks go through Exchange.Write.
-	Diverted(core int)
-	// Serving notes the connection that core serves, -1 for none.
-	Serving(core, fd int)
+	Diverted(exchange int)
+	// Serving notes the connection that the exchange answers on, -1 for none.
+	Serving(exchange, fd int)
 	// Release drops what keeps a Body alive, soon: from any thread.
 	Release(pinned unsafe.Pointer)
 	// HasAfter tells whether there is something to run when a request is over, AfterRequest runs it.
 	HasAfter() bool
-	AfterRequest(core int)
-	// Signals runs pending Python signal handlers; false: one of them raised, the worker must leave.
+	AfterRequest(exchange int)
+	// Signals runs pending Python signal handlers on that thread; false: one of them raised, the worker must leave.
 	Signals(core int) bool
 	// HasForked tells whether the application has forked children that may hold copies of our descriptors.
 	HasForked() bool
