@@ -96,7 +96,7 @@ func (h *housekeeper) fetch() {
 // idle says that a core waits for work.
 func (e *Engine) idle() bool {
 	for _, x := range e.exchanges {
-		if x.cell.State.Load() != scoreboard.CoreBusy {
+		if x.cell.State.Load() != scoreboard.CellBusy {
 			return true
 		}
 	}

@@ -24,7 +24,7 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 	x.finished = end
 	after := app >= 0 && e.app.HasAfter()
 	if !after || e.settings.HarakiriNoARH {
-		x.cell.State.Store(scoreboard.CoreIdle)
+		x.cell.State.Store(scoreboard.CellIdle)
 	}
 	if !x.handedOver && !x.caughtUp() {
 		x.handedOver = true
@@ -63,7 +63,7 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 	}
 	if after { // the client has its answer; the harakiri goes on, unless harakiri-no-arh
 		e.app.AfterRequest(x.id)
-		x.cell.State.Store(scoreboard.CoreIdle)
+		x.cell.State.Store(scoreboard.CellIdle)
 		x.finished = monotonic()
 	}
 	x.account(app, end)

@@ -115,8 +115,8 @@ func (e *Engine) Workers() []Worker {
 			RunningTime: row.Running.Load(), TX: row.TX.Load(), AvgRT: row.AvgRT.Load(),
 			LastSpawn: int64(row.Spawned.Load()), RespawnCount: int64(row.Respawns.Load()),
 		}
-		for c := range e.board.Cores() {
-			if e.board.Core(i, c).State.Load() == scoreboard.CoreBusy {
+		for c := range e.board.Cells() {
+			if e.board.Cell(i, c).State.Load() == scoreboard.CellBusy {
 				w.Status = "busy"
 			}
 		}
@@ -135,7 +135,7 @@ func (e *Engine) Workers() []Worker {
 func (e *Engine) Doing() [][2]any {
 	out := [][2]any{}
 	for _, x := range e.exchanges {
-		if x.cell.State.Load() == scoreboard.CoreBusy {
+		if x.cell.State.Load() == scoreboard.CellBusy {
 			out = append(out, [2]any{x.cell.GetSnap(), x.cell.StartedAt.Load()})
 		}
 	}

@@ -95,8 +95,8 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	if e.board, err = scoreboard.Open(b.ScoreboardFD); err != nil {
 		return nil, err
 	}
-	if row < 0 || row >= e.board.Rows() || s.Threads > e.board.Cores() {
-		return nil, fmt.Errorf("row %d with %d cores is not on the scoreboard", row, s.Threads)
+	if row < 0 || row >= e.board.Rows() || s.Threads > e.board.Cells() {
+		return nil, fmt.Errorf("row %d with %d cells is not on the scoreboard", row, s.Threads)
 	}
 	e.row = e.board.Row(row)
 	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}

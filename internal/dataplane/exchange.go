@@ -16,7 +16,7 @@ type Exchange struct {
 	eng  *Engine
 	core *Core            // the thread that runs it
 	id   int              // its number: in Engine.exchanges, on the scoreboard, in the bridge
-	cell *scoreboard.Core // what other threads and processes see of it
+	cell *scoreboard.Cell // what other threads and processes see of it
 
 	// Connection state: where the request came from and the response goes.
 
@@ -60,7 +60,7 @@ const (
 
 func (x *Exchange) init(c *Core, id int) {
 	x.eng, x.core, x.id = c.eng, c, id
-	x.cell = c.eng.board.Core(c.eng.rowIndex, id)
+	x.cell = c.eng.board.Cell(c.eng.rowIndex, id)
 }
 
 // begin readies x for the request in x.req, which has come whole on cn and whose head takes that
@@ -80,7 +80,7 @@ func (x *Exchange) begin(cn *conn, head int) {
 	x.cell.SetSnap(r.Bytes(r.RemoteAddr), r.Bytes(r.Method), r.Bytes(r.URI))
 	x.cell.StartedAt.Store(x.wall / int64(time.Second))
 	x.cell.Started.Store(x.started)
-	x.cell.State.Store(scoreboard.CoreBusy)
+	x.cell.State.Store(scoreboard.CellBusy)
 }
 
 // reply is the state of the response under way.

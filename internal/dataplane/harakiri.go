@@ -14,7 +14,7 @@ func (h *housekeeper) harakiri(exchange int, started int64) {
 	}
 	x := h.eng.exchanges[exchange]
 	request := x.answerer.Load()
-	if x.cell.State.Load() == scoreboard.CoreBusy && x.cell.Started.Load() == started {
+	if x.cell.State.Load() == scoreboard.CellBusy && x.cell.Started.Load() == started {
 		h.answerFor(x, request)
 	}
 }
@@ -23,7 +23,7 @@ func (h *housekeeper) harakiri(exchange int, started int64) {
 func (h *housekeeper) giveUp() {
 	for _, x := range h.eng.exchanges {
 		request := x.answerer.Load()
-		if x.cell.State.Load() == scoreboard.CoreBusy {
+		if x.cell.State.Load() == scoreboard.CellBusy {
 			h.answerFor(x, request)
 		}
 	}

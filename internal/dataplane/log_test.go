@@ -136,7 +136,7 @@ func TestSnapshot(t *testing.T) {
 	c := s.dial("http")
 	c.send("GET /" + strings.Repeat("x", 500) + " HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-running
-	cell := s.board.Core(0, 0)
+	cell := s.board.Cell(0, 0)
 	if got, want := cell.GetSnap(), fmt.Sprintf("127.0.0.1 GET /%s", strings.Repeat("x", 500)); !strings.HasPrefix(want, got) || len(got) < 200 {
 		t.Errorf("%q", got)
 	}

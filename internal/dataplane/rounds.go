@@ -101,7 +101,7 @@ func (h *housekeeper) fillTime() int64 {
 
 func (e *Engine) anyBusy() bool {
 	for _, x := range e.exchanges {
-		if x.cell.State.Load() == scoreboard.CoreBusy {
+		if x.cell.State.Load() == scoreboard.CellBusy {
 			return true
 		}
 	}
@@ -171,7 +171,7 @@ func (e *Engine) idleElsewhere() int {
 			continue
 		}
 		for c := range e.settings.Threads {
-			if e.board.Core(i, c).State.Load() != scoreboard.CoreBusy {
+			if e.board.Cell(i, c).State.Load() != scoreboard.CellBusy {
 				n++
 			}
 		}

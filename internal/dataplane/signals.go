@@ -51,7 +51,7 @@ func (h *housekeeper) signalled() {
 // itself, unless it was about to sleep or the kernel gave the signal to another thread: it is interrupted too, but not for as long as it runs.
 func (h *housekeeper) kick() {
 	e, s := h.eng, &h.eng.signals
-	if e.cores[0].exchange.cell.State.Load() == scoreboard.CoreBusy {
+	if e.cores[0].exchange.cell.State.Load() == scoreboard.CellBusy {
 		if s.kicks == 0 {
 			return
 		}

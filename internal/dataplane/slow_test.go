@@ -133,7 +133,7 @@ func TestSlowReaders(t *testing.T) {
 		if n := s.app.released.Load(); n != 4 {
 			t.Errorf("%d bodies were released, want 4", n)
 		}
-		if n := s.board.Core(0, 0).Offloaded.Load(); n != 12 {
+		if n := s.board.Cell(0, 0).Offloaded.Load(); n != 12 {
 			t.Errorf("%d responses were counted as handed over, want 12", n)
 		}
 	}

@@ -1,6 +1,8 @@
-// Package scoreboard is the memory that the supervisor and the workers share: one row a worker process, one cell a core. A worker
-// writes its own row with atomic stores on the request path; the supervisor reads (harakiri, stats, idle, cheaper) and never
-// locks. The layout is declared here and nowhere else; it lives in a memfd.
+// Package scoreboard is the memory that the supervisor and the workers share: one row a worker process,
+// one cell for each exchange (a request and its response) that a worker can have in hand at a time. A
+// worker writes its own row with atomic stores on the request path; the supervisor reads (harakiri,
+// stats, idle, cheaper) and never locks. The layout is declared here and nowhere else; it lives in a
+// memfd.
 package scoreboard
 
 import (
@@ -14,23 +16,23 @@ import (
 	"uwsgi/internal/memfd"
 )
 
-// Core states.
+// States of a cell.
 const (
-	CoreIdle    = 0
-	CoreBusy    = 1 // running the application, since Core.Started
-	CoreReading = 2 // gathering a request
+	CellIdle    = 0
+	CellBusy    = 1 // running the application, since Cell.Started
+	CellReading = 2 // gathering a request
 )
 
 const (
 	magic    = 0x75777362 // "uwsb"
-	snapSize = 232        // bytes of a core's method and URI
+	snapSize = 232        // bytes of a request's method and URI
 )
 
 // header is at offset 0.
 type header struct {
 	Magic uint32
 	Rows  uint32
-	Cores uint32
+	Cells uint32
 	_     uint32
 	Epoch atomic.Int64 // requests finished by processes whose row was reused; only the supervisor writes it
 	_     [40]byte
@@ -74,8 +76,8 @@ func (r *Row) App(i int) *App {
 	return &r.Apps[i]
 }
 
-// Core is one thread of a worker.
-type Core struct {
+// Cell is one exchange of a worker: the request in hand, and counts of all that it has answered.
+type Cell struct {
 	State      atomic.Uint32
 	SnapLen    atomic.Uint32 // bytes of Snap in use, 0 while it is being written
 	Started    atomic.Int64  // monotonic ns
@@ -96,27 +98,27 @@ type Board struct {
 	mem         []byte
 	head        *header
 	fd          int
-	rows, cores int
+	rows, cells int
 }
 
-// Size returns the bytes a board of that many rows and cores takes.
-func Size(rows, cores int) int {
-	return int(unsafe.Sizeof(header{})) + rows*(int(unsafe.Sizeof(Row{}))+cores*int(unsafe.Sizeof(Core{})))
+// Size returns the bytes a board of that many rows and cells takes.
+func Size(rows, cells int) int {
+	return int(unsafe.Sizeof(header{})) + rows*(int(unsafe.Sizeof(Row{}))+cells*int(unsafe.Sizeof(Cell{})))
 }
 
 // New makes a board in a memfd of its own.
-func New(rows, cores int) (*Board, error) {
-	fd, err := memfd.Create("uwsgi-scoreboard", int64(Size(rows, cores)))
+func New(rows, cells int) (*Board, error) {
+	fd, err := memfd.Create("uwsgi-scoreboard", int64(Size(rows, cells)))
 	if err != nil {
 		return nil, fmt.Errorf("scoreboard: %w", err)
 	}
-	b, err := mapFD(fd, Size(rows, cores))
+	b, err := mapFD(fd, Size(rows, cells))
 	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
-	b.rows, b.cores = rows, cores
-	b.head.Magic, b.head.Rows, b.head.Cores = magic, uint32(rows), uint32(cores)
+	b.rows, b.cells = rows, cells
+	b.head.Magic, b.head.Rows, b.head.Cells = magic, uint32(rows), uint32(cells)
 	return b, nil
 }
 
@@ -133,8 +135,8 @@ func Open(fd int) (*Board, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.rows, b.cores = int(b.head.Rows), int(b.head.Cores)
-	if b.head.Magic != magic || max(b.rows, b.cores) > len(b.mem) || Size(b.rows, b.cores) > len(b.mem) {
+	b.rows, b.cells = int(b.head.Rows), int(b.head.Cells)
+	if b.head.Magic != magic || max(b.rows, b.cells) > len(b.mem) || Size(b.rows, b.cells) > len(b.mem) {
 		unix.Munmap(b.mem)
 		return nil, fmt.Errorf("scoreboard: not a scoreboard")
 	}
@@ -152,17 +154,17 @@ func mapFD(fd, size int) (*Board, error) {
 // FD is the descriptor to hand to another process.
 func (b *Board) FD() int { return b.fd }
 
-// Rows and Cores are the board's dimensions.
+// Rows and Cells are the board's dimensions.
 func (b *Board) Rows() int { return b.rows }
 
-// Cores is the number of cells a row has.
-func (b *Board) Cores() int { return b.cores }
+// Cells is the number of cells a row has.
+func (b *Board) Cells() int { return b.cells }
 
 // Retired is the number of requests that processes finished whose rows have been reused since.
 func (b *Board) Retired() *atomic.Int64 { return &b.head.Epoch }
 
 func (b *Board) offset(row int) uintptr {
-	stride := unsafe.Sizeof(Row{}) + uintptr(b.cores)*unsafe.Sizeof(Core{})
+	stride := unsafe.Sizeof(Row{}) + uintptr(b.cells)*unsafe.Sizeof(Cell{})
 	return unsafe.Sizeof(header{}) + uintptr(row)*stride
 }
 
@@ -172,11 +174,11 @@ func (b *Board) Row(i int) *Row {
 	return (*Row)(unsafe.Pointer(&b.mem[b.offset(i)]))
 }
 
-// Core returns cell c of row i.
-func (b *Board) Core(i, c int) *Core {
-	off := b.offset(i) + unsafe.Sizeof(Row{}) + uintptr(c)*unsafe.Sizeof(Core{})
-	_ = b.mem[:off+unsafe.Sizeof(Core{})]
-	return (*Core)(unsafe.Pointer(&b.mem[off]))
+// Cell returns cell c of row i.
+func (b *Board) Cell(i, c int) *Cell {
+	off := b.offset(i) + unsafe.Sizeof(Row{}) + uintptr(c)*unsafe.Sizeof(Cell{})
+	_ = b.mem[:off+unsafe.Sizeof(Cell{})]
+	return (*Cell)(unsafe.Pointer(&b.mem[off]))
 }
 
 // Clear zeroes row i and its cells, before a new process gets it.
@@ -191,8 +193,8 @@ func (b *Board) TotalRequests() int64 {
 	return n
 }
 
-// SetSnap stores what core c is working on, cut to fit: the parts are joined by blanks.
-func (c *Core) SetSnap(parts ...[]byte) {
+// SetSnap stores what c is working on, cut to fit: the parts are joined by blanks.
+func (c *Cell) SetSnap(parts ...[]byte) {
 	c.SnapLen.Store(0)
 	n := 0
 	for i, p := range parts {
@@ -206,7 +208,7 @@ func (c *Core) SetSnap(parts ...[]byte) {
 }
 
 // GetSnap returns what SetSnap stored, escaped since a client chose it, "" while it is being written.
-func (c *Core) GetSnap() string {
+func (c *Cell) GetSnap() string {
 	n := c.SnapLen.Load()
 	if n > snapSize {
 		return ""

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func board(t *testing.T, rows, cores int) *Board {
+func board(t *testing.T, rows, cells int) *Board {
 	t.Helper()
-	b, err := New(rows, cores)
+	b, err := New(rows, cells)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,12 +19,12 @@ func board(t *testing.T, rows, cores int) *Board {
 	return b
 }
 
-// The layout is shared by processes that may be built apart: its sizes are part of the contract, and no two cores share a cache line.
+// The layout is shared by processes that may be built apart: its sizes are part of the contract, and no two cells share a cache line.
 func TestLayout(t *testing.T) {
 	for what, got := range map[string]uintptr{
-		"header": unsafe.Sizeof(header{}), "row": unsafe.Sizeof(Row{}), "core": unsafe.Sizeof(Core{}),
+		"header": unsafe.Sizeof(header{}), "row": unsafe.Sizeof(Row{}), "cell": unsafe.Sizeof(Cell{}),
 	} {
-		want := map[string]uintptr{"header": 64, "row": 384, "core": 320}[what]
+		want := map[string]uintptr{"header": 64, "row": 384, "cell": 320}[what]
 		if got != want {
 			t.Errorf("%s is %d bytes, want %d", what, got, want)
 		}
@@ -41,13 +41,13 @@ func TestShared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.Rows() != 3 || b.Cores() != 2 {
-		t.Fatalf("%d rows, %d cores", b.Rows(), b.Cores())
+	if b.Rows() != 3 || b.Cells() != 2 {
+		t.Fatalf("%d rows, %d cells", b.Rows(), b.Cells())
 	}
 	for i := range 3 {
 		a.Row(i).Requests.Store(int64(10 + i))
 		for c := range 2 {
-			a.Core(i, c).Started.Store(int64(100*i + c))
+			a.Cell(i, c).Started.Store(int64(100*i + c))
 		}
 	}
 	for i := range 3 {
@@ -55,8 +55,8 @@ func TestShared(t *testing.T) {
 			t.Errorf("row %d: %d requests", i, got)
 		}
 		for c := range 2 {
-			if got := b.Core(i, c).Started.Load(); got != int64(100*i+c) {
-				t.Errorf("row %d core %d: started %d", i, c, got)
+			if got := b.Cell(i, c).Started.Load(); got != int64(100*i+c) {
+				t.Errorf("row %d cell %d: started %d", i, c, got)
 			}
 		}
 	}
@@ -66,8 +66,8 @@ func TestClearTouchesOneRow(t *testing.T) {
 	b := board(t, 3, 2)
 	for i := range 3 {
 		b.Row(i).Requests.Store(1)
-		b.Core(i, 0).Requests.Store(1)
-		b.Core(i, 1).SetSnap([]byte("x"))
+		b.Cell(i, 0).Requests.Store(1)
+		b.Cell(i, 1).SetSnap([]byte("x"))
 	}
 	b.Clear(1)
 	for i := range 3 {
@@ -75,7 +75,7 @@ func TestClearTouchesOneRow(t *testing.T) {
 		if i == 1 {
 			want = 0
 		}
-		if b.Row(i).Requests.Load() != want || b.Core(i, 0).Requests.Load() != want || len(b.Core(i, 1).GetSnap()) != int(want) {
+		if b.Row(i).Requests.Load() != want || b.Cell(i, 0).Requests.Load() != want || len(b.Cell(i, 1).GetSnap()) != int(want) {
 			t.Errorf("row %d after clearing row 1", i)
 		}
 	}
@@ -92,7 +92,7 @@ func TestTotals(t *testing.T) {
 }
 
 func TestSnap(t *testing.T) {
-	c := board(t, 1, 1).Core(0, 0)
+	c := board(t, 1, 1).Cell(0, 0)
 	for _, s := range []struct {
 		parts []string
 		want  string
@@ -144,7 +144,7 @@ func TestOpenRefusesWhatIsNoBoard(t *testing.T) {
 		"empty":     file(0, nil),
 		"short":     file(10, nil),
 		"zeroes":    file(4096, nil),
-		"too small": file(4096, func(b *Board) { b.head.Magic, b.head.Rows, b.head.Cores = magic, 1000, 1 }),
+		"too small": file(4096, func(b *Board) { b.head.Magic, b.head.Rows, b.head.Cells = magic, 1000, 1 }),
 	} {
 		if _, err := Open(int(f.Fd())); err == nil {
 			t.Errorf("%s: taken for a board", name)
@@ -164,13 +164,13 @@ func TestHostileMemory(t *testing.T) {
 	if err := unix.Ftruncate(b.FD(), 0); err == nil {
 		t.Error("it was cut short")
 	}
-	if b.Rows() != 3 || b.Cores() != 2 {
-		t.Errorf("%d rows, %d cores", b.Rows(), b.Cores())
+	if b.Rows() != 3 || b.Cells() != 2 {
+		t.Errorf("%d rows, %d cells", b.Rows(), b.Cells())
 	}
 	b.TotalRequests()
 	for i := range b.Rows() {
-		for c := range b.Cores() {
-			_ = b.Core(i, c).GetSnap()
+		for c := range b.Cells() {
+			_ = b.Cell(i, c).GetSnap()
 		}
 		b.Clear(i)
 	}

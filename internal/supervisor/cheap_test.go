@@ -108,7 +108,7 @@ func TestBusyIsNotIdle(t *testing.T) {
 	if check() {
 		t.Error("a busy worker was put to sleep")
 	}
-	r.do(func() { r.sup.rows.board.Core(r.sup.gen.slots[0].cur.row, 0).State.Store(scoreboard.CoreIdle) })
+	r.do(func() { r.sup.rows.board.Cell(r.sup.gen.slots[0].cur.row, 0).State.Store(scoreboard.CellIdle) })
 	if !check() {
 		t.Error("an idle worker was not put to sleep")
 	}
@@ -202,7 +202,7 @@ func TestCheaperFollowsTheLoad(t *testing.T) {
 	check()
 	r.wait("worker.spawned", "worker 2")
 	r.wait("worker.ready", "")
-	r.do(func() { r.sup.rows.board.Core(r.sup.gen.slots[0].cur.row, 0).State.Store(scoreboard.CoreIdle) })
+	r.do(func() { r.sup.rows.board.Cell(r.sup.gen.slots[0].cur.row, 0).State.Store(scoreboard.CellIdle) })
 	check()
 	r.wait("worker.cheaped", "")
 	r.stop()

@@ -78,8 +78,8 @@ func (s *Supervisor) busyTime(p *process) int64 {
 	n := board.Row(p.row).Running.Load()
 	now := s.host.Monotonic()
 	for c := range p.gen.cfg.cores() {
-		cell := board.Core(p.row, c)
-		if cell.State.Load() == scoreboard.CoreBusy {
+		cell := board.Cell(p.row, c)
+		if cell.State.Load() == scoreboard.CellBusy {
 			n += age(cell, now).Microseconds()
 		}
 	}

@@ -41,7 +41,7 @@ func (s *Supervisor) scanHarakiri() {
 			wait = min(wait, limit)
 		}
 		for c := range p.gen.cfg.cores() {
-			at, started := deadline(p.gen.rows.board.Core(p.row, c), limit)
+			at, started := deadline(p.gen.rows.board.Cell(p.row, c), limit)
 			switch {
 			case at == 0 || p.stuck[c] != 0:
 			case at > now:
@@ -57,10 +57,10 @@ func (s *Supervisor) scanHarakiri() {
 }
 
 // deadline is when a core's request has to be over, 0 = never or no request, and when it began.
-func deadline(c *scoreboard.Core, limit time.Duration) (at, started int64) {
+func deadline(c *scoreboard.Cell, limit time.Duration) (at, started int64) {
 	started = c.Started.Load()
 	user := c.Deadline.Load()
-	if c.State.Load() != scoreboard.CoreBusy || started <= 0 || c.Started.Load() != started {
+	if c.State.Load() != scoreboard.CellBusy || started <= 0 || c.Started.Load() != started {
 		return 0, 0
 	}
 	if limit > 0 {
@@ -73,7 +73,7 @@ func deadline(c *scoreboard.Core, limit time.Duration) (at, started int64) {
 }
 
 // age is how long a core's request runs; 0 where what the worker has written cannot be.
-func age(c *scoreboard.Core, now int64) time.Duration {
+func age(c *scoreboard.Cell, now int64) time.Duration {
 	started := c.Started.Load()
 	if started <= 0 || started > now {
 		return 0
@@ -164,7 +164,7 @@ func gentleSignal(set *option.Settings) syscall.Signal {
 func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
 	n := p.slot.n
 	board := p.gen.rows.board
-	cell := board.Core(p.row, core)
+	cell := board.Cell(p.row, core)
 	attrs := []slog.Attr{slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()), slog.Duration(KeyAge, age(cell, now))}
 	event := "harakiri" // the first line; the others belong to it
 	say := func(text string) {
@@ -184,8 +184,8 @@ func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
 	say(fmt.Sprintf("HARAKIRI triggered by worker %d core %d !!!", n, core))
 	say(fmt.Sprintf("HARAKIRI !!! worker %d status !!!", n))
 	for c := range p.gen.cfg.cores() {
-		cell := board.Core(p.row, c)
-		if cell.State.Load() != scoreboard.CoreBusy {
+		cell := board.Cell(p.row, c)
+		if cell.State.Load() != scoreboard.CellBusy {
 			continue
 		}
 		ip, request, _ := strings.Cut(cell.GetSnap(), " ")

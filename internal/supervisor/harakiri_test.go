@@ -20,15 +20,15 @@ func (r *rig) busy(slot, core int, since time.Duration) {
 	r.Helper()
 	r.do(func() {
 		sl := r.sup.gen.slots[slot-1]
-		occupy(r.sup.rows.board.Core(sl.cur.row, core), r.sup.host.Monotonic()-int64(since))
+		occupy(r.sup.rows.board.Cell(sl.cur.row, core), r.sup.host.Monotonic()-int64(since))
 	})
 }
 
-func occupy(c *scoreboard.Core, started int64) {
+func occupy(c *scoreboard.Cell, started int64) {
 	c.SetSnap([]byte("127.0.0.1"), []byte("GET"), []byte("/sleep"))
 	c.StartedAt.Store(1795345605)
 	c.Started.Store(started)
-	c.State.Store(scoreboard.CoreBusy)
+	c.State.Store(scoreboard.CellBusy)
 }
 
 func TestHarakiri(t *testing.T) {
@@ -166,7 +166,7 @@ func TestHarakiriDeadline(t *testing.T) {
 				s, board := offline(set, 2)
 				defer s.rows.close()
 				started := s.host.Monotonic()
-				cell := board.Core(0, 1)
+				cell := board.Cell(0, 1)
 				occupy(cell, started)
 				if c.user > 0 {
 					cell.Deadline.Store(started + int64(c.user))
@@ -189,9 +189,9 @@ func TestHarakiriDeadline(t *testing.T) {
 func TestDeadlineOfAnIdleCore(t *testing.T) {
 	s, board := offline(option.Default(), 1)
 	defer s.rows.close()
-	cell := board.Core(0, 0)
+	cell := board.Cell(0, 0)
 	occupy(cell, 1000)
-	cell.State.Store(scoreboard.CoreReading)
+	cell.State.Store(scoreboard.CellReading)
 	if at, _ := deadline(cell, time.Second); at != 0 {
 		t.Errorf("a core that reads a request has the deadline %d", at)
 	}

@@ -28,7 +28,7 @@ func (s *Supervisor) checkIdle() {
 	for _, p := range s.procs {
 		board := p.gen.rows.board
 		for c := range p.gen.cfg.cores() {
-			if board.Core(p.row, c).State.Load() != scoreboard.CoreIdle {
+			if board.Cell(p.row, c).State.Load() != scoreboard.CellIdle {
 				s.idle.since = now
 			}
 		}

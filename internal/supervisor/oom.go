@@ -30,7 +30,7 @@ func (s *Supervisor) outOfMemory(e loader.Exit) bool {
 func (s *Supervisor) inHand(p *process) []string {
 	var out []string
 	for c := range p.gen.cfg.cores() {
-		if cell := p.gen.rows.board.Core(p.row, c); cell.State.Load() == scoreboard.CoreBusy {
+		if cell := p.gen.rows.board.Cell(p.row, c); cell.State.Load() == scoreboard.CellBusy {
 			out = append(out, cell.GetSnap())
 		}
 	}

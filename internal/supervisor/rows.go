@@ -27,7 +27,7 @@ func newRows(processes, cores int) (*rows, error) {
 
 // fits says whether the board is large enough.
 func (r *rows) fits(processes, cores int) bool {
-	return r.board.Rows() >= rowsFor(processes) && r.board.Cores() >= cores
+	return r.board.Rows() >= rowsFor(processes) && r.board.Cells() >= cores
 }
 
 // take returns a free row, cleared.

@@ -109,12 +109,12 @@ func (s *Supervisor) workerStatus(n int, t *tally, p *process) WorkerStatus {
 	w.RSS, w.VSZ = p.rss, p.vsz
 	busy := false
 	for i := range p.gen.cfg.cores() {
-		cell := board.Core(p.row, i)
+		cell := board.Cell(p.row, i)
 		cs := CoreStatus{
 			Requests: cell.Requests.Load(), Static: cell.Static.Load(), Offloaded: cell.Offloaded.Load(),
 			ReadErrs: cell.ReadErrs.Load(), WriteErrs: cell.WriteErrs.Load(), Exceptions: cell.Exceptions.Load(),
 		}
-		if cell.State.Load() == scoreboard.CoreBusy {
+		if cell.State.Load() == scoreboard.CellBusy {
 			busy = true
 			cs.Busy, cs.Request, cs.Since = true, cell.GetSnap(), time.Unix(cell.StartedAt.Load(), 0)
 		}
@@ -182,7 +182,7 @@ func (s *Supervisor) statusText() string {
 func (s *Supervisor) saturation(p *process) int {
 	n := 0
 	for c := range p.gen.cfg.cores() {
-		if p.gen.rows.board.Core(p.row, c).State.Load() == scoreboard.CoreBusy {
+		if p.gen.rows.board.Cell(p.row, c).State.Load() == scoreboard.CellBusy {
 			n++
 		}
 	}
