@@ -92,6 +92,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	}
 	s := b.Settings
 	e := &Engine{app: app, boot: b, settings: s, slot: slot, control: control, rowIndex: row, epfd: -1, wakefd: -1}
+	e.house.eng = e // a note may come before all else
 	if e.board, err = scoreboard.Open(b.ScoreboardFD); err != nil {
 		return nil, err
 	}

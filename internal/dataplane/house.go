@@ -40,7 +40,6 @@ const (
 )
 
 func (h *housekeeper) open(e *Engine) error {
-	h.eng = e
 	h.every = max(20*time.Millisecond, min(sweepEvery, e.shortestTimeout()/4))
 	var err error
 	if h.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
