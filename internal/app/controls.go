@@ -40,29 +40,31 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 		opts.Remove = in.rights.remove
 	}
 	if before != nil {
-		c.keep(before, s, opts)
+		c.keep(before, d, opts)
 		before.stop()
 		seen = before.touch
 	}
 	var errs []error
 	if len(s.MasterFIFO) > 0 && c.fifo == nil {
 		var err error
-		if c.fifo, err = control.OpenFIFO(s.MasterFIFO, control.FIFOFiles{Make: in.rights.fifo, Remove: in.rights.remove}, in.commands(), func(text string) { in.log().Timed(text) }); err != nil {
+		files := control.FIFOFiles{Make: in.rights.fifo, Remove: in.rights.remove}
+		timed := func(text string) { in.log().Timed(text) }
+		if c.fifo, err = control.OpenFIFO(d.fifos(), files, in.commands(), timed); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	for _, address := range s.Stats {
-		if slices.ContainsFunc(c.stats, func(s *control.Stats) bool { return s.At(address) }) {
+		if slices.ContainsFunc(c.stats, func(s *control.Stats) bool { return s.At(address, d.dir) }) {
 			continue
 		}
-		l, path, err := in.listenStats(address, s)
+		l, path, err := in.listenStats(address, d)
 		if err != nil {
 			errs = append(errs, option.Wrong("stats", address, err))
 			continue
 		}
 		c.stats = append(c.stats, control.ServeStats(l, address, path, opts, in.snapshot, d.log.Print))
 	}
-	c.touch = control.NewTouch(s, seen, in.touchActions(d), d.log.Print, d.log.Timed)
+	c.touch = control.NewTouch(s, d.dir, seen, in.touchActions(d), d.log.Print, d.log.Timed)
 	if !c.touch.Empty() {
 		c.wg.Go(crash.Guarded(func() { c.touch.Run(ctx, time.Second) }))
 	}
@@ -70,8 +72,8 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 }
 
 // listenStats binds the address of a stats server; path is that of a unix socket.
-func (in *instance) listenStats(address string, s *option.Settings) (l net.Listener, path string, err error) {
-	sock, err := listen.Stats(address, s, in.rights.binder())
+func (in *instance) listenStats(address string, d *deployment) (l net.Listener, path string, err error) {
+	sock, err := listen.Stats(address, d.dir, d.cfg.Settings, in.rights.binder())
 	var e *listen.Error
 	if errors.As(err, &e) && e.Text == "" && e.Op == "" {
 		err = e.Err // the caller names option and address
@@ -84,13 +86,23 @@ func (in *instance) listenStats(address string, s *option.Settings) (l net.Liste
 	return l, sock.Path, err
 }
 
-// keep takes from those before what serves these settings as it is.
-func (c *controls) keep(before *controls, s *option.Settings, opts control.StatsOptions) {
-	if len(s.MasterFIFO) > 0 && before.fifo != nil && before.fifo.Is(s.MasterFIFO) {
+// fifos are the paths of master-fifo, absolute.
+func (d *deployment) fifos() []string {
+	var out []string
+	for _, path := range d.cfg.Settings.MasterFIFO {
+		out = append(out, absolute(d.dir, path))
+	}
+	return out
+}
+
+// keep takes from those before what serves d as it is.
+func (c *controls) keep(before *controls, d *deployment, opts control.StatsOptions) {
+	if len(d.cfg.Settings.MasterFIFO) > 0 && before.fifo != nil && before.fifo.Is(d.fifos()) {
 		c.fifo, before.fifo = before.fifo, nil
 	}
 	for i, stats := range before.stats {
-		if slices.ContainsFunc(s.Stats, stats.At) && stats.Is(opts) {
+		at := func(address string) bool { return stats.At(address, d.dir) }
+		if slices.ContainsFunc(d.cfg.Settings.Stats, at) && stats.Is(opts) {
 			c.stats = append(c.stats, stats)
 			before.stats[i] = nil
 		}

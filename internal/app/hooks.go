@@ -20,7 +20,7 @@ import (
 func (in *instance) newHooks(d *deployment) *control.Hooks {
 	h := &control.Hooks{
 		Settings: d.cfg.Settings, Credential: d.ident.Credential, Root: os.Getuid() == 0 || in.rights.as != "",
-		Environ: environment(in.environ, d.cfg.Settings.Env), Print: d.log.Print, Signal: in.tieSignal,
+		Dir: in.reach(in.base()), Environ: environment(in.environ, d.cfg.Settings.Env), Print: d.log.Print, Signal: in.tieSignal,
 	}
 	if in.rights.as != "" {
 		h.AsRoot = func(k option.Hook) error {

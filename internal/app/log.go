@@ -12,7 +12,7 @@ import (
 // openLog makes the log of one configuration. running: the instance serves already, so nothing may be truncated.
 func (in *instance) openLog(cfg *config.Config, ident *listen.Identity, running bool) (*logging.Log, error) {
 	env := logging.Env{
-		Stderr: in.std.Err, Stdout: in.std.Out, Journal: in.journal, PID: os.Getpid(), Reload: running,
+		Stderr: in.std.Err, Stdout: in.std.Out, Journal: in.journal, PID: os.Getpid(), Dir: in.base(), Reload: running,
 		Files: &in.rights, UserFiles: logging.UserFiles{Credential: in.rights.cred},
 	}
 	if b, err := os.ReadFile("/proc/self/cgroup"); err == nil {

@@ -183,11 +183,7 @@ func (in *instance) plan(cfg *config.Config, d *deployment) (keeper.Plan, error)
 			return p, err
 		}
 		if c := id.Credential; c != nil {
-			at := dir
-			if k.Chdir != "" {
-				at = k.Chdir
-			}
-			p.Daemons = append(p.Daemons, keeper.Daemon{Command: k.Command, Dir: at, Environ: env, UID: c.Uid, GID: c.Gid, Groups: c.Groups, Free: k.Pidfile != ""})
+			p.Daemons = append(p.Daemons, keeper.Daemon{Command: k.Command, Dir: absolute(dir, k.Chdir), Environ: env, UID: c.Uid, GID: c.Gid, Groups: c.Groups, Free: k.Pidfile != ""})
 		}
 	}
 	return p, nil

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
 	"uwsgi/internal/crash"
@@ -141,8 +143,9 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	}
 	var err error
 	if in.startDir, err = os.Getwd(); errors.Is(err, fs.ErrNotExist) {
-		in.startDir = deletedDir
-	} else if err != nil {
+		in.startDir, err = deletedDir, os.Chdir("/")
+	}
+	if err != nil {
 		return exitError, fmt.Errorf("getcwd: %w", err)
 	}
 	if in.lib, err = libDir(); err != nil {
@@ -194,9 +197,6 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	s := cfg.Settings
 	d := &deployment{cfg: cfg}
 	var err error
-	if err = in.back(); err != nil {
-		return nil, err
-	}
 	if d.ident, err = in.identify(s); err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	}
 	for _, step := range []func() error{
 		func() error { return in.prepare(d, old) },
-		func() error { return in.enter(d) },
+		func() error { return in.enter(d, old) },
 		func() error { return in.settle(d) },
 		func() error { return in.listen(d, old) },
 		func() error { return in.place(d) },
@@ -258,60 +258,79 @@ func (in *instance) prepare(d, old *deployment) error {
 	return d.runHooks(control.PhasePreJail, control.PhaseInJail, control.PhaseAsRoot, control.PhaseAsUser)
 }
 
-// enter goes to the application's folder: from here on relative paths, those of unix sockets too, start there.
-func (in *instance) enter(d *deployment) error {
-	if d.dir = in.startDir; in.deleted() {
-		d.dir = "/"
+// enter finds the application's folder: from here on relative paths, those of unix sockets too, start
+// there. The start goes there, as uWSGI does, and that is where this process stays, whatever a reload
+// brings: other things run in it meanwhile.
+func (in *instance) enter(d, old *deployment) error {
+	if d.dir = in.base(); d.dir != in.startDir {
 		d.log.Warn("the folder that this instance was started in is gone: relative names are looked for in /")
 	}
 	if chdir := d.cfg.Settings.Chdir; chdir != "" {
 		d.dir = absolute(d.dir, chdir)
 		d.log.Print("chdir() to " + chdir)
 	}
-	if err := os.Chdir(d.dir); err != nil {
-		if at, werr := os.Getwd(); werr == nil && at == d.dir { // nobody has to enter where he is
-			return nil
-		}
+	err := error(nil)
+	switch at, werr := os.Getwd(); {
+	case werr == nil && at == d.dir: // nobody has to enter where he is
+	case old == nil:
+		err = os.Chdir(d.dir)
+	default:
+		err = enterable(d.dir)
+	}
+	if err != nil {
 		return option.Wrong("chdir", d.cfg.Settings.Chdir, fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err))
 	}
+	d.hooks.Dir = in.reach(d.dir)
 	return nil
+}
+
+// enterable returns an error unless dir is a folder that this process may enter.
+func enterable(dir string) error {
+	st, err := os.Stat(dir)
+	if err == nil && !st.IsDir() {
+		err = &os.PathError{Op: "chdir", Path: dir, Err: syscall.ENOTDIR}
+	}
+	if err == nil {
+		if aerr := unix.Faccessat(unix.AT_FDCWD, dir, unix.X_OK, unix.AT_EACCESS); aerr != nil {
+			err = &os.PathError{Op: "chdir", Path: dir, Err: aerr}
+		}
+	}
+	return err
 }
 
 // listen makes the sockets, or takes over those of the deployment in force.
 func (in *instance) listen(d, old *deployment) (err error) {
 	if old != nil {
-		d.sockets, err = listen.Reopen(old.sockets, d.cfg.Settings, in.rights.binder(), d.log.Print)
+		d.sockets, err = listen.Reopen(old.sockets, d.cfg.Settings, d.dir, in.rights.binder(), d.log.Print)
 		return err
 	}
 	inherited, err := sd.Activation()
 	if err != nil {
 		return err
 	}
-	d.sockets, err = listen.Open(d.cfg.Settings, inherited, in.rights.binder(), d.log.Print)
+	d.sockets, err = listen.Open(d.cfg.Settings, d.dir, inherited, in.rights.binder(), d.log.Print)
 	return err
 }
 
 // deletedDir stands for a folder that was deleted before this program started in it: no name leads there.
 const deletedDir = "/proc/self/none"
 
-// deleted reports that the folder of the start is gone.
-func (in *instance) deleted() bool {
-	_, err := os.Stat(in.startDir)
-	return errors.Is(err, fs.ErrNotExist)
+// base is where relative names of a configuration begin: the folder of the start, or the root where
+// that was deleted, before or after.
+func (in *instance) base() string {
+	if _, err := os.Stat(in.startDir); errors.Is(err, fs.ErrNotExist) {
+		return "/"
+	}
+	return in.startDir
 }
 
-// back goes back to the folder of the start, where relative names of a configuration begin. An instance that has given root up may not be
-// allowed to enter it any more; nothing that lies there is for its user then, but by the keeper, who needs no folder. Where it was deleted, before
-// or after, names are absolute or begin in the root.
-func (in *instance) back() error {
-	if in.deleted() {
-		return os.Chdir("/")
+// reach is a folder for commands to run in: "" for the one that this process is in, and for one that
+// it may not enter any more since it has given root up. What lies there is the keeper's to do.
+func (in *instance) reach(dir string) string {
+	if at, err := os.Getwd(); err == nil && at == dir || in.rights.as != "" && denied(enterable(dir)) {
+		return ""
 	}
-	err := os.Chdir(in.startDir)
-	if err != nil && !(denied(err) && in.rights.as != "") {
-		return fmt.Errorf("chdir() to %s: %w", in.startDir, err)
-	}
-	return nil
+	return dir
 }
 
 // identify finds who the application runs as. That is decided once: who has given root up cannot become another user.
@@ -406,15 +425,10 @@ func pythonArgs(optimize int, noSite bool) []string {
 
 // reconfigure reads the configuration again, for a reload: the files may have changed.
 func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
-	if err := in.back(); err != nil {
-		return nil, err
-	}
-	host := in.host
-	host.Getwd = func() (string, error) { return in.startDir, nil }
+	host := in.host.In(in.startDir, in.reach(in.base()))
 	host.ReadFile = func(path string) ([]byte, error) { return in.rights.read(absolute(in.startDir, path)) }
 	cfg, err := config.Load(in.args[1:], in.environ, host)
 	if err != nil {
-		os.Chdir(in.current.Load().dir)
 		return nil, err
 	}
 	if in.stays {
@@ -423,7 +437,6 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	old := in.current.Load()
 	d, err := in.deploy(cfg, old)
 	if err != nil {
-		os.Chdir(old.dir)
 		return nil, cfg.Locate(err)
 	}
 	applied := false
@@ -441,7 +454,6 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 			return
 		}
 		in.discard(d, old)
-		os.Chdir(old.dir)
 	}
 	return d.config, nil
 }
@@ -500,7 +512,6 @@ func (in *instance) finish() {
 	in.controlsMu.Lock()
 	defer in.controlsMu.Unlock()
 	in.over = true
-	os.Chdir(in.startDir)
 	d := in.current.Load()
 	in.controls.stop()
 	in.stopAside()

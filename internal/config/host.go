@@ -52,7 +52,7 @@ func OSHost() Host {
 		Readable:   readable,
 		Realpath:   filepath.EvalSymlinks,
 		Glob:       glob,
-		Run:        run,
+		Run:        func(command string) ([]byte, error) { return run("", command) },
 		Fetch:      fetch,
 		ReadFD:     readFD,
 		LookupHost: lookupHost,
@@ -93,8 +93,39 @@ func glob(pattern string) ([]string, error) {
 	return paths, err
 }
 
-func run(command string) ([]byte, error) {
+// In is the host as one sees it whose working directory is dir. reach is dir, or "" where it cannot
+// be entered: commands run in the working directory then.
+func (h Host) In(dir, reach string) Host {
+	below := func(path string) string {
+		if filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(dir, path)
+	}
+	from := h
+	h.Getwd = func() (string, error) { return dir, nil }
+	h.ReadFile = func(path string) ([]byte, error) { return from.ReadFile(below(path)) }
+	h.ReadDir = func(path string) ([]fs.DirEntry, error) { return from.ReadDir(below(path)) }
+	h.Stat = func(path string) (fs.FileInfo, error) { return from.Stat(below(path)) }
+	h.Lstat = func(path string) (fs.FileInfo, error) { return from.Lstat(below(path)) }
+	h.Readable = func(path string) bool { return from.Readable(below(path)) }
+	h.Realpath = func(path string) (string, error) { return from.Realpath(below(path)) }
+	h.Run = func(command string) ([]byte, error) { return run(reach, command) }
+	h.Glob = func(pattern string) ([]string, error) {
+		paths, err := from.Glob(below(pattern))
+		if !filepath.IsAbs(pattern) {
+			for i, p := range paths {
+				paths[i] = strings.TrimPrefix(p, strings.TrimSuffix(dir, "/")+"/")
+			}
+		}
+		return paths, err
+	}
+	return h
+}
+
+func run(dir, command string) ([]byte, error) {
 	cmd := exec.Command("/bin/sh", "-c", command)
+	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -31,14 +31,16 @@ var actions = map[string]action{
 		}
 		return nil
 	},
-	"cd":       one(os.Chdir),
-	"chdir":    one(os.Chdir),
-	"mkdir":    one(at(func(d *privilege.Dir) error { return d.Mkdir(0o777) })),
-	"unlink":   one(remove),
-	"create":   one(create),
-	"creat":    one(create),
-	"sticky":   one(func(p string) error { return chmod(p, 0o777|unix.S_ISVTX) }),
-	"hostname": one(func(name string) error { return unix.Sethostname([]byte(name)) }),
+	"cd":     enter,
+	"chdir":  enter,
+	"mkdir":  path(at(func(d *privilege.Dir) error { return d.Mkdir(0o777) })),
+	"unlink": path(remove),
+	"create": path(create),
+	"creat":  path(create),
+	"sticky": path(func(p string) error { return chmod(p, 0o777|unix.S_ISVTX) }),
+	"hostname": func(_ context.Context, _ *Hooks, name string, cred *syscall.Credential) error {
+		return privilege.As(cred, func() error { return unix.Sethostname([]byte(name)) })
+	},
 	"putenv": func(_ context.Context, h *Hooks, pair string, _ *syscall.Credential) error {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
@@ -85,13 +87,18 @@ var actions = map[string]action{
 		}
 		return h.Signal(n, w[1])
 	},
-	"wait_for_fs":   waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForFSTimeout }, func(p string) bool { _, err := os.Stat(p); return err == nil }),
-	"wait_for_file": waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForFSTimeout }, isKind(0)),
-	"wait_for_dir":  waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForFSTimeout }, isKind(os.ModeDir)),
-	"wait_for_socket": waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForSocketTimeout }, func(address string) bool {
+	"wait_for_fs": waitFor(fsPatience, func(h *Hooks, p string) bool {
+		_, err := os.Stat(h.at(p))
+		return err == nil
+	}),
+	"wait_for_file": waitFor(fsPatience, isKind(0)),
+	"wait_for_dir":  waitFor(fsPatience, isKind(os.ModeDir)),
+	"wait_for_socket": waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForSocketTimeout }, func(h *Hooks, address string) bool {
 		network := "unix"
 		if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") {
 			network = "tcp"
+		} else {
+			address = h.at(address)
 		}
 		c, err := net.DialTimeout(network, address, time.Second)
 		if err == nil {
@@ -101,20 +108,40 @@ var actions = map[string]action{
 	}),
 }
 
-// one is an action on its whole argument.
-func one(do func(string) error) action {
-	return func(_ context.Context, _ *Hooks, arg string, cred *syscall.Credential) error {
-		return privilege.As(cred, func() error { return do(arg) })
+// path is an action on the path that its argument is.
+func path(do func(string) error) action {
+	return func(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+		return privilege.As(cred, func() error { return do(h.at(arg)) })
 	}
 }
 
-// words is an action on n words; the last one takes the rest of the line.
+// enter is cd: for the hooks to come, and not for the process, which other things run in.
+func enter(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+	dir := h.at(arg)
+	err := privilege.As(cred, func() error {
+		st, err := os.Stat(dir)
+		switch {
+		case err != nil:
+			return err
+		case !st.IsDir():
+			return &os.PathError{Op: "chdir", Path: dir, Err: unix.ENOTDIR}
+		}
+		return nil
+	})
+	if err == nil {
+		h.Enter(dir)
+	}
+	return err
+}
+
+// words is an action on n words, of which the first is a path and the last takes the rest of the line.
 func words(n int, do func([]string) error) action {
-	return func(_ context.Context, _ *Hooks, arg string, cred *syscall.Credential) error {
+	return func(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
 		w := strings.SplitN(arg, " ", n)
 		if len(w) != n {
 			return fmt.Errorf("%q: %d words are expected", arg, n)
 		}
+		w[0] = h.at(w[0])
 		return privilege.As(cred, func() error { return do(w) })
 	}
 }
@@ -233,15 +260,17 @@ func id(text, database string, names bool) (int, error) {
 	return 0, errors.New("not found")
 }
 
-func isKind(kind os.FileMode) func(string) bool {
-	return func(p string) bool {
-		st, err := os.Stat(p)
+func fsPatience(h *Hooks) time.Duration { return h.Settings.WaitForFSTimeout }
+
+func isKind(kind os.FileMode) func(*Hooks, string) bool {
+	return func(h *Hooks, p string) bool {
+		st, err := os.Stat(h.at(p))
 		return err == nil && st.Mode()&os.ModeType == kind
 	}
 }
 
 // waitFor looks once a second until test holds, for as long as the settings say (0 = a minute).
-func waitFor(limit func(*Hooks) time.Duration, test func(string) bool) action {
+func waitFor(limit func(*Hooks) time.Duration, test func(*Hooks, string) bool) action {
 	return func(ctx context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
 		most := limit(h)
 		if most <= 0 {
@@ -251,7 +280,7 @@ func waitFor(limit func(*Hooks) time.Duration, test func(string) bool) action {
 		defer cancel()
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
-		for !test(arg) {
+		for !test(h, arg) {
 			h.Print("waiting for " + arg + " ...")
 			select {
 			case <-ctx.Done():

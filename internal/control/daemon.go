@@ -180,17 +180,13 @@ func (k *daemon) launch(first, bound bool) (Process, error) {
 		uid, gid = int(cred.Uid), int(cred.Gid)
 	}
 	k.env.Print(fmt.Sprintf("[uwsgi-daemons] %s \"%s\" (uid: %d gid: %d)", verb, k.Command, uid, gid))
-	dir := k.Chdir
-	if dir == "" {
-		dir = k.env.Dir
-	}
-	return start(Command{Shell: k.Command, Dir: dir, Env: k.env.Environ, Stdin: k.Stdin || k.env.HonourStdin, Stderr: k.env.Stderr,
+	return start(Command{Shell: k.Command, Dir: below(k.env.Dir, k.Chdir), Env: k.env.Environ, Stdin: k.Stdin || k.env.HonourStdin, Stderr: k.env.Stderr,
 		Credential: cred, Group: true, Free: !bound})
 }
 
 // touch watches the daemon's files: a touch makes it reload, or end and be started again.
 func (k *daemon) touch() *Touch {
-	t := &Touch{timed: k.env.Timed}
+	t := &Touch{dir: k.env.Dir, timed: k.env.Timed}
 	sig := syscall.SIGTERM
 	switch {
 	case k.ReloadSignal > 0:

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -99,17 +98,10 @@ type FIFOFiles struct {
 	Remove func(path string) error
 }
 
-// OpenFIFO makes the first of the paths a FIFO and obeys what is written to it until Close. The digits 0 to 9 switch to another path.
+// OpenFIFO makes the first of the paths, which are absolute, a FIFO and obeys what is written to it until Close. The digits 0 to 9 switch to another path.
 // timed writes a dated line to the log.
 func OpenFIFO(paths []string, files FIFOFiles, commands *Commands, timed func(string)) (*FIFO, error) {
-	f := &FIFO{files: files, commands: commands, log: timed, done: make(chan struct{})}
-	for _, p := range paths {
-		abs, err := filepath.Abs(p)
-		if err != nil {
-			return nil, option.Wrong("master-fifo", p, err)
-		}
-		f.paths = append(f.paths, abs)
-	}
+	f := &FIFO{paths: slices.Clone(paths), files: files, commands: commands, log: timed, done: make(chan struct{})}
 	if err := f.open(0); err != nil {
 		return nil, err
 	}
@@ -119,15 +111,7 @@ func OpenFIFO(paths []string, files FIFOFiles, commands *Commands, timed func(st
 
 // Is reports whether this FIFO is what OpenFIFO would make of these paths, and is still there.
 func (f *FIFO) Is(paths []string) bool {
-	var abs []string
-	for _, p := range paths {
-		path, err := filepath.Abs(p)
-		if err != nil {
-			return false
-		}
-		abs = append(abs, path)
-	}
-	if !slices.Equal(abs, f.paths) {
+	if !slices.Equal(paths, f.paths) {
 		return false
 	}
 	f.mu.Lock()

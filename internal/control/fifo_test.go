@@ -122,7 +122,7 @@ func TestTouch(t *testing.T) {
 	var got []string
 	say := func(n string) func() { return func() { got = append(got, n) } }
 	plain, timed := newLines(), newLines()
-	w := NewTouch(s, nil, TouchActions{
+	w := NewTouch(s, "", nil, TouchActions{
 		Reload: say("reload"), ReloadWorkers: say("workers"), ChainReload: say("chain"), ReopenLog: say("reopen"), RotateLog: say("rotate"),
 		Exec: func(c string) { got = append(got, "exec "+c) }, Hook: func(h option.Hook) { got = append(got, "hook "+h.Arg) },
 	}, plain.add, timed.add)
@@ -175,11 +175,11 @@ func TestTouchAcrossReload(t *testing.T) {
 	}
 	fired, quiet := 0, func(string) {}
 	a := TouchActions{Reload: func() { fired++ }, ChainReload: func() { fired += 100 }}
-	old := NewTouch(&option.Settings{TouchReload: []string{path("f", 1)}}, nil, a, quiet, quiet)
+	old := NewTouch(&option.Settings{TouchReload: []string{path("f", 1)}}, "", nil, a, quiet, quiet)
 	path("f", 2)
 	old.Poll()
 	path("f", 3)
-	next := NewTouch(&option.Settings{TouchReload: []string{filepath.Join(dir, "f"), path("g", 1)}, TouchChainReload: []string{filepath.Join(dir, "f")}}, old, a, quiet, quiet)
+	next := NewTouch(&option.Settings{TouchReload: []string{filepath.Join(dir, "f"), path("g", 1)}, TouchChainReload: []string{filepath.Join(dir, "f")}}, "", old, a, quiet, quiet)
 	next.Poll()
 	next.Poll()
 	if fired != 2 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ type Hooks struct {
 	Credential *syscall.Credential // of the application; nil = this user
 	Root       bool                // this process was started as root; else the as-root hooks are not for it
 	Environ    []string            // of commands and of the application; nil = this process's
-	Dir        string              // where commands run, "" = this process's working directory
+	Dir        string              // where commands run and relative paths start, "" = this process's working directory
 	Output     *os.File            // what commands print, nil = standard error
 	Print      func(string)        // a line to the log
 	// AsRoot carries out a hook of root's for a process that is not root any more; nil = this process does it.
@@ -55,7 +56,29 @@ type Hooks struct {
 	// Signal ties a signal of the instance to one of uWSGI's handlers: unix_signal:15 gracefully_kill_them_all.
 	Signal func(number int, handler string) error
 
-	mu sync.Mutex // guards Environ once hooks run
+	mu sync.Mutex // guards Environ and Dir once hooks run
+}
+
+// Enter makes dir the folder of the hooks to come; a relative one is below that of those before.
+func (h *Hooks) Enter(dir string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.Dir = below(h.Dir, dir)
+}
+
+// at is a path as the hooks see it.
+func (h *Hooks) at(path string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return below(h.Dir, path)
+}
+
+// below is path, a relative one in dir; "" stands for the working directory, and for dir itself.
+func below(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 // Env is the environment with what putenv hooks have set so far.
@@ -167,7 +190,7 @@ func (h *Hooks) Exec(ctx context.Context, command string) error {
 
 func (h *Hooks) shell(ctx context.Context, command string, cred *syscall.Credential) error {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Env, cmd.Dir = h.Env(), h.Dir
+	cmd.Env, cmd.Dir = h.Env(), h.at("")
 	out := h.Output
 	if out == nil {
 		out = os.Stderr

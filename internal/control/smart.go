@@ -54,7 +54,7 @@ func (k *daemon) startSmart(first bool) error {
 		return err
 	}
 	if k.Daemonize {
-		if err := WritePidfile(k.Pidfile, p.PID()); err != nil {
+		if err := WritePidfile(below(k.env.Dir, k.Pidfile), p.PID()); err != nil {
 			k.env.Print("[uwsgi-daemons] " + err.Error())
 		}
 		crash.Go(func() { p.Wait() })
@@ -75,7 +75,7 @@ func (k *daemon) startSmart(first bool) error {
 
 // pidfileAlive is the process that the pidfile names, 0 if there is none.
 func (k *daemon) pidfileAlive() int {
-	pid, err := ReadPidfile(k.Pidfile)
+	pid, err := ReadPidfile(below(k.env.Dir, k.Pidfile))
 	if err != nil || !k.env.alive(pid) {
 		return 0
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -69,13 +68,14 @@ func descriptor(l net.Listener) int {
 	return n
 }
 
-// At says whether the server listens on that address, as it is written, and can still be reached there.
-func (s *Stats) At(address string) bool {
+// At reports whether the server listens on that address, as it is written, and can still be reached
+// there; a relative path starts at dir.
+func (s *Stats) At(address, dir string) bool {
 	if s.path == "" {
 		return s.name == address
 	}
-	path, err := filepath.Abs(address)
-	if err != nil || path != s.path {
+	path := below(dir, address)
+	if path != s.path {
 		return false
 	}
 	st, err := os.Lstat(path)

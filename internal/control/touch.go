@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,6 +23,7 @@ type TouchActions struct {
 // Touch watches files by their modification time: it fires when the time grows, when a file appears and when one goes.
 type Touch struct {
 	files  []*touched
+	dir    string // where relative paths start
 	timed  func(string)
 	before *Touch
 }
@@ -35,10 +35,11 @@ type touched struct {
 	seen int64 // modification time in ns, 0 = there is no file
 }
 
-// NewTouch watches the files of s from now on, those that before has watched from where it left off: a touch during a reload is not lost. print
-// writes a plain line to the log, timed a dated one.
-func NewTouch(s *option.Settings, before *Touch, a TouchActions, print, timed func(string)) *Touch {
-	t := &Touch{timed: timed, before: before}
+// NewTouch watches the files of s, whose relative paths start at dir. Those that before has watched
+// keep the time it saw last: a touch during a reload is not lost. print writes a plain line to the
+// log, timed a dated one.
+func NewTouch(s *option.Settings, dir string, before *Touch, a TouchActions, print, timed func(string)) *Touch {
+	t := &Touch{dir: dir, timed: timed, before: before}
 	defer func() { t.before = nil }() // each would hold the one before it
 	for _, group := range []struct {
 		paths []string
@@ -74,10 +75,7 @@ func NewTouch(s *option.Settings, before *Touch, a TouchActions, print, timed fu
 
 // add watches one more file.
 func (t *Touch) add(path, line string, do func(), print func(string)) {
-	abs, err := filepath.Abs(path) // the working directory changes during a reload
-	if err != nil {
-		abs = path
-	}
+	abs := below(t.dir, path)
 	f := &touched{path: abs, line: line, do: do, seen: mtime(abs)}
 	if last := t.before.watching(f); last != nil {
 		f.seen = last.seen

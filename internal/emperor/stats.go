@@ -130,7 +130,7 @@ const maxStats = 64
 func serveStats(s *option.Settings, ask chan<- chan *statsDocument, log func(level slog.Level, event, text string, attrs ...slog.Attr)) (end func(), err error) {
 	address := s.Emperor.Stats
 	var l net.Listener
-	sock, err := listen.Stats(address, s, nil)
+	sock, err := listen.Stats(address, "", s, nil)
 	if err == nil {
 		l, err = net.FileListener(sock.File)
 		sock.File.Close()

@@ -58,7 +58,8 @@ type host struct {
 	abs        func(string) (string, error)
 }
 
-func thisHost() host {
+// thisHost is this machine; relative paths start at dir, "" = the working directory.
+func thisHost(dir string) host {
 	return host{
 		lookup: func(name string) ([]netip.Addr, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -80,7 +81,12 @@ func thisHost() host {
 			}
 			return out, nil
 		},
-		abs: filepath.Abs,
+		abs: func(path string) (string, error) {
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(dir, path)
+			}
+			return filepath.Abs(path)
+		},
 	}
 }
 

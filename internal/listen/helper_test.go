@@ -43,7 +43,7 @@ func settings(addresses ...string) *option.Settings {
 func mustOpen(t *testing.T, s *option.Settings, in ...sd.Inherited) (*Set, *lines) {
 	t.Helper()
 	log := &lines{}
-	set, err := Open(s, in, nil, log.add)
+	set, err := Open(s, "", in, nil, log.add)
 	if err != nil {
 		t.Fatalf("Open: %v\n%s", err, log)
 	}

@@ -73,7 +73,7 @@ func TestInheritedDefersAccept(t *testing.T) {
 		t.Error("TCP_DEFER_ACCEPT is not set")
 	}
 	s.DeferAccept = false
-	if _, err := Reopen(set, s, nil, log.add); err != nil {
+	if _, err := Reopen(set, s, "", nil, log.add); err != nil {
 		t.Fatal(err)
 	}
 	if n := deferred(); n != 0 {
@@ -130,7 +130,7 @@ func TestMatchOrder(t *testing.T) {
 
 func TestUnclaimedIsAnError(t *testing.T) {
 	in := passed(t, "tcp", "127.0.0.1:0", "stats")
-	_, err := Open(settings(socketPath(t, "x.sock")), []sd.Inherited{in}, nil, func(string) {})
+	_, err := Open(settings(socketPath(t, "x.sock")), "", []sd.Inherited{in}, nil, func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "(stats), and no socket option asks for it") {
 		t.Error(err)
 	}
@@ -148,7 +148,7 @@ func TestReloadMovesAwayFromSystemdsSocket(t *testing.T) {
 	s.Sockets[0].Protocol = "http"
 	old, _ := mustOpen(t, s, in, tcp)
 	log := &lines{}
-	next, err := Reopen(old, settings(fresh, l.addr.String()), nil, log.add)
+	next, err := Reopen(old, settings(fresh, l.addr.String()), "", nil, log.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestReloadMovesAwayFromSystemdsSocket(t *testing.T) {
 	canConnect(t, "unix", path)
 	canConnect(t, "unix", fresh)
 	// And back: nothing is bound, and the new path goes.
-	third, err := Reopen(next, s, nil, log.add)
+	third, err := Reopen(next, s, "", nil, log.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestReloadMovesAwayFromSystemdsSocket(t *testing.T) {
 	if _, err := os.Lstat(fresh); err == nil || len(third.Sockets) != 2 || third.Sockets[0].File != in.File {
 		t.Errorf("%+v, %v", third.Sockets, err)
 	}
-	_, err = Reopen(third, settings(path, fmt.Sprintf("0.0.0.0:%d", l.addr.Port())), nil, log.add)
+	_, err = Reopen(third, settings(path, fmt.Sprintf("0.0.0.0:%d", l.addr.Port())), "", nil, log.add)
 	if err == nil || !strings.Contains(err.Error(), "a restart has it open the new address") {
 		t.Error(err)
 	}
@@ -182,7 +182,7 @@ func TestNothingConfigured(t *testing.T) {
 		t.Fatalf("%+v", set.Sockets)
 	}
 	// The same again at a reload.
-	next, err := Reopen(set, settings(), nil, func(string) {})
+	next, err := Reopen(set, settings(), "", nil, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestConnectionIsNoListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := Open(settings(), []sd.Inherited{{File: f}}, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "Accept=no") {
+	if _, err := Open(settings(), "", []sd.Inherited{{File: f}}, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "Accept=no") {
 		t.Error(err)
 	}
 	null, err := os.Open(os.DevNull)
@@ -215,7 +215,7 @@ func TestConnectionIsNoListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if _, err := Open(settings(), []sd.Inherited{{File: null, Name: "x"}}, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+	if _, err := Open(settings(), "", []sd.Inherited{{File: null, Name: "x"}}, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Error(err)
 	}
 }
@@ -233,7 +233,7 @@ func TestDescriptorAddress(t *testing.T) {
 	}
 	set, _ = mustOpen(t, settings(fmt.Sprintf("fd://%d", dup)))
 	canConnect(t, "tcp", set.Sockets[0].Name)
-	if _, err := Open(settings("fd://999"), nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+	if _, err := Open(settings("fd://999"), "", nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Error(err)
 	}
 }
@@ -241,7 +241,7 @@ func TestDescriptorAddress(t *testing.T) {
 func TestReopen(t *testing.T) {
 	keep, gone, fresh := socketPath(t, "keep"), socketPath(t, "gone"), socketPath(t, "fresh")
 	old, log := mustOpen(t, settings(keep, "127.0.0.1:0", gone))
-	next, err := Reopen(old, settings(fresh, keep, "127.0.0.1:0"), nil, log.add)
+	next, err := Reopen(old, settings(fresh, keep, "127.0.0.1:0"), "", nil, log.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestReopen(t *testing.T) {
 	}
 	canConnect(t, "tcp", next.Sockets[2].Name)
 	// Back again, but the new configuration fails: only what it added goes.
-	third, err := Reopen(next, settings(keep, gone), nil, log.add)
+	third, err := Reopen(next, settings(keep, gone), "", nil, log.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func TestReopenBindsALostPathAgain(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	next, err := Reopen(old, settings(path), nil, log.add)
+	next, err := Reopen(old, settings(path), "", nil, log.add)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,10 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// Open makes or inherits every socket of s. keeper, nil = none, binds what this process may not. log gets one line a socket, in uWSGI's
-// words. On error nothing of its own stays open or on disk; what was inherited stays the caller's.
-func Open(s *option.Settings, inherited []sd.Inherited, keeper Keeper, log func(string)) (*Set, error) {
+// Open makes or inherits every socket of s; relative paths start at dir, "" = the working directory.
+// keeper, nil = none, binds what this process may not. log gets one line a socket, in uWSGI's words.
+// On error nothing of its own stays open or on disk; what was inherited stays the caller's.
+func Open(s *option.Settings, dir string, inherited []sd.Inherited, keeper Keeper, log func(string)) (*Set, error) {
 	pool := make([]*held, 0, len(inherited))
 	var errs []error
 	for _, in := range inherited {
@@ -32,12 +33,12 @@ func Open(s *option.Settings, inherited []sd.Inherited, keeper Keeper, log func(
 	if len(pool) > 0 {
 		log("- SystemD socket activation detected -")
 	}
-	return open(s, pool, 0, keeper, log)
+	return open(s, dir, pool, 0, keeper, log)
 }
 
 // Reopen makes the sockets of a new configuration while the old ones serve: an address that both have keeps its descriptor, what is new is
 // bound. The old set is not changed. After a reload that succeeded call Supersede, after one that failed Discard.
-func Reopen(old *Set, s *option.Settings, keeper Keeper, log func(string)) (*Set, error) {
+func Reopen(old *Set, s *option.Settings, dir string, keeper Keeper, log func(string)) (*Set, error) {
 	var pool []*held
 	for _, k := range old.all() {
 		l, err := inspect(k.FD())
@@ -53,7 +54,7 @@ func Reopen(old *Set, s *option.Settings, keeper Keeper, log func(string)) (*Set
 		}
 		pool = append(pool, &held{file: k.File, fd: k.FD(), fdname: k.fdname, local: l, old: k})
 	}
-	return open(s, pool, -1, keeper, log)
+	return open(s, dir, pool, -1, keeper, log)
 }
 
 // Supersede closes what only the old set has: the new configuration serves now. A unix path that nobody serves any more is removed.
@@ -92,6 +93,7 @@ func nameOr(name, other string) string {
 // opener is one run of Open or Reopen.
 type opener struct {
 	set  *option.Settings
+	dir  string // where relative paths start
 	pool []*held
 	log  func(string)
 	bind *binder
@@ -99,12 +101,12 @@ type opener struct {
 }
 
 // open does the work; stdin is the descriptor that may be a listening socket (fd 0), -1 = do not look.
-func open(s *option.Settings, pool []*held, stdin int, keeper Keeper, log func(string)) (*Set, error) {
+func open(s *option.Settings, dir string, pool []*held, stdin int, keeper Keeper, log func(string)) (*Set, error) {
 	b, err := newBinder(s, keeper, log)
 	if err != nil {
 		return nil, err
 	}
-	o := &opener{set: s, pool: pool, log: log, bind: b}
+	o := &opener{set: s, dir: dir, pool: pool, log: log, bind: b}
 	set, err := o.run(stdin)
 	if err != nil {
 		for _, k := range o.made {
@@ -161,7 +163,7 @@ func (o *opener) wants() ([]*want, error) {
 	var out []*want
 	var errs []error
 	seen := map[string]string{}
-	h := thisHost()
+	h := thisHost(o.dir)
 	for i, c := range o.set.Sockets {
 		a, err := h.parse(c.Address, o.set.AbstractSocket)
 		if err != nil {
@@ -262,7 +264,7 @@ func (o *opener) serve(set *Set, byIndex map[int]*Socket) error {
 			continue
 		}
 		if k == nil {
-			a, err := thisHost().parse(c.Address, o.set.AbstractSocket)
+			a, err := thisHost(o.dir).parse(c.Address, o.set.AbstractSocket)
 			if err != nil || a.kind != kindShared {
 				continue // the second mention of an address
 			}

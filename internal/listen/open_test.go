@@ -132,7 +132,7 @@ func TestChownSocket(t *testing.T) {
 		t.Errorf("owner %s, want %s", got, s.ChownSocket)
 	}
 	s.ChownSocket = "nobody-of-that-name"
-	if _, err := Open(s, nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "unable to find user nobody-of-that-name") {
+	if _, err := Open(s, "", nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "unable to find user nobody-of-that-name") {
 		t.Error(err)
 	}
 }
@@ -140,7 +140,7 @@ func TestChownSocket(t *testing.T) {
 func TestLiveSocketIsNotStolen(t *testing.T) {
 	path := socketPath(t, "live.sock")
 	first, _ := mustOpen(t, settings(path))
-	_, err := Open(settings(path), nil, nil, func(string) {})
+	_, err := Open(settings(path), "", nil, nil, func(string) {})
 	want := "probably another instance of uWSGI is running on the same address (" + path + ").\nbind(): Address already in use"
 	if err == nil || err.Error() != want {
 		t.Fatalf("error %q, want %q", err, want)
@@ -157,7 +157,7 @@ func TestOnlySocketsAreReplaced(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(settings(path), nil, nil, func(string) {})
+	_, err := Open(settings(path), "", nil, nil, func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Error(err)
 	}
@@ -169,7 +169,7 @@ func TestOnlySocketsAreReplaced(t *testing.T) {
 func TestAddressInUse(t *testing.T) {
 	first, _ := mustOpen(t, settings("127.0.0.1:0"))
 	made := socketPath(t, "undo.sock")
-	_, err := Open(settings(made, first.Sockets[0].Name), nil, nil, func(string) {})
+	_, err := Open(settings(made, first.Sockets[0].Name), "", nil, nil, func(string) {})
 	if err == nil || !strings.HasPrefix(err.Error(), "probably another instance of uWSGI is running on the same address ("+first.Sockets[0].Name+").") {
 		t.Error(err)
 	}
@@ -182,11 +182,11 @@ func TestErrorNamesItsPlace(t *testing.T) {
 	s := settings("/no/such/directory/x.sock")
 	s.Sockets[0].Origin = option.Origin{File: "/etc/x.ini", Line: 7}
 	s.Sockets = append(s.Sockets, option.Socket{Address: ":what", Option: "http"})
-	_, err := Open(s, nil, nil, func(string) {})
+	_, err := Open(s, "", nil, nil, func(string) {})
 	if err == nil || !strings.Contains(err.Error(), `http = :what: "what" is not a port number`) {
 		t.Error(err)
 	}
-	_, err = Open(&option.Settings{Sockets: s.Sockets[:1], Umask: -1}, nil, nil, func(string) {})
+	_, err = Open(&option.Settings{Sockets: s.Sockets[:1], Umask: -1}, "", nil, nil, func(string) {})
 	want := "/etc/x.ini:7: socket = /no/such/directory/x.sock: bind(): No such file or directory\nthe directory does not exist; under systemd RuntimeDirectory= makes one below /run"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
@@ -194,7 +194,7 @@ func TestErrorNamesItsPlace(t *testing.T) {
 }
 
 func TestNoSocket(t *testing.T) {
-	if _, err := Open(settings(), nil, nil, func(string) {}); !errors.Is(err, ErrNoSocket) {
+	if _, err := Open(settings(), "", nil, nil, func(string) {}); !errors.Is(err, ErrNoSocket) {
 		t.Error(err)
 	}
 }
@@ -219,7 +219,7 @@ func TestSharedSockets(t *testing.T) {
 	}
 	canConnect(t, "tcp", set.Sockets[0].Name)
 	s.Sockets[1].Address = "=1"
-	if _, err := Open(s, nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "no shared-socket number 1") {
+	if _, err := Open(s, "", nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "no shared-socket number 1") {
 		t.Error(err)
 	}
 }
@@ -227,19 +227,19 @@ func TestSharedSockets(t *testing.T) {
 func TestStdinIsAdopted(t *testing.T) {
 	in := passed(t, "tcp", "127.0.0.1:0", "")
 	log := &lines{}
-	if _, err := open(settings(), nil, int(in.File.Fd()), nil, log.add); !errors.Is(err, ErrNoSocket) {
+	if _, err := open(settings(), "", nil, int(in.File.Fd()), nil, log.add); !errors.Is(err, ErrNoSocket) {
 		t.Fatal("skip-zero:", err)
 	}
 	s := settings()
 	s.SkipZero = false
-	set, err := open(s, nil, int(in.File.Fd()), nil, log.add)
+	set, err := open(s, "", nil, int(in.File.Fd()), nil, log.add)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer set.Close()
 	canConnect(t, "tcp", set.Sockets[0].Name)
 	// A reload keeps it beside whatever is configured then.
-	next, err := Reopen(set, settings(socketPath(t, "n.sock")), nil, log.add)
+	next, err := Reopen(set, settings(socketPath(t, "n.sock")), "", nil, log.add)
 	if err != nil {
 		t.Fatal(err)
 	}

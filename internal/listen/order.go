@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -39,13 +38,7 @@ func Orders(s *option.Settings, dir string) ([]Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := thisHost()
-	h.abs = func(path string) (string, error) {
-		if filepath.IsAbs(path) {
-			return filepath.Clean(path), nil
-		}
-		return filepath.Join(dir, path), nil
-	}
+	h := thisHost(dir)
 	var out []Order
 	for _, c := range s.Sockets {
 		if a, err := h.parse(c.Address, s.AbstractSocket); err == nil && (a.kind == kindTCP || a.kind == kindUnix || a.kind == kindAbstract) {
@@ -79,7 +72,7 @@ func (o Order) parse() (address, error) {
 	if o.Abstract {
 		return abstractAddress("@"+o.Address, o.Address)
 	}
-	return thisHost().parse(o.Address, false)
+	return thisHost("").parse(o.Address, false)
 }
 
 // Key names the address, whatever way it is written.
@@ -150,8 +143,8 @@ func (b *binder) forStats(s *option.Settings) *binder {
 }
 
 // Stats binds the address of a stats server.
-func Stats(address string, s *option.Settings, keeper Keeper) (*Socket, error) {
-	a, err := thisHost().parse(address, false)
+func Stats(address, dir string, s *option.Settings, keeper Keeper) (*Socket, error) {
+	a, err := thisHost(dir).parse(address, false)
 	if err != nil {
 		return nil, err
 	}

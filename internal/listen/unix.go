@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -55,10 +56,16 @@ func (b *binder) bindUnix(a address, k *Socket) (int, error) {
 	return fd, nil
 }
 
-// bindName is the path to bind: as written, which is what tools show of the socket, unless root has to go through the open folder.
+// bindName is the path to bind: as written, which is what tools show of the socket, unless root has
+// to go through the open folder or the working directory is not where the path starts.
 func bindName(d *privilege.Dir, a address) string {
 	if os.Geteuid() != 0 {
-		return a.text
+		if abs, err := filepath.Abs(a.text); err == nil && abs == a.path {
+			return a.text
+		}
+		if len(a.path) <= maxUnixPath {
+			return a.path
+		}
 	}
 	return d.Proc()
 }

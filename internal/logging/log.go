@@ -23,6 +23,7 @@ type Env struct {
 	Unit        string           // the systemd unit, for "journalctl -u"
 	Hostname    string           // for rsyslog
 	PID         int              // of the supervisor
+	Dir         string           // where relative paths start; "" = the working directory
 	Reload      bool             // the instance runs already: log-truncate is past
 	Owner       *Owner           // whom the application runs as: logfile-chown
 	Files       Files            // nil = OwnFiles

@@ -88,12 +88,12 @@ func (l *Log) openAside() (*logger, []string) {
 
 // newFile describes a log file; it is not open yet.
 func (l *Log) newFile(path string, max int64, backup string) (*fileSink, error) {
-	abs, err := filepath.Abs(path) // the working directory changes once the log is open
+	abs, err := filepath.Abs(below(l.env.Dir, path))
 	if err != nil {
 		return nil, err
 	}
 	if backup != "" {
-		if backup, err = filepath.Abs(backup); err != nil {
+		if backup, err = filepath.Abs(below(l.env.Dir, backup)); err != nil {
 			return nil, err
 		}
 	}
