@@ -197,3 +197,5 @@ func waitWritable(fd int, timeout int) bool {
 		return err == nil && n > 0 // a connection that is broken is writable: the write tells what is the matter
 	}
 }
+
+func until(d time.Duration) int64 { return monotonic() + int64(d) }

@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"bytes"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,5 +76,3 @@ func (x *Exchange) pump() {
 		x.gone(errno)
 	}
 }
-
-func until(d time.Duration) int64 { return monotonic() + int64(d) }

@@ -1,0 +1,94 @@
+package dataplane
+
+import (
+	"fmt"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// plain answers with a short text of the server's own.
+func (x *Exchange) plain(status int, text string) {
+	if x.headDone {
+		x.broken = true
+		return
+	}
+	x.release()
+	x.resp = Response{
+		Status:  status,
+		Reason:  []byte(strconv.Itoa(status) + " " + text),
+		Head:    []byte("Content-Type: text/plain; charset=utf-8\r\n"),
+		Headers: 1,
+		Length:  -1,
+		Close:   true,
+		Body:    []byte(text + "\n"),
+	}
+	x.buffered()
+}
+
+// abort ends a response that failed: with a status of its own while nothing was sent, else by breaking the connection, since its
+// framing promises more.
+func (x *Exchange) abort(status int) {
+	if x.headDone {
+		if x.ended {
+			return
+		}
+		if !x.broken && !x.noBody && x.remaining != 0 {
+			x.log("the response to %s %s was cut off", x.req.Bytes(x.req.Method), x.req.Bytes(x.req.URI))
+			x.cut()
+		}
+		x.broken = true
+		return
+	}
+	if x.broken {
+		x.status = status
+		return
+	}
+	x.plain(status, statusText(status))
+}
+
+// cut sees to it that the client can tell a response that was cut off from one that ended.
+func (x *Exchange) cut() {
+	if x.unmarked() {
+		x.cn.reset()
+	}
+}
+
+// unmarked says that nothing but the end of the connection marks the end of the response. FastCGI marks it, but nginx does not look.
+func (x *Exchange) unmarked() bool {
+	return x.remaining < 0 && !x.chunked || x.cn.lis.proto == protoFastCGI
+}
+
+// gone notes that the client cannot be written to.
+func (x *Exchange) gone(errno syscall.Errno) {
+	x.broken = true
+	if errno == unix.ETIMEDOUT {
+		x.cn.reset()
+	}
+	if x.req.Head { // a front end that has the head wants no more
+		return
+	}
+	x.cell.WriteErrs.Add(1)
+	x.writeErrs++
+	if subject := x.subject(); subject != "" {
+		x.log("%s: %s", subject, x.eng.notTaken(errno))
+	}
+}
+
+// subject begins a line of the log about a response that could not be written; empty: there shall be none.
+func (x *Exchange) subject() string {
+	if x.eng.settings.IgnoreWriteErrors {
+		return ""
+	}
+	return fmt.Sprintf("the client (%s) did not take the response to %s %s", x.req.Bytes(x.req.RemoteAddr), x.req.Bytes(x.req.Method), x.req.Bytes(x.req.URI))
+}
+
+// notTaken says why a response could not be written.
+func (e *Engine) notTaken(errno syscall.Errno) string {
+	if errno == unix.ETIMEDOUT {
+		return "it took nothing for " + time.Duration(e.sendTimeout).String() + " (socket-timeout)"
+	}
+	return errno.Error()
+}
