@@ -166,7 +166,7 @@ func (h *housekeeper) turnAway(l *listener) bool {
 	var buf [16 << 10]byte
 	recv(fd, buf[:])
 	if l.proto != protoFastCGI { // without the id of its request there is no answer
-		send(fd, refusal(l, 0, 503), 0)
+		send(fd, errorResponse(l, 0, 503), 0)
 	}
 	if e.row.Conns.Load() < h.capacity+(int64(len(e.conns))-h.capacity)/2 {
 		if cn := e.newConn(fd, l); cn != nil {

@@ -24,7 +24,7 @@ func (x *Exchange) account(app int, end int64) {
 	}
 	x.core.slow = end-x.started > int64(slowFrom)
 	if x.waited > 0 && !x.handedOver && !x.broken { // it was worth the wait
-		x.core.hurry /= 2
+		x.core.noWait /= 2
 	}
 	micros := (end - x.started) / int64(time.Microsecond)
 	row.TX.Add(x.headBytes + x.bodyBytes)

@@ -6,7 +6,8 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// answer runs one whole request. rest is what the client sent behind it; where cn.lent, it and body lie in rbuf.
+// answer runs one whole request. rest is what the client sent behind it; where cn.lent, it and body
+// lie in rbuf.
 func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
 	e := x.eng
 	e.setActive(cn, true)
@@ -35,8 +36,8 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 	case x.handedOver: // the housekeeper writes the rest
 		cn.in = rest
 		cn.detach()
-		cn.out.keep, cn.out.unmarked = keep, x.unmarked()
-		cn.out.subject = x.subject()
+		cn.out.keep, cn.out.endedByClose = keep, x.endedByClose()
+		cn.out.subject = x.logSubject()
 		cn.out.writeErrs = &x.cell.WriteErrs
 		cn.served++
 		x.cell.Offloaded.Add(1)
@@ -52,7 +53,8 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 			cn.in = rest
 		}
 	case cn.lis.proto.http() && (len(rest) > 0 || unread(cn.fd)):
-		// Bytes that are not read at close() make TCP reset the connection under the answer (RFC 9112 §9.6).
+		// Bytes that are not read at close() make TCP reset the connection under the answer (RFC
+		// 9112 §9.6).
 		e.house.linger(cn)
 	default:
 		e.close(cn)
@@ -95,7 +97,7 @@ func (x *Exchange) conclude(outcome Outcome) {
 	case Buffered:
 		x.buffered()
 	case Done:
-		// Core.Finish has run, unless the client went away before.
+		// Exchange.Finish has run, unless the client went away before.
 	case NoApp:
 		x.log("--- no python application found, check your startup logs for errors ---")
 		x.plain(500, "Internal Server Error")
@@ -123,9 +125,10 @@ func (x *Exchange) mayKeep(cn *conn) bool {
 	return false
 }
 
-// settle waits until a housekeeper that answers in this core's place is done. False: it did, so the connection ends.
+// settle waits until a housekeeper that answers in this core's place is done. False: it did, so the
+// connection ends.
 func (x *Exchange) settle(cn *conn) bool {
-	if x.claim() {
+	if x.claimAnswer() {
 		return true
 	}
 	x.eng.house.answered(x)

@@ -16,7 +16,7 @@ import (
 )
 
 // echo answers with what it knows of the body.
-func echo(x *exchange) Outcome {
+func echo(x *fakeCall) Outcome {
 	x.start("200 OK")
 	return x.reply(fmt.Sprintf("%s|%s|%v|%s", x.variable("CONTENT_LENGTH"), x.variable("HTTP_TRANSFER_ENCODING"), x.BodyFD >= 0, x.body()))
 }

@@ -19,15 +19,15 @@ type Core struct {
 	spare    []byte // memory for the next body
 	sa       unix.RawSockaddrAny
 	ready
-	again   again       // accepting
-	serving atomic.Bool // owns a connection
-	past    atomic.Bool // has begun to wait for events since the worker is leaving: none of before is left
-	files   files       // static files
-	clock   clock
-	date    date
-	// What no client is waited for once one was in vain, see brisk.
-	hurry      int64 // ns
-	hurryUntil int64 // monotonic ns
+	again      again       // accepting
+	serving    atomic.Bool // owns a connection
+	sawLeaving atomic.Bool // has begun to wait for events since the worker is leaving: none of before is left
+	files      files       // static files
+	clock      clock
+	date       date
+	// What no client is waited for once one was in vain, see waitBriefly.
+	noWait      int64 // ns
+	noWaitUntil int64 // monotonic ns
 	// Memory for the request log.
 	entry  accesslog.Entry
 	line   []byte
@@ -50,8 +50,8 @@ func (c *Core) Run() int {
 		if c.id == 0 && e.signals.pending.Swap(false) && !e.app.Signals(0) {
 			e.Drain("a signal handler raised", true)
 		}
-		if e.leaving.Load() && !c.past.Load() {
-			c.past.Store(true)
+		if e.leaving.Load() && !c.sawLeaving.Load() {
+			c.sawLeaving.Store(true)
 			e.tellAnswered(e.active.Load())
 		}
 		n, errno := epollWait(e.epfd, c.events[:c.batch()], -1)
@@ -90,7 +90,7 @@ func (c *Core) handle(tag uint64) {
 	case tag&tagWake != 0:
 		c.takeToken()
 	default:
-		if cn := e.claim(tag); cn != nil {
+		if cn := e.ownConn(tag); cn != nil {
 			c.serve(cn)
 		}
 	}
@@ -103,7 +103,7 @@ func (c *Core) takeToken() {
 		c.serve(cn)
 		return
 	}
-	if c.past.Load() && c.eng.stuck.Load() > 0 && c.eng.waitsForToken() {
+	if c.sawLeaving.Load() && c.eng.stuck.Load() > 0 && c.eng.waitsForToken() {
 		c.eng.wake(1) // this one was another core's
 		runtime.Gosched()
 	}

@@ -144,7 +144,7 @@ func TestClientLeavesWhileWriting(t *testing.T) {
 			gone, rcs := make(chan struct{}), make(chan int, 1)
 			s := serve(t, config{
 				set: func(s *option.Settings) { s.NoWriteException, s.IgnoreWriteErrors = tc.quiet, tc.silent },
-				handler: func(x *exchange) Outcome {
+				handler: func(x *fakeCall) Outcome {
 					x.start("200 OK")
 					x.write("first")
 					<-gone
@@ -194,9 +194,9 @@ func TestBytesBehindTheLastRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			running := make(chan struct{})
-			s := serve(t, config{handler: func(x *exchange) Outcome {
+			s := serve(t, config{handler: func(x *fakeCall) Outcome {
 				close(running)
-				unix.Poll([]unix.PollFd{{Fd: int32(x.ex.cn.fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+				unix.Poll([]unix.PollFd{{Fd: int32(x.exchange.cn.fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
 				switch x.variable("PATH_INFO") {
 				case "/streamed":
 					x.start("200 OK")

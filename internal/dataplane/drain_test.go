@@ -200,7 +200,7 @@ func TestDrainAwaitsTheFirstRequest(t *testing.T) {
 func TestDrainKeepsFastCGI(t *testing.T) {
 	answer := len(fcgiAnswer(1, "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello /a"))
 	running, release := make(chan struct{}), make(chan struct{})
-	cfg := config{listen: []string{"fastcgi"}, handler: func(x *exchange) Outcome {
+	cfg := config{listen: []string{"fastcgi"}, handler: func(x *fakeCall) Outcome {
 		if x.variable("PATH_INFO") == "/a" {
 			running <- struct{}{}
 			<-release
@@ -335,7 +335,7 @@ func TestDrainFinishesRequests(t *testing.T) {
 	running := make(chan struct{}, 2)
 	first, second := twoEngines(t, config{
 		set: func(s *option.Settings) { s.Threads = 3 },
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			if x.variable("PATH_INFO") == "/slow" {
 				running <- struct{}{}
 				<-release
@@ -392,7 +392,7 @@ func TestDrainFinishesRequests(t *testing.T) {
 // A response that is still being taken when the worker drains goes out whole, and its connection goes on elsewhere.
 func TestDrainWithSlowReader(t *testing.T) {
 	body := pattern(8 << 20)
-	first, _ := twoEngines(t, config{handler: func(x *exchange) Outcome {
+	first, _ := twoEngines(t, config{handler: func(x *fakeCall) Outcome {
 		if x.variable("PATH_INFO") == "/big" {
 			x.start("200 OK")
 			return x.replyPinned([]byte(body))
@@ -546,7 +546,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestExitInARequest(t *testing.T) {
-	s := serve(t, config{handler: func(x *exchange) Outcome {
+	s := serve(t, config{handler: func(x *fakeCall) Outcome {
 		x.resp.ExitCode = 3
 		return Exit
 	}})

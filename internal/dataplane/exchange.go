@@ -98,12 +98,13 @@ type reply struct {
 	headers    int
 	headBytes  int64
 	bodyBytes  int64
-	waited     int64 // ns that the client was waited for, see brisk
+	waited     int64 // ns that the client was waited for, see waitBriefly
 	via        string
 }
 
-// claim takes the right to answer. False: the request was past its deadline and has been answered in this core's place.
-func (x *Exchange) claim() bool {
+// claimAnswer takes the right to answer. False: the request was past its deadline and has been
+// answered in this core's place.
+func (x *Exchange) claimAnswer() bool {
 	mine := x.serial | answerCore
 	return x.answerer.CompareAndSwap(x.serial+answerNobody, mine) || x.answerer.Load() == mine
 }

@@ -15,7 +15,7 @@ func (x *Exchange) plain(status int, text string) {
 		x.broken = true
 		return
 	}
-	x.release()
+	x.dropPinned()
 	x.resp = Response{
 		Status:  status,
 		Reason:  []byte(strconv.Itoa(status) + " " + text),
@@ -28,8 +28,8 @@ func (x *Exchange) plain(status int, text string) {
 	x.buffered()
 }
 
-// abort ends a response that failed: with a status of its own while nothing was sent, else by breaking the connection, since its
-// framing promises more.
+// abort ends a response that failed: with a status of its own while nothing was sent, else by
+// breaking the connection, since its framing promises more.
 func (x *Exchange) abort(status int) {
 	if x.headDone {
 		if x.ended {
@@ -37,7 +37,7 @@ func (x *Exchange) abort(status int) {
 		}
 		if !x.broken && !x.noBody && x.remaining != 0 {
 			x.log("the response to %s %s was cut off", x.req.Bytes(x.req.Method), x.req.Bytes(x.req.URI))
-			x.cut()
+			x.resetIfUndelimited()
 		}
 		x.broken = true
 		return
@@ -49,20 +49,22 @@ func (x *Exchange) abort(status int) {
 	x.plain(status, statusText(status))
 }
 
-// cut sees to it that the client can tell a response that was cut off from one that ended.
-func (x *Exchange) cut() {
-	if x.unmarked() {
+// resetIfUndelimited sees to it that the client can tell a response that was cut off from one that
+// ended.
+func (x *Exchange) resetIfUndelimited() {
+	if x.endedByClose() {
 		x.cn.reset()
 	}
 }
 
-// unmarked says that nothing but the end of the connection marks the end of the response. FastCGI marks it, but nginx does not look.
-func (x *Exchange) unmarked() bool {
+// endedByClose says that nothing but the end of the connection marks the end of the response.
+// FastCGI marks it, but nginx does not look.
+func (x *Exchange) endedByClose() bool {
 	return x.remaining < 0 && !x.chunked || x.cn.lis.proto == protoFastCGI
 }
 
-// gone notes that the client cannot be written to.
-func (x *Exchange) gone(errno syscall.Errno) {
+// clientGone notes that the client cannot be written to.
+func (x *Exchange) clientGone(errno syscall.Errno) {
 	x.broken = true
 	if errno == unix.ETIMEDOUT {
 		x.cn.reset()
@@ -72,21 +74,24 @@ func (x *Exchange) gone(errno syscall.Errno) {
 	}
 	x.cell.WriteErrs.Add(1)
 	x.writeErrs++
-	if subject := x.subject(); subject != "" {
-		x.log("%s: %s", subject, x.eng.notTaken(errno))
+	if subject := x.logSubject(); subject != "" {
+		x.log("%s: %s", subject, x.eng.writeErrorText(errno))
 	}
 }
 
-// subject begins a line of the log about a response that could not be written; empty: there shall be none.
-func (x *Exchange) subject() string {
+// logSubject begins a line of the log about a response that could not be written; empty: there
+// shall be none.
+func (x *Exchange) logSubject() string {
 	if x.eng.settings.IgnoreWriteErrors {
 		return ""
 	}
-	return fmt.Sprintf("the client (%s) did not take the response to %s %s", x.req.Bytes(x.req.RemoteAddr), x.req.Bytes(x.req.Method), x.req.Bytes(x.req.URI))
+	r := &x.req
+	return fmt.Sprintf("the client (%s) did not take the response to %s %s",
+		r.Bytes(r.RemoteAddr), r.Bytes(r.Method), r.Bytes(r.URI))
 }
 
-// notTaken says why a response could not be written.
-func (e *Engine) notTaken(errno syscall.Errno) string {
+// writeErrorText says why a response could not be written.
+func (e *Engine) writeErrorText(errno syscall.Errno) string {
 	if errno == unix.ETIMEDOUT {
 		return "it took nothing for " + time.Duration(e.sendTimeout).String() + " (socket-timeout)"
 	}

@@ -12,25 +12,25 @@ import (
 
 // fakeApp is App without an interpreter: handler is the application.
 type fakeApp struct {
-	handler  func(x *exchange) Outcome
+	handler  func(x *fakeCall) Outcome
 	after    func(core int)
 	eng      *Engine
-	current  []*exchange
+	current  []*fakeCall
 	released atomic.Int64
 	forked   atomic.Bool
 	signals  func() // what core 0 does when it looks at signals
 }
 
-// exchange is one call of the fake application.
-type exchange struct {
+// fakeCall is one call of the fake application.
+type fakeCall struct {
 	*Call
-	ex   *Exchange
-	resp Response
-	sent bool
+	exchange *Exchange
+	resp     Response
+	sent     bool
 }
 
 func (a *fakeApp) Call(core int, c *Call) Outcome {
-	x := &exchange{Call: c, ex: a.eng.Exchange(core)}
+	x := &fakeCall{Call: c, exchange: a.eng.Exchange(core)}
 	x.resp.Length, x.resp.FileFD = -1, -1
 	a.current[core] = x
 	defer func() {
@@ -64,7 +64,7 @@ func (a *fakeApp) Signals(core int) bool {
 }
 
 // start is start_response.
-func (x *exchange) start(status string, headers ...string) {
+func (x *fakeCall) start(status string, headers ...string) {
 	code, _ := strconv.Atoi(status[:3])
 	x.resp = Response{HasHead: true, Status: code, Reason: []byte(status), Length: -1, FileFD: -1}
 	for _, h := range headers {
@@ -90,38 +90,38 @@ func (x *exchange) start(status string, headers ...string) {
 }
 
 // reply gives a body that is known whole.
-func (x *exchange) reply(body string) Outcome {
+func (x *fakeCall) reply(body string) Outcome {
 	x.resp.Body = []byte(body)
 	return Buffered
 }
 
 // replyPinned is reply for bytes that must be released afterwards.
-func (x *exchange) replyPinned(body []byte) Outcome {
+func (x *fakeCall) replyPinned(body []byte) Outcome {
 	x.resp.Body = body
 	x.resp.Pinned = unsafe.Pointer(unsafe.SliceData(body))
 	return Buffered
 }
 
-func (x *exchange) write(p string) int { return x.ex.Write([]byte(p)) }
+func (x *fakeCall) write(p string) int { return x.exchange.Write([]byte(p)) }
 
-func (x *exchange) finish() Outcome {
-	x.ex.Finish()
+func (x *fakeCall) finish() Outcome {
+	x.exchange.Finish()
 	return Done
 }
 
 // sendfile is wsgi.file_wrapper; a descriptor of its own goes to the data plane.
-func (x *exchange) sendfile(f *os.File, off, n int64) Outcome {
+func (x *fakeCall) sendfile(f *os.File, off, n int64) Outcome {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		panic(err)
 	}
 	x.resp.FileFD, x.resp.FileOff, x.resp.FileLen = fd, off, n
-	x.ex.File()
+	x.exchange.File()
 	return Done
 }
 
 // variable is environ[name].
-func (x *exchange) variable(name string) string {
+func (x *fakeCall) variable(name string) string {
 	span, ok := x.Request.Lookup(name)
 	if !ok {
 		return "-"
@@ -130,7 +130,7 @@ func (x *exchange) variable(name string) string {
 }
 
 // body is wsgi.input.read().
-func (x *exchange) body() []byte {
+func (x *fakeCall) body() []byte {
 	if x.BodyFD < 0 {
 		return x.Body
 	}
@@ -142,7 +142,7 @@ func (x *exchange) body() []byte {
 }
 
 // ok is the plainest application.
-func ok(x *exchange) Outcome {
+func ok(x *fakeCall) Outcome {
 	x.start("200 OK", "Content-Type: text/plain")
 	return x.reply("hello " + x.variable("PATH_INFO"))
 }

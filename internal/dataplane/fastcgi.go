@@ -67,7 +67,7 @@ func (s *spool) feedRecords(p []byte) (int, error) {
 	return used, s.store(p[:n])
 }
 
-// frameHead makes a STDOUT record of c.out.
+// frameHead makes a STDOUT record of x.out.
 func (x *Exchange) frameHead() {
 	n := len(x.out)
 	if n == 0 {
@@ -83,7 +83,7 @@ func (x *Exchange) frameHead() {
 	copy(x.out, h[:])
 }
 
-// sendRecords writes c.out and p while the application goes on. What is left of the last record is for Flush.
+// sendRecords writes x.out and p while the application goes on. What is left of the last record is for Flush.
 func (x *Exchange) sendRecords(p []byte) {
 	if len(p) <= copyLimit {
 		x.out = append(x.out, p...)
@@ -116,7 +116,7 @@ func (x *Exchange) lastRecords(body []byte) {
 		x.out = append(x.out, body...)
 		x.frameHead()
 		x.out = fastcgi.AppendEnd(x.out, x.cn.fcgi.ID, 0, fastcgi.Complete)
-		x.release()
+		x.dropPinned()
 		if !x.caughtUp() {
 			x.trail()
 			return

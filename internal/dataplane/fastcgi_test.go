@@ -87,7 +87,7 @@ func TestFastCGI(t *testing.T) {
 	io.WriteString(file, big)
 	s := serve(t, config{
 		listen: []string{"fastcgi", "fastcgi-nph"},
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			switch x.variable("PATH_INFO") {
 			case "/big":
 				x.start("200 OK")

@@ -12,12 +12,12 @@ func (x *Exchange) buffered() {
 	x.ended = true
 	if x.headDone { // the application used write() and returned nothing more
 		x.finish()
-		x.release()
+		x.dropPinned()
 		return
 	}
-	if !x.claim() {
+	if !x.claimAnswer() {
 		x.broken = true
-		x.release()
+		x.dropPinned()
 		return
 	}
 	x.head(int64(len(body)))
@@ -44,7 +44,7 @@ func (x *Exchange) Finish() {
 		return
 	}
 	if !x.headDone {
-		if !x.claim() {
+		if !x.claimAnswer() {
 			x.broken = true
 			return
 		}
@@ -73,7 +73,8 @@ func (x *Exchange) finish() {
 	}
 }
 
-// sendLast writes c.out and then body, the end of a response. What the client does not take now is left to the housekeeper.
+// sendLast writes x.out and then body, the end of a response. What the client does not take now is
+// left to the housekeeper.
 func (x *Exchange) sendLast(body []byte) {
 	if x.cn.lis.proto == protoFastCGI {
 		x.lastRecords(body)
@@ -84,7 +85,7 @@ func (x *Exchange) sendLast(body []byte) {
 		return
 	}
 	if x.broken {
-		x.release()
+		x.dropPinned()
 		return
 	}
 	var n int
@@ -92,7 +93,7 @@ func (x *Exchange) sendLast(body []byte) {
 	if len(body) <= copyLimit {
 		x.out = append(x.out, body...)
 		if n, errno = send(x.cn.fd, x.out, x.more()); errno == 0 && n == len(x.out) {
-			x.release()
+			x.dropPinned()
 			return
 		}
 		x.vec.n = 0
@@ -105,26 +106,27 @@ func (x *Exchange) sendLast(body []byte) {
 		n, errno = sendv(x.cn.fd, &x.vec)
 	}
 	if errno != 0 && errno != unix.EAGAIN {
-		x.gone(errno)
-		x.release()
+		x.clientGone(errno)
+		x.dropPinned()
 		return
 	}
 	if errno != 0 {
 		n = 0
 	}
 	for left := x.vec.advance(n); left; {
-		if !x.brisk(0) {
+		if !x.waitBriefly(0) {
 			x.handOver(body)
 			return
 		}
 		x.tryFlush()
 		left = x.vec.n > 0
 	}
-	x.release()
+	x.dropPinned()
 }
 
-// more lets the end of a TCP connection travel in the segment of the answer, where close() comes next: half the packets. (What the client has
-// sent and nobody read would have close() drop the answer as well, so nothing may be left there.)
+// more lets the end of a TCP connection travel in the segment of the answer, where close() comes
+// next: half the packets. (What the client has sent and nobody read would have close() drop the
+// answer as well, so nothing may be left there.)
 func (x *Exchange) more() int {
 	if x.closing && !x.keep && x.cn.dry && !x.cn.lis.unix {
 		return unix.MSG_MORE
@@ -132,7 +134,8 @@ func (x *Exchange) more() int {
 	return 0
 }
 
-// handOver leaves the rest of a finished response, in c.vec, to the housekeeper, so that a slow client costs no core.
+// handOver leaves the rest of a finished response, in x.vec, to the housekeeper, so that a slow
+// client costs no core.
 func (x *Exchange) handOver(body []byte) {
 	s := &x.cn.out
 	if len(body) > copyLimit && x.resp.Pinned != nil {
@@ -150,12 +153,12 @@ func (x *Exchange) handOver(body []byte) {
 		for i := range x.vec.n {
 			s.mem = append(s.mem, x.vec.span(i)...)
 		}
-		x.release()
+		x.dropPinned()
 	}
 	x.handedOver = true
 }
 
-func (x *Exchange) release() {
+func (x *Exchange) dropPinned() {
 	if x.resp.Pinned != nil {
 		x.eng.app.Release(x.resp.Pinned)
 		x.resp.Pinned = nil

@@ -15,7 +15,7 @@ var dateHeader = regexp.MustCompile(`Date: [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{
 func undated(s string) string { return dateHeader.ReplaceAllString(s, "") }
 
 // scripted is an application that does what the request's path says.
-func scripted(x *exchange) Outcome {
+func scripted(x *fakeCall) Outcome {
 	switch path := x.variable("PATH_INFO"); path {
 	case "/known":
 		x.start("200 OK", "Content-Length: 5")
@@ -299,7 +299,7 @@ func TestRefusals(t *testing.T) {
 
 // A front end that asks for the head alone is not told that the body is short.
 func TestHeadThroughGateway(t *testing.T) {
-	s := serve(t, config{listen: []string{"uwsgi", "scgi", "fastcgi"}, handler: func(x *exchange) Outcome {
+	s := serve(t, config{listen: []string{"uwsgi", "scgi", "fastcgi"}, handler: func(x *fakeCall) Outcome {
 		x.start("200 OK", "Content-Length: 40")
 		return x.finish()
 	}})
@@ -325,7 +325,7 @@ func TestHeaderOptions(t *testing.T) {
 			s.RemHeaders = []string{"x-powered-by"}
 			s.LogFormat = "%(headers) %(hsize)"
 		},
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			x.start("200 OK", "X-Powered-By: me", "X-Kept: 1", "X-POWERED-BY: you", "Content-Length: 0")
 			return x.reply("")
 		},
@@ -351,7 +351,7 @@ func TestFramingIsOurs(t *testing.T) {
 					s.AddHeaders = []string{add}
 				}
 			},
-			handler: func(x *exchange) Outcome {
+			handler: func(x *fakeCall) Outcome {
 				x.start("200 OK", "Content-Length: 5")
 				if x.variable("PATH_INFO") == "/pieces" {
 					x.write("hel")

@@ -31,7 +31,7 @@ func (h *housekeeper) giveUp() {
 		var buf [16 << 10]byte
 		recv(cn.fd, buf[:])               // unread bytes would make close() reset the connection under the answer
 		if cn.lis.proto != protoFastCGI { // without the id of its request there is no answer
-			send(cn.fd, refusal(cn.lis, 0, 504), 0)
+			send(cn.fd, errorResponse(cn.lis, 0, 504), 0)
 		}
 		h.eng.close(cn)
 	}
@@ -52,7 +52,7 @@ func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 		return // its answer is on the way
 	}
 	// The core cannot close the connection now: settle waits for answerElsewhere.
-	send(x.cn.fd, refusal(x.cn.lis, x.cn.fcgi.ID, 504), 0)
+	send(x.cn.fd, errorResponse(x.cn.lis, x.cn.fcgi.ID, 504), 0)
 	unix.Shutdown(x.cn.fd, unix.SHUT_RDWR)
 	x.answerer.Store(request | answerElsewhere)
 }
@@ -67,7 +67,7 @@ func (x *Exchange) recovered() {
 // waitsForToken tells whether a core still waits for events that has not seen that the worker is leaving.
 func (e *Engine) waitsForToken() bool {
 	for _, c := range e.cores {
-		if !c.past.Load() && !c.exchange.stuck.Load() && !c.serving.Load() {
+		if !c.sawLeaving.Load() && !c.exchange.stuck.Load() && !c.serving.Load() {
 			return true
 		}
 	}
@@ -88,7 +88,7 @@ func (e *Engine) tellAnswered(active int64) {
 		if c.exchange.stuck.Load() {
 			continue
 		}
-		if c.serving.Load() || !c.past.Load() {
+		if c.serving.Load() || !c.sawLeaving.Load() {
 			return // it may be about to hand on a connection that no longer counts as active, or to accept one
 		}
 	}

@@ -18,7 +18,7 @@ func TestHarakiri(t *testing.T) {
 			s := serve(t, config{
 				listen: []string{protocol},
 				set:    func(s *option.Settings) { s.Threads = 2 },
-				handler: func(x *exchange) Outcome {
+				handler: func(x *fakeCall) Outcome {
 					running <- struct{}{}
 					if x.variable("PATH_INFO") == "/stuck" {
 						<-release
@@ -69,10 +69,10 @@ func TestHarakiri(t *testing.T) {
 
 // While other requests run the supervisor is not told to kill; their answers arrive.
 func TestHarakiriLetsOthersFinish(t *testing.T) {
-	release, slow, running := make(chan struct{}), make(chan struct{}), make(chan *exchange, 2)
+	release, slow, running := make(chan struct{}), make(chan struct{}), make(chan *fakeCall, 2)
 	s := serve(t, config{
 		set: func(s *option.Settings) { s.Threads = 2 },
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			running <- x
 			if x.variable("PATH_INFO") == "/stuck" {
 				<-release
@@ -84,7 +84,7 @@ func TestHarakiriLetsOthersFinish(t *testing.T) {
 	})
 	stuck := s.dial("http")
 	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
-	core := (<-running).ex.id
+	core := (<-running).exchange.id
 	other := s.dial("http")
 	other.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-running
@@ -106,10 +106,10 @@ func TestHarakiriLetsOthersFinish(t *testing.T) {
 
 // A worker that will be killed answers for all that it has taken on: what runs, and what waits for a core.
 func TestGiveUp(t *testing.T) {
-	release, running := make(chan struct{}), make(chan *exchange, 2)
+	release, running := make(chan struct{}), make(chan *fakeCall, 2)
 	s := serve(t, config{
 		set: func(s *option.Settings) { s.Threads = 2 },
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			switch x.variable("PATH_INFO") {
 			case "/first":
 				return ok(x)
@@ -146,7 +146,7 @@ func TestGiveUp(t *testing.T) {
 
 // A core that was about to accept a connection when the worker began to leave: the supervisor is told to kill only once it has looked.
 func TestHarakiriWaitsForEveryCore(t *testing.T) {
-	release, running := make(chan struct{}), make(chan *exchange, 2)
+	release, running := make(chan struct{}), make(chan *fakeCall, 2)
 	looks, look := make(chan struct{}), make(chan struct{})
 	s := serve(t, config{
 		set: func(s *option.Settings) { s.Threads = 3 },
@@ -155,7 +155,7 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 			e.app.(*fakeApp).signals = sync.OnceFunc(func() { close(looks); <-look })
 			e.signals.pending.Store(true)
 		},
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			running <- x
 			<-release
 			return ok(x)
@@ -164,7 +164,7 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	<-looks
 	stuck := s.dial("http")
 	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
-	s.harakiri((<-running).ex.id)
+	s.harakiri((<-running).exchange.id)
 	s.say(message{Op: "pause"})
 	if got := stuck.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
 		t.Errorf("%q", got)
@@ -191,15 +191,15 @@ func TestHarakiriTooLate(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			running, release := make(chan *exchange), make(chan struct{})
-			s := serve(t, config{handler: func(x *exchange) Outcome {
+			running, release := make(chan *fakeCall), make(chan struct{})
+			s := serve(t, config{handler: func(x *fakeCall) Outcome {
 				running <- x
 				<-release
 				return ok(x)
 			}})
 			c := s.dial("http")
 			c.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
-			x := (<-running).ex
+			x := (<-running).exchange
 			started, request := x.cell.Started.Load(), x.answerer.Load()
 			release <- struct{}{}
 			c.response("GET")
@@ -224,7 +224,7 @@ func TestHarakiriTooLate(t *testing.T) {
 // What was begun cannot be answered otherwise: the connection is left to the application, and the supervisor told.
 func TestHarakiriWhileStreaming(t *testing.T) {
 	running, release := make(chan struct{}), make(chan struct{})
-	s := serve(t, config{handler: func(x *exchange) Outcome {
+	s := serve(t, config{handler: func(x *fakeCall) Outcome {
 		x.start("200 OK")
 		x.write("first")
 		close(running)
@@ -246,9 +246,9 @@ func TestHarakiriWhileStreaming(t *testing.T) {
 
 // A deadline past the end of the clock is far away, not now.
 func TestUserHarakiriFarAway(t *testing.T) {
-	s := serve(t, config{handler: func(x *exchange) Outcome {
-		x.ex.SetDeadline(1 << 62)
-		if left := x.ex.cell.Deadline.Load() - monotonic(); left < int64(24*time.Hour) {
+	s := serve(t, config{handler: func(x *fakeCall) Outcome {
+		x.exchange.SetDeadline(1 << 62)
+		if left := x.exchange.cell.Deadline.Load() - monotonic(); left < int64(24*time.Hour) {
 			t.Errorf("the deadline is in %v", time.Duration(left))
 		}
 		return ok(x)

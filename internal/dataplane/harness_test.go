@@ -79,7 +79,7 @@ type server struct {
 // config is what a test changes of the defaults.
 type config struct {
 	set     func(s *option.Settings)
-	handler func(x *exchange) Outcome
+	handler func(x *fakeCall) Outcome
 	mounts  []string
 	unix    bool            // unix sockets, not TCP
 	listen  []string        // protocols; default http
@@ -152,7 +152,7 @@ func serve(t *testing.T, cfg config) *server {
 	} else {
 		sockets = s.open(&b, cfg)
 	}
-	s.app = &fakeApp{handler: cfg.handler, current: make([]*exchange, settings.Threads)}
+	s.app = &fakeApp{handler: cfg.handler, current: make([]*fakeCall, settings.Threads)}
 	if s.app.handler == nil {
 		s.app.handler = ok
 	}

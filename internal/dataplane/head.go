@@ -27,7 +27,8 @@ func (d *date) at(second int64) []byte {
 	return d.text[:]
 }
 
-// head puts the response's head into c.out. known: the body's length where it is known before it is sent, else -1.
+// head puts the response's head into x.out. known: the body's length where it is known before it is
+// sent, else -1.
 func (x *Exchange) head(known int64) {
 	r, p, proto := &x.req, &x.resp, x.cn.lis.proto
 	x.headDone = true
@@ -55,7 +56,8 @@ func (x *Exchange) head(known int64) {
 	if p.Length >= 0 {
 		x.remaining = p.Length
 	}
-	x.noBody = p.Status == 204 || p.Status == 304 || p.Status < 200 && !p.Upgrade // RFC 9110 §6.4.1; a front end would complain
+	// RFC 9110 §6.4.1; a front end would complain.
+	x.noBody = p.Status == 204 || p.Status == 304 || p.Status < 200 && !p.Upgrade
 	if proto.http() {
 		b = x.frame(b, known)
 	}
@@ -69,7 +71,8 @@ func isVersion(v []byte) bool {
 	return ok && len(number) > 0 && len(number) <= 3 && len(bytes.Trim(number, "0123456789.")) == 0
 }
 
-// frame adds what a client that speaks HTTP with us needs to know where the body ends (RFC 9112 §6.3).
+// frame adds what a client that speaks HTTP with us needs to know where the body ends (RFC 9112
+// §6.3).
 func (x *Exchange) frame(b []byte, known int64) []byte {
 	r, p := &x.req, &x.resp
 	x.noBody = x.noBody || r.Head
@@ -116,8 +119,9 @@ var (
 	connection    = []byte("Connection:")
 )
 
-// appendHeaders adds the application's headers, less what rem-header names, and those of add-header. Where a body ends, and whether the
-// connection does, is said by frame to a client that speaks HTTP with us: not by a header that was taken away, and once.
+// appendHeaders adds the application's headers, less what rem-header names, and those of
+// add-header. Where a body ends, and whether the connection does, is said by frame to a client that
+// speaks HTTP with us: not by a header that was taken away, and once.
 func (x *Exchange) appendHeaders(b, head []byte) []byte {
 	s := x.eng.settings
 	if len(s.RemHeaders) == 0 {

@@ -210,7 +210,7 @@ func (h *housekeeper) expire(cn *conn) {
 		if !cn.active && cn.queued.Load() > 0 {
 			cn.writeErrs.Add(1)
 			if !h.eng.settings.IgnoreWriteErrors {
-				h.note("the client (%s) did not take the rest of its response: %s", cn.peer.Addr, h.eng.notTaken(unix.ETIMEDOUT))
+				h.note("the client (%s) did not take the rest of its response: %s", cn.peer.Addr, h.eng.writeErrorText(unix.ETIMEDOUT))
 			}
 		}
 		if queued(cn.fd) > 0 { // nobody is left to see whether it takes that
@@ -224,7 +224,7 @@ func (h *housekeeper) expire(cn *conn) {
 		_, option = h.eng.bodyTimeout(cn)
 	}
 	h.note("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
-	send(cn.fd, refusal(cn.lis, 0, 408), 0)
+	send(cn.fd, errorResponse(cn.lis, 0, 408), 0)
 	cn.in = nil
 	cn.body.reset()
 	cn.out.lingerEnd = until(lingerFor) // it had its time

@@ -43,7 +43,7 @@ func (l *lag) behind() bool {
 	return !l.idle
 }
 
-// divert appends to the lag what the client does not take of c.vec, and begins one if there is none. False: it must be waited for.
+// divert appends to the lag what the client does not take of x.vec, and begins one if there is none. False: it must be waited for.
 func (x *Exchange) divert() bool {
 	cn := x.cn
 	if cn.lag == nil {
@@ -69,7 +69,7 @@ func (x *Exchange) divert() bool {
 	return x.putOff()
 }
 
-// putOff appends of c.vec what there is room for. False: for nothing.
+// putOff appends of x.vec what there is room for. False: for nothing.
 func (x *Exchange) putOff() bool {
 	l, h := x.cn.lag, &x.eng.house
 	put := false
@@ -79,7 +79,7 @@ func (x *Exchange) putOff() bool {
 		l.mu.Unlock()
 		if errno != 0 {
 			x.vec.n = 0
-			x.gone(errno)
+			x.clientGone(errno)
 			return true
 		}
 		p := x.vec.span(0)
@@ -121,12 +121,12 @@ func (x *Exchange) caughtUp() bool {
 	l.close(x.eng)
 	cn.lag = nil
 	if errno != 0 && !x.broken {
-		x.gone(errno)
+		x.clientGone(errno)
 	}
 	return true
 }
 
-// trail leaves c.out, the end of the response, to be written behind the lag.
+// trail leaves x.out, the end of the response, to be written behind the lag.
 func (x *Exchange) trail() {
 	x.cn.lag.last = bytes.Clone(x.out)
 	x.handedOver = true
@@ -219,13 +219,13 @@ func (h *housekeeper) abandon(cn *conn, errno syscall.Errno) {
 	case s.linger: // it has its answer
 	case errno == unix.ENODATA:
 		h.note("%s", s.cutShort())
-		if s.unmarked {
+		if s.endedByClose {
 			cn.reset()
 		}
 	default:
 		s.writeErrs.Add(1)
 		if s.subject != "" {
-			h.note("%s: %s", s.subject, h.eng.notTaken(errno))
+			h.note("%s: %s", s.subject, h.eng.writeErrorText(errno))
 		}
 		if errno == unix.ETIMEDOUT {
 			cn.reset()

@@ -15,8 +15,8 @@ import (
 )
 
 // streamer gives a body of n bytes in blocks of some size, and counts the calls that are over.
-func streamer(n, block int, over *atomic.Int64) func(x *exchange) Outcome {
-	return func(x *exchange) Outcome {
+func streamer(n, block int, over *atomic.Int64) func(x *fakeCall) Outcome {
+	return func(x *fakeCall) Outcome {
 		if x.variable("PATH_INFO") != "/stream" {
 			return ok(x)
 		}
@@ -116,7 +116,7 @@ func TestLagCatchesUp(t *testing.T) {
 	checkFDs(t)
 	block := pattern(8 << 20)
 	first, second := make(chan struct{}), make(chan struct{})
-	s := serve(t, config{handler: func(x *exchange) Outcome {
+	s := serve(t, config{handler: func(x *fakeCall) Outcome {
 		if x.variable("PATH_INFO") == "/next" {
 			return ok(x)
 		}
@@ -175,7 +175,7 @@ func TestLagEnds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			checkFDs(t)
 			lagging, told := make(chan struct{}), make(chan int, 1)
-			s := serve(t, config{set: func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond }, handler: func(x *exchange) Outcome {
+			s := serve(t, config{set: func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond }, handler: func(x *fakeCall) Outcome {
 				x.start("200 OK")
 				x.write(pattern(8 << 20))
 				close(lagging)

@@ -18,21 +18,21 @@ func TestRequestLog(t *testing.T) {
 			s.DisableLogging, s.Log4xx = true, true
 			s.LogFormat = "%(addr) %(method) %(uri) %(proto) %(status) %(rsize) %(headers) %(switches) %(who) %(core)"
 		},
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			switch path := x.variable("PATH_INFO"); path {
 			case "/missing":
 				x.start("404 Not Found", "X: y")
 				x.resp.Switches = 2
-				x.ex.SetLogVar("who", "nobody")
-				x.ex.SetLogVar("who", "me")
-				if v, ok := x.ex.LogVar("who"); v != "me" || !ok {
+				x.exchange.SetLogVar("who", "nobody")
+				x.exchange.SetLogVar("who", "me")
+				if v, ok := x.exchange.LogVar("who"); v != "me" || !ok {
 					return Failed
 				}
 				return x.reply("gone\n")
 			case "/forced":
-				x.ex.ForceLog()
+				x.exchange.ForceLog()
 			}
-			if _, ok := x.ex.LogVar("who"); ok {
+			if _, ok := x.exchange.LogVar("who"); ok {
 				return Failed // the last request's
 			}
 			return ok(x)
@@ -126,11 +126,11 @@ func TestWorkers(t *testing.T) {
 
 func TestSnapshot(t *testing.T) {
 	running, release := make(chan struct{}), make(chan struct{})
-	s := serve(t, config{handler: func(x *exchange) Outcome {
+	s := serve(t, config{handler: func(x *fakeCall) Outcome {
 		close(running)
-		x.ex.SetDeadline(10)
+		x.exchange.SetDeadline(10)
 		<-release
-		x.ex.SetDeadline(0)
+		x.exchange.SetDeadline(0)
 		return ok(x)
 	}})
 	c := s.dial("http")

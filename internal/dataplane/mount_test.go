@@ -9,7 +9,7 @@ import (
 )
 
 // where answers with what routing made of the request.
-func where(x *exchange) Outcome {
+func where(x *fakeCall) Outcome {
 	x.start("200 OK")
 	return x.reply(fmt.Sprintf("%d %s|%s", x.App, x.variable("SCRIPT_NAME"), x.variable("PATH_INFO")))
 }

@@ -84,7 +84,7 @@ func TestHeadByteByByte(t *testing.T) {
 // Of many requests that are sent at once each costs no more than of a few.
 func TestPipelineIsNotCopied(t *testing.T) {
 	const request, few, many = "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 16, 4000
-	s := serve(t, config{unix: true, handler: func(x *exchange) Outcome { x.start("200 OK"); return x.reply("") }})
+	s := serve(t, config{unix: true, handler: func(x *fakeCall) Outcome { x.start("200 OK"); return x.reply("") }})
 	c := s.dial("http")
 	cost := func(n, times int) time.Duration {
 		least := time.Hour
@@ -111,7 +111,7 @@ func TestPipelineIsNotCopied(t *testing.T) {
 
 // A head in pieces is the same request, whatever is cut where, on a connection that other requests have been on, with others beside it.
 func TestHeadsInPieces(t *testing.T) {
-	handler := func(x *exchange) Outcome {
+	handler := func(x *fakeCall) Outcome {
 		x.start("200 OK")
 		return x.reply(x.variable("PATH_INFO") + " " + x.variable("HTTP_X") + " " + x.variable("CONTENT_LENGTH") + " " + string(x.body()))
 	}

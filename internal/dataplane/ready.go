@@ -46,8 +46,8 @@ func tagOf(ev *unix.EpollEvent) uint64 {
 	return tag
 }
 
-// claim makes the caller owner of the connection that an event is about; nil when it is about none, or somebody else has it.
-func (e *Engine) claim(tag uint64) *conn {
+// ownConn makes the caller owner of the connection that an event is about; nil when it is about none, or somebody else has it.
+func (e *Engine) ownConn(tag uint64) *conn {
 	if tag == 0 || tag&tagOther != 0 {
 		return nil
 	}

@@ -16,7 +16,7 @@ func TestReaper(t *testing.T) {
 		var forked atomic.Int64
 		s := serve(t, config{
 			set: func(s *option.Settings) { s.Reaper = on },
-			handler: func(x *exchange) Outcome {
+			handler: func(x *fakeCall) Outcome {
 				if forked.Load() == 0 {
 					child, err := syscall.ForkExec("/bin/true", nil, &syscall.ProcAttr{})
 					if err != nil {

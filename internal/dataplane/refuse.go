@@ -26,8 +26,8 @@ func statusText(status int) string {
 	return "Error"
 }
 
-// refusal is a whole answer that ends the connection, in the listener's protocol; id is that of the FastCGI request.
-func refusal(lis *listener, id uint16, status int) []byte {
+// errorResponse is a whole answer that ends the connection, in the listener's protocol; id is that of the FastCGI request.
+func errorResponse(lis *listener, id uint16, status int) []byte {
 	body := statusText(status) + "\n"
 	start, end := "HTTP/1.1 ", "\r\n\r\n"
 	if status == 503 {
@@ -63,7 +63,7 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 	c.exchange.cell.ReadErrs.Add(1)
 	cn.body.reset()                                      // before the answer: who reads it may take it that the room is free
 	if cn.lis.proto != protoFastCGI || cn.fcgi.ID != 0 { // without an id there is nobody to answer
-		send(cn.fd, refusal(cn.lis, cn.fcgi.ID, status), 0)
+		send(cn.fd, errorResponse(cn.lis, cn.fcgi.ID, status), 0)
 	}
 	cn.in, cn.req = nil, nil
 	c.eng.house.linger(cn)

@@ -145,7 +145,7 @@ func (h *housekeeper) waiting() *conn {
 	e := h.eng
 	for _, c := range e.cores {
 		for i := range c.tags {
-			if cn := e.claim(c.take(i)); cn != nil {
+			if cn := e.ownConn(c.take(i)); cn != nil {
 				return cn
 			}
 		}
@@ -155,7 +155,7 @@ func (h *housekeeper) waiting() *conn {
 		if n, errno := epollWait(e.epfd, events[:], 0); errno != 0 || n == 0 {
 			return nil
 		}
-		if cn := e.claim(tagOf(&events[0])); cn != nil {
+		if cn := e.ownConn(tagOf(&events[0])); cn != nil {
 			return cn
 		}
 	}

@@ -6,11 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File sends the file that the application wrapped (PEP 3333, "Optional Platform-Specific File Handling"). The descriptor is ours.
+// File sends the file that the application wrapped (PEP 3333, "Optional Platform-Specific File
+// Handling"). The descriptor is ours.
 func (x *Exchange) File() {
 	x.eng.app.Response(x.id, &x.resp)
 	fd, off, n := x.resp.FileFD, x.resp.FileOff, x.resp.FileLen
-	if x.headDone || x.broken || !x.claim() {
+	if x.headDone || x.broken || !x.claimAnswer() {
 		unix.Close(fd)
 		x.broken = true
 		return
@@ -27,7 +28,7 @@ func (x *Exchange) File() {
 	}
 }
 
-// sendFile writes c.out and then n bytes of fd from off, and closes fd.
+// sendFile writes x.out and then n bytes of fd from off, and closes fd.
 func (x *Exchange) sendFile(fd int, off, n int64) {
 	x.bodyBytes = n
 	x.via = "sendfile"
@@ -54,7 +55,7 @@ func (x *Exchange) sendFile(fd int, off, n int64) {
 func (x *Exchange) pump() {
 	s := &x.cn.out
 	errno := s.write(x.cn.fd)
-	for errno == unix.EAGAIN && x.brisk(0) {
+	for errno == unix.EAGAIN && x.waitBriefly(0) {
 		errno = s.write(x.cn.fd)
 	}
 	switch errno {
@@ -69,10 +70,10 @@ func (x *Exchange) pump() {
 	case unix.ENODATA:
 		x.log("%s", s.cutShort())
 		s.reset(x.eng)
-		x.cut()
+		x.resetIfUndelimited()
 		x.broken = true
 	default:
 		s.reset(x.eng)
-		x.gone(errno)
+		x.clientGone(errno)
 	}
 }

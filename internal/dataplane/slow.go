@@ -30,12 +30,12 @@ type slow struct {
 	ended  bool   // what ends the response is in mem, or out
 	frame  [3 * fastcgi.HeaderSize]byte
 
-	keep      bool          // the connection goes on afterwards
-	unmarked  bool          // nothing but the end of the connection marks the end of the response
-	subject   string        // for the log, as Core.subject gives it
-	writeErrs *atomic.Int64 // of the core whose response it is
-	linger    bool          // nothing is left to write: only what the client still sends is thrown away until it closes
-	lingerEnd int64         // monotonic ns; then it is closed, whatever the client does
+	keep         bool          // the connection goes on afterwards
+	endedByClose bool          // nothing but the end of the connection marks the end of the response
+	subject      string        // for the log, as Exchange.logSubject gives it
+	writeErrs    *atomic.Int64 // of the core whose response it is
+	linger       bool          // nothing is left to write: only what the client still sends is thrown away until it closes
+	lingerEnd    int64         // monotonic ns; then it is closed, whatever the client does
 }
 
 // widen lets a unix socket hold more of a large response, so that it takes fewer turns of waiting for the peer. (TCP does so by itself.)

@@ -75,7 +75,7 @@ func TestSlowReaders(t *testing.T) {
 		s := serve(t, config{
 			listen: []string{"http", "uwsgi", "fastcgi", "scgi"},
 			set:    func(s *option.Settings) { s.NoSendfile = copying },
-			handler: func(x *exchange) Outcome {
+			handler: func(x *fakeCall) Outcome {
 				switch x.variable("PATH_INFO") {
 				case "/copied":
 					x.start("200 OK")
@@ -152,7 +152,7 @@ func TestSlowReaderGivesUp(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := serve(t, config{
 				set: func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond },
-				handler: func(x *exchange) Outcome {
+				handler: func(x *fakeCall) Outcome {
 					x.start("200 OK")
 					return x.replyPinned([]byte(body))
 				},
@@ -172,7 +172,7 @@ func TestSlowReaderGivesUp(t *testing.T) {
 // A response that is written while the application runs waits for a client that is far behind, and no longer than the send timeout.
 func TestStreamWaitsForClient(t *testing.T) {
 	block := pattern(1 << 20)
-	handler := func(x *exchange) Outcome {
+	handler := func(x *fakeCall) Outcome {
 		x.start("200 OK")
 		for range 8 {
 			if x.write(block) != 0 {
@@ -206,7 +206,7 @@ func TestSlowShortFile(t *testing.T) {
 	}
 	t.Cleanup(func() { file.Close() })
 	io.WriteString(file, pattern(size))
-	s := serve(t, config{handler: func(x *exchange) Outcome {
+	s := serve(t, config{handler: func(x *fakeCall) Outcome {
 		if x.variable("PATH_INFO") == "/shrinks" {
 			x.start("200 OK")
 			return x.sendfile(file, 0, size+1)
@@ -244,7 +244,7 @@ func TestLinger(t *testing.T) {
 	}
 	// Pipelined behind a request that ends the connection, with an answer that is taken slowly.
 	body := pattern(4 << 20)
-	s = serve(t, config{handler: func(x *exchange) Outcome { x.start("200 OK"); return x.reply(body) }})
+	s = serve(t, config{handler: func(x *fakeCall) Outcome { x.start("200 OK"); return x.reply(body) }})
 	c := slowRequest(s, "http", "GET / HTTP/1.0\r\n\r\n"+pattern(1000))
 	s.held(1)
 	c.hurry()
@@ -285,8 +285,8 @@ func TestSlowReadersAreNotWaitedForInVain(t *testing.T) {
 	file.Truncate(size)
 	var waits atomic.Int64 // how often the core has waited in vain
 	before := int64(0)
-	s := serve(t, config{handler: func(x *exchange) Outcome {
-		if until := x.ex.core.hurryUntil; until != before {
+	s := serve(t, config{handler: func(x *fakeCall) Outcome {
+		if until := x.exchange.core.noWaitUntil; until != before {
 			waits.Add(1)
 			before = until
 		}
@@ -310,7 +310,7 @@ func TestSlowReadersAreNotWaitedForInVain(t *testing.T) {
 		c.Close()
 	}
 	s.held(0)
-	if got := s.eng.cores[0].hurry; got < int64(20*time.Millisecond) {
+	if got := s.eng.cores[0].noWait; got < int64(20*time.Millisecond) {
 		t.Errorf("clients go on being waited for after %v", time.Duration(got))
 	}
 }
@@ -332,7 +332,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 				s := serve(t, config{
 					unix: on == "unix",
 					set:  func(s *option.Settings) { s.SendTimeout = timeout },
-					handler: func(x *exchange) Outcome {
+					handler: func(x *fakeCall) Outcome {
 						x.start("200 OK")
 						switch path {
 						case "/pinned", "/local":
@@ -406,7 +406,7 @@ func TestCutIsTold(t *testing.T) {
 			s := serve(t, config{
 				listen: []string{c.protocol},
 				set:    func(s *option.Settings) { s.SendTimeout = 100 * time.Millisecond },
-				handler: func(x *exchange) Outcome {
+				handler: func(x *fakeCall) Outcome {
 					x.start("200 OK")
 					switch c.path {
 					case "/pinned":

@@ -69,7 +69,7 @@ func (h *staticHead) addNumber(name string, n int64) {
 // sendStatic answers with the open file rel of root, whose Stat_t is in files.st; rel is nil where root is the file.
 func (x *Exchange) sendStatic(root *root, rel []byte, fd int) {
 	s, f := x.eng.static, &x.core.files
-	if !x.claim() {
+	if !x.claimAnswer() {
 		unix.Close(fd)
 		x.broken = true
 		return

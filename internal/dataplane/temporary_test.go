@@ -20,7 +20,7 @@ func TestWithoutTemporaryFolder(t *testing.T) {
 	s := serve(t, config{
 		listen: []string{"http", "fastcgi"},
 		set:    func(s *option.Settings) { s.PostBufferingMemory = limit },
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			if x.variable("PATH_INFO") == "/stream" {
 				return stream(x)
 			}

@@ -23,7 +23,7 @@ func roomy(set func(s *option.Settings)) config {
 				unix.SetsockoptInt(l.FD, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4<<20)
 			}
 		},
-		handler: func(x *exchange) Outcome {
+		handler: func(x *fakeCall) Outcome {
 			if x.variable("PATH_INFO") == "/small" {
 				return ok(x)
 			}

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyLimit: a body up to here is copied behind the head and goes out in the same write; past it, it is written from where it lies.
+// copyLimit: a body up to here is copied behind the head and goes out in the same write; past it,
+// it is written from where it lies.
 const copyLimit = 8 << 10
 
 // clip cuts what is more than Content-Length promised: it would be taken for the next response.
@@ -19,7 +20,8 @@ func (x *Exchange) clip(p []byte) []byte {
 	return p[:x.remaining]
 }
 
-// checkShort breaks the connection when less came than was promised, which is how the client learns of it.
+// checkShort breaks the connection when less came than was promised, which is how the client learns
+// of it.
 func (x *Exchange) checkShort() {
 	if x.remaining > 0 && !x.noBody {
 		x.log("the application gave %d bytes less than its Content-Length for %s", x.remaining, x.req.Bytes(x.req.URI))
@@ -27,11 +29,13 @@ func (x *Exchange) checkShort() {
 	}
 }
 
-// A client that takes a large response as fast as it is written is waited for: handing its connection to the housekeeper would cost more than
-// the wait. brisk says whether it took more within a moment, and not too many moments have been spent on it. Clients that are slow on purpose
-// cost a core little: each that was waited for in vain doubles the time in which none is. sent is how much of a response under way went out; as
-// long as that makes 100 MB/s the client is not what is slow.
-func (x *Exchange) brisk(sent int64) bool {
+// A client that takes a large response as fast as it is written is waited for: handing its
+// connection to the housekeeper would cost more than the wait. waitBriefly says whether it took
+// more within a moment, and not too many moments have been spent on it. Clients that are slow on
+// purpose cost a core little: each that was waited for in vain doubles the time in which none is.
+// sent is how much of a response under way went out; as long as that makes 100 MB/s the client is
+// not what is slow.
+func (x *Exchange) waitBriefly(sent int64) bool {
 	const (
 		moment   = 5  // ms
 		most     = 20 // ms for one response
@@ -39,7 +43,7 @@ func (x *Exchange) brisk(sent int64) bool {
 		longest  = time.Second
 	)
 	start := monotonic()
-	if start < x.core.hurryUntil {
+	if start < x.core.noWaitUntil {
 		return false
 	}
 	if x.waited < max(most*int64(time.Millisecond), 10*sent) {
@@ -49,15 +53,16 @@ func (x *Exchange) brisk(sent int64) bool {
 			return true
 		}
 	}
-	x.core.hurry = min(max(2*x.core.hurry, int64(shortest)), int64(longest))
-	x.core.hurryUntil = start + x.core.hurry
+	x.core.noWait = min(max(2*x.core.noWait, int64(shortest)), int64(longest))
+	x.core.noWaitUntil = start + x.core.noWait
 	return false
 }
 
 // WouldBlock is what TryWrite gives where Flush must follow; the value is that of bridge.h.
 const WouldBlock = 2
 
-// Write sends one block while the application goes on. 0: done; -1: the client is gone, tell the application; 1: gone, do not tell.
+// Write sends one block while the application goes on. 0: done; -1: the client is gone, tell the
+// application; 1: gone, do not tell.
 func (x *Exchange) Write(p []byte) int {
 	rc := x.TryWrite(p)
 	if rc == WouldBlock {
@@ -66,16 +71,16 @@ func (x *Exchange) Write(p []byte) int {
 	return rc
 }
 
-// TryWrite is Write for a caller that may not wait here: where the client does not take all of p at once it gives WouldBlock, and p must stay
-// until Flush has written the rest.
+// TryWrite is Write for a caller that may not wait here: where the client does not take all of p at
+// once it gives WouldBlock, and p must stay until Flush has written the rest.
 func (x *Exchange) TryWrite(p []byte) int {
 	if x.broken || x.ended {
-		return x.refusal()
+		return x.writeFailedCode()
 	}
 	if !x.headDone {
-		if !x.claim() {
+		if !x.claimAnswer() {
 			x.broken = true
-			return x.refusal()
+			return x.writeFailedCode()
 		}
 		x.eng.app.Response(x.id, &x.resp)
 		x.head(-1)
@@ -103,7 +108,7 @@ func (x *Exchange) TryWrite(p []byte) int {
 	}
 	switch {
 	case x.broken:
-		return x.refusal()
+		return x.writeFailedCode()
 	case x.vec.n > 0:
 		return WouldBlock
 	}
@@ -114,29 +119,30 @@ func (x *Exchange) TryWrite(p []byte) int {
 func (x *Exchange) Flush() int {
 	x.flush()
 	if x.broken {
-		return x.refusal()
+		return x.writeFailedCode()
 	}
 	return 0
 }
 
-// Rest writes, waiting for the client, what the application's side could not write of a block, framed as it is to go out.
+// Rest writes, waiting for the client, what the application's side could not write of a block,
+// framed as it is to go out.
 func (x *Exchange) Rest(p []byte) int {
 	if x.broken {
-		return x.refusal()
+		return x.writeFailedCode()
 	}
 	x.vec.n = 0
 	x.vec.add(p)
 	return x.Flush()
 }
 
-func (x *Exchange) refusal() int {
+func (x *Exchange) writeFailedCode() int {
 	if x.eng.settings.NoWriteException {
 		return 1
 	}
 	return -1
 }
 
-// sendBlock writes c.out and p. What the client does not take at once is for Flush.
+// sendBlock writes x.out and p. What the client does not take at once is for Flush.
 func (x *Exchange) sendBlock(p []byte) {
 	if x.chunked && len(p) > 0 {
 		x.out = strconv.AppendUint(x.out, uint64(len(p)), 16)
@@ -160,7 +166,7 @@ func (x *Exchange) sendBlock(p []byte) {
 	x.tryFlush()
 }
 
-// tryFlush writes of c.vec what the client takes now.
+// tryFlush writes of x.vec what the client takes now.
 func (x *Exchange) tryFlush() {
 	if x.cn.lag.behind() {
 		x.putOff()
@@ -172,7 +178,7 @@ func (x *Exchange) tryFlush() {
 		x.vec.advance(n)
 	case errno != unix.EAGAIN:
 		x.vec.n = 0
-		x.gone(errno)
+		x.clientGone(errno)
 	}
 }
 
@@ -181,8 +187,8 @@ var (
 	lastChunk = []byte("0\r\n\r\n")
 )
 
-// flush writes c.vec whole, or leaves it to the housekeeper where the client is slow. Where that cannot be, it blocks up to the send timeout each
-// time the client takes nothing.
+// flush writes x.vec whole, or leaves it to the housekeeper where the client is slow. Where that
+// cannot be, it blocks up to the send timeout each time the client takes nothing.
 func (x *Exchange) flush() {
 	for x.vec.n > 0 {
 		if x.cn.lag.behind() {
@@ -194,15 +200,15 @@ func (x *Exchange) flush() {
 		n, errno := sendv(x.cn.fd, &x.vec)
 		switch {
 		case errno == unix.EAGAIN:
-			if x.brisk(x.bodyBytes) || x.divert() {
+			if x.waitBriefly(x.bodyBytes) || x.divert() {
 				continue
 			}
-			if !x.await() {
-				x.gone(unix.ETIMEDOUT)
+			if !x.waitForClient() {
+				x.clientGone(unix.ETIMEDOUT)
 				return
 			}
 		case errno != 0:
-			x.gone(errno)
+			x.clientGone(errno)
 			return
 		default:
 			if !x.vec.advance(n) {
@@ -212,8 +218,9 @@ func (x *Exchange) flush() {
 	}
 }
 
-// await waits until the client takes more of the response under way. False: it took nothing for the send timeout.
-func (x *Exchange) await() bool {
+// waitForClient waits until the client takes more of the response under way. False: it took nothing
+// for the send timeout.
+func (x *Exchange) waitForClient() bool {
 	const look = 1000 // ms
 	fd, timeout := x.cn.fd, x.eng.sendTimeout
 	left, end := queued(fd), monotonic()+timeout
