@@ -312,8 +312,8 @@ func (b *bridge) Streaming(exchange int, chunked bool) {
 	}
 }
 
-// Diverted implements dataplane.App.
-func (b *bridge) Diverted(exchange int) { b.exchanges[exchange].stream = C.UW_NO_STREAM }
+// StopStreaming implements dataplane.App.
+func (b *bridge) StopStreaming(exchange int) { b.exchanges[exchange].stream = C.UW_NO_STREAM }
 
 // Serving implements dataplane.App.
 func (b *bridge) Serving(exchange, fd int) { b.exchanges[exchange].fd = C.int(fd) }

@@ -23,7 +23,7 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 	if !after || e.settings.HarakiriNoARH {
 		x.cell.State.Store(scoreboard.CellIdle)
 	}
-	if !x.handedOver && !x.caughtUp() {
+	if !x.handedOver && !x.finishSpill() {
 		x.handedOver = true
 	}
 	keep := x.keep && !x.broken
@@ -41,9 +41,9 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 		cn.out.writeErrs = &x.cell.WriteErrs
 		cn.served++
 		x.cell.Offloaded.Add(1)
-		if cn.lag == nil {
+		if cn.spill == nil {
 			e.house.slow(cn)
-		} else if !cn.lag.end(&e.house, cn) {
+		} else if !cn.spill.end(&e.house, cn) {
 			e.close(cn)
 		}
 	case keep:

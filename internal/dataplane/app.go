@@ -63,8 +63,8 @@ type App interface {
 	// Streaming allows the application's side to write the following blocks of this response to the connection by itself, as they are or as
 	// chunks; what the connection does not take goes to Exchange.Rest, what was written is told as Response.Streamed.
 	Streaming(exchange int, chunked bool)
-	// Diverted takes that back: from here on all blocks go through Exchange.Write.
-	Diverted(exchange int)
+	// StopStreaming takes that back: from here on all blocks go through Exchange.Write.
+	StopStreaming(exchange int)
 	// Serving notes the connection that the exchange answers on, -1 for none.
 	Serving(exchange, fd int)
 	// Release drops what keeps a Body alive, soon: from any thread.

@@ -46,7 +46,7 @@ type conn struct {
 	fcgi    fastcgi.Begin    // of the FastCGI request in hand, or of the one that is refused
 	body    spool            // the body gathered so far
 	out     slow             // what the client has not taken yet of a finished response
-	lag     *lag             // and of one under way, nil: nothing
+	spill   *spill           // and of one under way, nil: nothing
 
 	queued    atomic.Int64  // bytes the client had not taken when it last took some; in an idle connection 0: it has taken all, or was not asked for
 	unasked   int64         // bytes of responses since the kernel was last asked how many are queued
@@ -155,9 +155,9 @@ func (e *Engine) drop(c *conn) {
 	c.in, c.req = nil, nil
 	c.body.reset()
 	c.out.reset(e)
-	if c.lag != nil {
-		c.lag.close(e)
-		c.lag = nil
+	if c.spill != nil {
+		c.spill.close(e)
+		c.spill = nil
 	}
 	fd := c.fd
 	if c.registered {

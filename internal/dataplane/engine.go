@@ -1,9 +1,11 @@
-// Package dataplane serves requests inside a worker. Every Python thread of the worker is one core and runs Engine.Run: wait for one
-// event, read, parse, call the application on the same thread, write. Only a core that is free takes work, idle and slow connections
-// cost an epoll entry, and nothing on the way takes a lock that another core holds for long.
+// Package dataplane serves requests inside a worker. Every Python thread of the worker is one Core and
+// runs Core.Run: wait for one event, read, parse, and answer on the same thread. What belongs to one
+// request and its response, from the whole head to the line in the log, is an Exchange: a core has one
+// and uses it again. Only a core that is free takes work, idle and slow connections cost an epoll
+// entry, and nothing on the way takes a lock that another core holds for long.
 //
-// One goroutine beside the cores, the housekeeper, talks to the supervisor, ends what timed out and writes what a client was too slow
-// to take of a finished response.
+// One goroutine beside the cores, the housekeeper, talks to the supervisor, ends what timed out and
+// writes what a client was too slow to take of a finished response.
 package dataplane
 
 import (
@@ -71,9 +73,9 @@ type Engine struct {
 	signals     signals
 	house       housekeeper
 
-	lagging atomic.Int64 // bytes in the lags of all connections
-	lagMost int64        // in that of one
-	ram     budget       // temporary files that are kept in memory
+	spilled  atomic.Int64 // bytes in the spills of all connections
+	maxSpill int64        // in that of one
+	ram      budget       // temporary files that are kept in memory
 
 	starving  atomic.Bool  // no descriptor was left for a connection: the cores do not listen
 	starvedAt atomic.Int64 // monotonic ns
@@ -101,7 +103,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	}
 	e.row = e.board.Row(row)
 	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}
-	e.memoryLimit, e.lagMost = max(s.PostBuffering, 64<<10), lagMost
+	e.memoryLimit, e.maxSpill = max(s.PostBuffering, 64<<10), maxSpill
 	e.ram.most = s.PostBufferingMemory
 	e.setTimeouts()
 	if s.MaxRequests > 0 {

@@ -49,7 +49,7 @@ func (a *fakeApp) Response(core int, r *Response) {
 
 func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
 func (a *fakeApp) Streaming(int, bool)    {} // its blocks all go through Exchange.Write
-func (a *fakeApp) Diverted(int)           {}
+func (a *fakeApp) StopStreaming(int)      {}
 func (a *fakeApp) Serving(core, fd int)   {}
 func (a *fakeApp) Release(unsafe.Pointer) { a.released.Add(1) }
 func (a *fakeApp) HasAfter() bool         { return a.after != nil }

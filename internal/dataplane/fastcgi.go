@@ -117,8 +117,8 @@ func (x *Exchange) lastRecords(body []byte) {
 		x.frameHead()
 		x.out = fastcgi.AppendEnd(x.out, x.cn.fcgi.ID, 0, fastcgi.Complete)
 		x.dropPinned()
-		if !x.caughtUp() {
-			x.trail()
+		if !x.finishSpill() {
+			x.spillTail()
 			return
 		}
 		if x.broken {

@@ -80,8 +80,8 @@ func (x *Exchange) sendLast(body []byte) {
 		x.lastRecords(body)
 		return
 	}
-	if !x.caughtUp() {
-		x.trail()
+	if !x.finishSpill() {
+		x.spillTail()
 		return
 	}
 	if x.broken {

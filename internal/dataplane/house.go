@@ -24,7 +24,7 @@ type housekeeper struct {
 	absorber
 	rounds
 
-	buf []byte // of what moves from a lag to a socket
+	buf []byte // of what moves from a spill to a socket
 
 	mu    sync.Mutex
 	inbox []*conn // busy connections that cores left to this goroutine
@@ -312,8 +312,8 @@ func (h *housekeeper) release(cn *conn) {
 
 func (h *housekeeper) progress(cn *conn) {
 	s := &cn.out
-	if cn.lag != nil {
-		h.catchUp(cn)
+	if cn.spill != nil {
+		h.flushSpill(cn)
 		return
 	}
 	if s.linger {

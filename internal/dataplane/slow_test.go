@@ -187,7 +187,7 @@ func TestStreamWaitsForClient(t *testing.T) {
 		t.Errorf("%d bytes", len(body))
 	}
 	stalled := serve(t, config{handler: handler, set: func(s *option.Settings) { s.SendTimeout = 50 * time.Millisecond },
-		prepare: func(e *Engine) { e.lagMost = 1 << 20 }})
+		prepare: func(e *Engine) { e.maxSpill = 1 << 20 }})
 	m := mark(t)
 	slowRequest(stalled, "http", "GET /stalled HTTP/1.1\r\nHost: x\r\n\r\n")
 	stalled.requests(1)
@@ -349,12 +349,12 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 					},
 				})
 				if path == "/waited" {
-					s.eng.lagging.Store(lagTotal) // the core waits
+					s.eng.spilled.Store(maxSpilled) // the core waits
 				}
 				m := mark(t)
 				got, pause, err := slowRequest(s, "http", "GET "+path+" HTTP/1.0\r\n\r\n").readSlowly(timeout / 12)
 				s.stop()
-				s.eng.lagging.Store(0)
+				s.eng.spilled.Store(0)
 				if pause > timeout/2 && timeout < patience/4 {
 					t.Logf("a pause of %v", pause)
 					continue

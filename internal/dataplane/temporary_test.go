@@ -27,7 +27,7 @@ func TestWithoutTemporaryFolder(t *testing.T) {
 			x.start("200 OK")
 			return x.reply(fmt.Sprintf("%v %t", x.BodyFD >= 0, string(x.body()) == pattern(8<<20)))
 		},
-		prepare: func(e *Engine) { e.lagMost = 1 << 20 },
+		prepare: func(e *Engine) { e.maxSpill = 1 << 20 },
 	})
 	if got := messages(t, m); !strings.Contains(got, "/nonexistent: no such file or directory: request bodies above 65536 bytes (post-buffering)") ||
 		!strings.Contains(got, "up to 32 MiB in each worker (post-buffering-memory)") {
@@ -61,7 +61,7 @@ func TestWithoutTemporaryFolder(t *testing.T) {
 	c := slowRequest(s, "http", "GET /stream HTTP/1.0\r\n\r\n")
 	s.held(1)
 	if n := s.eng.ram.used.Load(); n != 1<<20 {
-		t.Errorf("%d bytes count as used by a lag", n)
+		t.Errorf("%d bytes count as used by a spill", n)
 	}
 	c.hurry()
 	if _, body, _ := strings.Cut(c.all(), "\r\n\r\n"); body != pattern(8<<20) {

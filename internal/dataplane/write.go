@@ -168,8 +168,8 @@ func (x *Exchange) sendBlock(p []byte) {
 
 // tryFlush writes of x.vec what the client takes now.
 func (x *Exchange) tryFlush() {
-	if x.cn.lag.behind() {
-		x.putOff()
+	if x.cn.spill.spilling() {
+		x.spillVec()
 		return
 	}
 	n, errno := sendv(x.cn.fd, &x.vec)
@@ -191,16 +191,16 @@ var (
 // cannot be, it blocks up to the send timeout each time the client takes nothing.
 func (x *Exchange) flush() {
 	for x.vec.n > 0 {
-		if x.cn.lag.behind() {
-			if !x.putOff() {
-				unix.Poll(nil, lagLook)
+		if x.cn.spill.spilling() {
+			if !x.spillVec() {
+				unix.Poll(nil, spillPoll)
 			}
 			continue
 		}
 		n, errno := sendv(x.cn.fd, &x.vec)
 		switch {
 		case errno == unix.EAGAIN:
-			if x.waitBriefly(x.bodyBytes) || x.divert() {
+			if x.waitBriefly(x.bodyBytes) || x.startSpill() {
 				continue
 			}
 			if !x.waitForClient() {

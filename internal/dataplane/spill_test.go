@@ -46,7 +46,7 @@ func count(t *testing.T, n *atomic.Int64, want int64) {
 }
 
 // The application gives a response block by block; the client takes it late, or slowly. The one core is free long before, and everything arrives in
-// order, also what is more than the lag holds.
+// order, also what is more than the spill holds.
 func TestLag(t *testing.T) {
 	const size = 8 << 20
 	checkFDs(t)
@@ -55,7 +55,7 @@ func TestLag(t *testing.T) {
 		most  int64
 		block int
 	}{
-		{"all of it lags", 16 << 20, 100000},
+		{"all of it spills", 16 << 20, 100000},
 		{"small blocks", 16 << 20, 3000},
 		{"large blocks", 16 << 20, 3 << 20},
 		{"a ring that goes round", 1 << 20, 70000},
@@ -63,7 +63,7 @@ func TestLag(t *testing.T) {
 	} {
 		var over atomic.Int64
 		s := serve(t, config{listen: []string{"http", "uwsgi", "fastcgi", "scgi"}, handler: streamer(size, c.block, &over),
-			prepare: func(e *Engine) { e.lagMost = c.most }})
+			prepare: func(e *Engine) { e.maxSpill = c.most }})
 		for _, protocol := range []string{"http", "length", "uwsgi", "scgi", "fastcgi"} {
 			t.Run(c.name+" "+protocol, func(t *testing.T) {
 				defer s.within(t)()
@@ -103,15 +103,15 @@ func TestLag(t *testing.T) {
 					t.Errorf("got %d bytes, want %d", len(got), size)
 				}
 				client.Close()
-				if n := s.eng.lagging.Load(); n != 0 {
-					t.Errorf("%d bytes are left in lags", n)
+				if n := s.eng.spilled.Load(); n != 0 {
+					t.Errorf("%d bytes are left in spills", n)
 				}
 			})
 		}
 	}
 }
 
-// A client that catches up gets the blocks that follow as they come, without the lag.
+// A client that catches up gets the blocks that follow as they come, without the spill.
 func TestLagCatchesUp(t *testing.T) {
 	checkFDs(t)
 	block := pattern(8 << 20)
@@ -142,9 +142,9 @@ func TestLagCatchesUp(t *testing.T) {
 		}
 	}
 	read(block[len(block)-100:])
-	for deadline := time.Now().Add(patience); s.eng.lagging.Load() != 0; unix.Poll(nil, 1) {
+	for deadline := time.Now().Add(patience); s.eng.spilled.Load() != 0; unix.Poll(nil, 1) {
 		if time.Now().After(deadline) {
-			t.Fatal("the lag does not end")
+			t.Fatal("the spill does not end")
 		}
 	}
 	close(second)
@@ -174,11 +174,11 @@ func TestLagEnds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			checkFDs(t)
-			lagging, told := make(chan struct{}), make(chan int, 1)
+			behind, told := make(chan struct{}), make(chan int, 1)
 			s := serve(t, config{set: func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond }, handler: func(x *fakeCall) Outcome {
 				x.start("200 OK")
 				x.write(pattern(8 << 20))
-				close(lagging)
+				close(behind)
 				if c.abort {
 					told <- 0
 					return Failed
@@ -194,7 +194,7 @@ func TestLagEnds(t *testing.T) {
 				return x.finish()
 			}})
 			client := slowRequest(s, "http", "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			<-lagging
+			<-behind
 			c.leave(client)
 			if rc := <-told; c.more != (rc < 0) {
 				t.Errorf("the application was told %d", rc)
@@ -205,9 +205,9 @@ func TestLagEnds(t *testing.T) {
 				}
 			}
 			s.idle()
-			for deadline := time.Now().Add(patience); s.eng.row.Conns.Load() != 0 || s.eng.lagging.Load() != 0; unix.Poll(nil, 1) {
+			for deadline := time.Now().Add(patience); s.eng.row.Conns.Load() != 0 || s.eng.spilled.Load() != 0; unix.Poll(nil, 1) {
 				if time.Now().After(deadline) {
-					t.Fatalf("%d connections, %d bytes in lags", s.eng.row.Conns.Load(), s.eng.lagging.Load())
+					t.Fatalf("%d connections, %d bytes in spills", s.eng.row.Conns.Load(), s.eng.spilled.Load())
 				}
 			}
 			client.Close()
@@ -215,13 +215,13 @@ func TestLagEnds(t *testing.T) {
 	}
 }
 
-// Where no file can be had, or all lags together are large, the client is waited for.
+// Where no file can be had, or all spills together are large, the client is waited for.
 func TestLagWithoutRoom(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		var over atomic.Int64
 		s := serve(t, config{handler: streamer(8<<20, 100000, &over)})
 		if full {
-			s.eng.lagging.Store(lagTotal)
+			s.eng.spilled.Store(maxSpilled)
 		} else {
 			t.Setenv("TMPDIR", "/nowhere")
 		}
@@ -229,7 +229,7 @@ func TestLagWithoutRoom(t *testing.T) {
 		if _, body := c.response("GET"); body != pattern(8<<20) {
 			t.Errorf("%d bytes", len(body))
 		}
-		s.eng.lagging.Store(0)
+		s.eng.spilled.Store(0)
 		os.Unsetenv("TMPDIR")
 	}
 }

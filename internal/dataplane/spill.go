@@ -1,0 +1,260 @@
+package dataplane
+
+import (
+	"bytes"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// spill is what a client has not taken yet of a response that the application is still giving block
+// by block. The core appends to it and goes on; the housekeeper, who has the connection meanwhile,
+// writes it as the client takes it. So a slow reader costs a temporary file, and holds a Python
+// thread only when it is far behind.
+//
+// While it is idle, all is written and the core may use the socket; it alone ends that, by
+// appending.
+type spill struct {
+	fd   int   // a ring in a file without a name
+	most int64 // its size
+	held int64 // bytes of it that are in memory, see Engine.ram
+
+	mu       sync.Mutex
+	appended int64
+	written  int64
+	idle     bool
+	ended    bool          // no more comes: the connection is the housekeeper's for good
+	errno    syscall.Errno // the client is gone: the connection is the core's again
+	last     []byte        // goes out behind the ring
+}
+
+const (
+	maxSpill   = 16 << 20 // behind in one response
+	maxSpilled = 4 << 30  // in all responses of a worker
+	spillPoll  = 5        // ms between two looks whether there is room again
+)
+
+// spilling says that nothing may be written but behind the spill.
+func (sp *spill) spilling() bool {
+	if sp == nil {
+		return false
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	return !sp.idle
+}
+
+// startSpill appends to the spill what the client does not take of x.vec, and begins one if there
+// is none. False: it must be waited for.
+func (x *Exchange) startSpill() bool {
+	cn := x.cn
+	if cn.spill == nil {
+		if x.eng.spilled.Load() >= maxSpilled {
+			return false
+		}
+		fd, inRAM, err := temporary()
+		if err != nil {
+			return false
+		}
+		sp := &spill{fd: fd, most: x.eng.maxSpill, idle: true}
+		if inRAM {
+			sp.most = min(sp.most, x.eng.ram.most/16)
+			if sp.most == 0 || !x.eng.ram.take(sp.most) {
+				unix.Close(fd)
+				return false
+			}
+			sp.held = sp.most
+		}
+		cn.spill = sp
+		x.eng.app.StopStreaming(x.id)
+	}
+	return x.spillVec()
+}
+
+// spillVec appends of x.vec what there is room for. False: for nothing.
+func (x *Exchange) spillVec() bool {
+	sp, h := x.cn.spill, &x.eng.house
+	put := false
+	for x.vec.n > 0 {
+		sp.mu.Lock()
+		room, at, errno := sp.most-(sp.appended-sp.written), sp.appended%sp.most, sp.errno
+		sp.mu.Unlock()
+		if errno != 0 {
+			x.vec.n = 0
+			x.clientGone(errno)
+			return true
+		}
+		p := x.vec.span(0)
+		n, err := unix.Pwrite(sp.fd, p[:min(int64(len(p)), room, sp.most-at)], at)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 {
+			return put
+		}
+		put = true
+		x.vec.advance(n)
+		x.eng.spilled.Add(int64(n))
+		sp.mu.Lock()
+		sp.appended += int64(n)
+		idle := sp.idle
+		sp.idle = false
+		sp.mu.Unlock()
+		if idle {
+			h.watchSpill(x.cn)
+		}
+	}
+	return true
+}
+
+// finishSpill ends the spill if the client has caught up, or is gone: the connection is the core's
+// again. False: it is behind.
+func (x *Exchange) finishSpill() bool {
+	cn, sp := x.cn, x.cn.spill
+	if sp == nil {
+		return true
+	}
+	sp.mu.Lock()
+	idle, errno := sp.idle, sp.errno
+	sp.mu.Unlock()
+	if !idle && errno == 0 {
+		return false
+	}
+	cn.house.Store(false)
+	sp.close(x.eng)
+	cn.spill = nil
+	if errno != 0 && !x.broken {
+		x.clientGone(errno)
+	}
+	return true
+}
+
+// spillTail leaves x.out, the end of the response, to be written behind the spill.
+func (x *Exchange) spillTail() {
+	x.cn.spill.last = bytes.Clone(x.out)
+	x.handedOver = true
+}
+
+// end leaves the connection to the housekeeper. False: the client is gone, it is the core's to
+// close.
+func (sp *spill) end(h *housekeeper, cn *conn) bool {
+	sp.mu.Lock()
+	gone, idle := sp.errno != 0, sp.idle
+	sp.ended, sp.idle = true, false
+	sp.mu.Unlock()
+	if !gone && idle {
+		h.watchSpill(cn)
+	}
+	return !gone
+}
+
+func (sp *spill) close(e *Engine) {
+	unix.Close(sp.fd)
+	e.ram.give(sp.held)
+	e.spilled.Add(sp.written - sp.appended)
+}
+
+// watchSpill has the housekeeper write cn's spill: from a core.
+func (h *housekeeper) watchSpill(cn *conn) {
+	if !cn.house.Load() {
+		h.take(cn)
+		return
+	}
+	h.await(cn)
+	ev := unix.EpollEvent{Events: unix.EPOLLOUT}
+	setData(&ev, cn.tag())
+	unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, cn.fd, &ev)
+}
+
+// flushSpill writes of cn's spill what the client takes, a turn at most.
+func (h *housekeeper) flushSpill(cn *conn) {
+	sp := cn.spill
+	for sent := 0; sent < turn; {
+		sp.mu.Lock()
+		left, at, ended := sp.appended-sp.written, sp.written%sp.most, sp.ended
+		if left == 0 && !ended {
+			// Not in the set: the end of the client's side would be told again and again.
+			unix.EpollCtl(h.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
+			cn.deadline.Store(0)
+			sp.idle = true
+			sp.mu.Unlock()
+			return
+		}
+		sp.mu.Unlock()
+		if left == 0 {
+			cn.out.mem = sp.last
+			sp.close(h.eng)
+			cn.spill = nil
+			h.progress(cn)
+			return
+		}
+		n, errno := h.move(cn.fd, sp.fd, at, min(left, sp.most-at))
+		sent += n
+		h.eng.spilled.Add(int64(-n))
+		sp.mu.Lock()
+		sp.written += int64(n)
+		sp.mu.Unlock()
+		switch {
+		case errno == 0:
+		case errno == unix.EAGAIN:
+			h.await(cn)
+			return
+		default:
+			h.abandon(cn, errno)
+			return
+		}
+	}
+}
+
+// abandon ends a connection whose client does not take the response; while the application still
+// writes to it, it is for the core to do.
+func (h *housekeeper) abandon(cn *conn, errno syscall.Errno) {
+	if sp := cn.spill; sp != nil {
+		sp.mu.Lock()
+		if !sp.ended {
+			h.release(cn)
+			sp.errno = errno
+			sp.mu.Unlock()
+			return
+		}
+		sp.mu.Unlock()
+	}
+	s := &cn.out
+	switch {
+	case s.linger: // it has its answer
+	case errno == unix.ENODATA:
+		h.note("%s", s.cutShort())
+		if s.endedByClose {
+			cn.reset()
+		}
+	default:
+		s.writeErrs.Add(1)
+		if s.subject != "" {
+			h.note("%s: %s", s.subject, h.eng.writeErrorText(errno))
+		}
+		if errno == unix.ETIMEDOUT {
+			cn.reset()
+		}
+	}
+	h.forget(cn)
+}
+
+// move copies up to n bytes of a spill to a socket. (sendfile would lend the socket pages of the
+// ring, which are written again before they are sent.)
+func (h *housekeeper) move(out, in int, at, n int64) (int, syscall.Errno) {
+	if h.buf == nil {
+		h.buf = make([]byte, 64<<10)
+	}
+	k, err := unix.Pread(in, h.buf[:min(n, int64(len(h.buf)))], at)
+	switch {
+	case err == unix.EINTR:
+		return 0, 0
+	case err != nil:
+		return 0, err.(syscall.Errno)
+	case k == 0:
+		return 0, unix.EIO
+	}
+	sent, errno := send(out, h.buf[:k], 0)
+	return max(sent, 0), errno // -1 with an error
+}
