@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// allowed says which of our packages each one may import, besides those below its own folder. Imports point from the composition root
-// down to packages that know nothing of us.
+// allowed is which of our packages each one imports, besides those below its own folder: no other, and
+// each of these. Imports point from the composition root down to packages that know nothing of us.
 var allowed = map[string][]string{
 	"cmd/uwsgi":           {"internal/app"},
 	"cmd/uwsgi-worker":    {"internal/dataplane", "internal/threads"},
@@ -23,21 +23,22 @@ var allowed = map[string][]string{
 	"internal/crash":      {},
 	"internal/memfd":      {},
 	"internal/scoreboard": {"internal/escape", "internal/memfd"},
-	"internal/sd":         {"internal/crash"},
+	"internal/sd":         {"internal/crash", "internal/sys"},
+	"internal/sys":        {},
 	"internal/threads":    {},
 	"internal/backlog":    {},
 	"internal/privilege":  {"internal/crash"},
-	"internal/keeper":     {"internal/control", "internal/crash", "internal/listen", "internal/memfd", "internal/option", "internal/privilege"},
+	"internal/keeper":     {"internal/control", "internal/crash", "internal/listen", "internal/memfd", "internal/option", "internal/privilege", "internal/sys"},
 	"internal/boot":       {"internal/option"},
 	"internal/config":     {"internal/option"},
 	"internal/proto":      {"internal/request"},
-	"internal/listen":     {"internal/crash", "internal/backlog", "internal/option", "internal/privilege", "internal/sd"},
+	"internal/listen":     {"internal/backlog", "internal/option", "internal/privilege", "internal/sd"},
 	"internal/logging":    {"internal/crash", "internal/option", "internal/privilege", "internal/sd", "internal/accesslog", "internal/escape"},
 	"internal/accesslog":  {"internal/request", "internal/option", "internal/escape"},
-	"internal/loader":     {"internal/option", "internal/scoreboard", "internal/boot", "internal/escape", "internal/crash", "internal/memfd"},
-	"internal/supervisor": {"internal/crash", "internal/memfd", "internal/loader", "internal/listen", "internal/sd", "internal/option", "internal/scoreboard"},
-	"internal/control":    {"internal/crash", "internal/option", "internal/privilege", "internal/scoreboard", "internal/escape"},
-	"internal/dataplane":  {"internal/proto", "internal/request", "internal/accesslog", "internal/escape", "internal/option", "internal/scoreboard", "internal/backlog", "internal/boot", "internal/sd/entry"},
+	"internal/loader":     {"internal/scoreboard", "internal/boot", "internal/escape", "internal/crash", "internal/memfd", "internal/sys"},
+	"internal/supervisor": {"internal/crash", "internal/memfd", "internal/boot", "internal/loader", "internal/option", "internal/scoreboard", "internal/sys"},
+	"internal/control":    {"internal/crash", "internal/option", "internal/privilege", "internal/escape"},
+	"internal/dataplane":  {"internal/proto", "internal/request", "internal/accesslog", "internal/escape", "internal/option", "internal/scoreboard", "internal/backlog", "internal/boot", "internal/sd/entry", "internal/sys"},
 	"internal/generator":  {"internal/config", "internal/option", "internal/listen", "internal/sd"},
 	"internal/emperor":    {"internal/crash", "internal/config", "internal/escape", "internal/generator", "internal/listen", "internal/option", "internal/privilege", "internal/sd"},
 	"internal/e2e":        {"*"},
@@ -90,6 +91,7 @@ func rule(name string) (string, []string, bool) {
 }
 
 func TestImportDirections(t *testing.T) {
+	used := map[[2]string]bool{}
 	for _, p := range packages(t) {
 		name := strings.TrimPrefix(p.ImportPath, "uwsgi/")
 		if name == "internal" { // this test
@@ -105,8 +107,18 @@ func TestImportDirections(t *testing.T) {
 			if !ours || imp == at || strings.HasPrefix(imp, at+"/") || slices.Contains(to, "*") {
 				continue
 			}
-			if !slices.ContainsFunc(to, func(a string) bool { return imp == a || strings.HasPrefix(imp, a+"/") }) {
+			i := slices.IndexFunc(to, func(a string) bool { return imp == a || strings.HasPrefix(imp, a+"/") })
+			if i < 0 {
 				t.Errorf("%s imports %s, which is not below it", name, imp)
+				continue
+			}
+			used[[2]string{at, to[i]}] = true
+		}
+	}
+	for at, to := range allowed {
+		for _, a := range to {
+			if a != "*" && !used[[2]string{at, a}] {
+				t.Errorf("%s may import %s and does not: take it out of internal/imports_test.go", at, a)
 			}
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"uwsgi/internal/supervisor"
 )
 
 // banner begins the log of an instance.
@@ -30,7 +28,7 @@ func (d *deployment) describe() {
 		d.log.Print("limiting address space of processes...")
 	}
 	d.log.Print(fmt.Sprintf("your server socket listen backlog is limited to %d connections", d.sockets.Backlog))
-	d.log.Print(fmt.Sprintf("your mercy for graceful operations on workers is %d seconds", int(supervisor.Mercy(s).Seconds())))
+	d.log.Print(fmt.Sprintf("your mercy for graceful operations on workers is %d seconds", int(s.Mercy().Seconds())))
 	mode := "single process"
 	switch {
 	case s.Processes > 1 && s.Threads > 1:

@@ -229,7 +229,7 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 		d.log.Print("no-new-privs holds until the next start: there is no way back")
 	}
 	d.hooks = in.newHooks(d)
-	if err := d.runHooks(control.PhaseASAP); err != nil {
+	if err := d.runHooks(option.PhaseASAP); err != nil {
 		return nil, err
 	}
 	for _, step := range []func() error{
@@ -255,7 +255,7 @@ func (in *instance) prepare(d, old *deployment) error {
 			return err
 		}
 	}
-	return d.runHooks(control.PhasePreJail, control.PhaseInJail, control.PhaseAsRoot, control.PhaseAsUser)
+	return d.runHooks(option.PhasePreJail, option.PhaseInJail, option.PhaseAsRoot, option.PhaseAsUser)
 }
 
 // enter finds the application's folder: from here on relative paths, those of unix sockets too, start
@@ -318,6 +318,9 @@ const deletedDir = "/proc/self/none"
 // base is where relative names of a configuration begin: the folder of the start, or the root where
 // that was deleted, before or after.
 func (in *instance) base() string {
+	if in.startDir == "" { // the emperor's, which stays where it is
+		return ""
+	}
 	if _, err := os.Stat(in.startDir); errors.Is(err, fs.ErrNotExist) {
 		return "/"
 	}
@@ -384,7 +387,7 @@ func (in *instance) place(d *deployment) error {
 		Credential: d.ident.Credential, WorkerStderr: d.log.WorkerStderr,
 		Hooks: func(ctx context.Context, phase string) error {
 			err := d.hooks.Run(ctx, phase)
-			if phase == control.PhasePreApp {
+			if phase == option.PhasePreApp {
 				d.config.Env = d.env(in) // the loader is started next
 			}
 			return err

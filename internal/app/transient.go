@@ -71,7 +71,7 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 		Environ:     []string{environmentVar + "=" + kept.path()},
 		Dir:         dir,
 		Watchdog:    30 * time.Second,
-		StopTimeout: s.ShutdownDelay + max(s.ReloadMercy, s.WorkerReloadMercy, 60*time.Second) + 10*time.Second,
+		StopTimeout: s.ShutdownDelay + s.Mercy() + option.StopMargin,
 		KillMode:    "mixed",
 		Restart:     "on-failure",
 		Reload:      []string{exe, "reload", "$MAINPID"},

@@ -68,7 +68,7 @@ func (r *reader) runDeclaredIn(depth int) {
 		for _, t := range d.templates {
 			again = true
 			value := fill(t.Value, args)
-			r.add(&pair{Pair: Pair{Key: t.Key, Value: value, Given: true, Origin: p.Origin}, source: p.source, generated: true})
+			r.add(&pair{Pair: Pair{Key: t.Key, Value: value, Given: true, Origin: p.Origin}, source: p.source})
 		}
 	}
 	if again {

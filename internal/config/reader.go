@@ -16,7 +16,6 @@ type pair struct {
 	cut       string   // inline comment that was cut off
 	undefined []string // %(names) without a value
 	unset     []string // $(NAMES) without a value
-	generated bool     // by a declared option
 	bare      bool     // a file named without an option: show-config leaves it out
 	mechanics bool     // has done its work while reading: loaders, blocks, set
 }

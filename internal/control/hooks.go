@@ -15,24 +15,11 @@ import (
 	"uwsgi/internal/option"
 )
 
-// Phases that this process runs; the others are the workers'.
-const (
-	PhaseASAP       = "asap"
-	PhasePreJail    = "pre-jail"
-	PhaseInJail     = "in-jail"
-	PhaseAsRoot     = "as-root"
-	PhaseAsUser     = "as-user"
-	PhasePreApp     = "pre-app"
-	PhasePostApp    = "post-app"
-	PhaseMaster     = "master-start"
-	PhaseUserAtExit = "as-user-atexit"
-)
-
 // Privileged reports whether the hooks of a phase run before the drop of privileges, as root.
 func Privileged(phase string) bool { return privileged[phase] }
 
 // privileged are the phases before the drop of privileges; later ones act as the application's user.
-var privileged = map[string]bool{PhaseASAP: true, PhasePreJail: true, PhaseInJail: true, PhaseAsRoot: true}
+var privileged = map[string]bool{option.PhaseASAP: true, option.PhasePreJail: true, option.PhaseInJail: true, option.PhaseAsRoot: true}
 
 // ErrHook is a hook that failed; the instance must not go on. The text is uWSGI's.
 var ErrHook = errors.New("FATAL hook failed, destroying instance")
@@ -104,7 +91,7 @@ func (h *Hooks) Run(ctx context.Context, phase string) error {
 		if k.Phase != phase {
 			continue
 		}
-		if phase == PhaseAsRoot && !h.Root { // uWSGI skips them, too
+		if phase == option.PhaseAsRoot && !h.Root { // uWSGI skips them, too
 			h.Print(k.Option + " is skipped: this process was not started as root")
 			continue
 		}
@@ -114,7 +101,7 @@ func (h *Hooks) Run(ctx context.Context, phase string) error {
 		case err == nil:
 		case errors.As(err, &exit):
 			return err
-		case phase == PhaseUserAtExit:
+		case phase == option.PhaseUserAtExit:
 			h.Print(err.Error())
 		default:
 			return fmt.Errorf("%w\n%w", ErrHook, blame(k, err))

@@ -18,7 +18,7 @@ import (
 func hooks(log *lines, list ...option.Hook) *Hooks {
 	for i := range list {
 		if list[i].Phase == "" {
-			list[i].Phase = PhaseASAP
+			list[i].Phase = option.PhaseASAP
 		}
 	}
 	return &Hooks{Settings: &option.Settings{Hooks: list}, Print: log.add}
@@ -74,7 +74,7 @@ func TestHookActions(t *testing.T) {
 		signals = append(signals, fmt.Sprint(n, fn))
 		return nil
 	}
-	if err := h.Run(t.Context(), PhaseASAP); err != nil {
+	if err := h.Run(t.Context(), option.PhaseASAP); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"f": "some textmore!\n", "g": "line\n", "h": "", "x": "x\n"} {
@@ -123,26 +123,26 @@ func TestHookFailures(t *testing.T) {
 		{"dance", "", "hook action not found: dance"},
 		{"writefifo", "/no/such/fifo x", "no such file"},
 	} {
-		err := hooks(newLines(), option.Hook{Action: c.action, Arg: c.arg}).Run(t.Context(), PhaseASAP)
+		err := hooks(newLines(), option.Hook{Action: c.action, Arg: c.arg}).Run(t.Context(), option.PhaseASAP)
 		if !errors.Is(err, ErrHook) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s:%s: %v", c.action, c.arg, err)
 		}
 	}
-	err := hooks(newLines(), option.Hook{Action: "exec", Arg: "exit 4; password", Private: true}).Run(t.Context(), PhaseASAP)
+	err := hooks(newLines(), option.Hook{Action: "exec", Arg: "exit 4; password", Private: true}).Run(t.Context(), option.PhaseASAP)
 	if err == nil || strings.Contains(err.Error(), "password") {
 		t.Error(err)
 	}
 	var exit *ExitError
-	if err := hooks(newLines(), option.Hook{Action: "exit", Arg: "5"}).Run(t.Context(), PhaseASAP); !errors.As(err, &exit) || exit.Code != 5 {
+	if err := hooks(newLines(), option.Hook{Action: "exit", Arg: "5"}).Run(t.Context(), option.PhaseASAP); !errors.As(err, &exit) || exit.Code != 5 {
 		t.Error(err)
 	}
 	log := newLines()
-	if err := hooks(log, option.Hook{Phase: PhaseUserAtExit, Action: "exec", Arg: "exit 1"}).Run(t.Context(), PhaseUserAtExit); err != nil || log.count(`command "exit 1"`) != 1 {
+	if err := hooks(log, option.Hook{Phase: option.PhaseUserAtExit, Action: "exec", Arg: "exit 1"}).Run(t.Context(), option.PhaseUserAtExit); err != nil || log.count(`command "exit 1"`) != 1 {
 		t.Error(err, log)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := hooks(newLines(), option.Hook{Action: "wait_for_fs", Arg: "/no/such/path"}).Run(ctx, PhaseASAP); !errors.Is(err, ErrHook) {
+	if err := hooks(newLines(), option.Hook{Action: "wait_for_fs", Arg: "/no/such/path"}).Run(ctx, option.PhaseASAP); !errors.Is(err, ErrHook) {
 		t.Error(err)
 	}
 	if err := hooks(newLines()).Exec(t.Context(), "true"); err != nil {
@@ -154,9 +154,9 @@ func TestHookFailures(t *testing.T) {
 func TestHooksAsRoot(t *testing.T) {
 	for _, root := range []bool{true, false} {
 		log := newLines()
-		h := hooks(log, option.Hook{Phase: PhaseAsRoot, Option: "exec-as-root", Action: "exec", Arg: "exit 1"})
+		h := hooks(log, option.Hook{Phase: option.PhaseAsRoot, Option: "exec-as-root", Action: "exec", Arg: "exit 1"})
 		h.Root = root
-		err := h.Run(t.Context(), PhaseAsRoot)
+		err := h.Run(t.Context(), option.PhaseAsRoot)
 		said := log.count(`running "exit 1" (as-root)...`) == 1
 		skipped := log.count("exec-as-root is skipped: this process was not started as root") == 1
 		if errors.Is(err, ErrHook) != root || said != root || skipped == root {
@@ -171,13 +171,13 @@ func TestHooksAfterTheDrop(t *testing.T) {
 		return // nobody to drop to
 	}
 	dir := t.TempDir() // root's, mode 0755 at most
-	h := hooks(newLines(), option.Hook{Phase: PhaseAsUser, Action: "write", Arg: filepath.Join(dir, "f") + " x"},
-		option.Hook{Phase: PhasePostApp, Action: "exec", Arg: `test "$(id -u)" = 4242`})
+	h := hooks(newLines(), option.Hook{Phase: option.PhaseAsUser, Action: "write", Arg: filepath.Join(dir, "f") + " x"},
+		option.Hook{Phase: option.PhasePostApp, Action: "exec", Arg: `test "$(id -u)" = 4242`})
 	h.Credential = &syscall.Credential{Uid: 4242, Gid: 4242}
-	if err := h.Run(t.Context(), PhaseAsUser); !errors.Is(err, os.ErrPermission) {
+	if err := h.Run(t.Context(), option.PhaseAsUser); !errors.Is(err, os.ErrPermission) {
 		t.Error(err)
 	}
-	if err := h.Run(t.Context(), PhasePostApp); err != nil {
+	if err := h.Run(t.Context(), option.PhasePostApp); err != nil {
 		t.Error(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "root"), nil, 0o600); err != nil {

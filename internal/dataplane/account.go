@@ -2,6 +2,8 @@ package dataplane
 
 import (
 	"time"
+
+	"uwsgi/internal/boot"
 )
 
 // failed counts an exception of the application with that index, -1 where there was none to ask.
@@ -40,6 +42,6 @@ func (x *Exchange) account(app int, end int64) {
 // askRecycle asks the supervisor, once, for a replacement; this worker serves until it has one.
 func (e *Engine) askRecycle(reason string) {
 	if e.recycle.CompareAndSwap(false, true) {
-		e.Tell(message{Op: "recycle", Reason: reason})
+		e.Tell(message{Op: boot.OpRecycle, Reason: reason})
 	}
 }

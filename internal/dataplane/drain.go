@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/proto/http1"
+	"uwsgi/internal/sys"
 )
 
 // message is one packet of the control socket; see internal/loader for the wire.
@@ -66,28 +68,28 @@ func (e *Engine) receive() {
 // obey does what the supervisor said; fd is the descriptor that came with it, -1 for none.
 func (e *Engine) obey(m message, fd int) {
 	switch m.Op {
-	case "serve":
+	case boot.OpServe:
 		e.serve()
-	case "part":
+	case boot.OpPart:
 		e.parting.Store(true)
-	case "drain":
+	case boot.OpDrain:
 		e.drain(m.Reason, m.Handoff, m.Close)
-	case "harakiri":
+	case boot.OpHarakiri:
 		e.house.harakiri(m.Core, m.Started)
 		e.Drain("harakiri", true)
 		e.tellAnswered(e.active.Load())
-	case "giveup":
+	case boot.OpGiveUp:
 		e.house.giveUp()
 		e.tellAnswered(e.active.Load())
-	case "accesslog":
+	case boot.OpReopenLog:
 		if fd >= 0 {
 			e.log.replace(fd)
 			fd = -1
 		}
-	case "pause":
+	case boot.OpPause:
 		e.paused.Store(true)
 		e.stopListening()
-	case "resume":
+	case boot.OpResume:
 		e.paused.Store(false)
 		e.listenAgain()
 	}
@@ -371,12 +373,7 @@ func (e *Engine) listenerOf(name, protocol string) *listener {
 // oneDescriptor is the descriptor that came with a message, -1 for none. The room for one may have held two (CMSG_SPACE(3)): such a message is
 // nobody's, and they are closed.
 func oneDescriptor(oob []byte) int {
-	var all []int
-	msgs, _ := unix.ParseSocketControlMessage(oob)
-	for i := range msgs {
-		fds, _ := unix.ParseUnixRights(&msgs[i])
-		all = append(all, fds...)
-	}
+	all := sys.Descriptors(oob)
 	if len(all) == 1 {
 		return all[0]
 	}

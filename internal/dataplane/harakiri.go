@@ -3,6 +3,7 @@ package dataplane
 import (
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/scoreboard"
 )
 
@@ -93,6 +94,6 @@ func (e *Engine) tellAnswered(active int64) {
 		}
 	}
 	if e.answered.CompareAndSwap(false, true) {
-		e.Tell(message{Op: "answered"})
+		e.Tell(message{Op: boot.OpAnswered})
 	}
 }

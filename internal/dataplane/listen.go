@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/boot"
 )
 
 // Ready tells the supervisor that this worker can serve. It takes no connection before the supervisor answers "serve": up to then it counts as
@@ -12,13 +14,13 @@ import (
 func (e *Engine) Ready() {
 	for _, l := range e.listeners {
 		if err := l.prepare(e.settings.TCPNodelay); err != nil {
-			e.Tell(message{Op: "failed", Error: err.Error(), Code: 1})
+			e.Tell(message{Op: boot.OpFailed, Error: err.Error(), Code: 1})
 			e.cannotServe(err)
 			return
 		}
 	}
 	e.house.start()
-	e.Tell(message{Op: "ready"})
+	e.Tell(message{Op: boot.OpReady})
 }
 
 // serve begins to take connections.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/accesslog"
+	"uwsgi/internal/sys"
 )
 
 // requestLog is where this worker's request lines go.
@@ -150,25 +151,10 @@ func (e *Engine) memory() (rss, vsz int64) {
 const memoryAge = 20 * time.Millisecond
 
 func (e *Engine) sampleMemory() {
-	var buf [128]byte
-	fd, err := unix.Open("/proc/self/statm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	rss, vsz, err := sys.Memory(0)
 	if err != nil {
 		return
 	}
-	n, _ := unix.Read(fd, buf[:])
-	unix.Close(fd)
-	pages := [2]int64{}
-	field := 0
-	for _, b := range buf[:max(n, 0)] {
-		if b == ' ' {
-			if field++; field > 1 {
-				break
-			}
-			continue
-		}
-		pages[field] = pages[field]*10 + int64(b-'0')
-	}
-	size := int64(os.Getpagesize())
-	e.row.VSZ.Store(max(pages[0]*size-e.row.ASOverhead.Load(), pages[1]*size)) // what is resident has an address
-	e.row.RSS.Store(pages[1] * size)
+	e.row.VSZ.Store(max(vsz-e.row.ASOverhead.Load(), rss)) // what is resident has an address
+	e.row.RSS.Store(rss)
 }

@@ -6,22 +6,15 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/sys"
 )
 
 // The calls of the request path. Those that cannot block go past the scheduler (RawSyscall); epoll_wait tells it, so that the
 // processor is free for others meanwhile.
 
-// The scoreboard's clock is CLOCK_MONOTONIC. Go's reading of it (without a system call) counts from an origin of its own.
-var (
-	clockStart  = time.Now()
-	clockOrigin = func() int64 {
-		var ts unix.Timespec
-		unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-		return ts.Nano()
-	}()
-)
-
-func monotonic() int64 { return clockOrigin + int64(time.Since(clockStart)) }
+// monotonic is the scoreboard's clock, in ns.
+func monotonic() int64 { return sys.Monotonic() }
 
 // clock gives the wall clock's time of a monotonic one, in ns: it looks at the wall clock ten times a second.
 type clock struct{ looked, offset int64 }

@@ -3,11 +3,9 @@ package generator
 import (
 	"path"
 	"strings"
-	"time"
-)
 
-// stopMargin is what a stop may take beyond the workers' mercy: atexit handlers, and the supervisor's own end.
-const stopMargin = 15 * time.Second
+	"uwsgi/internal/option"
+)
 
 // service is the drop-in of the service unit: systemd.exec(5), systemd.service(5).
 func (i Instance) service(sockets bool) string {
@@ -95,18 +93,6 @@ func (i Instance) unitAccount() (user, group string) {
 	return i.account()
 }
 
-// mercy is how long the workers may take to stop: worker-reload-mercy, and no longer than reload-mercy gives the whole.
-func (i Instance) mercy() time.Duration {
-	m := i.Settings.WorkerReloadMercy
-	if m <= 0 {
-		m = time.Minute
-	}
-	if whole := i.Settings.ReloadMercy; whole > 0 {
-		m = min(m, whole)
-	}
-	return m
-}
-
 // needsRoot says whether the configuration has work for root that systemd does not do in its place.
 func (i Instance) needsRoot() bool {
 	if i.Settings.MasterAsRoot {
@@ -114,7 +100,7 @@ func (i Instance) needsRoot() bool {
 	}
 	for _, h := range i.Settings.Hooks {
 		switch h.Phase {
-		case "pre-jail", "in-jail", "as-root":
+		case option.PhasePreJail, option.PhaseInJail, option.PhaseAsRoot:
 			return true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"uwsgi/internal/config"
+	"uwsgi/internal/option"
 )
 
 // Wishes are what a configuration asks of its unit that gives no power over anybody else: neither accounts, sockets nor root's work. The
@@ -31,7 +32,7 @@ func (i Instance) wishes() Wishes {
 		return *i.Wishes
 	}
 	s := i.Settings
-	w := Wishes{Umask: s.Umask, Nice: max(-20, min(s.Prio, 19)), Mercy: s.ShutdownDelay + i.mercy(), Writable: i.writable()}
+	w := Wishes{Umask: s.Umask, Nice: max(-20, min(s.Prio, 19)), Mercy: s.ShutdownDelay + i.Settings.Mercy(), Writable: i.writable()}
 	if path.IsAbs(s.Chdir) {
 		w.Chdir = s.Chdir
 	}
@@ -107,7 +108,7 @@ func (w Wishes) write(u *unitFile, dir string) {
 	if w.Nice != 0 {
 		u.set("Nice", fmt.Sprint(w.Nice))
 	}
-	u.set("TimeoutStopSec", seconds(w.Mercy+stopMargin))
+	u.set("TimeoutStopSec", seconds(w.Mercy+option.StopMargin))
 	if w.OpenTmp {
 		// A file in /tmp that the configuration names is there for others to see.
 		u.set("PrivateTmp", "no")

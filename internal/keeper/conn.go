@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/sys"
 )
 
 // conn is one end of the socketpair: one JSON object a packet, with at most one descriptor beside it.
@@ -91,12 +93,7 @@ var (
 )
 
 func firstOf(oob []byte) int {
-	var all []int
-	messages, _ := unix.ParseSocketControlMessage(oob)
-	for i := range messages {
-		fds, _ := unix.ParseUnixRights(&messages[i])
-		all = append(all, fds...)
-	}
+	all := sys.Descriptors(oob)
 	if len(all) == 0 {
 		return -1
 	}

@@ -1,7 +1,6 @@
 package listen
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -246,25 +245,5 @@ func TestStdinIsAdopted(t *testing.T) {
 	defer set.Supersede(next, log.add)
 	if len(next.Sockets) != 2 || next.Sockets[1].File != set.Sockets[0].File {
 		t.Errorf("%+v", next.Sockets)
-	}
-}
-
-func TestWait(t *testing.T) {
-	set, _ := mustOpen(t, settings("127.0.0.1:0"))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- set.Wait(ctx) }()
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	go func() { done <- set.Wait(t.Context()) }()
-	c, err := net.Dial("tcp", set.Sockets[0].Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/crash"
 )
 
@@ -75,7 +76,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 		conn.close()
 		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
 	}
-	if err := l.conn.send(forkOrder{Op: "fork", Slot: slot, Row: row, Reason: f.Reason, First: f.First, Again: f.Again}, files...); err != nil {
+	if err := l.conn.send(forkOrder{Op: boot.OpFork, Slot: slot, Row: row, Reason: f.Reason, First: f.First, Again: f.Again}, files...); err != nil {
 		conn.close()
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 }
 
 // Quit tells the loader to exit once its last child is gone.
-func (l *Loader) Quit() error { return l.conn.send(plainOrder{Op: "quit"}) }
+func (l *Loader) Quit() error { return l.conn.send(plainOrder{Op: boot.OpQuit}) }
 
 // Kill ends the loader at once; its workers live on.
 func (l *Loader) Kill() error { return l.process.signal(syscall.SIGKILL) }
@@ -109,23 +110,23 @@ func (l *Loader) listen() {
 
 func (l *Loader) hear(m incoming) {
 	switch m.Op {
-	case "loaded":
+	case boot.OpLoaded:
 		l.emit(Loaded{Loader: l, Apps: m.Apps, Python: m.Python})
-	case "failed":
+	case boot.OpFailed:
 		l.emit(Failed{Loader: l, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
-	case "forked":
+	case boot.OpForked:
 		l.forked(m)
-	case "forkfailed":
+	case boot.OpForkFailed:
 		if w := l.take(m.Row); w != nil {
 			w.conn.close()
 			l.emit(ForkFailed{Worker: w, Error: m.Error})
 		}
-	case "exited":
+	case boot.OpExited:
 		if w := l.workers[m.PID]; w != nil {
 			delete(l.workers, m.PID)
 			w.status <- Exit{Known: true, Status: syscallStatus(m.Status)}
 		}
-	case "log":
+	case boot.OpLog:
 		l.emit(Log{Loader: l, Level: m.Level, Message: m.Message})
 	default:
 		l.emit(Log{Loader: l, Level: "error", Message: fmt.Sprintf("loader %d sent the unknown message %q", l.process.pid, m.Op)})

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/boot"
 )
 
 // DumpSignal makes a worker write every Python thread's stack to its stderr.
@@ -36,42 +38,42 @@ func (w *Worker) PID() int {
 }
 
 // Serve tells a worker that is ready to take connections from now on. Until then it may be killed without a loss.
-func (w *Worker) Serve() error { return w.conn.send(plainOrder{Op: "serve"}) }
+func (w *Worker) Serve() error { return w.conn.send(plainOrder{Op: boot.OpServe}) }
 
 // Part tells the worker to serve on, and to ask its clients to go: the instance will stop.
-func (w *Worker) Part() error { return w.conn.send(plainOrder{Op: "part"}) }
+func (w *Worker) Part() error { return w.conn.send(plainOrder{Op: boot.OpPart}) }
 
 // Drain tells the worker to take no more, finish what runs and exit 0; idle connections are handed to the other workers or closed.
 func (w *Worker) Drain(reason string, handoff bool) error {
-	return w.conn.send(drainOrder{Op: "drain", Reason: reason, Handoff: handoff})
+	return w.conn.send(drainOrder{Op: boot.OpDrain, Reason: reason, Handoff: handoff})
 }
 
 // Stop is Drain at the end of the instance: there is no other worker, and what waits in the queues of sockets that end with it is answered. A
 // worker that drains already takes it too.
 func (w *Worker) Stop(reason string) error {
-	return w.conn.send(drainOrder{Op: "drain", Reason: reason, Close: true})
+	return w.conn.send(drainOrder{Op: boot.OpDrain, Reason: reason, Close: true})
 }
 
 // Harakiri tells the worker that a core's request is past its deadline; started says which one: what the core's cell has of it, monotonic ns.
 func (w *Worker) Harakiri(core int, started int64) error {
-	return w.conn.send(harakiriOrder{Op: "harakiri", Core: core, Started: started})
+	return w.conn.send(harakiriOrder{Op: boot.OpHarakiri, Core: core, Started: started})
 }
 
 // GiveUp tells the worker that it will be killed in a moment: it answers in the place of the requests that it still runs.
-func (w *Worker) GiveUp() error { return w.conn.send(plainOrder{Op: "giveup"}) }
+func (w *Worker) GiveUp() error { return w.conn.send(plainOrder{Op: boot.OpGiveUp}) }
 
 // Pause makes the worker take no requests until Resume.
-func (w *Worker) Pause() error { return w.conn.send(plainOrder{Op: "pause"}) }
+func (w *Worker) Pause() error { return w.conn.send(plainOrder{Op: boot.OpPause}) }
 
 // Resume ends Pause.
-func (w *Worker) Resume() error { return w.conn.send(plainOrder{Op: "resume"}) }
+func (w *Worker) Resume() error { return w.conn.send(plainOrder{Op: boot.OpResume}) }
 
 // ReopenLog makes the worker write its request lines to f from now on; nil makes it reopen what it writes to by itself.
 func (w *Worker) ReopenLog(f *os.File) error {
 	if f == nil {
-		return w.conn.send(plainOrder{Op: "accesslog"})
+		return w.conn.send(plainOrder{Op: boot.OpReopenLog})
 	}
-	return w.conn.send(plainOrder{Op: "accesslog"}, f)
+	return w.conn.send(plainOrder{Op: boot.OpReopenLog}, f)
 }
 
 // Signal sends sig to the worker; one without a process is left alone.
@@ -103,19 +105,19 @@ func (w *Worker) listen() {
 func (w *Worker) hear(m incoming) {
 	emit := w.Loader.emit
 	switch m.Op {
-	case "ready":
+	case boot.OpReady:
 		emit(WorkerReady{Worker: w})
-	case "loaded":
+	case boot.OpLoaded:
 		emit(WorkerLoaded{Worker: w, Apps: m.Apps})
-	case "failed":
+	case boot.OpFailed:
 		emit(WorkerFailed{Worker: w, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
-	case "recycle":
+	case boot.OpRecycle:
 		emit(WorkerRecycle{Worker: w, Reason: m.Reason})
-	case "reload", "stop":
+	case boot.OpReload, boot.OpStop:
 		emit(WorkerAsks{Worker: w, What: m.Op, Reason: m.Reason})
-	case "answered":
+	case boot.OpAnswered:
 		emit(WorkerAnswered{Worker: w})
-	case "log":
+	case boot.OpLog:
 		emit(Log{Loader: w.Loader, Worker: w, Level: m.Level, Message: m.Message})
 	default:
 		emit(Log{Loader: w.Loader, Worker: w, Level: "error", Message: fmt.Sprintf("worker %d sent the unknown message %q", w.Slot, m.Op)})

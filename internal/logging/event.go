@@ -2,6 +2,8 @@ package logging
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
 	"uwsgi/internal/sd"
@@ -36,10 +38,10 @@ func (l *Log) submit(c *chain, records ...*record) {
 	c.flush()
 }
 
-// Event writes one life-cycle event: the supervisor's LogFunc. event is its stable name, from which the journal's MESSAGE_ID follows; the
+// Event writes one life-cycle event: the supervisor's LogFunc. name is its stable name, from which the journal's MESSAGE_ID follows; the
 // attributes become fields (worker → UWSGI_WORKER).
-func (l *Log) Event(level slog.Level, event, text string, attrs ...slog.Attr) {
-	if event == requestsLost && l.journal != nil {
+func (l *Log) Event(level slog.Level, name, text string, attrs ...slog.Attr) {
+	if name == requestsLost && l.journal != nil {
 		// A journal that takes no entries takes no report: it tells when it can.
 		for _, a := range attrs {
 			if n, ok := a.Value.Any().(int64); ok {
@@ -49,46 +51,112 @@ func (l *Log) Event(level slog.Level, event, text string, attrs ...slog.Attr) {
 		return
 	}
 	fields := make([]sd.Field, 0, len(attrs)+2)
-	if event != "" {
-		fields = append(fields, sd.Field{Name: "UWSGI_EVENT", Value: event})
-		if id := MessageID(event); id != "" {
+	if name != "" {
+		fields = append(fields, sd.Field{Name: "UWSGI_EVENT", Value: name})
+		if id := MessageID(name); id != "" {
 			fields = append(fields, sd.Field{Name: "MESSAGE_ID", Value: id})
 		}
 	}
 	for _, a := range attrs {
 		fields = append(fields, sd.Field{Name: fieldName(a.Key), Value: a.Value.String()})
 	}
-	l.write(priority(level), text, timed[event] || timed[family(event)], fields...)
+	l.write(priority(level), text, events[name].dated, fields...)
 }
 
 // requestsLost is the event of request lines that workers could not write; its attribute is their number.
 const requestsLost = "log.lost"
 
-// messageIDs gives the events that the catalog explains (systemd's "journalctl -x") their identifier.
-var messageIDs = map[string]string{
-	"start.failed":     sd.MessageStartFailed,
-	"ready":            sd.MessageReady,
-	"master.respawned": sd.MessageReloadOK,
-	"reload.failed":    sd.MessageReloadFailed,
-	"harakiri":         sd.MessageHarakiri,
-	"worker.died":      sd.MessageWorkerDied,
-	"worker.recycled":  sd.MessageWorkerRecycled,
-	"worker.lifetime":  sd.MessageWorkerRecycled,
-	"stop.done":        sd.MessageStopped,
+// event is what the log does with an event beyond its level.
+type event struct {
+	message string // its MESSAGE_ID=, for "journalctl -x"; "" = the catalog does not explain it
+	dated   bool   // uWSGI dates its line always
 }
 
-// timed names the events, or their families, whose lines uWSGI dates always.
-var timed = map[string]bool{"harakiri": true, "pause": true, "touch": true, "worker.nomercy": true, "chain": true, "queue.full": true,
-	"stop.graceful": true, "cron": true, "fifo": true}
+// events are all there are, by their stable names.
+var events = map[string]event{
+	"chain.done":         {dated: true},
+	"chain.next":         {dated: true},
+	"chain.start":        {dated: true},
+	"cheap":              {},
+	"cheap.watch":        {},
+	"cheaper.busyness":   {},
+	"emperor.add":        {},
+	"emperor.buried":     {},
+	"emperor.died":       {},
+	"emperor.done":       {},
+	"emperor.end":        {},
+	"emperor.exit":       {},
+	"emperor.failed":     {},
+	"emperor.problem":    {},
+	"emperor.reload":     {},
+	"emperor.start":      {},
+	"emperor.stop":       {},
+	"emperor.watch":      {},
+	"exit":               {},
+	"fault":              {},
+	"harakiri":           {message: sd.MessageHarakiri, dated: true},
+	"harakiri.detail":    {dated: true},
+	"hook.failed":        {},
+	"idle":               {},
+	"loader.died":        {},
+	"loader.log":         {},
+	"loader.stuck":       {},
+	"log.lost":           {},
+	"master.respawned":   {message: sd.MessageReloadOK},
+	"master.spawned":     {},
+	"masterless":         {},
+	"noserver":           {},
+	"notify.failed":      {},
+	"panic":              {},
+	"pause":              {dated: true},
+	"queue.full":         {dated: true},
+	"ready":              {message: sd.MessageReady},
+	"reload.exclusive":   {},
+	"reload.exit":        {},
+	"reload.failed":      {message: sd.MessageReloadFailed},
+	"reload.queued":      {},
+	"reload.retire":      {},
+	"reload.start":       {},
+	"reload.stopfirst":   {},
+	"start.exclusive":    {},
+	"start.failed":       {message: sd.MessageStartFailed},
+	"stop.delayed":       {},
+	"stop.done":          {message: sd.MessageStopped},
+	"stop.graceful":      {dated: true},
+	"stop.late":          {},
+	"stop.short":         {},
+	"stop.start":         {},
+	"worker.buried":      {},
+	"worker.cheaped":     {},
+	"worker.deaf":        {},
+	"worker.died":        {message: sd.MessageWorkerDied},
+	"worker.evil":        {},
+	"worker.exclusive":   {},
+	"worker.leaving":     {},
+	"worker.left":        {},
+	"worker.lifetime":    {message: sd.MessageWorkerRecycled},
+	"worker.log":         {},
+	"worker.noapp":       {},
+	"worker.nomercy":     {dated: true},
+	"worker.norow":       {},
+	"worker.notforked":   {},
+	"worker.ready":       {},
+	"worker.recycled":    {message: sd.MessageWorkerRecycled},
+	"worker.segfault":    {},
+	"worker.spawned":     {},
+	"worker.toofast":     {},
+	"worker.unsignalled": {},
+	"workers.reload":     {},
+}
 
 // MessageID is the MESSAGE_ID= of an event, "" where the catalog has none.
-func MessageID(event string) string { return messageIDs[event] }
+func MessageID(name string) string { return events[name].message }
 
-// family is the part of an event's name before its first dot.
-func family(event string) string {
-	head, _, _ := strings.Cut(event, ".")
-	return head
-}
+// Known reports whether there is an event of that name.
+func Known(name string) bool { _, ok := events[name]; return ok }
+
+// Events are the names of all events.
+func Events() []string { return slices.Sorted(maps.Keys(events)) }
 
 func priority(level slog.Level) int {
 	switch {

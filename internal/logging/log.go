@@ -170,11 +170,3 @@ func (l *Log) eachFile(do func(*fileSink) error) error {
 	}
 	return errors.Join(errs...)
 }
-
-// Lost is the number of entries that the journal did not take.
-func (l *Log) Lost() uint64 {
-	if l.journal == nil {
-		return 0
-	}
-	return l.journal.Lost()
-}

@@ -374,11 +374,14 @@ func TestFailingLoggerIsNamedOnce(t *testing.T) {
 
 func TestMessageIDs(t *testing.T) {
 	seen := map[string]bool{}
-	for event, id := range messageIDs {
-		if len(id) != 32 || MessageID(event) != id {
-			t.Error(event, id)
+	for name, e := range events {
+		if e.message == "" {
+			continue
 		}
-		seen[id] = true
+		if len(e.message) != 32 || MessageID(name) != e.message {
+			t.Error(name, e.message)
+		}
+		seen[e.message] = true
 	}
 	if len(seen) != 8 {
 		t.Errorf("%d identifiers", len(seen))

@@ -21,19 +21,32 @@ var refusedActions = []string{"mount", "umount", "umount2", "call", "callret", "
 // SignalHandlers are the functions a unix_signal hook can name.
 var SignalHandlers = []string{"gracefully_kill_them_all", "kill_them_all", "grace_them_all", "reap_them_all"}
 
-// workerPhases are those that a worker runs.
-var workerPhases = []string{"post-fork", "accepting", "accepting1", "accepting-once", "accepting1-once"}
+// Phases of hooks that the supervisor runs, in their order.
+const (
+	PhaseASAP       = "asap"
+	PhasePreJail    = "pre-jail"
+	PhaseInJail     = "in-jail"
+	PhaseAsRoot     = "as-root"
+	PhaseAsUser     = "as-user"
+	PhasePreApp     = "pre-app"
+	PhasePostApp    = "post-app"
+	PhaseMaster     = "master-start"
+	PhaseUserAtExit = "as-user-atexit"
+)
+
+// WorkerPhases are the phases whose hooks a worker runs.
+var WorkerPhases = []string{"post-fork", "accepting", "accepting1", "accepting-once", "accepting1-once"}
 
 var hookRows = func() []Row {
 	phases := []struct{ name, help string }{
-		{"asap", "as soon as the configuration is read"},
-		{"pre-jail", "before privileges are dropped"},
-		{"in-jail", "before privileges are dropped"},
-		{"as-root", "just before privileges are dropped"},
-		{"as-user", "just after privileges are dropped"},
-		{"as-user-atexit", "at the end and before a reload"},
-		{"pre-app", "before the application is loaded"},
-		{"post-app", "after the application is loaded"},
+		{PhaseASAP, "as soon as the configuration is read"},
+		{PhasePreJail, "before privileges are dropped"},
+		{PhaseInJail, "before privileges are dropped"},
+		{PhaseAsRoot, "just before privileges are dropped"},
+		{PhaseAsUser, "just after privileges are dropped"},
+		{PhaseUserAtExit, "at the end and before a reload"},
+		{PhasePreApp, "before the application is loaded"},
+		{PhasePostApp, "after the application is loaded"},
 	}
 	late := []struct{ name, help string }{
 		{"post-fork", "in each worker after the fork"},
@@ -41,7 +54,7 @@ var hookRows = func() []Row {
 		{"accepting1", "in worker 1 once it accepts"},
 		{"accepting-once", "in each worker the first time it accepts"},
 		{"accepting1-once", "in worker 1 the first time it accepts"},
-		{"master-start", "when the supervisor has started"},
+		{PhaseMaster, "when the supervisor has started"},
 	}
 	var rows []Row
 	for _, p := range phases {
@@ -99,7 +112,7 @@ func addHook(s *Settings, phase, text string, v Value) error {
 			hint = "write " + near + ":…"
 		}
 		return fault(hint, "there is no action %q", h.Action)
-	case h.Action == "unix_signal" && slices.Contains(workerPhases, phase):
+	case h.Action == "unix_signal" && slices.Contains(WorkerPhases, phase):
 		return fault("write hook-master-start = "+text, "signals are the supervisor's to obey, and %s runs in a worker", phase)
 	case h.Action == "unix_signal":
 		n, fn, _ := number(h.Arg)

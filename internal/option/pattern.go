@@ -12,7 +12,6 @@ import (
 // Pattern is a regular expression of a configuration. uWSGI's are PCRE, Go's have no look-around; the two forms of it that people write
 // where a pattern is only to match or not are understood: ^(?!X)…, and ^((?!X).)*$ for "X is nowhere".
 type Pattern struct {
-	text    string
 	re      *regexp.Regexp // nil = whatever stands in others is all
 	demands []demand
 }
@@ -25,7 +24,7 @@ type demand struct {
 
 // CompilePattern reads a pattern.
 func CompilePattern(text string) (*Pattern, error) {
-	p := &Pattern{text: text}
+	p := &Pattern{}
 	var err error
 	if p.re, err = regexp.Compile(text); err == nil {
 		return p, nil
@@ -120,16 +119,3 @@ func (p *Pattern) MatchString(s string) bool {
 	}
 	return p.re == nil || p.re.MatchString(s)
 }
-
-// FindSubmatch is that of regexp: the match and its groups, nil when b does not match.
-func (p *Pattern) FindSubmatch(b []byte) [][]byte {
-	if !p.Match(b) {
-		return nil
-	}
-	if p.re == nil {
-		return [][]byte{b}
-	}
-	return p.re.FindSubmatch(b)
-}
-
-func (p *Pattern) String() string { return p.text }

@@ -295,10 +295,19 @@ def setprocname(name):
 
 def mem():
     """(resident bytes, address space bytes) of this process, without the address space that the data plane reserves."""
-    with open("/proc/self/statm") as f:
-        pages = f.read().split()
+    resident, space = _statm()
+    return resident, space - _reserved
+
+
+def _statm():
+    """(resident bytes, address space bytes) of this process (proc(5))."""
+    fd = _os.open("/proc/self/statm", _os.O_RDONLY)  # open() may be the application's by now
+    try:
+        pages = _os.read(fd, 200).split()
+    finally:
+        _os.close(fd)
     size = _os.sysconf("SC_PAGE_SIZE")
-    return int(pages[1]) * size, int(pages[0]) * size - _reserved
+    return int(pages[1]) * size, int(pages[0]) * size
 
 
 def logsize():

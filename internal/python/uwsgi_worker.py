@@ -88,14 +88,14 @@ class Worker:
             return self.incapable(lacking)
         library = self.library or Library(self.libdir)
         _uwsgi = library.module
-        before = address_space()
+        before = uwsgi._statm()[1]
         base = self.base_environ(threads)
         # The data plane's own threads shall not take the application's signals.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         _uwsgi.start(BOOT, self.control, self.slot, self.row, threads, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
                      FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        overhead = library.size + max(0, address_space() - before)
+        overhead = library.size + max(0, uwsgi._statm()[1] - before)
         _uwsgi.address_space(overhead)
         uwsgi_limits.hold_address_space(settings, overhead)
         uwsgi._attach(_uwsgi, overhead, [id(app) for app in self.loaded.apps])
@@ -199,11 +199,11 @@ class Library:
     """
 
     def __init__(self, libdir):
-        before = address_space()
+        before = uwsgi._statm()[1]
         spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(libdir, "_uwsgi.abi3.so"))
         self.module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.module)
-        self.size = address_space() - before
+        self.size = uwsgi._statm()[1] - before
 
 
 class FileWrapper:
@@ -234,15 +234,6 @@ class FileWrapper:
 def open_body(fd):
     """wsgi.input over the temporary file of a large body; it owns fd."""
     return open(fd, "rb")
-
-
-def address_space():
-    """Bytes of address space of this process (proc(5), statm)."""
-    fd = os.open("/proc/self/statm", os.O_RDONLY)  # open() may be the application's by now
-    try:
-        return int(os.read(fd, 200).split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    finally:
-        os.close(fd)
 
 
 def serve(_uwsgi, core):

@@ -24,7 +24,6 @@ const (
 	PriCrit    = 2
 	PriErr     = 3
 	PriWarning = 4
-	PriNotice  = 5
 	PriInfo    = 6
 	PriDebug   = 7
 )

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"uwsgi/internal/sys"
 )
 
 // notifyTimeout bounds one datagram to the manager: its queue is full only when it is stuck itself.
@@ -79,9 +79,6 @@ func (n *Notifier) Watchdog() error { return n.send("WATCHDOG=1") }
 func (n *Notifier) ExtendTimeout(d time.Duration) error {
 	return n.send("EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(max(d, 0).Microseconds(), 10))
 }
-
-// MainPID tells the manager that another process is the service now.
-func (n *Notifier) MainPID(pid int) error { return n.send("MAINPID=" + strconv.Itoa(pid)) }
 
 // Close drops the connection.
 func (n *Notifier) Close() error {
@@ -169,13 +166,7 @@ func field(name, value string) string {
 	return name + "=" + value
 }
 
-func monotonicUsec() uint64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0
-	}
-	return uint64(ts.Nano()) / 1000
-}
+func monotonicUsec() uint64 { return uint64(sys.Monotonic()) / 1000 }
 
 // NotifySocket returns NOTIFY_SOCKET.
 func NotifySocket() string { return os.Getenv("NOTIFY_SOCKET") }

@@ -64,7 +64,6 @@ func TestNotify(t *testing.T) {
 			{func() error { return n.Failed("no app", 2) }, "STATUS=no app\nERRNO=2"},
 			{n.Watchdog, "WATCHDOG=1"},
 			{func() error { return n.ExtendTimeout(1500 * time.Millisecond) }, "EXTEND_TIMEOUT_USEC=1500000"},
-			{func() error { return n.MainPID(42) }, "MAINPID=42"},
 		} {
 			if err := c.do(); err != nil {
 				t.Fatal(err)

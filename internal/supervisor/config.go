@@ -118,19 +118,7 @@ func (c *Config) masterless() bool {
 
 func (c *Config) cores() int { return max(c.Settings.Threads, 1) }
 
-func (c *Config) mercy() time.Duration { return Mercy(c.Settings) }
-
-// Mercy is how long a draining worker may take: worker-reload-mercy, and no longer than reload-mercy gives the whole, where that is set.
-func Mercy(s *option.Settings) time.Duration {
-	m := s.WorkerReloadMercy
-	if m <= 0 {
-		m = 60 * time.Second
-	}
-	if whole := s.ReloadMercy; whole > 0 {
-		m = min(m, whole)
-	}
-	return m
-}
+func (c *Config) mercy() time.Duration { return c.Settings.Mercy() }
 
 // atFirst is the number of workers that a generation starts with: all, or what cheaper says.
 func (c *Config) atFirst() int {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/loader"
 )
 
@@ -59,7 +60,7 @@ func (s *Supervisor) wish(e loader.WorkerAsks) {
 	if p.gen != s.gen && !coming {
 		return
 	}
-	if e.What == "stop" {
+	if e.What == boot.OpStop {
 		s.stop("uwsgi.stop()", true)
 		return
 	}

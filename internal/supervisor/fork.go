@@ -71,7 +71,7 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 		s.delay(sl, retryFork)
 		return nil
 	}
-	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, again: again, asked: time.Now(), stuck: map[int]int64{}}
+	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, again: again, stuck: map[int]int64{}}
 	s.procs[w] = p
 	p.death = s.agenda.after(forkPatience, func() { s.unanswered(p) })
 	g.procs++

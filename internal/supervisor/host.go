@@ -13,6 +13,7 @@ import (
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/loader"
+	"uwsgi/internal/sys"
 )
 
 // Host is the operating system as the supervisor uses it; time is package time, so that synctest can hold it.
@@ -42,30 +43,9 @@ func System() *Host {
 		Subreaper: func() error {
 			return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		},
-		Zombies: zombies, Reap: reap, Monotonic: monotonic, Memory: memory, Shares: shares, OOMKills: oomCounter(), Connection: connection, Blocked: blocked,
+		Zombies: zombies, Reap: reap, Monotonic: sys.Monotonic, Memory: sys.Memory, Shares: shares, OOMKills: oomCounter(), Connection: connection, Blocked: blocked,
 		Random: rand.Int64N, Crash: crash.Deadline,
 	}
-}
-
-func monotonic() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
-}
-
-func memory(pid int) (rss, vsz int64, err error) {
-	path := "/proc/" + strconv.Itoa(pid) + "/statm"
-	body, err := os.ReadFile(path)
-	if err != nil {
-		return 0, 0, err
-	}
-	if _, err := fmt.Sscan(string(body), &vsz, &rss); err != nil {
-		return 0, 0, fmt.Errorf("read %s: %w", path, err)
-	}
-	page := int64(os.Getpagesize())
-	return rss * page, vsz * page, nil
 }
 
 // shares reads how much memory is a process's own, and how much with its share of what it shares.

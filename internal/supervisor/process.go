@@ -17,7 +17,6 @@ type process struct {
 	state state
 
 	cause   string        // why it was forked
-	asked   time.Time     // when
 	ready   time.Time     // zero = not yet
 	left    time.Time     // when it was told to leave
 	why     string        // why it was

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"uwsgi/internal/option"
 )
 
 const (
@@ -85,7 +87,7 @@ func (s *Supervisor) started() {
 	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", s.gen.active(), len(s.gen.slots)))
 	if run := s.cfg.Hooks; run != nil {
 		s.background(func(ctx context.Context) func() {
-			err := run(ctx, "master-start")
+			err := run(ctx, option.PhaseMaster)
 			return func() {
 				if err != nil && s.phase < Stopping {
 					s.exit(fmt.Errorf("hooks of phase master-start: %w", err), ExitFailed)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"uwsgi/internal/option"
 )
 
 // stopping is what a stop under way remembers.
@@ -146,10 +148,10 @@ func (s *Supervisor) finishStop() {
 		if run := s.cfg.Hooks; run != nil {
 			s.stopping.hooks = true
 			s.background(func(ctx context.Context) func() {
-				err := run(ctx, "as-user-atexit")
+				err := run(ctx, option.PhaseUserAtExit)
 				return func() {
 					s.stopping.hooks = false
-					s.hookFailed("as-user-atexit", err)
+					s.hookFailed(option.PhaseUserAtExit, err)
 				}
 			})
 			return

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"uwsgi/internal/loader"
+	"uwsgi/internal/option"
 )
 
 // turnKind is what a turnover is for.
@@ -123,7 +124,7 @@ func (s *Supervisor) begin(t *turnover) {
 	s.background(func(ctx context.Context) func() {
 		var hookErr error
 		if hooks != nil {
-			hookErr = hooks(ctx, "as-user-atexit") // as uWSGI, which ends there
+			hookErr = hooks(ctx, option.PhaseUserAtExit) // as uWSGI, which ends there
 		}
 		cfg, err := s.again(ctx)
 		if err == nil && cfg == nil {
@@ -133,7 +134,7 @@ func (s *Supervisor) begin(t *turnover) {
 			err = cfg.check()
 		}
 		return func() {
-			s.hookFailed("as-user-atexit", hookErr)
+			s.hookFailed(option.PhaseUserAtExit, hookErr)
 			s.configured(t, cfg, err)
 		}
 	})
@@ -197,7 +198,7 @@ func (s *Supervisor) empty(t *turnover) {
 // start runs the hooks and starts the loader.
 func (s *Supervisor) start(t *turnover) {
 	t.stage = hooking
-	s.hook(t, "pre-app", func() {
+	s.hook(t, option.PhasePreApp, func() {
 		t.stage = importing
 		active, why := t.cfg.atFirst(), whyReload
 		switch {
@@ -291,7 +292,7 @@ func (s *Supervisor) imported(e loader.Loaded) {
 // postApp does what comes once the application is imported, and then goes on.
 func (s *Supervisor) postApp(t *turnover, then func()) {
 	t.gen.hooked = true
-	s.hook(t, "post-app", func() {
+	s.hook(t, option.PhasePostApp, func() {
 		then()
 		if t.kind == firstStart && t.cfg.Loaded != nil && s.phase < Stopping {
 			t.cfg.Loaded()

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"encoding/binary"
-	"io"
 	"maps"
 	"slices"
 	"testing"
@@ -62,18 +61,4 @@ func Uwsgi(t testing.TB, addr string, v Vars, body string) *Answer {
 		t.Fatal(err)
 	}
 	return Parse(t, c, v["REQUEST_METHOD"])
-}
-
-// UwsgiRaw gives the bytes that come back for a packet.
-func UwsgiRaw(t testing.TB, addr string, packet []byte) string {
-	t.Helper()
-	c := Dial(t, addr)
-	if _, err := c.Write(packet); err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(c)
-	if err != nil {
-		t.Fatalf("after %q: %v", b, err)
-	}
-	return string(b)
 }

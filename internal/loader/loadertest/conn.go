@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/sys"
 )
 
 // conn is the far end of the control socket.
@@ -53,11 +55,7 @@ func (c *conn) receive(orders chan<- order) {
 		}
 		var o order
 		must(json.Unmarshal(buf[:n], &o))
-		msgs, _ := unix.ParseSocketControlMessage(oob[:oobn])
-		for i := range msgs {
-			fds, _ := unix.ParseUnixRights(&msgs[i])
-			o.fds = append(o.fds, fds...)
-		}
+		o.fds = sys.Descriptors(oob[:oobn])
 		orders <- o
 	}
 }

@@ -5,8 +5,6 @@ import "bytes"
 // Protocol statuses of END_REQUEST (specification §5.5).
 const (
 	Complete    = 0
-	CantMPXConn = 1
-	Overloaded  = 2
 	UnknownRole = 3
 )
 

@@ -1,0 +1,33 @@
+package boot
+
+// What the processes tell each other, "op" of a message; internal/loader/doc.go is the wire's document.
+const (
+	// Supervisor to loader.
+	OpFork = "fork"
+	OpQuit = "quit"
+
+	// Loader to supervisor; Loaded, Failed and Log are a worker's, too.
+	OpLoaded     = "loaded"
+	OpFailed     = "failed"
+	OpLog        = "log"
+	OpForked     = "forked"
+	OpForkFailed = "forkfailed"
+	OpExited     = "exited"
+
+	// Worker to supervisor.
+	OpReady    = "ready"
+	OpRecycle  = "recycle"
+	OpAnswered = "answered"
+	OpReload   = "reload"
+	OpStop     = "stop"
+
+	// Supervisor to worker.
+	OpServe     = "serve"
+	OpPart      = "part"
+	OpDrain     = "drain"
+	OpHarakiri  = "harakiri"
+	OpGiveUp    = "giveup"
+	OpPause     = "pause"
+	OpResume    = "resume"
+	OpReopenLog = "accesslog"
+)

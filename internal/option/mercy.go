@@ -1,0 +1,20 @@
+package option
+
+import "time"
+
+// StopMargin is what a stop may take beyond the workers' mercy: atexit handlers, and the
+// supervisor's own end.
+const StopMargin = 15 * time.Second
+
+// Mercy is how long a worker that leaves may take to finish: worker-reload-mercy, and no longer than
+// reload-mercy gives the whole, where that is set.
+func (s *Settings) Mercy() time.Duration {
+	m := s.WorkerReloadMercy
+	if m <= 0 {
+		m = time.Minute
+	}
+	if whole := s.ReloadMercy; whole > 0 {
+		m = min(m, whole)
+	}
+	return m
+}
