@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -216,7 +217,7 @@ func asUser(t *testing.T, m *Machine) {
 	if got := m.Sh(t, `runuser -u nobody -- sh -c 'grep -rs S3cret /run; cat /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n"'`); strings.Contains(got, "S3cret") {
 		t.Errorf("nobody sees:\n%s", got)
 	}
-	if got := session("uwsgi list"); !strings.Contains(got, h.Unit()+"  active") {
+	if got := session("uwsgi list"); !regexp.MustCompile(regexp.QuoteMeta(h.Unit()) + " +active").MatchString(got) {
 		t.Errorf("uwsgi list shows:\n%s", got)
 	}
 	// What it prints, word for word; to follow the log ends with us.

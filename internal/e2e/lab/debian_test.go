@@ -15,7 +15,7 @@ import (
 func debianPackage(t *testing.T, m *Machine) {
 	const vassal = "/etc/uwsgi-emperor/vassals/radicale.ini"
 	m.Sh(t, "dpkg --no-triggers -i /var/cache/lab/apps/*.deb; systemctl disable --now radicale; rm -rf /var/log/radicale")
-	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/radicale.ini "+vassal+"; systemctl stop uwsgi-emperor uwsgi@radicale; dpkg --no-triggers --purge radicale python3-radicale; systemctl restart uwsgi")
+	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/radicale.ini "+vassal+"; systemctl stop uwsgi-emperor uwsgi@radicale; for d in /var/cache/lab/apps/*.deb; do dpkg-deb -f $d Package; done | xargs dpkg --no-triggers --purge; systemctl restart uwsgi")
 	m.Sh(t, "ln -s ../apps-available/radicale.ini /etc/uwsgi/apps-enabled/; service uwsgi restart")
 	app := App{m: m, Name: "radicale"}
 	socket := "/run/uwsgi/app/radicale/socket"

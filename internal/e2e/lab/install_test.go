@@ -167,7 +167,7 @@ func removeAndPurge(t *testing.T, m *Machine) {
 		// apt's and dpkg's own books, the lab's, and what other programs cache
 		for _, own := range []string{"/root/", "/var/lib/dpkg", "/var/lib/apt", "/var/cache/", "/var/log/apt", "/var/log/dpkg", "/var/log/alternatives",
 			"/srv/", "/tmp/", "/var/tmp/", "/var/lib/systemd/catalog", "/run/log/", "/var/log/nginx", "/var/lib/nginx", "/etc/machine-id",
-			"/var/log/lastlog", "/var/log/wtmp", "/var/log/btmp", "/home/", "/run/systemd/units/", "/var/lib/systemd/", "/etc/.pwd", "/var/lib/private", "/var/lib/lab"} {
+			"/var/log/lastlog", "/var/log/wtmp", "/var/log/btmp", "/home/", "/run/systemd/units/", "/var/lib/systemd/", "/etc/.pwd", "/etc/subuid-", "/etc/subgid-", "/var/lib/private", "/var/lib/lab"} {
 			if strings.HasPrefix(l, own) {
 				return true
 			}
