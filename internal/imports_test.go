@@ -1,4 +1,5 @@
-// Package internal_test holds the layout of the program to its design: imports point one way, and cgo stands in one place.
+// Package internal_test holds the layout of the program to its design: imports point one way, and
+// cgo stands in one place.
 package internal_test
 
 import (
@@ -11,8 +12,9 @@ import (
 	"testing"
 )
 
-// allowed is which of our packages each one imports, besides those below its own folder: no other, and
-// each of these. Imports point from the composition root down to packages that know nothing of us.
+// allowed is which of our packages each one imports, besides those below its own folder: no other,
+// and each of these. Imports point from the composition root down to packages that know nothing of
+// us.
 var allowed = map[string][]string{
 	"cmd/uwsgi":           {"internal/app"},
 	"cmd/uwsgi-worker":    {"internal/dataplane", "internal/threads"},

@@ -168,7 +168,8 @@ func TestForgedLines(t *testing.T) {
 	}
 }
 
-// What is text stays as it is. What looks like none, in any encoding, is spelt out, and quotation marks of the format end where it ends them.
+// What is text stays as it is. What looks like none, in any encoding, is spelt out, and quotation
+// marks of the format end where it ends them.
 func TestText(t *testing.T) {
 	for _, c := range []struct{ format, agent, want string }{
 		{"%(uagent)", "caf\xc3\xa9 \"\\ \U0001f40d \xef\xbf\xbd", "caf\xc3\xa9 \"\\ \U0001f40d \xef\xbf\xbd"},
@@ -186,7 +187,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// jsonFormat is an object as operators write them: texts within quotation marks, within escaped ones, and without.
+// jsonFormat is an object as operators write them: texts within quotation marks, within escaped
+// ones, and without.
 const jsonFormat = `{"uri":"%(uri)", "agent":"%(uagent)","nested":"m=\"%(method)\" \\\\%(proto)", "mine" : "%(mine)", "bare":%(mine), "x":%(var.HTTP_X),
  "none":%(var.NONE), "status":%(status),"secs":%(secs), "at":%(ltime), "time":"%(ctime)", "list":[%(cl),"%(addr)"], "metric":%(metric.x)}`
 

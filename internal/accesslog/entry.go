@@ -1,6 +1,6 @@
-// Package accesslog writes request lines: uWSGI's default one, or a log-format compiled once. Everything that came from the network
-// or from the application is written with its control bytes escaped as \xHH, so that no request can forge a line; uWSGI
-// writes them raw.
+// Package accesslog writes request lines: uWSGI's default one, or a log-format compiled once.
+// Everything that came from the network or from the application is written with its control bytes
+// escaped as \xHH, so that no request can forge a line; uWSGI writes them raw.
 package accesslog
 
 import "uwsgi/internal/request"

@@ -14,7 +14,8 @@ import (
 // op writes one piece of a compiled log-format.
 type op func(dst []byte, l *Logger, e *Entry) []byte
 
-// compile cuts a format at its %(name)s. All else is literal, "%%" and an unfinished "%(" too (which uWSGI prints twice).
+// compile cuts a format at its %(name)s. All else is literal, "%%" and an unfinished "%(" too
+// (which uWSGI prints twice).
 func compile(format string) []op {
 	ops := []op{}
 	object := isJSON(format)
@@ -65,7 +66,8 @@ func compile(format string) []op {
 	return ops
 }
 
-// style is how a text is escaped: so that it stays within its line, and within the quotation marks or the JSON string that log-format has around it.
+// style is how a text is escaped: so that it stays within its line, and within the quotation marks
+// or the JSON string that log-format has around it.
 type style uint8
 
 const (
@@ -84,7 +86,8 @@ func styled(v op, s style) op {
 	}
 }
 
-// isJSON says that the lines of a format are to be read as JSON, perhaps behind a prefix: it is an object, whatever its variables are.
+// isJSON says that the lines of a format are to be read as JSON, perhaps behind a prefix: it is an
+// object, whatever its variables are.
 func isJSON(format string) bool {
 	brace := strings.IndexByte(format, '{')
 	if brace < 0 {
@@ -104,7 +107,8 @@ func isJSON(format string) bool {
 	}
 }
 
-// jsonValue is v where JSON has no quotation marks around it: what is no value by itself becomes a string, what is not there null.
+// jsonValue is v where JSON has no quotation marks around it: what is no value by itself becomes a
+// string, what is not there null.
 func jsonValue(v op) op {
 	v = styled(v, raw)
 	return func(dst []byte, l *Logger, e *Entry) []byte {
@@ -127,7 +131,8 @@ func literal(text string) op {
 	return func(dst []byte, _ *Logger, _ *Entry) []byte { return append(dst, text...) }
 }
 
-// variable is the op of a name: one of variables, var.NAME, metric.NAME, or one that the application sets.
+// variable is the op of a name: one of variables, var.NAME, metric.NAME, or one that the
+// application sets.
 func variable(name string) op {
 	if op, ok := variables[name]; ok {
 		return op

@@ -7,7 +7,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// Logger decides which requests are logged and writes their lines. It may be used by many threads at once.
+// Logger decides which requests are logged and writes their lines. It may be used by many threads
+// at once.
 type Logger struct {
 	// What disable-logging leaves, each 0 or false when its option is not given.
 	all        bool
@@ -28,8 +29,8 @@ type Logger struct {
 	clock atomic.Pointer[stamp]
 }
 
-// Compile makes a Logger of the options. Every log-format can be compiled: a name that is no variable is one that the
-// application may set.
+// Compile makes a Logger of the options. Every log-format can be compiled: a name that is no
+// variable is one that the application may set.
 func Compile(s *option.Settings) (*Logger, error) {
 	l := &Logger{
 		all:        !s.DisableLogging,

@@ -18,8 +18,9 @@ import (
 	"uwsgi/internal/supervisor"
 )
 
-// controls is how people and programs reach the instance while one configuration is in force: its FIFO, touch files and stats. A reload keeps
-// a FIFO and stats that stay where they are: what is being written or asked there meanwhile is not lost.
+// controls is how people and programs reach the instance while one configuration is in force: its
+// FIFO, touch files and stats. A reload keeps a FIFO and stats that stay where they are: what is
+// being written or asked there meanwhile is not lost.
 type controls struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -29,7 +30,8 @@ type controls struct {
 	print  func(string)
 }
 
-// startControls starts those of d, in the place of those before, nil = none. An error is of those that are missing in what it gives.
+// startControls starts those of d, in the place of those before, nil = none. An error is of those
+// that are missing in what it gives.
 func (in *instance) startControls(d *deployment, before *controls) (*controls, error) {
 	s := d.cfg.Settings
 	ctx, cancel := context.WithCancel(context.Background())
@@ -207,7 +209,8 @@ func (in *instance) reportStatus() {
 	}
 }
 
-// appCounts are those of one application of a worker, zero for one past those that are counted each by itself.
+// appCounts are those of one application of a worker, zero for one past those that are counted each
+// by itself.
 func appCounts(w supervisor.WorkerStatus, app int) supervisor.AppCounts {
 	if app >= len(w.Apps) {
 		return supervisor.AppCounts{}

@@ -45,7 +45,8 @@ func (d *deployment) runHooks(phases ...string) error {
 	return nil
 }
 
-// tieSignal is the unix_signal hook: from now on that signal does what uWSGI's function of that name does.
+// tieSignal is the unix_signal hook: from now on that signal does what uWSGI's function of that
+// name does.
 func (in *instance) tieSignal(number int, handler string) error {
 	do := map[string]func(){
 		"gracefully_kill_them_all": func() { in.sup.Shutdown("signal") },

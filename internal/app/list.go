@@ -43,7 +43,8 @@ type listedStats struct {
 
 const listTimeout = 5 * time.Second
 
-// list shows every instance of this machine: the units of the service manager, and those that run without one.
+// list shows every instance of this machine: the units of the service manager, and those that run
+// without one.
 func list(std Streams) int {
 	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
 	defer cancel()
@@ -94,7 +95,8 @@ func list(std Streams) int {
 	return exitOK
 }
 
-// maxAsked is how many instances are asked at a time: the answers of hostile ones are not to fill the memory of root, who asks all.
+// maxAsked is how many instances are asked at a time: the answers of hostile ones are not to fill
+// the memory of root, who asks all.
 const maxAsked = 32
 
 // units are the services of the system's manager, and of the caller's own where he has one.

@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// openLog makes the log of one configuration. running: the instance serves already, so nothing may be truncated.
+// openLog makes the log of one configuration. running: the instance serves already, so nothing may
+// be truncated.
 func (in *instance) openLog(cfg *config.Config, ident *listen.Identity, running bool) (*logging.Log, error) {
 	env := logging.Env{
 		Stderr: in.std.Err, Stdout: in.std.Out, Journal: in.journal, PID: os.Getpid(), Dir: in.base(), Reload: running,

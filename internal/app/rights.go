@@ -21,8 +21,9 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// rights is what this instance may do. One that was started as root and given a user has that user's rights: at first by acting as him,
-// file by file, and from settle on because it is him. What he may not do and the first configuration asks for, the keeper does.
+// rights is what this instance may do. One that was started as root and given a user has that
+// user's rights: at first by acting as him, file by file, and from settle on because it is him.
+// What he may not do and the first configuration asks for, the keeper does.
 type rights struct {
 	cred   *syscall.Credential // whom to act as; nil = this process is who it should be
 	keeper *keeper.Client      // nil = there is none
@@ -34,8 +35,8 @@ func denied(err error) bool {
 	return errors.Is(err, os.ErrPermission)
 }
 
-// try does something as the application's user, and where he may not, asks the keeper. The user's error stays the one that is told: the
-// keeper's is of interest only where it is another one.
+// try does something as the application's user, and where he may not, asks the keeper. The user's
+// error stays the one that is told: the keeper's is of interest only where it is another one.
 func (r *rights) try(do, ask func() error) error {
 	err := privilege.As(r.cred, do)
 	if r.keeper == nil || !denied(err) {
@@ -104,7 +105,8 @@ func (r *rights) removePidfile(path string) bool {
 	return control.RemovePidfile(path, os.Getpid()) || r.keeper != nil && r.keeper.Remove(path) == nil
 }
 
-// read reads a file of the configuration: one that only root may read is read as root, if the first configuration has it too.
+// read reads a file of the configuration: one that only root may read is read as root, if the first
+// configuration has it too.
 func (r *rights) read(path string) ([]byte, error) {
 	body, err := os.ReadFile(path)
 	if r.keeper == nil || !denied(err) {
@@ -126,8 +128,8 @@ func (r *rights) binder() listen.Keeper {
 	return r.keeper
 }
 
-// employ starts a keeper, where this process is root and the application shall not be. cfg is the first configuration, whose files lie
-// below start, and d what is made of it.
+// employ starts a keeper, where this process is root and the application shall not be. cfg is the
+// first configuration, whose files lie below start, and d what is made of it.
 func (in *instance) employ(cfg *config.Config, d *deployment) error {
 	cred := d.ident.Credential
 	if cred == nil || cred.Uid == 0 || os.Geteuid() != 0 {
@@ -203,8 +205,8 @@ func configFiles(cfg *config.Config, start string) []string {
 	return out
 }
 
-// settle gives root up for good, once nothing of the first configuration takes it in this process. Limits that only root may raise are
-// raised first: the workers are to have them.
+// settle gives root up for good, once nothing of the first configuration takes it in this process.
+// Limits that only root may raise are raised first: the workers are to have them.
 func (in *instance) settle(d *deployment) error {
 	cred := in.rights.cred
 	if cred == nil {
@@ -227,7 +229,8 @@ func (in *instance) settle(d *deployment) error {
 	return nil
 }
 
-// raise lifts the limits of this process to what its workers shall have and only root may give them: max-fd, limit-nproc, prio.
+// raise lifts the limits of this process to what its workers shall have and only root may give
+// them: max-fd, limit-nproc, prio.
 func raise(s *option.Settings) error {
 	for _, l := range []struct {
 		what int
@@ -257,7 +260,8 @@ func raise(s *option.Settings) error {
 	return nil
 }
 
-// dismiss lets the keeper go where nothing is left that needs it: everything the instance made, the user could make again or remove himself.
+// dismiss lets the keeper go where nothing is left that needs it: everything the instance made, the
+// user could make again or remove himself.
 func (in *instance) dismiss(d *deployment) {
 	r := &in.rights
 	if r.keeper == nil || in.needsRoot(d) {

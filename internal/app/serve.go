@@ -112,7 +112,8 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 	return code
 }
 
-// notifier tells the service manager, and the process in the foreground that daemonize2 left waiting.
+// notifier tells the service manager, and the process in the foreground that daemonize2 left
+// waiting.
 type notifier struct {
 	*sd.Notifier
 	ready func() // for the first time
@@ -126,7 +127,8 @@ func (n *notifier) Ready(status string) error {
 	return n.Notifier.Ready(status)
 }
 
-// processors are as many as the supervisor ever needs at once, and blocked its threads that wait in the kernel.
+// processors are as many as the supervisor ever needs at once, and blocked its threads that wait in
+// the kernel.
 const processors, blocked = 2, 4
 
 // run is the life of the instance. An error means that it never served.
@@ -192,7 +194,8 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	return code, nil
 }
 
-// deploy makes everything a configuration needs: sockets, identity, interpreter. old is what a reload takes the sockets over from.
+// deploy makes everything a configuration needs: sockets, identity, interpreter. old is what a
+// reload takes the sockets over from.
 func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, error) {
 	s := cfg.Settings
 	d := &deployment{cfg: cfg}
@@ -248,7 +251,8 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	return d, nil
 }
 
-// prepare does what comes before the sockets, in the folder of the start: hooks make the folders that sockets are bound in.
+// prepare does what comes before the sockets, in the folder of the start: hooks make the folders
+// that sockets are bound in.
 func (in *instance) prepare(d, old *deployment) error {
 	if old == nil {
 		if err := prepare(d.cfg.Settings, d.log.Print); err != nil {
@@ -258,9 +262,9 @@ func (in *instance) prepare(d, old *deployment) error {
 	return d.runHooks(option.PhasePreJail, option.PhaseInJail, option.PhaseAsRoot, option.PhaseAsUser)
 }
 
-// enter finds the application's folder: from here on relative paths, those of unix sockets too, start
-// there. The start goes there, as uWSGI does, and that is where this process stays, whatever a reload
-// brings: other things run in it meanwhile.
+// enter finds the application's folder: from here on relative paths, those of unix sockets too,
+// start there. The start goes there, as uWSGI does, and that is where this process stays, whatever
+// a reload brings: other things run in it meanwhile.
 func (in *instance) enter(d, old *deployment) error {
 	if d.dir = in.base(); d.dir != in.startDir {
 		d.log.Warn("the folder that this instance was started in is gone: relative names are looked for in /")
@@ -312,7 +316,8 @@ func (in *instance) listen(d, old *deployment) (err error) {
 	return err
 }
 
-// deletedDir stands for a folder that was deleted before this program started in it: no name leads there.
+// deletedDir stands for a folder that was deleted before this program started in it: no name leads
+// there.
 const deletedDir = "/proc/self/none"
 
 // base is where relative names of a configuration begin: the folder of the start, or the root where
@@ -327,8 +332,8 @@ func (in *instance) base() string {
 	return in.startDir
 }
 
-// reach is a folder for commands to run in: "" for the one that this process is in, and for one that
-// it may not enter any more since it has given root up. What lies there is the keeper's to do.
+// reach is a folder for commands to run in: "" for the one that this process is in, and for one
+// that it may not enter any more since it has given root up. What lies there is the keeper's to do.
 func (in *instance) reach(dir string) string {
 	if at, err := os.Getwd(); err == nil && at == dir || in.rights.as != "" && denied(enterable(dir)) {
 		return ""
@@ -336,7 +341,8 @@ func (in *instance) reach(dir string) string {
 	return dir
 }
 
-// identify finds who the application runs as. That is decided once: who has given root up cannot become another user.
+// identify finds who the application runs as. That is decided once: who has given root up cannot
+// become another user.
 func (in *instance) identify(s *option.Settings) (*listen.Identity, error) {
 	if in.rights.as == "" {
 		return listen.Lookup(s.UID, s.GID, s.AddGIDs, s.NoInitgroups)
@@ -487,7 +493,8 @@ func (in *instance) event(level slog.Level, event, text string, attrs ...slog.At
 	}
 }
 
-// changeControls replaces the controls by those of d, unless another configuration has followed it meanwhile.
+// changeControls replaces the controls by those of d, unless another configuration has followed it
+// meanwhile.
 func (in *instance) changeControls(d *deployment) {
 	in.controlsMu.Lock()
 	defer in.controlsMu.Unlock()
@@ -501,7 +508,8 @@ func (in *instance) changeControls(d *deployment) {
 	in.runAside(d)
 }
 
-// startAside starts what runs beside the application, once there is one: a start that fails leaves nothing behind and sends no mail.
+// startAside starts what runs beside the application, once there is one: a start that fails leaves
+// nothing behind and sends no mail.
 func (in *instance) startAside(d *deployment) {
 	in.controlsMu.Lock()
 	defer in.controlsMu.Unlock()

@@ -23,7 +23,8 @@ type signals struct {
 	tied map[os.Signal]func()
 }
 
-// keepHangups has a SIGHUP that comes while the configuration is read wait for its turn; it would end the process. What asks for an end may.
+// keepHangups queues a SIGHUP that arrives while the configuration is read; its default action would
+// end the process. SIGTERM and SIGINT keep theirs.
 func keepHangups() chan os.Signal {
 	ch := make(chan os.Signal, 16)
 	signal.Notify(ch, syscall.SIGHUP)

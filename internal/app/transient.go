@@ -21,8 +21,9 @@ const sameName = 100
 // loginTimeout bounds the question to logind, which may be stuck.
 const loginTimeout = 5 * time.Second
 
-// transient starts this command line as a service of systemd, where systemd runs: daemonize without a supervisor of its own would only be
-// the worse way to the same end. done: that happened, or failed for good, and code is the status to exit with.
+// transient starts this command line as a service of systemd, where systemd runs: daemonize without
+// a supervisor of its own would only be the worse way to the same end. done: that happened, or
+// failed for good, and code is the status to exit with.
 func transient(s *option.Settings, args, environ []string, std Streams) (code int, done bool) {
 	if parent := os.Getppid(); !sd.Booted() || parent == 1 || processName(parent) == "systemd" {
 		return 0, false // started by a manager itself: a unit with Type=forking expects a daemon

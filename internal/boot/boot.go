@@ -1,5 +1,6 @@
-// Package boot is what a loader and its workers are told at birth. It stands apart from internal/loader so that a worker, which reads it, does
-// not carry the supervisor's side of the wire.
+// Package boot is what a loader and its workers are told at birth. It stands apart from
+// internal/loader so that a worker, which reads it, does not carry the supervisor's side of the
+// wire.
 package boot
 
 import "uwsgi/internal/option"
@@ -45,7 +46,8 @@ type Listener struct {
 	Name     string // as uWSGI shows it: 127.0.0.1:8000, /run/x.sock, @name
 	Protocol string
 	Option   string
-	// Inherited: somebody else made it and keeps it when the instance ends, with what waits in its queue.
+	// Inherited: somebody else made it and keeps it when the instance ends, with what waits in its
+	// queue.
 	Inherited bool
 	Backlog   int // connections that may wait before they are taken in ahead or turned away; 0 = as many as the kernel keeps
 }

@@ -1,6 +1,7 @@
 package boot
 
-// What the processes tell each other, "op" of a message; internal/loader/doc.go is the wire's document.
+// What the processes tell each other, "op" of a message; internal/loader/doc.go is the wire's
+// document.
 const (
 	// Supervisor to loader.
 	OpFork = "fork"

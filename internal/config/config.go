@@ -52,12 +52,13 @@ type Config struct {
 	Findings    []Finding // what `check` prints, in the order of the pairs
 }
 
-// Load reads the environment, then the command line (args without the program's name) and every file they name, and builds the
-// settings.
+// Load reads the environment, then the command line (args without the program's name) and every
+// file they name, and builds the settings.
 //
-// The error joins every *option.Error that start-up must not go on with; the Config is never nil and holds what could be
-// made of the rest, the findings above all. A command that needs no settings (help, stop …) is returned as soon as it is met, as
-// in uWSGI. With the command check, faults of the configuration are findings and not an error.
+// The error joins every *option.Error that start-up must not go on with; the Config is never nil
+// and holds what could be made of the rest, the findings above all. A command that needs no
+// settings (help, stop …) is returned as soon as it is met, as in uWSGI. With the command check,
+// faults of the configuration are findings and not an error.
 func Load(args, environ []string, h Host) (*Config, error) {
 	r := newReader(environ, h)
 	c := &Config{Command: Serve}
@@ -123,7 +124,8 @@ func without(args []string, word string) (rest []string, found bool) {
 	return rest, found
 }
 
-// Locate completes err, and the errors joined in it, with the place of the option that they name, and returns it.
+// Locate completes err, and the errors joined in it, with the place of the option that they name,
+// and returns it.
 func (c *Config) Locate(err error) error {
 	if e, ok := err.(*option.Error); ok && e.File == "" && e.Name != "" {
 		c.place(e)
@@ -170,8 +172,9 @@ func (r *reader) fatal() error {
 	return errors.Join(errs...)
 }
 
-// instanceName is what Debian's scripts call the instance, else the base name of the last configuration file named outside
-// any file (the first ones are defaults), else the application's, else "uwsgi".
+// instanceName is what Debian's scripts call the instance, else the base name of the last
+// configuration file named outside any file (the first ones are defaults), else the application's,
+// else "uwsgi".
 func (r *reader) instanceName(s *option.Settings) string {
 	if name := r.environ["UWSGI_DEB_CONFNAME"]; name != "" {
 		return name

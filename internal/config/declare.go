@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// declared is an option of the user's own: templates of pairs with $1, $2 … for the words of its value.
+// declared is an option of the user's own: templates of pairs with $1, $2 … for the words of its
+// value.
 type declared struct {
 	templates  []Pair
 	takesValue bool // on the command line
@@ -38,7 +39,8 @@ func (r *reader) declare(p *pair) {
 	r.declared[name] = d
 }
 
-// runDeclared puts the pairs of declared options behind the lines that use them. A declaration may stand after its use.
+// runDeclared puts the pairs of declared options behind the lines that use them. A declaration may
+// stand after its use.
 func (r *reader) runDeclared() {
 	if len(r.declared) == 0 {
 		return

@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// Host is what a configuration can learn from the machine it is read on. Every field must be set; [OSHost] sets them all.
+// Host is what a configuration can learn from the machine it is read on. Every field must be set;
+// [OSHost] sets them all.
 type Host struct {
 	Getwd      func() (string, error)
 	ReadFile   func(path string) ([]byte, error)
@@ -158,7 +159,8 @@ const fetchTimeout = 10 * time.Second
 // fetchLimit bounds its size.
 const fetchLimit = 16 << 20
 
-// fetch speaks the little HTTP/1.0 that uWSGI speaks here; net/http would be the biggest part of the program.
+// fetch speaks the little HTTP/1.0 that uWSGI speaks here; net/http would be the biggest part of
+// the program.
 func fetch(url string) ([]byte, error) {
 	rest, ok := strings.CutPrefix(url, "http://")
 	if !ok {

@@ -29,8 +29,8 @@ const (
 	fromEnviron
 )
 
-// reader collects the flat list of pairs that a configuration is: nothing is merged, order is kept. It owns all of its state; one
-// Load uses one reader.
+// reader collects the flat list of pairs that a configuration is: nothing is merged, order is kept.
+// It owns all of its state; one Load uses one reader.
 type reader struct {
 	host    Host
 	environ map[string]string
@@ -98,7 +98,8 @@ func newReader(environ []string, h Host) *reader {
 // stopped reports that a command or an endless configuration ends the reading.
 func (r *reader) stopped() bool { return r.command != "" || r.added > maxPairs }
 
-// add takes in one pair: into the block being collected, or onto the list, where options that act while reading act.
+// add takes in one pair: into the block being collected, or onto the list, where options that act
+// while reading act.
 func (r *reader) add(p *pair) {
 	if r.stopped() {
 		return
@@ -143,7 +144,8 @@ func (r *reader) allowed(p *pair) bool {
 	return true
 }
 
-// act carries out what must happen while reading. Values are expanded with what is known so far, which uWSGI does not do.
+// act carries out what must happen while reading. Values are expanded with what is known so far,
+// which uWSGI does not do.
 func (r *reader) act(p *pair) {
 	row, known := option.Lookup(p.Key)
 	if !known {
@@ -264,7 +266,8 @@ func (r *reader) resolve(p *pair) {
 	r.add(&pair{Pair: Pair{Key: key, Value: ip, Given: true, Origin: p.Origin}, source: p.source})
 }
 
-// finish closes what is left open, runs declared options and inherited files, then expands every value.
+// finish closes what is left open, runs declared options and inherited files, then expands every
+// value.
 func (r *reader) finish() {
 	r.closeOpen()
 	r.runDeclared()

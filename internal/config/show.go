@@ -6,7 +6,8 @@ import (
 	"io"
 )
 
-// WriteShowConfig writes every pair in the order it counts, as uWSGI's show-config does. A flag without a value shows as true.
+// WriteShowConfig writes every pair in the order it counts, as uWSGI's show-config does. A flag
+// without a value shows as true.
 func (c *Config) WriteShowConfig(w io.Writer) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()

@@ -134,7 +134,8 @@ func enter(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) er
 	return err
 }
 
-// words is an action on n words, of which the first is a path and the last takes the rest of the line.
+// words is an action on n words, of which the first is a path and the last takes the rest of the
+// line.
 func words(n int, do func([]string) error) action {
 	return func(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
 		w := strings.SplitN(arg, " ", n)
@@ -151,7 +152,8 @@ func say(_ context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
 	return nil
 }
 
-// at is an action in the folder of a path, which nobody can exchange meanwhile. What is a link is one: it is not followed.
+// at is an action in the folder of a path, which nobody can exchange meanwhile. What is a link is
+// one: it is not followed.
 func at(do func(*privilege.Dir) error) func(string) error {
 	return func(path string) error {
 		d, err := privilege.OpenAt(path)

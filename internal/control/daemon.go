@@ -72,7 +72,8 @@ func (k *daemon) run() {
 	}
 }
 
-// attached starts the program once and stays with it to its end. It returns true when the daemon is not to be started again.
+// attached starts the program once and stays with it to its end. It returns true when the daemon is
+// not to be started again.
 func (k *daemon) attached(first bool) bool {
 	began := time.Now()
 	p, err := k.launch(first, true)

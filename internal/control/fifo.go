@@ -15,7 +15,8 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// Commands is what the bytes of the master FIFO do. A nil function: the byte is answered by a line in the log.
+// Commands is what the bytes of the master FIFO do. A nil function: the byte is answered by a line
+// in the log.
 type Commands struct {
 	Reload        func() // r
 	BrutalReload  func() // R
@@ -92,14 +93,15 @@ type FIFO struct {
 	done   chan struct{}
 }
 
-// FIFOFiles is how a FIFO is made and removed; MakeFIFO and os.Remove do it with this process's rights.
+// FIFOFiles is how a FIFO is made and removed; MakeFIFO and os.Remove do it with this process's
+// rights.
 type FIFOFiles struct {
 	Make   func(path string) (*os.File, error)
 	Remove func(path string) error
 }
 
-// OpenFIFO makes the first of the paths, which are absolute, a FIFO and obeys what is written to it until Close. The digits 0 to 9 switch to another path.
-// timed writes a dated line to the log.
+// OpenFIFO makes the first of the paths, which are absolute, a FIFO and obeys what is written to it
+// until Close. The digits 0 to 9 switch to another path. timed writes a dated line to the log.
 func OpenFIFO(paths []string, files FIFOFiles, commands *Commands, timed func(string)) (*FIFO, error) {
 	f := &FIFO{paths: slices.Clone(paths), files: files, commands: commands, log: timed, done: make(chan struct{})}
 	if err := f.open(0); err != nil {
@@ -119,7 +121,8 @@ func (f *FIFO) Is(paths []string) bool {
 	return f.active == 0 && f.onDisk(f.paths[0])
 }
 
-// Close stops listening and removes the path. Whoever opens it at that moment is not left waiting for a reader: it is removed first.
+// Close stops listening. It removes the path first, so that nobody blocks in open(2) waiting for a
+// reader.
 func (f *FIFO) Close() error {
 	f.mu.Lock()
 	f.closed = true
@@ -133,8 +136,9 @@ func (f *FIFO) Close() error {
 	return err
 }
 
-// MakeFIFO makes path a FIFO of mode 0600, in the place of one that is there, gives it to owner (nil = this user) and opens it, for
-// writing too: without a writer there would be an end of file after each client.
+// MakeFIFO makes path a FIFO of mode 0600, in the place of one that is there, gives it to owner
+// (nil = this user) and opens it, for writing too: without a writer there would be an end of file
+// after each client.
 func MakeFIFO(path string, owner *Owner) (*os.File, error) {
 	d, err := privilege.OpenAt(path)
 	if err != nil {

@@ -159,8 +159,8 @@ func TestTouch(t *testing.T) {
 	}
 }
 
-// A file that is touched while one configuration gives way to the next fires under the next; what has fired does not fire again, and a file
-// that only the next one names is watched from now on.
+// A file that is touched while one configuration gives way to the next fires under the next; what
+// has fired does not fire again, and a file that only the next one names is watched from now on.
 func TestTouchAcrossReload(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string, sec int64) string {

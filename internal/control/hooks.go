@@ -18,7 +18,8 @@ import (
 // Privileged reports whether the hooks of a phase run before the drop of privileges, as root.
 func Privileged(phase string) bool { return privileged[phase] }
 
-// privileged are the phases before the drop of privileges; later ones act as the application's user.
+// privileged are the phases before the drop of privileges; later ones act as the application's
+// user.
 var privileged = map[string]bool{option.PhaseASAP: true, option.PhasePreJail: true, option.PhaseInJail: true, option.PhaseAsRoot: true}
 
 // ErrHook is a hook that failed; the instance must not go on. The text is uWSGI's.
@@ -38,9 +39,11 @@ type Hooks struct {
 	Dir        string              // where commands run and relative paths start, "" = this process's working directory
 	Output     *os.File            // what commands print, nil = standard error
 	Print      func(string)        // a line to the log
-	// AsRoot carries out a hook of root's for a process that is not root any more; nil = this process does it.
+	// AsRoot carries out a hook of root's for a process that is not root any more; nil = this
+	// process does it.
 	AsRoot func(option.Hook) error
-	// Signal ties a signal of the instance to one of uWSGI's handlers: unix_signal:15 gracefully_kill_them_all.
+	// Signal ties a signal of the instance to one of uWSGI's handlers: unix_signal:15
+	// gracefully_kill_them_all.
 	Signal func(number int, handler string) error
 
 	mu sync.Mutex // guards Environ and Dir once hooks run
@@ -85,7 +88,8 @@ func (h *Hooks) setenv(name, value string) {
 	h.Environ = append(env, name+"="+value)
 }
 
-// Run carries out the hooks of a phase in their order and stops at the first that fails. In as-user-atexit failures are only logged.
+// Run carries out the hooks of a phase in their order and stops at the first that fails. In
+// as-user-atexit failures are only logged.
 func (h *Hooks) Run(ctx context.Context, phase string) error {
 	for _, k := range h.Settings.Hooks {
 		if k.Phase != phase {
@@ -148,7 +152,8 @@ func (h *Hooks) Do(ctx context.Context, k option.Hook, phase string) error {
 var local = map[string]bool{"cd": true, "chdir": true, "putenv": true, "print": true, "log": true, "exit": true, "unix_signal": true,
 	"wait_for_fs": true, "wait_for_file": true, "wait_for_dir": true, "wait_for_socket": true}
 
-// Act carries out what a hook says, as cred, nil = this process's user, without a word of it in the log.
+// Act carries out what a hook says, as cred, nil = this process's user, without a word of it in the
+// log.
 func (h *Hooks) Act(ctx context.Context, k option.Hook, cred *syscall.Credential) error {
 	act, ok := actions[k.Action]
 	if !ok {

@@ -7,8 +7,9 @@ import (
 	"uwsgi/internal/crash"
 )
 
-// smart stays with a program that a pidfile names: one that runs already is adopted, else it is started. It ends when the program is gone
-// and has to be started again (false), or when the daemon is stopped (true): the program runs on then.
+// smart stays with a program that a pidfile names: one that runs already is adopted, else it is
+// started. It ends when the program is gone and has to be started again (false), or when the daemon
+// is stopped (true): the program runs on then.
 func (k *daemon) smart(first bool) bool {
 	pid := k.pidfileAlive()
 	if pid != 0 {
@@ -46,8 +47,8 @@ func (k *daemon) smart(first bool) bool {
 	}
 }
 
-// startSmart starts the program: with Daemonize it stays in the foreground and the pidfile is written here, else it goes to the background
-// by itself and writes it.
+// startSmart starts the program: with Daemonize it stays in the foreground and the pidfile is
+// written here, else it goes to the background by itself and writes it.
 func (k *daemon) startSmart(first bool) error {
 	p, err := k.launch(first, false)
 	if err != nil {

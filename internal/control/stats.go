@@ -202,7 +202,8 @@ type (
 // lockNames are the locks that uWSGI has beside those of the user; none of them is ever held here.
 var lockNames = []string{"signal", "filemon", "timer", "rbtimer", "cron", "rpc", "snmp"}
 
-// JSON is the document of the stats server. Text is escaped: it is always valid JSON in valid UTF-8, which uWSGI's is not.
+// JSON is the document of the stats server. Text is escaped: it is always valid JSON in valid
+// UTF-8, which uWSGI's is not.
 func (s Snapshot) JSON(minified, noCores bool) []byte {
 	doc := statsDoc{
 		Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Sockets: []socketDoc{}, Workers: []workerDoc{},
@@ -271,7 +272,8 @@ func (w WorkerStat) doc(noCores bool) workerDoc {
 	return d
 }
 
-// requestVars shows what a core works on: address, method and URI. uWSGI shows every variable, cookies and passwords too.
+// requestVars shows what a core works on: address, method and URI. uWSGI shows every variable,
+// cookies and passwords too.
 func requestVars(request string) []string {
 	var vars []string
 	parts := strings.SplitN(request, " ", 3)

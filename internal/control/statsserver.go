@@ -24,8 +24,8 @@ type StatsOptions struct {
 	Remove func(path string) error
 }
 
-// Stats is a stats server: a client connects, reads the document and the end of file. Every client has a goroutine of its own, so a slow
-// one holds nobody up.
+// Stats is a stats server: a client connects, reads the document and the end of file. Every client
+// has a goroutine of its own, so a slow one holds nobody up.
 type Stats struct {
 	name   string
 	path   string // absolute, of a unix socket with one
@@ -42,8 +42,9 @@ const (
 	maxStats     = 64              // clients at a time
 )
 
-// ServeStats answers on l, which listens at address (as it is configured) and is the server's from now on, with what source gives, until
-// Close. path is the absolute path of a unix socket, "" for others. source is called from many goroutines. print writes a line to the log.
+// ServeStats answers on l, which listens at address (as it is configured) and is the server's from
+// now on, with what source gives, until Close. path is the absolute path of a unix socket, "" for
+// others. source is called from many goroutines. print writes a line to the log.
 func ServeStats(l net.Listener, address, path string, opts StatsOptions, source func() Snapshot, print func(string)) *Stats {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Stats{name: address, path: path, l: l, opts: opts, source: source, cancel: cancel}

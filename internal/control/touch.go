@@ -20,7 +20,8 @@ type TouchActions struct {
 	Hook          func(option.Hook) // hook-touch
 }
 
-// Touch watches files by their modification time: it fires when the time grows, when a file appears and when one goes.
+// Touch watches files by their modification time: it fires when the time grows, when a file appears
+// and when one goes.
 type Touch struct {
 	files  []*touched
 	dir    string // where relative paths start

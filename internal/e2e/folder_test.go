@@ -9,9 +9,9 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// The start enters the application's folder; no reload makes the process leave it: what goes on in it
-// meanwhile (hooks, smart daemons, timed commands) counts on it. Every relative path starts where it
-// should all the same, after a reload that names another folder too.
+// The start enters the application's folder; no reload makes the process leave it: what goes on in
+// it meanwhile (hooks, smart daemons, timed commands) counts on it. Every relative path starts
+// where it should all the same, after a reload that names another folder too.
 func TestReloadsStayInTheFolder(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
@@ -19,7 +19,7 @@ func TestReloadsStayInTheFolder(t *testing.T) {
 	s.Write("two/app.py", version("two"))
 	config := func(dir string) {
 		s.Write("uwsgi.ini", "[uwsgi]\nchdir = "+dir+"\nmodule = app\nhttp-socket = app.sock\nstats = stats.sock\nmaster-fifo = fifo\n"+
-			"touch-reload = touched\nlogto2 =\nvacuum = true\n"+
+			"touch-reload = touched\nvacuum = true\n"+
 			"hook-as-user = exec:pwd > as-user\nhook-as-user = write:as-user2 x\nhook-pre-app = exec:pwd > pre-app\nhook-pre-app = cd:..\nhook-pre-app = exec:pwd > pre-app\n")
 	}
 	config("one")

@@ -75,7 +75,8 @@ var added = []string{
 	".workers[].refused",
 }
 
-// TestStatsShape: programs that read uWSGI's statistics find every field of the real one here, with its type, and only ours beside them.
+// TestStatsShape: programs that read uWSGI's statistics find every field of the real one here, with
+// its type, and only ours beside them.
 func TestStatsShape(t *testing.T) {
 	t.Parallel()
 	all := map[string]map[string]string{}
@@ -135,7 +136,8 @@ func TestStatsShape(t *testing.T) {
 	}
 }
 
-// TestStatsOfApplications: each application's requests and exceptions are its own, imported before the fork or after it.
+// TestStatsOfApplications: each application's requests and exceptions are its own, imported before
+// the fork or after it.
 func TestStatsOfApplications(t *testing.T) {
 	for _, lazy := range []string{"--lazy-apps=false", "--lazy-apps"} {
 		t.Run(lazy, func(t *testing.T) {
@@ -165,7 +167,8 @@ func TestStatsOfApplications(t *testing.T) {
 	}
 }
 
-// TestUwsgitop: the screens of the tool that people watch uWSGI with, unchanged from PyPI, show this server's workers.
+// TestUwsgitop: the screens of the tool that people watch uWSGI with, unchanged from PyPI, show
+// this server's workers.
 func TestUwsgitop(t *testing.T) {
 	top := filepath.Join(harness.Venv(t, harness.DebianPython), "bin", "uwsgitop")
 	for name, c := range map[string]struct {

@@ -126,7 +126,8 @@ func epoch(t time.Time) int64 {
 // maxStats is how many clients are answered at a time.
 const maxStats = 64
 
-// serveStats answers every connection with the document, which it asks Run for, until end is called.
+// serveStats answers every connection with the document, which it asks Run for, until end is
+// called.
 func serveStats(s *option.Settings, ask chan<- chan *statsDocument, log func(level slog.Level, event, text string, attrs ...slog.Attr)) (end func(), err error) {
 	address := s.Emperor.Stats
 	var l net.Listener

@@ -11,7 +11,8 @@ import (
 func (i Instance) service(sockets bool) string {
 	var u unitFile
 	u.comment(i.headline())
-	// No SourcePath=: systemctl would call for a daemon-reload after every edit, and none is needed.
+	// No SourcePath=: systemctl would call for a daemon-reload after every edit, and none is
+	// needed.
 	if sockets {
 		u.section("Unit")
 		u.set("Wants", i.Socket())
@@ -63,14 +64,16 @@ func (i Instance) service(sockets bool) string {
 	return u.String()
 }
 
-// rootHelper is this program as a command of the unit that root runs; what becomes of it is no matter of the unit's.
+// rootHelper is this program as a command of the unit that root runs; what becomes of it is no
+// matter of the unit's.
 const rootHelper = "-+/usr/lib/systemd/system-generators/uwsgi-generator"
 
 func (i Instance) headline() string {
 	return "Written by " + i.Origin + " from " + i.File + "; what is changed here is lost. systemd.unit(5) says how to add to it."
 }
 
-// nobodysUser is who runs an application whose configuration names nobody: the unit's own User= and Group=. uWSGI runs it as root.
+// nobodysUser is who runs an application whose configuration names nobody: the unit's own User= and
+// Group=. uWSGI runs it as root.
 const nobodysUser = "www-data"
 
 // account is who the application runs as; group "" is the user's own.
@@ -110,7 +113,8 @@ func (i Instance) needsRoot() bool {
 // asRoot lets the supervisor keep root and give it up for the application, as uWSGI does.
 func (i Instance) asRoot(u *unitFile) {
 	u.comment("Hooks that run as root, or master-as-root: the supervisor starts as root and gives it up for the application.")
-	// Not User=root: systemd 257 takes CAP_SETUID away from a user that it has set, after it has set the filter of system calls.
+	// Not User=root: systemd 257 takes CAP_SETUID away from a user that it has set, after it has
+	// set the filter of system calls.
 	u.reset("User")
 	u.reset("Group")
 	u.set("CapabilityBoundingSet", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID CAP_SYS_NICE CAP_SYS_RESOURCE")

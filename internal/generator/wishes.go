@@ -15,8 +15,9 @@ import (
 	"uwsgi/internal/option"
 )
 
-// Wishes are what a configuration asks of its unit that gives no power over anybody else: neither accounts, sockets nor root's work. The
-// emperor, where it runs instances as their files' owners, has the owner read his file and takes these from him (emperor-tyrant).
+// Wishes are what a configuration asks of its unit that gives no power over anybody else: neither
+// accounts, sockets nor root's work. The emperor, where it runs instances as their files' owners,
+// has the owner read his file and takes these from him (emperor-tyrant).
 type Wishes struct {
 	Chdir    string        `json:"chdir"` // absolute, or ""
 	Umask    int           `json:"umask"` // -1: the unit's own
@@ -50,7 +51,8 @@ const (
 	maxMercy    = 30 * time.Minute // the emperor waits for a stop
 )
 
-// ReadWishes takes in what Wish wrote. Whoever wrote it is not to be trusted: what he could not do himself is an error, or left out.
+// ReadWishes takes in what Wish wrote. Whoever wrote it is not to be trusted: what he could not do
+// himself is an error, or left out.
 func ReadWishes(r io.Reader) (*Wishes, error) {
 	text, err := io.ReadAll(io.LimitReader(r, wishesSize+1))
 	if err != nil {
@@ -79,8 +81,9 @@ func ReadWishes(r io.Reader) (*Wishes, error) {
 	return w, nil
 }
 
-// wish reads a configuration as who this process is, and writes its wishes: uwsgi-generator --wishes DIR ARGUMENT …
-// Nothing of the configuration is executed here (exec:// and the like): the wishes of one that asks for it are those of an empty one.
+// wish reads a configuration as who this process is, and writes its wishes: uwsgi-generator
+// --wishes DIR ARGUMENT … Nothing of the configuration is executed here (exec:// and the like): the
+// wishes of one that asks for it are those of an empty one.
 func wish(h Host, dir string, args []string, stdout, stderr io.Writer) int {
 	h.Config.Getwd = func() (string, error) { return dir, nil }
 	c, err := config.Load(args, os.Environ(), h.Config)

@@ -13,7 +13,8 @@ import (
 	"uwsgi/internal/sys"
 )
 
-// conn is one end of the socketpair: one JSON object a packet, with at most one descriptor beside it.
+// conn is one end of the socketpair: one JSON object a packet, with at most one descriptor beside
+// it.
 type conn struct{ *net.UnixConn }
 
 // pair makes both ends; far is for the other process.
@@ -62,7 +63,8 @@ func (c conn) send(msg any, fd int) error {
 	return err
 }
 
-// receive reads one message into msg. Of several descriptors the first is returned and the others are closed; -1 = there was none.
+// receive reads one message into msg. Of several descriptors the first is returned and the others
+// are closed; -1 = there was none.
 func (c conn) receive(msg any) (fd int, err error) {
 	body, oob := make([]byte, maxPacket), make([]byte, unix.CmsgSpace(4*4))
 	n, oobn, flags, _, err := c.ReadMsgUnix(body, oob)

@@ -90,7 +90,8 @@ func thisHost(dir string) host {
 	}
 }
 
-// parse reads an address in any form that uWSGI takes; abstract makes every path an abstract name (abstract-socket).
+// parse reads an address in any form that uWSGI takes; abstract makes every path an abstract name
+// (abstract-socket).
 func (h host) parse(raw string, abstract bool) (address, error) {
 	text := strings.TrimLeft(raw, " \t")
 	switch {

@@ -1,10 +1,13 @@
-// Package listen makes the listening sockets of an instance, or takes those that systemd or the previous configuration holds already.
+// Package listen makes the listening sockets of an instance, or takes those that systemd or the
+// previous configuration holds already.
 //
-// A socket that this process makes passes through bind, owner and mode, listen in that order: nobody can connect before its permissions are
-// what the configuration says. A socket that was inherited is never bound again, unlinked, chowned or chmodded. A unix path is only taken
-// when it is a socket on which nobody listens.
+// A socket that this process makes passes through bind, owner and mode, listen in that order:
+// nobody can connect before its permissions are what the configuration says. A socket that was
+// inherited is never bound again, unlinked, chowned or chmodded. A unix path is only taken when it
+// is a socket on which nobody listens.
 //
-// The descriptors are nonblocking (the workers share that flag) but not in this process's poller, which would wake it for each connection.
+// The descriptors are nonblocking (the workers share that flag) but not in this process's poller,
+// which would wake it for each connection.
 package listen
 
 import (
@@ -15,7 +18,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// ErrNoSocket is what Open returns when the configuration has no address and nothing was inherited; the text is uWSGI's.
+// ErrNoSocket is what Open returns when the configuration has no address and nothing was inherited;
+// the text is uWSGI's.
 var ErrNoSocket = errors.New("The -s/--socket option is missing and stdin is not a socket.") //nolint:staticcheck // uWSGI's words
 
 // Socket is one listening socket.

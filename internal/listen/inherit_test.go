@@ -56,7 +56,8 @@ func TestInheritByAddress(t *testing.T) {
 	canConnect(t, "unix", path)
 }
 
-// A connection that says nothing is kept back at an inherited TCP socket as at one of our own, and a reload takes that back.
+// A connection that says nothing is kept back at an inherited TCP socket as at one of our own, and
+// a reload takes that back.
 func TestInheritedDefersAccept(t *testing.T) {
 	in := passed(t, "tcp", "127.0.0.1:0", "app.socket")
 	s := settings("127.0.0.1:0")
@@ -136,7 +137,8 @@ func TestUnclaimedIsAnError(t *testing.T) {
 	}
 }
 
-// A reload that finds another address in the configuration binds it, and serves what systemd holds on; one that cannot says what can be done.
+// A reload that finds another address in the configuration binds it, and serves what systemd holds
+// on; one that cannot says what can be done.
 func TestReloadMovesAwayFromSystemdsSocket(t *testing.T) {
 	path, fresh := socketPath(t, "in"), socketPath(t, "fresh")
 	in, tcp := passed(t, "unix", path, "app.socket"), passed(t, "tcp", "127.0.0.1:0", "app.socket")

@@ -12,9 +12,10 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// Open makes or inherits every socket of s; relative paths start at dir, "" = the working directory.
-// keeper, nil = none, binds what this process may not. log gets one line a socket, in uWSGI's words.
-// On error nothing of its own stays open or on disk; what was inherited stays the caller's.
+// Open makes or inherits every socket of s; relative paths start at dir, "" = the working
+// directory. keeper, nil = none, binds what this process may not. log gets one line a socket, in
+// uWSGI's words. On error nothing of its own stays open or on disk; what was inherited stays the
+// caller's.
 func Open(s *option.Settings, dir string, inherited []sd.Inherited, keeper Keeper, log func(string)) (*Set, error) {
 	pool := make([]*held, 0, len(inherited))
 	var errs []error
@@ -36,8 +37,9 @@ func Open(s *option.Settings, dir string, inherited []sd.Inherited, keeper Keepe
 	return open(s, dir, pool, 0, keeper, log)
 }
 
-// Reopen makes the sockets of a new configuration while the old ones serve: an address that both have keeps its descriptor, what is new is
-// bound. The old set is not changed. After a reload that succeeded call Supersede, after one that failed Discard.
+// Reopen makes the sockets of a new configuration while the old ones serve: an address that both
+// have keeps its descriptor, what is new is bound. The old set is not changed. After a reload that
+// succeeded call Supersede, after one that failed Discard.
 func Reopen(old *Set, s *option.Settings, dir string, keeper Keeper, log func(string)) (*Set, error) {
 	var pool []*held
 	for _, k := range old.all() {
@@ -57,7 +59,8 @@ func Reopen(old *Set, s *option.Settings, dir string, keeper Keeper, log func(st
 	return open(s, dir, pool, -1, keeper, log)
 }
 
-// Supersede closes what only the old set has: the new configuration serves now. A unix path that nobody serves any more is removed.
+// Supersede closes what only the old set has: the new configuration serves now. A unix path that
+// nobody serves any more is removed.
 func (s *Set) Supersede(old *Set, log func(string)) { s.drop(old, log) }
 
 // Discard closes what only s has: its configuration did not come to serve, old goes on.
@@ -100,7 +103,8 @@ type opener struct {
 	made []*Socket // to undo
 }
 
-// open does the work; stdin is the descriptor that may be a listening socket (fd 0), -1 = do not look.
+// open does the work; stdin is the descriptor that may be a listening socket (fd 0), -1 = do not
+// look.
 func open(s *option.Settings, dir string, pool []*held, stdin int, keeper Keeper, log func(string)) (*Set, error) {
 	b, err := newBinder(s, keeper, log)
 	if err != nil {
@@ -205,7 +209,8 @@ func (o *opener) have(w *want) (*Socket, error) {
 			k.Name = h.local.String()
 		}
 		if h.local.network != "UNIX" {
-			// Of a socket unit's options the only one that is set here: its DeferAcceptSec= would have systemd warn of the unix sockets beside it.
+			// Of a socket unit's options the only one that is set here: its DeferAcceptSec= would
+			// have systemd warn of the unix sockets beside it.
 			_ = unix.SetsockoptInt(h.fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferFor(o.set))
 		}
 		if h.old == nil {

@@ -13,7 +13,8 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// Order is one socket of a configuration with everything that binding it takes: what a keeper is given, which reads no configuration.
+// Order is one socket of a configuration with everything that binding it takes: what a keeper is
+// given, which reads no configuration.
 type Order struct {
 	Address  string // as parse reads it; a unix path is absolute
 	Abstract bool   // abstract-socket
@@ -23,7 +24,8 @@ type Order struct {
 	Options  Options
 }
 
-// Keeper does, with root's rights, what is needed for the sockets that it was given Orders of. Package keeper has it.
+// Keeper does, with root's rights, what is needed for the sockets that it was given Orders of.
+// Package keeper has it.
 type Keeper interface {
 	// Bind binds and listens; key is Order.Key. dev and inode are of the path, if there is one.
 	Bind(key string) (fd int, dev, inode uint64, err error)
@@ -31,8 +33,8 @@ type Keeper interface {
 	Remove(path string) error
 }
 
-// Orders are the sockets of a configuration that are bound by address, those of stats servers too; relative paths start at dir. What cannot
-// be understood is left out: Open reports it.
+// Orders are the sockets of a configuration that are bound by address, those of stats servers too;
+// relative paths start at dir. What cannot be understood is left out: Open reports it.
 func Orders(s *option.Settings, dir string) ([]Order, error) {
 	b, err := newBinder(s, nil, func(string) {})
 	if err != nil {
@@ -115,7 +117,8 @@ func (s *Socket) describe() {
 	}
 }
 
-// outdated tells of a socket that the keeper has bound otherwise than a changed configuration wants it.
+// outdated tells of a socket that the keeper has bound otherwise than a changed configuration wants
+// it.
 func (b *binder) outdated(a address, k *Socket) {
 	if a.kind != kindUnix || !b.owner.set && !b.modeSet {
 		return
@@ -130,7 +133,8 @@ func (b *binder) outdated(a address, k *Socket) {
 	}
 }
 
-// forStats is how stats servers are bound: chmod-socket and the instance's user, but not chown-socket, as in uWSGI.
+// forStats is how stats servers are bound: chmod-socket and the instance's user, but not
+// chown-socket, as in uWSGI.
 func (b *binder) forStats(s *option.Settings) *binder {
 	stats := &binder{owner: owner{uid: -1, gid: -1}, log: b.log, keeper: b.keeper, opts: Options{}}
 	if s.ChmodSocket != "" {
@@ -179,7 +183,8 @@ func (s *Socket) remove(keeper Keeper) error {
 	return err
 }
 
-// NeedsRoot reports whether this process could not bind the socket again: it has a port that is privileged, or an owner who is somebody else.
+// NeedsRoot reports whether this process could not bind the socket again: it has a port that is
+// privileged, or an owner who is somebody else.
 func (s *Socket) NeedsRoot() bool {
 	if s.Inherited {
 		return false

@@ -17,7 +17,8 @@ var (
 	errNotSocket = errors.New("the path exists and is not a socket")
 )
 
-// bindUnix binds a.path; k gets its path and inode. The folder is opened once, and all that follows is done in it.
+// bindUnix binds a.path; k gets its path and inode. The folder is opened once, and all that follows
+// is done in it.
 func (b *binder) bindUnix(a address, k *Socket) (int, error) {
 	d, err := privilege.OpenDir(a.path)
 	if err != nil {
@@ -32,7 +33,8 @@ func (b *binder) bindUnix(a address, k *Socket) (int, error) {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	if b.modeSet {
-		// The kernel makes the path with the socket's own mode, less the umask: never more than asked for.
+		// The kernel makes the path with the socket's own mode, less the umask: never more than
+		// asked for.
 		if err := unix.Fchmod(fd, uint32(b.mode)); err != nil {
 			unix.Close(fd)
 			return -1, os.NewSyscallError("fchmod", err)
@@ -105,8 +107,8 @@ func (b *binder) unixBuffers(fd int) error {
 	return nil
 }
 
-// permit gives the socket in d its owner and mode and notes its inode. It is opened once, as itself, so that nobody can put another file
-// under the name in between.
+// permit gives the socket in d its owner and mode and notes its inode. It is opened once, as
+// itself, so that nobody can put another file under the name in between.
 func (b *binder) permit(k *Socket, d *privilege.Dir) error {
 	h, err := d.Handle()
 	if err != nil {
@@ -134,8 +136,8 @@ func (b *binder) permit(k *Socket, d *privilege.Dir) error {
 	return nil
 }
 
-// permitAgain is permit for a socket that was bound before, whose owner and mode a reload may have changed. Who has given root up cannot
-// change what is root's to change.
+// permitAgain is permit for a socket that was bound before, whose owner and mode a reload may have
+// changed. Who has given root up cannot change what is root's to change.
 func (b *binder) permitAgain(k *Socket) error {
 	d, err := privilege.OpenDir(k.Path)
 	if err != nil {
@@ -149,7 +151,8 @@ func (b *binder) permitAgain(k *Socket) error {
 	return nil
 }
 
-// clearPath makes way for a bind: a socket on which nobody listens is unlinked, anything else is an error.
+// clearPath makes way for a bind: a socket on which nobody listens is unlinked, anything else is an
+// error.
 func clearPath(d *privilege.Dir) error {
 	st, err := d.Stat()
 	if errors.Is(err, os.ErrNotExist) {

@@ -11,7 +11,8 @@ import (
 	"uwsgi/internal/crash"
 )
 
-// Loader is one loader process. Its methods send and signal, never wait (but Wait); what comes of it is an Event.
+// Loader is one loader process. Its methods send and signal, never wait (but Wait); what comes of
+// it is an Event.
 type Loader struct {
 	Generation int
 
@@ -52,8 +53,8 @@ type Fork struct {
 	Again     bool // as Boot.Again, of a worker that imports the application itself
 }
 
-// Fork asks for a worker. It exists at once, its process only after Forked; a loader that is dead answers with ForkFailed too.
-// stderr, if not nil, becomes the worker's stderr and stdout.
+// Fork asks for a worker. It exists at once, its process only after Forked; a loader that is dead
+// answers with ForkFailed too. stderr, if not nil, becomes the worker's stderr and stdout.
 func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 	slot, row := f.Slot, f.Row
 	conn, theirs, err := packetPair(fmt.Sprintf("worker %d", slot))
@@ -90,7 +91,8 @@ func (l *Loader) Quit() error { return l.conn.send(plainOrder{Op: boot.OpQuit}) 
 // Kill ends the loader at once; its workers live on.
 func (l *Loader) Kill() error { return l.process.signal(syscall.SIGKILL) }
 
-// Wait returns once the loader and all its workers have ended and everything was reported or Spec.Done was closed.
+// Wait returns once the loader and all its workers have ended and everything was reported or
+// Spec.Done was closed.
 func (l *Loader) Wait() { l.tasks.Wait() }
 
 // listen reports what the loader says.
@@ -133,8 +135,8 @@ func (l *Loader) hear(m incoming) {
 	}
 }
 
-// forked gives a worker its process. A loader that names another one is ended: the application's code is in it, and we may be allowed to do
-// what the application is not.
+// forked gives a worker its process. A loader that names another one is ended: the application's
+// code is in it, and we may be allowed to do what the application is not.
 func (l *Loader) forked(m incoming) {
 	w := l.take(m.Row)
 	err := error(errForged)

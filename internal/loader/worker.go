@@ -15,10 +15,12 @@ import (
 // DumpSignal makes a worker write every Python thread's stack to its stderr.
 const DumpSignal = syscall.Signal(39)
 
-// statusPatience is how long the loader may take to report the status of a worker that has ended, before it is called unknown.
+// statusPatience is how long the loader may take to report the status of a worker that has ended,
+// before it is called unknown.
 const statusPatience = 2 * time.Second
 
-// Worker is one worker process. Its methods send and signal, never wait; a worker that has ended takes both without harm.
+// Worker is one worker process. Its methods send and signal, never wait; a worker that has ended
+// takes both without harm.
 type Worker struct {
 	Loader *Loader
 	Slot   int
@@ -37,29 +39,33 @@ func (w *Worker) PID() int {
 	return w.process.pid
 }
 
-// Serve tells a worker that is ready to take connections from now on. Until then it may be killed without a loss.
+// Serve tells a worker that is ready to take connections from now on. Until then it may be killed
+// without a loss.
 func (w *Worker) Serve() error { return w.conn.send(plainOrder{Op: boot.OpServe}) }
 
 // Part tells the worker to serve on, and to ask its clients to go: the instance will stop.
 func (w *Worker) Part() error { return w.conn.send(plainOrder{Op: boot.OpPart}) }
 
-// Drain tells the worker to take no more, finish what runs and exit 0; idle connections are handed to the other workers or closed.
+// Drain tells the worker to take no more, finish what runs and exit 0; idle connections are handed
+// to the other workers or closed.
 func (w *Worker) Drain(reason string, handoff bool) error {
 	return w.conn.send(drainOrder{Op: boot.OpDrain, Reason: reason, Handoff: handoff})
 }
 
-// Stop is Drain at the end of the instance: there is no other worker, and what waits in the queues of sockets that end with it is answered. A
-// worker that drains already takes it too.
+// Stop is Drain at the end of the instance: there is no other worker, and what waits in the queues
+// of sockets that end with it is answered. A worker that drains already takes it too.
 func (w *Worker) Stop(reason string) error {
 	return w.conn.send(drainOrder{Op: boot.OpDrain, Reason: reason, Close: true})
 }
 
-// Harakiri tells the worker that a core's request is past its deadline; started says which one: what the core's cell has of it, monotonic ns.
+// Harakiri tells the worker that a core's request is past its deadline; started says which one:
+// what the core's cell has of it, monotonic ns.
 func (w *Worker) Harakiri(core int, started int64) error {
 	return w.conn.send(harakiriOrder{Op: boot.OpHarakiri, Core: core, Started: started})
 }
 
-// GiveUp tells the worker that it will be killed in a moment: it answers in the place of the requests that it still runs.
+// GiveUp tells the worker that it will be killed in a moment: it answers in the place of the
+// requests that it still runs.
 func (w *Worker) GiveUp() error { return w.conn.send(plainOrder{Op: boot.OpGiveUp}) }
 
 // Pause makes the worker take no requests until Resume.
@@ -68,7 +74,8 @@ func (w *Worker) Pause() error { return w.conn.send(plainOrder{Op: boot.OpPause}
 // Resume ends Pause.
 func (w *Worker) Resume() error { return w.conn.send(plainOrder{Op: boot.OpResume}) }
 
-// ReopenLog makes the worker write its request lines to f from now on; nil makes it reopen what it writes to by itself.
+// ReopenLog makes the worker write its request lines to f from now on; nil makes it reopen what it
+// writes to by itself.
 func (w *Worker) ReopenLog(f *os.File) error {
 	if f == nil {
 		return w.conn.send(plainOrder{Op: boot.OpReopenLog})
@@ -135,7 +142,8 @@ func (w *Worker) watch(heard <-chan struct{}) {
 	w.process.close()
 }
 
-// exit learns the status of the ended worker: from the loader, or, once that is gone too, as its parent by adoption.
+// exit learns the status of the ended worker: from the loader, or, once that is gone too, as its
+// parent by adoption.
 func (w *Worker) exit() Exit {
 	late := time.NewTimer(statusPatience)
 	defer late.Stop()

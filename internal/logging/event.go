@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// Print writes a server message of ordinary weight, in uWSGI's words and without a date unless the settings ask for one.
+// Print writes a server message of ordinary weight, in uWSGI's words and without a date unless the
+// settings ask for one.
 func (l *Log) Print(text string) { l.write(sd.PriInfo, text, false) }
 
 // Timed writes a server message that uWSGI dates always.
@@ -38,8 +39,8 @@ func (l *Log) submit(c *chain, records ...*record) {
 	c.flush()
 }
 
-// Event writes one life-cycle event: the supervisor's LogFunc. name is its stable name, from which the journal's MESSAGE_ID follows; the
-// attributes become fields (worker → UWSGI_WORKER).
+// Event writes one life-cycle event: the supervisor's LogFunc. name is its stable name, from which
+// the journal's MESSAGE_ID follows; the attributes become fields (worker → UWSGI_WORKER).
 func (l *Log) Event(level slog.Level, name, text string, attrs ...slog.Attr) {
 	if name == requestsLost && l.journal != nil {
 		// A journal that takes no entries takes no report: it tells when it can.
@@ -63,7 +64,8 @@ func (l *Log) Event(level slog.Level, name, text string, attrs ...slog.Attr) {
 	l.write(priority(level), text, events[name].dated, fields...)
 }
 
-// requestsLost is the event of request lines that workers could not write; its attribute is their number.
+// requestsLost is the event of request lines that workers could not write; its attribute is their
+// number.
 const requestsLost = "log.lost"
 
 // event is what the log does with an event beyond its level.

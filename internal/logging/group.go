@@ -7,8 +7,9 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// grouper puts the lines that a worker prints together into messages: a traceback with all its causes is one, a dump of the threads' stacks
-// is one, and an indented line belongs to the line above that came with it.
+// grouper puts the lines that a worker prints together into messages: a traceback with all its
+// causes is one, a dump of the threads' stacks is one, and an indented line belongs to the line
+// above that came with it.
 type grouper struct {
 	emit  func(text string, priority int)
 	state groupState
@@ -48,7 +49,8 @@ var (
 	levelLine = regexp.MustCompile(`^(?:\[[^\]]*\] )?(DEBUG|INFO|WARNING|ERROR|CRITICAL)(?::| in )`)
 )
 
-// line takes one line without its newline; fresh is set on the first line of a read, so on one that a write may have begun with.
+// line takes one line without its newline; fresh is set on the first line of a read, so on one that
+// a write may have begun with.
 func (g *grouper) line(l []byte, fresh bool) {
 	if g.lines >= maxGroupLines || len(g.text)+len(l) >= maxGroup {
 		g.flush()
@@ -102,7 +104,8 @@ func (g *grouper) traceback(l []byte, fresh bool) {
 	g.pri = min(g.pri, sd.PriErr)
 }
 
-// afterCause takes the line after "ValueError: …": a blank one before a chained traceback, or more of the error's message.
+// afterCause takes the line after "ValueError: …": a blank one before a chained traceback, or more
+// of the error's message.
 func (g *grouper) afterCause(l []byte, blank, indented, fresh bool) {
 	switch {
 	case blank:

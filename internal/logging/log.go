@@ -16,7 +16,8 @@ import (
 type Env struct {
 	Stderr *os.File // where the log goes when nothing else is said; a log file takes its place (dup2), as in uWSGI
 	Stdout *os.File // redirected along with Stderr to a log file; nil = leave alone
-	// Journal: Stderr is the journal's (sd.JournalStream). Server messages and the workers' output then go there by the native protocol.
+	// Journal: Stderr is the journal's (sd.JournalStream). Server messages and the workers' output
+	// then go there by the native protocol.
 	Journal     bool
 	JournalPath string           // "" = sd.JournalSocket
 	SyslogPath  string           // "" = /dev/log
@@ -49,7 +50,8 @@ type Log struct {
 	readers readers
 }
 
-// New opens every destination of s. What the settings ask for in vain is an error; nothing stays open then.
+// New opens every destination of s. What the settings ask for in vain is an error; nothing stays
+// open then.
 func New(s *option.Settings, env Env) (*Log, error) {
 	if env.Now == nil {
 		env.Now = time.Now
@@ -123,7 +125,8 @@ func (l *Log) keep(s sink) sink {
 	return s
 }
 
-// complain reports a destination that fails on standard error: the log itself may be what fails. The caller holds mu.
+// complain reports a destination that fails on standard error: the log itself may be what fails.
+// The caller holds mu.
 func (l *Log) complain(text string) { fmt.Fprintln(l.env.Stderr, text) }
 
 func (l *Log) closeSinks() error {
@@ -137,8 +140,8 @@ func (l *Log) closeSinks() error {
 	return errors.Join(errs...)
 }
 
-// Close takes in what the workers have written so far and closes every destination but standard error. The descriptors that WorkerStderr
-// and RequestLog returned are the caller's.
+// Close takes in what the workers have written so far and closes every destination but standard
+// error. The descriptors that WorkerStderr and RequestLog returned are the caller's.
 func (l *Log) Close() error {
 	l.readers.stop()
 	l.mu.Lock()
@@ -149,7 +152,8 @@ func (l *Log) Close() error {
 // Reopen opens every log file anew: touch-logreopen, the l of the master FIFO.
 func (l *Log) Reopen() error { return l.eachFile((*fileSink).reopen) }
 
-// Rotate puts the log file aside: touch-logrotate, the L of the master FIFO. Without a log file it does nothing, as in uWSGI.
+// Rotate puts the log file aside: touch-logrotate, the L of the master FIFO. Without a log file it
+// does nothing, as in uWSGI.
 func (l *Log) Rotate() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

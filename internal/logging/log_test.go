@@ -139,7 +139,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// No line is lost to a second file of the same second, whether it is put aside for its size or by hand.
+// No line is lost to a second file of the same second, whether it is put aside for its size or by
+// hand.
 func TestRotationKeepsEveryLine(t *testing.T) {
 	s := testSettings()
 	dir := t.TempDir()

@@ -13,7 +13,8 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// target is the log file or address that the settings name, and the option. Under systemd daemonize names none: nothing goes to the background.
+// target is the log file or address that the settings name, and the option. Under systemd daemonize
+// names none: nothing goes to the background.
 func target(s *option.Settings, journal bool) (option, value string) {
 	switch {
 	case s.LogTo2 != "":
@@ -30,7 +31,8 @@ func target(s *option.Settings, journal bool) (option, value string) {
 	return "", ""
 }
 
-// openBase opens where lines go that no logger takes, and under systemd the journal, which gets them all.
+// openBase opens where lines go that no logger takes, and under systemd the journal, which gets
+// them all.
 func (l *Log) openBase() (base *logger, notes []string, err error) {
 	name, value := target(l.set, l.env.Journal)
 	if l.env.Journal {
@@ -108,7 +110,8 @@ func (l *Log) newFile(path string, max int64, backup string) (*fileSink, error) 
 	return f, nil
 }
 
-// redirect puts a log file in the place of standard error: what this process, its hooks and its plain children write ends there too.
+// redirect puts a log file in the place of standard error: what this process, its hooks and its
+// plain children write ends there too.
 func (l *Log) redirect(f *os.File) error {
 	for _, std := range []*os.File{l.env.Stderr, l.env.Stdout} {
 		if std == nil {

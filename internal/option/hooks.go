@@ -7,7 +7,8 @@ import (
 
 const groupHooks Group = "Hooks"
 
-// HookActions are the actions a hook can name: what the supervisor and the workers carry out themselves.
+// HookActions are the actions a hook can name: what the supervisor and the workers carry out
+// themselves.
 var HookActions = []string{
 	"exec", "safeexec", "cd", "chdir", "mkdir", "putenv", "chmod", "chown", "chown2", "sticky", "create", "creat", "write", "writen",
 	"append", "appendn", "writefifo", "unlink", "hostname", "unix_signal", "wait_for_fs", "wait_for_file", "wait_for_dir",

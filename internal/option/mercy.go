@@ -6,8 +6,8 @@ import "time"
 // supervisor's own end.
 const StopMargin = 15 * time.Second
 
-// Mercy is how long a worker that leaves may take to finish: worker-reload-mercy, and no longer than
-// reload-mercy gives the whole, where that is set.
+// Mercy is how long a worker that leaves may take to finish: worker-reload-mercy, and no longer
+// than reload-mercy gives the whole, where that is set.
 func (s *Settings) Mercy() time.Duration {
 	m := s.WorkerReloadMercy
 	if m <= 0 {

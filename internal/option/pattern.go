@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Pattern is a regular expression of a configuration. uWSGI's are PCRE, Go's have no look-around; the two forms of it that people write
-// where a pattern is only to match or not are understood: ^(?!X)…, and ^((?!X).)*$ for "X is nowhere".
+// Pattern is a regular expression of a configuration. uWSGI's are PCRE, Go's have no look-around;
+// the two forms of it that people write where a pattern is only to match or not are understood:
+// ^(?!X)…, and ^((?!X).)*$ for "X is nowhere".
 type Pattern struct {
 	re      *regexp.Regexp // nil = whatever stands in others is all
 	demands []demand

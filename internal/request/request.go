@@ -1,5 +1,6 @@
-// Package request is the neutral form of one request, whatever protocol brought it: what every parser fills and the one policy
-// after them judges. It does no I/O and allocates nothing once its buffers have grown.
+// Package request is the neutral form of one request, whatever protocol brought it: what every
+// parser fills and the one policy after them judges. It does no I/O and allocates nothing once its
+// buffers have grown.
 package request
 
 // Var is one CGI variable as two spans of Request.Arena. Its layout is shared with bridge.h.
@@ -9,8 +10,8 @@ type Var struct {
 
 func (v *Var) value() Span { return Span{v.ValOff, v.ValLen} }
 
-// Request is one request's head. A parser fills Arena, Vars and the fields of its own protocol; Finish judges them and fills the rest.
-// Everything in it is valid until Reset.
+// Request is one request's head. A parser fills Arena, Vars and the fields of its own protocol;
+// Finish judges them and fills the rest. Everything in it is valid until Reset.
 type Request struct {
 	Arena []byte // the bytes the Vars point into; owned by the Request or, for the uwsgi protocol, the packet itself
 	Vars  []Var
@@ -35,7 +36,8 @@ type Request struct {
 	RemoteAddr    Span
 	HTTPS         bool // url_scheme is https
 
-	// Scan is where an incremental parser stopped (http1, fastcgi). It is the parser's own; Reset clears it.
+	// Scan is where an incremental parser stopped (http1, fastcgi). It is the parser's own; Reset
+	// clears it.
 	Scan Scan
 
 	own      []byte   // the buffer behind Arena while Arena is somebody else's packet
@@ -44,8 +46,8 @@ type Request struct {
 	repeats  []repeat // join.go: the later values of repeated names
 }
 
-// Scan is what a parser that was given half a head remembers until it is called with more of it: the bytes before Off are done, and the Seen
-// ones from there need not be looked at again.
+// Scan is what a parser that was given half a head remembers until it is called with more of it:
+// the bytes before Off are done, and the Seen ones from there need not be looked at again.
 type Scan struct {
 	Off, Seen int
 	Flags     uint32

@@ -31,9 +31,10 @@ const (
 // Field is one NAME=value of an entry: systemd.journal-fields(7).
 type Field struct{ Name, Value string }
 
-// Journal writes entries by the native protocol. It does not wait for journald: an entry that is not taken at once is lost and counted,
-// and the count is reported by an entry of its own as soon as journald takes one again. Warnings and life-cycle events wait a moment, unless
-// one has just waited in vain. Safe for concurrent use.
+// Journal writes entries by the native protocol. It does not wait for journald: an entry that is
+// not taken at once is lost and counted, and the count is reported by an entry of its own as soon
+// as journald takes one again. Warnings and life-cycle events wait a moment, unless one has just
+// waited in vain. Safe for concurrent use.
 type Journal struct {
 	path string
 	lost atomic.Uint64 // not yet reported
@@ -62,7 +63,8 @@ func OpenJournal(path string, base ...Field) (*Journal, error) {
 	return j, nil
 }
 
-// DialJournal returns a datagram socket that is connected to the journal at path ("" = JournalSocket), for a process that writes its own entries.
+// DialJournal returns a datagram socket that is connected to the journal at path ("" =
+// JournalSocket), for a process that writes its own entries.
 func DialJournal(path string) (*os.File, error) {
 	if path == "" {
 		path = JournalSocket
@@ -79,7 +81,8 @@ func dialDatagram(path string) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	// The default holds few entries of a burst; 8 MiB is what sd-journal asks for. Refused is no error.
+	// The default holds few entries of a burst; 8 MiB is what sd-journal asks for. Refused is no
+	// error.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20)
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		unix.Close(fd)
@@ -113,7 +116,8 @@ func (j *Journal) Send(priority int, message string, fields ...Field) bool {
 	return false
 }
 
-// Forward writes the entry of a request that a worker has made, in the native protocol and with all its fields, and says whether journald took it.
+// Forward writes the entry of a request that a worker has made, in the native protocol and with all
+// its fields, and says whether journald took it.
 func (j *Journal) Forward(entry []byte) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -168,8 +172,8 @@ func (j *Journal) retell() {
 // Lost is the number of entries that journald did not take since the start.
 func (j *Journal) Lost() uint64 { return j.all.Load() }
 
-// Settle waits until journald has read what was sent, no longer than limit: it finds the unit of an entry by the process that sent it, which must
-// still be there.
+// Settle waits until journald has read what was sent, no longer than limit: it finds the unit of an
+// entry by the process that sent it, which must still be there.
 func (j *Journal) Settle(limit time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -239,7 +243,8 @@ func (j *Journal) push(b []byte, patience time.Duration) bool {
 	return true
 }
 
-// How long an entry waits for a journald that is flooded: one that somebody will look for, and one of a request, which its like have flooded.
+// How long an entry waits for a journald that is flooded: one that somebody will look for, and one
+// of a request, which its like have flooded.
 const (
 	eventPatience   = 250 * time.Millisecond
 	requestPatience = 2 * time.Millisecond
@@ -256,7 +261,8 @@ func writable(fd int, patience time.Duration) bool {
 	return err == nil && n > 0
 }
 
-// sendEntry writes one entry to a connected socket without waiting; what a datagram cannot hold travels in a sealed memfd.
+// sendEntry writes one entry to a connected socket without waiting; what a datagram cannot hold
+// travels in a sealed memfd.
 func sendEntry(fd int, entry []byte) error {
 	err := ignoringEINTR(func() error { return unix.Send(fd, entry, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) })
 	if !errors.Is(err, unix.EMSGSIZE) && !errors.Is(err, unix.ENOBUFS) {

@@ -15,8 +15,8 @@ import (
 // notifyTimeout bounds one datagram to the manager: its queue is full only when it is stuck itself.
 const notifyTimeout = 5 * time.Second
 
-// Notifier talks to the service manager over NOTIFY_SOCKET: sd_notify(3). The zero Notifier and a nil one say nothing. It is safe
-// for concurrent use; messages arrive in the order of the calls.
+// Notifier talks to the service manager over NOTIFY_SOCKET: sd_notify(3). The zero Notifier and a
+// nil one say nothing. It is safe for concurrent use; messages arrive in the order of the calls.
 type Notifier struct {
 	mu   sync.Mutex
 	path string        // as in NOTIFY_SOCKET, "" = nobody listens
@@ -24,7 +24,8 @@ type Notifier struct {
 	now  func() uint64 // CLOCK_MONOTONIC in µs
 }
 
-// NewNotifier connects to the socket named by NOTIFY_SOCKET, a path or @abstract; "" gives a Notifier that says nothing.
+// NewNotifier connects to the socket named by NOTIFY_SOCKET, a path or @abstract; "" gives a
+// Notifier that says nothing.
 func NewNotifier(socket string) (*Notifier, error) {
 	n := &Notifier{path: socket, now: monotonicUsec}
 	if socket == "" {
@@ -43,12 +44,14 @@ func NewNotifier(socket string) (*Notifier, error) {
 // Enabled says whether a manager listens.
 func (n *Notifier) Enabled() bool { return n != nil && n.path != "" }
 
-// Ready sends READY=1 with a status: start-up or a reload is over, whether the reload succeeded or not.
+// Ready sends READY=1 with a status: start-up or a reload is over, whether the reload succeeded or
+// not.
 func (n *Notifier) Ready(status string) error {
 	return n.send("READY=1", field("STATUS", status))
 }
 
-// Reloading sends RELOADING=1 with MONOTONIC_USEC, which Type=notify-reload asks for. Ready must follow.
+// Reloading sends RELOADING=1 with MONOTONIC_USEC, which Type=notify-reload asks for. Ready must
+// follow.
 func (n *Notifier) Reloading(status string) error {
 	if !n.Enabled() {
 		return nil
@@ -75,7 +78,8 @@ func (n *Notifier) Failed(status string, errno int) error {
 // Watchdog sends WATCHDOG=1, the keep-alive of WatchdogSec=.
 func (n *Notifier) Watchdog() error { return n.send("WATCHDOG=1") }
 
-// ExtendTimeout asks for d more, from now, for the start, reload or stop that is under way: EXTEND_TIMEOUT_USEC.
+// ExtendTimeout asks for d more, from now, for the start, reload or stop that is under way:
+// EXTEND_TIMEOUT_USEC.
 func (n *Notifier) ExtendTimeout(d time.Duration) error {
 	return n.send("EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(max(d, 0).Microseconds(), 10))
 }
@@ -152,7 +156,8 @@ func notifyMessage(fields []string) []byte {
 	return []byte(b.String())
 }
 
-// field is NAME=value on one line: a newline in the value would start another assignment. "" stays "".
+// field is NAME=value on one line: a newline in the value would start another assignment. "" stays
+// "".
 func field(name, value string) string {
 	if value == "" {
 		return ""

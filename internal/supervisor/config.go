@@ -14,9 +14,9 @@ import (
 	"uwsgi/internal/option"
 )
 
-// Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure, Log, Notify, Watchdog and Host, which are
-// those given to New. Loaded, Applied, Release, WorkerStderr, Log and Notify are called by the loop: they must be quick and must not call the
-// Supervisor.
+// Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure, Log,
+// Notify, Watchdog and Host, which are those given to New. Loaded, Applied, Release, WorkerStderr,
+// Log and Notify are called by the loop: they must be quick and must not call the Supervisor.
 type Config struct {
 	Settings   *option.Settings
 	Python     string   // the interpreter
@@ -33,19 +33,22 @@ type Config struct {
 	WorkerStderr   func(slot int) (*os.File, error)
 	Stdio          [3]*os.File // of loader and workers; nil = the supervisor's own
 
-	// StopWithin is after how long a graceful stop kills what it still waits for, 0 = the mercy is all that bounds it.
+	// StopWithin is after how long a graceful stop kills what it still waits for, 0 = the mercy is
+	// all that bounds it.
 	StopWithin time.Duration
 
 	// Hooks runs the hooks of a phase: pre-app, post-app, master-start, as-user-atexit. nil = none.
 	Hooks func(ctx context.Context, phase string) error
 	// Reconfigure reads the configuration again, for a reload. nil = the same again.
 	Reconfigure func(ctx context.Context) (*Config, error)
-	// Loaded is called once the application was imported at the start: before the first fork, or by the first worker.
+	// Loaded is called once the application was imported at the start: before the first fork, or by
+	// the first worker.
 	Loaded func()
 	// Applied is called once this configuration is the one in force.
 	Applied func()
-	// Release is called once nothing uses this configuration any more: a reload with it failed, or another one took its place and
-	// its workers are gone. It is not called for the one in force when Run returns.
+	// Release is called once nothing uses this configuration any more: a reload with it failed, or
+	// another one took its place and its workers are gone. It is not called for the one in force
+	// when Run returns.
 	Release func()
 
 	Log      LogFunc
@@ -54,8 +57,8 @@ type Config struct {
 	Host     *Host         // nil = the operating system
 }
 
-// Listener is a listening socket; File stays open while a configuration that names it is in use. Queue measures how many connections
-// wait in it and how many may; nil = nobody can tell.
+// Listener is a listening socket; File stays open while a configuration that names it is in use.
+// Queue measures how many connections wait in it and how many may; nil = nobody can tell.
 type Listener struct {
 	loader.Listener
 	File  *os.File
@@ -63,7 +66,8 @@ type Listener struct {
 	Queue func() (waiting, limit int, err error)
 }
 
-// LogFunc writes one entry of the server log. event is a stable name, text what uWSGI writes where the event is the same.
+// LogFunc writes one entry of the server log. event is a stable name, text what uWSGI writes where
+// the event is the same.
 type LogFunc func(level slog.Level, event, text string, attrs ...slog.Attr)
 
 // Notifier is the service manager; *sd.Notifier is one.
@@ -105,8 +109,9 @@ func (c *Config) check() error {
 	return nil
 }
 
-// lazy reports whether each worker imports the application itself: where lazy-apps says so and, as uWSGI without a master serves in the process that
-// has imported it, where there is none. What is about having no worker for a while needs a process that has the application meanwhile.
+// lazy reports whether each worker imports the application itself: where lazy-apps says so and, as
+// uWSGI without a master serves in the process that has imported it, where there is none. What is
+// about having no worker for a while needs a process that has the application meanwhile.
 func (c *Config) lazy() bool {
 	return (c.Settings.LazyApps || c.masterless()) && !c.Settings.NoServer // which asks for no worker
 }
@@ -136,7 +141,8 @@ func (c *Config) checkInterval() time.Duration {
 	return time.Second
 }
 
-// stdio are the standard streams of a loader: what it prints takes the way of what the workers print. A terminal stays standard output.
+// stdio are the standard streams of a loader: what it prints takes the way of what the workers
+// print. A terminal stays standard output.
 func (c *Config) stdio() ([3]*os.File, error) {
 	out := c.Stdio
 	if c.WorkerStderr == nil {

@@ -9,8 +9,8 @@ import (
 	"uwsgi/internal/loader"
 )
 
-// sameWish is how close together several workers' wishes for a reload mean the same: each of them saw what it is about. py-autoreload names
-// the change.
+// sameWish is how close together several workers' wishes for a reload mean the same: each of them
+// saw what it is about. py-autoreload names the change.
 const sameWish = 2 * time.Second
 
 // hear handles what a loader or a worker did.
@@ -49,8 +49,8 @@ func (s *Supervisor) hear(e loader.Event) {
 	}
 }
 
-// wish obeys uwsgi.reload() and uwsgi.stop(). A worker on its way out has no say; one that is coming up has: it may serve already, and
-// its py-autoreload tells a change only once.
+// wish obeys uwsgi.reload() and uwsgi.stop(). Ignored from a worker that is being retired. Not from
+// one that still starts: it may already serve, and py-autoreload reports a change only once.
 func (s *Supervisor) wish(e loader.WorkerAsks) {
 	p := s.procs[e.Worker]
 	if p == nil || p.state > serving {

@@ -68,8 +68,8 @@ func (s *Supervisor) another(t *turnover) func(error) {
 	return nil
 }
 
-// failTurn ends a turnover that came to nothing; what serves serves on. Workers of the new generation may have taken requests already:
-// they finish them.
+// failTurn abandons a failed turnover; the generation in force keeps serving. Workers of the new one
+// may have taken requests already: they finish them.
 func (s *Supervisor) failTurn(t *turnover, err error, code int) {
 	s.turn = nil
 	s.agenda.drop(t.limit)

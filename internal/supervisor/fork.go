@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/loader"
 )
 
-// forkPatience is how long a loader may take to fork. It does nothing else: what keeps it longer is a thread that the application left in it.
+// forkPatience is how long a loader may take to fork. It does nothing else: what keeps it longer is
+// a thread that the application left in it.
 const forkPatience = 30 * time.Second
 
 // retryFork is how long a slot waits when a fork could not even be asked for.

@@ -29,7 +29,8 @@ var loaderMoves = map[loaderState][]loaderState{
 	quitting: {dead},
 }
 
-// loaderPatience is how long a loader may take to end once it has no worker left, or to answer a fork during a stop.
+// loaderPatience is how long a loader may take to end once it has no worker left, or to answer a
+// fork during a stop.
 const loaderPatience = 3 * time.Second
 
 // generation is one loader and the workers forked from it.
@@ -153,7 +154,8 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 	return g, nil
 }
 
-// retire takes a generation out of service: those that serve drain, those that do not yet are killed, the loader ends with the last.
+// retire takes a generation out of service: those that serve drain, those that do not yet are
+// killed, the loader ends with the last.
 func (s *Supervisor) retire(g *generation, why string, handoff bool) {
 	for _, sl := range g.slots {
 		sl.active = false
@@ -179,7 +181,8 @@ func (s *Supervisor) destroy(g *generation, why string) {
 	s.killLoader(g)
 }
 
-// quitLoader tells a loader to end with its last worker; one that still imports has nothing to wait for.
+// quitLoader tells a loader to end with its last worker; one that still imports has nothing to wait
+// for.
 func (s *Supervisor) quitLoader(g *generation) {
 	switch g.state {
 	case loading:
@@ -211,7 +214,8 @@ func (s *Supervisor) moveLoader(g *generation, to loaderState) {
 	g.state = to
 }
 
-// tidy lets go of generations that are over, and hurries loaders that have nothing left to wait for.
+// tidy lets go of generations that are over, and hurries loaders that have nothing left to wait
+// for.
 func (s *Supervisor) tidy() {
 	kept := s.gens[:0]
 	for _, g := range s.gens {

@@ -16,7 +16,8 @@ import (
 	"uwsgi/internal/sys"
 )
 
-// Host is the operating system as the supervisor uses it; time is package time, so that synctest can hold it.
+// Host is the operating system as the supervisor uses it; time is package time, so that synctest
+// can hold it.
 type Host struct {
 	PID       int
 	Start     func(loader.Spec) (*loader.Loader, error)
@@ -85,7 +86,8 @@ func blocked(pid int) (string, string) {
 	return read("syscall"), read("wchan")
 }
 
-// connection polls the sockets in a thread of its own: handing them to the runtime's poller would change their mode for the workers.
+// connection polls the sockets in a thread of its own: handing them to the runtime's poller would
+// change their mode for the workers.
 func connection(ctx context.Context, listeners []*os.File) error {
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {

@@ -70,7 +70,8 @@ func (s *Supervisor) kill(p *process, why string) {
 	}
 }
 
-// obeyed handles an order that could not be delivered: the worker does not read its orders, or has ended, which will be told.
+// obeyed handles an order that could not be delivered: the worker does not read its orders, or has
+// ended, which will be told.
 func (s *Supervisor) obeyed(p *process, err error) {
 	if err != nil {
 		s.logProcess(slog.LevelDebug, "worker.deaf", err.Error(), p, slog.Any(KeyError, err))
@@ -128,7 +129,8 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit, requests [
 	if exit.Signal() == syscall.SIGSEGV {
 		s.logProcess(slog.LevelError, "worker.segfault", fmt.Sprintf("!!! uWSGI process %d got Segmentation Fault !!!", p.pid), p, attrs...)
 	}
-	// Whether it is known how a worker ended depends on its loader, which may be starved or dead: one that was told to leave has left.
+	// Whether it is known how a worker ended depends on its loader, which may be starved or dead:
+	// one that was told to leave has left.
 	left := exit.Left() || !exit.Known
 	switch {
 	case p.failed, was == serving && exit.Code() == loader.ExitGraceful: // it has said so itself, the second when somebody sent it SIGHUP
@@ -151,7 +153,8 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit, requests [
 	}
 }
 
-// account decides when a slot that has lost its process gets the next one, and whether a turnover can still succeed.
+// account decides when a slot that has lost its process gets the next one, and whether a turnover
+// can still succeed.
 func (s *Supervisor) account(p *process, how string) {
 	sl := p.slot
 	served := time.Duration(0)

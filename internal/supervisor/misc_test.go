@@ -25,7 +25,8 @@ func TestPause(t *testing.T) {
 	r.noErrors()
 }
 
-// hearOrders returns a function that fails the test unless the workers hear those orders next, in any order.
+// hearOrders returns a function that fails the test unless the workers hear those orders next, in
+// any order.
 func hearOrders(r *rig) func(want ...string) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -165,7 +166,8 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// The loader and the workers mark their lines where the supervisor is who reads them, and only there.
+// The loader and the workers mark their lines where the supervisor is who reads them, and only
+// there.
 func TestLinesAreMarkedForWhoReads(t *testing.T) {
 	for _, read := range []bool{false, true} {
 		r := newRig(t, 1)

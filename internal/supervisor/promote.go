@@ -46,7 +46,8 @@ func (s *Supervisor) promote(t *turnover) {
 	s.part(t)
 }
 
-// part waits, for a moment, until the old workers take no more connections: who reloads and asks then wants to hear the new code.
+// part waits up to a second until the old workers stop accepting, so that a client that connects
+// after the reload reaches the new code.
 func (s *Supervisor) part(t *turnover) {
 	for _, p := range s.procs {
 		if p.gen == t.old && p.state == draining && p.gen.rows.board.Row(p.row).Accepting.Load() != 0 && time.Since(t.parting) < partAtMost {

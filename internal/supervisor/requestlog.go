@@ -45,7 +45,8 @@ type lostLines struct {
 // lostInterval is how long a loss that goes on may stay untold.
 const lostInterval = 30 * time.Second
 
-// reportLost says how many request lines were lost, as soon as that is over: what takes no request lines takes no report either.
+// reportLost logs how many request lines were lost, once the loss has stopped: a log that takes no
+// lines would not take this one.
 func (s *Supervisor) reportLost() {
 	l, now, all := &s.lost, time.Now(), int64(0)
 	for _, t := range s.tallies {

@@ -2,7 +2,8 @@ package supervisor
 
 import "testing"
 
-// Request lines that the workers could not write are reported once, those of a worker that is gone too.
+// Request lines that the workers could not write are reported once, those of a worker that is gone
+// too.
 func TestLostRequestLines(t *testing.T) {
 	r := newRig(t, 2).up()
 	lose := func(n int64) {

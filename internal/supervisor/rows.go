@@ -13,8 +13,8 @@ type rows struct {
 	gens  int // generations that use the board
 }
 
-// rowsFor is how many rows an instance of that many workers gets: two generations, as many again for old ones that drain slowly,
-// and some to spare.
+// rowsFor is how many rows an instance of that many workers gets: two generations, as many again
+// for old ones that drain slowly, and some to spare.
 func rowsFor(processes int) int { return 4*processes + 8 }
 
 func newRows(processes, cores int) (*rows, error) {

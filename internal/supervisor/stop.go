@@ -17,7 +17,8 @@ type stopping struct {
 	hooks  bool // they run
 }
 
-// close serves on for shutdown-delay before a stop. False: it is not asked for, under way already, or nothing serves.
+// close serves on for shutdown-delay before a stop. False: it is not asked for, under way already,
+// or nothing serves.
 func (s *Supervisor) close(reason string) bool {
 	d := s.cfg.Settings.ShutdownDelay
 	if d <= 0 || s.phase == Starting || s.phase >= Closing || s.gen == nil {

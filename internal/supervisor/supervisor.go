@@ -22,7 +22,8 @@ const (
 	ExitNoApp  = 22 // the application could not be imported
 )
 
-// Supervisor owns one instance. Make it with New, let Run be its life, and send it messages from any goroutine.
+// Supervisor owns one instance. Make it with New, let Run be its life, and send it messages from
+// any goroutine.
 type Supervisor struct {
 	host        *Host
 	logf        LogFunc
@@ -109,11 +110,12 @@ func New(cfg Config) (*Supervisor, error) {
 	return s, nil
 }
 
-// Run starts the instance and serves until it is stopped; it returns the exit code of the program. Call it once. The end of ctx is a
-// graceful stop.
+// Run starts the instance and serves until it is stopped; it returns the exit code of the program.
+// Call it once. The end of ctx is a graceful stop.
 //
-// A panic of the loop is logged with its stack, kills all loaders and workers, and has Run return crash.Status without waiting for anybody: what
-// the loop has to tell them nobody tells them any more.
+// A panic of the loop is logged with its stack, kills all loaders and workers, and has Run return
+// crash.Status without waiting for anybody: what the loop has to tell them nobody tells them any
+// more.
 func (s *Supervisor) Run(ctx context.Context) (code int) {
 	s.root = context.WithoutCancel(ctx)
 	s.ctx, s.cancel = context.WithCancel(s.root)
@@ -168,7 +170,8 @@ func (s *Supervisor) Run(ctx context.Context) (code int) {
 	return s.code
 }
 
-// crashed is the end of a loop that has panicked. What it knows may be half of a change, so nothing of it is looked at.
+// crashed is the end of a loop that has panicked. What it knows may be half of a change, so nothing
+// of it is looked at.
 func (s *Supervisor) crashed(text string) {
 	s.host.Crash(text)
 	loader.KillAll()

@@ -81,7 +81,8 @@ func (s *Supervisor) reload(reason string, brutal bool, reply chan<- error) {
 	}
 }
 
-// boundImport gives a turnover that hangs in its import, while another one waits behind it, no more than the mercy.
+// boundImport gives a turnover that hangs in its import, while another one waits behind it, no more
+// than the mercy.
 func (s *Supervisor) boundImport(t *turnover) {
 	d := max(time.Until(t.began.Add(s.cfg.mercy())), 0)
 	t.limit = s.agenda.after(d, func() {
@@ -181,7 +182,8 @@ func (s *Supervisor) prepare(t *turnover) {
 	s.start(t)
 }
 
-// empty stops the generation in force; the sockets stay open and clients wait. advance goes on when it is gone.
+// empty stops the generation in force; the sockets stay open and clients wait. advance goes on when
+// it is gone.
 func (s *Supervisor) empty(t *turnover) {
 	t.stage, t.stopFirst = emptying, true
 	if t.brutal && s.gen != nil {
@@ -218,7 +220,8 @@ func (s *Supervisor) start(t *turnover) {
 	})
 }
 
-// hook runs the hooks of a phase beside the loop and then goes on with the turnover, if it still is the one under way.
+// hook runs the hooks of a phase beside the loop and then goes on with the turnover, if it still is
+// the one under way.
 func (s *Supervisor) hook(t *turnover, phase string, then func()) {
 	run := t.cfg.Hooks
 	if run == nil {

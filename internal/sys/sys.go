@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Go's reading of CLOCK_MONOTONIC, which takes no system call, counts from an origin of its own. The
-// order of the two makes Monotonic late by an instant, never early.
+// Go's reading of CLOCK_MONOTONIC, which takes no system call, counts from an origin of its own.
+// The order of the two makes Monotonic late by an instant, never early.
 var (
 	clockOrigin = func() int64 {
 		var ts unix.Timespec
@@ -25,8 +25,8 @@ var (
 // Monotonic is CLOCK_MONOTONIC in ns: the scoreboard's clock, and systemd's in MONOTONIC_USEC=.
 func Monotonic() int64 { return clockOrigin + int64(time.Since(clockStart)) }
 
-// Memory is the resident size and the address space of a process in bytes (proc(5), statm); pid 0 is
-// this one.
+// Memory is the resident size and the address space of a process in bytes (proc(5), statm); pid 0
+// is this one.
 func Memory(pid int) (rss, vsz int64, err error) {
 	path := "/proc/self/statm"
 	if pid != 0 {

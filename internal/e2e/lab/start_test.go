@@ -68,7 +68,8 @@ func identity(t *testing.T, m *Machine) {
 	}
 }
 
-// brokenStart: an application that cannot be imported fails the start, with the reason in the journal.
+// brokenStart: an application that cannot be imported fails the start, with the reason in the
+// journal.
 func brokenStart(t *testing.T, m *Machine) {
 	a := m.App(t, "broken")
 	a.Code(t, "import not_there_at_all\n")
@@ -88,7 +89,8 @@ func brokenStart(t *testing.T, m *Machine) {
 	a.Answers(t, "/", "mended")
 }
 
-// workerKilled: the supervisor replaces a worker, and the kernel's killing one does not end the service.
+// workerKilled: the supervisor replaces a worker, and the kernel's killing one does not end the
+// service.
 func workerKilled(t *testing.T, m *Machine) {
 	a := m.App(t, "killed", "socket = /run/uwsgi/%n.sock", "processes = 1")
 	a.Start(t)
@@ -161,7 +163,8 @@ func busy(t *testing.T, m *Machine) {
 	}
 }
 
-// daemonize: `uwsgi -d` on a host that runs systemd starts a transient unit and says how to follow it.
+// daemonize: `uwsgi -d` on a host that runs systemd starts a transient unit and says how to follow
+// it.
 func daemonize(t *testing.T, m *Machine) {
 	a := m.App(t, "by-hand")
 	m.Sh(t, "mv /etc/uwsgi/apps-enabled/by-hand.ini /srv/by-hand/uwsgi.ini; chown www-data /srv/by-hand")
@@ -188,7 +191,8 @@ func daemonize(t *testing.T, m *Machine) {
 	if unit != "uwsgi-by-hand.service" {
 		t.Errorf("uwsgi.ini of /srv/by-hand runs as %s", unit)
 	}
-	// Another project whose folder and file have the same names, and the same one again: its address is taken.
+	// Another project whose folder and file have the same names, and the same one again: its
+	// address is taken.
 	m.Sh(t, `mkdir -p /srv/other/by-hand; cp /srv/by-hand/app.py /srv/other/by-hand; cd /srv/other/by-hand
 		printf '[uwsgi]\nmodule = app\nsocket = /srv/other/s.sock\nuid = www-data\ngid = www-data\nchmod-socket = 666\n' > uwsgi.ini; chown -R www-data /srv/other
 		uwsgi -d --ini uwsgi.ini`)

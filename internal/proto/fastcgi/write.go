@@ -14,13 +14,14 @@ const MaxContent = 65535
 // HeaderSize is the size of what StdoutHeader gives.
 const HeaderSize = headerSize
 
-// StdoutHeader is the header of a STDOUT record of n bytes, at most MaxContent, for content that is written from elsewhere: by writev or
-// sendfile.
+// StdoutHeader is the header of a STDOUT record of n bytes, at most MaxContent, for content that is
+// written from elsewhere: by writev or sendfile.
 func StdoutHeader(id uint16, n int) [HeaderSize]byte {
 	return [headerSize]byte{version, typeStdout, byte(id >> 8), byte(id), byte(n >> 8), byte(n)}
 }
 
-// AppendStdout appends p as STDOUT records. An empty p adds nothing: an empty record would end the stream.
+// AppendStdout appends p as STDOUT records. An empty p adds nothing: an empty record would end the
+// stream.
 func AppendStdout(dst []byte, id uint16, p []byte) []byte {
 	for len(p) > 0 {
 		n := min(len(p), MaxContent)
@@ -39,8 +40,8 @@ func AppendEnd(dst []byte, id uint16, appStatus uint32, protocolStatus byte) []b
 		byte(appStatus>>24), byte(appStatus>>16), byte(appStatus>>8), byte(appStatus), protocolStatus, 0, 0, 0)
 }
 
-// AppendReply appends the answer to a management record (specification §4): to GET_VALUES what of it is known, to anything else that
-// its type is not.
+// AppendReply appends the answer to a management record (specification §4): to GET_VALUES what of
+// it is known, to anything else that its type is not.
 func AppendReply(dst, query []byte) []byte {
 	rec, content, _, err := next(query)
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package uwsgi parses the packets of the uwsgi protocol, as nginx's uwsgi_pass sends them: four bytes (modifier1, the size of the
-// variables as a little-endian 16-bit number, modifier2), then each variable as length, name, length, value. The body follows,
-// CONTENT_LENGTH bytes of it. https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
+// Package uwsgi parses the packets of the uwsgi protocol, as nginx's uwsgi_pass sends them: four
+// bytes (modifier1, the size of the variables as a little-endian 16-bit number, modifier2), then
+// each variable as length, name, length, value. The body follows, CONTENT_LENGTH bytes of it.
+// https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 package uwsgi
 
 import "uwsgi/internal/request"
@@ -8,8 +9,8 @@ import "uwsgi/internal/request"
 // headerSize is the size of what precedes the variables.
 const headerSize = 4
 
-// The modifiers that mean "run the application". 30 also asked for SCRIPT_NAME to be taken off PATH_INFO, which uWSGI does not do
-// for Python 3; old nginx configurations still send it.
+// The modifiers that mean "run the application". 30 also asked for SCRIPT_NAME to be taken off
+// PATH_INFO, which uWSGI does not do for Python 3; old nginx configurations still send it.
 const (
 	modifierWSGI   = 0
 	modifierManage = 30
@@ -23,10 +24,11 @@ var (
 	ErrSize     = &request.Error{Status: 400, Reason: "uwsgi packet has a variable that runs past its end"}
 )
 
-// Parse reads the packet at the start of buf into r and returns how many bytes it takes; what follows in buf is body. Nothing is
-// copied: r's arena is the packet, so buf must stay as it is until r is Reset (or r.Keep is called). While buf holds less than the packet
-// the answer is request.ErrIncomplete; a packet that will be refused for its modifier or size is refused at its first four bytes.
-// request.Finish must follow.
+// Parse reads the packet at the start of buf into r and returns how many bytes it takes; what
+// follows in buf is body. Nothing is copied: r's arena is the packet, so buf must stay as it is
+// until r is Reset (or r.Keep is called). While buf holds less than the packet the answer is
+// request.ErrIncomplete; a packet that will be refused for its modifier or size is refused at its
+// first four bytes. request.Finish must follow.
 func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, err error) {
 	if len(buf) == 0 {
 		return 0, request.ErrIncomplete

@@ -91,7 +91,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// What cannot become a request is refused as soon as that is known, not when the bytes it promises have come.
+// What cannot become a request is refused as soon as that is known, not when the bytes it promises
+// have come.
 func TestRefusedEarly(t *testing.T) {
 	for raw, want := range map[string]error{"\x05": ErrModifier, "\x00\x01\x10\x00": request.ErrHeadSize, "\x00\x00\x00\x00": ErrEmpty} {
 		for n := range raw {
@@ -168,7 +169,8 @@ func BenchmarkParseAndFinish(b *testing.B) {
 	}
 }
 
-// FuzzParse: a packet that is taken says the same when written anew; cut anywhere it is incomplete or refused, never different.
+// FuzzParse: a packet that is taken says the same when written anew; cut anywhere it is incomplete
+// or refused, never different.
 func FuzzParse(f *testing.F) {
 	f.Add(browser, uint16(20))
 	f.Add(packet(30, "A=1", "A=2", "B="), uint16(3))
