@@ -77,10 +77,10 @@ func (e *Engine) obey(m message, fd int) {
 	case boot.OpHarakiri:
 		e.house.harakiri(m.Core, m.Started)
 		e.Drain("harakiri", true)
-		e.tellAnswered(e.active.Load())
+		e.settleStuck()
 	case boot.OpGiveUp:
 		e.house.giveUp()
-		e.tellAnswered(e.active.Load())
+		e.settleStuck()
 	case boot.OpReopenLog:
 		if fd >= 0 {
 			e.log.replace(fd)

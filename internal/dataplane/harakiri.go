@@ -75,6 +75,15 @@ func (e *Engine) waitsForToken() bool {
 	return false
 }
 
+// settleStuck has the supervisor told as soon as all other cores have seen that the worker leaves. In one that was leaving before, a core may
+// have taken another's token: that was of no account while nothing was stuck.
+func (e *Engine) settleStuck() {
+	if e.leaving.Load() {
+		e.wakeAll()
+	}
+	e.tellAnswered(e.active.Load())
+}
+
 // GivenUp tells whether of the requests only those are left that others have answered for.
 func (e *Engine) GivenUp() bool { return e.answered.Load() }
 

@@ -181,6 +181,32 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	s.wait()
 }
 
+// A worker that leaves already, and whose cores have heard so in whatever order, tells of a request that is stuck now.
+func TestHarakiriOfALeavingWorker(t *testing.T) {
+	for range 5 { // which core takes whose token is up to the kernel
+		running, release := make(chan *fakeCall), make(chan struct{})
+		s := serve(t, config{
+			set: func(s *option.Settings) { s.Threads = 16 },
+			handler: func(x *fakeCall) Outcome {
+				running <- x
+				<-release
+				return ok(x)
+			},
+		})
+		stuck := s.dial("http")
+		stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+		x := <-running
+		s.say(message{Op: "drain", Reason: "reload"})
+		for !s.eng.leaving.Load() || readable(s.eng.wakefd) {
+			unix.Poll(nil, 1)
+		}
+		s.harakiri(x.exchange.id)
+		s.hear("answered")
+		close(release)
+		s.wait()
+	}
+}
+
 // The supervisor means one request: if its core is at the next one already, that one is left alone, told in the message or noticed last.
 func TestHarakiriTooLate(t *testing.T) {
 	for name, late := range map[string]func(s *server, started int64, request uint64){
