@@ -83,7 +83,8 @@ func TestOps(t *testing.T) {
 	understood := found(golang, `case (?:boot\.Op\w+, )?boot\.Op(\w+)`)
 	understood = append(understood, found(golang, `case boot\.Op(\w+),`)...)
 	values := map[string]string{}
-	for _, m := range regexp.MustCompile(`Op(\w+)\s+= "(\w+)"`).FindAllStringSubmatch(sources(t, "boot/ops.go")["boot/ops.go"], -1) {
+	for _, m := range regexp.MustCompile(`Op(\w+)\s+= "(\w+)"`).FindAllStringSubmatch(sources(t,
+		"boot/ops.go")["boot/ops.go"], -1) {
 		values[m[1]] = m[2]
 	}
 	for name, op := range values {

@@ -9,8 +9,10 @@ import (
 // banner begins the log of an instance.
 func (in *instance) banner(d *deployment) {
 	cfg := d.cfg
-	in.log().Print(fmt.Sprintf("*** Starting uWSGI %s (64bit) on [%s] ***", Version, time.Now().Format("Mon Jan _2 15:04:05 2006")))
-	for _, line := range slices.Concat(cfg.StartReport(), writableConfig(cfg, in.startDir), hisConfig(cfg, in.startDir, d.ident)) {
+	in.log().Print(fmt.Sprintf("*** Starting uWSGI %s (64bit) on [%s] ***", Version,
+		time.Now().Format("Mon Jan _2 15:04:05 2006")))
+	for _, line := range slices.Concat(cfg.StartReport(), writableConfig(cfg, in.startDir),
+		hisConfig(cfg, in.startDir, d.ident)) {
 		in.log().Print(line)
 	}
 	if cfg.ShowConfig {

@@ -37,7 +37,8 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &controls{cancel: cancel, print: d.log.Print}
 	var seen *control.Touch
-	opts := control.StatsOptions{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores, Mode: s.ChmodSocket}
+	opts := control.StatsOptions{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores,
+		Mode: s.ChmodSocket}
 	if s.Vacuum {
 		opts.Remove = in.rights.remove
 	}
@@ -204,7 +205,8 @@ func (in *instance) reportStatus() {
 	for _, w := range st.Workers {
 		for i, app := range st.Apps {
 			n := appCounts(w, i)
-			log.Print(fmt.Sprintf("worker %d app %d [%s] requests: %d exceptions: %d", w.Slot, i, app.Mount, n.Requests, n.Exceptions))
+			log.Print(fmt.Sprintf("worker %d app %d [%s] requests: %d exceptions: %d", w.Slot, i, app.Mount, n.Requests,
+				n.Exceptions))
 		}
 	}
 }
@@ -245,8 +247,10 @@ func (in *instance) snapshot() control.Snapshot {
 	}
 	for _, w := range st.Workers {
 		ws := control.WorkerStat{
-			ID: w.Slot, PID: w.PID, Accepting: w.Accepting, Requests: w.Requests, Delta: w.Delta, Exceptions: w.Exceptions, Harakiris: w.Harakiris,
-			Status: w.State, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running, Average: w.AvgRT, LastSpawn: w.LastSpawn, Respawns: w.Spawns, TX: w.TX,
+			ID: w.Slot, PID: w.PID, Accepting: w.Accepting, Requests: w.Requests, Delta: w.Delta,
+			Exceptions: w.Exceptions, Harakiris: w.Harakiris,
+			Status: w.State, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running, Average: w.AvgRT, LastSpawn: w.LastSpawn,
+			Respawns: w.Spawns, TX: w.TX,
 			Generation: w.Generation, Connections: w.Conns, Refused: w.Refused, LogLost: w.LogLost,
 		}
 		for i, app := range st.Apps {
@@ -258,8 +262,9 @@ func (in *instance) snapshot() control.Snapshot {
 		}
 		for _, c := range w.Cores {
 			ws.Cores = append(ws.Cores, control.CoreStat{
-				Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, ReadErrors: c.ReadErrs, WriteErrors: c.WriteErrs,
-				Exceptions: c.Exceptions, Busy: c.Busy, Request: c.Request, Since: c.Since,
+				Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, ReadErrors: c.ReadErrs,
+				WriteErrors: c.WriteErrs,
+				Exceptions:  c.Exceptions, Busy: c.Busy, Request: c.Request, Since: c.Since,
 			})
 		}
 		out.Workers = append(out.Workers, ws)

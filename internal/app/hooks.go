@@ -20,7 +20,8 @@ import (
 func (in *instance) newHooks(d *deployment) *control.Hooks {
 	h := &control.Hooks{
 		Settings: d.cfg.Settings, Credential: d.ident.Credential, Root: os.Getuid() == 0 || in.rights.as != "",
-		Dir: in.reach(in.base()), Environ: environment(in.environ, d.cfg.Settings.Env), Print: d.log.Print, Signal: in.tieSignal,
+		Dir: in.reach(in.base()), Environ: environment(in.environ, d.cfg.Settings.Env), Print: d.log.Print,
+		Signal: in.tieSignal,
 	}
 	if in.rights.as != "" {
 		h.AsRoot = func(k option.Hook) error {
@@ -56,7 +57,8 @@ func (in *instance) tieSignal(number int, handler string) error {
 	}
 	act, ok := do[handler]
 	if !ok {
-		return fmt.Errorf("unix_signal: unknown function %s (there are %s)", handler, strings.Join(slices.Sorted(maps.Keys(do)), ", "))
+		return fmt.Errorf("unix_signal: unknown function %s (there are %s)", handler,
+			strings.Join(slices.Sorted(maps.Keys(do)), ", "))
 	}
 	in.signals.tie(syscall.Signal(number), act)
 	return nil
@@ -66,12 +68,13 @@ func (in *instance) tieSignal(number int, handler string) error {
 func (in *instance) asideEnv(d *deployment) control.DaemonEnv {
 	s := d.cfg.Settings
 	return control.DaemonEnv{
-		Credential: d.ident.Credential, Environ: d.env(in), Dir: d.dir, Mercy: s.ReloadMercy, HonourStdin: s.DaemonsHonourStdin,
-		Print:   func(text string) { in.log().Print(text) },
-		Timed:   func(text string) { in.log().Timed(text) },
-		Stop:    func(reason string) { in.sup.Stop(reason, true) },
-		Lookup:  func(uid, gid string) (*syscall.Credential, error) { return in.lookup(uid, gid) },
-		StartAs: in.startAs(),
+		Credential: d.ident.Credential, Environ: d.env(in), Dir: d.dir, Mercy: s.ReloadMercy,
+		HonourStdin: s.DaemonsHonourStdin,
+		Print:       func(text string) { in.log().Print(text) },
+		Timed:       func(text string) { in.log().Timed(text) },
+		Stop:        func(reason string) { in.sup.Stop(reason, true) },
+		Lookup:      func(uid, gid string) (*syscall.Credential, error) { return in.lookup(uid, gid) },
+		StartAs:     in.startAs(),
 	}
 }
 
@@ -93,7 +96,8 @@ func (in *instance) startAs() func(control.Command) (control.Process, error) {
 		return nil
 	}
 	return func(c control.Command) (control.Process, error) {
-		return in.rights.keeper.Daemon(keeper.Daemon{Command: c.Shell, Dir: c.Dir, UID: c.Credential.Uid, GID: c.Credential.Gid}, os.Stderr)
+		return in.rights.keeper.Daemon(keeper.Daemon{Command: c.Shell, Dir: c.Dir, UID: c.Credential.Uid,
+			GID: c.Credential.Gid}, os.Stderr)
 	}
 }
 

@@ -167,7 +167,8 @@ func (l *listed) columns() []string {
 			turnedAway += w.Refused
 			rss += w.RSS
 		}
-		workers, busy, requests = fmt.Sprintf("%d/%d", alive, len(s.Workers)), strconv.Itoa(working), strconv.FormatInt(n, 10)
+		workers, busy, requests = fmt.Sprintf("%d/%d", alive, len(s.Workers)), strconv.Itoa(working),
+			strconv.FormatInt(n, 10)
 		conns, refused = strconv.FormatInt(open, 10), strconv.FormatInt(turnedAway, 10)
 		if up := time.Since(l.since).Seconds(); up > 0 && !l.since.IsZero() {
 			rate = strconv.FormatFloat(float64(n)/up, 'f', 1, 64)

@@ -63,7 +63,8 @@ func (r *rights) Open(path string, truncate bool, mode os.FileMode, owner *loggi
 
 // Rotate implements logging.Files.
 func (r *rights) Rotate(path, to string) error {
-	return r.try(func() error { return logging.OwnFiles{}.Rotate(path, to) }, func() error { return r.keeper.RotateLog(path) })
+	return r.try(func() error { return logging.OwnFiles{}.Rotate(path, to) },
+		func() error { return r.keeper.RotateLog(path) })
 }
 
 // remove unlinks what the instance made.
@@ -156,13 +157,15 @@ func (in *instance) plan(cfg *config.Config, d *deployment) (keeper.Plan, error)
 		dir = absolute(in.startDir, s.Chdir)
 	}
 	env := append(environment(in.environ, s.Env), "UWSGI_ORIGINAL_PROC_NAME="+in.args[0])
-	p := keeper.Plan{UID: int(cred.Uid), GID: int(cred.Gid), Groups: cred.Groups, Umask: s.Umask, Dir: in.startDir, Environ: env}
+	p := keeper.Plan{UID: int(cred.Uid), GID: int(cred.Gid), Groups: cred.Groups, Umask: s.Umask, Dir: in.startDir,
+		Environ: env}
 	var err error
 	if p.Sockets, err = listen.Orders(s, dir); err != nil {
 		return p, err
 	}
 	for _, f := range logging.FilesOf(s, in.startDir, in.journal) {
-		p.Logs = append(p.Logs, keeper.Log{Path: f.Path, Truncate: f.Truncate, Mode: uint32(f.Mode), Chown: f.Chown, Backup: f.Backup})
+		p.Logs = append(p.Logs, keeper.Log{Path: f.Path, Truncate: f.Truncate, Mode: uint32(f.Mode), Chown: f.Chown,
+			Backup: f.Backup})
 	}
 	for _, f := range in.pidfiles(s, dir) {
 		p.Pidfiles = append(p.Pidfiles, f.path)
@@ -185,7 +188,8 @@ func (in *instance) plan(cfg *config.Config, d *deployment) (keeper.Plan, error)
 			return p, err
 		}
 		if c := id.Credential; c != nil {
-			p.Daemons = append(p.Daemons, keeper.Daemon{Command: k.Command, Dir: absolute(dir, k.Chdir), Environ: env, UID: c.Uid, GID: c.Gid, Groups: c.Groups, Free: k.Pidfile != ""})
+			p.Daemons = append(p.Daemons, keeper.Daemon{Command: k.Command, Dir: absolute(dir, k.Chdir), Environ: env,
+				UID: c.Uid, GID: c.Gid, Groups: c.Groups, Free: k.Pidfile != ""})
 		}
 	}
 	return p, nil
@@ -309,5 +313,6 @@ func (in *instance) needsRoot(d *deployment) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(configFiles(d.cfg, in.startDir), func(path string) bool { return denied(unix.Access(path, unix.R_OK)) })
+	return slices.ContainsFunc(configFiles(d.cfg, in.startDir),
+		func(path string) bool { return denied(unix.Access(path, unix.R_OK)) })
 }

@@ -172,7 +172,8 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	}
 	in.entitle(d)
 	conf := d.config
-	conf.Log, conf.Notify, conf.Watchdog = in.event, &notifier{Notifier: in.notify, ready: func() { in.complain(in.writePidfiles(d, safe)) }}, watchdog
+	conf.Log, conf.Notify, conf.Watchdog = in.event, &notifier{Notifier: in.notify,
+		ready: func() { in.complain(in.writePidfiles(d, safe)) }}, watchdog
 	conf.Reconfigure, conf.Release = in.reconfigure, d.retire
 	conf.Loaded = func() { crash.Go(func() { in.startAside(d) }) }
 	if in.sup, err = supervisor.New(*conf); err != nil {
@@ -282,7 +283,8 @@ func (in *instance) enter(d, old *deployment) error {
 		err = enterable(d.dir)
 	}
 	if err != nil {
-		return option.Wrong("chdir", d.cfg.Settings.Chdir, fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err))
+		return option.Wrong("chdir", d.cfg.Settings.Chdir, fmt.Errorf("chdir() to %s: %w", d.dir,
+			err.(*os.PathError).Err))
 	}
 	d.hooks.Dir = in.reach(d.dir)
 	return nil
@@ -388,7 +390,8 @@ func (in *instance) place(d *deployment) error {
 		return err
 	}
 	d.config = &supervisor.Config{
-		Settings: s, Python: python, PythonArgs: pythonArgs(s.Optimize, s.NoSite), LibDir: in.lib, Version: Version, Dir: d.dir, Env: env,
+		Settings: s, Python: python, PythonArgs: pythonArgs(s.Optimize, s.NoSite), LibDir: in.lib, Version: Version,
+		Dir: d.dir, Env: env,
 		StopWithin: stopWithin(s, os.Getpid(), terminal(in.std.In)),
 		Credential: d.ident.Credential, WorkerStderr: d.log.WorkerStderr,
 		Hooks: func(ctx context.Context, phase string) error {
@@ -404,10 +407,11 @@ func (in *instance) place(d *deployment) error {
 	}
 	for _, sock := range d.sockets.Sockets {
 		d.config.Listeners = append(d.config.Listeners, supervisor.Listener{
-			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option, Inherited: sock.Inherited, Backlog: d.sockets.Backlog},
-			File:     sock.File,
-			FD:       sock.FD(),
-			Queue:    sock.Queue,
+			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option,
+				Inherited: sock.Inherited, Backlog: d.sockets.Backlog},
+			File:  sock.File,
+			FD:    sock.FD(),
+			Queue: sock.Queue,
 		})
 	}
 	return nil

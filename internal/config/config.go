@@ -80,7 +80,8 @@ func Load(args, environ []string, h Host) (*Config, error) {
 		r.argument("check", "", "write uwsgi check FILE.ini", errors.New("there is nothing to check"))
 	}
 	if r.command != "" {
-		return &Config{Command: r.command, CommandArgs: r.commandArgs, Settings: option.Default(), Print: r.print}, r.fatal()
+		return &Config{Command: r.command, CommandArgs: r.commandArgs, Settings: option.Default(), Print: r.print},
+			r.fatal()
 	}
 	r.finish()
 	s := r.apply()

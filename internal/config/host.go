@@ -180,7 +180,8 @@ func fetch(url string) ([]byte, error) {
 		return nil, fmt.Errorf("fetch %s: %w", url, err)
 	}
 	name, _ := os.Hostname()
-	if _, err := fmt.Fprintf(conn, "GET /%s HTTP/1.0\r\nHost: %s\r\nUser-Agent: uWSGI on %s\r\n\r\n", path, host, name); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET /%s HTTP/1.0\r\nHost: %s\r\nUser-Agent: uWSGI on %s\r\n\r\n", path, host,
+		name); err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", url, err)
 	}
 	all, err := io.ReadAll(io.LimitReader(conn, fetchLimit))

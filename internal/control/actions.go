@@ -93,19 +93,20 @@ var actions = map[string]action{
 	}),
 	"wait_for_file": waitFor(fsPatience, isKind(0)),
 	"wait_for_dir":  waitFor(fsPatience, isKind(os.ModeDir)),
-	"wait_for_socket": waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForSocketTimeout }, func(h *Hooks, address string) bool {
-		network := "unix"
-		if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") {
-			network = "tcp"
-		} else {
-			address = h.at(address)
-		}
-		c, err := net.DialTimeout(network, address, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}),
+	"wait_for_socket": waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForSocketTimeout },
+		func(h *Hooks, address string) bool {
+			network := "unix"
+			if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") {
+				network = "tcp"
+			} else {
+				address = h.at(address)
+			}
+			c, err := net.DialTimeout(network, address, time.Second)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		}),
 }
 
 // path is an action on the path that its argument is.

@@ -92,7 +92,8 @@ func (k *daemon) attached(first bool) bool {
 		case how := <-exited:
 			k.set(0)
 			if k.Control {
-				k.env.Print(fmt.Sprintf("[uwsgi-daemons] control daemon \"%s\" (pid: %d) %s: stopping the instance", k.Command, p.PID(), how))
+				k.env.Print(fmt.Sprintf("[uwsgi-daemons] control daemon \"%s\" (pid: %d) %s: stopping the instance",
+					k.Command, p.PID(), how))
 				k.env.Stop("attach-control-daemon")
 				<-k.stop
 				return true
@@ -131,7 +132,8 @@ func (k *daemon) end(p Process, exited <-chan string) {
 		case <-again.C:
 			_ = p.Signal(sig)
 		case <-mercy.C:
-			k.env.Print(fmt.Sprintf("[uwsgi-daemons] daemon did not die in time, killing (pid: %d): %s", p.PID(), k.Command))
+			k.env.Print(fmt.Sprintf("[uwsgi-daemons] daemon did not die in time, killing (pid: %d): %s", p.PID(),
+				k.Command))
 			_ = p.Signal(syscall.SIGKILL)
 		}
 	}
@@ -181,7 +183,8 @@ func (k *daemon) launch(first, bound bool) (Process, error) {
 		uid, gid = int(cred.Uid), int(cred.Gid)
 	}
 	k.env.Print(fmt.Sprintf("[uwsgi-daemons] %s \"%s\" (uid: %d gid: %d)", verb, k.Command, uid, gid))
-	return start(Command{Shell: k.Command, Dir: below(k.env.Dir, k.Chdir), Env: k.env.Environ, Stdin: k.Stdin || k.env.HonourStdin, Stderr: k.env.Stderr,
+	return start(Command{Shell: k.Command, Dir: below(k.env.Dir, k.Chdir), Env: k.env.Environ,
+		Stdin: k.Stdin || k.env.HonourStdin, Stderr: k.env.Stderr,
 		Credential: cred, Group: true, Free: !bound})
 }
 
@@ -196,7 +199,8 @@ func (k *daemon) touch() *Touch {
 		sig = syscall.Signal(k.StopSignal)
 	}
 	for _, path := range k.Touch {
-		t.add(path, fmt.Sprintf("*** %s has been touched... reloading daemon \"%s\" !!! ***", path, k.Command), func() { k.signal(sig) }, k.env.Print)
+		t.add(path, fmt.Sprintf("*** %s has been touched... reloading daemon \"%s\" !!! ***", path, k.Command),
+			func() { k.signal(sig) }, k.env.Print)
 	}
 	return t
 }

@@ -20,7 +20,8 @@ func Privileged(phase string) bool { return privileged[phase] }
 
 // privileged are the phases before the drop of privileges; later ones act as the application's
 // user.
-var privileged = map[string]bool{option.PhaseASAP: true, option.PhasePreJail: true, option.PhaseInJail: true, option.PhaseAsRoot: true}
+var privileged = map[string]bool{option.PhaseASAP: true, option.PhasePreJail: true, option.PhaseInJail: true,
+	option.PhaseAsRoot: true}
 
 // ErrHook is a hook that failed; the instance must not go on. The text is uWSGI's.
 var ErrHook = errors.New("FATAL hook failed, destroying instance")
@@ -116,7 +117,8 @@ func (h *Hooks) Run(ctx context.Context, phase string) error {
 
 // blame adds the line of the configuration that asked for a hook.
 func blame(k option.Hook, err error) error {
-	e := &option.Error{File: k.Origin.File, Line: k.Origin.Line, Name: k.Option, Value: k.Action + ":" + k.Arg, Err: err}
+	e := &option.Error{File: k.Origin.File, Line: k.Origin.Line, Name: k.Option, Value: k.Action + ":" + k.Arg,
+		Err: err}
 	if k.Private {
 		e.Value = ""
 	}
@@ -149,7 +151,8 @@ func (h *Hooks) Do(ctx context.Context, k option.Hook, phase string) error {
 }
 
 // local are the actions that concern this process and take no rights.
-var local = map[string]bool{"cd": true, "chdir": true, "putenv": true, "print": true, "log": true, "exit": true, "unix_signal": true,
+var local = map[string]bool{"cd": true, "chdir": true, "putenv": true, "print": true, "log": true, "exit": true,
+	"unix_signal": true,
 	"wait_for_fs": true, "wait_for_file": true, "wait_for_dir": true, "wait_for_socket": true}
 
 // Act carries out what a hook says, as cred, nil = this process's user, without a word of it in the

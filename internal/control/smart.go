@@ -36,7 +36,8 @@ func (k *daemon) smart(first bool) bool {
 			return k.stopped()
 		default:
 			if failed++; failed >= freq {
-				k.env.Print(fmt.Sprintf("[uwsgi-daemons] found changed pidfile for \"%s\": no process after %d checks", k.Command, failed))
+				k.env.Print(fmt.Sprintf("[uwsgi-daemons] found changed pidfile for \"%s\": no process after %d checks",
+					k.Command, failed))
 				return k.stopped()
 			}
 		}

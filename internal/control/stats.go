@@ -206,7 +206,8 @@ var lockNames = []string{"signal", "filemon", "timer", "rbtimer", "cron", "rpc",
 // UTF-8, which uWSGI's is not.
 func (s Snapshot) JSON(minified, noCores bool) []byte {
 	doc := statsDoc{
-		Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Sockets: []socketDoc{}, Workers: []workerDoc{},
+		Version: s.Version, PID: s.PID, UID: s.UID, GID: s.GID, CWD: s.CWD, Sockets: []socketDoc{},
+		Workers:  []workerDoc{},
 		Stopping: s.Stopping, Generation: s.Generation, Reloads: s.Reloads,
 	}
 	if r := s.LastReload; !r.At.IsZero() {
@@ -220,15 +221,17 @@ func (s Snapshot) JSON(minified, noCores bool) []byte {
 	}
 	for _, k := range s.Sockets {
 		doc.Queue = max(doc.Queue, k.Queue)
-		doc.Sockets = append(doc.Sockets, socketDoc{Name: k.Name, Proto: k.Proto, Queue: k.Queue, MaxQueue: k.MaxQueue, Shared: bit(k.Shared)})
+		doc.Sockets = append(doc.Sockets, socketDoc{Name: k.Name, Proto: k.Proto, Queue: k.Queue, MaxQueue: k.MaxQueue,
+			Shared: bit(k.Shared)})
 	}
 	doc.Load = doc.Queue
 	for _, d := range s.Daemons {
 		doc.Daemons = append(doc.Daemons, daemonDoc(d))
 	}
 	for _, c := range s.Crons {
-		doc.Crons = append(doc.Crons, cronDoc{Minute: c.Minute, Hour: c.Hour, Day: c.Day, Month: c.Month, Week: c.Week, Command: c.Command,
-			Unique: bit(c.Unique), PID: c.PID, Started: epoch(c.StartedAt)})
+		doc.Crons = append(doc.Crons, cronDoc{Minute: c.Minute, Hour: c.Hour, Day: c.Day, Month: c.Month, Week: c.Week,
+			Command: c.Command,
+			Unique:  bit(c.Unique), PID: c.PID, Started: epoch(c.StartedAt)})
 	}
 	for _, w := range s.Workers {
 		doc.Workers = append(doc.Workers, w.doc(noCores))
@@ -247,13 +250,16 @@ func (s Snapshot) JSON(minified, noCores bool) []byte {
 
 func (w WorkerStat) doc(noCores bool) workerDoc {
 	d := workerDoc{
-		ID: w.ID, PID: w.PID, Accepting: bit(w.Accepting), Requests: w.Requests, Delta: w.Delta, Exceptions: w.Exceptions, Harakiri: w.Harakiris,
-		Status: w.Status, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running.Microseconds(), LastSpawn: epoch(w.LastSpawn), Respawns: w.Respawns,
-		TX: w.TX, AvgRT: w.Average.Microseconds(), Apps: []appDoc{},
+		ID: w.ID, PID: w.PID, Accepting: bit(w.Accepting), Requests: w.Requests, Delta: w.Delta,
+		Exceptions: w.Exceptions, Harakiri: w.Harakiris,
+		Status: w.Status, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running.Microseconds(), LastSpawn: epoch(w.LastSpawn),
+		Respawns: w.Respawns,
+		TX:       w.TX, AvgRT: w.Average.Microseconds(), Apps: []appDoc{},
 		Generation: w.Generation, Connections: w.Connections, Refused: w.Refused, LogLost: w.LogLost,
 	}
 	for _, a := range w.Apps {
-		d.Apps = append(d.Apps, appDoc{ID: a.ID, Mountpoint: a.Mountpoint, Startup: int64(a.Startup.Seconds()), Requests: a.Requests,
+		d.Apps = append(d.Apps, appDoc{ID: a.ID, Mountpoint: a.Mountpoint, Startup: int64(a.Startup.Seconds()),
+			Requests:   a.Requests,
 			Exceptions: a.Exceptions, Chdir: a.Chdir})
 	}
 	if noCores {
@@ -261,7 +267,8 @@ func (w WorkerStat) doc(noCores bool) workerDoc {
 	}
 	d.Cores = []coreDoc{}
 	for i, c := range w.Cores {
-		k := coreDoc{ID: i, Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, WriteErrs: c.WriteErrors, ReadErrs: c.ReadErrors,
+		k := coreDoc{ID: i, Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, WriteErrs: c.WriteErrors,
+			ReadErrs:   c.ReadErrors,
 			Exceptions: c.Exceptions, InRequest: bit(c.Busy), Vars: []string{}, ReqInfo: map[string]int64{}}
 		if c.Busy {
 			k.Vars = requestVars(c.Request)

@@ -45,7 +45,8 @@ const (
 // ServeStats answers on l, which listens at address (as it is configured) and is the server's from
 // now on, with what source gives, until Close. path is the absolute path of a unix socket, "" for
 // others. source is called from many goroutines. print writes a line to the log.
-func ServeStats(l net.Listener, address, path string, opts StatsOptions, source func() Snapshot, print func(string)) *Stats {
+func ServeStats(l net.Listener, address, path string, opts StatsOptions, source func() Snapshot,
+	print func(string)) *Stats {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Stats{name: address, path: path, l: l, opts: opts, source: source, cancel: cancel}
 	if path != "" {
@@ -86,7 +87,8 @@ func (s *Stats) At(address, dir string) bool {
 // Is says whether it answers like that.
 func (s *Stats) Is(opts StatsOptions) bool {
 	a, b := s.opts, opts
-	return a.HTTP == b.HTTP && a.Minified == b.Minified && a.NoCores == b.NoCores && a.Mode == b.Mode && (a.Remove == nil) == (b.Remove == nil)
+	return a.HTTP == b.HTTP && a.Minified == b.Minified && a.NoCores == b.NoCores && a.Mode == b.Mode &&
+		(a.Remove == nil) == (b.Remove == nil)
 }
 
 // Addr is where the server listens.

@@ -16,10 +16,14 @@ func TestNoServer(t *testing.T) {
 		never string
 	}{
 		"--module app": {0, []string{"WSGI app 0", "no-server mode requested. Goodbye."}, "spawned uWSGI worker"},
-		"--module app --lazy-apps -p 2 --attach-daemon false": {0, []string{"WSGI app 0", "no-server mode requested. Goodbye."}, "spawn"},
-		"--module app --exec-post-app true":                   {0, []string{"WSGI app 0", `running "true" (post-app)`, "no-server mode"}, "FAIL"},
-		"--module nosuch":                                     {22, []string{"No module named 'nosuch'", "GAME OVER"}, "no-server mode"},
-		"--module nosuch --need-app=false":                    {0, []string{"No module named 'nosuch'", "no-server mode"}, "GAME OVER"},
+		"--module app --lazy-apps -p 2 --attach-daemon false": {0,
+			[]string{"WSGI app 0", "no-server mode requested. Goodbye."}, "spawn"},
+		"--module app --exec-post-app true": {0,
+			[]string{"WSGI app 0", `running "true" (post-app)`, "no-server mode"}, "FAIL"},
+		"--module nosuch": {22, []string{"No module named 'nosuch'", "GAME OVER"},
+			"no-server mode"},
+		"--module nosuch --need-app=false": {0,
+			[]string{"No module named 'nosuch'", "no-server mode"}, "GAME OVER"},
 	} {
 		for _, socket := range []bool{false, true} {
 			t.Run(args, func(t *testing.T) {
@@ -29,7 +33,8 @@ func TestNoServer(t *testing.T) {
 				s.Tolerate("nosuch|GAME OVER|unable to load|status 22")
 				line := strings.Fields("--no-server " + args)
 				if socket {
-					line = append(line, "--master", "--http-socket", harness.Addr(t), "--pidfile", s.Path("pid"), "--vacuum")
+					line = append(line, "--master", "--http-socket", harness.Addr(t), "--pidfile", s.Path("pid"),
+						"--vacuum")
 				}
 				s.Launch(line...)
 				if code := s.Exit(); code != want.code {

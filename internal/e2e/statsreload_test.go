@@ -13,15 +13,18 @@ func TestStatsOfReloads(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", version("one"))
-	s.Start("--http", addr, "--module", "app", "--stats", s.Path("stats"), "--shared-socket", harness.Addr(t), "--http-socket", "=0")
+	s.Start("--http", addr, "--module", "app", "--stats", s.Path("stats"), "--shared-socket", harness.Addr(t),
+		"--http-socket", "=0")
 	kept := harness.Dial(t, addr)
 	harness.Ask(t, kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	doc := statsOf(t, s.Path("stats"))
 	worker := doc["workers"].([]any)[0].(map[string]any)
-	if doc["last_reload"] != nil || doc["reloads"] != 0.0 || doc["generation"] != 1.0 || worker["generation"] != 1.0 || worker["connections"] != 1.0 {
+	if doc["last_reload"] != nil || doc["reloads"] != 0.0 || doc["generation"] != 1.0 || worker["generation"] != 1.0 ||
+		worker["connections"] != 1.0 {
 		t.Errorf("before a reload: %v", doc)
 	}
-	if sockets := doc["sockets"].([]any); sockets[0].(map[string]any)["shared"] != 0.0 || sockets[1].(map[string]any)["shared"] != 1.0 {
+	if sockets := doc["sockets"].([]any); sockets[0].(map[string]any)["shared"] != 0.0 ||
+		sockets[1].(map[string]any)["shared"] != 1.0 {
 		t.Errorf("sockets: %v", sockets)
 	}
 	listed := func(pattern string) {
@@ -46,7 +49,8 @@ func TestStatsOfReloads(t *testing.T) {
 	s.Write("app.py", version("two"))
 	s.Reload()
 	doc = statsOf(t, s.Path("stats"))
-	if reload := doc["last_reload"].(map[string]any); reload["error"] != "" || doc["reloads"] != 1.0 || doc["generation"] != 3.0 {
+	if reload := doc["last_reload"].(map[string]any); reload["error"] != "" || doc["reloads"] != 1.0 ||
+		doc["generation"] != 3.0 {
 		t.Errorf("after one that went well: %v, %v, generation %v", reload, doc["reloads"], doc["generation"])
 	}
 	listed(` active +` + itoa(s.PID) + ` `)

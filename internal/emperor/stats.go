@@ -90,7 +90,8 @@ func (e *emperor) note(r result) {
 
 func (e *emperor) document() *statsDocument {
 	s := &e.Settings.Emperor
-	d := &statsDocument{Version: e.Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), Emperor: s.Sources, Vassals: []vassalStats{},
+	d := &statsDocument{Version: e.Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), Emperor: s.Sources,
+		Vassals:   []vassalStats{},
 		Blacklist: []cursedStats{}}
 	d.CWD, _ = os.Getwd()
 	if s.Tyrant || s.TyrantNofollow {
@@ -106,9 +107,12 @@ func (e *emperor) document() *statsDocument {
 		if pids[name] > 0 && e.failed[name] == "" {
 			ready = 1
 		}
-		d.Vassals = append(d.Vassals, vassalStats{ID: v.id, PID: pids[name], Born: epoch(rec.first), LastMod: epoch(v.changed), Loyal: ready, Ready: ready,
-			Accepting: ready, LastLoyal: epoch(rec.ready), LastReady: epoch(rec.ready), LastAccepting: epoch(rec.ready), FirstRun: epoch(rec.first),
-			LastRun: epoch(rec.last), OnDemand: v.socket, UID: v.uid, GID: v.gid, Monitor: v.monitor, Respawns: max(rec.starts-1, 0)})
+		d.Vassals = append(d.Vassals, vassalStats{ID: v.id, PID: pids[name], Born: epoch(rec.first),
+			LastMod: epoch(v.changed), Loyal: ready, Ready: ready,
+			Accepting: ready, LastLoyal: epoch(rec.ready), LastReady: epoch(rec.ready), LastAccepting: epoch(rec.ready),
+			FirstRun: epoch(rec.first),
+			LastRun:  epoch(rec.last), OnDemand: v.socket, UID: v.uid, GID: v.gid, Monitor: v.monitor,
+			Respawns: max(rec.starts-1, 0)})
 		if why := e.failed[name]; why != "" {
 			d.Blacklist = append(d.Blacklist, cursedStats{v.id, rec.failures, why})
 		}
@@ -128,7 +132,8 @@ const maxStats = 64
 
 // serveStats answers every connection with the document, which it asks Run for, until end is
 // called.
-func serveStats(s *option.Settings, ask chan<- chan *statsDocument, log func(level slog.Level, event, text string, attrs ...slog.Attr)) (end func(), err error) {
+func serveStats(s *option.Settings, ask chan<- chan *statsDocument,
+	log func(level slog.Level, event, text string, attrs ...slog.Attr)) (end func(), err error) {
 	address := s.Emperor.Stats
 	var l net.Listener
 	sock, err := listen.Stats(address, "", s, nil)

@@ -33,7 +33,8 @@ func (i Instance) wishes() Wishes {
 		return *i.Wishes
 	}
 	s := i.Settings
-	w := Wishes{Umask: s.Umask, Nice: max(-20, min(s.Prio, 19)), Mercy: s.ShutdownDelay + i.Settings.Mercy(), Writable: i.writable()}
+	w := Wishes{Umask: s.Umask, Nice: max(-20, min(s.Prio, 19)), Mercy: s.ShutdownDelay + i.Settings.Mercy(),
+		Writable: i.writable()}
 	if path.IsAbs(s.Chdir) {
 		w.Chdir = s.Chdir
 	}

@@ -118,7 +118,8 @@ func (h host) parse(raw string, abstract bool) (address, error) {
 			return abstractAddress(text, text)
 		}
 		if len(text) > maxUnixPath {
-			return address{}, fmt.Errorf("invalid socket name: %d bytes, and a unix socket's path holds %d", len(text), maxUnixPath)
+			return address{}, fmt.Errorf("invalid socket name: %d bytes, and a unix socket's path holds %d", len(text),
+				maxUnixPath)
 		}
 		path, err := h.abs(text)
 		if err != nil {

@@ -179,7 +179,8 @@ func (o *opener) wants() ([]*want, error) {
 		}
 		if key := a.key(); a.kind != kindTCP || a.port != 0 {
 			if first, again := seen[key]; again {
-				o.log(fmt.Sprintf("%s = %s is the same address as %s before it: it is served once", c.Option, c.Address, first))
+				o.log(fmt.Sprintf("%s = %s is the same address as %s before it: it is served once", c.Option,
+					c.Address, first))
 				continue
 			}
 			seen[key] = c.Option + " = " + c.Address
@@ -202,8 +203,9 @@ func (o *opener) defaultProtocol() string { return nameOr(o.set.Protocol, "uwsgi
 func (o *opener) have(w *want) (*Socket, error) {
 	c := o.set.Sockets[w.index]
 	if h := w.from; h != nil {
-		k := &Socket{File: h.file, Name: w.addr.name, Option: w.opt, Inherited: true, key: w.addr.key(), network: h.local.network,
-			fdname: h.fdname, exact: h.local.serves(w.addr), origin: c.Origin}
+		k := &Socket{File: h.file, Name: w.addr.name, Option: w.opt, Inherited: true, key: w.addr.key(),
+			network: h.local.network,
+			fdname:  h.fdname, exact: h.local.serves(w.addr), origin: c.Origin}
 		autoPort := w.addr.kind == kindTCP && w.addr.port == 0
 		if !h.local.is(w.addr) && !autoPort {
 			k.Name = h.local.String()
@@ -234,7 +236,8 @@ func (o *opener) have(w *want) (*Socket, error) {
 			return nil, &Error{Address: c.Address, Option: c.Option, Origin: c.Origin, Err: err}
 		}
 		unix.CloseOnExec(w.addr.num)
-		return &Socket{File: newFile(w.addr.num, l.String()), Name: l.String(), Option: w.opt, Inherited: true, key: w.addr.key(),
+		return &Socket{File: newFile(w.addr.num, l.String()), Name: l.String(), Option: w.opt, Inherited: true,
+			key:     w.addr.key(),
 			network: l.network, origin: c.Origin}, nil
 	}
 	k, err := o.bind.bind(w.addr, c)
@@ -275,7 +278,8 @@ func (o *opener) serve(set *Set, byIndex map[int]*Socket) error {
 			}
 			if a.num >= len(set.shared) {
 				return &Error{Address: c.Address, Option: c.Option, Origin: c.Origin,
-					Err: fmt.Errorf("there is no shared-socket number %d", a.num), Hint: "they are numbered from 0 in the order they are written"}
+					Err:  fmt.Errorf("there is no shared-socket number %d", a.num),
+					Hint: "they are numbered from 0 in the order they are written"}
 			}
 			copied := *set.shared[a.num]
 			k = &copied

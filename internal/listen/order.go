@@ -43,7 +43,8 @@ func Orders(s *option.Settings, dir string) ([]Order, error) {
 	h := thisHost(dir)
 	var out []Order
 	for _, c := range s.Sockets {
-		if a, err := h.parse(c.Address, s.AbstractSocket); err == nil && (a.kind == kindTCP || a.kind == kindUnix || a.kind == kindAbstract) {
+		if a, err := h.parse(c.Address, s.AbstractSocket); err == nil &&
+			(a.kind == kindTCP || a.kind == kindUnix || a.kind == kindAbstract) {
 			out = append(out, b.order(a))
 		}
 	}
@@ -100,7 +101,8 @@ func Bind(o Order) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &binder{opts: o.Options, owner: owner{uid: o.UID, gid: o.GID, set: o.UID >= 0 || o.GID >= 0}, mode: os.FileMode(o.Mode), modeSet: o.ModeSet,
+	b := &binder{opts: o.Options, owner: owner{uid: o.UID, gid: o.GID, set: o.UID >= 0 || o.GID >= 0},
+		mode: os.FileMode(o.Mode), modeSet: o.ModeSet,
 		log: func(string) {}}
 	return b.bind(a, option.Socket{})
 }
@@ -127,7 +129,8 @@ func (b *binder) outdated(a address, k *Socket) {
 	if err := unix.Lstat(k.Path, &st); err != nil {
 		return // a folder of root's, into which this user cannot look
 	}
-	if b.owner.set && (b.owner.uid >= 0 && uint32(b.owner.uid) != st.Uid || b.owner.gid >= 0 && uint32(b.owner.gid) != st.Gid) ||
+	if b.owner.set && (b.owner.uid >= 0 && uint32(b.owner.uid) != st.Uid || b.owner.gid >= 0 &&
+		uint32(b.owner.gid) != st.Gid) ||
 		b.modeSet && uint32(b.mode) != st.Mode&0o7777 {
 		b.log(fmt.Sprintf("%s keeps the owner and mode of the first configuration: this instance gave root up when it had started, and a restart applies new ones", k.Path))
 	}

@@ -77,7 +77,8 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 		conn.close()
 		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
 	}
-	if err := l.conn.send(forkOrder{Op: boot.OpFork, Slot: slot, Row: row, Reason: f.Reason, First: f.First, Again: f.Again}, files...); err != nil {
+	if err := l.conn.send(forkOrder{Op: boot.OpFork, Slot: slot, Row: row, Reason: f.Reason, First: f.First,
+		Again: f.Again}, files...); err != nil {
 		conn.close()
 		return nil, err
 	}
@@ -131,7 +132,8 @@ func (l *Loader) hear(m incoming) {
 	case boot.OpLog:
 		l.emit(Log{Loader: l, Level: m.Level, Message: m.Message})
 	default:
-		l.emit(Log{Loader: l, Level: "error", Message: fmt.Sprintf("loader %d sent the unknown message %q", l.process.pid, m.Op)})
+		l.emit(Log{Loader: l, Level: "error", Message: fmt.Sprintf("loader %d sent the unknown message %q",
+			l.process.pid, m.Op)})
 	}
 }
 

@@ -127,7 +127,8 @@ func (w *Worker) hear(m incoming) {
 	case boot.OpLog:
 		emit(Log{Loader: w.Loader, Worker: w, Level: m.Level, Message: m.Message})
 	default:
-		emit(Log{Loader: w.Loader, Worker: w, Level: "error", Message: fmt.Sprintf("worker %d sent the unknown message %q", w.Slot, m.Op)})
+		emit(Log{Loader: w.Loader, Worker: w, Level: "error",
+			Message: fmt.Sprintf("worker %d sent the unknown message %q", w.Slot, m.Op)})
 	}
 }
 

@@ -23,7 +23,8 @@ func (l *Log) Warn(text string) { l.write(sd.PriWarning, text, false) }
 func (l *Log) Error(text string) { l.write(sd.PriErr, text, false) }
 
 func (l *Log) write(priority int, text string, timed bool, fields ...sd.Field) {
-	l.submit(l.server, &record{text: strings.TrimSuffix(text, "\n"), stamp: l.stamp.stamp(timed), priority: priority, fields: fields})
+	l.submit(l.server, &record{text: strings.TrimSuffix(text, "\n"), stamp: l.stamp.stamp(timed), priority: priority,
+		fields: fields})
 }
 
 // submit sends records through a chain as one batch.

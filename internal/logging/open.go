@@ -62,7 +62,8 @@ func (l *Log) openBase() (base *logger, notes []string, err error) {
 	}
 	if err := f.open(l.set.LogTruncate && !l.env.Reload); err != nil {
 		if l.aside != nil { // nothing is lost, and before systemd's time root may have opened it
-			return l.aside, append(notes, option.Wrong(name, value, err).Error()+"; the log is in the journal alone"), nil
+			return l.aside, append(notes, option.Wrong(name, value,
+				err).Error()+"; the log is in the journal alone"), nil
 		}
 		return nil, nil, option.Wrong(name, value, err)
 	}
@@ -72,9 +73,11 @@ func (l *Log) openBase() (base *logger, notes []string, err error) {
 
 // openAside opens the log that systemd has of this service.
 func (l *Log) openAside() (*logger, []string) {
-	j, err := sd.OpenJournal(l.env.JournalPath, sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"}, sd.Field{Name: "UWSGI_APP", Value: l.set.Name})
+	j, err := sd.OpenJournal(l.env.JournalPath, sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"},
+		sd.Field{Name: "UWSGI_APP", Value: l.set.Name})
 	if err != nil { // A chroot may hide the socket; standard error still leads to the journal.
-		return &logger{name: "stderr", sink: l.keep(&fdSink{f: l.env.Stderr})}, []string{err.Error() + "; logging to standard error"}
+		return &logger{name: "stderr", sink: l.keep(&fdSink{f: l.env.Stderr})},
+			[]string{err.Error() + "; logging to standard error"}
 	}
 	l.journal = j
 	var notes []string
@@ -171,7 +174,8 @@ func (l *Log) openLogger(o option.Logger) (sink, error) {
 	case "socket":
 		return newSocketLogger(o.Arg)
 	case "systemd":
-		j, err := sd.OpenJournal(l.env.JournalPath, sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"}, sd.Field{Name: "UWSGI_APP", Value: l.set.Name})
+		j, err := sd.OpenJournal(l.env.JournalPath, sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"},
+			sd.Field{Name: "UWSGI_APP", Value: l.set.Name})
 		if err != nil {
 			return nil, err
 		}

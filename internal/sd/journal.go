@@ -225,7 +225,8 @@ func (j *Journal) push(b []byte, patience time.Duration) bool {
 	err := sendEntry(j.fd, b)
 	if errors.Is(err, unix.EAGAIN) && patience > 0 && !j.full {
 		// Whoever floods the journal takes the room as often as not: one try is not enough.
-		for deadline := time.Now().Add(4 * patience); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline) && writable(j.fd, patience); {
+		for deadline := time.Now().Add(4 * patience); errors.Is(err, unix.EAGAIN) && time.Now().Before(deadline) &&
+			writable(j.fd, patience); {
 			err = sendEntry(j.fd, b)
 		}
 		j.full = err != nil

@@ -68,7 +68,8 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 	}
 	if err != nil {
 		g.rows.give(row)
-		s.log(slog.LevelError, "worker.notforked", fmt.Sprintf("worker %d cannot be forked: %v", sl.n, err), slog.Int(KeyWorker, sl.n), slog.Any(KeyError, err))
+		s.log(slog.LevelError, "worker.notforked", fmt.Sprintf("worker %d cannot be forked: %v", sl.n, err),
+			slog.Int(KeyWorker, sl.n), slog.Any(KeyError, err))
 		s.delay(sl, retryFork)
 		return nil
 	}
@@ -86,7 +87,8 @@ func (s *Supervisor) unanswered(p *process) {
 		return
 	}
 	s.log(slog.LevelError, "loader.stuck", fmt.Sprintf("the loader (pid: %d) has not forked worker %d for %s: a thread of the application's keeps it; it is killed",
-		p.gen.ld.PID(), p.slot.n, forkPatience), slog.Int(KeyPID, p.gen.ld.PID()), slog.Int(KeyWorker, p.slot.n), slog.Int(KeyGeneration, p.gen.n))
+		p.gen.ld.PID(), p.slot.n, forkPatience), slog.Int(KeyPID, p.gen.ld.PID()), slog.Int(KeyWorker, p.slot.n),
+		slog.Int(KeyGeneration, p.gen.n))
 	if err := p.gen.ld.Kill(); err != nil {
 		s.fault(err)
 	}
@@ -136,7 +138,8 @@ func (s *Supervisor) notForked(e loader.ForkFailed) {
 	if !wanted {
 		return
 	}
-	s.log(slog.LevelError, "worker.notforked", fmt.Sprintf("worker %d cannot be forked: %s", p.slot.n, e.Error), slog.Int(KeyWorker, p.slot.n))
+	s.log(slog.LevelError, "worker.notforked", fmt.Sprintf("worker %d cannot be forked: %s", p.slot.n, e.Error),
+		slog.Int(KeyWorker, p.slot.n))
 	if attached && s.phase < Stopping {
 		s.account(p, "could not be forked: "+e.Error)
 	}

@@ -115,8 +115,10 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, lazy: cfg.lazy() && !s.once, log: s.logEpoch}
 	files := make([]*os.File, len(cfg.Listeners))
 	boot := loader.Boot{
-		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n, MasterPID: os.Getpid(),
-		Lazy: g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(), RequestLog: loader.RequestLog{Kind: cfg.RequestLogKind},
+		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n,
+		MasterPID: os.Getpid(),
+		Lazy:      g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(),
+		RequestLog: loader.RequestLog{Kind: cfg.RequestLogKind},
 	}
 	stdio, err := cfg.stdio()
 	if err != nil {
@@ -131,10 +133,12 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		boot.Listeners = append(boot.Listeners, l.Listener)
 	}
 	ld, err := s.host.Start(loader.Spec{
-		Python: cfg.Python, Args: cfg.PythonArgs, LibDir: cfg.LibDir, Dir: cfg.Dir, Env: cfg.Env, Credential: cfg.Credential,
-		OwnGroup: !set.HonourStdin,
-		Limits:   loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
-		Boot:     boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLog(cfg), Handoff: s.handoff, Locks: s.locks, Stdio: stdio,
+		Python: cfg.Python, Args: cfg.PythonArgs, LibDir: cfg.LibDir, Dir: cfg.Dir, Env: cfg.Env,
+		Credential: cfg.Credential,
+		OwnGroup:   !set.HonourStdin,
+		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
+		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLog(cfg), Handoff: s.handoff,
+		Locks: s.locks, Stdio: stdio,
 		Events: s.events, Done: s.deaf,
 	})
 	if err != nil {

@@ -44,7 +44,8 @@ func System() *Host {
 		Subreaper: func() error {
 			return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		},
-		Zombies: zombies, Reap: reap, Monotonic: sys.Monotonic, Memory: sys.Memory, Shares: shares, OOMKills: oomCounter(), Connection: connection, Blocked: blocked,
+		Zombies: zombies, Reap: reap, Monotonic: sys.Monotonic, Memory: sys.Memory, Shares: shares,
+		OOMKills: oomCounter(), Connection: connection, Blocked: blocked,
 		Random: rand.Int64N, Crash: crash.Deadline,
 	}
 }
@@ -113,7 +114,10 @@ func connection(ctx context.Context, listeners []*os.File) error {
 		if err != nil {
 			return err
 		}
-		if err := raw.Control(func(fd uintptr) { set = append(set, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}) }); err != nil {
+		if err := raw.Control(func(fd uintptr) {
+			set = append(set,
+				unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}); err != nil {
 			return err
 		}
 	}

@@ -41,7 +41,8 @@ func (s *Supervisor) drain(p *process, why string, handoff bool) {
 	p.why, p.left = why, time.Now()
 	switch why {
 	case whyStop, whyReload, whyRestart, whyChain:
-		s.logProcess(slog.LevelInfo, "worker.leaving", fmt.Sprintf("Gracefully killing worker %d (pid: %d)...", p.slot.n, p.pid), p, slog.String(KeyReason, why))
+		s.logProcess(slog.LevelInfo, "worker.leaving", fmt.Sprintf("Gracefully killing worker %d (pid: %d)...",
+			p.slot.n, p.pid), p, slog.String(KeyReason, why))
 	}
 	p.death = s.agenda.after(p.gen.cfg.mercy(), func() {
 		s.logProcess(slog.LevelWarn, "worker.nomercy", fmt.Sprintf("worker %d (pid: %d) is taking too much time to die...NO MERCY !!!", p.slot.n, p.pid),
@@ -94,7 +95,8 @@ func (s *Supervisor) gone(e loader.WorkerGone) {
 	was := p.state
 	requests := s.inHand(p)
 	t := s.turn
-	noApp := t != nil && t.gen == p.gen && p.ready.IsZero() && !p.failed && e.Exit.Code() == ExitNoApp // it could not say so
+	noApp := t != nil && t.gen == p.gen && p.ready.IsZero() && !p.failed &&
+		e.Exit.Code() == ExitNoApp // it could not say so
 	p.failed = p.failed || noApp
 	attached := s.bury(p)
 	s.logGone(p, was, e.Exit, requests)
@@ -127,7 +129,8 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit, requests [
 	}
 	n := p.slot.n
 	if exit.Signal() == syscall.SIGSEGV {
-		s.logProcess(slog.LevelError, "worker.segfault", fmt.Sprintf("!!! uWSGI process %d got Segmentation Fault !!!", p.pid), p, attrs...)
+		s.logProcess(slog.LevelError, "worker.segfault", fmt.Sprintf("!!! uWSGI process %d got Segmentation Fault !!!",
+			p.pid), p, attrs...)
 	}
 	// Whether it is known how a worker ended depends on its loader, which may be starved or dead:
 	// one that was told to leave has left.
@@ -167,7 +170,8 @@ func (s *Supervisor) account(p *process, how string) {
 		return
 	}
 	if t := s.turn; t != nil && t.gen == p.gen && sl.misses.tries >= startTries {
-		s.failTurn(t, fmt.Errorf("worker %d ended %d times before it could serve (the last one %s)", sl.n, sl.misses.tries, how), ExitFailed)
+		s.failTurn(t, fmt.Errorf("worker %d ended %d times before it could serve (the last one %s)", sl.n,
+			sl.misses.tries, how), ExitFailed)
 		return
 	}
 	if p.gen == s.gen && p.gen.cfg.Settings.DieOnNoWorkers && p.gen.abandoned() {

@@ -50,7 +50,8 @@ func (s *Supervisor) promote(t *turnover) {
 // after the reload reaches the new code.
 func (s *Supervisor) part(t *turnover) {
 	for _, p := range s.procs {
-		if p.gen == t.old && p.state == draining && p.gen.rows.board.Row(p.row).Accepting.Load() != 0 && time.Since(t.parting) < partAtMost {
+		if p.gen == t.old && p.state == draining && p.gen.rows.board.Row(p.row).Accepting.Load() != 0 &&
+			time.Since(t.parting) < partAtMost {
 			s.agenda.after(partStep, func() {}) // advance looks again
 			return
 		}
@@ -68,7 +69,8 @@ func (s *Supervisor) conclude(t *turnover) {
 	}
 	if t.kind != firstStart {
 		s.reloads++
-		s.log(slog.LevelInfo, "master.respawned", fmt.Sprintf("gracefully (RE)spawned uWSGI master process (pid: %d)", s.host.PID), slog.Int(KeyGeneration, s.gen.n))
+		s.log(slog.LevelInfo, "master.respawned", fmt.Sprintf("gracefully (RE)spawned uWSGI master process (pid: %d)",
+			s.host.PID), slog.Int(KeyGeneration, s.gen.n))
 	} else {
 		s.started()
 	}

@@ -61,7 +61,8 @@ func (s *Supervisor) reportLost() {
 		if !over && now.Sub(l.at) < lostInterval {
 			return
 		}
-		s.log(slog.LevelWarn, "log.lost", fmt.Sprintf("%d request lines were lost: the log did not take them in time", lost), slog.Int64("lost", lost))
+		s.log(slog.LevelWarn, "log.lost", fmt.Sprintf("%d request lines were lost: the log did not take them in time",
+			lost), slog.Int64("lost", lost))
 	}
 	l.told, l.at = all, now
 }

@@ -54,7 +54,8 @@ func (r *rows) close() { unix.Close(r.board.FD()) }
 // read is what a process has counted so far.
 func (r *rows) read(i int) counts {
 	row := r.board.Row(i)
-	c := counts{requests: row.Requests.Load(), exceptions: row.Exceptions.Load(), tx: row.TX.Load(), running: row.Running.Load(),
+	c := counts{requests: row.Requests.Load(), exceptions: row.Exceptions.Load(), tx: row.TX.Load(),
+		running: row.Running.Load(),
 		refused: row.Refused.Load(), logLost: row.LogLost.Load()}
 	for app := range c.apps {
 		a := row.App(app)

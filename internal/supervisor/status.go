@@ -85,8 +85,10 @@ func (s *Supervisor) snapshot() Status {
 // workerStatus describes a worker number and the process it has, nil = none.
 func (s *Supervisor) workerStatus(n int, t *tally, p *process) WorkerStatus {
 	w := WorkerStatus{
-		Slot: n, State: "cheap", Requests: t.past.requests, Exceptions: t.past.exceptions, TX: t.past.tx, Running: micros(t.past.running),
-		Refused: t.past.refused, LogLost: t.past.logLost, Harakiris: t.harakiris, Spawns: t.spawns, LastSpawn: t.spawned,
+		Slot: n, State: "cheap", Requests: t.past.requests, Exceptions: t.past.exceptions, TX: t.past.tx,
+		Running: micros(t.past.running),
+		Refused: t.past.refused, LogLost: t.past.logLost, Harakiris: t.harakiris, Spawns: t.spawns,
+		LastSpawn: t.spawned,
 	}
 	if p == nil {
 		w.Apps = slices.Clone(t.past.apps[:])

@@ -54,7 +54,8 @@ func (s *Supervisor) close(reason string) bool {
 func (s *Supervisor) stop(reason string, graceful bool) {
 	if s.phase >= Stopping {
 		if s.phase == Stopping {
-			s.log(slog.LevelWarn, "stop.short", fmt.Sprintf("stop again (%s): killing what is left", reason), slog.String(KeyReason, reason))
+			s.log(slog.LevelWarn, "stop.short", fmt.Sprintf("stop again (%s): killing what is left", reason),
+				slog.String(KeyReason, reason))
 			s.interrupt()
 			s.destroyAll()
 		}

@@ -95,8 +95,10 @@ func New(cfg Config) (*Supervisor, error) {
 	s := &Supervisor{
 		host: cfg.Host, logf: cfg.Log, notify: cfg.Notify, dog: cfg.Watchdog, reconfigure: cfg.Reconfigure, cfg: &cfg,
 		endurance: usual,
-		calls:     make(chan func()), events: make(chan loader.Event), deaf: make(chan struct{}), done: make(chan struct{}),
-		held: map[*Config]bool{&cfg: true}, procs: map[*loader.Worker]*process{}, tallies: tallies{}, orphans: map[int]bool{},
+		calls:     make(chan func()), events: make(chan loader.Event), deaf: make(chan struct{}),
+		done: make(chan struct{}),
+		held: map[*Config]bool{&cfg: true}, procs: map[*loader.Worker]*process{}, tallies: tallies{},
+		orphans: map[int]bool{},
 	}
 	if s.host == nil {
 		s.host = System()
@@ -278,5 +280,6 @@ func (s *Supervisor) log(level slog.Level, event, text string, attrs ...slog.Att
 
 // logProcess logs what concerns one worker process.
 func (s *Supervisor) logProcess(level slog.Level, event, text string, p *process, attrs ...slog.Attr) {
-	s.logf(level, event, text, append([]slog.Attr{slog.Int(KeyWorker, p.slot.n), slog.Int(KeyPID, p.pid), slog.Int(KeyGeneration, p.gen.n)}, attrs...)...)
+	s.logf(level, event, text, append([]slog.Attr{slog.Int(KeyWorker, p.slot.n), slog.Int(KeyPID, p.pid),
+		slog.Int(KeyGeneration, p.gen.n)}, attrs...)...)
 }

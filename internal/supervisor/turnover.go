@@ -75,7 +75,8 @@ func (s *Supervisor) reload(reason string, brutal bool, reply chan<- error) {
 		}
 		s.queued.brutal = s.queued.brutal || brutal
 		s.queued.waiters = append(s.queued.waiters, reply)
-		s.log(slog.LevelInfo, "reload.queued", "another start or reload is under way; this reload follows it", slog.String(KeyReason, reason))
+		s.log(slog.LevelInfo, "reload.queued", "another start or reload is under way; this reload follows it",
+			slog.String(KeyReason, reason))
 	default:
 		s.begin(&turnover{kind: reload, reason: reason, brutal: brutal, waiters: []chan<- error{reply}})
 	}
@@ -87,7 +88,8 @@ func (s *Supervisor) boundImport(t *turnover) {
 	d := max(time.Until(t.began.Add(s.cfg.mercy())), 0)
 	t.limit = s.agenda.after(d, func() {
 		if s.turn == t && t.stage < parting {
-			s.failTurn(t, fmt.Errorf("the new generation took longer than %s and another reload was asked for", s.cfg.mercy()), ExitFailed)
+			s.failTurn(t, fmt.Errorf("the new generation took longer than %s and another reload was asked for",
+				s.cfg.mercy()), ExitFailed)
 		}
 	})
 }

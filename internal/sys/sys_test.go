@@ -27,7 +27,8 @@ func TestMemory(t *testing.T) {
 	if _, _, err := Memory(1 << 30); err == nil {
 		t.Error("a process that is not there has a size")
 	}
-	for line, want := range map[string]bool{"12 3 4 0\n": true, "12 3": true, "12 3\n": false, "": false, "12 ": false, " 12 3 ": false, "x": false} {
+	for line, want := range map[string]bool{"12 3 4 0\n": true, "12 3": true, "12 3\n": false, "": false, "12 ": false,
+		" 12 3 ": false, "x": false} {
 		if pages, ok := statm([]byte(line)); ok != want || ok && pages != [2]int64{12, 3} {
 			t.Errorf("%q: %v, %t", line, pages, ok)
 		}
