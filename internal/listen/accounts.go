@@ -33,7 +33,6 @@ func systemAccounts() accounts {
 type user struct {
 	name     string
 	uid, gid uint32
-	home     string
 	known    bool // there is an account, not just a number
 }
 
@@ -58,7 +57,7 @@ func (db accounts) findUser(text string) (*user, error) {
 	if err1 != nil || err2 != nil {
 		return nil, fmt.Errorf("user %s: passwd entry %q has no numbers", text, strings.Join(f, ":"))
 	}
-	return &user{name: f[0], uid: uint32(uid), gid: uint32(gid), home: f[5], known: true}, nil
+	return &user{name: f[0], uid: uint32(uid), gid: uint32(gid), known: true}, nil
 }
 
 func (db accounts) findGroup(text string) (uint32, error) {

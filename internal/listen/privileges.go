@@ -13,11 +13,8 @@ import (
 // Identity is who the application runs as.
 type Identity struct {
 	Credential *syscall.Credential // nil: nothing changes
-	User       string              // names, or numbers where there is no account
-	Group      string
-	Home       string
-	Groups     []string // names of the supplementary groups, for the log
-	Notes      []string // what the log should say
+	User       string              // its name, or a number where there is no account
+	Notes      []string            // what the log should say
 }
 
 // Lookup finds the identity that uid, gid, add-gid and no-initgroups ask for. Names and numbers are taken as uWSGI takes them, with one
@@ -58,7 +55,7 @@ func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, 
 			id.Notes = append(id.Notes, "uid = "+uid+" is root: the application keeps every privilege")
 		}
 		cred.Uid, cred.Gid = account.uid, account.gid
-		id.User, id.Home = account.name, account.home
+		id.User = account.name
 	} else {
 		id.User = "0"
 	}
@@ -69,7 +66,6 @@ func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, 
 		}
 		cred.Gid = g
 	}
-	id.Group = db.groupName(cred.Gid)
 	switch {
 	case len(addgids) > 0:
 		for _, a := range addgids {
@@ -82,13 +78,10 @@ func (db accounts) lookup(uid, gid string, addgids []string, noInitgroups bool, 
 	case !noInitgroups && account != nil && account.known:
 		cred.Groups = db.groupsOf(account, cred.Gid)
 	}
-	for _, g := range cred.Groups {
-		id.Groups = append(id.Groups, db.groupName(g))
-	}
 	id.Notes = append(id.Notes, fmt.Sprintf("setgid() to %d", cred.Gid))
 	if !noInitgroups {
-		for i, g := range cred.Groups {
-			id.Notes = append(id.Notes, fmt.Sprintf("set additional group %d (%s)", g, id.Groups[i]))
+		for _, g := range cred.Groups {
+			id.Notes = append(id.Notes, fmt.Sprintf("set additional group %d (%s)", g, db.groupName(g)))
 		}
 	}
 	id.Notes = append(id.Notes, fmt.Sprintf("setuid() to %d", cred.Uid))

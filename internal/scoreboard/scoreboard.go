@@ -18,9 +18,8 @@ import (
 
 // States of a cell.
 const (
-	CellIdle    = 0
-	CellBusy    = 1 // running the application, since Cell.Started
-	CellReading = 2 // gathering a request
+	CellIdle = 0
+	CellBusy = 1 // running the application, since Cell.Started
 )
 
 const (
@@ -41,7 +40,6 @@ type header struct {
 // Row is one worker process. Only that process writes it, but for the fields marked (s), which are the supervisor's.
 type Row struct {
 	Slot       atomic.Int32 // (s) 1…N; 0 = free
-	Generation atomic.Int32 // (s)
 	PID        atomic.Int32 // (s)
 	Accepting  atomic.Int32
 	Requests   atomic.Int64 // finished

@@ -59,7 +59,6 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 	if err == nil {
 		r := g.rows.board.Row(row)
 		r.Slot.Store(int32(sl.n))
-		r.Generation.Store(int32(g.n))
 		r.Base.Store(sl.tally.past.requests)
 		w, err = g.ld.Fork(loader.Fork{Slot: sl.n, Row: row, Reason: why, First: !sl.accepted, Again: again}, stderr)
 		if stderr != nil {

@@ -191,9 +191,9 @@ func TestDeadlineOfAnIdleCore(t *testing.T) {
 	defer s.rows.close()
 	cell := board.Cell(0, 0)
 	occupy(cell, 1000)
-	cell.State.Store(scoreboard.CellReading)
+	cell.State.Store(scoreboard.CellIdle)
 	if at, _ := deadline(cell, time.Second); at != 0 {
-		t.Errorf("a core that reads a request has the deadline %d", at)
+		t.Errorf("an idle core has the deadline %d", at)
 	}
 }
 
