@@ -21,6 +21,7 @@ type Core struct {
 	ready
 	again      again       // accepting
 	serving    atomic.Bool // owns a connection
+	looping    atomic.Bool // false before Run and in a signal handler: both wait for the GIL as long as another core holds it
 	sawLeaving atomic.Bool // has begun to wait for events since the worker is leaving: none of before is left
 	files      files       // static files
 	clock      clock
@@ -43,11 +44,12 @@ func newCore(e *Engine, id int) *Core {
 // Run serves on the calling thread until the worker has drained. It returns the status the worker shall exit with.
 func (c *Core) Run() int {
 	e := c.eng
+	c.looping.Store(true)
 	if c.id == 0 {
 		e.signals.thread.Store(int64(unix.Gettid()))
 	}
 	for {
-		if c.id == 0 && e.signals.pending.Swap(false) && !e.app.Signals(0) {
+		if c.id == 0 && e.signals.pending.Swap(false) && !c.handleSignals() {
 			e.Drain("a signal handler raised", true)
 		}
 		if e.leaving.Load() && !c.sawLeaving.Load() {
@@ -56,7 +58,7 @@ func (c *Core) Run() int {
 		}
 		n, errno := epollWait(e.epfd, c.events[:c.batch()], -1)
 		if errno == unix.EINTR {
-			if c.id == 0 && !e.app.Signals(0) {
+			if c.id == 0 && !c.handleSignals() {
 				e.Drain("a signal handler raised", true)
 			}
 			continue
@@ -77,6 +79,13 @@ func (c *Core) Run() int {
 			}
 		}
 	}
+}
+
+// handleSignals runs the application's signal handlers, on the main thread. False: one of them raised.
+func (c *Core) handleSignals() bool {
+	c.looping.Store(false)
+	defer c.looping.Store(true)
+	return c.eng.app.Signals(c.id)
 }
 
 // handle works on one event.

@@ -68,7 +68,7 @@ func (x *Exchange) recovered() {
 // waitsForToken tells whether a core still waits for events that has not seen that the worker is leaving.
 func (e *Engine) waitsForToken() bool {
 	for _, c := range e.cores {
-		if !c.sawLeaving.Load() && !c.exchange.stuck.Load() && !c.serving.Load() {
+		if c.looping.Load() && !c.sawLeaving.Load() && !c.exchange.stuck.Load() && !c.serving.Load() {
 			return true
 		}
 	}
@@ -95,7 +95,7 @@ func (e *Engine) tellAnswered(active int64) {
 		return
 	}
 	for _, c := range e.cores {
-		if c.exchange.stuck.Load() {
+		if c.exchange.stuck.Load() || !c.looping.Load() {
 			continue
 		}
 		if c.serving.Load() || !c.sawLeaving.Load() {

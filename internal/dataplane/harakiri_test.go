@@ -162,6 +162,7 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 		},
 	})
 	<-looks
+	s.eng.cores[0].looping.Store(true) // it is to stand for one that does not wait for the GIL
 	stuck := s.dial("http")
 	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
 	s.harakiri((<-running).exchange.id)
@@ -205,6 +206,32 @@ func TestHarakiriOfALeavingWorker(t *testing.T) {
 		close(release)
 		s.wait()
 	}
+}
+
+// A core that waits for the GIL, in a signal handler say, waits for the one that is stuck, and has nothing in hand.
+func TestHarakiriWithoutTheGIL(t *testing.T) {
+	running, release := make(chan *fakeCall), make(chan struct{})
+	looks, look := make(chan struct{}), make(chan struct{})
+	s := serve(t, config{
+		set: func(s *option.Settings) { s.Threads = 3 },
+		prepare: func(e *Engine) {
+			e.app.(*fakeApp).signals = sync.OnceFunc(func() { close(looks); <-look })
+			e.signals.pending.Store(true)
+		},
+		handler: func(x *fakeCall) Outcome {
+			running <- x
+			<-release
+			return ok(x)
+		},
+	})
+	<-looks
+	stuck := s.dial("http")
+	stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+	s.harakiri((<-running).exchange.id)
+	s.hear("answered")
+	close(look)
+	close(release)
+	s.wait()
 }
 
 // The supervisor means one request: if its core is at the next one already, that one is left alone, told in the message or noticed last.
