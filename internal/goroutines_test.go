@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestGoroutinesAreGuarded: a goroutine of the supervisor's process that panics ends it as internal/crash says; one that nobody guards would end
-// it with its children left, or leave others waiting for it.
+// TestGoroutinesAreGuarded: a goroutine of the supervisor's process that panics ends it as
+// internal/crash says; one that nobody guards would end it with its children left, or leave others
+// waiting for it.
 func TestGoroutinesAreGuarded(t *testing.T) {
 	for _, dir := range []string{"app", "control", "emperor", "keeper", "listen", "loader", "logging", "privilege", "sd", "supervisor"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

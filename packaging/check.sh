@@ -9,6 +9,14 @@ step "gofmt"
 unformatted=$(gofmt -l cmd internal packaging)
 [ -z "$unformatted" ] || { echo "not formatted:"; echo "$unformatted"; exit 1; }
 
+step "comments of at most 100 columns"
+# Tables, lists and code in them, which are indented or begin with a mark, may be wider.
+git ls-files '*.go' '*.c' '*.h' | grep -v -e '_test\.go$' -e '/doc\.go$' | python3 -c '
+import re, sys
+wide = [f"{name}:{n}" for name in sys.stdin.read().split() for n, line in enumerate(open(name), 1)
+        if re.match(r"\s*// [^ |-]", line) and len(line.rstrip().expandtabs(4)) > 100]
+sys.exit("wrap them: " + " ".join(wide) if wide else 0)'
+
 step "go vet"
 go vet ./...
 

@@ -1,5 +1,6 @@
-// The one place where the data plane meets the interpreter. Written to the limited API of 3.9, so that one binary serves every
-// CPython from there on; the interpreter's own symbols are resolved when it loads us.
+// The one place where the data plane meets the interpreter. Written to the limited API of 3.9, so
+// that one binary serves every CPython from there on; the interpreter's own symbols are resolved
+// when it loads us.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
@@ -93,8 +94,8 @@ static int close_result(PyObject *result)
 	return 0;
 }
 
-// sequence handles a list or tuple of bytes, the answer of most applications: it is known whole, so it goes out in one write.
-// 1: not such a sequence.
+// sequence handles a list or tuple of bytes, the answer of most applications: it is known whole, so
+// it goes out in one write. 1: not such a sequence.
 static int sequence(uw_exchange *x, PyObject *result)
 {
 	int is_list = PyList_CheckExact(result);
@@ -142,8 +143,8 @@ static int sequence(uw_exchange *x, PyObject *result)
 
 static int is_wrapper(PyObject *o) { return file_wrapper && (PyObject *)Py_TYPE(o) == file_wrapper; }
 
-// open_wrapped recognises wsgi.file_wrapper around something with a descriptor of a regular file, of which it then says what is to be sent. 0: it is
-// something else, to be iterated.
+// open_wrapped recognises wsgi.file_wrapper around something with a descriptor of a regular file,
+// of which it then says what is to be sent. 0: it is something else, to be iterated.
 static int open_wrapped(PyObject *o, int *file, int64_t *off, int64_t *len)
 {
 	if (!is_wrapper(o))
@@ -191,7 +192,8 @@ static int file_body(uw_exchange *x, PyObject *result)
 	return open_wrapped(result, &x->file_fd, &x->file_off, &x->file_len) ? UW_FILE : -2;
 }
 
-// file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a text file's read() gives no bytes. -2: it has none.
+// file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a text
+// file's read() gives no bytes. -2: it has none.
 static int file_blocks(uw_exchange *x, PyObject *wrapper)
 {
 	enum { BLOCK = 64 << 10 };
@@ -228,7 +230,8 @@ static int file_blocks(uw_exchange *x, PyObject *wrapper)
 
 static int iterate(uw_exchange *x, PyObject *result, int within);
 
-// block sends what an iterable gave. A wrapped file that a generator yields is sent in its place, as uWSGI does; within says that this is one.
+// block sends what an iterable gave. A wrapped file that a generator yields is sent in its place,
+// as uWSGI does; within says that this is one.
 static int block(uw_exchange *x, PyObject *chunk, int within)
 {
 	if (chunk == Py_None)
@@ -279,7 +282,8 @@ static int respond(uw_exchange *x, PyObject *result)
 		rc = file_body(x, result);
 	if (rc >= 0) {
 		if (rc == UW_FILE) {
-			// Written by Go before close(): a wrapper's close() may delete the file's name, not its descriptor.
+			// Written by Go before close(): a wrapper's close() may delete the file's name, not its
+			// descriptor.
 			Py_BEGIN_ALLOW_THREADS
 			uwGoFile(x->id);
 			Py_END_ALLOW_THREADS
@@ -300,7 +304,8 @@ static int respond(uw_exchange *x, PyObject *result)
 		outcome = failed(x);
 	}
 	if (rc == 0 && outcome == UW_DONE && !uw_forked) {
-		// The last byte goes out before close(), where applications like to tidy up. It waits for nobody, so the GIL is kept.
+		// The last byte goes out before close(), where applications like to tidy up. It waits for
+		// nobody, so the GIL is kept.
 		uwGoFinish(x->id);
 	}
 	x->over = 1;
@@ -308,7 +313,8 @@ static int respond(uw_exchange *x, PyObject *result)
 	return outcome;
 }
 
-// The graveyard: a list through the objects' owners would need their layout, so it is an array of its own.
+// The graveyard: a list through the objects' owners would need their layout, so it is an array of
+// its own.
 static pthread_mutex_t grave_lock = PTHREAD_MUTEX_INITIALIZER;
 static void **grave;
 static size_t grave_n, grave_cap;
@@ -346,7 +352,8 @@ static void bury_all(void)
 	}
 }
 
-// end_child ends a child of the application that came back here. There is no request of its own to answer and no Go below to return to.
+// end_child ends a child of the application that came back here. There is no request of its own to
+// answer and no Go below to return to.
 static void end_child(PyObject *result)
 {
 	static const char msg[] = "uwsgi: a child forked by the application returned into the server; it ends here (use os._exit)\n";
@@ -489,8 +496,8 @@ void uw_set_after(PyObject *hook)
 	uw_has_after = 1;
 }
 
-// uw_current finds the exchange that the calling code is part of, by its thread; NULL: it is part of
-// none. Nothing else asks who that is.
+// uw_current finds the exchange that the calling code is part of, by its thread; NULL: it is part
+// of none. Nothing else asks who that is.
 uw_exchange *uw_current(void)
 {
 	unsigned long me = PyThread_get_thread_ident();
@@ -500,8 +507,8 @@ uw_exchange *uw_current(void)
 	return NULL;
 }
 
-// uw_close_inherited lets go of the connections that this child of the application got by fork: the client must see them end
-// when the worker ends them.
+// uw_close_inherited lets go of the connections that this child of the application got by fork: the
+// client must see them end when the worker ends them.
 void uw_close_inherited(void)
 {
 	for (int i = 0; i < ncores; i++)

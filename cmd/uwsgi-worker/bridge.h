@@ -1,4 +1,5 @@
-// The narrow waist between the data plane (Go) and the application (Python): C integers and byte spans, no Go pointer is kept.
+// The narrow waist between the data plane (Go) and the application (Python): C integers and byte
+// spans, no Go pointer is kept.
 #ifndef UWSGI_BRIDGE_H
 #define UWSGI_BRIDGE_H
 
@@ -95,24 +96,28 @@ typedef struct uw_exchange {
 uw_core *uw_core_get(int id);
 uw_exchange *uw_exchange_get(int id);
 
-// uw_call takes the GIL, builds the environ and runs application number app. body_fd >= 0: the body is that file (owned by Python from
-// here on); else body_len bytes at body.
+// uw_call takes the GIL, builds the environ and runs application number app. body_fd >= 0: the body
+// is that file (owned by Python from here on); else body_len bytes at body.
 int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd);
 
-// uw_bury drops an object that kept a body alive, at the next uw_call of any thread: the caller need not hold the GIL.
+// uw_bury drops an object that kept a body alive, at the next uw_call of any thread: the caller
+// need not hold the GIL.
 void uw_bury(void *pinned);
 
 // uw_after runs the application's after_req_hook, where uw_has_after says that there is one.
 void uw_after(uw_exchange *x);
 
-// uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = leave: a handler raised
-// SystemExit or KeyboardInterrupt. Other exceptions are reported, for there is no code of the application's that they could end.
+// uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = leave: a
+// handler raised SystemExit or KeyboardInterrupt. Other exceptions are reported, for there is no
+// code of the application's that they could end.
 int uw_signals(uw_core *c);
 
-// uw_take_abort takes SIGABRT back from the Go runtime. The descriptor is one that lives as long as the worker.
+// uw_take_abort takes SIGABRT back from the Go runtime. The descriptor is one that lives as long as
+// the worker.
 void uw_take_abort(int descriptor);
 
-// uw_begin starts the Go runtime, once, before the first call of Go; an errno(3) where its thread cannot be made.
+// uw_begin starts the Go runtime, once, before the first call of Go; an errno(3) where its thread
+// cannot be made.
 int uw_begin(void);
 
 // uw_set_title overwrites the process's argument area.

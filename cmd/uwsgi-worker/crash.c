@@ -1,6 +1,7 @@
-// Crashes of native code are told by Python's faulthandler, which shows where in the application they happened. It is enabled before this
-// library is loaded: Go then hands it the faults that are not Go's own. SIGABRT (abort(), a corrupted heap, a C++ exception that nobody
-// catches) Go would keep for itself and write its goroutines instead; the handler of before gets it back.
+// Crashes of native code are told by Python's faulthandler, which shows where in the application
+// they happened. It is enabled before this library is loaded: Go then hands it the faults that are
+// not Go's own. SIGABRT (abort(), a corrupted heap, a C++ exception that nobody catches) Go would
+// keep for itself and write its goroutines instead; the handler of before gets it back.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -16,7 +17,8 @@ __attribute__((constructor(101))) static void save_abort(void) { sigaction(SIGAB
 
 static void aborted(int sig)
 {
-	// The Go runtime, too, aborts when its epoll set is gone, within milliseconds; who reads the log should learn why.
+	// The Go runtime, too, aborts when its epoll set is gone, within milliseconds; who reads the
+	// log should learn why.
 	static const char lost[] = "the application has closed descriptors that are not its own (os.closerange?), this worker ends\n";
 	if (!uw_forked && fcntl(witness, F_GETFD) < 0 && write(STDERR_FILENO, lost, sizeof(lost) - 1) < 0) {
 		// nobody to tell

@@ -11,7 +11,8 @@ static PyObject *empty;
 static int many_cores;
 static PyObject **core_numbers;
 
-// Names of variables recur from request to request: each is made once and its hash with it. Bounded, since names come from clients.
+// Names of variables recur from request to request: each is made once and its hash with it.
+// Bounded, since names come from clients.
 enum { SLOTS = 1024, KEEP = 512 };
 typedef struct {
 	PyObject *str;
@@ -135,9 +136,10 @@ static PyObject *input_of(const char *body, size_t len, int fd)
 	return io;
 }
 
-// A client, and the front end before it, sends the same names in the same order each time, and most values recur too. So the environ of the last
-// request is kept as a template (never the application's own dict, which it may change): the next one starts as a copy, which costs no hashing and
-// no growing, and only values that differ are set.
+// A client, and the front end before it, sends the same names in the same order each time, and most
+// values recur too. So the environ of the last request is kept as a template (never the
+// application's own dict, which it may change): the next one starts as a copy, which costs no
+// hashing and no growing, and only values that differ are set.
 enum { LARGEST = 128 };
 typedef struct {
 	PyObject *dict; // has every key, those of finish() too
@@ -170,7 +172,8 @@ static int fits(const template *t, const char *arena, const uw_var *vars, int n)
 	return 1;
 }
 
-// from_template gives the environ of a request that fits t. All texts are looked up before anything is allocated that could let another thread in.
+// from_template gives the environ of a request that fits t. All texts are looked up before anything
+// is allocated that could let another thread in.
 static PyObject *from_template(template *t, int core, const char *arena, const uw_var *vars, int n, int https, PyObject *in)
 {
 	struct {
@@ -207,7 +210,8 @@ done:
 	return env;
 }
 
-// texts looks the variables up: new references in keys and values, where names are kept in slots. -1: an exception is set.
+// texts looks the variables up: new references in keys and values, where names are kept in slots.
+// -1: an exception is set.
 static int texts(const char *arena, const uw_var *vars, int n, PyObject **keys, PyObject **values, short *slots)
 {
 	for (int i = 0; i < n; i++) {
@@ -228,7 +232,8 @@ static int texts(const char *arena, const uw_var *vars, int n, PyObject **keys, 
 	return 0;
 }
 
-// distinct tells whether every name is kept and none occurs twice: of two the later counts, which a copy by position would get wrong.
+// distinct tells whether every name is kept and none occurs twice: of two the later counts, which a
+// copy by position would get wrong.
 static int distinct(const short *slots, int n)
 {
 	static unsigned seen[SLOTS], round;

@@ -1,5 +1,6 @@
-// Command uwsgi-worker is the data plane as a CPython extension module: go build -buildmode=c-shared. bridge.c speaks Python, the
-// functions here are what it calls; nothing else in the program uses cgo.
+// Command uwsgi-worker is the data plane as a CPython extension module: go build
+// -buildmode=c-shared. bridge.c speaks Python, the functions here are what it calls; nothing else
+// in the program uses cgo.
 package main
 
 /*
@@ -29,8 +30,8 @@ func main() {}
 // engine is the worker's data plane: made once by uwGoStart, in the process that serves.
 var engine *dataplane.Engine
 
-// guard turns a panic into a log entry, so that no request can take the worker's other threads down. The caller's result stays what it
-// was set to before.
+// guard turns a panic into a log entry, so that no request can take the worker's other threads
+// down. The caller's result stays what it was set to before.
 func guard(where string) {
 	if r := recover(); r != nil {
 		fmt.Fprintf(os.Stderr, "uwsgi: internal error in %s: %v\n%s", where, r, debug.Stack())
@@ -52,7 +53,8 @@ func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps C.int) (er
 		return C.CString(err.Error())
 	}
 	engine = e
-	// One for each core, the housekeeper and one more: while one is free, nobody wakes a thread to look for work when a core is in a call.
+	// One for each core, the housekeeper and one more: while one is free, nobody wakes a thread to
+	// look for work when a core is in a call.
 	runtime.GOMAXPROCS(e.Cores() + 2)
 	threads.Reserve(e.Cores() + 2)
 	return nil
@@ -318,7 +320,8 @@ func (b *bridge) StopStreaming(exchange int) { b.exchanges[exchange].stream = C.
 // Serving implements dataplane.App.
 func (b *bridge) Serving(exchange, fd int) { b.exchanges[exchange].fd = C.int(fd) }
 
-// Release implements dataplane.App. The object goes at the next call, when the interpreter's lock is held anyway.
+// Release implements dataplane.App. The object goes at the next call, when the interpreter's lock
+// is held anyway.
 func (b *bridge) Release(pinned unsafe.Pointer) { C.uw_bury(pinned) }
 
 // HasAfter implements dataplane.App.

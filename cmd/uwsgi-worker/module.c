@@ -1,4 +1,5 @@
-// The extension module _uwsgi: how the loader's Python starts the data plane and what internal/python/uwsgi.py is made of.
+// The extension module _uwsgi: how the loader's Python starts the data plane and what
+// internal/python/uwsgi.py is made of.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
@@ -79,7 +80,8 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 		free(err);
 		return NULL;
 	}
-	// Go answers a SIGPIPE of its own; a write to a client that left is an error code to us, never a signal.
+	// Go answers a SIGPIPE of its own; a write to a client that left is an error code to us, never
+	// a signal.
 	signal(SIGPIPE, SIG_IGN);
 	uw_take_abort(control_fd);
 	started = 1;
@@ -95,7 +97,8 @@ static PyObject *m_run(PyObject *self, PyObject *arg)
 			PyErr_SetString(PyExc_ValueError, "no such core");
 		return NULL;
 	}
-	// A handler without SA_ONSTACK would run on a goroutine's small stack (CPython sets the flag from 3.10 on).
+	// A handler without SA_ONSTACK would run on a goroutine's small stack (CPython sets the flag
+	// from 3.10 on).
 	for (int s = 1; s < NSIG; s++) {
 		struct sigaction sa;
 		if (sigaction(s, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_ONSTACK)) {

@@ -1,10 +1,14 @@
-// When the Go runtime starts, and on what thread. The library is loaded before the workers are forked, so that they share what its relocations
-// write (0.5 MB); but a Go runtime does not survive a fork, and a c-shared library starts it as it is loaded, with a thread. The linker passes
-// the library's pthread_create on to here (--wrap in exports.go), and that first thread is made when the worker asks for it.
+// When the Go runtime starts, and on what thread. The library is loaded before the workers are
+// forked, so that they share what its relocations write (0.5 MB); but a Go runtime does not survive
+// a fork, and a c-shared library starts it as it is loaded, with a thread. The linker passes the
+// library's pthread_create on to here (--wrap in exports.go), and that first thread is made when
+// the worker asks for it.
 //
-// Its monitor (sysmon) is a thread that looks every 20 µs, 50 times, before it takes a processor away from a thread that is blocked in a system
-// call, and sleeps only when no processor is in use. A worker that has a request now and then would spend more on it than on the requests. A
-// thread inherits how late its timers may be from the one that makes it: the monitor is born with so much that it looks every ten milliseconds or so.
+// Its monitor (sysmon) is a thread that looks every 20 µs, 50 times, before it takes a processor
+// away from a thread that is blocked in a system call, and sleeps only when no processor is in use.
+// A worker that has a request now and then would spend more on it than on the requests. A thread
+// inherits how late its timers may be from the one that makes it: the monitor is born with so much
+// that it looks every ten milliseconds or so.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sys/prctl.h>

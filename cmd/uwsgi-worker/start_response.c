@@ -1,4 +1,5 @@
-// start_response and write (PEP 3333): what the application says of its response is checked here and kept as bytes for the data plane.
+// start_response and write (PEP 3333): what the application says of its response is checked here
+// and kept as bytes for the data plane.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static int responder_stale(responder *self)
 		PyErr_SetString(PyExc_RuntimeError, "the request this start_response belongs to is over");
 		return 1;
 	}
-	// The core's thread leaves the interpreter's lock while it writes: another one would find the response half made.
+	// The core's thread leaves the interpreter's lock while it writes: another one would find the
+	// response half made.
 	if (PyThread_get_thread_ident() != self->exchange->core->thread) {
 		PyErr_SetString(PyExc_RuntimeError, "start_response and write belong to the thread that the application was called on");
 		return 1;
@@ -34,7 +36,8 @@ static int responder_stale(responder *self)
 	return 0;
 }
 
-// latin1 gives the ISO-8859-1 bytes of a str (PEP 3333, "Unicode Issues"). *tmp is a new reference to drop afterwards, or NULL.
+// latin1 gives the ISO-8859-1 bytes of a str (PEP 3333, "Unicode Issues"). *tmp is a new reference
+// to drop afterwards, or NULL.
 static const char *latin1(PyObject *o, Py_ssize_t *len, PyObject **tmp, const char *what)
 {
 	*tmp = NULL;
@@ -55,7 +58,8 @@ static const char *latin1(PyObject *o, Py_ssize_t *len, PyObject **tmp, const ch
 	return b;
 }
 
-// A response head may hold no control byte: CR or LF would let the application's user write headers of his own (RFC 9110 §5.5).
+// A response head may hold no control byte: CR or LF would let the application's user write headers
+// of his own (RFC 9110 §5.5).
 static int clean(const char *s, Py_ssize_t n, const char *what)
 {
 	Py_ssize_t i = 0;
@@ -95,8 +99,9 @@ static int token(const char *s, Py_ssize_t n)
 	return 1;
 }
 
-// Frameworks name headers and statuses by the same str objects again and again. Those that were found good are kept, so that the object alone tells:
-// a str never changes, and one that is kept is not freed, so its address is no other's.
+// Frameworks name headers and statuses by the same str objects again and again. Those that were
+// found good are kept, so that the object alone tells: a str never changes, and one that is kept is
+// not freed, so its address is no other's.
 typedef struct {
 	PyObject *str;
 	const char *bytes;
@@ -165,7 +170,8 @@ static int contains(const char *s, Py_ssize_t n, const char *lower, size_t m)
 	return 0;
 }
 
-// note_header remembers what the framing depends on. Returns 1 when the header is the server's to write, not the application's.
+// note_header remembers what the framing depends on. Returns 1 when the header is the server's to
+// write, not the application's.
 static int note_header(uw_exchange *x, const char *k, Py_ssize_t kl, const char *v, Py_ssize_t vl)
 {
 	switch (kl) {
@@ -306,8 +312,8 @@ void uw_reset_head(uw_exchange *x)
 	x->conn_close = x->upgrade = x->has_te = x->has_date = x->has_server = 0;
 }
 
-// raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one, the interpreter would believe that it is an
-// exception and write into it.
+// raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one, the
+// interpreter would believe that it is an exception and write into it.
 static void raise_again(PyObject *exc_info)
 {
 	PyObject *v = NULL, *tb = Py_None;
@@ -379,7 +385,8 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 			return NULL;
 		}
 	}
-	// Any other 1xx announces a response that is still to come (RFC 9110 §15.2): the client would take the next one for it.
+	// Any other 1xx announces a response that is still to come (RFC 9110 §15.2): the client would
+	// take the next one for it.
 	if (x->status < 200 && !(x->status == 101 && x->upgrade)) {
 		PyErr_Format(PyExc_ValueError, "%R is no final http status", status);
 		uw_reset_head(x);

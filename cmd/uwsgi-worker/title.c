@@ -1,5 +1,5 @@
-// The process title: the argument area that the kernel shows in /proc/PID/cmdline, found from outside the interpreter because the
-// limited API does not give argv.
+// The process title: the argument area that the kernel shows in /proc/PID/cmdline, found from
+// outside the interpreter because the limited API does not give argv.
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

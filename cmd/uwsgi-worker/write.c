@@ -27,12 +27,12 @@ int uw_grow(char **buf, size_t *cap, size_t need)
 	return 0;
 }
 
-// The longest line that announces a chunk (RFC 9112 §7.1), and what a chunk may hold to be copied behind it: one buffer costs the kernel half of
-// what three do.
+// The longest line that announces a chunk (RFC 9112 §7.1), and what a chunk may hold to be copied
+// behind it: one buffer costs the kernel half of what three do.
 enum { CHUNK_LINE = 20, CHUNK_COPY = 8192 };
 
-// stream writes a block of a response under way from here: a generator has many, and the way through Go and back costs as much as the write.
-// What the client does not take at once is Go's.
+// stream writes a block of a response under way from here: a generator has many, and the way
+// through Go and back costs as much as the write. What the client does not take at once is Go's.
 static int stream(uw_exchange *x, const char *p, size_t n)
 {
 	char framed[CHUNK_LINE + CHUNK_COPY + 2];
@@ -61,8 +61,9 @@ static int stream(uw_exchange *x, const char *p, size_t n)
 	return rc;
 }
 
-// The socket does not block, so the GIL is kept for what it takes at once: letting go of it for each chunk of a generator costs more than the
-// write. It is released where the client must be waited for, or the block is large.
+// The socket does not block, so the GIL is kept for what it takes at once: letting go of it for
+// each chunk of a generator costs more than the write. It is released where the client must be
+// waited for, or the block is large.
 int uw_send_block(uw_exchange *x, const char *p, Py_ssize_t n)
 {
 	int rc;
@@ -108,7 +109,8 @@ int uw_send_object(uw_exchange *x, PyObject *o, const char *what)
 	Py_ssize_t n;
 	PyObject *tmp = NULL;
 	if (!PyBytes_Check(o)) {
-		// Other objects with a buffer, a bytearray or a memoryview, are taken for the bytes they hold.
+		// Other objects with a buffer, a bytearray or a memoryview, are taken for the bytes they
+		// hold.
 		PyObject *view = PyMemoryView_FromObject(o);
 		tmp = view ? PyBytes_FromObject(view) : NULL;
 		Py_XDECREF(view);

@@ -6,23 +6,26 @@
 
 #include "bridge.h"
 
-// Small bodies are copied, so that the GIL need not be taken again to drop them; small blocks are written without letting go of it.
+// Small bodies are copied, so that the GIL need not be taken again to drop them; small blocks are
+// written without letting go of it.
 enum { UW_COPY_LIMIT = 65536 };
 
 // uw_grow makes room for need bytes; -1: MemoryError is set.
 int uw_grow(char **buf, size_t *cap, size_t need);
 
-// uw_send_block writes one block of the body, the head before it if it has not gone out. 0: done; 1: the client is gone and the options say
-// not to tell the application; -1: an exception is set.
+// uw_send_block writes one block of the body, the head before it if it has not gone out. 0: done;
+// 1: the client is gone and the options say not to tell the application; -1: an exception is set.
 int uw_send_block(uw_exchange *x, const char *p, Py_ssize_t n);
 
-// uw_send_object is uw_send_block for what the application gave as a block; TypeError "WHAT TYPE, not bytes" for what is none.
+// uw_send_object is uw_send_block for what the application gave as a block; TypeError "WHAT TYPE,
+// not bytes" for what is none.
 int uw_send_object(uw_exchange *x, PyObject *o, const char *what);
 
 // uw_reset_head forgets what start_response said.
 void uw_reset_head(uw_exchange *x);
 
-// uw_start_response_new gives the start_response of the request of x, a new reference, or NULL with an exception set.
+// uw_start_response_new gives the start_response of the request of x, a new reference, or NULL with
+// an exception set.
 PyObject *uw_start_response_new(uw_exchange *x);
 int uw_start_response_init(void);
 

@@ -9,7 +9,8 @@ type stamp struct {
 	ltime [26]byte // 22/Nov/2026:11:06:07 +0000
 }
 
-// stampOf is the stamp of a wall clock time. The newest second is kept, since nearly all requests of a busy worker fall into it.
+// stampOf is the stamp of a wall clock time. The newest second is kept, since nearly all requests
+// of a busy worker fall into it.
 func (l *Logger) stampOf(ns int64) *stamp {
 	sec := ns / int64(time.Second)
 	kept := l.clock.Load()

@@ -28,7 +28,8 @@ func (l *Logger) appendDefault(dst []byte, e *Entry) []byte {
 	return dst
 }
 
-// appendWhole writes the line behind the memory report. In its short form nothing that the client chose is in it.
+// appendWhole writes the line behind the memory report. In its short form nothing that the client
+// chose is in it.
 func (l *Logger) appendWhole(dst []byte, e *Entry, short bool) []byte {
 	var addr, user, method, uri, protocol []byte
 	if r := e.Req; r != nil && !short {

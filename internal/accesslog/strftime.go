@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Strftime appends t in the given format, as strftime(3) of glibc does in the C locale, the flags - _ 0 ^ included. What is no
-// conversion stands as it is.
+// Strftime appends t in the given format, as strftime(3) of glibc does in the C locale, the flags -
+// _ 0 ^ included. What is no conversion stands as it is.
 func Strftime(dst []byte, format string, t time.Time) []byte {
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {

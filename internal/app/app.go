@@ -1,5 +1,5 @@
-// Package app is the composition root: the only place that reads arguments, environment and signals, and the only one that
-// knows every other package.
+// Package app is the composition root: the only place that reads arguments, environment and
+// signals, and the only one that knows every other package.
 package app
 
 import (
@@ -91,7 +91,8 @@ func client(args []string, std Streams, name string, do func(pidfile string, out
 	return told(do(args[0], std.Err), std)
 }
 
-// told turns the outcome of a command to another process into an exit status: 255 where it could not be signalled, as uWSGI.
+// told turns the outcome of a command to another process into an exit status: 255 where it could
+// not be signalled, as uWSGI.
 func told(err error, std Streams) int {
 	if err == nil {
 		return exitOK
@@ -160,7 +161,8 @@ func command(cfg *config.Config, environ []string, host config.Host, std Streams
 	return exitOK
 }
 
-// libDir finds loader.py and the worker library: beside the binary in a checkout, under the prefix when installed.
+// libDir finds loader.py and the worker library: beside the binary in a checkout, under the prefix
+// when installed.
 func libDir() (string, error) {
 	exe, err := os.Executable()
 	if err != nil {

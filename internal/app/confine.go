@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confine has what this process starts begin with what it is meant to have: no descriptor that the shell, or whoever else started us, left open,
-// since those that the configuration names are handed on one by one; and no capability to inherit but those that were made ambient on
-// purpose (AmbientCapabilities= of a unit).
+// confine has what this process starts begin with what it is meant to have: no descriptor that the
+// shell, or whoever else started us, left open, since those that the configuration names are handed
+// on one by one; and no capability to inherit but those that were made ambient on purpose
+// (AmbientCapabilities= of a unit).
 func confine() error {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		closeOnExec() // before Linux 5.11
@@ -57,9 +58,10 @@ func disinherit() error {
 	return nil
 }
 
-// leaveTerminal gives up the controlling terminal, for this process and all that it starts: whoever has it can type into it (TIOCSTI), and
-// behind it waits the shell of root, who has started us. ^C still reaches us, by our process group. The leader of a session has no shell
-// behind it and keeps it.
+// leaveTerminal gives up the controlling terminal, for this process and all that it starts: whoever
+// has it can type into it (TIOCSTI), and behind it waits the shell of root, who has started us. ^C
+// still reaches us, by our process group. The leader of a session has no shell behind it and keeps
+// it.
 func leaveTerminal() {
 	if sid, err := unix.Getsid(0); err != nil || sid == os.Getpid() {
 		return
@@ -72,7 +74,8 @@ func leaveTerminal() {
 	_ = unix.IoctlSetInt(fd, unix.TIOCNOTTY, 0)
 }
 
-// giveNothingMore has no program that is started from here on get more rights than its starter: no-new-privs. There is no way back.
+// giveNothingMore has no program that is started from here on get more rights than its starter:
+// no-new-privs. There is no way back.
 func giveNothingMore() error {
 	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("no-new-privs: prctl: %w", errno)

@@ -36,9 +36,9 @@ func newTerminal(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// TestLeavesTheTerminal: below a shell the server, and whatever it starts, has no terminal any more that could be typed into, and hears ^C all the
-// same; as the leader of a
-// session, as in a container, it keeps its own.
+// TestLeavesTheTerminal: below a shell the server, and whatever it starts, has no terminal any more
+// that could be typed into, and hears ^C all the same; as the leader of a session, as in a
+// container, it keeps its own.
 func TestLeavesTheTerminal(t *testing.T) {
 	const role = "UWSGI_TEST_TERMINAL"
 	again := func(as string) *exec.Cmd {

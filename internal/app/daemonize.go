@@ -14,11 +14,13 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// daemonEnv names the pipe on which the process in the background tells the one in the foreground how its start went.
+// daemonEnv names the pipe on which the process in the background tells the one in the foreground
+// how its start went.
 const daemonEnv = "UWSGI_DAEMON_PIPE"
 
-// daemonize starts this program again in a session of its own and waits until it is up: uWSGI's parent leaves before anything can
-// fail, so that a script which starts it never hears of an error. done: this process is the parent, and code its status.
+// daemonize starts this program again in a session of its own and waits until it is up: uWSGI's
+// parent leaves before anything can fail, so that a script which starts it never hears of an error.
+// done: this process is the parent, and code its status.
 func daemonize(s *option.Settings, args, environ []string, std Streams) (code int, done bool) {
 	if s.Daemonize == "" && !s.DaemonizePlain || os.Getenv(daemonEnv) != "" || sd.NotifySocket() != "" {
 		return 0, false // not asked for, or done, or a service manager waits for this very process
@@ -97,7 +99,8 @@ func processName(pid int) string {
 	return strings.TrimSuffix(string(b), "\n")
 }
 
-// tellParent tells the process in the foreground, once, that we are up (status 0), or with what status we end and why.
+// tellParent tells the process in the foreground, once, that we are up (status 0), or with what
+// status we end and why.
 func tellParent(status int, why string) {
 	fd, err := strconv.Atoi(os.Getenv(daemonEnv))
 	if err != nil {

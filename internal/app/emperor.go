@@ -16,7 +16,8 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// reign is serve for a configuration with `emperor`: it runs other instances and no application of its own.
+// reign is serve for a configuration with `emperor`: it runs other instances and no application of
+// its own.
 func reign(cfg *config.Config, args, environ []string, host config.Host, std Streams) (int, error) {
 	s := cfg.Settings
 	if err := confine(); err != nil {

@@ -13,7 +13,8 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// writableConfig names the files of a configuration that any user of the host can change, and with them what runs here and as whom.
+// writableConfig names the files of a configuration that any user of the host can change, and with
+// them what runs here and as whom.
 func writableConfig(cfg *config.Config, startDir string) []string {
 	var seen, lines []string
 	for _, p := range cfg.Pairs {
@@ -29,7 +30,8 @@ func writableConfig(cfg *config.Config, startDir string) []string {
 	return lines
 }
 
-// hisConfig names the files of a configuration that the application's user can change. uWSGI reads them as root, too.
+// hisConfig names the files of a configuration that the application's user can change. uWSGI reads
+// them as root, too.
 func hisConfig(cfg *config.Config, startDir string, ident *listen.Identity) []string {
 	cred := ident.Credential
 	if cred == nil || cred.Uid == 0 {
@@ -60,8 +62,8 @@ func changes(cred *syscall.Credential, path string) bool {
 	return st.Uid == cred.Uid || group && st.Mode&syscall.S_IWGRP != 0 || !d.FirmFor(cred, &st)
 }
 
-// openToAll says through what anybody can change path: its own mode or that of a folder above, "" when nobody can. In a folder with the
-// sticky bit only owners can replace files.
+// openToAll says through what anybody can change path: its own mode or that of a folder above, ""
+// when nobody can. In a folder with the sticky bit only owners can replace files.
 func openToAll(path string) string {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

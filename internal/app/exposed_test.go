@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A configuration that the application's user can change is pointed out, whatever it is that he can change.
+// A configuration that the application's user can change is pointed out, whatever it is that he can
+// change.
 func TestHisConfigurations(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.SkipNow() // needs root

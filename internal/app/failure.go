@@ -35,8 +35,9 @@ func faults(err error) []error {
 // settleTime bounds the wait for journald, which looks up who sent an entry while it reads it.
 const settleTime = 500 * time.Millisecond
 
-// startFailed says why the instance of that name serves nothing: on standard error or, where that is the journal's, there, with the fields
-// by which it is found and explained; and in the line that `systemctl status` shows. It gives the exit status.
+// startFailed says why the instance of that name serves nothing: on standard error or, where that
+// is the journal's, there, with the fields by which it is found and explained; and in the line that
+// `systemctl status` shows. It gives the exit status.
 func startFailed(std Streams, name string, err error) int {
 	var lines []string
 	for _, e := range faults(err) {

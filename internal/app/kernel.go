@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelFits says what is missing of the system calls that nothing can be started without: processes are watched, signalled and reaped by
-// their pidfds.
+// kernelFits says what is missing of the system calls that nothing can be started without:
+// processes are watched, signalled and reaped by their pidfds.
 func kernelFits() error {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {

@@ -26,7 +26,8 @@ type pidfile struct {
 	when             moment
 }
 
-// pidfiles are those that the settings name, absolute, and that this process writes; dir is the application's folder.
+// pidfiles are those that the settings name, absolute, and that this process writes; dir is the
+// application's folder.
 func (in *instance) pidfiles(s *option.Settings, dir string) []pidfile {
 	var out []pidfile
 	for _, p := range []pidfile{

@@ -16,8 +16,8 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// prepare does what the configuration wants done before anything is opened: waits for files and sockets of others, takes locks, writes
-// files. The locks last as long as the process.
+// prepare does what the configuration wants done before anything is opened: waits for files and
+// sockets of others, takes locks, writes files. The locks last as long as the process.
 func prepare(s *option.Settings, print func(string)) error {
 	exists := func(p string) bool { _, err := os.Stat(p); return err == nil }
 	regular := func(p string) bool { st, err := os.Stat(p); return err == nil && st.Mode().IsRegular() }
@@ -135,7 +135,8 @@ func lock(path string, flags int) error {
 	}
 }
 
-// fallBack starts this program again with fallback-config, after it ended with status 1. It returns only when that fails.
+// fallBack starts this program again with fallback-config, after it ended with status 1. It returns
+// only when that fails.
 func fallBack(s *option.Settings, args []string, std Streams) {
 	exe, err := os.Executable()
 	if err == nil {

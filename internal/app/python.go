@@ -19,8 +19,9 @@ import (
 // defaultPath is where programs are looked for without a PATH: environ(7), as systemd sets it.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// interpreter finds the Python to run the application with: the virtualenv's own, else the first python3 on path that the
-// application's user may run. note gets a line when an earlier one had to be passed over.
+// interpreter finds the Python to run the application with: the virtualenv's own, else the first
+// python3 on path that the application's user may run. note gets a line when an earlier one had to
+// be passed over.
 func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Credential, note func(string)) (string, error) {
 	if s.Home != "" {
 		python, err := virtualenv(absolute(dir, s.Home), cred)
@@ -95,8 +96,9 @@ func absolute(dir, p string) string {
 // shimPatience is how long a version manager's script may take.
 const shimPatience = 30 * time.Second
 
-// behindShim gives the interpreter that a version manager's script (pyenv's, say) would run: starting the script for every
-// generation would cost more than loading the application. The script runs as what it starts would: PATH may lead to the application's own.
+// behindShim gives the interpreter that a version manager's script (pyenv's, say) would run:
+// starting the script for every generation would cost more than loading the application. The script
+// runs as what it starts would: PATH may lead to the application's own.
 func behindShim(p, dir string, env []string, cred *syscall.Credential) (string, error) {
 	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have become a FIFO meanwhile
 	if err != nil {
@@ -118,7 +120,8 @@ func behindShim(p, dir string, env []string, cred *syscall.Credential) (string, 
 	return strings.TrimSpace(string(out)), nil
 }
 
-// scarce says that an error is about what the machine or a limit has no more of, not about what was asked for.
+// scarce says that an error is about what the machine or a limit has no more of, not about what was
+// asked for.
 func scarce(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM} {
 		if errors.Is(err, e) {

@@ -13,8 +13,9 @@ import (
 	"uwsgi/internal/option"
 )
 
-// signals obeys the signals of cli-signals §3, but for SIGTERM, which stops gracefully. They are caught from the moment the instance is
-// made: one that comes while the application is imported is kept by the supervisor, not lost.
+// signals obeys the signals of cli-signals §3, but for SIGTERM, which stops gracefully. They are
+// caught from the moment the instance is made: one that comes while the application is imported is
+// kept by the supervisor, not lost.
 type signals struct {
 	ch   chan os.Signal
 	done chan struct{}
@@ -23,8 +24,8 @@ type signals struct {
 	tied map[os.Signal]func()
 }
 
-// keepHangups queues a SIGHUP that arrives while the configuration is read; its default action would
-// end the process. SIGTERM and SIGINT keep theirs.
+// keepHangups queues a SIGHUP that arrives while the configuration is read; its default action
+// would end the process. SIGTERM and SIGINT keep theirs.
 func keepHangups() chan os.Signal {
 	ch := make(chan os.Signal, 16)
 	signal.Notify(ch, syscall.SIGHUP)
@@ -89,11 +90,13 @@ func (in *instance) obey(sig os.Signal) {
 	}
 }
 
-// containerStop is how long a stop may take in a container: `docker stop` sends SIGKILL after ten seconds, where nobody said otherwise.
+// containerStop is how long a stop may take in a container: `docker stop` sends SIGKILL after ten
+// seconds, where nobody said otherwise.
 const containerStop = 10 * time.Second
 
-// stopWithin is after how long a stop kills what it still waits for: what graceful-timeout says or, as PID 1 without a terminal and where no mercy was
-// chosen, what a container has; 0 = nothing but the mercy.
+// stopWithin is after how long a stop kills what it still waits for: what graceful-timeout says or,
+// as PID 1 without a terminal and where no mercy was chosen, what a container has; 0 = nothing but
+// the mercy.
 func stopWithin(s *option.Settings, pid int, terminal bool) time.Duration {
 	chosen := s.ReloadMercy > 0 || s.WorkerReloadMercy != option.Default().WorkerReloadMercy
 	if s.GracefulTimeout == 0 && pid == 1 && !terminal && !chosen {

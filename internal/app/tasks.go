@@ -13,15 +13,16 @@ import (
 	"uwsgi/internal/option"
 )
 
-// Processes and threads, which the kernel counts alike: those of the supervisor and a loader, and those of a worker beside one for each of its
-// requests (uwsgi_limits.py, DATA_PLANE).
+// Processes and threads, which the kernel counts alike: those of the supervisor and a loader, and
+// those of a worker beside one for each of its requests (uwsgi_limits.py, DATA_PLANE).
 const (
 	ownTasks    = 10
 	workerTasks = 12
 )
 
-// tasksNote says that a limit on processes and threads is too low for the workers that are asked for, "" if it is not; hopeless: for this process, too.
-// Go's runtime ends a process that gets no thread in the middle of a word, so this is said before.
+// tasksNote says that a limit on processes and threads is too low for the workers that are asked
+// for, "" if it is not; hopeless: for this process, too. Go's runtime ends a process that gets no
+// thread in the middle of a word, so this is said before.
 func tasksNote(s *option.Settings) (note string, hopeless bool) {
 	each := workerTasks + max(1, s.Threads)
 	need := ownTasks + s.Processes*each
@@ -40,7 +41,8 @@ func tasksNote(s *option.Settings) (note string, hopeless bool) {
 		short, s.Processes, each, need), room < ownTasks
 }
 
-// groupRoom is how many more processes and threads the control group, and those above it, let there be: cgroups(7), of both versions.
+// groupRoom is how many more processes and threads the control group, and those above it, let there
+// be: cgroups(7), of both versions.
 func groupRoom(self, root string) int {
 	room := math.MaxInt
 	text, err := os.ReadFile(self)

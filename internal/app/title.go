@@ -37,8 +37,9 @@ func (t *title) hold() (err error) {
 	return err
 }
 
-// set overwrites the arguments that ps shows (proc(5)): args, which Run works with, are copies. A longer text goes on into the
-// environment behind them, of which the runtime has copies, too; the kernel shows that when the last byte of the arguments is no NUL.
+// set overwrites the arguments that ps shows (proc(5)): args, which Run works with, are copies. A
+// longer text goes on into the environment behind them, of which the runtime has copies, too; the
+// kernel shows that when the last byte of the arguments is no NUL.
 func (t *title) set(text string) error {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {

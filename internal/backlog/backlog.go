@@ -1,5 +1,6 @@
-// Package backlog measures how many connections wait to be accepted on a listening socket: by TCP_INFO for TCP, by sock_diag(7) for unix
-// sockets, which uWSGI does not measure. Supervisor and workers both ask.
+// Package backlog measures how many connections wait to be accepted on a listening socket: by
+// TCP_INFO for TCP, by sock_diag(7) for unix sockets, which uWSGI does not measure. Supervisor and
+// workers both ask.
 package backlog
 
 import (
@@ -10,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Meter asks the kernel, and allocates nothing. The zero value is ready; it serves one goroutine at a time.
+// Meter asks the kernel, and allocates nothing. The zero value is ready; it serves one goroutine at
+// a time.
 type Meter struct {
 	netlink int // a descriptor
 	open    bool

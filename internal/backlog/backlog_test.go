@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listening gives the descriptor of a new listening socket with a queue of that length, and where to connect to.
+// listening gives the descriptor of a new listening socket with a queue of that length, and where
+// to connect to.
 func listening(t *testing.T, domain int, sa unix.Sockaddr, length int) int {
 	t.Helper()
 	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -86,7 +86,8 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 		}
 		r.find(p, standing.String(), row.Note)
 	case blank(p) && !p.mechanics && row.TakesValue() && (row.Repeat || row.Kind == option.Path):
-		// In a list, or as a path, it would be taken for the folder the server stands in, or for what matches everything.
+		// In a list, or as a path, it would be taken for the folder the server stands in, or for
+		// what matches everything.
 		what, example := "a value", row.Kind.Placeholder()
 		if row.Kind == option.Path {
 			what, example = "a path", "/path"
@@ -127,7 +128,8 @@ func (r *reader) root() bool {
 	return uid == 0
 }
 
-// leftOut makes a fault of an empty value one that start-up survives: it asks for nothing, and a server that is down for it helps nobody.
+// leftOut makes a fault of an empty value one that start-up survives: it asks for nothing, and a
+// server that is down for it helps nobody.
 func leftOut(err error) error {
 	var e *option.Error
 	if !errors.As(err, &e) || e.Warn {
@@ -242,7 +244,8 @@ func (r *reader) strict() bool {
 	return on
 }
 
-// judgeUnknown judges a key that is no option: a variable that something uses, an option of the user's, or a slip.
+// judgeUnknown judges a key that is no option: a variable that something uses, an option of the
+// user's, or a slip.
 func (r *reader) judgeUnknown(p *pair, strict bool) {
 	if _, ok := r.declared[p.Key]; ok {
 		r.find(p, option.Supported.String(), "an option of yours, declared with declare-option")
@@ -280,7 +283,8 @@ func cutNote(p *pair) string {
 	return cutWords + clip(p.cut)
 }
 
-// maxGuesses bounds the names that are looked for: a file with more unknown keys is no configuration.
+// maxGuesses bounds the names that are looked for: a file with more unknown keys is no
+// configuration.
 const maxGuesses = 100
 
 // suggestion says what was probably meant.

@@ -28,8 +28,8 @@ func (r *reader) readEnviron() {
 	}
 }
 
-// readArgs follows getopt_long: options anywhere, names cut short where that is clear, letters in a bunch, "--" ends them; bare
-// arguments count after all options.
+// readArgs follows getopt_long: options anywhere, names cut short where that is clear, letters in a
+// bunch, "--" ends them; bare arguments count after all options.
 func (r *reader) readArgs(args []string) {
 	var bare []string
 	for i := 0; i < len(args) && !r.stopped(); i++ {
@@ -144,7 +144,8 @@ func (r *reader) one(row *option.Row, name, value string, attached bool, next []
 	return took
 }
 
-// notALog reports that what follows -d is meant for someone else: an option, or a configuration file.
+// notALog reports that what follows -d is meant for someone else: an option, or a configuration
+// file.
 func notALog(next string) bool {
 	return strings.HasPrefix(next, "-") || format(next) != ""
 }
@@ -159,7 +160,8 @@ func (r *reader) argument(name, value, hint string, err error) {
 	r.fault(&pair{Pair: Pair{Key: name, Value: value}, source: fromArgs}, standingOf(strings.TrimLeft(name, "-")), &option.Error{Err: err, Hint: hint})
 }
 
-// run carries out an option that is a command. Most end the reading at once, so an earlier one wins over everything after it.
+// run carries out an option that is a command. Most end the reading at once, so an earlier one wins
+// over everything after it.
 func (r *reader) run(row *option.Row, value string) {
 	switch row.Name {
 	case "help":

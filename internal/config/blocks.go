@@ -10,7 +10,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// block is a for or if whose lines are being collected. It is the reader's, not a file's: it may close in another file.
+// block is a for or if whose lines are being collected. It is the reader's, not a file's: it may
+// close in another file.
 type block struct {
 	opener *pair
 	row    string // name of the opener's row
@@ -77,8 +78,8 @@ func (r *reader) closeOpen() {
 	}
 }
 
-// runBlock feeds the body back: not at all, once, or once an item. Within a loop each line is repeated for itself, as uWSGI
-// does; a block inside is repeated whole.
+// runBlock feeds the body back: not at all, once, or once an item. Within a loop each line is
+// repeated for itself, as uWSGI does; a block inside is repeated whole.
 func (r *reader) runBlock(b *block) {
 	outer := r.item
 	defer func() { r.item = outer }()

@@ -18,7 +18,8 @@ const (
 	DoubtPresent   = 3 // it would start, but a key is unknown or a value hardly what was meant
 )
 
-// WriteCheck writes the judgement of every line, as text or as one JSON object a line, and returns the exit status.
+// WriteCheck writes the judgement of every line, as text or as one JSON object a line, and returns
+// the exit status.
 func WriteCheck(w io.Writer, c *Config, asJSON bool) (exit int) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()
@@ -105,8 +106,8 @@ func oneLine(s string) string {
 	return q[1 : len(q)-1]
 }
 
-// StartReport is the check shortened for the log at start: what is refused, unknown or doubtful, and in one line the comments
-// that were cut off values.
+// StartReport is the check shortened for the log at start: what is refused, unknown or doubtful,
+// and in one line the comments that were cut off values.
 func (c *Config) StartReport() []string {
 	var lines []string
 	cut, first := 0, ""

@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// cutComment splits a value from an inline comment: a "#" or ";" after a blank (or at the very beginning), outside quotes. A
-// backslash in front keeps it in the value.
+// cutComment splits a value from an inline comment: a "#" or ";" after a blank (or at the very
+// beginning), outside quotes. A backslash in front keeps it in the value.
 func cutComment(s string) (value, comment string) {
 	var quote byte
 	for i := 0; i < len(s); i++ {
@@ -24,8 +24,8 @@ func cutComment(s string) (value, comment string) {
 	return s, ""
 }
 
-// opensQuote reports that the quote at i begins a quoted part: it does not stand behind a letter or digit (it's), and there is
-// another one to close it.
+// opensQuote reports that the quote at i begins a quoted part: it does not stand behind a letter or
+// digit (it's), and there is another one to close it.
 func opensQuote(s string, i int) bool {
 	if i > 0 && isWord(s[i-1]) {
 		return false

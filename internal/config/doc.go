@@ -1,10 +1,11 @@
-// Package config reads uWSGI's configuration language: environment, command line and files become one flat list of pairs, the
-// list is expanded, and the pairs fill the settings of package option.
+// Package config reads uWSGI's configuration language: environment, command line and files become
+// one flat list of pairs, the list is expanded, and the pairs fill the settings of package option.
 //
-// [Load] does it all; the rest of the package writes what was found (check, show-config) and what the table holds (help,
-// manual pages, completion). One file a step: argv.go and envdir.go feed pairs in, sources.go finds files, ini.go with
-// comment.go and formats.go read them, magic.go replaces %x in their text, reader.go keeps the list and lets options act that act
-// while reading, blocks.go and declare.go multiply pairs, expand.go runs the passes, apply.go judges and applies,
+// [Load] does it all; the rest of the package writes what was found (check, show-config) and what
+// the table holds (help, manual pages, completion). One file a step: argv.go and envdir.go feed
+// pairs in, sources.go finds files, ini.go with comment.go and formats.go read them, magic.go
+// replaces %x in their text, reader.go keeps the list and lets options act that act while reading,
+// blocks.go and declare.go multiply pairs, expand.go runs the passes, apply.go judges and applies,
 // verify.go looks at what only makes sense together.
 //
 // # Where this differs from uWSGI on purpose

@@ -9,8 +9,9 @@ import (
 	"uwsgi/internal/option"
 )
 
-// uwsgiEnds reads the options with whose empty value uWSGI (2.0.31, or Debian's 2.0.21) did not come to serve, beside an http-socket and a wsgi-file (tried, one start an
-// option of uwsgi-options.tsv).
+// uwsgiEnds reads the options with whose empty value uWSGI (2.0.31, or Debian's 2.0.21) did not
+// come to serve, beside an http-socket and a wsgi-file (tried, one start an option of
+// uwsgi-options.tsv).
 func uwsgiEnds(t *testing.T) map[string]bool {
 	t.Helper()
 	f, err := os.Open("testdata/uwsgi-empty.txt")
@@ -28,8 +29,9 @@ func uwsgiEnds(t *testing.T) map[string]bool {
 	return ends
 }
 
-// TestEmptyValues: what a template leaves empty ends no start that uWSGI makes, and no start at all unless the value is a file of the
-// configuration or keeps rights back. What is left out is said once, with its place.
+// TestEmptyValues: what a template leaves empty ends no start that uWSGI makes, and no start at all
+// unless the value is a file of the configuration or keeps rights back. What is left out is said
+// once, with its place.
 func TestEmptyValues(t *testing.T) {
 	ends := uwsgiEnds(t)
 	mayEnd := map[string]bool{"ini": true, "yaml": true, "json": true, "xml": true, "config": true, "include": true, "inherit": true,
@@ -77,7 +79,8 @@ func TestEmptyUserOfAUser(t *testing.T) {
 	}
 }
 
-// TestValuesUWSGIStartsWith: what uWSGI 2.0.31 (for log routes Debian's 2.0.21, with PCRE) was seen to start with ends no start here.
+// TestValuesUWSGIStartsWith: what uWSGI 2.0.31 (for log routes Debian's 2.0.21, with PCRE) was seen
+// to start with ends no start here.
 func TestValuesUWSGIStartsWith(t *testing.T) {
 	for _, line := range []string{
 		"protocol = htpp", "socket = true", "stats = true", "max-requests = -1", "min-worker-lifetime = -1", "max-worker-lifetime = -1",

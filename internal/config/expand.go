@@ -15,7 +15,8 @@ const maxValue = 1 << 20
 
 var errTooLong = errors.New("the value grows beyond 1 MiB by expansion")
 
-// expandAll runs the three passes over every value: $(ENV) and @(file) first, so that what they bring in can hold %(name).
+// expandAll runs the three passes over every value: $(ENV) and @(file) first, so that what they
+// bring in can hold %(name).
 func (r *reader) expandAll() {
 	for _, p := range r.pairs {
 		if !p.mechanics {
@@ -72,7 +73,8 @@ func (r *reader) expandOutside(p *pair) {
 	p.Value = value
 }
 
-// content is what @(name) stands for, one line end at its end taken off. A source is read once, it may be a command.
+// content is what @(name) stands for, one line end at its end taken off. A source is read once, it
+// may be a command.
 func (r *reader) content(name string) (string, error) {
 	if text, ok := r.contents[name]; ok {
 		return text, nil
@@ -89,7 +91,8 @@ func (r *reader) content(name string) (string, error) {
 	return text, nil
 }
 
-// budget bounds the work of all expansions of one configuration: names that use each other twice would run for ever.
+// budget bounds the work of all expansions of one configuration: names that use each other twice
+// would run for ever.
 const budget = 64 << 20
 
 // spend counts one replacement of n bytes against the budget.
@@ -133,8 +136,8 @@ func isName(s string) bool {
 // maxNesting bounds what is found inside what was found.
 const maxNesting = 16
 
-// splice replaces every SYMBOL(name) in s. What comes in is looked through again; a name that is not known stays as it is,
-// and so do SYMBOL() and an open parenthesis that nothing closes.
+// splice replaces every SYMBOL(name) in s. What comes in is looked through again; a name that is
+// not known stays as it is, and so do SYMBOL() and an open parenthesis that nothing closes.
 func splice(s string, symbol byte, depth int, lookup func(string) (string, bool, error)) (string, error) {
 	at := opening(s, symbol, 0)
 	if at < 0 || depth > maxNesting {
@@ -197,7 +200,8 @@ func closing(s string, from int) int {
 	return -1
 }
 
-// placeholders replaces %(name) and %(a + b). busy holds the names being replaced: a circle stays as it is.
+// placeholders replaces %(name) and %(a + b). busy holds the names being replaced: a circle stays
+// as it is.
 func (r *reader) placeholders(s string, busy []string, undefined *[]string) (string, error) {
 	return splice(s, '%', maxNesting, func(name string) (string, bool, error) {
 		if strings.Contains(name, " ") {
@@ -245,8 +249,8 @@ func keepsPlaceholders(name string) bool {
 	return ok && row.Name == "log-format"
 }
 
-// compute evaluates words from left to right: numbers, names, + - * / between them, ++ and -- for the sum so far; without an
-// operator words are put one behind the other.
+// compute evaluates words from left to right: numbers, names, + - * / between them, ++ and -- for
+// the sum so far; without an operator words are put one behind the other.
 func (r *reader) compute(text string, busy []string, undefined *[]string) (string, error) {
 	acc, op := "", byte(0)
 	for _, word := range strings.Split(text, " ") {

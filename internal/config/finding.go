@@ -73,7 +73,8 @@ func (r *reader) doubt(p *pair, hint string, err error) {
 	r.fault(p, standingOf(p.Key), &option.Error{Err: err, Hint: hint, Warn: true})
 }
 
-// settleFindings puts the findings in reading order, file by file, and leaves out what another finding of the same line says better.
+// settleFindings puts the findings in reading order, file by file, and leaves out what another
+// finding of the same line says better.
 func (r *reader) settleFindings() {
 	rank := map[string]int{"": 0}
 	for _, p := range r.pairs {

@@ -14,7 +14,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// barePercent is a YAML value that begins with a percent sign. YAML forbids it, uWSGI's users write it: chdir: %(base)/x.
+// barePercent is a YAML value that begins with a percent sign. YAML forbids it, uWSGI's users write
+// it: chdir: %(base)/x.
 var barePercent = regexp.MustCompile(`(?m)^(\s*(?:- +)?(?:[\w.-]+:[ \t]+)?)(%[^\r\n]*?)[ \t]*\r?$`)
 
 // yaml reads the mapping under the wanted key: scalars, and sequences that repeat the key.
@@ -70,7 +71,8 @@ func (f *file) yamlPair(key, value *yaml.Node) {
 	}
 }
 
-// json reads the wanted object: strings and numbers as text, true as 1, false and null as 0, arrays repeat the key.
+// json reads the wanted object: strings and numbers as text, true as 1, false and null as 0, arrays
+// repeat the key.
 func (f *file) json(text string) {
 	raw := []byte(strings.TrimPrefix(f.magic.expandText(f, text), bom))
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -157,7 +159,8 @@ func lineAt(text []byte, offset int64) int {
 	return 1 + bytes.Count(text[:min(int(offset), len(text))], []byte("\n"))
 }
 
-// xml reads the first <uwsgi> element (the one with the wanted id, if one is named): <key>value</key>, <key/> is 1.
+// xml reads the first <uwsgi> element (the one with the wanted id, if one is named):
+// <key>value</key>, <key/> is 1.
 func (f *file) xml(text string) {
 	d := xml.NewDecoder(strings.NewReader(f.magic.expandText(f, text)))
 	d.Strict = false

@@ -113,7 +113,8 @@ func FuzzExpand(f *testing.F) {
 	})
 }
 
-// FuzzComment: the two halves are the ends of the input, and what is kept holds no comment any more.
+// FuzzComment: the two halves are the ends of the input, and what is kept holds no comment any
+// more.
 func FuzzComment(f *testing.F) {
 	for _, s := range []string{"a # b", `"a # b" ; c`, `a \# b`, "don't # x", "# x", "a;b", `'a" # "b'`, `\`} {
 		f.Add(s)

@@ -111,8 +111,9 @@ func changed(t *testing.T, s *option.Settings) string {
 	return strings.Join(lines, "")
 }
 
-// TestGolden runs every testdata/*.txtar: the files of the archive, "args" (one a line) and "environ" go in; "error", "command",
-// "pairs", "settings", "check" and "start" come out and are compared where they stand in the archive.
+// TestGolden runs every testdata/*.txtar: the files of the archive, "args" (one a line) and
+// "environ" go in; "error", "command", "pairs", "settings", "check" and "start" come out and are
+// compared where they stand in the archive.
 func TestGolden(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(names) == 0 {

@@ -34,7 +34,8 @@ func groups() []option.Group {
 	return all
 }
 
-// WriteHelp writes every option, grouped: what is obeyed with its help, what is not needed or not offered with the reason.
+// WriteHelp writes every option, grouped: what is obeyed with its help, what is not needed or not
+// offered with the reason.
 func WriteHelp(w io.Writer) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()

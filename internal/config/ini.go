@@ -13,8 +13,9 @@ import (
 	"uwsgi/internal/option"
 )
 
-// iniOptions make ini.v1 read what uWSGI reads: "=" alone separates, there are no continuation lines, quotes stay.
-// Inline comments are this package's affair (comment.go), because they depend on the option.
+// iniOptions make ini.v1 read what uWSGI reads: "=" alone separates, there are no continuation
+// lines, quotes stay. Inline comments are this package's affair (comment.go), because they depend
+// on the option.
 var iniOptions = ini.LoadOptions{
 	KeyValueDelimiters:      "=",
 	IgnoreContinuation:      true,
@@ -23,11 +24,13 @@ var iniOptions = ini.LoadOptions{
 	AllowBooleanKeys:        true,
 }
 
-// guard keeps ini.v1 from taking a value that begins with a backtick or three quotes for one of its multi-line values.
+// guard keeps ini.v1 from taking a value that begins with a backtick or three quotes for one of its
+// multi-line values.
 const guard = "\x00"
 
-// ini reads the wanted section. ini.v1 keeps one value a key and forgets the order of repeated ones, which lists and
-// blocks depend on: every line's key is therefore made unique by its line number, "12:key", and taken apart again.
+// ini reads the wanted section. ini.v1 keeps one value a key and forgets the order of repeated
+// ones, which lists and blocks depend on: every line's key is therefore made unique by its line
+// number, "12:key", and taken apart again.
 func (f *file) ini(text string) {
 	lines := strings.Split(strings.TrimPrefix(text, bom), "\n")
 	var b strings.Builder
@@ -162,7 +165,8 @@ func conflict(key string, hasEqual bool) string {
 // strftime is a format for date(1) with a percent sign that is not doubled.
 var strftime = regexp.MustCompile(`\bdate\b[^|;&]*?\+(?:[^|;&%]|%%)*%([A-Za-z])`)
 
-// keepsAll reports that the value is kept to the last byte: shell commands and log templates have "#" and ";" of their own.
+// keepsAll reports that the value is kept to the last byte: shell commands and log templates have
+// "#" and ";" of their own.
 func keepsAll(key, value string) bool {
 	row, ok := option.Lookup(key)
 	if !ok {

@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// magic holds what the %x variables of one file stand for. They are replaced in the file's text, so that they work in include too.
+// magic holds what the %x variables of one file stand for. They are replaced in the file's text, so
+// that they work in include too.
 type magic struct {
 	r       *reader
 	name    string // as written
@@ -151,8 +152,8 @@ func pathHash(path string) string {
 	return fmt.Sprintf("%02X%02X%02X%02X", byte(h), byte(h>>8), byte(h>>16), byte(h>>24))
 }
 
-// expand replaces the magic variables of one line, the key or the value of key. What uWSGI removes without a word is removed and reported; a "%" at the end
-// stays, where uWSGI joins the next line.
+// expand replaces the magic variables of one line, the key or the value of key. What uWSGI removes
+// without a word is removed and reported; a "%" at the end stays, where uWSGI joins the next line.
 func (m *magic) expand(f *file, line int, key, s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s

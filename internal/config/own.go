@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OwnFile and OwnLink are variables that name a configuration file this process believes only if it belongs to its own user: the file
-// itself, or the link in its place. The emperor sets one of them for what it runs as a file's owner: between its look and this process's
-// the name may have been given to somebody else's file.
+// OwnFile and OwnLink are variables that name a configuration file this process believes only if it
+// belongs to its own user: the file itself, or the link in its place. The emperor sets one of them
+// for what it runs as a file's owner: between its look and this process's the name may have been
+// given to somebody else's file.
 const (
 	OwnFile = "UWSGI_OWN_FILE"
 	OwnLink = "UWSGI_OWN_LINK"

@@ -18,7 +18,8 @@ func format(name string) string {
 	return suffixes[filepath.Ext(path)]
 }
 
-// splitSection splits PATH:SECTION at the last colon, unless that is part of a scheme (http://host:80/x.ini).
+// splitSection splits PATH:SECTION at the last colon, unless that is part of a scheme
+// (http://host:80/x.ini).
 func splitSection(name string) (path, section string) {
 	from := 0
 	if at := strings.Index(name, "://"); at > 0 {
@@ -44,7 +45,8 @@ func (r *reader) abs(path string) string {
 	return filepath.Join(r.cwd, path)
 }
 
-// Extract returns the content of anything a configuration can be read from: a path, "-", exec://, http://, fd://.
+// Extract returns the content of anything a configuration can be read from: a path, "-", exec://,
+// http://, fd://.
 func Extract(h Host, name string) ([]byte, error) {
 	return newReader(nil, h).readSource(name)
 }
@@ -75,7 +77,8 @@ func (r *reader) readSource(name string) ([]byte, error) {
 	return nil, fmt.Errorf("%s:// is not read: use a file, exec://, http:// or fd://", scheme)
 }
 
-// load reads the file that p names in the format of the option, or of its suffix for include and config.
+// load reads the file that p names in the format of the option, or of its suffix for include and
+// config.
 func (r *reader) load(p *pair, how string) {
 	name := strings.TrimSpace(p.Value)
 	switch {

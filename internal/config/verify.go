@@ -51,8 +51,9 @@ func (r *reader) verify(s *option.Settings) {
 	r.noteIdle(s)
 }
 
-// verifyProxyProtocol ends the start where the option would do something in uWSGI: HTTP connections then begin with a line that is no request.
-// http-enable-proxy-protocol is its router's, and does nothing for http-socket.
+// verifyProxyProtocol ends the start where the option would do something in uWSGI: HTTP connections
+// then begin with a line that is no request. http-enable-proxy-protocol is its router's, and does
+// nothing for http-socket.
 func (r *reader) verifyProxyProtocol(s *option.Settings) {
 	for i := range r.findings {
 		f := &r.findings[i]
@@ -128,7 +129,8 @@ func canonical(address string) string {
 	return address
 }
 
-// verifySockets finds one address asked for twice, and references to shared sockets that are not there.
+// verifySockets finds one address asked for twice, and references to shared sockets that are not
+// there.
 func (r *reader) verifySockets(s *option.Settings) {
 	shared := 0
 	for _, k := range s.Sockets {

@@ -19,7 +19,8 @@ import (
 	"uwsgi/internal/crash"
 )
 
-// maxAnswer bounds what is read of an answer, for whoever sends it is another process. The statistics of ten thousand cores take 3 MB.
+// maxAnswer bounds what is read of an answer, for whoever sends it is another process. The
+// statistics of ten thousand cores take 3 MB.
 const maxAnswer = 8 << 20
 
 // Instances are the processes that have a control socket, by their ids in order.

@@ -31,8 +31,9 @@ type client struct {
 
 var system = client{open: openProcess}
 
-// Reload reloads the instance that a pidfile, or a number, names, waits for the outcome and tells it on out. An instance without a control socket
-// (uWSGI itself) gets SIGHUP, and nothing is known of what comes of it.
+// Reload reloads the instance that a pidfile, or a number, names, waits for the outcome and tells
+// it on out. An instance without a control socket (uWSGI itself) gets SIGHUP, and nothing is known
+// of what comes of it.
 func Reload(target string, out io.Writer) error { return system.reload(target, out) }
 
 func (c client) reload(target string, out io.Writer) error {
@@ -59,7 +60,8 @@ func (c client) reload(target string, out io.Writer) error {
 // Stop sends SIGINT to the instance that a pidfile, or a number, names.
 func Stop(target string, _ io.Writer) error { return system.send(target, syscall.SIGINT) }
 
-// Pause pauses the instance that a pidfile, or a number, names, or resumes it: --pause, --suspend and --resume are one command.
+// Pause pauses the instance that a pidfile, or a number, names, or resumes it: --pause, --suspend
+// and --resume are one command.
 func Pause(target string) error { return system.send(target, syscall.SIGTSTP) }
 
 func (c client) send(target string, sig syscall.Signal) error {
@@ -71,7 +73,8 @@ func (c client) send(target string, sig syscall.Signal) error {
 	return signal(p, target, sig)
 }
 
-// signal makes sure that the process is an instance before it is signalled: the number in an old pidfile may be another program's by now.
+// signal makes sure that the process is an instance before it is signalled: the number in an old
+// pidfile may be another program's by now.
 func signal(p instance, target string, sig syscall.Signal) error {
 	if !ControlExists(p.pid()) {
 		if name := p.comm(); !strings.Contains(strings.ToLower(name), "uwsgi") && (name != "" || p.pid() == 1) {

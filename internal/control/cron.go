@@ -10,7 +10,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// Crons runs timed commands: cron, unique-cron, cron2. An entry starts at most once a minute, over reloads too.
+// Crons runs timed commands: cron, unique-cron, cron2. An entry starts at most once a minute, over
+// reloads too.
 type Crons struct {
 	env      DaemonEnv
 	harakiri time.Duration
@@ -44,7 +45,8 @@ func StartCrons(list []option.Cron, harakiri time.Duration, env DaemonEnv) *Cron
 	return c
 }
 
-// Reload goes over to a new list and its world; an entry that both lists have keeps the time of its last run.
+// Reload goes over to a new list and its world; an entry that both lists have keeps the time of its
+// last run.
 func (c *Crons) Reload(list []option.Cron, harakiri time.Duration, env DaemonEnv) {
 	c.mu.Lock()
 	env.start, env.alive = c.env.start, c.env.alive
@@ -184,8 +186,8 @@ func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Durati
 	env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" running with pid %d exited after %d second(s)", k.Command, p.PID(), int(time.Since(began).Seconds())))
 }
 
-// due says whether an entry matches a minute of local time: a field is a number, -1 for any, -N for what N divides; a day of the
-// month and a weekday that are both given are alternatives.
+// due says whether an entry matches a minute of local time: a field is a number, -1 for any, -N for
+// what N divides; a day of the month and a weekday that are both given are alternatives.
 func due(c option.Cron, t time.Time) bool {
 	week := c.Week
 	if week == 7 {

@@ -44,8 +44,9 @@ func (e *DaemonEnv) fill() {
 	}
 }
 
-// Daemons runs programs beside the application and keeps them running: attach-daemon and its relatives. They die with this process,
-// but for the smart ones, which a pidfile finds again after a reload and after a stop.
+// Daemons runs programs beside the application and keeps them running: attach-daemon and its
+// relatives. They die with this process, but for the smart ones, which a pidfile finds again after
+// a reload and after a stop.
 type Daemons struct {
 	spawn *Spawner
 
@@ -76,8 +77,9 @@ func (d *Daemons) begin(o option.Daemon) *daemon {
 	return k
 }
 
-// Reload goes over to a new configuration, and returns when what had to stop has: a smart daemon that stays in the list is left alone, one with
-// a reload signal gets it, every other one is stopped and started again, in the world of the new configuration.
+// Reload goes over to a new configuration, and returns when what had to stop has: a smart daemon
+// that stays in the list is left alone, one with a reload signal gets it, every other one is
+// stopped and started again, in the world of the new configuration.
 func (d *Daemons) Reload(list []option.Daemon, env DaemonEnv) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,7 +108,8 @@ func (d *Daemons) Reload(list []option.Daemon, env DaemonEnv) {
 	d.list = next
 }
 
-// Stop stops every daemon but the smart ones and waits for them: their stop signal each second, SIGKILL after the mercy.
+// Stop stops every daemon but the smart ones and waits for them: their stop signal each second,
+// SIGKILL after the mercy.
 func (d *Daemons) Stop() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -24,10 +24,12 @@ func WritePidfile(path string, pid int) error {
 	return errors.Join(werr, f.Close())
 }
 
-// maxPidfile is more than a process id ever takes: whoever can change the file may put an endless one there.
+// maxPidfile is more than a process id ever takes: whoever can change the file may put an endless
+// one there.
 const maxPidfile = 64
 
-// ReadPidfile returns the process id in a file. An empty file is an error: taken as 0 it would name every process of the caller's group.
+// ReadPidfile returns the process id in a file. An empty file is an error: taken as 0 it would name
+// every process of the caller's group.
 func ReadPidfile(path string) (int, error) {
 	pid, _, err := readPidfile(path)
 	return pid, err

@@ -34,8 +34,8 @@ type Command struct {
 	Free       bool                // it outlives this process
 }
 
-// Spawner starts processes that die with this one, kill -9 included. PR_SET_PDEATHSIG follows the thread that forked, so one thread does all the
-// forking and lives until Close.
+// Spawner starts processes that die with this one, kill -9 included. PR_SET_PDEATHSIG follows the
+// thread that forked, so one thread does all the forking and lives until Close.
 type Spawner struct {
 	jobs chan func()
 	once sync.Once
@@ -84,7 +84,8 @@ func (s *Spawner) Start(sp Command) (Process, error) {
 	return &child{cmd: cmd, group: sp.Group}, nil
 }
 
-// child is a command. Its process id, which is its group's too, is nobody else's until it is reaped, and only until then it is signalled.
+// child is a command. Its process id, which is its group's too, is nobody else's until it is
+// reaped, and only until then it is signalled.
 type child struct {
 	cmd   *exec.Cmd
 	group bool

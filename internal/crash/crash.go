@@ -1,5 +1,6 @@
-// Package crash has the program end, rather than hang, when a goroutine of its own panics: what is to be done then is done (Handle), and the
-// process exits with Status. Every goroutine of the supervisor's process starts by Go or is Guarded.
+// Package crash has the program end, rather than hang, when a goroutine of its own panics: what is
+// to be done then is done (Handle), and the process exits with Status. Every goroutine of the
+// supervisor's process starts by Go or is Guarded.
 package crash
 
 import (
@@ -13,12 +14,14 @@ import (
 // Status is what the program exits with after a panic: EX_SOFTWARE of sysexits(3).
 const Status = 70
 
-// patience is how long the end may take: whatever the panic left locked, the process is gone after it.
+// patience is how long the end may take: whatever the panic left locked, the process is gone after
+// it.
 const patience = 5 * time.Second
 
 var handler atomic.Pointer[func(text string)]
 
-// Handle sets what is done with the text of a panic, which has several lines, before the program ends. Without it the text goes to standard error.
+// Handle sets what is done with the text of a panic, which has several lines, before the program
+// ends. Without it the text goes to standard error.
 func Handle(f func(text string)) { handler.Store(&f) }
 
 // Go runs f in a goroutine of its own.
@@ -54,5 +57,6 @@ func Deadline(text string) {
 	})
 }
 
-// Describe is a panic's value and the stack of its goroutine; it is called where the value is recovered.
+// Describe is a panic's value and the stack of its goroutine; it is called where the value is
+// recovered.
 func Describe(value any) string { return fmt.Sprintf("panic: %v\n%s", value, debug.Stack()) }

@@ -11,11 +11,13 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// Absorbing. A connection stays in the listening socket's queue until a core of any worker is free: that is what spreads the load. While
-// all cores are busy a burst would overflow that queue, and TCP would then drop what comes (the client tries again a second later), a
-// unix socket refuse it at once (EAGAIN, of which nginx makes a 502). So where a queue is filling the housekeeper takes connections in
-// ahead and leaves them to whichever core of this worker is free first. When this worker's descriptors are used up as well, it answers 503
-// and Retry-After, which says more than a reset.
+// Absorbing. A connection stays in the listening socket's queue until a core of any worker is free:
+// that is what spreads the load. While all cores are busy a burst would overflow that queue, and
+// TCP would then drop what comes (the client tries again a second later), a unix socket refuse it
+// at once (EAGAIN, of which nginx makes a 502). So where a queue is filling the housekeeper takes
+// connections in ahead and leaves them to whichever core of this worker is free first. When this
+// worker's descriptors are used up as well, it answers 503 and Retry-After, which says more than a
+// reset.
 
 // absorber is the housekeeper's part in accepting.
 type absorber struct {
@@ -62,8 +64,9 @@ func (h *housekeeper) look(l *listener) bool {
 	return true
 }
 
-// fetchLeft is fetch for a worker that serves: a core between two requests is idle too, and would find its next connection taken from the head of
-// the queue. So the connection must have been there at the last round, and nothing been answered since.
+// fetchLeft is fetch for a worker that serves: a core between two requests is idle too, and would
+// find its next connection taken from the head of the queue. So the connection must have been there
+// at the last round, and nothing been answered since.
 func (h *housekeeper) fetchLeft() {
 	answered := h.eng.row.Requests.Load()
 	left := false
@@ -82,7 +85,8 @@ func (h *housekeeper) fetchLeft() {
 	}
 }
 
-// fetch takes a connection that nobody comes for: the kernel tells one worker of it (EPOLLEXCLUSIVE), and that one may have gone before it looked.
+// fetch takes a connection that nobody comes for: the kernel tells one worker of it
+// (EPOLLEXCLUSIVE), and that one may have gone before it looked.
 func (h *housekeeper) fetch() {
 	if e := h.eng; !e.draining.Load() && !e.paused.Load() && e.idle() {
 		for _, l := range e.listeners {
@@ -103,7 +107,8 @@ func (e *Engine) idle() bool {
 	return false
 }
 
-// absorb takes n connections in. Those that there is no room for are turned away if refuse says so, else they are left to the other workers.
+// absorb takes n connections in. Those that there is no room for are turned away if refuse says so,
+// else they are left to the other workers.
 func (h *housekeeper) absorb(l *listener, n int, refuse bool) {
 	e := h.eng
 	if !e.hold() {
@@ -162,7 +167,8 @@ func (h *housekeeper) turnAway(l *listener) bool {
 	h.refused++
 	e.row.Refused.Add(1)
 	h.noteRefused()
-	// What has come of the request is read: unread bytes would make close() reset the connection under the answer.
+	// What has come of the request is read: unread bytes would make close() reset the connection
+	// under the answer.
 	var buf [16 << 10]byte
 	recv(fd, buf[:])
 	if l.proto != protoFastCGI { // without the id of its request there is no answer
@@ -192,7 +198,8 @@ func (h *housekeeper) noteRefused() {
 	h.refused = 0
 }
 
-// starved stops the cores from accepting for a moment: no descriptor is left for a connection. Those that are open are served.
+// starved stops the cores from accepting for a moment: no descriptor is left for a connection.
+// Those that are open are served.
 func (e *Engine) starved(errno syscall.Errno) {
 	if !e.starving.CompareAndSwap(false, true) {
 		return

@@ -10,8 +10,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// A worker without room leaves a connection that waits to the others, or to the time when it has room: the queue is not filling, there is no reason
-// for a 503.
+// A worker without room leaves a connection that waits to the others, or to the time when it has
+// room: the queue is not filling, there is no reason for a 503.
 func TestNoRoomIsNoRefusal(t *testing.T) {
 	s := serve(t, config{
 		set:     func(s *option.Settings) { s.HTTPHeadersTimeout = 2 * time.Second }, // the housekeeper sweeps each half second

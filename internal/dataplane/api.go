@@ -45,7 +45,8 @@ func (x *Exchange) LogVar(name string) (string, bool) {
 	return "", false
 }
 
-// AddVar adds a variable to the request in hand, for the log; the application has its environ already. False: that is more than buffer-size.
+// AddVar adds a variable to the request in hand, for the log; the application has its environ
+// already. False: that is more than buffer-size.
 func (x *Exchange) AddVar(name, value string) bool {
 	if x.req.PacketSize()+4+len(name)+len(value) > x.eng.settings.BufferSize {
 		return false

@@ -27,8 +27,8 @@ type Call struct {
 	BodyFD  int    // a file that holds the body, -1 for none; the application owns it from here on
 }
 
-// Response is what start_response and the application gave so far. The byte slices are the bridge's and valid until the next Call on
-// that exchange (Body: until Release).
+// Response is what start_response and the application gave so far. The byte slices are the bridge's
+// and valid until the next Call on that exchange (Body: until Release).
 type Response struct {
 	HasHead   bool
 	Status    int
@@ -51,17 +51,19 @@ type Response struct {
 	ExitCode  int
 }
 
-// App is the interpreter as the data plane sees it: implemented by the bridge in cmd/uwsgi-worker, by
-// a fake in tests. exchange is the number of one, core that of a thread.
+// App is the interpreter as the data plane sees it: implemented by the bridge in cmd/uwsgi-worker,
+// by a fake in tests. exchange is the number of one, core that of a thread.
 type App interface {
-	// Call runs the application on the calling thread. It calls Write, File and Finish of that exchange.
+	// Call runs the application on the calling thread. It calls Write, File and Finish of that
+	// exchange.
 	Call(exchange int, c *Call) Outcome
 	// Response fills r with what the application has given so far.
 	Response(exchange int, r *Response)
 	// Sent notes that the head went out, so that start_response can no longer replace it.
 	Sent(exchange int)
-	// Streaming allows the application's side to write the following blocks of this response to the connection by itself, as they are or as
-	// chunks; what the connection does not take goes to Exchange.Rest, what was written is told as Response.Streamed.
+	// Streaming allows the application's side to write the following blocks of this response to the
+	// connection by itself, as they are or as chunks; what the connection does not take goes to
+	// Exchange.Rest, what was written is told as Response.Streamed.
 	Streaming(exchange int, chunked bool)
 	// StopStreaming takes that back: from here on all blocks go through Exchange.Write.
 	StopStreaming(exchange int)
@@ -69,11 +71,14 @@ type App interface {
 	Serving(exchange, fd int)
 	// Release drops what keeps a Body alive, soon: from any thread.
 	Release(pinned unsafe.Pointer)
-	// HasAfter tells whether there is something to run when a request is over, AfterRequest runs it.
+	// HasAfter tells whether there is something to run when a request is over, AfterRequest runs
+	// it.
 	HasAfter() bool
 	AfterRequest(exchange int)
-	// Signals runs pending Python signal handlers on that thread; false: one of them raised, the worker must leave.
+	// Signals runs pending Python signal handlers on that thread; false: one of them raised, the
+	// worker must leave.
 	Signals(core int) bool
-	// HasForked tells whether the application has forked children that may hold copies of our descriptors.
+	// HasForked tells whether the application has forked children that may hold copies of our
+	// descriptors.
 	HasForked() bool
 }

@@ -21,8 +21,8 @@ func echo(x *fakeCall) Outcome {
 	return x.reply(fmt.Sprintf("%s|%s|%v|%s", x.variable("CONTENT_LENGTH"), x.variable("HTTP_TRANSFER_ENCODING"), x.BodyFD >= 0, x.body()))
 }
 
-// dribble sends text in two parts, cut at every place, over connections of their own, and asks for the same answer each time. The server has
-// taken the first part before the second is sent.
+// dribble sends text in two parts, cut at every place, over connections of their own, and asks for
+// the same answer each time. The server has taken the first part before the second is sent.
 func dribble(t *testing.T, s *server, protocol, text, want string) {
 	t.Helper()
 	for cut := 1; cut < len(text); cut++ {
@@ -37,7 +37,8 @@ func dribble(t *testing.T, s *server, protocol, text, want string) {
 	}
 }
 
-// taken waits until the server has read what c has sent: the kernel's queue of the server's end is empty.
+// taken waits until the server has read what c has sent: the kernel's queue of the server's end is
+// empty.
 func (s *server) taken(c *client) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
@@ -203,7 +204,8 @@ func TestSpoolInPlace(t *testing.T) {
 	s.reset()
 }
 
-// What a client announces takes no memory before it comes: a thousand of them may announce as much as post-buffering.
+// What a client announces takes no memory before it comes: a thousand of them may announce as much
+// as post-buffering.
 func TestSpoolGrowsWithWhatComes(t *testing.T) {
 	e := &Engine{settings: option.Default(), memoryLimit: 8 << 20}
 	var s spool

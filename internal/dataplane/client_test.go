@@ -43,7 +43,8 @@ func (c *client) send(text string) {
 	}
 }
 
-// all reads until the server closes. A reset is an error: the client could have lost what it had not read yet.
+// all reads until the server closes. A reset is an error: the client could have lost what it had
+// not read yet.
 func (c *client) all() string {
 	c.t.Helper()
 	b, err := io.ReadAll(c.r)

@@ -13,7 +13,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-// Who owns a connection. Any core may get its event; the one that turns idle into busy owns it until it turns it back.
+// Who owns a connection. Any core may get its event; the one that turns idle into busy owns it
+// until it turns it back.
 const (
 	connIdle    = 0 // waits in the epoll set
 	connBusy    = 1 // a core (or the housekeeper) works on it
@@ -75,7 +76,8 @@ const (
 
 func (p protocol) http() bool { return p == protoHTTP }
 
-// What an epoll event's data says. A connection's is gen<<32 | fd, which leaves the two top bits free.
+// What an epoll event's data says. A connection's is gen<<32 | fd, which leaves the two top bits
+// free.
 const (
 	tagListener = 1 << 63
 	tagWake     = 1 << 62
@@ -126,24 +128,27 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 // close ends a connection that the caller owns.
 func (e *Engine) close(c *conn) {
 	if e.app.HasForked() {
-		// A child of the application may hold a copy: closing ours would tell neither the client nor epoll.
+		// A child of the application may hold a copy: closing ours would tell neither the client
+		// nor epoll.
 		unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	}
 	if c.owed() && !c.lis.unix && queued(c.fd) > 0 {
-		// The kernel keeps sending what is queued, to a client that takes nothing for many minutes, unless told how long.
+		// The kernel keeps sending what is queued, to a client that takes nothing for many minutes,
+		// unless told how long.
 		unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(e.sendTimeout/int64(time.Millisecond)))
 	}
 	e.drop(c)
 }
 
-// askAfter is how many bytes of responses a client may have been sent before the kernel is asked whether it takes them: a call that ordinary
-// requests are spared.
+// askAfter is how many bytes of responses a client may have been sent before the kernel is asked
+// whether it takes them: a call that ordinary requests are spared.
 const askAfter = 64 << 10
 
 // owed says that the client may not have taken all of what it was sent.
 func (c *conn) owed() bool { return c.unasked > askAfter || c.queued.Load() > 0 }
 
-// reset has the connection end in a reset, and at once: what the client has got it can still read. (A unix socket knows no reset.)
+// reset has the connection end in a reset, and at once: what the client has got it can still read.
+// (A unix socket knows no reset.)
 func (c *conn) reset() {
 	if !c.lis.unix {
 		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
@@ -179,11 +184,12 @@ func (e *Engine) drop(c *conn) {
 	e.freeMu.Unlock()
 }
 
-// park gives a connection back to the epoll set, until deadline. False: something came meanwhile, or the worker began to drain, and the
-// caller, who still owns it, must look again.
+// park gives a connection back to the epoll set, until deadline. False: something came meanwhile,
+// or the worker began to drain, and the caller, who still owns it, must look again.
 func (e *Engine) park(c *conn, deadline int64) bool {
 	if !c.registered {
-		// Still busy: what is there already marks it pending. Were it idle, whoever drains could close it under this call.
+		// Still busy: what is there already marks it pending. Were it idle, whoever drains could
+		// close it under this call.
 		c.registered = true
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff}
 		setData(&ev, c.tag())
@@ -214,7 +220,8 @@ func (e *Engine) giveBack(c *conn) {
 	e.enqueue(c)
 }
 
-// enqueue leaves a busy connection to whichever core is free next: it holds bytes that no event will tell of.
+// enqueue leaves a busy connection to whichever core is free next: it holds bytes that no event
+// will tell of.
 func (e *Engine) enqueue(c *conn) {
 	e.setActive(c, true) // the cores stay until it has been looked at
 	e.freeMu.Lock()
@@ -253,7 +260,8 @@ func (c *conn) own() bool {
 	}
 }
 
-// setActive counts the connections that hold a part of a request: a draining worker leaves when there are none.
+// setActive counts the connections that hold a part of a request: a draining worker leaves when
+// there are none.
 func (e *Engine) setActive(c *conn, on bool) {
 	if c.active == on {
 		return
@@ -266,8 +274,8 @@ func (e *Engine) setActive(c *conn, on bool) {
 	e.release()
 }
 
-// hold keeps the cores from leaving until release, so that the housekeeper may enqueue connections for them. False: this worker drains, or takes
-// no connections yet.
+// hold keeps the cores from leaving until release, so that the housekeeper may enqueue connections
+// for them. False: this worker drains, or takes no connections yet.
 func (e *Engine) hold() bool {
 	e.active.Add(1) // before draining is looked at: the cores leave when they see leaving, which is set after draining, and no active one
 	if e.draining.Load() || !e.serves.Load() {

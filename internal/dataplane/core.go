@@ -41,7 +41,8 @@ func newCore(e *Engine, id int) *Core {
 	return c
 }
 
-// Run serves on the calling thread until the worker has drained. It returns the status the worker shall exit with.
+// Run serves on the calling thread until the worker has drained. It returns the status the worker
+// shall exit with.
 func (c *Core) Run() int {
 	e := c.eng
 	c.looping.Store(true)
@@ -81,7 +82,8 @@ func (c *Core) Run() int {
 	}
 }
 
-// handleSignals runs the application's signal handlers, on the main thread. False: one of them raised.
+// handleSignals runs the application's signal handlers, on the main thread. False: one of them
+// raised.
 func (c *Core) handleSignals() bool {
 	c.looping.Store(false)
 	defer c.looping.Store(true)
@@ -150,7 +152,8 @@ func (c *Core) acceptOne(l *listener) bool {
 	return true
 }
 
-// fairness is how many requests a core answers on one connection in a row while the others may wait.
+// fairness is how many requests a core answers on one connection in a row while the others may
+// wait.
 const fairness = 64
 
 // serve works on a connection that this core owns until it must wait for the client or is closed.
@@ -207,7 +210,8 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		return e.park(cn, now+e.headTimeout)
 	}
 	if cn.owed() {
-		// It is not idle while it has the last answer to read, of which the kernel may hold megabytes.
+		// It is not idle while it has the last answer to read, of which the kernel may hold
+		// megabytes.
 		n := queued(cn.fd)
 		cn.queued.Store(n)
 		cn.unasked, cn.writeErrs = 0, &c.exchange.cell.WriteErrs

@@ -65,7 +65,8 @@ func TestTimeouts(t *testing.T) {
 	s.expectRequests(1)
 }
 
-// How long a body may be silent is for http-timeout to say on an HTTP socket, and for chunked-input-timeout where it is chunked.
+// How long a body may be silent is for http-timeout to say on an HTTP socket, and for
+// chunked-input-timeout where it is chunked.
 func TestBodyTimeouts(t *testing.T) {
 	const plain, chunked = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe"
 	long, short := time.Minute, 100*time.Millisecond
@@ -110,7 +111,8 @@ func TestDisconnects(t *testing.T) {
 			c.Close()
 		}
 	}
-	// Served only when those before it are seen off, or beside them; in either case nothing is left of them in the end.
+	// Served only when those before it are seen off, or beside them; in either case nothing is left
+	// of them in the end.
 	if got := s.dial("http").get("/"); got != "-|-|false|" {
 		t.Errorf("%q", got)
 	}
@@ -184,8 +186,8 @@ func TestClientLeavesWhileWriting(t *testing.T) {
 	}
 }
 
-// What a client sends behind its last request is not read, and must not cost it the answer: a line end behind a form, as some send it, or a
-// request too many.
+// What a client sends behind its last request is not read, and must not cost it the answer: a line
+// end behind a form, as some send it, or a request too many.
 func TestBytesBehindTheLastRequest(t *testing.T) {
 	for name, c := range map[string]struct{ path, request, extra string }{
 		"whole":    {"/whole", "POST /whole HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", "\r\n"},

@@ -98,7 +98,8 @@ func (e *Engine) obey(m message, fd int) {
 	}
 }
 
-// orphanGrace is how long requests may still run once the supervisor is gone: nobody would answer for them later.
+// orphanGrace is how long requests may still run once the supervisor is gone: nobody would answer
+// for them later.
 const orphanGrace = 700 * time.Millisecond
 
 func (e *Engine) orphaned() {
@@ -111,11 +112,13 @@ func (e *Engine) orphaned() {
 	e.Drain("orphan", false)
 }
 
-// Drain stops taking connections, lets requests finish and makes the cores leave Run. Idle connections are handed to the other workers; where
-// there are none they are waited for a moment and then closed. It may be called more than once, from any thread.
+// Drain stops taking connections, lets requests finish and makes the cores leave Run. Idle
+// connections are handed to the other workers; where there are none they are waited for a moment
+// and then closed. It may be called more than once, from any thread.
 func (e *Engine) Drain(reason string, handoff bool) { e.drain(reason, handoff, false) }
 
-// drain is Drain; closing: the listening sockets end with the instance, and what waits in their queues is answered first.
+// drain is Drain; closing: the listening sockets end with the instance, and what waits in their
+// queues is answered first.
 func (e *Engine) drain(reason string, handoff, closing bool) {
 	e.drainMu.Lock()
 	defer e.drainMu.Unlock()
@@ -158,8 +161,8 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 	e.wakeAll()
 }
 
-// passOn hands on what other workers have handed to whoever comes first. The kernel may have told this one, which no longer listens. Where all
-// leave it is served here.
+// passOn hands on what other workers have handed to whoever comes first. The kernel may have told
+// this one, which no longer listens. Where all leave it is served here.
 func (e *Engine) passOn() {
 	var mine []*conn
 	for len(mine) < maxPassed {
@@ -174,8 +177,9 @@ func (e *Engine) passOn() {
 	}
 }
 
-// passOnQueued hands on connections that wait to be accepted: the kernel tells one worker of each (EPOLLEXCLUSIVE), which may have been this one,
-// and the others would look by themselves a second later only. Where more wait than are taken the others are awake.
+// passOnQueued hands on connections that wait to be accepted: the kernel tells one worker of each
+// (EPOLLEXCLUSIVE), which may have been this one, and the others would look by themselves a second
+// later only. Where more wait than are taken the others are awake.
 func (e *Engine) passOnQueued() {
 	if !e.handoff.Load() {
 		return
@@ -217,11 +221,12 @@ type handed struct {
 	Served   int    `json:"s"`
 }
 
-// handoffWait is how long a draining worker waits, in all, for the others to take its idle connections.
+// handoffWait is how long a draining worker waits, in all, for the others to take its idle
+// connections.
 const handoffWait = time.Second
 
-// retire parts with a connection that this worker owns and of whose next request it has read nothing: another worker gets it, or its client is
-// waited for a moment, or it is closed.
+// retire parts with a connection that this worker owns and of whose next request it has read
+// nothing: another worker gets it, or its client is waited for a moment, or it is closed.
 func (e *Engine) retire(cn *conn) {
 	if e.handoff.Load() && e.handOn(cn) {
 		// Ours must be closed without telling the client: the connection lives on in the message.
@@ -241,8 +246,9 @@ func (e *Engine) retire(cn *conn) {
 	}
 }
 
-// lastGrace is how long a draining worker waits for the next request on connections that nobody else can take. A front end connects, or takes a
-// connection that it has kept, right before it asks, and would tell its client of a bad gateway.
+// lastGrace is how long a draining worker waits for the next request on connections that nobody
+// else can take. A front end connects, or takes a connection that it has kept, right before it
+// asks, and would tell its client of a bad gateway.
 const lastGrace = 500 * time.Millisecond
 
 // dismissIdle closes the connections that have said nothing in that time.
@@ -271,8 +277,9 @@ func (e *Engine) dismissIdle() {
 	}
 }
 
-// keepsOpen says that a connection may go on though this worker leaves: another one gets it. Where there is none, HTTP has a word for its end;
-// FastCGI has not, so that its client is given a moment for its next request.
+// keepsOpen says that a connection may go on though this worker leaves: another one gets it. Where
+// there is none, HTTP has a word for its end; FastCGI has not, so that its client is given a moment
+// for its next request.
 func (e *Engine) keepsOpen(cn *conn) bool {
 	return e.handoff.Load() || !cn.lis.proto.http() && monotonic() < e.lingerUntil.Load()
 }
@@ -354,8 +361,8 @@ func (e *Engine) takeHanded() *conn {
 	}
 }
 
-// listenerOf is the listener of that name; where a reload took it away, any other one of its protocol will do for a connection that lives
-// on. nil: there is none.
+// listenerOf is the listener of that name; where a reload took it away, any other one of its
+// protocol will do for a connection that lives on. nil: there is none.
 func (e *Engine) listenerOf(name, protocol string) *listener {
 	var other *listener
 	for _, l := range e.listeners {
@@ -370,8 +377,8 @@ func (e *Engine) listenerOf(name, protocol string) *listener {
 	return other
 }
 
-// oneDescriptor is the descriptor that came with a message, -1 for none. The room for one may have held two (CMSG_SPACE(3)): such a message is
-// nobody's, and they are closed.
+// oneDescriptor is the descriptor that came with a message, -1 for none. The room for one may have
+// held two (CMSG_SPACE(3)): such a message is nobody's, and they are closed.
 func oneDescriptor(oob []byte) int {
 	all := sys.Descriptors(oob)
 	if len(all) == 1 {

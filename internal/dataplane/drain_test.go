@@ -28,7 +28,8 @@ func handoffPair(t *testing.T) [2]int {
 	return pair
 }
 
-// twoEngines are two workers of one instance: the same listening sockets, one handoff pair. Only the first accepts.
+// twoEngines are two workers of one instance: the same listening sockets, one handoff pair. Only
+// the first accepts.
 func twoEngines(t *testing.T, cfg config) (first, second *server) {
 	t.Helper()
 	checkFDs(t)
@@ -100,7 +101,8 @@ func TestDrainHandsOn(t *testing.T) {
 	}
 }
 
-// What waits to be accepted when a worker leaves that may have been the one that was told of it: here neither accepts any more.
+// What waits to be accepted when a worker leaves that may have been the one that was told of it:
+// here neither accepts any more.
 func TestDrainHandsOnQueued(t *testing.T) {
 	first, second := twoEngines(t, config{})
 	first.say(message{Op: "pause"})
@@ -114,7 +116,8 @@ func TestDrainHandsOnQueued(t *testing.T) {
 	second.expectRequests(1)
 }
 
-// A message with more descriptors than its one leaves none behind: the application's user holds the sockets, too.
+// A message with more descriptors than its one leaves none behind: the application's user holds the
+// sockets, too.
 func TestTooManyDescriptors(t *testing.T) {
 	checkFDs(t)
 	pair := handoffPair(t)
@@ -180,7 +183,8 @@ func TestDrainWithoutHandoff(t *testing.T) {
 	}
 }
 
-// A front end connects right before it asks. Where nobody else can take the connection it is waited for, a moment.
+// A front end connects right before it asks. Where nobody else can take the connection it is waited
+// for, a moment.
 func TestDrainAwaitsTheFirstRequest(t *testing.T) {
 	s := serve(t, config{listen: []string{"uwsgi", "http"}})
 	asks, silent := s.dial("uwsgi"), s.dial("http")
@@ -196,7 +200,8 @@ func TestDrainAwaitsTheFirstRequest(t *testing.T) {
 	s.wait()
 }
 
-// A FastCGI front end keeps its connection, and is told nothing of its end: a request that is answered while the worker leaves does not end it.
+// A FastCGI front end keeps its connection, and is told nothing of its end: a request that is
+// answered while the worker leaves does not end it.
 func TestDrainKeepsFastCGI(t *testing.T) {
 	answer := len(fcgiAnswer(1, "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello /a"))
 	running, release := make(chan struct{}), make(chan struct{})
@@ -236,7 +241,8 @@ func TestDrainKeepsFastCGI(t *testing.T) {
 	})
 }
 
-// At the end of the instance what waits to be accepted is answered, and the next request on connections that are kept.
+// At the end of the instance what waits to be accepted is answered, and the next request on
+// connections that are kept.
 func TestStopLosesNothing(t *testing.T) {
 	for _, unixSocket := range []bool{false, true} {
 		t.Run(fmt.Sprintf("unix=%v", unixSocket), func(t *testing.T) {
@@ -329,7 +335,8 @@ func (s *server) draining() {
 	}
 }
 
-// Requests that run, and those of which a part is here, are answered; the worker leaves after them, and not before.
+// Requests that run, and those of which a part is here, are answered; the worker leaves after them,
+// and not before.
 func TestDrainFinishesRequests(t *testing.T) {
 	release := make(chan struct{})
 	running := make(chan struct{}, 2)
@@ -389,7 +396,8 @@ func TestDrainFinishesRequests(t *testing.T) {
 	second.expectRequests(4)
 }
 
-// A response that is still being taken when the worker drains goes out whole, and its connection goes on elsewhere.
+// A response that is still being taken when the worker drains goes out whole, and its connection
+// goes on elsewhere.
 func TestDrainWithSlowReader(t *testing.T) {
 	body := pattern(8 << 20)
 	first, _ := twoEngines(t, config{handler: func(x *fakeCall) Outcome {
@@ -472,7 +480,8 @@ func TestDrainUnderLoad(t *testing.T) {
 	clients.Wait()
 }
 
-// A worker that has not been told to serve may be killed: it takes nothing, neither from the sockets nor from other workers.
+// A worker that has not been told to serve may be killed: it takes nothing, neither from the
+// sockets nor from other workers.
 func TestTakesNothingBeforeServe(t *testing.T) {
 	checkFDs(t)
 	cfg := config{handoff: handoffPair(t), starts: true, set: func(s *option.Settings) { s.HTTPHeadersTimeout = 80 * time.Millisecond }} // sweeps often
@@ -507,7 +516,8 @@ func TestTakesNothingBeforeServe(t *testing.T) {
 	}
 }
 
-// While shutdown-delay runs a worker serves on, new connections too, and tells its clients to close them.
+// While shutdown-delay runs a worker serves on, new connections too, and tells its clients to close
+// them.
 func TestPart(t *testing.T) {
 	s := serve(t, config{})
 	c := s.dial("http")

@@ -1,8 +1,8 @@
-// Package dataplane serves requests inside a worker. Every Python thread of the worker is one Core and
-// runs Core.Run: wait for one event, read, parse, and answer on the same thread. What belongs to one
-// request and its response, from the whole head to the line in the log, is an Exchange: a core has one
-// and uses it again. Only a core that is free takes work, idle and slow connections cost an epoll
-// entry, and nothing on the way takes a lock that another core holds for long.
+// Package dataplane serves requests inside a worker. Every Python thread of the worker is one Core
+// and runs Core.Run: wait for one event, read, parse, and answer on the same thread. What belongs
+// to one request and its response, from the whole head to the line in the log, is an Exchange: a
+// core has one and uses it again. Only a core that is free takes work, idle and slow connections
+// cost an epoll entry, and nothing on the way takes a lock that another core holds for long.
 //
 // One goroutine beside the cores, the housekeeper, talks to the supervisor, ends what timed out and
 // writes what a client was too slow to take of a finished response.
@@ -85,8 +85,8 @@ type Engine struct {
 	memoryLimit                                          int64 // a body up to here stays in memory
 }
 
-// New makes the data plane of the worker in that slot. bootFD holds a boot.Boot; apps are the mount points of the applications in the
-// order of their index, "" for the default one.
+// New makes the data plane of the worker in that slot. bootFD holds a boot.Boot; apps are the mount
+// points of the applications in the order of their index, "" for the default one.
 func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, error) {
 	b, err := readBoot(bootFD)
 	if err != nil {
@@ -125,8 +125,9 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	return e, e.open()
 }
 
-// warmUp has the Go runtime open now what it would open when it is first needed, were it by its own collector, which paces itself with a timer:
-// later there may be no descriptor left, and the runtime would take the worker down for that.
+// warmUp has the Go runtime open now what it would open when it is first needed, were it by its own
+// collector, which paces itself with a timer: later there may be no descriptor left, and the
+// runtime would take the worker down for that.
 func warmUp() error {
 	if err := room(2); err != nil {
 		return err
@@ -264,7 +265,8 @@ func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *l
 	return lis
 }
 
-// Close gives back what New took and closes the connections that are left. The cores must have left Run. A worker need not: it ends.
+// Close gives back what New took and closes the connections that are left. The cores must have left
+// Run. A worker need not: it ends.
 func (e *Engine) Close() {
 	e.drainMu.Lock()
 	e.closed = true

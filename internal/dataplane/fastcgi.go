@@ -5,10 +5,12 @@ import (
 	"uwsgi/internal/request"
 )
 
-// errShortBody: unlike the other protocols FastCGI says where a body ends, so it can end early while the connection lives.
+// errShortBody: unlike the other protocols FastCGI says where a body ends, so it can end early
+// while the connection lives.
 var errShortBody = &request.Error{Status: 400, Reason: "the FastCGI body ended before CONTENT_LENGTH bytes"}
 
-// beginStdin takes the body of a FastCGI request whose parameters are whole: the STDIN records behind them.
+// beginStdin takes the body of a FastCGI request whose parameters are whole: the STDIN records
+// behind them.
 func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
 	e, r := c.eng, &c.exchange.req
 	rest := buf[head:]
@@ -83,7 +85,8 @@ func (x *Exchange) frameHead() {
 	copy(x.out, h[:])
 }
 
-// sendRecords writes x.out and p while the application goes on. What is left of the last record is for Flush.
+// sendRecords writes x.out and p while the application goes on. What is left of the last record is
+// for Flush.
 func (x *Exchange) sendRecords(p []byte) {
 	if len(p) <= copyLimit {
 		x.out = append(x.out, p...)

@@ -49,7 +49,8 @@ func fcgiAnswer(id int, text string) string {
 	return string([]byte{1, 6, 0, byte(id), byte(n >> 8), byte(n), 0, 0}) + text + string([]byte{1, 6, 0, byte(id), 0, 0, 0, 0, 1, 3, 0, byte(id)}) + end
 }
 
-// fcgiDecode takes the first response in raw apart: what STDOUT carried, and what follows END_REQUEST.
+// fcgiDecode takes the first response in raw apart: what STDOUT carried, and what follows
+// END_REQUEST.
 func fcgiDecode(t *testing.T, id int, raw string) (stdout, rest string) {
 	t.Helper()
 	var out strings.Builder
@@ -221,7 +222,8 @@ func TestFastCGIRefusals(t *testing.T) {
 	}
 }
 
-// A refusal bears the id of the request that is refused, whatever others the core has served meanwhile; one that has none is not answered.
+// A refusal bears the id of the request that is refused, whatever others the core has served
+// meanwhile; one that has none is not answered.
 func TestFastCGIRefusalID(t *testing.T) {
 	s := serve(t, config{listen: []string{"fastcgi"}})
 	begun := strings.TrimSuffix(fcgi(7, true, cgi("POST", "/a", "CONTENT_LENGTH=100"), "part"), fcgiRecord(5, 7, ""))

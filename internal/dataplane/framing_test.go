@@ -110,7 +110,8 @@ func TestFraming(t *testing.T) {
 
 		lastAnswer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nConnection: close\r\n\r\nhello /last"
 	)
-	// kept: a further request on the connection is answered. "…": the connection is closed in the middle of the body.
+	// kept: a further request on the connection is answered. "…": the connection is closed in the
+	// middle of the body.
 	for _, tc := range []struct {
 		request, path string
 		want          string
@@ -168,7 +169,8 @@ func TestFraming(t *testing.T) {
 	}
 }
 
-// The same application over the protocols of gateways: nothing is added, and the end of the connection ends the body.
+// The same application over the protocols of gateways: nothing is added, and the end of the
+// connection ends the body.
 func TestGatewayFraming(t *testing.T) {
 	s := serve(t, config{handler: scripted, listen: []string{"uwsgi", "scgi", "scgi-nph"}})
 	for _, tc := range []struct{ method, path, want string }{
@@ -340,8 +342,9 @@ func TestHeaderOptions(t *testing.T) {
 	}
 }
 
-// TestFramingIsOurs: without the application's Content-Length (rem-header, in all of OpenStack's configurations) the client is told by the
-// server where the body ends, and a connection that add-header calls closed is closed.
+// TestFramingIsOurs: without the application's Content-Length (rem-header, in all of OpenStack's
+// configurations) the client is told by the server where the body ends, and a connection that
+// add-header calls closed is closed.
 func TestFramingIsOurs(t *testing.T) {
 	for _, add := range []string{"", "Connection: close"} {
 		s := serve(t, config{

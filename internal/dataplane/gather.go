@@ -20,8 +20,9 @@ const (
 	stepAgain              // a request was answered; look for the next
 )
 
-// gather reads until a request is whole, and then answers it. What has to wait is kept on the connection: a partial head in cn.in, with what has
-// been parsed of it in cn.req; a head whose body is coming in cn.req, with the body so far in cn.body.
+// gather reads until a request is whole, and then answers it. What has to wait is kept on the
+// connection: a partial head in cn.in, with what has been parsed of it in cn.req; a head whose body
+// is coming in cn.req, with the body so far in cn.body.
 func (c *Core) gather(cn *conn) step {
 	if cn.body.open() {
 		return c.gatherBody(cn)
@@ -71,8 +72,8 @@ func (c *Core) gather(cn *conn) step {
 
 var errHeadTooLarge = &request.Error{Status: 431, Reason: "the request head is larger than buffer-size", Option: "buffer-size"}
 
-// fill reads once, behind p, which it may move. stepAgain: something came; stepWait: nothing is there now; stepClosed: the peer is gone and so is
-// the connection.
+// fill reads once, behind p, which it may move. stepAgain: something came; stepWait: nothing is
+// there now; stepClosed: the peer is gone and so is the connection.
 func (c *Core) fill(cn *conn, p []byte) ([]byte, step) {
 	const least = 4 << 10
 	switch room := cap(p) - len(p); {
@@ -115,7 +116,8 @@ func (c *Core) keepPartial(cn *conn, p []byte, r *request.Request) {
 	c.eng.setActive(cn, true)
 }
 
-// detach moves what was read and not used yet out of the core's memory, which another connection is to have.
+// detach moves what was read and not used yet out of the core's memory, which another connection is
+// to have.
 func (cn *conn) detach() {
 	switch {
 	case len(cn.in) == 0:
@@ -126,7 +128,8 @@ func (cn *conn) detach() {
 	cn.lent = false
 }
 
-// suspend leaves the request in hand, whose head takes that many bytes, with its connection; resume takes it up again.
+// suspend leaves the request in hand, whose head takes that many bytes, with its connection; resume
+// takes it up again.
 func (c *Core) suspend(cn *conn, head int) {
 	cn.req, cn.head = &request.Request{}, head
 	cn.req.CopyFrom(&c.exchange.req)
@@ -178,7 +181,8 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 		}
 		cn.body.start(want, c.eng)
 	}
-	// The body is still coming: the request waits on the connection, so that this core is free meanwhile.
+	// The body is still coming: the request waits on the connection, so that this core is free
+	// meanwhile.
 	cn.in = nil
 	c.suspend(cn, head)
 	c.eng.setActive(cn, true)
@@ -199,7 +203,8 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 // smallBody is the largest body that a core keeps memory for.
 const smallBody = 128 << 10
 
-// readBody takes the rest of a body and answers, where the client has sent it already, as most do: the request need not be kept then. It gives nil, or else the part of the body that is there.
+// readBody takes the rest of a body and answers, where the client has sent it already, as most do:
+// the request need not be kept then. It gives nil, or else the part of the body that is there.
 func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, step) {
 	body := c.spare
 	if c.spare = nil; int64(cap(body)) < want {
@@ -223,7 +228,8 @@ func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, st
 	return nil, next
 }
 
-// leftEarly ends a connection whose client left before its body was whole: there is no request to answer.
+// leftEarly ends a connection whose client left before its body was whole: there is no request to
+// answer.
 func (c *Core) leftEarly(cn *conn, size int64) step {
 	c.exchange.cell.ReadErrs.Add(1)
 	c.eng.house.note("a client (%s) closed the connection after %d bytes of a request body", cn.peer.Addr, size)
@@ -261,7 +267,8 @@ func (c *Core) gatherBody(cn *conn) step {
 	}
 }
 
-// finishBody answers the request that waited on the connection for its body. rest is what came behind that.
+// finishBody answers the request that waited on the connection for its body. rest is what came
+// behind that.
 func (c *Core) finishBody(cn *conn, rest []byte) step {
 	c.resume(cn)
 	if !c.exchange.req.HasLength && cn.body.size > 0 || c.exchange.req.Chunked {

@@ -7,8 +7,8 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// harakiri answers in the place of a core whose request, the one that began at started, is past its deadline. The supervisor, which asked for it,
-// kills this worker soon.
+// harakiri answers in the place of a core whose request, the one that began at started, is past its
+// deadline. The supervisor, which asked for it, kills this worker soon.
 func (h *housekeeper) harakiri(exchange int, started int64) {
 	if exchange < 0 || exchange >= len(h.eng.exchanges) {
 		return
@@ -20,7 +20,8 @@ func (h *housekeeper) harakiri(exchange int, started int64) {
 	}
 }
 
-// giveUp answers in the place of every core, and of those that the waiting requests would have come to: this worker will be killed in a moment.
+// giveUp answers in the place of every core, and of those that the waiting requests would have come
+// to: this worker will be killed in a moment.
 func (h *housekeeper) giveUp() {
 	for _, x := range h.eng.exchanges {
 		request := x.answerer.Load()
@@ -38,8 +39,9 @@ func (h *housekeeper) giveUp() {
 	}
 }
 
-// answerFor answers 504 on the request that c runs, if nothing was sent yet, and ends its connection. request is what c.answerer was before the
-// cell was looked at: the core may be at its next request by now, and that one is none of ours.
+// answerFor answers 504 on the request that c runs, if nothing was sent yet, and ends its
+// connection. request is what c.answerer was before the cell was looked at: the core may be at its
+// next request by now, and that one is none of ours.
 func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 	request &^= whoAnswers
 	if !x.stuck.CompareAndSwap(false, true) {
@@ -65,7 +67,8 @@ func (x *Exchange) recovered() {
 	}
 }
 
-// waitsForToken tells whether a core still waits for events that has not seen that the worker is leaving.
+// waitsForToken tells whether a core still waits for events that has not seen that the worker is
+// leaving.
 func (e *Engine) waitsForToken() bool {
 	for _, c := range e.cores {
 		if c.looping.Load() && !c.sawLeaving.Load() && !c.exchange.stuck.Load() && !c.serving.Load() {
@@ -75,8 +78,9 @@ func (e *Engine) waitsForToken() bool {
 	return false
 }
 
-// settleStuck has the supervisor told as soon as all other cores have seen that the worker leaves. In one that was leaving before, a core may
-// have taken another's token: that was of no account while nothing was stuck.
+// settleStuck has the supervisor told as soon as all other cores have seen that the worker leaves.
+// In one that was leaving before, a core may have taken another's token: that was of no account
+// while nothing was stuck.
 func (e *Engine) settleStuck() {
 	if e.leaving.Load() {
 		e.wakeAll()
@@ -87,8 +91,9 @@ func (e *Engine) settleStuck() {
 // GivenUp tells whether of the requests only those are left that others have answered for.
 func (e *Engine) GivenUp() bool { return e.answered.Load() }
 
-// tellAnswered tells the supervisor, once, that of the connections with a request only those of stuck cores are left, and that all others
-// have been handed on: it kills this worker as soon as it hears that.
+// tellAnswered tells the supervisor, once, that of the connections with a request only those of
+// stuck cores are left, and that all others have been handed on: it kills this worker as soon as it
+// hears that.
 func (e *Engine) tellAnswered(active int64) {
 	stuck := e.stuck.Load()
 	if stuck == 0 || active > stuck || !e.leaving.Load() {

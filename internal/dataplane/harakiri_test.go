@@ -104,7 +104,8 @@ func TestHarakiriLetsOthersFinish(t *testing.T) {
 	s.wait()
 }
 
-// A worker that will be killed answers for all that it has taken on: what runs, and what waits for a core.
+// A worker that will be killed answers for all that it has taken on: what runs, and what waits for
+// a core.
 func TestGiveUp(t *testing.T) {
 	release, running := make(chan struct{}), make(chan *fakeCall, 2)
 	s := serve(t, config{
@@ -144,7 +145,8 @@ func TestGiveUp(t *testing.T) {
 	s.wait()
 }
 
-// A core that was about to accept a connection when the worker began to leave: the supervisor is told to kill only once it has looked.
+// A core that was about to accept a connection when the worker began to leave: the supervisor is
+// told to kill only once it has looked.
 func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	release, running := make(chan struct{}), make(chan *fakeCall, 2)
 	looks, look := make(chan struct{}), make(chan struct{})
@@ -182,7 +184,8 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	s.wait()
 }
 
-// A worker that leaves already, and whose cores have heard so in whatever order, tells of a request that is stuck now.
+// A worker that leaves already, and whose cores have heard so in whatever order, tells of a request
+// that is stuck now.
 func TestHarakiriOfALeavingWorker(t *testing.T) {
 	for range 5 { // which core takes whose token is up to the kernel
 		running, release := make(chan *fakeCall), make(chan struct{})
@@ -208,7 +211,8 @@ func TestHarakiriOfALeavingWorker(t *testing.T) {
 	}
 }
 
-// A core that waits for the GIL, in a signal handler say, waits for the one that is stuck, and has nothing in hand.
+// A core that waits for the GIL, in a signal handler say, waits for the one that is stuck, and has
+// nothing in hand.
 func TestHarakiriWithoutTheGIL(t *testing.T) {
 	running, release := make(chan *fakeCall), make(chan struct{})
 	looks, look := make(chan struct{}), make(chan struct{})
@@ -234,7 +238,8 @@ func TestHarakiriWithoutTheGIL(t *testing.T) {
 	s.wait()
 }
 
-// The supervisor means one request: if its core is at the next one already, that one is left alone, told in the message or noticed last.
+// The supervisor means one request: if its core is at the next one already, that one is left alone,
+// told in the message or noticed last.
 func TestHarakiriTooLate(t *testing.T) {
 	for name, late := range map[string]func(s *server, started int64, request uint64){
 		"told": func(s *server, started int64, _ uint64) { s.say(message{Op: "harakiri", Core: 0, Started: started}) },
@@ -274,7 +279,8 @@ func TestHarakiriTooLate(t *testing.T) {
 	}
 }
 
-// What was begun cannot be answered otherwise: the connection is left to the application, and the supervisor told.
+// What was begun cannot be answered otherwise: the connection is left to the application, and the
+// supervisor told.
 func TestHarakiriWhileStreaming(t *testing.T) {
 	running, release := make(chan struct{}), make(chan struct{})
 	s := serve(t, config{handler: func(x *fakeCall) Outcome {

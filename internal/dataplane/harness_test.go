@@ -94,7 +94,8 @@ const patience = 20 * time.Second // after which a test that waits for an event 
 // checked names the test whose descriptors are being counted.
 var checked string
 
-// checkFDs fails the test if there are more descriptors when it has ended, and cleaned up, than now. Only its first call counts.
+// checkFDs fails the test if there are more descriptors when it has ended, and cleaned up, than
+// now. Only its first call counts.
 func checkFDs(t *testing.T) {
 	t.Helper()
 	if checked == t.Name() {

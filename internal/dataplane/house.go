@@ -14,8 +14,8 @@ import (
 	"uwsgi/internal/escape"
 )
 
-// housekeeper is the one goroutine beside the cores. It never runs Python. A connection is its own from the moment it takes it out of
-// inbox until it closes it or enqueues it for the cores.
+// housekeeper is the one goroutine beside the cores. It never runs Python. A connection is its own
+// from the moment it takes it out of inbox until it closes it or enqueues it for the cores.
 type housekeeper struct {
 	eng    *Engine
 	epfd   int
@@ -135,7 +135,8 @@ func (h *housekeeper) wakeAt(next int64) int64 {
 	return next
 }
 
-// sweep ends the connections whose time is up, and looks for one that was handed on to a worker that is gone.
+// sweep ends the connections whose time is up, and looks for one that was handed on to a worker
+// that is gone.
 func (h *housekeeper) sweep(now int64) {
 	if h.asleep.Load() {
 		h.fetch()
@@ -187,7 +188,8 @@ func (h *housekeeper) sweep(now int64) {
 	}
 }
 
-// recount moves the deadline of an idle connection whose client has taken some of the answer that is queued, or the last of it.
+// recount moves the deadline of an idle connection whose client has taken some of the answer that
+// is queued, or the last of it.
 func (h *housekeeper) recount(cn *conn, now int64) {
 	switch n := queued(cn.fd); {
 	case n == 0:
@@ -249,7 +251,8 @@ func (h *housekeeper) take(cn *conn) {
 // slow writes the rest of cn's response as the client takes it.
 func (h *housekeeper) slow(cn *conn) { h.take(cn) }
 
-// linger throws away what the client still sends, so that it can read the answer before the connection ends (RFC 9112 §9.6).
+// linger throws away what the client still sends, so that it can read the answer before the
+// connection ends (RFC 9112 §9.6).
 func (h *housekeeper) linger(cn *conn) {
 	cn.out.linger = true
 	h.take(cn)
@@ -362,14 +365,16 @@ func (h *housekeeper) done(cn *conn) {
 	}
 }
 
-// lost ends the worker at once: its descriptors are gone, and their numbers may be files of the application's by now.
+// lost ends the worker at once: its descriptors are gone, and their numbers may be files of the
+// application's by now.
 func (h *housekeeper) lost(errno syscall.Errno) {
 	h.note("worker %d (pid: %d): epoll_wait: %s: the application has closed descriptors that are not its own (os.closerange?), this worker ends",
 		h.eng.slot, os.Getpid(), errno)
 	unix.Exit(1)
 }
 
-// answered waits until the answer that was given in x's place is out, so that its core may close the connection.
+// answered waits until the answer that was given in x's place is out, so that its core may close
+// the connection.
 func (h *housekeeper) answered(x *Exchange) {
 	for x.answerer.Load()&whoAnswers == answerHarakiri {
 		runtime.Gosched()

@@ -14,8 +14,9 @@ func journalFixed(e *Engine) []byte {
 	return entry.AppendField(b, "UWSGI_WORKER", strconv.Itoa(e.slot))
 }
 
-// appendJournal makes the journal entry of the request that c has finished ("Native Journal Protocol", systemd.io). The message, c.line, and
-// the variables of the request hold no newline: the log format and the parsers see to that.
+// appendJournal makes the journal entry of the request that c has finished ("Native Journal
+// Protocol", systemd.io). The message, c.line, and the variables of the request hold no newline:
+// the log format and the parsers see to that.
 func appendJournal(b, fixed []byte, x *Exchange) []byte {
 	b = append(b, "PRIORITY="...)
 	priority := byte('6')
@@ -34,7 +35,8 @@ func appendJournal(b, fixed []byte, x *Exchange) []byte {
 	return appendText(b, "REMOTE_ADDR=", r.Bytes(r.RemoteAddr))
 }
 
-// appendText appends one field whose value came from the network: a packet of the uwsgi protocol may hold any byte.
+// appendText appends one field whose value came from the network: a packet of the uwsgi protocol
+// may hold any byte.
 func appendText(b []byte, name string, value []byte) []byte {
 	b = append(b, name...)
 	for _, ch := range value {

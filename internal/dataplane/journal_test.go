@@ -44,7 +44,8 @@ func nextEntry(t *testing.T, conn *net.UnixConn) map[string]string {
 	return e
 }
 
-// Requests are entries with fields; what the journal does not take is counted, and a journal whose socket was made anew is found again.
+// Requests are entries with fields; what the journal does not take is counted, and a journal whose
+// socket was made anew is found again.
 func TestRequestJournal(t *testing.T) {
 	dir, err := os.MkdirTemp("", "j")
 	if err != nil {
@@ -138,7 +139,8 @@ func TestRequestJournalStuck(t *testing.T) {
 	}
 }
 
-// Where a log file stands beside the journal the supervisor gets the entry, line and fields, and hands it on.
+// Where a log file stands beside the journal the supervisor gets the entry, line and fields, and
+// hands it on.
 func TestRequestEntry(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 	"uwsgi/internal/boot"
 )
 
-// Ready tells the supervisor that this worker can serve. It takes no connection before the supervisor answers "serve": up to then it counts as
-// starting, and one that starts is killed where others may finish what they do.
+// Ready tells the supervisor that this worker can serve. It takes no connection before the
+// supervisor answers "serve": up to then it counts as starting, and one that starts is killed where
+// others may finish what they do.
 func (e *Engine) Ready() {
 	for _, l := range e.listeners {
 		if err := l.prepare(e.settings.TCPNodelay); err != nil {
@@ -70,7 +71,8 @@ func (e *Engine) stopListening() {
 
 // prepare sets what all workers want of a listening socket.
 func (l *listener) prepare(nodelay bool) error {
-	// A core that comes too late for a connection must not wait for the next one, outside of the scheduler at that.
+	// A core that comes too late for a connection must not wait for the next one, outside of the
+	// scheduler at that.
 	if err := unix.SetNonblock(l.FD, true); err != nil {
 		return fmt.Errorf("fcntl: listening socket %s: %w", l.Name, err)
 	}
@@ -80,7 +82,8 @@ func (l *listener) prepare(nodelay bool) error {
 	return nil
 }
 
-// listen puts the listening sockets into the epoll set. EXCLUSIVE: a new connection wakes one worker, not all of them.
+// listen puts the listening sockets into the epoll set. EXCLUSIVE: a new connection wakes one
+// worker, not all of them.
 func (e *Engine) listen() error {
 	for i, l := range e.listeners {
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
@@ -112,9 +115,11 @@ func (e *Engine) receiveHanded() error {
 	return nil
 }
 
-// emptyQueues answers what waits to be accepted on the sockets that end with the instance, and shuts them: their queues would be reset with the
-// last descriptor. Whoever has a core free takes from them, so that what waits is spread as it would have been; what is left after a moment is
-// shared out. A socket that was inherited stays with whoever made it, with its queue: the next instance serves that.
+// emptyQueues answers what waits to be accepted on the sockets that end with the instance, and
+// shuts them: their queues would be reset with the last descriptor. Whoever has a core free takes
+// from them, so that what waits is spread as it would have been; what is left after a moment is
+// shared out. A socket that was inherited stays with whoever made it, with its queue: the next
+// instance serves that.
 func (e *Engine) emptyQueues() {
 	defer e.release()
 	end := monotonic() + int64(lastGrace)

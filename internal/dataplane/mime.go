@@ -10,8 +10,9 @@ import (
 	"uwsgi/internal/escape"
 )
 
-// mimeTypes gives files their Content-Type by extension: from the mimefile options, else from a table of our own and, for what that
-// does not know, from /etc/mime.types. Nothing is read before it is needed, so that a worker that serves no files does not pay.
+// mimeTypes gives files their Content-Type by extension: from the mimefile options, else from a
+// table of our own and, for what that does not know, from /etc/mime.types. Nothing is read before
+// it is needed, so that a worker that serves no files does not pay.
 type mimeTypes struct {
 	files []string
 
@@ -72,7 +73,8 @@ func readMime(into map[string]string, path string) error {
 	return nil
 }
 
-// parseMime reads the form of mime.types: a type and its extensions a line. Of two lines with one extension the first counts.
+// parseMime reads the form of mime.types: a type and its extensions a line. Of two lines with one
+// extension the first counts.
 func parseMime(into map[string]string, text string) {
 	for line := range strings.Lines(text) {
 		if i := strings.IndexByte(line, '#'); i >= 0 {

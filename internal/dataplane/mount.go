@@ -24,8 +24,9 @@ func (e *Engine) setMounts(points []string) {
 	}
 }
 
-// route gives the application for r, -1 for none. With manage-script-name the mount point is cut off PATH_INFO and becomes SCRIPT_NAME;
-// else, and where no mount point fits, the front end may have set SCRIPT_NAME to one (uWSGI's rules; ignore-script-name forbids that).
+// route gives the application for r, -1 for none. With manage-script-name the mount point is cut
+// off PATH_INFO and becomes SCRIPT_NAME; else, and where no mount point fits, the front end may
+// have set SCRIPT_NAME to one (uWSGI's rules; ignore-script-name forbids that).
 func (e *Engine) route(r *request.Request) int {
 	if len(e.mounts) == 1 && e.mounts[0].prefix == "" && !e.settings.ManageScriptName {
 		return e.mounts[0].app
@@ -68,7 +69,8 @@ func (e *Engine) mounted(at string) int {
 	return -1
 }
 
-// fallback is the application for what no mount point claims: the one without a mount point, else the first (unless no-default-app).
+// fallback is the application for what no mount point claims: the one without a mount point, else
+// the first (unless no-default-app).
 func (e *Engine) fallback() int {
 	if app := e.mounted(""); app >= 0 {
 		return app

@@ -46,7 +46,8 @@ func (c *client) bytewise(text string) {
 	})
 }
 
-// The last bytes of a large head that comes byte by byte cost what its first ones do: it is neither copied nor parsed again for each.
+// The last bytes of a large head that comes byte by byte cost what its first ones do: it is neither
+// copied nor parsed again for each.
 func TestHeadByteByByte(t *testing.T) {
 	const part, size = 512, 48 << 10
 	record := string([]byte{1, 4, 0, 1, 0, 1, 0, 0, 'x'}) // PARAMS, a byte of them
@@ -109,7 +110,8 @@ func TestPipelineIsNotCopied(t *testing.T) {
 	}
 }
 
-// A head in pieces is the same request, whatever is cut where, on a connection that other requests have been on, with others beside it.
+// A head in pieces is the same request, whatever is cut where, on a connection that other requests
+// have been on, with others beside it.
 func TestHeadsInPieces(t *testing.T) {
 	handler := func(x *fakeCall) Outcome {
 		x.start("200 OK")

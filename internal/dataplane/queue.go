@@ -2,7 +2,8 @@ package dataplane
 
 import "uwsgi/internal/backlog"
 
-// queueLength gives the connections that wait on l and those that may, `listen` or less; limit is 0 where the kernel does not say.
+// queueLength gives the connections that wait on l and those that may, `listen` or less; limit is 0
+// where the kernel does not say.
 func queueLength(m *backlog.Meter, l *listener) (waiting, limit int) {
 	waiting, limit = kernelQueue(m, l)
 	if l.Backlog > 0 {

@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Asking the kernel for one event at a time costs a system call for each request. A worker of one core takes several, unless its requests are
-// slow: what a core has fetched no other core sees. The housekeeper does, and takes back what lies in front of a request that turns out slow.
+// Asking the kernel for one event at a time costs a system call for each request. A worker of one
+// core takes several, unless its requests are slow: what a core has fetched no other core sees. The
+// housekeeper does, and takes back what lies in front of a request that turns out slow.
 
 const (
 	mostReady = 16
@@ -46,7 +47,8 @@ func tagOf(ev *unix.EpollEvent) uint64 {
 	return tag
 }
 
-// ownConn makes the caller owner of the connection that an event is about; nil when it is about none, or somebody else has it.
+// ownConn makes the caller owner of the connection that an event is about; nil when it is about
+// none, or somebody else has it.
 func (e *Engine) ownConn(tag uint64) *conn {
 	if tag == 0 || tag&tagOther != 0 {
 		return nil
@@ -61,8 +63,9 @@ func (e *Engine) ownConn(tag uint64) *conn {
 
 func (r *ready) take(i int) uint64 { return r.tags[i].Swap(0) }
 
-// again decides whether to try accept() once more instead of asking epoll: under load there mostly is a connection, otherwise the try costs
-// a call for nothing, so each miss makes the next try rarer.
+// again decides whether to try accept() once more instead of asking epoll: under load there mostly
+// is a connection, otherwise the try costs a call for nothing, so each miss makes the next try
+// rarer.
 type again struct{ row, skip, penalty int }
 
 // mostAccepts is how many connections a core serves in a row while those it has already wait.

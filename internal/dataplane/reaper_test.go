@@ -10,7 +10,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// With reaper the children that the application left behind are collected once its request is answered; without, they are its own affair.
+// With reaper the children that the application left behind are collected once its request is
+// answered; without, they are its own affair.
 func TestReaper(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		var forked atomic.Int64

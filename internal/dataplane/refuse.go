@@ -26,7 +26,8 @@ func statusText(status int) string {
 	return "Error"
 }
 
-// errorResponse is a whole answer that ends the connection, in the listener's protocol; id is that of the FastCGI request.
+// errorResponse is a whole answer that ends the connection, in the listener's protocol; id is that
+// of the FastCGI request.
 func errorResponse(lis *listener, id uint16, status int) []byte {
 	body := statusText(status) + "\n"
 	start, end := "HTTP/1.1 ", "\r\n\r\n"
@@ -47,8 +48,8 @@ func errorResponse(lis *listener, id uint16, status int) []byte {
 	return text
 }
 
-// refuse answers a request that cannot be served and ends its connection: what follows on it cannot be trusted to start where it
-// seems to (RFC 9112 §11.2).
+// refuse answers a request that cannot be served and ends its connection: what follows on it cannot
+// be trusted to start where it seems to (RFC 9112 §11.2).
 func (c *Core) refuse(cn *conn, err error, answer bool) step {
 	status, reason := 400, err.Error()
 	var re *request.Error
@@ -70,7 +71,8 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 	return stepClosed
 }
 
-// refuseBody answers a request whose body cannot be taken: it breaks the framing, is too large, or there is no room to keep it.
+// refuseBody answers a request whose body cannot be taken: it breaks the framing, is too large, or
+// there is no room to keep it.
 func (c *Core) refuseBody(cn *conn, err error) step {
 	var re *request.Error
 	if !errors.As(err, &re) {

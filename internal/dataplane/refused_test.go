@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuseVar makes this test binary one that the kernel refuses sendfile with that errno, as a container's filter of system calls does.
+// refuseVar makes this test binary one that the kernel refuses sendfile with that errno, as a
+// container's filter of system calls does.
 const refuseVar = "DATAPLANE_REFUSE_SENDFILE"
 
 func init() {
@@ -39,7 +40,8 @@ func init() {
 	}
 }
 
-// Where sendfile is refused files are read and written: all that is tested of files holds, and nobody blames the client.
+// Where sendfile is refused files are read and written: all that is tested of files holds, and
+// nobody blames the client.
 func TestSendfileRefused(t *testing.T) {
 	if os.Getenv(refuseVar) != "" {
 		if n, errno := sendfile(-1, -1, 0, 1); errno == unix.EBADF || errno == 0 {

@@ -22,8 +22,8 @@ type requestLog struct {
 	vain   atomic.Int32  // journal: waits in a row for room in its socket that were in vain
 }
 
-// vainWaits is after how many of them, each as long as the socket's timeout, a journal counts as stuck and is not waited for until it takes
-// an entry again: it must not slow requests down.
+// vainWaits is after how many of them, each as long as the socket's timeout, a journal counts as
+// stuck and is not waited for until it takes an entry again: it must not slow requests down.
 const vainWaits = 20
 
 func (l *requestLog) open(e *Engine) (err error) {
@@ -40,7 +40,8 @@ func (l *requestLog) open(e *Engine) (err error) {
 	return err
 }
 
-// replace has the lines go to fd from now on. The old descriptor keeps its number, so that a core in the middle of a write is not disturbed.
+// replace has the lines go to fd from now on. The old descriptor keeps its number, so that a core
+// in the middle of a write is not disturbed.
 func (l *requestLog) replace(fd int) {
 	if old := int(l.fd.Load()); old > 2 {
 		unix.Dup3(fd, old, unix.O_CLOEXEC)
@@ -138,8 +139,8 @@ func put(fd int, p []byte) error {
 	}
 }
 
-// memory gives the resident size and the address space, without what loading the data plane reserved. Reading it takes longer than a
-// short request, so it is read at most every memoryAge.
+// memory gives the resident size and the address space, without what loading the data plane
+// reserved. Reading it takes longer than a short request, so it is read at most every memoryAge.
 func (e *Engine) memory() (rss, vsz int64) {
 	now := monotonic()
 	if last := e.memRead.Load(); now-last > int64(memoryAge) && e.memRead.CompareAndSwap(last, now) {

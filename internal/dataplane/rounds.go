@@ -10,11 +10,12 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// The housekeeper's rounds. While all cores are busy, somebody must see that listening queues do not fill and that no connection waits here
-// while another worker is idle. Being woken for every connection would cost more than serving it (tried: +40 % on a hello world), so the
-// housekeeper looks at intervals: short ones while long requests have connections wait, longer ones while there is work (eight workers
-// that each looked every 2 ms cost a page of Django 15 %), none in a worker that has nothing to do. From that sleep the core that gets the first
-// request wakes it.
+// The housekeeper's rounds. While all cores are busy, somebody must see that listening queues do
+// not fill and that no connection waits here while another worker is idle. Being woken for every
+// connection would cost more than serving it (tried: +40 % on a hello world), so the housekeeper
+// looks at intervals: short ones while long requests have connections wait, longer ones while there
+// is work (eight workers that each looked every 2 ms cost a page of Django 15 %), none in a worker
+// that has nothing to do. From that sleep the core that gets the first request wakes it.
 type rounds struct {
 	nextRound int64       // monotonic ns, 0 = asleep
 	asleep    atomic.Bool // nobody makes rounds; the next request must wake the housekeeper
@@ -87,8 +88,9 @@ func (h *housekeeper) round(now int64) {
 	h.nextRound = now + min(int64(interval), h.fillsIn)
 }
 
-// fillTime is how long the shortest of the kernel's queues lasts in a burst, ns: unix sockets are connected to at some 50 a millisecond, and a
-// quarter of it is left to whoever is late. That of a socket that is bound here is as long as the kernel allows; others may be short.
+// fillTime is how long the shortest of the kernel's queues lasts in a burst, ns: unix sockets are
+// connected to at some 50 a millisecond, and a quarter of it is left to whoever is late. That of a
+// socket that is bound here is as long as the kernel allows; others may be short.
 func (h *housekeeper) fillTime() int64 {
 	shortest := int64(math.MaxInt32)
 	for _, l := range h.eng.listeners {
@@ -108,8 +110,9 @@ func (e *Engine) anyBusy() bool {
 	return false
 }
 
-// share hands connections whose next request has come, and which no core of this worker is free for, to workers that have nothing to do. It says
-// whether it is worth looking again soon: there are other connections, and they may have to wait for long requests.
+// share hands connections whose next request has come, and which no core of this worker is free
+// for, to workers that have nothing to do. It says whether it is worth looking again soon: there
+// are other connections, and they may have to wait for long requests.
 func (h *housekeeper) share(now int64) (again bool) {
 	e := h.eng
 	if e.boot.HandoffFD <= 0 || e.settings.Processes < 2 || e.row.Conns.Load() <= int64(len(e.cores)) {
@@ -129,7 +132,8 @@ func (h *housekeeper) share(now int64) (again bool) {
 		if cn == nil {
 			break
 		}
-		// A part of a request cannot travel: that connection waits for a core of ours, and so does one that nobody takes.
+		// A part of a request cannot travel: that connection waits for a core of ours, and so does
+		// one that nobody takes.
 		if cn.active || !e.handOn(cn) {
 			e.enqueue(cn)
 			break
@@ -139,8 +143,8 @@ func (h *housekeeper) share(now int64) (again bool) {
 	return true
 }
 
-// waiting takes a connection that has sent something, from what a core has fetched and not come to, else from the kernel. Events of other
-// kinds are told again.
+// waiting takes a connection that has sent something, from what a core has fetched and not come to,
+// else from the kernel. Events of other kinds are told again.
 func (h *housekeeper) waiting() *conn {
 	e := h.eng
 	for _, c := range e.cores {

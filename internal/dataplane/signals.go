@@ -10,9 +10,11 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// signals brings Python's signal handlers to run while the worker's main thread, which alone may run them, waits for requests. The
-// interpreter's own handler only notes a signal and writes to a pipe (signal.set_wakeup_fd); epoll_wait is interrupted if the signal came
-// during it, but not if it came a moment before. So the housekeeper watches the pipe and interrupts the main thread until it has looked.
+// signals brings Python's signal handlers to run while the worker's main thread, which alone may
+// run them, waits for requests. The interpreter's own handler only notes a signal and writes to a
+// pipe (signal.set_wakeup_fd); epoll_wait is interrupted if the signal came during it, but not if
+// it came a moment before. So the housekeeper watches the pipe and interrupts the main thread until
+// it has looked.
 type signals struct {
 	fd      int // the pipe's end; 0 = not watched
 	pending atomic.Bool
@@ -47,8 +49,9 @@ func (h *housekeeper) signalled() {
 	h.kick()
 }
 
-// kick interrupts the main thread's wait. SIGURG is the Go runtime's: nobody else is disturbed. A main thread that runs Python looks at signals by
-// itself, unless it was about to sleep or the kernel gave the signal to another thread: it is interrupted too, but not for as long as it runs.
+// kick interrupts the main thread's wait. SIGURG is the Go runtime's: nobody else is disturbed. A
+// main thread that runs Python looks at signals by itself, unless it was about to sleep or the
+// kernel gave the signal to another thread: it is interrupted too, but not for as long as it runs.
 func (h *housekeeper) kick() {
 	e, s := h.eng, &h.eng.signals
 	if e.cores[0].exchange.cell.State.Load() == scoreboard.CellBusy {

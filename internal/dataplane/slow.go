@@ -10,8 +10,8 @@ import (
 	"uwsgi/internal/proto/fastcgi"
 )
 
-// slow is what a client has not taken yet of a finished response: bytes of ours, then bytes of the application's, then a file. With
-// framed, what follows mem goes out as FastCGI records.
+// slow is what a client has not taken yet of a finished response: bytes of ours, then bytes of the
+// application's, then a file. With framed, what follows mem goes out as FastCGI records.
 type slow struct {
 	mem    []byte
 	rest   []byte
@@ -38,7 +38,8 @@ type slow struct {
 	lingerEnd    int64         // monotonic ns; then it is closed, whatever the client does
 }
 
-// widen lets a unix socket hold more of a large response, so that it takes fewer turns of waiting for the peer. (TCP does so by itself.)
+// widen lets a unix socket hold more of a large response, so that it takes fewer turns of waiting
+// for the peer. (TCP does so by itself.)
 func (c *conn) widen(n int64) {
 	if c.lis.unix && n >= wideFrom {
 		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, wideBuffer) // up to net.core.wmem_max
@@ -53,7 +54,8 @@ const (
 // turn is how many bytes one client gets in a row while others may wait.
 const turn = 4 << 20
 
-// write sends what the client takes, a turn at most. EAGAIN: there is more; 0: all is sent; ENODATA: the file ended early.
+// write sends what the client takes, a turn at most. EAGAIN: there is more; 0: all is sent;
+// ENODATA: the file ended early.
 func (s *slow) write(fd int) syscall.Errno {
 	for sent := 0; ; {
 		flag := 0
@@ -146,8 +148,8 @@ func (s *slow) move(fd int) (int, syscall.Errno) {
 	return n, errno
 }
 
-// refused says that sendfile cannot be had here: the file system has none, a filter of system calls knows none. An error of the disk is told apart
-// from one of the client's by reading.
+// refused says that sendfile cannot be had here: the file system has none, a filter of system calls
+// knows none. An error of the disk is told apart from one of the client's by reading.
 func refused(errno syscall.Errno) bool {
 	switch errno {
 	case unix.EINVAL, unix.ENOSYS, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.EIO:

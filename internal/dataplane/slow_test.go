@@ -169,7 +169,8 @@ func TestSlowReaderGivesUp(t *testing.T) {
 	}
 }
 
-// A response that is written while the application runs waits for a client that is far behind, and no longer than the send timeout.
+// A response that is written while the application runs waits for a client that is far behind, and
+// no longer than the send timeout.
 func TestStreamWaitsForClient(t *testing.T) {
 	block := pattern(1 << 20)
 	handler := func(x *fakeCall) Outcome {
@@ -196,7 +197,8 @@ func TestStreamWaitsForClient(t *testing.T) {
 	}
 }
 
-// A body that ends before its Content-Length, to a slow reader: the connection must not be used again.
+// A body that ends before its Content-Length, to a slow reader: the connection must not be used
+// again.
 func TestSlowShortFile(t *testing.T) {
 	const size = 8 << 20
 	checkFDs(t)
@@ -253,7 +255,8 @@ func TestLinger(t *testing.T) {
 	}
 }
 
-// With HasForked a child of the application may hold the connection: it ends for the client all the same.
+// With HasForked a child of the application may hold the connection: it ends for the client all the
+// same.
 func TestCloseWithForkedChildren(t *testing.T) {
 	s := serve(t, config{})
 	s.app.forked.Store(true)
@@ -273,8 +276,8 @@ func TestCloseWithForkedChildren(t *testing.T) {
 	s.stop()
 }
 
-// A core waits a moment for a client to take more of a large response. A crowd that takes nothing, and asks for just that, must not have each
-// of them waited for.
+// A core waits a moment for a client to take more of a large response. A crowd that takes nothing,
+// and asks for just that, must not have each of them waited for.
 func TestSlowReadersAreNotWaitedForInVain(t *testing.T) {
 	const clients, size = 300, 8 << 20
 	file, err := os.CreateTemp(t.TempDir(), "file")
@@ -315,7 +318,8 @@ func TestSlowReadersAreNotWaitedForInVain(t *testing.T) {
 	}
 }
 
-// A client that reads slowly, but goes on reading, gets all of the response, however long the kernel takes to say that there is room again.
+// A client that reads slowly, but goes on reading, gets all of the response, however long the
+// kernel takes to say that there is room again.
 func TestSlowReaderIsNotCut(t *testing.T) {
 	const size = 6 << 20
 	body := pattern(size)
@@ -327,7 +331,8 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	io.WriteString(file, body)
 	for path, on := range map[string]string{"/pinned": "TCP", "/file": "TCP", "/stream": "TCP", "/waited": "TCP", "/local": "unix"} {
 		t.Run(path[1:], func(t *testing.T) {
-			// What is tested is a pace. A machine that had the client pause for as long as the time-out is asked for a slower one.
+			// What is tested is a pace. A machine that had the client pause for as long as the
+			// time-out is asked for a slower one.
 			for timeout := 250 * time.Millisecond; ; timeout *= 4 {
 				s := serve(t, config{
 					unix: on == "unix",
@@ -368,7 +373,8 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	}
 }
 
-// readSlowly reads all there is, a little at a time. pause is the longest time that it took nothing.
+// readSlowly reads all there is, a little at a time. pause is the longest time that it took
+// nothing.
 func (c *client) readSlowly(every time.Duration) (text string, pause time.Duration, err error) {
 	var got []byte
 	buf := make([]byte, 64<<10)
@@ -385,7 +391,8 @@ func (c *client) readSlowly(every time.Duration) (text string, pause time.Durati
 	}
 }
 
-// A response that is cut off, of which nothing but the end of the connection marks the end, ends in a reset, and the log tells.
+// A response that is cut off, of which nothing but the end of the connection marks the end, ends in
+// a reset, and the log tells.
 func TestCutIsTold(t *testing.T) {
 	const size = 8 << 20
 	file, err := os.CreateTemp(t.TempDir(), "file")

@@ -45,8 +45,9 @@ func count(t *testing.T, n *atomic.Int64, want int64) {
 	}
 }
 
-// The application gives a response block by block; the client takes it late, or slowly. The one core is free long before, and everything arrives in
-// order, also what is more than the spill holds.
+// The application gives a response block by block; the client takes it late, or slowly. The one
+// core is free long before, and everything arrives in order, also what is more than the spill
+// holds.
 func TestLag(t *testing.T) {
 	const size = 8 << 20
 	checkFDs(t)
@@ -158,7 +159,8 @@ func TestLagCatchesUp(t *testing.T) {
 	}
 }
 
-// A client that lags and goes, or takes nothing any more: the application is told while it writes, and nothing is left behind.
+// A client that lags and goes, or takes nothing any more: the application is told while it writes,
+// and nothing is left behind.
 func TestLagEnds(t *testing.T) {
 	for _, c := range []struct {
 		name  string

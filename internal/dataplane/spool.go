@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/proto/http1"
 )
 
-// spool gathers a request body: in memory up to a limit, past that in a temporary file without a name.
+// spool gathers a request body: in memory up to a limit, past that in a temporary file without a
+// name.
 type spool struct {
 	on      bool
 	want    int64 // -1: chunked
@@ -38,7 +39,8 @@ func (s *spool) start(want int64, e *Engine) {
 
 func (s *spool) whole() bool { return s.done || s.stdin == nil && s.want >= 0 && s.size == s.want }
 
-// left is the number of bytes that may be read without reading into the next request, -1 when unknown.
+// left is the number of bytes that may be read without reading into the next request, -1 when
+// unknown.
 func (s *spool) left() int64 {
 	if s.want < 0 || s.stdin != nil {
 		return -1
@@ -120,8 +122,8 @@ func (s *spool) keep(p []byte) {
 	s.mem = append(s.mem, p...)
 }
 
-// take hands the body over: bytes, or a file to be closed by the receiver that stands at its start, with the bytes of it that are held in memory and
-// to be freed when it has been closed.
+// take hands the body over: bytes, or a file to be closed by the receiver that stands at its start,
+// with the bytes of it that are held in memory and to be freed when it has been closed.
 func (s *spool) take() (mem []byte, fd int, held int64, err error) {
 	mem, fd, held = s.mem, s.fd, s.held
 	s.mem, s.fd, s.held = nil, 0, 0

@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// static is what files are served by without the application: the options, made ready once and shared by the cores.
+// static is what files are served by without the application: the options, made ready once and
+// shared by the cores.
 type static struct {
 	places  []place
 	docroot bool // check-static-docroot
@@ -67,8 +68,8 @@ func newStatic(s *option.Settings) (*static, error) {
 	return st, err
 }
 
-// match gives the part of a request's path that names a file in p. uWSGI compares the prefix byte by byte, so that /static also serves
-// /statics/x from DIR/s/x; here it ends where a segment ends.
+// match gives the part of a request's path that names a file in p. uWSGI compares the prefix byte
+// by byte, so that /static also serves /statics/x from DIR/s/x; here it ends where a segment ends.
 func (p *place) match(path []byte) ([]byte, bool) {
 	n := len(p.prefix)
 	if len(path) < n || string(path[:n]) != p.prefix {
@@ -99,8 +100,8 @@ func (s *static) wants(method, path []byte, head bool) bool {
 // maxPath is PATH_MAX less room for an index or an encoding's suffix; the kernel would refuse more.
 const maxPath = 4096 - 256
 
-// plainPath tells whether a path may be looked up: a NUL would cut it short in the kernel, and ".." is there only where somebody
-// encoded it past every front end (the parsers and nginx resolve it).
+// plainPath tells whether a path may be looked up: a NUL would cut it short in the kernel, and ".."
+// is there only where somebody encoded it past every front end (the parsers and nginx resolve it).
 func plainPath(p []byte) bool {
 	if len(p) > maxPath || bytes.IndexByte(p, 0) >= 0 {
 		return false
@@ -118,7 +119,8 @@ func plainPath(p []byte) bool {
 	}
 }
 
-// serveStatic answers the request with a file if an option says so and the file is there. The interpreter is not asked.
+// serveStatic answers the request with a file if an option says so and the file is there. The
+// interpreter is not asked.
 func (x *Exchange) serveStatic() bool {
 	s := x.eng.static
 	if s == nil {

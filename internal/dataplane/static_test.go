@@ -19,7 +19,8 @@ var stamp = time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
 
 const stampText = "Thu, 29 Feb 2024 12:00:00 GMT"
 
-// tree makes a folder: "path" → content; "path -> target" → a link; a content of "DIR" makes a folder.
+// tree makes a folder: "path" → content; "path -> target" → a link; a content of "DIR" makes a
+// folder.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())

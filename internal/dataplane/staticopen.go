@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// files is what one core needs to serve files. Each core has descriptors of its own, so that none is closed under another's use.
+// files is what one core needs to serve files. Each core has descriptors of its own, so that none
+// is closed under another's use.
 type files struct {
 	roots   []root // in the order of static.places; the last one is the front end's DOCUMENT_ROOT
 	name    []byte // the file's name in its root
@@ -60,7 +61,8 @@ func (r *root) close() {
 	}
 }
 
-// rootAge is how soon another folder in the place of the one that is open is noticed: deployments swap links.
+// rootAge is how soon another folder in the place of the one that is open is noticed: deployments
+// swap links.
 const rootAge = time.Second
 
 // ready opens the root if it must and tells whether it is there.
@@ -98,7 +100,8 @@ func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 // openFlags: O_NONBLOCK so that a FIFO in the folder cannot hold a core.
 const openFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// openSelf opens the file that an option names, and fills f.st. The path is the administrator's, links and all.
+// openSelf opens the file that an option names, and fills f.st. The path is the administrator's,
+// links and all.
 func (f *files) openSelf(path string) (int, syscall.Errno) {
 	fd, err := unix.Open(path, openFlags, 0)
 	if err != nil {
@@ -119,8 +122,9 @@ func (f *files) stat(fd int) (int, syscall.Errno) {
 // errOutside: the file is there, but a link leads out of its folder.
 const errOutside = unix.EXDEV
 
-// open opens f.name in root for reading and fills f.st. No path leads out of the folder: the kernel resolves it with RESOLVE_BENEATH. A
-// link that leads out, or is absolute, is followed only to where static-safe allows, or back into the folder.
+// open opens f.name in root for reading and fills f.st. No path leads out of the folder: the kernel
+// resolves it with RESOLVE_BENEATH. A link that leads out, or is absolute, is followed only to
+// where static-safe allows, or back into the folder.
 func (f *files) open(s *static, root *root) (int, syscall.Errno) {
 	f.path = append(append(f.path[:0], f.name...), 0)
 	var fd int
@@ -140,7 +144,8 @@ func (f *files) open(s *static, root *root) (int, syscall.Errno) {
 	return f.stat(fd)
 }
 
-// openLinked follows the links of f.name wherever they lead, and then looks where that is, before anything is opened for reading.
+// openLinked follows the links of f.name wherever they lead, and then looks where that is, before
+// anything is opened for reading.
 func (f *files) openLinked(s *static, root *root) (int, syscall.Errno) {
 	at, err := unix.Openat(root.fd, string(f.name), unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -179,7 +184,8 @@ func under(dir, path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// hasOpenat2 tells whether openat2 works: it is missing before Linux 5.6, and some containers forbid what they do not know.
+// hasOpenat2 tells whether openat2 works: it is missing before Linux 5.6, and some containers
+// forbid what they do not know.
 func hasOpenat2() bool {
 	fd, errno := openat2(unix.AT_FDCWD, []byte("/\x00"), &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
 	if errno != 0 {

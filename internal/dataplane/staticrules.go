@@ -20,8 +20,9 @@ type expiry struct {
 	mtime   bool
 }
 
-// newExpires puts the rules into the order they are looked up: by file name, path, URI, type. Of uWSGI's four families each adds a header
-// of its own; here the first rule that matches counts, since a second Expires would void both.
+// newExpires puts the rules into the order they are looked up: by file name, path, URI, type. Of
+// uWSGI's four families each adds a header of its own; here the first rule that matches counts,
+// since a second Expires would void both.
 func newExpires(rules []option.StaticExpires) ([]expiry, error) {
 	var out []expiry
 	for _, by := range []string{"filename", "path-info", "uri", "type"} {
@@ -110,8 +111,8 @@ func (g *gzipRules) applies(path []byte) bool {
 	return false
 }
 
-// openPacked opens the packed form of a file that the client takes: FILE.br before FILE.gz, as in uWSGI. files.st is then the packed
-// file's. encoding is "" if there is none.
+// openPacked opens the packed form of a file that the client takes: FILE.br before FILE.gz, as in
+// uWSGI. files.st is then the packed file's. encoding is "" if there is none.
 func (f *files) openPacked(s *static, root *root, rel, accept []byte) (encoding string, fd int) {
 	plain := f.st
 	for _, e := range [...]struct{ name, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {

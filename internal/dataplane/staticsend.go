@@ -11,7 +11,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-// readLimit: a file up to here is read behind the head and leaves in one write; past it, sendfile is cheaper than the copy.
+// readLimit: a file up to here is read behind the head and leaves in one write; past it, sendfile
+// is cheaper than the copy.
 const readLimit = 16 << 10
 
 // The status lines of files.
@@ -66,7 +67,8 @@ func (h *staticHead) addNumber(name string, n int64) {
 	h.n++
 }
 
-// sendStatic answers with the open file rel of root, whose Stat_t is in files.st; rel is nil where root is the file.
+// sendStatic answers with the open file rel of root, whose Stat_t is in files.st; rel is nil where
+// root is the file.
 func (x *Exchange) sendStatic(root *root, rel []byte, fd int) {
 	s, f := x.eng.static, &x.core.files
 	if !x.claimAnswer() {
@@ -188,7 +190,8 @@ func (x *Exchange) sendStaticBody(h *staticHead, fd int, off, n int64) {
 	}
 }
 
-// notModified tells whether the client's copy is as new as the file (RFC 9110 §13.1.3). Nearly always it sends back what it was given.
+// notModified tells whether the client's copy is as new as the file (RFC 9110 §13.1.3). Nearly
+// always it sends back what it was given.
 func notModified(since, text []byte, modified int64) bool {
 	if len(since) == 0 {
 		return false
@@ -210,8 +213,8 @@ func parseDate(s string) (int64, bool) {
 	return 0, false
 }
 
-// rangeOf gives the part of a file of that size that the request asks for, and 206; all of it and 200 where it asks for nothing
-// that can be given as one part; or 416 (RFC 9110 §14.2).
+// rangeOf gives the part of a file of that size that the request asks for, and 206; all of it and
+// 200 where it asks for nothing that can be given as one part; or 416 (RFC 9110 §14.2).
 func rangeOf(c *conditions, modified []byte, size int64) (off, n int64, status int) {
 	spec, ok := bytes.CutPrefix(c.ranges, []byte("bytes="))
 	if !ok || c.ifRange != nil && !bytes.Equal(c.ifRange, modified) { // RFC 9110 §13.1.5

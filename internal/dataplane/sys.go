@@ -10,13 +10,14 @@ import (
 	"uwsgi/internal/sys"
 )
 
-// The calls of the request path. Those that cannot block go past the scheduler (RawSyscall); epoll_wait tells it, so that the
-// processor is free for others meanwhile.
+// The calls of the request path. Those that cannot block go past the scheduler (RawSyscall);
+// epoll_wait tells it, so that the processor is free for others meanwhile.
 
 // monotonic is the scoreboard's clock, in ns.
 func monotonic() int64 { return sys.Monotonic() }
 
-// clock gives the wall clock's time of a monotonic one, in ns: it looks at the wall clock ten times a second.
+// clock gives the wall clock's time of a monotonic one, in ns: it looks at the wall clock ten times
+// a second.
 type clock struct{ looked, offset int64 }
 
 func (c *clock) wall(mono int64) int64 {
@@ -31,13 +32,14 @@ func epollWait(epfd int, events []unix.EpollEvent, timeout int) (int, syscall.Er
 	return int(n), errno
 }
 
-// beOnTime has the calling thread woken when it wants to be, which one that the Go runtime has made may not be: it may be as late as the runtime's
-// monitor (cmd/uwsgi-worker/runtime.c).
+// beOnTime has the calling thread woken when it wants to be, which one that the Go runtime has made
+// may not be: it may be as late as the runtime's monitor (cmd/uwsgi-worker/runtime.c).
 func beOnTime() {
 	syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, uintptr(50*time.Microsecond), 0)
 }
 
-// epollWaitFor is epollWait up to some ns; in whole ms where the kernel (before 5.11) has no better.
+// epollWaitFor is epollWait up to some ns; in whole ms where the kernel (before 5.11) has no
+// better.
 func epollWaitFor(epfd int, ev *unix.EpollEvent, ns int64) (int, syscall.Errno) {
 	ts := unix.NsecToTimespec(max(ns, 0))
 	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(ev)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0)
@@ -52,7 +54,8 @@ func accept(fd int, sa *unix.RawSockaddrAny, salen *uint32) (int, syscall.Errno)
 	return int(n), errno
 }
 
-// recv reads from a connection. recvfrom(2) costs a tenth less than read(2), which passes through the file layer.
+// recv reads from a connection. recvfrom(2) costs a tenth less than read(2), which passes through
+// the file layer.
 func recv(fd int, p []byte) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
@@ -74,8 +77,9 @@ func send(fd int, p []byte, flags int) (int, syscall.Errno) {
 	}
 }
 
-// sendfile sends up to want bytes of in, from off. The socket does not block, but what is not in the page cache is read from the disk: at most a
-// turn of it, past the scheduler too, since told of the call it has another thread take over each time, which costs more than the call.
+// sendfile sends up to want bytes of in, from off. The socket does not block, but what is not in
+// the page cache is read from the disk: at most a turn of it, past the scheduler too, since told of
+// the call it has another thread take over each time, which costs more than the call.
 func sendfile(out, in int, off, want int64) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(out), uintptr(in), uintptr(unsafe.Pointer(&off)), uintptr(min(want, turn)), 0, 0)
@@ -94,7 +98,8 @@ func reapChildren() {
 	}
 }
 
-// sendv writes up to three spans in one call. The message header lives in the caller's struct, so that nothing escapes.
+// sendv writes up to three spans in one call. The message header lives in the caller's struct, so
+// that nothing escapes.
 func sendv(fd int, v *vector) (int, syscall.Errno) {
 	if v.n == 1 {
 		return send(fd, v.span(0), 0) // half the overhead
@@ -153,15 +158,17 @@ func readable(fd int) bool {
 	}
 }
 
-// unread is readable for the request path, where a client that has ended its side counts as one that sends no more.
+// unread is readable for the request path, where a client that has ended its side counts as one
+// that sends no more.
 func unread(fd int) bool {
 	var n int32
 	_, _, errno := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
 	return errno == 0 && n > 0
 }
 
-// queued is how many bytes its client has not taken of what was written to a connection: not acknowledged or, on a unix socket, not read. There
-// is room to write again only when a third of them is gone, which a client that reads slowly may need minutes for.
+// queued is how many bytes its client has not taken of what was written to a connection: not
+// acknowledged or, on a unix socket, not read. There is room to write again only when a third of
+// them is gone, which a client that reads slowly may need minutes for.
 func queued(fd int) int64 {
 	var n int32
 	syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n)))

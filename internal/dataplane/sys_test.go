@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A connection that the client has reset is not a client that takes nothing: the next write tells which it is.
+// A connection that the client has reset is not a client that takes nothing: the next write tells
+// which it is.
 func TestWaitWritableOfABrokenConnection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

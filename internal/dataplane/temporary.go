@@ -10,8 +10,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-// temporary makes a file without a name in $TMPDIR or /tmp. Where none can be made there (a read-only root, no such folder, no right to it) it is in
-// memory, and counts in Engine.ram.
+// temporary makes a file without a name in $TMPDIR or /tmp. Where none can be made there (a
+// read-only root, no such folder, no right to it) it is in memory, and counts in Engine.ram.
 func temporary() (fd int, inRAM bool, err error) {
 	if fd, err = temporaryFile(os.TempDir()); err == nil || !closed(err) {
 		return fd, false, err

@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// Without a folder for temporary files bodies, and what slow readers are behind, are kept in memory, up to a limit.
+// Without a folder for temporary files bodies, and what slow readers are behind, are kept in
+// memory, up to a limit.
 func TestWithoutTemporaryFolder(t *testing.T) {
 	const limit = 32 << 20
 	var over atomic.Int64

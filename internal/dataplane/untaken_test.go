@@ -13,7 +13,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// roomy has the kernel take a response of some hundred kilobytes whole, for a client that reads nothing.
+// roomy has the kernel take a response of some hundred kilobytes whole, for a client that reads
+// nothing.
 func roomy(set func(s *option.Settings)) config {
 	return config{
 		listen: []string{"http", "uwsgi"},
@@ -33,7 +34,8 @@ func roomy(set func(s *option.Settings)) config {
 	}
 }
 
-// reluctant sends a request and reads nothing of an answer of which its own side holds a few kilobytes at most.
+// reluctant sends a request and reads nothing of an answer of which its own side holds a few
+// kilobytes at most.
 func (s *server) reluctant(protocol, text string) *client {
 	c := s.dial(protocol)
 	c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
@@ -41,7 +43,8 @@ func (s *server) reluctant(protocol, text string) *client {
 	return c
 }
 
-// A client that stops reading is timed out by socket-timeout, and reset, also when the kernel has taken its answer whole.
+// A client that stops reading is timed out by socket-timeout, and reset, also when the kernel has
+// taken its answer whole.
 func TestReaderThatStops(t *testing.T) {
 	s := serve(t, roomy(func(s *option.Settings) { s.SendTimeout, s.HTTPKeepalive = 200*time.Millisecond, time.Hour }))
 	m := mark(t)
@@ -62,7 +65,8 @@ func TestReaderThatStops(t *testing.T) {
 	}
 }
 
-// One that takes its answer late, of which the kernel holds the rest, is idle from then on: neither cut nor kept longer than any other.
+// One that takes its answer late, of which the kernel holds the rest, is idle from then on: neither
+// cut nor kept longer than any other.
 func TestIdleBeginsWhenAllIsTaken(t *testing.T) {
 	s := serve(t, roomy(func(s *option.Settings) { s.SendTimeout, s.HTTPKeepalive = time.Hour, 500*time.Millisecond }))
 	c := slowRequest(s, "http", "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -79,7 +83,8 @@ func TestIdleBeginsWhenAllIsTaken(t *testing.T) {
 	c.expectClosed() // by http-keepalive
 }
 
-// Where the connection ends with the response, the kernel is told to give up on who does not take it.
+// Where the connection ends with the response, the kernel is told to give up on who does not take
+// it.
 func TestKernelGivesUp(t *testing.T) {
 	for protocol, text := range map[string]string{"http": "GET / HTTP/1.0\r\n\r\n", "uwsgi": packet(cgi("GET", "/")...)} {
 		s := serve(t, roomy(func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond }))
@@ -97,7 +102,8 @@ func TestKernelGivesUp(t *testing.T) {
 	}
 }
 
-// held says that the kernel still has the server's end of a connection of which nobody has a descriptor any more.
+// held says that the kernel still has the server's end of a connection of which nobody has a
+// descriptor any more.
 func (c *client) held() bool {
 	b, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// An instance hears root and the account that it runs as, and nobody else; and root is not led to it
-// by a pidfile that somebody else has written.
+// An instance hears root and the account that it runs as, and nobody else; and root is not led to
+// it by a pidfile that somebody else has written.
 func TestControlledByItsAccount(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

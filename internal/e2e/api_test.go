@@ -139,7 +139,8 @@ func checkAsked(t *testing.T, body string) {
 	}
 }
 
-// TestAfterRequestHook: uwsgi.after_req_hook runs when the client has its answer and the connection is closed, and before the request is logged.
+// TestAfterRequestHook: uwsgi.after_req_hook runs when the client has its answer and the connection
+// is closed, and before the request is logged.
 func TestAfterRequestHook(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)

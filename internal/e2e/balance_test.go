@@ -19,7 +19,8 @@ def application(environ, start_response):
     return [str(os.getpid()).encode()]
 `
 
-// TestIdleWorkerServes: a request never waits behind a busy worker while another one is idle, though the busy one has its connection.
+// TestIdleWorkerServes: a request never waits behind a busy worker while another one is idle,
+// though the busy one has its connection.
 func TestIdleWorkerServes(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -43,8 +44,8 @@ func TestIdleWorkerServes(t *testing.T) {
 	harness.Parse(t, held, "GET")
 }
 
-// TestFairness: clients that keep their connections and clients that make new ones all the time are served alike, also by requests that
-// take a while.
+// TestFairness: clients that keep their connections and clients that make new ones all the time are
+// served alike, also by requests that take a while.
 func TestFairness(t *testing.T) {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("steady.py", steady)

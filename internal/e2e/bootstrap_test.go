@@ -25,8 +25,8 @@ func bootstrap(t *testing.T) []string {
 	return names
 }
 
-// An application may have modules of any name, ours among them: it gets its own, and we ours, though its folder comes first on PYTHONPATH and a
-// sitecustomize has imported all of it before.
+// An application may have modules of any name, ours among them: it gets its own, and we ours,
+// though its folder comes first on PYTHONPATH and a sitecustomize has imported all of it before.
 func TestModulesOfTheApplicationsOwn(t *testing.T) {
 	t.Parallel()
 	names := bootstrap(t)
@@ -59,7 +59,8 @@ func TestModulesOfTheApplicationsOwn(t *testing.T) {
 
 func quote(text string) string { return "'" + text + "'" }
 
-// An application that has no such module finds none of ours in its place; only those that are meant for it.
+// An application that has no such module finds none of ours in its place; only those that are meant
+// for it.
 func TestModulesOfOursStayOurs(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

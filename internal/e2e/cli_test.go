@@ -46,8 +46,9 @@ func tidy(text, dir string) string {
 	return text
 }
 
-// TestCommandLine runs every testdata/cli/*.txtar: "args" (one a line) is the command line; every other part but those that come out is a
-// file. "exit", "stdout" and "stderr" are compared as they are, with $DIR for the folder; "stdout has" names lines that must be there.
+// TestCommandLine runs every testdata/cli/*.txtar: "args" (one a line) is the command line; every
+// other part but those that come out is a file. "exit", "stdout" and "stderr" are compared as they
+// are, with $DIR for the folder; "stdout has" names lines that must be there.
 func TestCommandLine(t *testing.T) {
 	names, _ := filepath.Glob("testdata/cli/*.txtar")
 	if len(names) == 0 {

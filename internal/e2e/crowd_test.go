@@ -9,8 +9,9 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// The seed's complaint: 10,000 requests, 1,000 at a time, on Django with 4 processes of 2 threads and default options. uWSGI's queue of
-// 100 overflowed and lost requests; none may be lost here. Not parallel: it takes the machine whole.
+// The seed's complaint: 10,000 requests, 1,000 at a time, on Django with 4 processes of 2 threads
+// and default options. uWSGI's queue of 100 overflowed and lost requests; none may be lost here.
+// Not parallel: it takes the machine whole.
 func TestCrowd(t *testing.T) {
 	for _, c := range []struct {
 		name     string

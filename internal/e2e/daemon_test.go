@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestDaemonize: -d FILE in both of its forms, the pidfile, --reload and --stop, as operators type them.
+// TestDaemonize: -d FILE in both of its forms, the pidfile, --reload and --stop, as operators type
+// them.
 func TestDaemonize(t *testing.T) {
 	for name, args := range map[string]string{
 		"daemonize": "--daemonize d.log --ini u.ini", "d": "-d d.log --ini u.ini", "daemonize2": "--daemonize2 d.log --ini u.ini",
@@ -42,8 +43,8 @@ func TestDaemonize(t *testing.T) {
 	}
 }
 
-// A daemon that cannot start says so to whoever started it, and exits with its status: daemonize for what happens until its sockets are
-// bound, daemonize2 for the application too.
+// A daemon that cannot start says so to whoever started it, and exits with its status: daemonize
+// for what happens until its sockets are bound, daemonize2 for the application too.
 func TestDaemonFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

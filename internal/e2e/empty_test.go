@@ -7,7 +7,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// TestEmptyValuesServe: every option that has an empty value at once, as a template with nothing filled in leaves them.
+// TestEmptyValuesServe: every option that has an empty value at once, as a template with nothing
+// filled in leaves them.
 func TestEmptyValuesServe(t *testing.T) {
 	s := harness.New(t)
 	s.Write("app.py", "def application(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n")

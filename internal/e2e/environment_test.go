@@ -50,7 +50,8 @@ func lookAt(t *testing.T, addr string) (l looked) {
 	return l
 }
 
-// TestEnvironment: env, unenv and envdir, what the application must not see of ours, and the interpreter as it expects it.
+// TestEnvironment: env, unenv and envdir, what the application must not see of ours, and the
+// interpreter as it expects it.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -101,7 +102,8 @@ func TestSettingsFromEnvironment(t *testing.T) {
 	}
 }
 
-// TestThreads: the flags tell the truth, every thread has a name and a core of its own, and that many requests run at once.
+// TestThreads: the flags tell the truth, every thread has a name and a core of its own, and that
+// many requests run at once.
 func TestThreads(t *testing.T) {
 	for args, want := range map[string]struct {
 		multithread, multiprocess bool
@@ -218,7 +220,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// A descriptor that the shell left open is none of the application's, in the loader or in a worker, after a reload either.
+// A descriptor that the shell left open is none of the application's, in the loader or in a worker,
+// after a reload either.
 func TestInheritedDescriptors(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -241,7 +244,8 @@ def application(environ, start_response):
 	}
 }
 
-// With no-new-privs a set-user-ID program gives nothing; without, sudo and sendmail go on working as they do under uWSGI.
+// With no-new-privs a set-user-ID program gives nothing; without, sudo and sendmail go on working
+// as they do under uWSGI.
 func TestNoNewPrivs(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
@@ -263,7 +267,8 @@ def application(environ, start_response):
 	}
 }
 
-// limit-as holds a worker, which cannot raise it again, to what the option allows and the data plane reserved.
+// limit-as holds a worker, which cannot raise it again, to what the option allows and the data
+// plane reserved.
 func TestAddressSpaceIsHeld(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -279,7 +284,8 @@ def application(environ, start_response):
 	}
 }
 
-// An address space that the application has limited, not limit-as, is named: where a worker cannot start in it nothing else would say why.
+// An address space that the application has limited, not limit-as, is named: where a worker cannot
+// start in it nothing else would say why.
 func TestCrampedAddressSpace(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

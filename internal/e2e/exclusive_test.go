@@ -8,7 +8,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// exclusive holds a port from its import on, as Zope holds its lock file: it cannot be loaded twice at once.
+// exclusive holds a port from its import on, as Zope holds its lock file: it cannot be loaded twice
+// at once.
 const exclusive = `
 import socket
 held = socket.socket()
@@ -19,7 +20,8 @@ def application(environ, start_response):
     return [b"held"]
 `
 
-// The reload of an application that holds something for itself is done once more with the old generation stopped first.
+// The reload of an application that holds something for itself is done once more with the old
+// generation stopped first.
 func TestReloadExclusive(t *testing.T) {
 	for name, c := range map[string]struct{ args, line string }{
 		"found out": {"", "reload-stop-first"},

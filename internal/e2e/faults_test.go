@@ -7,7 +7,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestStartErrorsNameTheirLine: what stops a start only when it is carried out is told once, with the option, its file and line, too.
+// TestStartErrorsNameTheirLine: what stops a start only when it is carried out is told once, with
+// the option, its file and line, too.
 func TestStartErrorsNameTheirLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"uid = nosuch":                       "user nosuch not found.",
@@ -58,7 +59,8 @@ func TestStartErrorsNameTheirLine(t *testing.T) {
 	}
 }
 
-// TestSafePidfileOnFullDisk: what is written once the instance serves, and cannot be, is told the same way, and serves on.
+// TestSafePidfileOnFullDisk: what is written once the instance serves, and cannot be, is told the
+// same way, and serves on.
 func TestSafePidfileOnFullDisk(t *testing.T) {
 	s := harness.New(t)
 	s.Write("app.py", "def application(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n")

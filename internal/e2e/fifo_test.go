@@ -71,7 +71,8 @@ func TestMasterFIFO(t *testing.T) {
 	}
 }
 
-// A reload keeps the FIFO and the stats where they are: what is written or asked meanwhile is not lost. What moved, or was removed, is made anew.
+// A reload keeps the FIFO and the stats where they are: what is written or asked meanwhile is not
+// lost. What moved, or was removed, is made anew.
 func TestReloadKeepsControls(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -8,7 +8,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestForks: what applications do with processes inside a request works as it does elsewhere, in both kinds of worker.
+// TestForks: what applications do with processes inside a request works as it does elsewhere, in
+// both kinds of worker.
 func TestForks(t *testing.T) {
 	cases := []struct{ path, body, want string }{
 		{"/fork", "", "default, exit 7"},
@@ -49,7 +50,8 @@ func TestForks(t *testing.T) {
 	}
 }
 
-// A connection ends when the worker ends it, though a child of the application still lives and has a copy.
+// A connection ends when the worker ends it, though a child of the application still lives and has
+// a copy.
 func TestForkHoldsNoConnection(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -8,7 +8,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// startDjango serves testdata/django by HTTP with the distribution's own Python and Django; it gives the address.
+// startDjango serves testdata/django by HTTP with the distribution's own Python and Django; it
+// gives the address.
 func startDjango(t *testing.T, args ...string) (*harness.Server, string) {
 	t.Helper()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -31,7 +32,8 @@ func TestDebianDjango(t *testing.T) {
 	}
 }
 
-// A view that fails is Django's to answer; its traceback goes to the log by way of Django's own logging.
+// A view that fails is Django's to answer; its traceback goes to the log by way of Django's own
+// logging.
 func TestDjangoError(t *testing.T) {
 	t.Parallel()
 	s, addr := startDjango(t)
@@ -42,7 +44,8 @@ func TestDjangoError(t *testing.T) {
 	s.Log.Wait(t, "RuntimeError: the view failed")
 }
 
-// The first command of the README: nothing but --http and the application, here with Flask in each of its two homes.
+// The first command of the README: nothing but --http and the application, here with Flask in each
+// of its two homes.
 func TestFlaskByHTTPAlone(t *testing.T) {
 	for name, home := range map[string]func(*harness.Server, string) []string{
 		"debian": func(s *harness.Server, addr string) []string {

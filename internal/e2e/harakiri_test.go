@@ -42,8 +42,8 @@ def application(environ, start_response):
     return [b"fine"]
 `
 
-// TestHarakiri: a request that runs too long gets 504, the stacks of every thread are in the log with the request, the answers of the
-// other threads arrive, and the worker is replaced.
+// TestHarakiri: a request that runs too long gets 504, the stacks of every thread are in the log
+// with the request, the answers of the other threads arrive, and the worker is replaced.
 func TestHarakiri(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -74,7 +74,8 @@ func TestHarakiri(t *testing.T) {
 	}
 }
 
-// What a client calls itself and asks for stays within its line, in harakiri's lines and in those of SIGUSR2.
+// What a client calls itself and asks for stays within its line, in harakiri's lines and in those
+// of SIGUSR2.
 func TestForgedLines(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -107,7 +108,8 @@ func TestHarakiriAfterTheHead(t *testing.T) {
 	s.Log.Wait(t, `Respawned uWSGI worker 1`)
 }
 
-// harakiri-graceful-signal comes after the stacks and the 504: one that nobody handles takes neither away, and a handler has its time.
+// harakiri-graceful-signal comes after the stacks and the 504: one that nobody handles takes
+// neither away, and a handler has its time.
 func TestHarakiriGracefulSignal(t *testing.T) {
 	for name, c := range map[string]struct{ handler, ends string }{
 		"handled":   {"import signal\nsignal.signal(signal.SIGALRM, lambda *a: print('the handler ran', flush=True))\n", "9"},
@@ -132,7 +134,8 @@ func TestHarakiriGracefulSignal(t *testing.T) {
 	}
 }
 
-// Behind nginx, over the uwsgi protocol, the client sees the 504 too; and a deadline of the application's own is one.
+// Behind nginx, over the uwsgi protocol, the client sees the 504 too; and a deadline of the
+// application's own is one.
 func TestHarakiriBehindNginx(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
@@ -145,8 +148,8 @@ func TestHarakiriBehindNginx(t *testing.T) {
 	}
 }
 
-// With harakiri-graceful-timeout alone the signal is SIGTERM, and a worker that has answered for what is stuck ends with its exit handlers, as
-// uWSGI's do, once no other request is left.
+// With harakiri-graceful-timeout alone the signal is SIGTERM, and a worker that has answered for
+// what is stuck ends with its exit handlers, as uWSGI's do, once no other request is left.
 func TestHarakiriGracefulByDefault(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

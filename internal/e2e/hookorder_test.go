@@ -23,8 +23,9 @@ def application(environ, start_response):
     return [os.getcwd().encode()]
 `
 
-// TestHookOrder: the phases of a start, a reload and a stop, in uWSGI's order; the folder of a socket may be made as root; a relative socket and
-// the pidfiles but the first lie in the application's folder, the hooks before run where the start was.
+// TestHookOrder: the phases of a start, a reload and a stop, in uWSGI's order; the folder of a
+// socket may be made as root; a relative socket and the pidfiles but the first lie in the
+// application's folder, the hooks before run where the start was.
 func TestHookOrder(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)

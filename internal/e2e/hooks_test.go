@@ -8,7 +8,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// The hooks of a worker run in it, in the order they are written: after the fork, and when it begins to serve.
+// The hooks of a worker run in it, in the order they are written: after the fork, and when it
+// begins to serve.
 func TestWorkerHooks(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -33,7 +33,8 @@ def application(environ, start_response):
     return [repr(at_import).encode()]
 `
 
-// Without a master the process that imports the application serves it, with the threads that it has started, as under uWSGI.
+// Without a master the process that imports the application serves it, with the threads that it has
+// started, as under uWSGI.
 func TestMasterless(t *testing.T) {
 	for args, at := range map[string]string{"-p 1": "(0, True, False)", "--lazy-apps": "(1, False, True)", "--lazy-apps --master": "(1, False, True)"} {
 		t.Run(args, func(t *testing.T) {
@@ -55,7 +56,8 @@ func TestMasterless(t *testing.T) {
 	}
 }
 
-// Where two workers cannot have side by side what the application takes while it is imported, it is imported once for both.
+// Where two workers cannot have side by side what the application takes while it is imported, it is
+// imported once for both.
 func TestMasterlessExclusive(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -138,8 +140,8 @@ def application(environ, start_response):
     return [repr([free(lock) for lock in (often, nested, forever, condition, handler.lock, queued.mutex)] + taken).encode() + b" of %d" % os.getpid()]
 `
 
-// What threads that the import has started hold while a worker is forked is free in the worker: no first worker and no later one hangs in it.
-// The log names them.
+// What threads that the import has started hold while a worker is forked is free in the worker: no
+// first worker and no later one hangs in it. The log names them.
 func TestThreadsOfTheImport(t *testing.T) {
 	for _, python := range harness.Pythons() {
 		t.Run(python, func(t *testing.T) {
@@ -163,7 +165,8 @@ func TestThreadsOfTheImport(t *testing.T) {
 	}
 }
 
-// py-autoreload: a reload that fails is not the last one, and what is saved while one loads is seen.
+// py-autoreload: a reload that fails is not the last one, and what is saved while one loads is
+// seen.
 func TestAutoreloadGoesOn(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// What /etc/init.d/uwsgi makes in a folder that the web server's account may write to goes through no link of that account's.
+// What /etc/init.d/uwsgi makes in a folder that the web server's account may write to goes through
+// no link of that account's.
 func TestInitScriptFollowsNoLink(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("the script is root's: run this test as root")

@@ -32,7 +32,8 @@ var readings = []struct{ path, body, want string }{
 	{"iterate", strings.Repeat(strings.Repeat("y", 99999)+"\n", 1), `[b'` + strings.Repeat("y", 99999) + `\n']`},
 }
 
-// TestInput reads bodies in every way there is, over HTTP with a length, in chunks, and by the uwsgi protocol.
+// TestInput reads bodies in every way there is, over HTTP with a length, in chunks, and by the
+// uwsgi protocol.
 func TestInput(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -82,7 +83,8 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
-// A client that leaves in the middle of its body has sent no request: the application is not called, and the worker serves on.
+// A client that leaves in the middle of its body has sent no request: the application is not
+// called, and the worker serves on.
 func TestClientLeavesWhileSending(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -41,7 +41,8 @@ func TestKillWorker(t *testing.T) {
 	}
 }
 
-// A crash in native code is a worker's own end, nobody else's, and the log shows where in the application it came from.
+// A crash in native code is a worker's own end, nobody else's, and the log shows where in the
+// application it came from.
 func TestCrash(t *testing.T) {
 	for path, signal := range map[string]string{"/segfault": "11", "/abort": "6", "/main": "11"} {
 		t.Run(path[1:], func(t *testing.T) {
@@ -100,7 +101,8 @@ func TestKillLoader(t *testing.T) {
 	}
 }
 
-// Nobody outlives a supervisor that is killed: a second later loader, workers, and what they forked for themselves to serve, are gone.
+// Nobody outlives a supervisor that is killed: a second later loader, workers, and what they forked
+// for themselves to serve, are gone.
 func TestKillSupervisor(t *testing.T) {
 	for name, path := range map[string]string{"idle": "", "busy": "/slow?600"} {
 		t.Run(name, func(t *testing.T) {

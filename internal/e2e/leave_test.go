@@ -37,7 +37,8 @@ def application(environ, start_response):
     return [b"fine"]
 `
 
-// A client that leaves while it is sent to: close() runs, write() tells it, no traceback is written, and the worker serves on.
+// A client that leaves while it is sent to: close() runs, write() tells it, no traceback is
+// written, and the worker serves on.
 func TestClientLeavesWhileReading(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

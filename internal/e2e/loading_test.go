@@ -73,7 +73,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestNoApplication: what cannot be loaded ends the start with status 22 and a reason; nobody is left and no socket.
+// TestNoApplication: what cannot be loaded ends the start with status 22 and a reason; nobody is
+// left and no socket.
 func TestNoApplication(t *testing.T) {
 	for args, want := range map[string]struct {
 		code int
@@ -154,7 +155,8 @@ func TestUnprintableException(t *testing.T) {
 	}
 }
 
-// TestMounts: several applications in one instance, by SCRIPT_NAME of the front end, and by the path with manage-script-name.
+// TestMounts: several applications in one instance, by SCRIPT_NAME of the front end, and by the
+// path with manage-script-name.
 func TestMounts(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -175,7 +177,8 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// TestApplicationsDict: a module, or uwsgi.applications, may have several applications by mount point.
+// TestApplicationsDict: a module, or uwsgi.applications, may have several applications by mount
+// point.
 func TestApplicationsDict(t *testing.T) {
 	const apps = `
 def make(name):

@@ -148,7 +148,8 @@ func TestLocks(t *testing.T) {
 	}
 }
 
-// The workers of the old generation and of the new one exclude each other, though there are more of the new ones.
+// The workers of the old generation and of the new one exclude each other, though there are more of
+// the new ones.
 func TestLocksAcrossReload(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -159,7 +159,8 @@ func TestModuleReload(t *testing.T) {
 	}
 }
 
-// Variables of a request that made uWSGI load code, or move, do nothing; they are in the environ like any other.
+// Variables of a request that made uWSGI load code, or move, do nothing; they are in the environ
+// like any other.
 func TestPacketVariablesLoadNothing(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)

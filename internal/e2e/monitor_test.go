@@ -10,8 +10,9 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestMonitorIsLate: the monitor of the Go runtime may be late in a worker, so that it does not look every 20 µs at one that has a request now and
-// then; the thread that runs the application and the supervisor's may not.
+// TestMonitorIsLate: the monitor of the Go runtime may be late in a worker, so that it does not
+// look every 20 µs at one that has a request now and then; the thread that runs the application and
+// the supervisor's may not.
 func TestMonitorIsLate(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Fatal("this test reads how late the timers of others may be: run it as root")

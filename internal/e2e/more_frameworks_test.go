@@ -14,8 +14,8 @@ import (
 // unsized hides the length of a reader, so that it is sent in chunks.
 type unsized struct{ io.Reader }
 
-// TestMoreFrameworks: uploads with a length and in chunks, JSON, generators, files with a Range and errors, in four frameworks, straight over
-// HTTP and behind nginx.
+// TestMoreFrameworks: uploads with a length and in chunks, JSON, generators, files with a Range and
+// errors, in four frameworks, straight over HTTP and behind nginx.
 func TestMoreFrameworks(t *testing.T) {
 	data := ""
 	for i := range 20000 {

@@ -54,7 +54,8 @@ func mounts(addr string, more ...string) []string {
 	return append([]string{"--http", addr, "--manage-script-name", "--mount", "/one=one/wsgi_one.py", "--mount", "/two=two/wsgi_two.py"}, more...)
 }
 
-// Of two mounts that have modules of the same name none answers with the other's: the start ends and names both files and the way out.
+// Of two mounts that have modules of the same name none answers with the other's: the start ends
+// and names both files and the way out.
 func TestMountsOfTwoProjects(t *testing.T) {
 	for imports, says := range map[string]string{
 		"import names":           `a module names, \S+/one/names\.py and \S+/two/names\.py: .*single-interpreter`,
@@ -116,7 +117,8 @@ func TestMountsOfOneProject(t *testing.T) {
 	}
 }
 
-// Django's settings are one a process: two projects of different names do not go together, two mounts of one project do.
+// Django's settings are one a process: two projects of different names do not go together, two
+// mounts of one project do.
 func TestMountsOfDjango(t *testing.T) {
 	for name, c := range map[string]struct{ second, says string }{
 		"two": {"other", `^.*/two \(two/wsgi\.py\) wants the Django settings other\.settings, and /one \(one/wsgi\.py\) has set up mysite\.settings: `},

@@ -14,10 +14,12 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// volatile are environ entries and headers that differ from request to request, or from server to server, by their nature.
+// volatile are environ entries and headers that differ from request to request, or from server to
+// server, by their nature.
 var volatile = regexp.MustCompile(`^(environ REMOTE_PORT|environ DOCUMENT_ROOT)$`)
 
-// take notes an answer: its status, headers, body, and where the body is an environ, that. fastcgi: it is in that protocol's records.
+// take notes an answer: its status, headers, body, and where the body is an environ, that. fastcgi:
+// it is in that protocol's records.
 func take(at side, r io.Reader, fastcgi bool) seen {
 	out := seen{}
 	raw, err := io.ReadAll(r)

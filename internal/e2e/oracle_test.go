@@ -28,8 +28,9 @@ func newSide(t *testing.T, dir string) side {
 	}
 }
 
-// TestOracle gives the same requests to the real uWSGI and to this server, and compares what the application got and what the client got.
-// Every difference is named and reasoned in differences.md: one that is not there fails, and so does one there that does not occur.
+// TestOracle gives the same requests to the real uWSGI and to this server, and compares what the
+// application got and what the client got. Every difference is named and reasoned in
+// differences.md: one that is not there fails, and so does one there that does not occur.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	known := readDifferences(t, "differences.md")
@@ -119,7 +120,8 @@ func compare(theirs, ours seen) (out []string) {
 	return out
 }
 
-// difference is one entry of differences.md: "### name", patterns in indented lines, and the reason as text.
+// difference is one entry of differences.md: "### name", patterns in indented lines, and the reason
+// as text.
 type difference struct {
 	name    string
 	pattern *regexp.Regexp

@@ -7,8 +7,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// patchedThreads is what gevent's monkey patches leave of threads for us: whoever starts one through threading gets something else, here
-// nothing that ever runs. Four requests at once meet.
+// patchedThreads is what gevent's monkey patches leave of threads for us: whoever starts one
+// through threading gets something else, here nothing that ever runs. Four requests at once meet.
 const patchedThreads = `
 import threading, time
 for name in "_start_new_thread", "_start_joinable_thread":
@@ -24,8 +24,8 @@ def application(environ, start_response):
     return [b"%d %r" % (len(here), any(here))]
 `
 
-// TestPatchedThreads: an application that has turned Python's threads into greenlets is served on threads all the same, and can be stopped
-// with some of its own left.
+// TestPatchedThreads: an application that has turned Python's threads into greenlets is served on
+// threads all the same, and can be stopped with some of its own left.
 func TestPatchedThreads(t *testing.T) {
 	for _, lazy := range []string{"--lazy-apps=false", "--lazy-apps"} {
 		t.Run(lazy, func(t *testing.T) {

@@ -84,8 +84,9 @@ var fileBody = func() string {
 	return b.String()
 }()
 
-// TestPEP3333 runs every case over HTTP/1.1 (keep-alive: one broken answer must not spoil the next), HTTP/1.0 and the uwsgi protocol. All
-// of it is one worker's: nothing an application does wrong ends it.
+// TestPEP3333 runs every case over HTTP/1.1 (keep-alive: one broken answer must not spoil the
+// next), HTTP/1.0 and the uwsgi protocol. All of it is one worker's: nothing an application does
+// wrong ends it.
 func TestPEP3333(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -108,7 +109,8 @@ func TestPEP3333(t *testing.T) {
 	checkHeads(t, site)
 }
 
-// Whatever an application answers, the request behind it on the same connection gets its own answer or the connection ends.
+// Whatever an application answers, the request behind it on the same connection gets its own answer
+// or the connection ends.
 func TestCasesPipelined(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -137,7 +139,8 @@ func TestCasesPipelined(t *testing.T) {
 	}
 }
 
-// What is left of a request's write() when the request is over writes nowhere, whatever its core does then.
+// What is left of a request's write() when the request is over writes nowhere, whatever its core
+// does then.
 func TestWriteAfterItsRequest(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

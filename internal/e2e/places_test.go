@@ -10,7 +10,8 @@ import (
 
 const hello = "def application(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n"
 
-// TestOddPlaces: what a place lacks that uWSGI does without: a PATH, a folder to be in, standard descriptors, a locale, a TMPDIR.
+// TestOddPlaces: what a place lacks that uWSGI does without: a PATH, a folder to be in, standard
+// descriptors, a locale, a TMPDIR.
 func TestOddPlaces(t *testing.T) {
 	for name, under := range map[string][]string{
 		"no PATH":          {"env", "-u", "PATH", "-u", "HOME"},
@@ -43,7 +44,8 @@ func TestOddPlaces(t *testing.T) {
 	}
 }
 
-// TestDeletedFolderReload: the folder that an instance was started in may go; what it names is elsewhere.
+// TestDeletedFolderReload: the folder that an instance was started in may go; what it names is
+// elsewhere.
 func TestDeletedFolderReload(t *testing.T) {
 	s := harness.New(t)
 	s.Write("app.py", hello)

@@ -24,8 +24,8 @@ def application(environ, start_response):
     return [out.getvalue().encode()]
 `
 
-// attack is a server that root has started for an application of www-data's: his is that user's folder, roots is root's, which holds a file
-// that nobody else may read or write.
+// attack is a server that root has started for an application of www-data's: his is that user's
+// folder, roots is root's, which holds a file that nobody else may read or write.
 type attack struct {
 	*harness.Server
 	t          *testing.T
@@ -124,7 +124,8 @@ func keepers(pid int) (found []int) {
 	return found
 }
 
-// The supervisor is the application's user; a keeper stays root where something needs it, and nowhere else.
+// The supervisor is the application's user; a keeper stays root where something needs it, and
+// nowhere else.
 func TestSupervisorBecomesTheUser(t *testing.T) {
 	for lines, keeps := range map[string]bool{
 		"pidfile = HIS/pid\nsocket = HIS/sock\nlogger = stdio\nlogger = file:HIS/log\n": false,
@@ -182,7 +183,8 @@ func TestTheUserCommandsHisInstance(t *testing.T) {
 	}
 }
 
-// Finding 01 and 06: whatever the user puts in the place of his log, root writes nothing where he could not, and nobody waits for a FIFO.
+// Finding 01 and 06: whatever the user puts in the place of his log, root writes nothing where he
+// could not, and nobody waits for a FIFO.
 func TestLogsLeadNowhere(t *testing.T) {
 	for name, trick := range map[string]string{
 		"link":   "os.rename('HIS/log', 'HIS/old'); os.symlink('ROOTS/secret', 'HIS/log')",
@@ -235,7 +237,8 @@ func TestPidfilesLeadNowhere(t *testing.T) {
 	}
 }
 
-// Finding 10: a configuration that the user can change gives him, at a reload, nothing that he has not.
+// Finding 10: a configuration that the user can change gives him, at a reload, nothing that he has
+// not.
 func TestReloadReadsAsTheUser(t *testing.T) {
 	t.Parallel()
 	a := newAttack(t)

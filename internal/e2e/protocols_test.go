@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestProtocolsBehindNginx: what nginx can speak to us beside the uwsgi protocol, with its stock parameters.
+// TestProtocolsBehindNginx: what nginx can speak to us beside the uwsgi protocol, with its stock
+// parameters.
 func TestProtocolsBehindNginx(t *testing.T) {
 	for name, c := range map[string]struct{ option, location string }{
 		"fastcgi":       {"--fastcgi-socket", "include /etc/nginx/fastcgi_params; fastcgi_pass unix:%s;"},
@@ -85,7 +86,8 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// TestLimits: what is too large gets a status that says so, a line that names the option, and the worker serves on.
+// TestLimits: what is too large gets a status that says so, a line that names the option, and the
+// worker serves on.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -7,7 +7,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestMaxRequests recycles workers all the time under load, and loses nothing; the replacement comes first, and numbers stay.
+// TestMaxRequests recycles workers all the time under load, and loses nothing; the replacement
+// comes first, and numbers stay.
 func TestMaxRequests(t *testing.T) {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("steady.py", steady)
@@ -30,8 +31,8 @@ func TestMaxRequests(t *testing.T) {
 	}
 }
 
-// The seed's own limits: an address space of 1 GB is far more than a small application has, so it is never recycled for it, though the
-// Go runtime reserves more than that.
+// The seed's own limits: an address space of 1 GB is far more than a small application has, so it
+// is never recycled for it, though the Go runtime reserves more than that.
 func TestReloadOnAddressSpace(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -75,7 +76,8 @@ func TestMaxWorkerLifetime(t *testing.T) {
 	load.Stop(t)
 }
 
-// reload-on-exception and its kinds replace the worker at once, young as it is; other exceptions do not.
+// reload-on-exception and its kinds replace the worker at once, young as it is; other exceptions do
+// not.
 func TestReloadOnException(t *testing.T) {
 	for option, replaced := range map[string]bool{
 		"--reload-on-exception": true, "--reload-on-exception-type=ValueError": true, "--reload-on-exception-value=it broke": true,

@@ -26,8 +26,8 @@ def application(environ, start_response):
     return [b"steady"]
 `
 
-// TestReloadUnderLoad reloads again and again while clients ask, by HTTP with and without keep-alive and by the uwsgi protocol through
-// nginx: not one request may be lost.
+// TestReloadUnderLoad reloads again and again while clients ask, by HTTP with and without
+// keep-alive and by the uwsgi protocol through nginx: not one request may be lost.
 func TestReloadUnderLoad(t *testing.T) {
 	s, web := harness.New(t), harness.Addr(t)
 	s.Write("steady.py", steady)
@@ -75,8 +75,8 @@ func TestReloadKeepsIdleConnections(t *testing.T) {
 	}
 }
 
-// TestReloadBroken: code that cannot be imported leaves the old code serving and its reason in the log; the next reload is as good as
-// any. It works with one process.
+// TestReloadBroken: code that cannot be imported leaves the old code serving and its reason in the
+// log; the next reload is as good as any. It works with one process.
 func TestReloadBroken(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -22,7 +22,8 @@ def application(environ, start_response):
     return [b"12345", b"67890"] if path != "/zero" else []
 `
 
-// The default line, byte for byte but for what varies; and what the network sends cannot forge another one.
+// The default line, byte for byte but for what varies; and what the network sends cannot forge
+// another one.
 func TestRequestLine(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -87,7 +88,8 @@ func TestLogSelection(t *testing.T) {
 	}
 }
 
-// Requests and the rest to files of their own, an encoder, and the application's own output in the server's log.
+// Requests and the rest to files of their own, an encoder, and the application's own output in the
+// server's log.
 func TestLoggers(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -118,8 +120,9 @@ func TestLogExtras(t *testing.T) {
 	s.Log.Wait(t, `^\{address space usage: \d+ bytes/\d+MB\} \{rss usage: \d+ bytes/\d+MB\} \[pid: \d+\|app: 0\|req: 1/1\] 203\.0\.113\.9 .* in \d+ micros `)
 }
 
-// What the application prints while it is imported takes the way of all lines, to the loggers and through the encoders; the traceback of one that
-// cannot be imported stands in front of what follows from it.
+// What the application prints while it is imported takes the way of all lines, to the loggers and
+// through the encoders; the traceback of one that cannot be imported stands in front of what
+// follows from it.
 func TestLoggersTakeTheImport(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

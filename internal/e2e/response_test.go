@@ -11,7 +11,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// startCases serves testdata/cases.py with one worker and two threads by HTTP and by the uwsgi protocol.
+// startCases serves testdata/cases.py with one worker and two threads by HTTP and by the uwsgi
+// protocol.
 func startCases(t *testing.T, args ...string) (s *harness.Server, addr string) {
 	t.Helper()
 	s, addr = harness.New(t), harness.Addr(t)
@@ -20,7 +21,8 @@ func startCases(t *testing.T, args ...string) (s *harness.Server, addr string) {
 	return s, addr
 }
 
-// What fails after its first byte is cut off in a way that the client notices: a chunked body without its end, fewer bytes than promised.
+// What fails after its first byte is cut off in a way that the client notices: a chunked body
+// without its end, fewer bytes than promised.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
 	s, addr := startCases(t)
@@ -37,7 +39,8 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// Where only the end of the connection marks the end of an answer, one that is cut off ends in a reset: nginx in front then cuts its own, too.
+// Where only the end of the connection marks the end of an answer, one that is cut off ends in a
+// reset: nginx in front then cuts its own, too.
 func TestCutOffWithoutLength(t *testing.T) {
 	t.Parallel()
 	socket, fastcgi, scgi := harness.Addr(t), harness.Addr(t), harness.Addr(t)
@@ -90,7 +93,8 @@ func TestFlush(t *testing.T) {
 	}
 }
 
-// Blocks of every size arrive whole and in order by each protocol, at a client that takes little at a time, and are counted once.
+// Blocks of every size arrive whole and in order by each protocol, at a client that takes little at
+// a time, and are counted once.
 func TestBlocks(t *testing.T) {
 	t.Parallel()
 	var want strings.Builder
@@ -121,7 +125,8 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// HEAD has the head of GET and no body, and the connection goes on behind it, as behind 204 and 304.
+// HEAD has the head of GET and no body, and the connection goes on behind it, as behind 204 and
+// 304.
 func TestNoBody(t *testing.T) {
 	t.Parallel()
 	_, addr := startCases(t)
@@ -176,7 +181,8 @@ func TestStatusWithoutReason(t *testing.T) {
 	}
 }
 
-// sys.exit() in a request: the client gets an answer, the worker ends with that status, another one takes over.
+// sys.exit() in a request: the client gets an answer, the worker ends with that status, another one
+// takes over.
 func TestSystemExit(t *testing.T) {
 	t.Parallel()
 	s, addr := startCases(t)

@@ -10,7 +10,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// seed is the user's own deployment: testdata/seed holds his files as they are. Only paths, names and addresses are changed, as text.
+// seed is the user's own deployment: testdata/seed holds his files as they are. Only paths, names
+// and addresses are changed, as text.
 type seed struct {
 	*harness.Server
 	ini  string
@@ -20,7 +21,8 @@ type seed struct {
 	pid  string
 }
 
-// newSeed lays the project out where the ini looks for it, under a folder in place of / and /home/user1.
+// newSeed lays the project out where the ini looks for it, under a folder in place of / and
+// /home/user1.
 func newSeed(t *testing.T, home, uid string) *seed {
 	t.Helper()
 	s := &seed{Server: harness.New(t), home: home, user: uid}
@@ -95,7 +97,8 @@ func groupOf(t *testing.T, name string) string {
 	return g.Name
 }
 
-// person is the user to run as: the seed's www-data where the tests run as root, else whoever runs them.
+// person is the user to run as: the seed's www-data where the tests run as root, else whoever runs
+// them.
 func person(t *testing.T) string {
 	t.Helper()
 	if os.Getuid() == 0 {
@@ -117,8 +120,9 @@ func me(t *testing.T) string {
 	return u.Username
 }
 
-// TestSeed runs the user's ini behind his three nginx set-ups, with Django in a virtualenv. The one with another Python than the
-// distribution's runs as ourselves: that Python may lie where nobody else may look.
+// TestSeed runs the user's ini behind his three nginx set-ups, with Django in a virtualenv. The one
+// with another Python than the distribution's runs as ourselves: that Python may lie where nobody
+// else may look.
 func TestSeed(t *testing.T) {
 	for _, c := range []struct{ way, python, uid, command string }{
 		{"unix", harness.DebianPython, person(t), "--ini uwsgi.ini"},

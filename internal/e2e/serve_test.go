@@ -17,8 +17,8 @@ func suspended(pid int) bool {
 	return bytes.Contains(b, []byte("State:\tT"))
 }
 
-// A worker that the supervisor does not know to serve may be killed at any moment, so it must not have taken a request: here the supervisor
-// is stopped before it can hear of any.
+// A worker that the supervisor does not know to serve may be killed at any moment, so it must not
+// have taken a request: here the supervisor is stopped before it can hear of any.
 func TestNoRequestBeforeTheSupervisorKnows(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

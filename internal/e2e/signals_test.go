@@ -33,7 +33,8 @@ def application(environ, start_response):
     return [str(os.getpid()).encode()]
 `
 
-// A handler that the application sets runs while the worker is idle too, since a worker with one thread serves on its main thread.
+// A handler that the application sets runs while the worker is idle too, since a worker with one
+// thread serves on its main thread.
 func TestSignalHandlers(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -86,7 +87,8 @@ func TestSignalHandlerExits(t *testing.T) {
 	}
 }
 
-// A worker that somebody signals: HUP, TERM and INT let it finish what it does; a new one comes. HUP is no accident, and none is logged.
+// A worker that somebody signals: HUP, TERM and INT let it finish what it does; a new one comes.
+// HUP is no accident, and none is logged.
 func TestSignalsToWorkers(t *testing.T) {
 	for name, sig := range map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +114,8 @@ func TestSignalsToWorkers(t *testing.T) {
 	}
 }
 
-// What scripts send to everything that is called uwsgi (killall -USR1) ends neither a worker nor the loader; the worker tells what it does.
+// What scripts send to everything that is called uwsgi (killall -USR1) ends neither a worker nor
+// the loader; the worker tells what it does.
 func TestHarmlessSignals(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

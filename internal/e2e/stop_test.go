@@ -13,7 +13,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// A stop lets the request in hand finish, takes no new one, runs the exit handlers, and ends with status 0.
+// A stop lets the request in hand finish, takes no new one, runs the exit handlers, and ends with
+// status 0.
 func TestStopDuringRequest(t *testing.T) {
 	for name, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +86,8 @@ func TestMercy(t *testing.T) {
 	}
 }
 
-// Threads of the application's own that are no daemons may finish, as in any Python program, but hold a stop no longer than the mercy.
+// Threads of the application's own that are no daemons may finish, as in any Python program, but
+// hold a stop no longer than the mercy.
 func TestStopWithThreads(t *testing.T) {
 	for seconds, mercy := range map[string]string{"0.5": "60", "600": "1"} {
 		t.Run(seconds, func(t *testing.T) {
@@ -177,7 +179,8 @@ func TestProcessNames(t *testing.T) {
 	}
 }
 
-// A stop answers who waits to be accepted while the only core is busy, and the next request of who has kept a connection.
+// A stop answers who waits to be accepted while the only core is busy, and the next request of who
+// has kept a connection.
 func TestStopAnswersWhoWaits(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -212,7 +215,8 @@ func TestStopAnswersWhoWaits(t *testing.T) {
 	}
 }
 
-// shutdown-delay: after SIGTERM new connections are served on, with Connection: close; the second signal ends the wait.
+// shutdown-delay: after SIGTERM new connections are served on, with Connection: close; the second
+// signal ends the wait.
 func TestShutdownDelay(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

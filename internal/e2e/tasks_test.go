@@ -9,8 +9,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestTooFewTasks: a limit on processes that leaves no room for the workers' threads is named, with what they need, and nothing dies of it in the
-// middle of a word.
+// TestTooFewTasks: a limit on processes that leaves no room for the workers' threads is named, with
+// what they need, and nothing dies of it in the middle of a word.
 func TestTooFewTasks(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("it runs as another user")

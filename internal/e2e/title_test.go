@@ -19,8 +19,9 @@ func titles(s *harness.Server) (all []string) {
 	return all
 }
 
-// TestProcessTitles: the procname options name the supervisor and the workers as uWSGI does, however short the command line was, and the
-// supervisor still reads its arguments again at a reload.
+// TestProcessTitles: the procname options name the supervisor and the workers as uWSGI does,
+// however short the command line was, and the supervisor still reads its arguments again at a
+// reload.
 func TestProcessTitles(t *testing.T) {
 	long := strings.Repeat("a long title ", 20) + "."
 	for name, c := range map[string]struct {

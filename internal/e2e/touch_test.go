@@ -8,7 +8,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// touch gives a file another time of change, as touch(1) does, far enough from the last for any clock.
+// touch gives a file another time of change, as touch(1) does, far enough from the last for any
+// clock.
 func touch(t *testing.T, path string) {
 	t.Helper()
 	later := time.Now().Add(time.Hour)

@@ -23,7 +23,8 @@ sys.argv = sys.argv[1:]
 exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"))' "$@"
 `
 
-// TestUnfitPython: an interpreter that cannot run the loader is named in one line, with what is needed.
+// TestUnfitPython: an interpreter that cannot run the loader is named in one line, with what is
+// needed.
 func TestUnfitPython(t *testing.T) {
 	for name, c := range map[string]struct{ pretence, says string }{
 		"old":           {`sys.version_info = (3, 8, 1, "final", 0)`, "CPython 3.9 or newer is needed"},
@@ -110,7 +111,8 @@ func TestUnfitKernel(t *testing.T) {
 	}
 }
 
-// TestShimRunsAsTheUser: a version manager's script that PATH leads to runs as the application does, for PATH may lead to the application's own.
+// TestShimRunsAsTheUser: a version manager's script that PATH leads to runs as the application
+// does, for PATH may lead to the application's own.
 func TestShimRunsAsTheUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root runs an application as another user")

@@ -26,8 +26,8 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestUpload sends 1 GiB to Django, straight over HTTP (with a length, and in chunks) and through nginx, and looks at the largest size
-// that any process of the server ever had.
+// TestUpload sends 1 GiB to Django, straight over HTTP (with a length, and in chunks) and through
+// nginx, and looks at the largest size that any process of the server ever had.
 func TestUpload(t *testing.T) {
 	s, web, sock := harness.New(t), harness.Addr(t), ""
 	sock = s.Path("s.sock")

@@ -7,8 +7,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestValidator runs applications under wsgiref.validate, which asserts what PEP 3333 asks of a server, in every kind of worker and
-// over every protocol.
+// TestValidator runs applications under wsgiref.validate, which asserts what PEP 3333 asks of a
+// server, in every kind of worker and over every protocol.
 func TestValidator(t *testing.T) {
 	for name, args := range map[string]string{
 		"1 process": "-p 1", "4 threads": "-p 1 --threads 4", "2 processes": "-p 2", "2 x 2": "-p 2 --threads 2", "lazy": "--lazy-apps --threads 2",

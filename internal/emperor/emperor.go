@@ -59,7 +59,8 @@ type result struct {
 	err error
 }
 
-// runner runs vassals. apply returns soon; what comes of it arrives at the channel that the runner was made with.
+// runner runs vassals. apply returns soon; what comes of it arrives at the channel that the runner
+// was made with.
 type runner interface {
 	apply(batch []change)
 	// sweep is called once, before apply, with what there is.
@@ -153,7 +154,8 @@ func (e *emperor) freq() time.Duration {
 	return 3 * time.Second
 }
 
-// look compares the folders with what runs, and has the runner do the difference; all reloads also what did not change.
+// look compares the folders with what runs, and has the runner do the difference; all reloads also
+// what did not change.
 func (e *emperor) look(all bool) {
 	found, problems := look(&e.Settings.Emperor, e.vassals)
 	for _, p := range problems {

@@ -20,7 +20,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// TestMain makes the test program a vassal where the environment says so: it notes what happens to it in a file.
+// TestMain makes the test program a vassal where the environment says so: it notes what happens to
+// it in a file.
 func TestMain(m *testing.M) {
 	if generator.IsGenerator(os.Args[0]) {
 		os.Exit(generator.Run(os.Args[1:]))

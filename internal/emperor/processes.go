@@ -45,7 +45,8 @@ func newProcesses(c Config, results chan<- result) *processes {
 	return p
 }
 
-// starter starts every child from one thread that lives as long as the emperor: their parent-death signal is that thread's.
+// starter starts every child from one thread that lives as long as the emperor: their parent-death
+// signal is that thread's.
 func (p *processes) starter() {
 	runtime.LockOSThread()
 	for {

@@ -16,7 +16,8 @@ func statsAt(t *testing.T, path string) (end func(), err error) {
 	return serveStats(s, make(chan chan *statsDocument), func(slog.Level, string, string, ...slog.Attr) {})
 }
 
-// TestStatsAddressIsNoWayToRemove: what has the statistics' name and is no socket that somebody has left stays.
+// TestStatsAddressIsNoWayToRemove: what has the statistics' name and is no socket that somebody has
+// left stays.
 func TestStatsAddressIsNoWayToRemove(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("precious"), 0o644); err != nil {
@@ -31,7 +32,8 @@ func TestStatsAddressIsNoWayToRemove(t *testing.T) {
 	}
 }
 
-// TestStatsAddressLeadsNowhere: nobody has root make a socket, or remove one at the end, where he could not.
+// TestStatsAddressLeadsNowhere: nobody has root make a socket, or remove one at the end, where he
+// could not.
 func TestStatsAddressLeadsNowhere(t *testing.T) {
 	_, dir := tyranny(t)
 	roots, his := filepath.Join(dir, "roots"), filepath.Join(dir, "his")

@@ -24,9 +24,11 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// What the emperor does, as root, for a vassal that runs as its file's owner (emperor-tyrant): it looks who that is, has the file read by a
-// process of the owner's, and asks systemd for a unit of the owner's. Nothing that the owner writes is interpreted as root, and nothing of it
-// gets into the unit but generator.Wishes. Whose file it is is judged once more by the instance, on the open file (config.OwnFile).
+// What the emperor does, as root, for a vassal that runs as its file's owner (emperor-tyrant): it
+// looks who that is, has the file read by a process of the owner's, and asks systemd for a unit of
+// the owner's. Nothing that the owner writes is interpreted as root, and nothing of it gets into
+// the unit but generator.Wishes. Whose file it is is judged once more by the instance, on the open
+// file (config.OwnFile).
 
 // ownable says why a vassal is not run as its file's owner.
 func (v *vassal) ownable() error {
@@ -51,7 +53,8 @@ func (v vassal) environ() []string {
 	return nil
 }
 
-// credential is the owner's: his groups, and of these the file's where it is one, else his own. A folder can give a file to any group.
+// credential is the owner's: his groups, and of these the file's where it is one, else his own. A
+// folder can give a file to any group.
 func (v vassal) credential() (*syscall.Credential, error) {
 	id, err := listen.Lookup(strconv.FormatUint(uint64(v.uid), 10), "", nil, false)
 	if err != nil {
@@ -67,7 +70,8 @@ func (v vassal) credential() (*syscall.Credential, error) {
 	return cred, nil
 }
 
-// addressFile reads the address of an on-demand vassal from the file beside it, with the owner's rights: to open a device can be to use it.
+// addressFile reads the address of an on-demand vassal from the file beside it, with the owner's
+// rights: to open a device can be to use it.
 func (v *vassal) addressFile(path string) (string, error) {
 	if _, err := os.Lstat(path); os.IsNotExist(err) {
 		return "", nil
@@ -129,8 +133,8 @@ const (
 	askErrors   = 2048                   // bytes of what went wrong
 )
 
-// ask has the owners of a batch's vassals read their files, each for himself and one after the other: whoever keeps the emperor waiting does so
-// at the cost of his own.
+// ask has the owners of a batch's vassals read their files, each for himself and one after the
+// other: whoever keeps the emperor waiting does so at the cost of his own.
 func (u *units) ask(batch []change) map[string]answer {
 	byOwner := map[uint32][]vassal{}
 	for _, c := range batch {
@@ -160,7 +164,8 @@ func (u *units) ask(batch []change) map[string]answer {
 	return out
 }
 
-// ask runs a process of the owner's that reads his file, and takes in what it says as what anybody might say.
+// ask runs a process of the owner's that reads his file, and takes in what it says as what anybody
+// might say.
 func (v vassal) ask(ctx context.Context, binary string, args []string) (*generator.Wishes, error) {
 	cred, err := v.credential()
 	if err != nil {

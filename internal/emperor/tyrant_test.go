@@ -19,7 +19,8 @@ import (
 // owner is nobody's user id.
 const owner = 4242
 
-// tyranny is an emperor that is a tyrant, and a folder of vassals that others can read; its program is a copy of this one.
+// tyranny is an emperor that is a tyrant, and a folder of vassals that others can read; its program
+// is a copy of this one.
 func tyranny(t *testing.T) (*units, string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -80,7 +81,8 @@ func (u *units) unitOf(t *testing.T, name string) (string, error) {
 	return text.String(), nil
 }
 
-// TestTyrantTrustsNoOwner: whatever an owner writes into his file, it is not read, run or done as root, and his unit can do what he can.
+// TestTyrantTrustsNoOwner: whatever an owner writes into his file, it is not read, run or done as
+// root, and his unit can do what he can.
 func TestTyrantTrustsNoOwner(t *testing.T) {
 	u, dir := tyranny(t)
 	secret, trace := filepath.Join(dir, "secret"), filepath.Join(dir, "trace")
@@ -123,7 +125,8 @@ func TestTyrantTrustsNoOwner(t *testing.T) {
 	}
 }
 
-// TestTyrantOnDemand: the address of an owner's is one that he could open himself, and is read from a file of his.
+// TestTyrantOnDemand: the address of an owner's is one that he could open himself, and is read from
+// a file of his.
 func TestTyrantOnDemand(t *testing.T) {
 	u, dir := tyranny(t)
 	u.Settings.Emperor.OnDemandExtension = ".socket"
@@ -159,7 +162,8 @@ func TestTyrantOnDemand(t *testing.T) {
 	}
 }
 
-// TestNobodyTakesAName: who comes later with a vassal's name does not replace it, though his folder may come first.
+// TestNobodyTakesAName: who comes later with a vassal's name does not replace it, though his folder
+// may come first.
 func TestNobodyTakesAName(t *testing.T) {
 	u, dir := tyranny(t)
 	for _, name := range []string{"a", "z"} {
@@ -181,7 +185,8 @@ func TestNobodyTakesAName(t *testing.T) {
 	}
 }
 
-// TestTyrantJudgesWhatIsRead: a name that leads to somebody else's file by the time it is read is not run.
+// TestTyrantJudgesWhatIsRead: a name that leads to somebody else's file by the time it is read is
+// not run.
 func TestTyrantJudgesWhatIsRead(t *testing.T) {
 	u, dir := tyranny(t)
 	path := filepath.Join(dir, "a.ini")

@@ -138,8 +138,8 @@ func (u *units) instance(v vassal) (generator.Instance, error) {
 	return i, err
 }
 
-// settings are the vassal's own; who it runs as is said by itself, else by the emperor. Its file is believed as
-// root's own; rootsAlone says whether it is.
+// settings are the vassal's own; who it runs as is said by itself, else by the emperor. Its file is
+// believed as root's own; rootsAlone says whether it is.
 func (u *units) settings(v vassal) (s *option.Settings, rootsAlone bool, err error) {
 	c, err := config.Load(v.arguments(&u.Settings.Emperor), nil, config.OSHost())
 	if err != nil {
@@ -155,8 +155,9 @@ func (u *units) settings(v vassal) (s *option.Settings, rootsAlone bool, err err
 	return s, generator.RootsAlone(c), nil
 }
 
-// owners is what becomes of the unit of a vassal that runs as its file's owner (tyrant): his accounts, the address that the emperor itself
-// may hold for it, and what he may wish for. The instance, which is his process, does all else.
+// owners is what becomes of the unit of a vassal that runs as its file's owner (tyrant): his
+// accounts, the address that the emperor itself may hold for it, and what he may wish for. The
+// instance, which is his process, does all else.
 func (u *units) owners(v vassal) (*option.Settings, *generator.Wishes, error) {
 	cred, err := v.credential()
 	if err != nil {
@@ -319,7 +320,8 @@ func (u *units) sweep(found map[string]vassal) {
 	}
 }
 
-// leave waits for what is under way. Vassals go with a stop of the emperor's unit, and stay through a restart or a crash of it.
+// leave waits for what is under way. Vassals go with a stop of the emperor's unit, and stay through
+// a restart or a crash of it.
 func (u *units) leave() {
 	if u.stopAsked() {
 		for name := range u.known {
@@ -332,7 +334,8 @@ func (u *units) leave() {
 	u.bus.Close()
 }
 
-// stopAsked says whether the emperor's own unit is being stopped for good. An emperor in no unit was told so by a signal.
+// stopAsked says whether the emperor's own unit is being stopped for good. An emperor in no unit
+// was told so by a signal.
 func (u *units) stopAsked() bool {
 	if u.Unit == "" || !strings.HasSuffix(u.Unit, ".service") {
 		return true

@@ -47,8 +47,8 @@ func (v vassal) same(o vassal) bool {
 // suffixes are those of the files that uWSGI takes for configurations.
 var suffixes = []string{".ini", ".xml", ".yaml", ".yml", ".json", ".js"}
 
-// look finds every vassal of the sources. Of two with one name the one that runs is taken, else the first, and the other is a problem: nobody
-// takes another's name, and with it his socket, from him.
+// look finds every vassal of the sources. Of two with one name the one that runs is taken, else the
+// first, and the other is a problem: nobody takes another's name, and with it his socket, from him.
 func look(e *option.Emperor, running map[string]vassal) (found map[string]vassal, problems []error) {
 	found = map[string]vassal{}
 	for _, source := range e.Sources {
@@ -86,7 +86,8 @@ func look(e *option.Emperor, running map[string]vassal) (found map[string]vassal
 	return found, problems
 }
 
-// candidates are the files of a folder, dir, or what a pattern matches. A folder that is not there has none, yet.
+// candidates are the files of a folder, dir, or what a pattern matches. A folder that is not there
+// has none, yet.
 func candidates(source string) (dir string, files []string, err error) {
 	source, err = filepath.Abs(strings.TrimPrefix(strings.TrimPrefix(source, "dir://"), "glob://"))
 	if err != nil {
@@ -185,7 +186,8 @@ func firstLine(text string) string {
 // loaders gives the option that reads a file of that suffix.
 var loaders = map[string]string{".ini": "--ini", ".xml": "--xml", ".yaml": "--yaml", ".yml": "--yaml", ".json": "--json", ".js": "--json"}
 
-// arguments are those a vassal's instance is started with: vassals-include-before …, the file, vassals-include …, vassals-set, in uWSGI's order.
+// arguments are those a vassal's instance is started with: vassals-include-before …, the file,
+// vassals-include …, vassals-set, in uWSGI's order.
 func (v vassal) arguments(e *option.Emperor) []string {
 	var args []string
 	add := func(option string, values []string) {

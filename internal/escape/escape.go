@@ -1,5 +1,5 @@
-// Package escape spells out what a terminal, or whoever reads a log, might obey or hide: whatever text of a client, of the application or of
-// the wire gets into a line goes through here.
+// Package escape spells out what a terminal, or whoever reads a log, might obey or hide: whatever
+// text of a client, of the application or of the wire gets into a line goes through here.
 package escape
 
 import (
@@ -9,11 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// Append appends text so that it stays within its line: as \xHH control bytes in all their forms (C1 too), line separators, changes of
-// direction, and what is no UTF-8.
+// Append appends text so that it stays within its line: as \xHH control bytes in all their forms
+// (C1 too), line separators, changes of direction, and what is no UTF-8.
 func Append(dst, text []byte) []byte { return escape(dst, text, false) }
 
-// AppendQuoted is Append between quotation marks, which are escaped as Apache does, as is the backslash.
+// AppendQuoted is Append between quotation marks, which are escaped as Apache does, as is the
+// backslash.
 func AppendQuoted(dst, text []byte) []byte { return escape(dst, text, true) }
 
 // String is Append for a string.
@@ -60,8 +61,8 @@ func escape(dst, text []byte, quoted bool) []byte {
 	return append(dst, text[clean:]...)
 }
 
-// AppendJSON appends text as it stands between the quotation marks of a JSON string (RFC 8259 §7). What Append spells out is \u00HH here, byte by byte
-// where it is no UTF-8.
+// AppendJSON appends text as it stands between the quotation marks of a JSON string (RFC 8259 §7).
+// What Append spells out is \u00HH here, byte by byte where it is no UTF-8.
 func AppendJSON(dst, text []byte) []byte {
 	clean := 0
 	for i := 0; i < len(text); {

@@ -26,7 +26,8 @@ func TestString(t *testing.T) {
 	}
 }
 
-// FuzzJSON: whatever the text, it is the inside of a JSON string, holds nothing raw that is not printed, and says the same where it is UTF-8.
+// FuzzJSON: whatever the text, it is the inside of a JSON string, holds nothing raw that is not
+// printed, and says the same where it is UTF-8.
 func FuzzJSON(f *testing.F) {
 	f.Add("a\"\\b\n\x00\x7f\xff\u009b\u202e\U000e0001\ufffd\xed\xa0\x80")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -15,8 +15,9 @@ type stream struct {
 	ip    netip.Addr // of a TCP socket
 }
 
-// streams gives the addresses that systemd can open: those that mean the same to it, without a name service, the interfaces of this moment or
-// a working directory. The rest is bound by the instance itself.
+// streams gives the addresses that systemd can open: those that mean the same to it, without a name
+// service, the interfaces of this moment or a working directory. The rest is bound by the instance
+// itself.
 func (i Instance) streams() []stream {
 	var out []stream
 	for _, s := range i.Settings.Sockets {
@@ -97,7 +98,8 @@ func listenTCP(a string) (stream, bool) {
 	return stream{value: netip.AddrPortFrom(ip, uint16(port)).String(), ip: ip}, true
 }
 
-// Anybodys says whether whoever has an account may listen on an address: systemd, as root, may do so in his place.
+// Anybodys says whether whoever has an account may listen on an address: systemd, as root, may do
+// so in his place.
 func Anybodys(address string) bool {
 	k, ok := listenStream(option.Socket{Address: address}, false)
 	if !ok || k.path != "" {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// loaders gives the option that reads a file of that suffix, in the order in which files of one name are preferred (Debian's: alphabetical).
+// loaders gives the option that reads a file of that suffix, in the order in which files of one
+// name are preferred (Debian's: alphabetical).
 var loaders = []struct{ suffix, option string }{
 	{".ini", "--ini"}, {".js", "--json"}, {".json", "--json"}, {".xml", "--xml"}, {".yaml", "--yaml"}, {".yml", "--yaml"},
 }
@@ -20,7 +21,8 @@ type app struct {
 	loader string // option that reads it
 }
 
-// apps lists the files below dir, folders within included, a name once. A folder that is not there holds none.
+// apps lists the files below dir, folders within included, a name once. A folder that is not there
+// holds none.
 func apps(h Host) ([]app, []Problem) {
 	best := map[string]int{} // name → place in found
 	var found []app

@@ -1,5 +1,6 @@
-// Package generator turns the configuration files of /etc/uwsgi/apps-enabled into drop-ins of uwsgi@NAME.service and uwsgi@NAME.socket, so that
-// an ini stays the one place to edit: systemd.generator(7).
+// Package generator turns the configuration files of /etc/uwsgi/apps-enabled into drop-ins of
+// uwsgi@NAME.service and uwsgi@NAME.socket, so that an ini stays the one place to edit:
+// systemd.generator(7).
 //
 // Three layers, each callable without the next:
 //
@@ -7,8 +8,9 @@
 //	Plan               reads the folder, loads each file, and gives the whole tree of drop-ins and links, with what could not be used
 //	Run                the program: as a generator (three folders), --refresh NAME (before uwsgi@NAME starts), --start (uwsgi.service)
 //
-// As a generator it runs before anything else is up: it executes nothing, asks no network and no name service, and its exit status is 0
-// whatever the files hold. A file that cannot be used is reported to the kernel's log, which journald picks up, and left out.
+// As a generator it runs before anything else is up: it executes nothing, asks no network and no
+// name service, and its exit status is 0 whatever the files hold. A file that cannot be used is
+// reported to the kernel's log, which journald picks up, and left out.
 //
 // What runs as root outside of an instance's sandbox, and on whose word:
 //
@@ -19,5 +21,6 @@
 //	root's hooks             in the instance (User= empty); an ini that others can change (RootsAlone) does not get out of ProtectSystem=strict
 //	emperor-tyrant           User= is the owner; his file is read by --wishes, as him, and ReadWishes takes what it says for a stranger's
 //
-// systemd itself, as root, makes and removes the sockets at the paths that the ini gives, through whatever folders they are in.
+// systemd itself, as root, makes and removes the sockets at the paths that the ini gives, through
+// whatever folders they are in.
 package generator

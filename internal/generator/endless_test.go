@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// A pipe, a device, a file that includes itself, one that is on a server which does not answer: each is reported, none is waited for, and the good one has its drop-ins.
+// A pipe, a device, a file that includes itself, one that is on a server which does not answer:
+// each is reported, none is waited for, and the good one has its drop-ins.
 func TestNothingIsWaitedFor(t *testing.T) {
 	f := newFake(t, map[string]string{"good.ini": "[uwsgi]\n", "device.ini": "[uwsgi]\nini = /dev/zero\n", "far.ini": "[uwsgi]\nini = /net/far.ini\n"})
 	f.write("self.ini", "[uwsgi]\nini = "+filepath.Join(f.host.Apps, "self.ini")+"\n")

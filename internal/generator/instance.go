@@ -23,8 +23,8 @@ type Instance struct {
 	DropIn      string   // their file name
 }
 
-// InstanceName is how a name stands between "uwsgi@" and ".service": as it is where a unit's name may hold it, else escaped as
-// systemd-escape(1) does.
+// InstanceName is how a name stands between "uwsgi@" and ".service": as it is where a unit's name
+// may hold it, else escaped as systemd-escape(1) does.
 func InstanceName(name string) string {
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {
@@ -51,8 +51,8 @@ func (i Instance) keeper() string { return "uwsgi-sockets@" + i.Name + ".service
 // runtimeDirectory is where the unit's RuntimeDirectory= is.
 func (i Instance) runtimeDirectory() string { return filepath.Join("/run/uwsgi/app", i.ConfName) }
 
-// DropIns is what the instance's settings make of its units. A configuration whose sockets systemd cannot hold has no drop-in for the socket
-// unit.
+// DropIns is what the instance's settings make of its units. A configuration whose sockets systemd
+// cannot hold has no drop-in for the socket unit.
 func (i Instance) DropIns() Tree {
 	streams := i.streams()
 	tree := Tree{i.Service() + ".d/" + i.DropIn: {Text: i.service(len(streams) > 0)}}
@@ -62,8 +62,8 @@ func (i Instance) DropIns() Tree {
 	return tree
 }
 
-// OnDemand says whether the first connection should start the application: it begins without workers anyway (cheap), and systemd holds its
-// sockets, all of them.
+// OnDemand says whether the first connection should start the application: it begins without
+// workers anyway (cheap), and systemd holds its sockets, all of them.
 func (i Instance) OnDemand() bool {
 	return i.Settings.Cheap && len(i.streams()) > 0 && len(i.streams()) == i.listeners()
 }

@@ -13,13 +13,15 @@ import (
 	"uwsgi/internal/listen"
 )
 
-// debianLogs is the folder of the package's own, whose files may change hands with the instance that writes them.
+// debianLogs is the folder of the package's own, whose files may change hands with the instance
+// that writes them.
 const debianLogs = "/var/log/uwsgi"
 
 // logfileMode is that of a log file: uWSGI's.
 const logfileMode = 0o640
 
-// rootLogs are the files that root opens in uWSGI: the instance, which never is root, finds them made and its own.
+// rootLogs are the files that root opens in uWSGI: the instance, which never is root, finds them
+// made and its own.
 func (i Instance) rootLogs() []string {
 	s := i.Settings
 	out := []string{s.LogTo}
@@ -31,8 +33,8 @@ func (i Instance) rootLogs() []string {
 	return slices.DeleteFunc(out, func(p string) bool { return !path.IsAbs(p) })
 }
 
-// makeLogfile makes a log file for an account where only root may: see openFolder. What is there already stays as it is, unless it is root's and
-// below debianLogs: uWSGI's, of the time before.
+// makeLogfile makes a log file for an account where only root may: see openFolder. What is there
+// already stays as it is, unless it is root's and below debianLogs: uWSGI's, of the time before.
 func makeLogfile(name string, uid, gid int) error {
 	dir, base, err := openFolder(name)
 	if err != nil {

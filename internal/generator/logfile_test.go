@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestLogfileFollowsNobody: a log file that root makes for an instance is a new one, and no link leads it away.
+// TestLogfileFollowsNobody: a log file that root makes for an instance is a new one, and no link
+// leads it away.
 func TestLogfileFollowsNobody(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("it is about what root does")

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// paths are the files that the configuration names and the instance makes, writes, or lets others find.
+// paths are the files that the configuration names and the instance makes, writes, or lets others
+// find.
 func (i Instance) paths() []string {
 	s := i.Settings
 	out := []string{s.Chdir, s.Chdir2, s.Pidfile, s.Pidfile2, s.SafePidfile, s.SafePidfile2, s.LogTo, s.LogTo2, s.Daemonize, s.Emperor.Pidfile}
@@ -39,8 +40,8 @@ func (i Instance) paths() []string {
 // systemFolders stay read-only whatever the configuration names: a service has no business there.
 var systemFolders = []string{"/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/sbin", "/sys", "/usr"}
 
-// writable are the folders that ProtectSystem=strict must leave writable: the application's own, and those of the files it makes. File
-// permissions hold there as ever.
+// writable are the folders that ProtectSystem=strict must leave writable: the application's own,
+// and those of the files it makes. File permissions hold there as ever.
 func (i Instance) writable() []string {
 	var out []string
 	for _, p := range i.paths() {

@@ -13,11 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RootPidfile is the variable that names, to an instance that never is root, the pidfile that this program writes and removes for it: root
-// does in uWSGI, and it lies where only root may. Where RootWrites says no, it is the instance's after all.
+// RootPidfile is the variable that names, to an instance that never is root, the pidfile that this
+// program writes and removes for it: root does in uWSGI, and it lies where only root may. Where
+// RootWrites says no, it is the instance's after all.
 const RootPidfile = "UWSGI_ROOT_PIDFILE"
 
-// RootWrites says whether root may write a file of that name: see openFolder. Who asks need not be root.
+// RootWrites says whether root may write a file of that name: see openFolder. Who asks need not be
+// root.
 func RootWrites(name string) bool {
 	dir, _, err := openFolder(name)
 	if err == nil {
@@ -29,9 +31,10 @@ func RootWrites(name string) bool {
 // maxLinks is how many links one name may lead through.
 const maxLinks = 16
 
-// openFolder opens the folder that a name is in, and gives the name's last part. Nobody but root may have a say in where that is: all folders
-// above it, and all links among them, are root's, and who else can write there can remove nothing of others (/tmp). What is made in the
-// folder under a name that nothing has yet, and renamed within it, then touches nothing outside.
+// openFolder opens the folder that a name is in, and gives the name's last part. Nobody but root
+// may have a say in where that is: all folders above it, and all links among them, are root's, and
+// who else can write there can remove nothing of others (/tmp). What is made in the folder under a
+// name that nothing has yet, and renamed within it, then touches nothing outside.
 func openFolder(name string) (dir int, base string, err error) {
 	if !path.IsAbs(name) || path.Base(name) == "/" {
 		return -1, "", fmt.Errorf("%s is no absolute name of a file", name)
@@ -150,7 +153,8 @@ func removePidfile(name string) error {
 	return unix.Unlinkat(dir, base, 0)
 }
 
-// pidfile is --pidfile: NAME PID writes it, NAME alone removes it. An instance whose folder is not root's alone writes its own.
+// pidfile is --pidfile: NAME PID writes it, NAME alone removes it. An instance whose folder is not
+// root's alone writes its own.
 func pidfile(args []string, stderr io.Writer) int {
 	if !RootWrites(args[0]) {
 		return 0

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestPidfileFollowsNobody: root's pidfile goes where root alone decides, through nobody's folder or link, and never into what is there.
+// TestPidfileFollowsNobody: root's pidfile goes where root alone decides, through nobody's folder
+// or link, and never into what is there.
 func TestPidfileFollowsNobody(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("it is about what root does")

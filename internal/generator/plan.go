@@ -44,7 +44,8 @@ func (p Problem) Error() string {
 // errEarly marks what a generator must not do.
 var errEarly = errors.New("cannot be read this early in the boot")
 
-// OSHost is this machine. What would wait for another process or for the network fails with errEarly, what is no file or has no end fails.
+// OSHost is this machine. What would wait for another process or for the network fails with
+// errEarly, what is no file or has no end fails.
 func OSHost() Host {
 	c := config.OSHost()
 	c.ReadFile = readRegular
@@ -105,11 +106,12 @@ func walk(root string, fn fs.WalkDirFunc) error {
 	})
 }
 
-// dropIn is the drop-ins' file name: first of all, so that whatever an administrator adds has the last word.
+// dropIn is the drop-ins' file name: first of all, so that whatever an administrator adds has the
+// last word.
 const dropIn = "00-ini.conf"
 
-// Plan reads every application's configuration and gives what the generator writes: a service's and a socket's drop-in each, and the link by
-// which uwsgi.service starts it.
+// Plan reads every application's configuration and gives what the generator writes: a service's and
+// a socket's drop-in each, and the link by which uwsgi.service starts it.
 func Plan(h Host) (Tree, []Problem) {
 	tree := Tree{}
 	list, problems := apps(h)
@@ -147,7 +149,8 @@ func (h Host) planWithin(a app, limit time.Duration) (Tree, *Problem) {
 	}
 }
 
-// plan is one application's part. A file that cannot be used has none, one that cannot be read this early is started all the same.
+// plan is one application's part. A file that cannot be used has none, one that cannot be read this
+// early is started all the same.
 func (h Host) plan(a app) (Tree, *Problem) {
 	i := h.instance(a)
 	c, err := h.load(a)
@@ -182,7 +185,8 @@ func (h Host) instance(a app) Instance {
 	return i
 }
 
-// arguments are what Debian's init script gives uwsgi: the inherited configuration, then the application's own.
+// arguments are what Debian's init script gives uwsgi: the inherited configuration, then the
+// application's own.
 func (h Host) arguments(a app) []string {
 	args := []string{a.loader, a.file}
 	if inherited := h.inherited(); inherited != "" {

@@ -77,8 +77,9 @@ func (m manager) moment(unit, property string) (uint64, error) {
 	return strconv.ParseUint(text, 10, 64)
 }
 
-// stopping closes an application's sockets as its service stops, where that is what was asked for: in a restart the job is another one, and
-// where the application ends by itself (die-on-idle) there is none.
+// stopping closes an application's sockets as its service stops, where that is what was asked for:
+// in a restart the job is another one, and where the application ends by itself (die-on-idle) there
+// is none.
 func stopping(m manager, instance string, stderr io.Writer) int {
 	i := Instance{Name: instance}
 	j, err := m.job(i.Service())
@@ -96,7 +97,8 @@ func (m manager) mark(instance string) error {
 	return os.WriteFile(filepath.Join(m.stamps, "@"+instance), nil, 0o644)
 }
 
-// stopped does so after the stop of a service that slept: its own commands do not run then. Sockets that were opened since are somebody's wish.
+// stopped does so after the stop of a service that slept: its own commands do not run then. Sockets
+// that were opened since are somebody's wish.
 func stopped(m manager, instance string, stderr io.Writer) int {
 	if os.Remove(filepath.Join(m.stamps, "@"+instance)) == nil {
 		return 0
@@ -124,8 +126,9 @@ func warn(stderr io.Writer, err error) int {
 	return 0
 }
 
-// refresh makes systemd know one application's configuration as it is now. It is run before uwsgi@NAME.service starts, when nothing of it runs:
-// sockets whose addresses changed can be opened anew.
+// refresh makes systemd know one application's configuration as it is now. It is run before
+// uwsgi@NAME.service starts, when nothing of it runs: sockets whose addresses changed can be opened
+// anew.
 func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 	i := Instance{Name: instance}
 	state, err := m.show(i.Service(), "SubState")
@@ -134,8 +137,9 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 	case err != nil:
 		return warn(stderr, err)
 	case gaveUp:
-		// It has failed so often that systemd does not try any more, or waits until it does. Somebody does now, and has mended something, so
-		// it begins anew, and its sockets, which fail once more when they hear of the reset. (Before a start of systemd's own it is dead.)
+		// It has failed so often that systemd does not try any more, or waits until it does.
+		// Somebody does now, and has mended something, so it begins anew, and its sockets, which
+		// fail once more when they hear of the reset. (Before a start of systemd's own it is dead.)
 		warn(stderr, m.systemctl("reset-failed", i.Service()))
 		warn(stderr, m.systemctl("reset-failed", i.Socket()))
 	case !strings.HasPrefix(state, "dead") && !strings.HasPrefix(state, "auto-restart"):
@@ -191,15 +195,17 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 	if verb == "" {
 		return 0
 	}
-	// An address that is taken, say, is the instance's to report: it tries to bind what it was not given.
+	// An address that is taken, say, is the instance's to report: it tries to bind what it was not
+	// given.
 	if err := m.systemctl(verb, i.Socket()); err != nil {
 		fmt.Fprintf(stderr, "<4>%v\n", err)
 	}
 	return 0
 }
 
-// forgive forgets the starts of a service that ended well: systemd counts every one towards the limit of those that fail, an administrator's who
-// tries things and a visitor's after die-on-idle too.
+// forgive forgets the starts of a service that ended well: systemd counts every one towards the
+// limit of those that fail, an administrator's who tries things and a visitor's after die-on-idle
+// too.
 func (m manager) forgive(i Instance) error {
 	result, err := m.show(i.Service(), "Result")
 	if err != nil || result != "success" { // a start of systemd's own, after a failure
@@ -208,7 +214,8 @@ func (m manager) forgive(i Instance) error {
 	return m.systemctl("reset-failed", i.Service())
 }
 
-// checkAccounts says in the application's log who is not there: systemd, which starts it as that user, gives a number.
+// checkAccounts says in the application's log who is not there: systemd, which starts it as that
+// user, gives a number.
 func (m manager) checkAccounts(h Host, a app) {
 	c, err := h.load(a)
 	if err != nil {
@@ -220,8 +227,8 @@ func (m manager) checkAccounts(h Host, a app) {
 	}
 }
 
-// stamp notes what an instance's sockets are opened with, and says whether they were opened with something else. Right after the boot there is
-// no note, and what systemd knows is what it opened.
+// stamp notes what an instance's sockets are opened with, and says whether they were opened with
+// something else. Right after the boot there is no note, and what systemd knows is what it opened.
 func (m manager) stamp(instance, socket string) (changed bool, err error) {
 	_, socket, _ = strings.Cut(socket, "[Socket]")
 	sum := sha256.Sum256([]byte(socket))
@@ -238,7 +245,8 @@ func (m manager) stamp(instance, socket string) (changed bool, err error) {
 	return known, os.WriteFile(path, []byte(now), 0o644)
 }
 
-// start makes systemd know every application, starts those that were not there at its last look, and says which files are of no use.
+// start makes systemd know every application, starts those that were not there at its last look,
+// and says which files are of no use.
 func start(h Host, m manager, stderr io.Writer) int {
 	want, problems := Plan(h)
 	tell(stderr, problems)

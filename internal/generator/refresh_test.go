@@ -127,7 +127,8 @@ func TestRefresh(t *testing.T) {
 	if got := f.run("--refresh", "nobody"); got != "" {
 		t.Errorf("an instance without a file: %q", got)
 	}
-	// Several new ones start at once, and another one's daemon-reload came first: nobody has asked for this one's sockets yet.
+	// Several new ones start at once, and another one's daemon-reload came first: nobody has asked
+	// for this one's sockets yet.
 	f.opens = false
 	if got := f.run("--refresh", "a"); got != "report a.ini: uid = nosuch: user nosuch not found.; start uwsgi@a.socket" {
 		t.Errorf("with sockets that are closed: %q", got)
@@ -142,7 +143,8 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// Before a service that has failed for good starts, it is as if it never had; what runs is left alone.
+// Before a service that has failed for good starts, it is as if it never had; what runs is left
+// alone.
 func TestRefreshByState(t *testing.T) {
 	for state, want := range map[string]string{
 		"failed":       "reset-failed uwsgi@a.service; reset-failed uwsgi@a.socket; daemon-reload; start uwsgi@a.socket",
@@ -161,7 +163,8 @@ func TestRefreshByState(t *testing.T) {
 	}
 }
 
-// A start after a good end does not count towards the limit of those that fail; one of systemd's own does.
+// A start after a good end does not count towards the limit of those that fail; one of systemd's
+// own does.
 func TestRefreshForgives(t *testing.T) {
 	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\nsocket = /run/a.sock\n"})
 	f.run("--refresh", "a")
@@ -223,7 +226,8 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// What stopping has done, stopped does not do again: the sockets may have been opened anew meanwhile.
+// What stopping has done, stopped does not do again: the sockets may have been opened anew
+// meanwhile.
 func TestStoppedAfterStopping(t *testing.T) {
 	f := newFake(t, nil)
 	f.jobs["uwsgi@a.service"] = "stop"

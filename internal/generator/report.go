@@ -12,8 +12,9 @@ import (
 // notUsed begins what is said of a file that the generator leaves out.
 const notUsed = "not used: "
 
-// report says what is wrong, after a prefix: to the journal where it is up (systemctl daemon-reload), else to the kernel's log, which the journal takes
-// in later, else to standard error.
+// report says what is wrong, after a prefix: to the journal where it is up (systemctl
+// daemon-reload), else to the kernel's log, which the journal takes in later, else to standard
+// error.
 func report(prefix string, problems ...Problem) {
 	if len(problems) == 0 {
 		return

@@ -24,7 +24,8 @@ usage:
 // IsGenerator says whether the program was called by the generator's name.
 func IsGenerator(argv0 string) bool { return filepath.Base(argv0) == "uwsgi-generator" }
 
-// Run is the program; args come without its name. The exit status of a call by systemd is 0 but for a folder that cannot be written.
+// Run is the program; args come without its name. The exit status of a call by systemd is 0 but for
+// a folder that cannot be written.
 func Run(args []string) int {
 	return run(args, OSHost(), thisManager(), os.Stdout, os.Stderr)
 }
@@ -63,7 +64,8 @@ func run(args []string, h Host, m manager, stdout, stderr io.Writer) int {
 	return 2
 }
 
-// tell writes problems for whoever started the program: a person, or a unit whose standard error is the journal.
+// tell writes problems for whoever started the program: a person, or a unit whose standard error is
+// the journal.
 func tell(w io.Writer, problems []Problem) {
 	for _, p := range problems {
 		for line := range strings.Lines(p.Error()) {

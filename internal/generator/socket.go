@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// defaultBacklog is what systemd has the kernel keep unless it is told otherwise, or more: systemd.socket(5).
+// defaultBacklog is what systemd has the kernel keep unless it is told otherwise, or more:
+// systemd.socket(5).
 const defaultBacklog = 4096
 
 // socket is the drop-in of the socket unit: systemd.socket(5).
@@ -18,7 +19,8 @@ func (i Instance) socket(streams []stream) string {
 	u.section("Socket")
 	user, group := i.socketOwner()
 	if dir := i.runtimeDirectory(); anyBelow(streams, dir) {
-		// systemd gives the folder to the service's user, with all it holds, unless it is that user's already.
+		// systemd gives the folder to the service's user, with all it holds, unless it is that
+		// user's already.
 		account, accountGroup := i.unitAccount()
 		owner := []string{"/usr/bin/install", "-d", "-m", "0755", "-o", account}
 		if accountGroup != "" {
@@ -55,7 +57,8 @@ func (i Instance) socket(streams []stream) string {
 	return u.String()
 }
 
-// socketOwner is chown-socket, else the application's own user and group, which is who uWSGI's sockets belong to.
+// socketOwner is chown-socket, else the application's own user and group, which is who uWSGI's
+// sockets belong to.
 func (i Instance) socketOwner() (user, group string) {
 	if i.Settings.ChownSocket == "" {
 		return i.account()

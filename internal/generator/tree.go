@@ -17,7 +17,8 @@ type Tree map[string]Entry
 // Entry is a file's text, or a link's target.
 type Entry struct{ Text, Link string }
 
-// Write makes the tree below dir. One entry that cannot be written does not keep the others from it.
+// Write makes the tree below dir. One entry that cannot be written does not keep the others from
+// it.
 func (t Tree) Write(dir string) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(t)) {

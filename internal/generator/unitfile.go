@@ -15,12 +15,14 @@ func (u *unitFile) comment(text string) {
 
 func (u *unitFile) section(name string) { u.WriteString("\n[" + name + "]\n") }
 
-// set writes an assignment whose value is taken as it is, specifiers aside. A backslash at its end would take the next line in.
+// set writes an assignment whose value is taken as it is, specifiers aside. A backslash at its end
+// would take the next line in.
 func (u *unitFile) set(key, value string) {
 	u.WriteString(key + "=" + strings.TrimRight(strings.ReplaceAll(oneLine(value), "%", "%%"), `\ `) + "\n")
 }
 
-// words writes an assignment of words that may hold blanks: a command line, a list of paths. A leading "-" stays outside the quotes.
+// words writes an assignment of words that may hold blanks: a command line, a list of paths. A
+// leading "-" stays outside the quotes.
 func (u *unitFile) words(key string, words ...string) {
 	quoted := make([]string, len(words))
 	for i, w := range words {
@@ -48,7 +50,8 @@ func word(w string) string {
 // argument quotes one argument of a command line, where $ names a variable.
 func argument(w string) string { return strings.ReplaceAll(w, "$", "$$") }
 
-// oneLine keeps a value on its line: nothing that is read from a configuration can begin another assignment.
+// oneLine keeps a value on its line: nothing that is read from a configuration can begin another
+// assignment.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -250,7 +250,8 @@ func (c *Client) Config(path string) (*os.File, error) {
 	return c.file(request{Verb: verbConfig, Name: path})
 }
 
-// Hook carries out a hook of root's that the first configuration has, too; what it prints goes to out.
+// Hook carries out a hook of root's that the first configuration has, too; what it prints goes to
+// out.
 func (c *Client) Hook(h option.Hook, out *os.File) error {
 	if c == nil {
 		return errNone

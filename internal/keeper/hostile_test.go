@@ -15,7 +15,8 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// In these tests the supervisor is somebody's puppet: it asks for what the plan has, and the names stand for what its user has laid there.
+// In these tests the supervisor is somebody's puppet: it asks for what the plan has, and the names
+// stand for what its user has laid there.
 
 // The application's user, and somebody else of the host.
 const (
@@ -91,7 +92,8 @@ func use(f *os.File, err error) {
 	}
 }
 
-// No file of somebody else's is written to, given away or opened to all in the place of a log: through a link, or by another name.
+// No file of somebody else's is written to, given away or opened to all in the place of a log:
+// through a link, or by another name.
 func TestNothingPassesForALog(t *testing.T) {
 	w := hostile(t)
 	log := filepath.Join(w.his, "sub", "log")
@@ -285,7 +287,8 @@ func TestHooksRunOneByOne(t *testing.T) {
 	}
 }
 
-// puppet is the name of a supervisor that ends and leaves its end of the keeper's socket to another process.
+// puppet is the name of a supervisor that ends and leaves its end of the keeper's socket to another
+// process.
 const puppet = "puppet"
 
 func leave() int {
@@ -312,7 +315,8 @@ func leave() int {
 	return 0
 }
 
-// A keeper ends with its supervisor, not with the socket: who was handed that by a puppet would keep root after the instance was stopped.
+// A keeper ends with its supervisor, not with the socket: who was handed that by a puppet would
+// keep root after the instance was stopped.
 func TestKeeperEndsWithItsSupervisor(t *testing.T) {
 	binary, err := os.Executable()
 	if err != nil {

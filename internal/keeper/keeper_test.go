@@ -132,7 +132,8 @@ func TestWhatIsPlanned(t *testing.T) {
 	}
 }
 
-// Nothing but what the first configuration names, whatever is asked for; and what a name stands for by then must be of the kind.
+// Nothing but what the first configuration names, whatever is asked for; and what a name stands for
+// by then must be of the kind.
 func TestWhatIsNot(t *testing.T) {
 	dir := folder(t)
 	at := func(name string) string { return filepath.Join(dir, name) }

@@ -41,7 +41,8 @@ type Daemon struct {
 	Free     bool // it outlives the instance
 }
 
-// request is one message to the keeper. A descriptor may come with it: where a hook or daemon writes to.
+// request is one message to the keeper. A descriptor may come with it: where a hook or daemon
+// writes to.
 type request struct {
 	ID     uint64
 	Verb   string
@@ -77,5 +78,6 @@ const (
 	verbSignal  = "signal"
 )
 
-// maxPacket is the longest message; a request is short, an answer holds an error or how a daemon ended.
+// maxPacket is the longest message; a request is short, an answer holds an error or how a daemon
+// ended.
 const maxPacket = 8 << 10

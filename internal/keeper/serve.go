@@ -62,7 +62,8 @@ const (
 	maxAlike    = 8  // running daemons of one entry of the plan
 )
 
-// Serve is the life of a keeper. It returns the exit status, once the supervisor is gone or lets it go.
+// Serve is the life of a keeper. It returns the exit status, once the supervisor is gone or lets it
+// go.
 func Serve() int {
 	// Who presses ^C, or stops a unit, means the supervisor: it still needs us on its way out.
 	// (Caught, not ignored: what is ignored would be so in the commands of hooks, too.)
@@ -115,7 +116,8 @@ func Serve() int {
 	}
 }
 
-// endWith has this process end with the supervisor, whoever holds the other end of our socket by then.
+// endWith has this process end with the supervisor, whoever holds the other end of our socket by
+// then.
 func endWith(master int) error {
 	fd, err := unix.PidfdOpen(master, 0)
 	if err == nil && os.Getppid() != master {
@@ -134,7 +136,8 @@ func endWith(master int) error {
 	return nil
 }
 
-// answer does what a request asks for and tells the outcome. out is where a hook or daemon writes to, nil = where we do.
+// answer does what a request asks for and tells the outcome. out is where a hook or daemon writes
+// to, nil = where we do.
 func (k *keeper) answer(q request, out *os.File) {
 	r := reply{ID: q.ID}
 	file, err := k.do(q, out, &r)
@@ -282,7 +285,8 @@ func (k *keeper) user() *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(k.plan.UID), Gid: uint32(k.plan.GID), Groups: k.plan.Groups}
 }
 
-// config opens a file for reading, where the application's user cannot have put another one in its place.
+// config opens a file for reading, where the application's user cannot have put another one in its
+// place.
 func (k *keeper) config(path string) (*os.File, error) {
 	if !has(k.plan.Configs, path) {
 		return nil, ErrNotPlanned
@@ -298,8 +302,9 @@ func (k *keeper) config(path string) (*os.File, error) {
 	return f.File, nil
 }
 
-// rotate puts a log aside, under a name that is its own or, as uWSGI has it, the second's. There is one of each second, so that a folder of
-// root's is not filled with them. In a folder of his own the application's user does that himself.
+// rotate puts a log aside, under a name that is its own or, as uWSGI has it, the second's. There is
+// one of each second, so that a folder of root's is not filled with them. In a folder of his own
+// the application's user does that himself.
 func (k *keeper) rotate(path string) error {
 	l, err := k.log(path)
 	if err != nil {
@@ -378,7 +383,8 @@ func (k *keeper) makeFIFO(path string) (*os.File, error) {
 	return control.MakeFIFO(path, &control.Owner{UID: k.plan.UID, GID: k.plan.GID})
 }
 
-// remove unlinks what the instance made: a name that stands for something of that kind, a pidfile only while it names the supervisor.
+// remove unlinks what the instance made: a name that stands for something of that kind, a pidfile
+// only while it names the supervisor.
 func (k *keeper) remove(path string) error {
 	if has(k.plan.Pidfiles, path) {
 		if !control.RemovePidfile(path, k.plan.Master) {
@@ -451,7 +457,8 @@ func (k *keeper) daemon(number int, out *os.File, r *reply) error {
 	return nil
 }
 
-// child waits for a daemon, or signals it. Until it was waited for, its process id is nobody else's.
+// child waits for a daemon, or signals it. Until it was waited for, its process id is nobody
+// else's.
 func (k *keeper) child(q request, r *reply) error {
 	k.mu.Lock()
 	p := k.children[q.Number]

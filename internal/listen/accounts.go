@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// accounts reads passwd(5) and group(5) lines. Files come first; what they lack is asked of getent(1), which knows LDAP, sssd and the
-// dynamic users of systemd: this program has no C library to ask.
+// accounts reads passwd(5) and group(5) lines. Files come first; what they lack is asked of
+// getent(1), which knows LDAP, sssd and the dynamic users of systemd: this program has no C library
+// to ask.
 type accounts struct {
 	passwd, group string // paths
 	getent        func(database, key string) string
@@ -36,7 +37,8 @@ type user struct {
 	known    bool // there is an account, not just a number
 }
 
-// findUser follows uWSGI: a number other than 0 needs no account, "0" and unknown names are not found.
+// findUser follows uWSGI: a number other than 0 needs no account, "0" and unknown names are not
+// found.
 func (db accounts) findUser(text string) (*user, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	numeric := err == nil && n != 0

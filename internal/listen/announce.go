@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// announce logs one socket in uWSGI's words; what is "socket 0", "shared socket 1" …; from is nil for a socket bound just now.
+// announce logs one socket in uWSGI's words; what is "socket 0", "shared socket 1" …; from is nil
+// for a socket bound just now.
 func (o *opener) announce(what string, k *Socket, from *held) {
 	network := k.network
 	if from != nil && network == "TCP" {
@@ -44,8 +45,8 @@ func (o *opener) announce(what string, k *Socket, from *held) {
 	}
 }
 
-// warnExposed tells of a socket whose protocol trusts its peer (it names the client's address, the user and more) where others than this
-// host can connect to it.
+// warnExposed tells of a socket whose protocol trusts its peer (it names the client's address, the
+// user and more) where others than this host can connect to it.
 func (o *opener) warnExposed(k *Socket) {
 	if k.Protocol == "" || strings.HasPrefix(k.Protocol, "http") || k.network == "UNIX" { // "": a shared socket, before it is known who serves it
 		return
@@ -57,8 +58,9 @@ func (o *opener) warnExposed(k *Socket) {
 		"Listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone ***", k.Option, k.Name, k.Protocol))
 }
 
-// unlike says where a socket that systemd made is not what the configuration asks for. (uwsgi-generator writes its unit, so that it is; after
-// an edit and a reload it is so from the next restart on.)
+// unlike says where a socket that systemd made is not what the configuration asks for.
+// (uwsgi-generator writes its unit, so that it is; after an edit and a reload it is so from the
+// next restart on.)
 func (o *opener) unlike(k *Socket, l local) {
 	say := func(option, value, is, setting string) {
 		o.log(fmt.Sprintf("%s: systemd made this socket, so %s = %s does not apply to it: it is %s (%s of its unit)", k.Name, option, value, is, setting))
@@ -90,7 +92,8 @@ func (s *Socket) onDisk() bool {
 	return unix.Lstat(s.Path, &st) == nil && st.Ino == s.Inode && uint64(st.Dev) == s.Dev
 }
 
-// Vacuum removes the unix paths that this program bound, at the end of the instance: only where the path is still that socket.
+// Vacuum removes the unix paths that this program bound, at the end of the instance: only where the
+// path is still that socket.
 func (s *Set) Vacuum(log func(string)) {
 	for _, k := range s.all() {
 		switch {

@@ -30,7 +30,8 @@ type binder struct {
 	keeper  Keeper // nil = there is none
 }
 
-// Options are those of a socket that are set before it is bound, and that the connections inherit: tcp(7), socket(7).
+// Options are those of a socket that are set before it is bound, and that the connections inherit:
+// tcp(7), socket(7).
 type Options struct {
 	ReusePort, Freebind, Keepalive, Nodelay bool
 	Sndbuf, Rcvbuf, FastOpen                int // 0 = the kernel's
@@ -58,15 +59,16 @@ func newBinder(s *option.Settings, keeper Keeper, log func(string)) (*binder, er
 	case s.Umask >= 0:
 		b.mode, b.modeSet = 0o777&^os.FileMode(s.Umask), true
 	case s.Daemonize != "" || s.DaemonizePlain:
-		// uWSGI goes to the background with a umask of 0, and front ends of other users count on the sockets that gives. The files of the
-		// application keep the umask that the start had.
+		// uWSGI goes to the background with a umask of 0, and front ends of other users count on
+		// the sockets that gives. The files of the application keep the umask that the start had.
 		b.mode, b.modeSet = 0o777, true
 	}
 	b.backlog = clampBacklog(s.Listen, somaxconn(somaxconnFile), log)
 	return b, nil
 }
 
-// somaxconn reads the kernel's limit; 4096, its default since Linux 5.4, where the file cannot be read.
+// somaxconn reads the kernel's limit; 4096, its default since Linux 5.4, where the file cannot be
+// read.
 func somaxconn(path string) int {
 	text, err := os.ReadFile(path)
 	if err == nil {
@@ -77,7 +79,8 @@ func somaxconn(path string) int {
 	return 4096
 }
 
-// clampBacklog applies `listen`. uWSGI refuses to start where it is more than the kernel keeps; the kernel cuts it without a word.
+// clampBacklog applies `listen`. uWSGI refuses to start where it is more than the kernel keeps; the
+// kernel cuts it without a word.
 func clampBacklog(want, limit int, log func(string)) int {
 	if want <= 0 {
 		return limit
@@ -132,8 +135,8 @@ func (b *binder) bindOwn(a address, k *Socket) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	// The kernel keeps as many as it can, however short `listen` is: what comes before a worker looks has its place. A unix socket refuses what
-	// has none, at once.
+	// The kernel keeps as many as it can, however short `listen` is: what comes before a worker
+	// looks has its place. A unix socket refuses what has none, at once.
 	if err := unix.Listen(fd, math.MaxInt32); err != nil {
 		unix.Close(fd)
 		if k.Path != "" {
@@ -144,7 +147,8 @@ func (b *binder) bindOwn(a address, k *Socket) (fd int, err error) {
 	return fd, nil
 }
 
-// newFile wraps a descriptor so that it stays out of the runtime's poller, and makes it nonblocking for the workers.
+// newFile wraps a descriptor so that it stays out of the runtime's poller, and makes it nonblocking
+// for the workers.
 func newFile(fd int, name string) *os.File {
 	_ = unix.SetNonblock(fd, false)
 	f := os.NewFile(uintptr(fd), name)
@@ -211,7 +215,8 @@ func (b *binder) tcpOptions(fd int) error {
 	return nil
 }
 
-// deferFor is for how many seconds the kernel keeps a connection back that has sent nothing, 0 = not at all.
+// deferFor is for how many seconds the kernel keeps a connection back that has sent nothing, 0 =
+// not at all.
 func deferFor(s *option.Settings) int {
 	if !s.DeferAccept {
 		return 0

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// held is a listening socket that exists already: passed by systemd, or kept from the previous configuration.
+// held is a listening socket that exists already: passed by systemd, or kept from the previous
+// configuration.
 type held struct {
 	file    *os.File
 	fd      int
@@ -81,8 +82,8 @@ func (l local) is(a address) bool {
 	return false
 }
 
-// covers says whether a socket bound to every address of the same port serves what was configured: systemd's ListenStream=8000 is [::]:8000,
-// which takes IPv4 too.
+// covers says whether a socket bound to every address of the same port serves what was configured:
+// systemd's ListenStream=8000 is [::]:8000, which takes IPv4 too.
 func (l local) covers(a address) bool {
 	return a.kind == kindTCP && l.network != "UNIX" && a.port != 0 && l.addr.Port() == uint16(a.port) && l.addr.Addr().IsUnspecified() &&
 		(l.addr.Addr().Is6() || a.ip.Is4())
@@ -112,8 +113,9 @@ type want struct {
 	from  *held
 }
 
-// match gives each wanted address the held socket that is meant for it: the one that had this address before, the one bound there, the one
-// whose FileDescriptorName= says so (an option, a protocol or the address itself), then, for what systemd passed, in order.
+// match gives each wanted address the held socket that is meant for it: the one that had this
+// address before, the one bound there, the one whose FileDescriptorName= says so (an option, a
+// protocol or the address itself), then, for what systemd passed, in order.
 func match(wants []*want, pool []*held) {
 	claim := func(test func(w *want, h *held) bool) {
 		for _, w := range wants {
@@ -146,8 +148,8 @@ func match(wants []*want, pool []*held) {
 // serves says whether a held socket takes what would come to a configured address.
 func (l local) serves(a address) bool { return l.is(a) || l.covers(a) }
 
-// unnamed says whether a descriptor's name is only what systemd gives by default, the socket unit's own: systemd.socket(5). A socket that was
-// named on purpose is not taken for another one.
+// unnamed says whether a descriptor's name is only what systemd gives by default, the socket unit's
+// own: systemd.socket(5). A socket that was named on purpose is not taken for another one.
 func unnamed(name string) bool { return name == "" || strings.HasSuffix(name, ".socket") }
 
 // isProtocol says whether a FileDescriptorName= names a protocol.

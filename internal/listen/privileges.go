@@ -17,9 +17,10 @@ type Identity struct {
 	Notes      []string            // what the log should say
 }
 
-// Lookup finds the identity that uid, gid, add-gid and no-initgroups ask for. Names and numbers are taken as uWSGI takes them, with one
-// difference: uid alone brings the account's own group and supplementary groups along, where uWSGI leaves group 0. Who is not root cannot
-// change: a name is passed over as uWSGI does, a number that is not the process's own is an error.
+// Lookup finds the identity that uid, gid, add-gid and no-initgroups ask for. Names and numbers are
+// taken as uWSGI takes them, with one difference: uid alone brings the account's own group and
+// supplementary groups along, where uWSGI leaves group 0. Who is not root cannot change: a name is
+// passed over as uWSGI does, a number that is not the process's own is an error.
 func Lookup(uid, gid string, addgids []string, noInitgroups bool) (*Identity, error) {
 	return systemAccounts().lookup(uid, gid, addgids, noInitgroups, os.Geteuid(), os.Getegid())
 }
@@ -128,8 +129,8 @@ type owner struct {
 	set      bool
 }
 
-// socketOwner is chown-socket, else, for root, the uid and gid of the instance: uWSGI binds after it became that user, so its sockets belong
-// to it, and the front end counts on that.
+// socketOwner is chown-socket, else, for root, the uid and gid of the instance: uWSGI binds after
+// it became that user, so its sockets belong to it, and the front end counts on that.
 func socketOwner(s *option.Settings, euid int) (owner, error) {
 	o := owner{uid: -1, gid: -1}
 	db := systemAccounts()

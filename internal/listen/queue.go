@@ -6,7 +6,8 @@ import (
 	"uwsgi/internal/backlog"
 )
 
-// Queue is the number of connections that wait to be accepted and the number that may, `listen` or less.
+// Queue is the number of connections that wait to be accepted and the number that may, `listen` or
+// less.
 func (s *Socket) Queue() (waiting, limit int, err error) {
 	waiting, limit, err = s.kernelQueue()
 	if s.backlog > 0 {

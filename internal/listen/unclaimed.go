@@ -7,8 +7,9 @@ import (
 	"strconv"
 )
 
-// unclaimed deals with inherited sockets that no address matched: where nothing at all is configured each is served, else it is an error. At a
-// reload they are served on: systemd holds them until the next restart, so that nobody would answer there.
+// unclaimed deals with inherited sockets that no address matched: where nothing at all is
+// configured each is served, else it is an error. At a reload they are served on: systemd holds
+// them until the next restart, so that nobody would answer there.
 func (o *opener) unclaimed(set *Set, nothingConfigured bool) error {
 	var errs []error
 	for _, h := range o.pool {

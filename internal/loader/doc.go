@@ -1,10 +1,11 @@
-// Package loader is the supervisor's view of one loader process (the application's own Python interpreter running
-// internal/python/loader.py) and of the workers it forks.
+// Package loader is the supervisor's view of one loader process (the application's own Python
+// interpreter running internal/python/loader.py) and of the workers it forks.
 //
 // # The wire
 //
-// Supervisor and loader share a SOCK_SEQPACKET pair; supervisor and each worker share another. A message is one packet holding one
-// JSON object with "op"; descriptors travel beside it by SCM_RIGHTS, from the supervisor only. End of file is the lifeline: a loader whose supervisor is
+// Supervisor and loader share a SOCK_SEQPACKET pair; supervisor and each worker share another. A
+// message is one packet holding one JSON object with "op"; descriptors travel beside it by
+// SCM_RIGHTS, from the supervisor only. End of file is the lifeline: a loader whose supervisor is
 // gone exits, a worker finishes what it does (a second at most) and exits.
 //
 // The loader is started as
@@ -18,9 +19,10 @@
 //	5   memfd of the scoreboard
 //	6…  the listening sockets, in the order of Boot.Listeners, then the request log, the handoff pair … at the numbers Boot says
 //
-// environment: as the application shall see it, plus GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 (the loader undoes that as
-// Boot.Unsetenv and Boot.Setenv say). limit-as is the loader's soft RLIMIT_AS until it says loaded; a worker is born without it and held to
-// it, with Row.ASOverhead added, once it is ready. Supervisor → loader:
+// environment: as the application shall see it, plus
+// GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 (the loader undoes that as Boot.Unsetenv and
+// Boot.Setenv say). limit-as is the loader's soft RLIMIT_AS until it says loaded; a worker is born
+// without it and held to it, with Row.ASOverhead added, once it is ready. Supervisor → loader:
 //
 //	{"op":"fork","slot":1,"row":0,"reason":"start","first":true,"again":false} + [worker's control socket, (its stderr)]   fork a worker; first: none of the
 //	                                                                                          slot has served yet, the -once hooks run; again: as Boot.Again
@@ -36,10 +38,12 @@
 //	{"op":"exited","slot":1,"pid":4711,"status":9}                                             raw wait status, as os.waitpid gives it
 //	{"op":"log","message":"…","level":"warning"}                                               something for the server log
 //
-// The application's own lines (WSGI app 0 … ready, no app loaded …, tracebacks) are the loader's and the worker's to write, those of
-// processes (spawned, DAMN …) the supervisor's. "forked" must be on its way before "exited" of the same pid; the supervisor opens it by
-// number and makes sure that it is a child of the loader's with the application's user. What it is told is otherwise the application's word, too:
-// numbers are held to their range and texts escaped (wire.go), and nothing is done to a process that a message names.
+// The application's own lines (WSGI app 0 … ready, no app loaded …, tracebacks) are the loader's
+// and the worker's to write, those of processes (spawned, DAMN …) the supervisor's. "forked" must
+// be on its way before "exited" of the same pid; the supervisor opens it by number and makes sure
+// that it is a child of the loader's with the application's user. What it is told is otherwise the
+// application's word, too: numbers are held to their range and texts escaped (wire.go), and nothing
+// is done to a process that a message names.
 //
 // worker → supervisor:
 //
@@ -63,5 +67,6 @@
 //	{"op":"pause"} {"op":"resume"}
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //
-// The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr (faulthandler, needs no GIL).
+// The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr
+// (faulthandler, needs no GIL).
 package loader

@@ -6,11 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Event is something that a loader or one of its workers did. All events of all loaders arrive on the one channel of Spec.Events,
-// those of one process in the order in which they happened.
+// Event is something that a loader or one of its workers did. All events of all loaders arrive on
+// the one channel of Spec.Events, those of one process in the order in which they happened.
 type Event interface{ event() }
 
-// Loaded says that the application is imported, or, with lazy-apps, that the interpreter is up: forks may be asked for.
+// Loaded says that the application is imported, or, with lazy-apps, that the interpreter is up:
+// forks may be asked for.
 type Loaded struct {
 	Loader *Loader
 	Apps   []App  // none: need-app is off and nothing could be imported, or lazy-apps
@@ -32,7 +33,8 @@ type Failed struct {
 	Code      int  // what to exit with
 }
 
-// LoaderGone says that the loader process has ended. Forks that it never answered were reported as ForkFailed before. Its workers live on.
+// LoaderGone says that the loader process has ended. Forks that it never answered were reported as
+// ForkFailed before. Its workers live on.
 type LoaderGone struct {
 	Loader *Loader
 	Exit   Exit
@@ -77,7 +79,8 @@ type WorkerAsks struct {
 	Reason string // "uwsgi.reload()", or which change of a file py-autoreload has seen
 }
 
-// WorkerAnswered says that the worker is done with a harakiri or with giving up: the 504s are out and no other core is busy. It may be killed.
+// WorkerAnswered says that the worker is done with a harakiri or with giving up: the 504s are out
+// and no other core is busy. It may be killed.
 type WorkerAnswered struct{ Worker *Worker }
 
 // Log is a line for the server log.
@@ -117,14 +120,16 @@ type Exit struct {
 // Clean says that the process ended by itself with status 0.
 func (e Exit) Clean() bool { return e.Known && e.Status.Exited() && e.Status.ExitStatus() == 0 }
 
-// Exit statuses of a worker, uWSGI's: that was sent SIGHUP, that has no application, that was sent SIGTERM or SIGINT.
+// Exit statuses of a worker, uWSGI's: that was sent SIGHUP, that has no application, that was sent
+// SIGTERM or SIGINT.
 const (
 	ExitGraceful = 17
 	ExitNoApp    = 22
 	ExitSignal   = 30
 )
 
-// Left says that the process ended by itself after finishing its work, told to by us or by a signal.
+// Left says that the process ended by itself after finishing its work, told to by us or by a
+// signal.
 func (e Exit) Left() bool {
 	return e.Clean() || e.Code() == ExitGraceful || e.Code() == ExitSignal
 }

@@ -14,8 +14,9 @@ import (
 // errForged marks a process that is not the loader's to name.
 var errForged = errors.New("it is not")
 
-// openWorker opens the process that the loader says it has forked. Only under a pidfd of our own is it certain which process a number means:
-// what was read of it before the pidfd says that it has not been reaped is its own.
+// openWorker opens the process that the loader says it has forked. Only under a pidfd of our own is
+// it certain which process a number means: what was read of it before the pidfd says that it has
+// not been reaped is its own.
 func (l *Loader) openWorker(pid int) (*process, error) {
 	p, err := openProcess(pid)
 	if errors.Is(err, unix.ESRCH) {

@@ -31,7 +31,8 @@ func bystander(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
-// The application's code is in the loader: whatever process it names, nothing but its own children with its own user is believed to be a worker.
+// The application's code is in the loader: whatever process it names, nothing but its own children
+// with its own user is believed to be a worker.
 func TestForgedWorkers(t *testing.T) {
 	self := os.Getpid()
 	for _, c := range []struct {
@@ -98,7 +99,8 @@ func TestForgedAnswers(t *testing.T) {
 	}
 }
 
-// A worker that has ended, and was waited for, before it could be looked at has ended, with its status.
+// A worker that has ended, and was waited for, before it could be looked at has ended, with its
+// status.
 func TestReapedBeforeItWasSeen(t *testing.T) {
 	b := start(t, nil, "forks-reaped", "dies-early")
 	next[loader.Loaded](b)
@@ -121,7 +123,8 @@ func TestTamedMessages(t *testing.T) {
 	}
 }
 
-// Descriptors that come over the wire are not taken: closing one can last as long as who made it likes.
+// Descriptors that come over the wire are not taken: closing one can last as long as who made it
+// likes.
 func TestNoDescriptorIsTaken(t *testing.T) {
 	b := start(t, nil, "gives-away")
 	next[loader.Loaded](b)

@@ -14,12 +14,13 @@ type Limits struct {
 	Nice  int   // prio
 }
 
-// apply sets the limits of a loader that has just been started and is our child, so that its process id is still its own; its workers inherit
-// them.
+// apply sets the limits of a loader that has just been started and is our child, so that its
+// process id is still its own; its workers inherit them.
 func (l Limits) apply(pid int) error {
 	if l.AS > 0 {
-		// The hard limit stays: the loader undoes this one before a fork (uwsgi_limits.py), since loading the data plane into a
-		// worker reserves address space that is not the application's, and the worker puts it back with that much added.
+		// The hard limit stays: the loader undoes this one before a fork (uwsgi_limits.py), since
+		// loading the data plane into a worker reserves address space that is not the
+		// application's, and the worker puts it back with that much added.
 		if err := setSoft(pid, unix.RLIMIT_AS, uint64(l.AS), "limit-as"); err != nil {
 			return err
 		}
@@ -42,8 +43,8 @@ func (l Limits) apply(pid int) error {
 	return nil
 }
 
-// Changing the limits of another user's process takes CAP_SYS_RESOURCE, which root in a container does not have. The process then does it
-// itself (uwsgi_limits.py), as far as its hard limits go.
+// Changing the limits of another user's process takes CAP_SYS_RESOURCE, which root in a container
+// does not have. The process then does it itself (uwsgi_limits.py), as far as its hard limits go.
 
 // setSoft sets the soft limit, at most to the hard one.
 func setSoft(pid, what int, n uint64, option string) error {
@@ -57,7 +58,8 @@ func setSoft(pid, what int, n uint64, option string) error {
 	return nil
 }
 
-// setBoth sets the soft and the hard limit; where raising the hard one is not allowed, the soft one goes up to it.
+// setBoth sets the soft and the hard limit; where raising the hard one is not allowed, the soft one
+// goes up to it.
 func setBoth(pid, what int, n uint64, option string) error {
 	err := unix.Prlimit(pid, what, &unix.Rlimit{Cur: n, Max: n}, nil)
 	if err == unix.EPERM {

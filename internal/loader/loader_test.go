@@ -123,7 +123,8 @@ func TestKilledWorkerIsReportedByItsParent(t *testing.T) {
 	}
 }
 
-// When the loader dies its workers serve on, and their status is still learned: we are their parent then.
+// When the loader dies its workers serve on, and their status is still learned: we are their parent
+// then.
 func TestWorkersOutliveTheLoader(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)

@@ -48,7 +48,8 @@ func newPacketConn(f *os.File) (*packetConn, error) {
 	return &packetConn{file: f, raw: raw, buf: make([]byte, maxPacket)}, nil
 }
 
-// send writes one message and never waits: a peer that does not read has its queue full and gets an error.
+// send writes one message and never waits: a peer that does not read has its queue full and gets an
+// error.
 func (c *packetConn) send(msg any, files ...*os.File) error {
 	body, err := json.Marshal(msg)
 	if err != nil {
@@ -85,7 +86,8 @@ func (c *packetConn) send(msg any, files ...*os.File) error {
 // errMessage marks a packet that is not a message; the ones after it may be.
 var errMessage = errors.New("not a message")
 
-// receive waits for the next message. After hurry it returns what has arrived already and then io.EOF.
+// receive waits for the next message. After hurry it returns what has arrived already and then
+// io.EOF.
 func (c *packetConn) receive() (incoming, error) {
 	n, err := c.receivePacket()
 	if err != nil {
@@ -99,7 +101,8 @@ func (c *packetConn) receive() (incoming, error) {
 	return m, nil
 }
 
-// receivePacket has no room for descriptors, which the application could choose: closing some takes as long as who made them likes.
+// receivePacket has no room for descriptors, which the application could choose: closing some takes
+// as long as who made them likes.
 func (c *packetConn) receivePacket() (int, error) {
 	var n, flags int
 	var rerr error
@@ -134,14 +137,15 @@ func (c *packetConn) receivePacket() (int, error) {
 	return n, nil
 }
 
-// hurry makes receive return what is queued and then io.EOF: end of file does not come by itself while a child of the peer holds its
-// end of the pair.
+// hurry makes receive return what is queued and then io.EOF: end of file does not come by itself
+// while a child of the peer holds its end of the pair.
 func (c *packetConn) hurry() { c.file.SetReadDeadline(time.Unix(1, 0)) }
 
 func (c *packetConn) close() { c.file.Close() }
 
-// rawFD is the descriptor of f. Unlike f.Fd it leaves the file's mode alone: O_NONBLOCK is shared with every process that holds
-// the same socket, so taking it off a listening socket here would make a serving worker's accept block.
+// rawFD is the descriptor of f. Unlike f.Fd it leaves the file's mode alone: O_NONBLOCK is shared
+// with every process that holds the same socket, so taking it off a listening socket here would
+// make a serving worker's accept block.
 func rawFD(f *os.File) (int, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is a child or grandchild that is watched and signalled through its pidfd, so never mistaken for another of the same number.
+// process is a child or grandchild that is watched and signalled through its pidfd, so never
+// mistaken for another of the same number.
 type process struct {
 	pid   int
 	pidfd *os.File // non-blocking, polled by the runtime; nil = it had ended, and was reaped, before we could open it
@@ -72,7 +73,8 @@ func readable(fd uintptr) bool {
 	return err == nil && n == 1
 }
 
-// reap takes the status of a process that has ended and is our child, by birth or because its parent died.
+// reap takes the status of a process that has ended and is our child, by birth or because its
+// parent died.
 func (p *process) reap() Exit {
 	if p.raw == nil {
 		return Exit{}
@@ -111,7 +113,8 @@ func (p *process) signal(sig syscall.Signal) error {
 // enlisted are all loaders and workers that have not been reported as gone.
 var enlisted sync.Map // *process → nil
 
-// KillAll ends every loader and every worker of this program at once, from any goroutine: the last thing that is done for them.
+// KillAll ends every loader and every worker of this program at once, from any goroutine: the last
+// thing that is done for them.
 func KillAll() {
 	enlisted.Range(func(p, _ any) bool {
 		p.(*process).signal(syscall.SIGKILL)

@@ -13,7 +13,8 @@ import (
 	"uwsgi/internal/memfd"
 )
 
-// Spec is what a loader is started with. The files stay the caller's; Start needs them only while it runs.
+// Spec is what a loader is started with. The files stay the caller's; Start needs them only while
+// it runs.
 type Spec struct {
 	Python     string   // path of the interpreter
 	Args       []string // its options, before the name of loader.py
@@ -45,7 +46,8 @@ const (
 	noFD       = -1
 )
 
-// Start starts a loader. It returns as soon as the process runs; whether the application could be imported is an event.
+// Start starts a loader. It returns as soon as the process runs; whether the application could be
+// imported is an event.
 func Start(spec Spec) (*Loader, error) {
 	files := []*os.File{stdio(spec.Stdio[0], os.Stdin), stdio(spec.Stdio[1], os.Stdout), stdio(spec.Stdio[2], os.Stderr)}
 	ours, theirs, err := packetPair(fmt.Sprintf("loader %d", spec.Boot.Generation))
@@ -106,7 +108,8 @@ func Start(spec Spec) (*Loader, error) {
 	return nil, err
 }
 
-// number puts the descriptors into boot that the files of spec will have in the loader, and returns them in that order.
+// number puts the descriptors into boot that the files of spec will have in the loader, and returns
+// them in that order.
 func number(boot *Boot, spec Spec) ([]uintptr, error) {
 	var fds []uintptr
 	next := func(f *os.File) (int, error) {
@@ -144,7 +147,8 @@ func number(boot *Boot, spec Spec) ([]uintptr, error) {
 	return fds, err
 }
 
-// environment adds to env what the interpreter needs, and tells boot how to undo it before the application sees it.
+// environment adds to env what the interpreter needs, and tells boot how to undo it before the
+// application sees it.
 func environment(boot *Boot, env []string) []string {
 	out := make([]string, 0, len(env)+1)
 	boot.Unsetenv, boot.Setenv = nil, map[string]string{}

@@ -19,7 +19,8 @@ func requestEntry(message string) []byte {
 	return entry.AppendField(b, "STATUS", "500")
 }
 
-// A log file is written beside the journal, which loses neither a line nor a field by it, and standard error stays the journal's.
+// A log file is written beside the journal, which loses neither a line nor a field by it, and
+// standard error stays the journal's.
 func TestFileBesideTheJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for name, set := range map[string]func(*option.Settings){
@@ -89,7 +90,8 @@ func TestFileBesideTheJournal(t *testing.T) {
 	}
 }
 
-// req-logger takes the request lines, the journal has them still, and what an encoder makes of them.
+// req-logger takes the request lines, the journal has them still, and what an encoder makes of
+// them.
 func TestRequestLoggerBesideTheJournal(t *testing.T) {
 	s := testSettings()
 	path := filepath.Join(t.TempDir(), "requests")

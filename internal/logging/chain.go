@@ -6,7 +6,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// sink writes messages somewhere. line is what the encoders made of r, by default the stamp, the text and a newline.
+// sink writes messages somewhere. line is what the encoders made of r, by default the stamp, the
+// text and a newline.
 type sink interface {
 	write(r *record, line []byte) error
 	flush() error // end of a batch
@@ -54,8 +55,8 @@ func (c *chain) hasUnnamed() bool {
 	return false
 }
 
-// write passes one record on: dropped by log-drain, kept by log-filter, taken by the routes that match, else given to every unnamed logger,
-// else to base; and in any case, but once, to aside.
+// write passes one record on: dropped by log-drain, kept by log-filter, taken by the routes that
+// match, else given to every unnamed logger, else to base; and in any case, but once, to aside.
 func (c *chain) write(r *record) {
 	for _, re := range c.drain {
 		if re.MatchString(r.text) {
@@ -75,7 +76,8 @@ func (c *chain) write(r *record) {
 	}
 }
 
-// route gives r to the loggers of the routes that match, and says whether there are any; there is set where aside is one.
+// route gives r to the loggers of the routes that match, and says whether there are any; there is
+// set where aside is one.
 func (c *chain) route(r *record, there *bool) (taken bool) {
 	for _, t := range c.routes {
 		if t.re.MatchString(r.text) {

@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/accesslog"
 )
 
-// datagramSink sends one datagram a message: logto = HOST:PORT, logger = socket:, and, with a frame, rsyslog: and syslog:.
+// datagramSink sends one datagram a message: logto = HOST:PORT, logger = socket:, and, with a
+// frame, rsyslog: and syslog:.
 type datagramSink struct {
 	network, address string
 	conn             net.Conn
@@ -106,7 +107,8 @@ func newSocketLogger(arg string) (*datagramSink, error) {
 	return d, nil
 }
 
-// newRsyslog reads HOST[:PORT][,TAG]: RFC 3164 lines over UDP, priority daemon.notice as uWSGI sends them.
+// newRsyslog reads HOST[:PORT][,TAG]: RFC 3164 lines over UDP, priority daemon.notice as uWSGI
+// sends them.
 func newRsyslog(arg, hostname string, now func() time.Time) (*datagramSink, error) {
 	address, tag, ok := strings.Cut(arg, ",")
 	if !ok {

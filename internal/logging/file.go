@@ -75,7 +75,8 @@ func (s *fileSink) open(truncate bool) error {
 func (s *fileSink) write(r *record, line []byte) error {
 	s.size += int64(len(line))
 	err := s.fdSink.write(r, line)
-	// Once a second at most, as uWSGI looks: a name has a second in it, and log-backupname keeps one file.
+	// Once a second at most, as uWSGI looks: a name has a second in it, and log-backupname keeps
+	// one file.
 	if now := s.now().Unix(); s.max > 0 && s.size > s.max && now != s.rotated {
 		s.rotated = now
 		err = errors.Join(err, s.rotate())

@@ -20,7 +20,8 @@ type Owner struct{ UID, GID int }
 
 // Files opens and puts aside log files, with whatever rights there are.
 type Files interface {
-	// Open opens a file for appending, and makes it if it is not there; mode 0 and owner nil = leave as they are.
+	// Open opens a file for appending, and makes it if it is not there; mode 0 and owner nil =
+	// leave as they are.
 	Open(path string, truncate bool, mode os.FileMode, owner *Owner) (*os.File, error)
 	// Rotate renames a file.
 	Rotate(path, to string) error
@@ -62,8 +63,8 @@ func (OwnFiles) Open(path string, truncate bool, mode os.FileMode, owner *Owner)
 // Rotate implements Files.
 func (OwnFiles) Rotate(path, to string) error { return privilege.Rename(path, to) }
 
-// inherited is the descriptor that a path such as /dev/stdout stands for. Where that is a pipe of somebody else's, opening the path would
-// take rights that writing does not.
+// inherited is the descriptor that a path such as /dev/stdout stands for. Where that is a pipe of
+// somebody else's, opening the path would take rights that writing does not.
 func inherited(path string) (fd int, ok bool) {
 	switch path {
 	case "/dev/stdout":
@@ -80,7 +81,8 @@ func inherited(path string) (fd int, ok bool) {
 	return 0, false
 }
 
-// UserFiles are Files with the rights of a user, for a process that is root; nil = with the process's own.
+// UserFiles are Files with the rights of a user, for a process that is root; nil = with the
+// process's own.
 type UserFiles struct{ Credential *syscall.Credential }
 
 // Open implements Files.
@@ -106,8 +108,9 @@ type File struct {
 	Backup   string      // absolute; "" = PATH.TIME
 }
 
-// FilesOf lists the log files of a configuration that are opened with the rights that the process was started with; relative paths start at
-// dir, and journal is Env.Journal. What cannot be understood is left out: New reports it.
+// FilesOf lists the log files of a configuration that are opened with the rights that the process
+// was started with; relative paths start at dir, and journal is Env.Journal. What cannot be
+// understood is left out: New reports it.
 func FilesOf(s *option.Settings, dir string, journal bool) []File {
 	var out []File
 	add := func(path, backup string, truncate bool) {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestGroup runs testdata/*.group: what a worker writes, a line "--" between two writes, "==" and then the messages as they shall come, each
-// beginning with <priority>.
+// TestGroup runs testdata/*.group: what a worker writes, a line "--" between two writes, "==" and
+// then the messages as they shall come, each beginning with <priority>.
 func TestGroup(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.group")
 	if err != nil || len(files) == 0 {

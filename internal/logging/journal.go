@@ -29,7 +29,8 @@ func (s *journalSink) write(r *record, line []byte) error {
 	return nil
 }
 
-// messageField begins the message of an entry that the data plane has made; it is never the first field.
+// messageField begins the message of an entry that the data plane has made; it is never the first
+// field.
 const messageField = "\nMESSAGE="
 
 // entryMessage is the message of such an entry.
@@ -57,7 +58,8 @@ func (s *journalSink) flush() error { return nil }
 
 func (s *journalSink) close() error { return s.j.Close() }
 
-// unusedUnderSystemd is the one line that answers logto and daemonize of an ini that has moved under systemd.
+// unusedUnderSystemd is the one line that answers logto and daemonize of an ini that has moved
+// under systemd.
 func unusedUnderSystemd(option, value, unit string) string {
 	follow := "journalctl"
 	if unit != "" {

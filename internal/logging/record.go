@@ -18,7 +18,8 @@ type record struct {
 	entry    []byte // of a request: the journal's, with text as its MESSAGE
 }
 
-// stamper makes the prefixes of server messages: log-date, log-prefix, and the date that uWSGI gives some lines always.
+// stamper makes the prefixes of server messages: log-date, log-prefix, and the date that uWSGI
+// gives some lines always.
 type stamper struct {
 	date, prefix string // strftime formats
 	now          func() time.Time

@@ -14,10 +14,11 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// RequestLog returns where the workers write request lines, and how (boot.RequestLog.Kind): "stream", a descriptor that takes bytes;
-// "journal", a socket that takes native entries; "packet", a socket that takes a datagram a line and is read here; "entry", one that takes a native
-// entry each, where the journal is not the only one that gets them. The descriptor is the caller's to close; one that is read here is read until its
-// last writer is gone.
+// RequestLog returns where the workers write request lines, and how (boot.RequestLog.Kind):
+// "stream", a descriptor that takes bytes; "journal", a socket that takes native entries; "packet",
+// a socket that takes a datagram a line and is read here; "entry", one that takes a native entry
+// each, where the journal is not the only one that gets them. The descriptor is the caller's to
+// close; one that is read here is read until its last writer is gone.
 func (l *Log) RequestLog() (f *os.File, kind string, err error) {
 	if l.requests == l.server && l.server.empty() {
 		if l.journal != nil {
@@ -55,8 +56,8 @@ func (l *Log) RequestLog() (f *os.File, kind string, err error) {
 	return w, kind, nil
 }
 
-// How long a worker waits for a full socket before it counts a request line as lost. A supervisor that is behind slows the workers down to
-// its pace; a journal that is stuck must not.
+// How long a worker waits for a full socket before it counts a request line as lost. A supervisor
+// that is behind slows the workers down to its pace; a journal that is stuck must not.
 const (
 	packetPatience  = 250 * time.Millisecond
 	journalPatience = 5 * time.Millisecond

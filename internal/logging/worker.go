@@ -83,8 +83,9 @@ func (r *readers) stop() {
 	r.wg.Wait()
 }
 
-// WorkerStderr returns what worker slot writes its standard output and error to: nil when that may be the instance's own, else the write end of
-// a pipe, which the caller closes once the worker has it. Slot 0 is the loader. The pipe is read until its last writer is gone.
+// WorkerStderr returns what worker slot writes its standard output and error to: nil when that may
+// be the instance's own, else the write end of a pipe, which the caller closes once the worker has
+// it. Slot 0 is the loader. The pipe is read until its last writer is gone.
 func (l *Log) WorkerStderr(slot int) (*os.File, error) {
 	if !l.supervised() {
 		return nil, nil
@@ -181,7 +182,8 @@ func (l *Log) readLines(f *os.File, fields []sd.Field) {
 	}
 }
 
-// readNow reads what is there although the deadline has passed: a reader that is stopped takes in the rest.
+// readNow reads what is there although the deadline has passed: a reader that is stopped takes in
+// the rest.
 func readNow(f *os.File, buf []byte) (int, error) {
 	n, err := f.Read(buf)
 	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -88,7 +88,8 @@ func TestRequestLogUnderJournald(t *testing.T) {
 	}
 }
 
-// Request lines that were lost are reported by the journal's own count, which is told again until it is taken; elsewhere by a line.
+// Request lines that were lost are reported by the journal's own count, which is told again until
+// it is taken; elsewhere by a line.
 func TestLostRequestLines(t *testing.T) {
 	j := newJournald(t)
 	l, _ := testLog(t, testSettings(), func(e *Env) { e.Journal, e.JournalPath = true, j.path })

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create makes an anonymous file of size bytes, close-on-exec, whose size nobody can change: reading a mapping past the end of a file that has
-// been cut short is SIGBUS.
+// Create makes an anonymous file of size bytes, close-on-exec, whose size nobody can change:
+// reading a mapping past the end of a file that has been cut short is SIGBUS.
 func Create(name string, size int64) (int, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

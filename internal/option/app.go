@@ -33,8 +33,8 @@ var appRows = []Row{
 	{Name: "early-envdir", Kind: Path, Repeat: true, Group: groupApp, Help: "the same, at once, so that $(NAME) sees it"},
 }
 
-// app adds one source of the default application. The same option again replaces the earlier one, as in uWSGI; different
-// options stay side by side and are tried in turn, modules first.
+// app adds one source of the default application. The same option again replaces the earlier one,
+// as in uWSGI; different options stay side by side and are tried in turn, modules first.
 func app(kind string) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
 		value := strings.TrimSpace(v.Text)
@@ -108,7 +108,8 @@ func mount(s *Settings, v Value) error {
 	return hint
 }
 
-// env keeps blanks around the inner "=" off: "NAME = value" is what people write, and a name with a blank reaches no program.
+// env keeps blanks around the inner "=" off: "NAME = value" is what people write, and a name with a
+// blank reaches no program.
 func env(s *Settings, v Value) error {
 	name, value, ok := strings.Cut(v.Text, "=")
 	trimmed := strings.TrimSpace(name)

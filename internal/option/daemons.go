@@ -54,7 +54,8 @@ func smartDaemon(daemonize bool) func(*Settings, Value) error {
 	}
 }
 
-// attachDaemon2 reads key=value pairs with commas between them. A comma inside a command stays where no known key follows it.
+// attachDaemon2 reads key=value pairs with commas between them. A comma inside a command stays
+// where no known key follows it.
 func attachDaemon2(s *Settings, v Value) error {
 	d := Daemon{Origin: v.Origin}
 	var hint error

@@ -1,8 +1,9 @@
 // Package option is THE option table: one [Row] an option, and the [Settings] the rows fill.
 //
-// The command line, the configuration files, --help, the manual pages, completion and `uwsgi check` are all derived from the
-// table; a name stands in exactly one place. The rows are spread over files by concept (sockets.go, app.go, lifecycle.go …);
-// table.go joins them and finds them by name or letter.
+// The command line, the configuration files, --help, the manual pages, completion and `uwsgi check`
+// are all derived from the table; a name stands in exactly one place. The rows are spread over
+// files by concept (sockets.go, app.go, lifecycle.go …); table.go joins them and finds them by name
+// or letter.
 //
 // A row has a standing:
 //

@@ -14,7 +14,8 @@ type Error struct {
 	Value string
 	Err   error  // what is wrong
 	Hint  string // what to do about it, "" = nothing to say
-	// Warn marks a fault that start-up survives: the setting got a sound value (what uWSGI would have taken, or the default).
+	// Warn marks a fault that start-up survives: the setting got a sound value (what uWSGI would
+	// have taken, or the default).
 	Warn bool
 }
 

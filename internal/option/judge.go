@@ -13,7 +13,8 @@ var builtinPlugins = []string{
 	"cheaper_busyness", "cheaper_backlog2", "fastcgi", "0", "logpipe", "transformation_chunked", "stats_pusher_file", "notfound",
 }
 
-// foreignPlugins run applications in other languages: the server would start without its application.
+// foreignPlugins run applications in other languages: the server would start without its
+// application.
 var foreignPlugins = []string{"psgi", "perl", "coroae", "rack", "ruby", "rbthreads", "fiber", "php", "lua", "jvm", "jwsgi", "ring", "mono", "v8", "gccgo",
 	"cgi", "pypy", "servlet", "wsgi-lite", "matheval", "erlang"}
 
@@ -56,7 +57,8 @@ func judgeLoop(v Value) error {
 	return warning("write threads = 20, or what the work needs; an ASGI application needs an ASGI server", "there is no loop %q: requests run on threads", v.Text)
 }
 
-// guards are routing actions that keep requests out: a server that starts without them would let them in.
+// guards are routing actions that keep requests out: a server that starts without them would let
+// them in.
 var guards = []string{"basicauth", "ldapauth", "radius", "break", "break-with-status", "access", "return", "error"}
 
 // judgeRoute makes a rule that protects something fatal: the others only change or log.

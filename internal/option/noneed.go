@@ -4,7 +4,8 @@ import "slices"
 
 const groupNoNeed Group = "Accepted, without effect"
 
-// noNeedRows are the options whose effect is always there, or that configure what does not exist here and is not missed.
+// noNeedRows are the options whose effect is always there, or that configure what does not exist
+// here and is not missed.
 func noNeedRows() []Row {
 	return standing(NoNeed, groupNoNeed, "", noNeed)
 }

@@ -24,7 +24,8 @@ var privilegeRows = []Row{
 	{Name: "file-write", Kind: NameValue, Repeat: true, Group: groupPrivileges, Set: fileWrite, Help: "write a file before privileges are dropped: PATH=TEXT"},
 }
 
-// account is a name or a number. Without one the application would keep root's rights, which uWSGI does not let pass either.
+// account is a name or a number. Without one the application would keep root's rights, which uWSGI
+// does not let pass either.
 func account(field func(*Settings) *string) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
 		if strings.TrimSpace(v.Text) == "" {

@@ -1,6 +1,7 @@
 package option
 
-// refusedRows are the options that are not offered, each group with what to use instead; the rows stand in refused_*.go.
+// refusedRows are the options that are not offered, each group with what to use instead; the rows
+// stand in refused_*.go.
 func refusedRows() []Row {
 	var all []Row
 	for _, part := range []struct {

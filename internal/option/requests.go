@@ -67,7 +67,8 @@ func httpBufferSize(s *Settings, v Value) error {
 	return err
 }
 
-// postBuffering of 0 means "unbuffered" to uWSGI. Bodies are always gathered before the application is called here.
+// postBuffering of 0 means "unbuffered" to uWSGI. Bodies are always gathered before the application
+// is called here.
 func postBuffering(s *Settings, v Value) error {
 	n, err := v.whole(byteUnits, "bytes")
 	if survivable(err) && n > 0 {

@@ -24,7 +24,8 @@ func (s Standing) String() string {
 // Kind says how the value of an option is written.
 type Kind uint8
 
-// The kinds. Flag and FlagOff take no argument on the command line; every other kind does (see [Row.Optional]).
+// The kinds. Flag and FlagOff take no argument on the command line; every other kind does (see
+// [Row.Optional]).
 const (
 	Flag       Kind = iota // a boolean; bare = true
 	FlagOff                // a boolean stored inverted: disable-logging
@@ -48,7 +49,8 @@ const (
 	Block                  // for, if-*, and what closes them
 )
 
-// Raw reports that values of this kind are kept to the last byte: no inline comment is cut, no quotes are taken off.
+// Raw reports that values of this kind are kept to the last byte: no inline comment is cut, no
+// quotes are taken off.
 func (k Kind) Raw() bool { return k == Command || k == Template }
 
 // Placeholder is the word that stands for the value in --help and the manual page.
@@ -115,15 +117,16 @@ type Row struct {
 	Standing Standing
 	Note     string // NoNeed: why; Refused: why, and what to use instead
 	Fatal    bool   // Refused: start-up must not go on without it
-	// Guards: an empty value is no leave to go without it, as in uWSGI: start-up ends. That of any other row asks for nothing.
+	// Guards: an empty value is no leave to go without it, as in uWSGI: start-up ends. That of any
+	// other row asks for nothing.
 	Guards  bool
 	CLIOnly bool // acts on the command line only, a file cannot ask for it
 
-	// Set fills the settings. It is nil for rows that package config carries out itself. An error that leaves a sound setting
-	// behind is an *Error with Warn set.
+	// Set fills the settings. It is nil for rows that package config carries out itself. An error
+	// that leaves a sound setting behind is an *Error with Warn set.
 	Set func(*Settings, Value) error
-	// Judge looks at the value of a row that is not supported: an error says that this value is worse (or plainly wrong)
-	// than the row's standing says. nil = the standing says all.
+	// Judge looks at the value of a row that is not supported: an error says that this value is
+	// worse (or plainly wrong) than the row's standing says. nil = the standing says all.
 	Judge func(Value) error
 }
 

@@ -2,11 +2,13 @@ package option
 
 import "time"
 
-// Settings is one instance's whole configuration: complete and immutable once built. It travels as JSON (the field names are
-// the keys) from the supervisor to the loader, which is Python, and to the data plane of each worker.
+// Settings is one instance's whole configuration: complete and immutable once built. It travels as
+// JSON (the field names are the keys) from the supervisor to the loader, which is Python, and to
+// the data plane of each worker.
 //
-// Durations are time.Duration (nanoseconds in JSON); sizes are bytes unless the field says otherwise. The zero value of a
-// field means "off" or "not set" except where Default (see default.go) fills it.
+// Durations are time.Duration (nanoseconds in JSON); sizes are bytes unless the field says
+// otherwise. The zero value of a field means "off" or "not set" except where Default (see
+// default.go) fills it.
 type Settings struct {
 	// Instance
 	Name      string   // short name of the instance: the ini's base name without extension, else the module's, else "uwsgi"
@@ -242,8 +244,8 @@ type Settings struct {
 	StatsMinified  bool
 	StatsNoCores   bool
 
-	// Opt is what uwsgi.opt shows: every pair as it stands after expansion, the last value of a name; nil = a flag given
-	// without a value.
+	// Opt is what uwsgi.opt shows: every pair as it stands after expansion, the last value of a
+	// name; nil = a flag given without a value.
 	Opt map[string]*string
 	// Magic is what uwsgi.magic_table shows: the %x variables.
 	Magic map[string]string
@@ -272,17 +274,20 @@ type EnvOp struct {
 	Unset       bool
 }
 
-// StaticMap is one place static files are looked for. Kind: map, map2 (keeps the prefix), check (no prefix).
+// StaticMap is one place static files are looked for. Kind: map, map2 (keeps the prefix), check (no
+// prefix).
 type StaticMap struct{ Kind, Prefix, Path string }
 
-// StaticExpires adds an Expires header. By: filename, uri, path-info, type. Mtime counts from the file's time, not from now.
+// StaticExpires adds an Expires header. By: filename, uri, path-info, type. Mtime counts from the
+// file's time, not from now.
 type StaticExpires struct {
 	By, Pattern string
 	Seconds     int64
 	Mtime       bool
 }
 
-// Hook runs Action with Arg at Phase (asap, as-root, as-user, pre-app, post-app, master-start, post-fork, accepting …).
+// Hook runs Action with Arg at Phase (asap, as-root, as-user, pre-app, post-app, master-start,
+// post-fork, accepting …).
 type Hook struct {
 	Phase, Action, Arg string
 	Private            bool
@@ -290,7 +295,8 @@ type Hook struct {
 	Origin             Origin
 }
 
-// Logger is one log destination: ID ("" = default), Kind (stdio, file, syslog, rsyslog, socket, fd, systemd), Arg after the colon.
+// Logger is one log destination: ID ("" = default), Kind (stdio, file, syslog, rsyslog, socket, fd,
+// systemd), Arg after the colon.
 type Logger struct{ ID, Kind, Arg string }
 
 // LogRoute sends lines that match Pattern to the logger called ID.
@@ -305,7 +311,8 @@ type Origin struct {
 	Line int
 }
 
-// Busyness is the cheaper algorithm of that name: windows of CheaperOverload in which the share of busy time is measured.
+// Busyness is the cheaper algorithm of that name: windows of CheaperOverload in which the share of
+// busy time is measured.
 type Busyness struct {
 	Max               int // percent; above it workers are added
 	Min               int // percent; below it workers are removed
@@ -335,7 +342,8 @@ type Daemon struct {
 	Origin       Origin
 }
 
-// Cron is one timed command. A field is a number, -1 for every, or -N for every N-th; Week counts from Sunday, 0 or 7.
+// Cron is one timed command. A field is a number, -1 for every, or -N for every N-th; Week counts
+// from Sunday, 0 or 7.
 type Cron struct {
 	Minute, Hour, Day, Month, Week int
 	Command                        string

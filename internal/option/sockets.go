@@ -8,7 +8,8 @@ import (
 
 const groupSockets Group = "Sockets"
 
-// Protocols lists the protocols a socket can speak, in the spelling of Settings.Protocol and Socket.Protocol.
+// Protocols lists the protocols a socket can speak, in the spelling of Settings.Protocol and
+// Socket.Protocol.
 var Protocols = []string{"uwsgi", "http", "fastcgi", "fastcgi-nph", "scgi", "scgi-nph"}
 
 var socketRows = []Row{
@@ -121,7 +122,8 @@ func address(v Value) (string, error) {
 	if colon < 0 {
 		return a, bareAddress(v.Name, a)
 	}
-	// uWSGI reads the port with atoi(): blanks in front are passed over, and what follows the digits.
+	// uWSGI reads the port with atoi(): blanks in front are passed over, and what follows the
+	// digits.
 	host, port := a[:colon], strings.TrimLeft(a[colon+1:], " \t")
 	digits := port[:len(port)-len(strings.TrimLeft(port, "0123456789"))]
 	if _, err := strconv.ParseUint(digits, 10, 16); err != nil {

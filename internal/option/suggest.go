@@ -3,8 +3,8 @@ package option
 // longestName bounds the work on what cannot be a name.
 const longestName = 64
 
-// nearest returns the candidate that a slip of the fingers would most likely turn into word: the fewest edits, and few enough
-// for the length of the word.
+// nearest returns the candidate that a slip of the fingers would most likely turn into word: the
+// fewest edits, and few enough for the length of the word.
 func nearest(word string, candidates []string) (string, bool) {
 	limit := 2
 	if len(word) < 6 {
@@ -25,7 +25,8 @@ func nearest(word string, candidates []string) (string, bool) {
 	return best, best != ""
 }
 
-// distance is the number of insertions, deletions, changes and swaps of neighbours between a and b; it gives up at most.
+// distance is the number of insertions, deletions, changes and swaps of neighbours between a and b;
+// it gives up at most.
 func distance(a, b string, most int) int {
 	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {

@@ -19,7 +19,8 @@ var rows = sync.OnceValue(func() []Row {
 	return all
 })
 
-// index finds rows by name and by letter. Where several options share a letter, the first in table order has it.
+// index finds rows by name and by letter. Where several options share a letter, the first in table
+// order has it.
 var index = sync.OnceValue(func() (ix struct {
 	byName   map[string]*Row
 	byLetter map[byte]*Row
@@ -63,7 +64,8 @@ func ByLetter(letter byte) (*Row, bool) {
 	return r, ok
 }
 
-// WithPrefix returns the names that begin with prefix: getopt_long accepts a name cut short as long as one row fits.
+// WithPrefix returns the names that begin with prefix: getopt_long accepts a name cut short as long
+// as one row fits.
 func WithPrefix(prefix string) []string {
 	names := index().names
 	from := sort.SearchStrings(names, prefix)
@@ -74,7 +76,8 @@ func WithPrefix(prefix string) []string {
 	return names[from:to]
 }
 
-// habits maps spellings that people bring from elsewhere, too far from the right name for an edit distance.
+// habits maps spellings that people bring from elsewhere, too far from the right name for an edit
+// distance.
 var habits = map[string]string{
 	"chmod-sock": "chmod-socket", "chown-sock": "chown-socket", "process": "processes", "worker": "workers", "thread": "threads",
 	"user": "uid", "username": "uid", "group": "gid", "guid": "gid", "daemon": "daemonize", "deamon": "daemonize", "pid": "pidfile",

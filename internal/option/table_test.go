@@ -7,15 +7,16 @@ import (
 	"testing"
 )
 
-// TestEveryOptionOfUWSGIHasARow compares with the list of uWSGI's options (name, letter, flag|required|optional).
+// TestEveryOptionOfUWSGIHasARow compares with the list of uWSGI's options (name, letter,
+// flag|required|optional).
 func TestEveryOptionOfUWSGIHasARow(t *testing.T) {
 	f, err := os.Open("testdata/uwsgi-options.tsv")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// Flags in uWSGI that take a value in files; here they take it on the command line, too. The rows of early-* and worker-*
-	// are those of their options.
+	// Flags in uWSGI that take a value in files; here they take it on the command line, too. The
+	// rows of early-* and worker-* are those of their options.
 	different := map[string]bool{
 		"so-send-timeout": true, "socket-send-timeout": true, "so-write-timeout": true, "socket-write-timeout": true,
 		"log-sendfile": true, "log-ioerror": true,
@@ -51,7 +52,8 @@ func TestEveryOptionOfUWSGIHasARow(t *testing.T) {
 	}
 }
 
-// What people's files hold is obeyed, or has nothing to do: the lists are the promise (issue 3, section 3).
+// What people's files hold is obeyed, or has nothing to do: the lists are the promise (issue 3,
+// section 3).
 func TestPromisedStandings(t *testing.T) {
 	for standing, names := range map[Standing]string{
 		Supported: `master processes workers threads enable-threads module wsgi-file wsgi file callable mount manage-script-name chdir chdir2

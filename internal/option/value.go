@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Bool reads a boolean as uWSGI does: false is 0, false, no or off in any letter case, everything else is true. A value that
-// is no boolean word gets a warning.
+// Bool reads a boolean as uWSGI does: false is 0, false, no or off in any letter case, everything
+// else is true. A value that is no boolean word gets a warning.
 func (v Value) Bool() (bool, error) {
 	if !v.Given {
 		return true, nil
@@ -25,7 +25,8 @@ func (v Value) Bool() (bool, error) {
 	return true, warning("write true or false", "%q is no boolean; it is read as true, as uWSGI does", v.Text)
 }
 
-// IsBoolWord reports whether s is one of the words people write for a boolean (numbers are not among them).
+// IsBoolWord reports whether s is one of the words people write for a boolean (numbers are not
+// among them).
 func IsBoolWord(s string) bool {
 	switch strings.ToLower(s) {
 	case "true", "false", "yes", "no", "on", "off":
@@ -70,8 +71,9 @@ var (
 	mibUnits    = units{"m": 1, "mb": 1, "mib": 1, "g": 1 << 10, "gb": 1 << 10, "gib": 1 << 10}
 )
 
-// whole reads a whole number in the given units. What uWSGI silently took for something else gets a warning. So does a negative number, which
-// uWSGI refuses for some options and takes for no limit with others.
+// whole reads a whole number in the given units. What uWSGI silently took for something else gets a
+// warning. So does a negative number, which uWSGI refuses for some options and takes for no limit
+// with others.
 func (v Value) whole(u units, unit string) (int64, error) {
 	text := strings.TrimSpace(v.Text)
 	if !v.Given {
@@ -136,7 +138,8 @@ func flag(field func(*Settings) *bool) func(*Settings, Value) error {
 	}
 }
 
-// checked is the setter of what is so whatever the option says, or carried out elsewhere; it only looks whether a boolean is given.
+// checked is the setter of what is so whatever the option says, or carried out elsewhere; it only
+// looks whether a boolean is given.
 func checked(_ *Settings, v Value) error {
 	_, err := v.Bool()
 	return err
@@ -175,7 +178,8 @@ func sizeMiB[T int | int64](field func(*Settings) *T) func(*Settings, Value) err
 	return whole(mibUnits, "MiB", 1<<20, field)
 }
 
-// maxSpan is the longest time there is: nobody waits for it, and the moment when it is over can be counted in nanoseconds.
+// maxSpan is the longest time there is: nobody waits for it, and the moment when it is over can be
+// counted in nanoseconds.
 const maxSpan = 10 * 365 * 24 * time.Hour
 
 func span(u units, unit string, scale time.Duration, field func(*Settings) *time.Duration) func(*Settings, Value) error {
@@ -230,7 +234,8 @@ func leftOut(err error) error {
 	return &Error{Err: err, Hint: "the line is left out", Warn: true}
 }
 
-// mode is three octal digits; an optional leading zero is taken off. "1", or the flag of the command line alone, is 666, as in uWSGI.
+// mode is three octal digits; an optional leading zero is taken off. "1", or the flag of the
+// command line alone, is 666, as in uWSGI.
 func mode(field func(*Settings) *string) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
 		t := strings.TrimSpace(v.Text)

@@ -53,7 +53,8 @@ var workerRows = []Row{
 	{Name: "never-swap", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.NeverSwap }), Help: "lock the workers' memory"},
 }
 
-// processes must be a number: without workers nothing is served, which nobody means by what uWSGI reads as 0.
+// processes must be a number: without workers nothing is served, which nobody means by what uWSGI
+// reads as 0.
 func processes(s *Settings, v Value) error {
 	n, err := v.whole(plainUnits, "")
 	if err != nil && n == 0 && strings.TrimSpace(v.Text) == "" {

@@ -13,8 +13,9 @@ import (
 	"uwsgi/internal/crash"
 )
 
-// As calls do with the file access rights of cred: its user, its group and its supplementary groups, and none of root's (setfsuid(2),
-// credentials(7)). do must stay on its goroutine. Where cred is nil, or this process is not root, do has the process's own rights.
+// As calls do with the file access rights of cred: its user, its group and its supplementary
+// groups, and none of root's (setfsuid(2), credentials(7)). do must stay on its goroutine. Where
+// cred is nil, or this process is not root, do has the process's own rights.
 func As(cred *syscall.Credential, do func() error) error {
 	if cred == nil || os.Geteuid() != 0 {
 		return do()
@@ -34,8 +35,8 @@ func As(cred *syscall.Credential, do func() error) error {
 	return <-result
 }
 
-// assume changes the rights of this thread, and only of this one, for x/sys would change the groups of all threads. restore undoes what
-// was done, also where that failed halfway.
+// assume changes the rights of this thread, and only of this one, for x/sys would change the groups
+// of all threads. restore undoes what was done, also where that failed halfway.
 func assume(cred *syscall.Credential) (restore func() error, err error) {
 	groups, err := unix.Getgroups()
 	if err != nil {
@@ -60,7 +61,8 @@ func assume(cred *syscall.Credential) (restore func() error, err error) {
 	return restore, becomeFS("setfsuid", unix.SetfsuidRetUid, int(cred.Uid))
 }
 
-// becomeFS calls setfsuid or setfsgid, which return the old id and report no failure: a second call, that cannot succeed, tells.
+// becomeFS calls setfsuid or setfsgid, which return the old id and report no failure: a second
+// call, that cannot succeed, tells.
 func becomeFS(name string, call func(int) (int, error), id int) error {
 	if _, err := call(id); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -91,9 +93,10 @@ func toGroups(ids []int) []uint32 {
 	return out
 }
 
-// Drop makes the whole process cred's for good: groups, then group, then user, the real, the effective and the saved one, which takes
-// every capability along (capabilities(7)). The process is not dumpable then, whatever fs.suid_dumpable says: others of that user can send it
-// signals, but neither trace it nor open what it has open (ptrace(2)).
+// Drop makes the whole process cred's for good: groups, then group, then user, the real, the
+// effective and the saved one, which takes every capability along (capabilities(7)). The process is
+// not dumpable then, whatever fs.suid_dumpable says: others of that user can send it signals, but
+// neither trace it nor open what it has open (ptrace(2)).
 func Drop(cred *syscall.Credential) error {
 	var groups []int
 	for _, g := range cred.Groups {
@@ -118,7 +121,8 @@ func Drop(cred *syscall.Credential) error {
 	return nil
 }
 
-// Same reports whether this process already is cred's: its user, its group and, in any order, its supplementary groups.
+// Same reports whether this process already is cred's: its user, its group and, in any order, its
+// supplementary groups.
 func Same(cred *syscall.Credential) bool {
 	have, err := unix.Getgroups()
 	if err != nil || os.Geteuid() != int(cred.Uid) || os.Getegid() != int(cred.Gid) {

@@ -26,7 +26,8 @@ func (e *LinkError) Error() string {
 	return fmt.Sprintf("%s is a link that user %d can change: it is not followed as root", e.Path, e.Owner)
 }
 
-// A Dir is an open folder and a name in it. Everything that is done to the name is done in that very folder, whatever becomes of its path.
+// A Dir is an open folder and a name in it. Everything that is done to the name is done in that
+// very folder, whatever becomes of its path.
 type Dir struct {
 	fd   int
 	path string // of the folder, for messages
@@ -59,8 +60,9 @@ func (s *step) changes(cred *syscall.Credential) bool {
 	return f.Mode&unix.S_ISVTX == 0 || s.entry.Uid == cred.Uid
 }
 
-// OpenDir opens the folder that path lies in, path being absolute. Root follows links on the way only where root alone can have made them
-// (LinkError otherwise), anybody else follows all of them. The last part is not looked at: it may be anything, or missing.
+// OpenDir opens the folder that path lies in, path being absolute. Root follows links on the way
+// only where root alone can have made them (LinkError otherwise), anybody else follows all of them.
+// The last part is not looked at: it may be anything, or missing.
 func OpenDir(path string) (*Dir, error) { return openDir(path, false) }
 
 // OpenAt is OpenDir for a path that may be relative to the working directory.
@@ -173,22 +175,26 @@ func (d *Dir) look() error {
 	return nil
 }
 
-// listed reports whether the permissions of a folder's group may be those of users that an access control list names: acl(5).
+// listed reports whether the permissions of a folder's group may be those of users that an access
+// control list names: acl(5).
 func listed(fd int) bool {
 	_, err := unix.Getxattr("/proc/self/fd/"+strconv.Itoa(fd), "system.posix_acl_access", nil)
 	return err == nil || !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP)
 }
 
-// holds reports whether nobody but root can put something else in the place of an entry of the folder.
+// holds reports whether nobody but root can put something else in the place of an entry of the
+// folder.
 func (d *Dir) holds(entry *unix.Stat_t) bool { return d.own || d.sticky && entry.Uid == 0 }
 
-// FirmFor reports whether a user cannot make Name stand for something else than this entry, in this folder or by another one in its place.
+// FirmFor reports whether a user cannot make Name stand for something else than this entry, in this
+// folder or by another one in its place.
 func (d *Dir) FirmFor(cred *syscall.Credential, entry *unix.Stat_t) bool {
 	changes := func(s step) bool { return s.changes(cred) }
 	return !slices.ContainsFunc(d.loose, changes) && (d.holds(entry) || !changes(step{d.st, *entry, d.acl}))
 }
 
-// link returns where a link of that name leads, "" for what is no link, and what lstat(2) says of it.
+// link returns where a link of that name leads, "" for what is no link, and what lstat(2) says of
+// it.
 func (d *Dir) link(name string) (target string, st unix.Stat_t, err error) {
 	if err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return "", st, &os.PathError{Op: "open", Path: d.at(name), Err: err}
@@ -204,7 +210,8 @@ func (d *Dir) link(name string) (target string, st unix.Stat_t, err error) {
 	return string(buf[:n]), st, nil
 }
 
-// trust reports a link that root may not follow. In a folder with the sticky bit, such as /tmp, the links of root are root's alone.
+// trust reports a link that root may not follow. In a folder with the sticky bit, such as /tmp, the
+// links of root are root's alone.
 func (d *Dir) trust(name string, link unix.Stat_t) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -243,8 +250,9 @@ func (d *Dir) at(name string) string { return filepath.Join(d.path, name) }
 // Path is the path of what Name stands for, as it was walked.
 func (d *Dir) Path() string { return d.at(d.Name) }
 
-// Proc is a path to Name for calls that take no descriptor of a folder, such as bind(2): the plain one where nobody but root can change
-// where that leads, else one through the open folder, if a /proc is mounted.
+// Proc is a path to Name for calls that take no descriptor of a folder, such as bind(2): the plain
+// one where nobody but root can change where that leads, else one through the open folder, if a
+// /proc is mounted.
 func (d *Dir) Proc() string {
 	if d.firm && len(d.Path()) < 108 { // sun_path, unix(7)
 		return d.Path()
@@ -256,8 +264,8 @@ func (d *Dir) Proc() string {
 	return folder + "/" + d.Name
 }
 
-// Handle opens Name itself, whatever it is, for owners and modes only (O_PATH). To root a file's second name is none where somebody else could
-// have made it.
+// Handle opens Name itself, whatever it is, for owners and modes only (O_PATH). To root a file's
+// second name is none where somebody else could have made it.
 func (d *Dir) Handle() (*Handle, error) {
 	fd, err := unix.Openat(d.fd, d.Name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -339,7 +347,8 @@ func (d *Dir) Mkfifo(mode uint32) error {
 	return nil
 }
 
-// Open opens Name itself: a link is an error (ELOOP), and a FIFO is not waited for, now or later (O_NONBLOCK).
+// Open opens Name itself: a link is an error (ELOOP), and a FIFO is not waited for, now or later
+// (O_NONBLOCK).
 func (d *Dir) Open(flags int, perm uint32) (*os.File, error) {
 	fd, err := unix.Openat(d.fd, d.Name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, perm)
 	if err != nil {

@@ -12,15 +12,18 @@ import (
 // ErrNotRegular is a path at which something stands that is no file to read or write.
 var ErrNotRegular = errors.New("it is no regular file")
 
-// noGroup is nogroup's number, the kernel's overflowgid: a link's own group is not one that its owner must be in, for a folder can give it.
+// noGroup is nogroup's number, the kernel's overflowgid: a link's own group is not one that its
+// owner must be in, for a folder can give it.
 const noGroup = 65534
 
 var errSecondName = errors.New("the file has a second name, and may be somebody else's")
 
-// OpenFile is os.OpenFile for a process that may be root. Root follows no link that another user can change, except with the rights of
-// that very user: where his link leads, he could write himself. What stands there must be a regular file, without a second name where
-// somebody else could have made it, or a character device in a folder of root's, such as /dev/null; nothing is emptied before that is
-// known. Who is not root opens the path as it is, and a FIFO, too, if it has a reader. Neither waits for one.
+// OpenFile is os.OpenFile for a process that may be root. Root follows no link that another user
+// can change, except with the rights of that very user: where his link leads, he could write
+// himself. What stands there must be a regular file, without a second name where somebody else
+// could have made it, or a character device in a folder of root's, such as /dev/null; nothing is
+// emptied before that is known. Who is not root opens the path as it is, and a FIFO, too, if it has
+// a reader. Neither waits for one.
 func OpenFile(path string, flags int, perm uint32) (*os.File, error) {
 	if os.Geteuid() != 0 {
 		return openOwn(path, flags, perm)
@@ -74,7 +77,8 @@ type Find struct {
 	Roots bool        // nor can anybody else but root
 }
 
-// OpenFor is OpenFile for root who acts for somebody: he follows no links but root's own, and says what the path is worth. Nothing is emptied.
+// OpenFor is OpenFile for root who acts for somebody: he follows no links but root's own, and says
+// what the path is worth. Nothing is emptied.
 func OpenFor(cred *syscall.Credential, path string, flags int, perm uint32) (*Find, error) {
 	d, err := Follow(path)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle is a file, folder or socket that was opened as itself: what is set on it is set on that and on nothing else.
+// Handle is a file, folder or socket that was opened as itself: what is set on it is set on that
+// and on nothing else.
 type Handle struct {
 	fd   int
 	path string // for messages
@@ -26,7 +27,8 @@ func (h *Handle) Stat() (unix.Stat_t, error) {
 	return st, nil
 }
 
-// Chown sets owner and group, -1 = leave. What is right already is left alone, so that it takes no rights.
+// Chown sets owner and group, -1 = leave. What is right already is left alone, so that it takes no
+// rights.
 func (h *Handle) Chown(uid, gid int) error {
 	st, err := h.Stat()
 	if err != nil {

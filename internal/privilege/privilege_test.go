@@ -14,8 +14,8 @@ import (
 // stranger is a user without an account.
 const stranger = 4242
 
-// place is a folder of root's below one that everybody may enter, with a folder of the stranger's in it. The tests are about root: who is not
-// has nothing to lose, and they end there.
+// place is a folder of root's below one that everybody may enter, with a folder of the stranger's
+// in it. The tests are about root: who is not has nothing to lose, and they end there.
 func place(t *testing.T) (roots, strangers string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -83,7 +83,8 @@ func TestRootFollowsNoLinkOfOthers(t *testing.T) {
 	}
 }
 
-// Where a user's link leads to a file of his, he could write himself: a log below /srv/app/current, say.
+// Where a user's link leads to a file of his, he could write himself: a log below /srv/app/current,
+// say.
 func TestALinkLeadsWithItsOwnersRights(t *testing.T) {
 	roots, his := place(t)
 	release := filepath.Join(his, "release")
@@ -128,7 +129,8 @@ func TestALinkLeadsWithoutItsGroup(t *testing.T) {
 	}
 }
 
-// aclOf is an access control list as the kernel keeps it, acl(5): a user beside owner, group and others who may do everything.
+// aclOf is an access control list as the kernel keeps it, acl(5): a user beside owner, group and
+// others who may do everything.
 func aclOf(uid uint32) []byte {
 	acl := binary.LittleEndian.AppendUint32(nil, 2) // its version
 	for _, e := range [][3]uint32{{1, 7, ^uint32(0)}, {2, 7, uid}, {4, 5, ^uint32(0)}, {16, 7, ^uint32(0)}, {32, 5, ^uint32(0)}} {
@@ -262,7 +264,8 @@ func TestAs(t *testing.T) {
 	}
 }
 
-// A socket, FIFO or file is made, given away and removed in the folder that was opened, whatever its path leads to by then.
+// A socket, FIFO or file is made, given away and removed in the folder that was opened, whatever
+// its path leads to by then.
 func TestADirStaysWhatItWas(t *testing.T) {
 	roots, his := place(t)
 	inner, away := filepath.Join(his, "run"), filepath.Join(his, "away")

@@ -34,7 +34,8 @@ if __name__ == "__main__":
     if why:
         refuse(why)
 
-# What follows is ours whatever the environment says of sys.path and whatever a sitecustomize has imported already.
+# What follows is ours whatever the environment says of sys.path and whatever a sitecustomize has
+# imported already.
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = [name[:-3] for name in os.listdir(HERE) if name.endswith(".py") and name.startswith("uwsgi")]
 for module in OURS:

@@ -50,7 +50,8 @@ def _boot(boot):
     parts = [int("".join(c for c in p if c.isdigit()) or 0) for p in boot["Version"].split("-")[0].split(".")[:3]]
     parts += [0] * (3 - len(parts))
     g["version_info"] = (*parts, 0, boot["Version"].partition("-")[2].encode())
-    # What always holds here is told, too: libraries that need threads, or a clean fork, ask for the options that uWSGI needs for them.
+    # What always holds here is told, too: libraries that need threads, or a clean fork, ask for the
+    # options that uWSGI needs for them.
     g["opt"] = {"enable-threads": True, "master": True, "py-call-uwsgi-fork-hooks": True}
     g["opt"].update((k, True if v is None else v.encode()) for k, v in (s["Opt"] or {}).items())
     g["magic_table"] = {k.encode(): v.encode() for k, v in (s["Magic"] or {}).items()}

@@ -65,7 +65,8 @@ def watch_modules(settings, _uwsgi):
             if change:
                 path, when = change
                 say("[uwsgi-python-reloader] module/file %s has been modified" % path)
-                # The time tells the supervisor one change that several workers see from another one.
+                # The time tells the supervisor one change that several workers see from another
+                # one.
                 _uwsgi.tell("reload", "py-autoreload: %s, saved %s.%09d" % (path, time.strftime("%H:%M:%S", time.localtime(when // 10**9)), when % 10**9))
 
     uwsgi_threads.thread(watch, name="uWSGIAutoReloader", daemon=True).start()

@@ -11,7 +11,8 @@ from uwsgi_report import say
 STACKS = signal.SIGRTMIN + 5  # the supervisor asks for every thread's stack with it
 GRACEFUL, CUT = 17, 30  # exit statuses: uWSGI's
 
-# What people send to all processes of a name (killall, pkill): none of it may end one that is not the supervisor at once.
+# What people send to all processes of a name (killall, pkill): none of it may end one that is not
+# the supervisor at once.
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTSTP)
 
 
@@ -43,7 +44,8 @@ class Signals:
                 continue
             signal.signal(signum, handler)
             if signum == signal.SIGUSR2:
-                # The stacks come though no thread can run Python code just now; describe() follows when the main thread can.
+                # The stacks come though no thread can run Python code just now; describe() follows
+                # when the main thread can.
                 faulthandler.register(signum, file=2, all_threads=True, chain=True)
 
     def leave(self, signum, frame):

@@ -115,7 +115,8 @@ class Worker:
         signals = Signals(self.slot, _uwsgi, self.at_exit)
         signals.take()
         watch_modules(settings, _uwsgi)
-        # No daemons: the threads that a request starts inherit that, and shall be alike whichever core it runs on.
+        # No daemons: the threads that a request starts inherit that, and shall be alike whichever
+        # core it runs on.
         pool = [uwsgi_threads.thread(serve, (_uwsgi, i), "uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, threads)]
         uwsgi_threads.hub()
         for thread in pool:

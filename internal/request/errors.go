@@ -2,7 +2,8 @@ package request
 
 import "errors"
 
-// Limits bound one request. They come from the options named; 0 means none, except Head, which is always set.
+// Limits bound one request. They come from the options named; 0 means none, except Head, which is
+// always set.
 type Limits struct {
 	Head int   // buffer-size: bytes of the head, or of a packet's variables
 	Body int64 // limit-post

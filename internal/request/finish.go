@@ -8,13 +8,16 @@ import (
 
 // Options say where a request came from.
 type Options struct {
-	// HTTP: package http1 made the variables. Otherwise a gateway did (uwsgi, FastCGI, SCGI), and may have left PATH_INFO out.
+	// HTTP: package http1 made the variables. Otherwise a gateway did (uwsgi, FastCGI, SCGI), and
+	// may have left PATH_INFO out.
 	HTTP bool
-	// Ends: the protocol says where a body ends (FastCGI), so a gateway may say of its length that it does not know it, with -1.
+	// Ends: the protocol says where a body ends (FastCGI), so a gateway may say of its length that
+	// it does not know it, with -1.
 	Ends bool
 }
 
-// Finish is the one policy after every parser: it judges the variables of r and fills the fields that are said to be set by it.
+// Finish is the one policy after every parser: it judges the variables of r and fills the fields
+// that are said to be set by it.
 //
 //   - HTTP_ names that repeat become one, values joined (RFC 9110 §5.3); Host, Authorization and a client's Content-Type are no lists: two that
 //     differ are refused. Other names, which a gateway gives on purpose, repeat as they came and the last counts, here as in the environ.
@@ -141,7 +144,8 @@ func (r *Request) setLength(val []byte, again bool) error {
 	return nil
 }
 
-// Digits reads a length: decimal digits and nothing else (RFC 9110 §8.6), and small enough for a file's size.
+// Digits reads a length: decimal digits and nothing else (RFC 9110 §8.6), and small enough for a
+// file's size.
 func Digits(b []byte) (n int64, ok bool) {
 	if len(b) == 0 {
 		return 0, false
@@ -156,8 +160,8 @@ func Digits(b []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// schemeAt is the scheme that variable i names, "" unless it is one of the two there are: uWSGI passed anything on to
-// wsgi.url_scheme, a client's "foo, bar" among them.
+// schemeAt is the scheme that variable i names, "" unless it is one of the two there are: uWSGI
+// passed anything on to wsgi.url_scheme, a client's "foo, bar" among them.
 func (r *Request) schemeAt(i int) string {
 	if i >= 0 {
 		switch val := r.Val(i); {
@@ -170,7 +174,8 @@ func (r *Request) schemeAt(i int) string {
 	return ""
 }
 
-// secure says whether variable i, HTTPS or X-Forwarded-SSL, means TLS: it begins with "on" or with 1, as in uWSGI.
+// secure says whether variable i, HTTPS or X-Forwarded-SSL, means TLS: it begins with "on" or with
+// 1, as in uWSGI.
 func (r *Request) secure(i int) bool {
 	if i < 0 {
 		return false
@@ -179,8 +184,9 @@ func (r *Request) secure(i int) bool {
 	return len(val) >= 1 && val[0] == '1' || len(val) >= 2 && val[0]|0x20 == 'o' && val[1]|0x20 == 'n'
 }
 
-// repairPath sets PATH_INFO from DOCUMENT_URI, which nginx gives; or from SCRIPT_NAME, where that names the whole path: it follows CGI (RFC 3875
-// §4.1.4: GATEWAY_INTERFACE is always there), or REQUEST_URI does not go on behind it; else from REQUEST_URI.
+// repairPath sets PATH_INFO from DOCUMENT_URI, which nginx gives; or from SCRIPT_NAME, where that
+// names the whole path: it follows CGI (RFC 3875 §4.1.4: GATEWAY_INTERFACE is always there), or
+// REQUEST_URI does not go on behind it; else from REQUEST_URI.
 func (r *Request) repairPath() {
 	var path []byte
 	script := r.find("SCRIPT_NAME")
@@ -194,7 +200,8 @@ func (r *Request) repairPath() {
 		path = r.Val(script)
 	}
 	if script >= 0 {
-		// A SCRIPT_NAME that is a true prefix is a mount point and stays; the whole path is not one.
+		// A SCRIPT_NAME that is a true prefix is a mount point and stays; the whole path is not
+		// one.
 		if mount := r.Val(script); below(path, mount) {
 			path = path[len(mount):]
 		} else {
@@ -225,7 +232,8 @@ func (r *Request) uriPath() []byte {
 	return path
 }
 
-// SetLength says how long a body of unknown length turned out to be: a chunked one, gathered before the application is called.
+// SetLength says how long a body of unknown length turned out to be: a chunked one, gathered before
+// the application is called.
 func (r *Request) SetLength(n int64) {
 	var text [20]byte
 	r.AddVar("CONTENT_LENGTH", strconv.AppendInt(text[:0], n, 10))

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// FuzzFinish: whatever a gateway sends, spans stay in the arena, names that are joined do not repeat, nothing of any value is lost
-// but what is meant to be, and a length that is let through is the one that the environ shows.
+// FuzzFinish: whatever a gateway sends, spans stay in the arena, names that are joined do not
+// repeat, nothing of any value is lost but what is meant to be, and a length that is let through is
+// the one that the environ shows.
 func FuzzFinish(f *testing.F) {
 	f.Add(strings.Join(browser, "\x00"), int64(0), uint8(0))
 	f.Add("HTTP_B=1\x00HTTP_C=2\x00HTTP_B=3\x00HTTP_COOKIE=a\x00HTTP_COOKIE=b", int64(5), uint8(9))

@@ -13,7 +13,8 @@ type repeat struct {
 	val  Span
 }
 
-// The seed makes it impossible for a client to choose names that fall on one slot and turn the search quadratic.
+// The seed makes it impossible for a client to choose names that fall on one slot and turn the
+// search quadratic.
 var seed = maphash.MakeSeed()
 
 // startIndex empties the table of names; it has two slots for each variable that may come.
@@ -30,7 +31,8 @@ func (r *Request) startIndex() {
 	clear(r.index)
 }
 
-// repeated says whether the name of v, which would become variable at, has come before; its value is then noted for join.
+// repeated says whether the name of v, which would become variable at, has come before; its value
+// is then noted for join.
 func (r *Request) repeated(at int, v Var, key []byte) bool {
 	mask := uint64(len(r.index) - 1)
 	for slot := maphash.Bytes(seed, key) & mask; ; slot = (slot + 1) & mask {
@@ -46,8 +48,9 @@ func (r *Request) repeated(at int, v Var, key []byte) bool {
 	}
 }
 
-// join writes the values of each repeated name into the first variable of that name: ", " between them (RFC 9110 §5.3), "; " for
-// Cookie (RFC 9113 §8.2.3 says so for the same case). Each value is copied once, however many there are.
+// join writes the values of each repeated name into the first variable of that name: ", " between
+// them (RFC 9110 §5.3), "; " for Cookie (RFC 9113 §8.2.3 says so for the same case). Each value is
+// copied once, however many there are.
 func (r *Request) join() error {
 	r.Keep()
 	slices.SortStableFunc(r.repeats, func(a, b repeat) int { return cmp.Compare(a.head, b.head) })
@@ -63,7 +66,8 @@ func (r *Request) join() error {
 		v := &r.Vars[head]
 		sep := ", "
 		switch string(r.Key(int(head))) {
-		// Two of these are no list (RFC 9110 §5.3): whichever of them a proxy went by, the other must not be taken for it (RFC 9112 §3.2).
+		// Two of these are no list (RFC 9110 §5.3): whichever of them a proxy went by, the other
+		// must not be taken for it (RFC 9112 §3.2).
 		case "HTTP_HOST":
 			if !r.agree(head, group) {
 				return ErrTwoHosts

@@ -10,7 +10,8 @@ import (
 
 var testLimits = &Limits{Head: 64 << 10}
 
-// packet makes a request as a parser without copies would: the texts in somebody else's memory. pairs are NAME=value.
+// packet makes a request as a parser without copies would: the texts in somebody else's memory.
+// pairs are NAME=value.
 func packet(pairs ...string) *Request {
 	var buf []byte
 	var vars []Var
@@ -211,7 +212,8 @@ func TestRepairPath(t *testing.T) {
 	}
 }
 
-// A length that the gateway does not know is no length, where the protocol tells the body's end; elsewhere it is none at all.
+// A length that the gateway does not know is no length, where the protocol tells the body's end;
+// elsewhere it is none at all.
 func TestUnknownLength(t *testing.T) {
 	for in, want := range map[string]string{"CONTENT_LENGTH=-1 A=b": "A=b", "CONTENT_LENGTH=-1 CONTENT_LENGTH=-1": ""} {
 		r := packet(strings.Fields(in)...)

@@ -1,8 +1,8 @@
-// Package scoreboard is the memory that the supervisor and the workers share: one row a worker process,
-// one cell for each exchange (a request and its response) that a worker can have in hand at a time. A
-// worker writes its own row with atomic stores on the request path; the supervisor reads (harakiri,
-// stats, idle, cheaper) and never locks. The layout is declared here and nowhere else; it lives in a
-// memfd.
+// Package scoreboard is the memory that the supervisor and the workers share: one row a worker
+// process, one cell for each exchange (a request and its response) that a worker can have in hand
+// at a time. A worker writes its own row with atomic stores on the request path; the supervisor
+// reads (harakiri, stats, idle, cheaper) and never locks. The layout is declared here and nowhere
+// else; it lives in a memfd.
 package scoreboard
 
 import (
@@ -37,7 +37,8 @@ type header struct {
 	_     [40]byte
 }
 
-// Row is one worker process. Only that process writes it, but for the fields marked (s), which are the supervisor's.
+// Row is one worker process. Only that process writes it, but for the fields marked (s), which are
+// the supervisor's.
 type Row struct {
 	Slot       atomic.Int32 // (s) 1…N; 0 = free
 	PID        atomic.Int32 // (s)
@@ -60,7 +61,8 @@ type Row struct {
 	Apps       [Apps]App     // by the application's index
 }
 
-// Apps is how many applications are counted each by itself; those past it are counted with their worker alone.
+// Apps is how many applications are counted each by itself; those past it are counted with their
+// worker alone.
 const Apps = 16
 
 // App is what one application of a worker has answered.
@@ -91,7 +93,8 @@ type Cell struct {
 	_          [8]byte
 }
 
-// Board is a mapped scoreboard. Its dimensions are its own: whoever else has the memory may write what he likes into the header.
+// Board is a mapped scoreboard. Its dimensions are its own: whoever else has the memory may write
+// what he likes into the header.
 type Board struct {
 	mem         []byte
 	head        *header
@@ -205,7 +208,8 @@ func (c *Cell) SetSnap(parts ...[]byte) {
 	c.SnapLen.Store(uint32(n))
 }
 
-// GetSnap returns what SetSnap stored, escaped since a client chose it, "" while it is being written.
+// GetSnap returns what SetSnap stored, escaped since a client chose it, "" while it is being
+// written.
 func (c *Cell) GetSnap() string {
 	n := c.SnapLen.Load()
 	if n > snapSize {

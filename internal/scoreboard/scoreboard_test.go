@@ -19,7 +19,8 @@ func board(t *testing.T, rows, cells int) *Board {
 	return b
 }
 
-// The layout is shared by processes that may be built apart: its sizes are part of the contract, and no two cells share a cache line.
+// The layout is shared by processes that may be built apart: its sizes are part of the contract,
+// and no two cells share a cache line.
 func TestLayout(t *testing.T) {
 	for what, got := range map[string]uintptr{
 		"header": unsafe.Sizeof(header{}), "row": unsafe.Sizeof(Row{}), "cell": unsafe.Sizeof(Cell{}),

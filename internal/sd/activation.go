@@ -16,12 +16,14 @@ type Inherited struct {
 	Name string   // FileDescriptorName= of the socket unit; "" where systemd gave none
 }
 
-// maxActivation bounds LISTEN_FDS: no socket unit passes more descriptors than a process may hold by default.
+// maxActivation bounds LISTEN_FDS: no socket unit passes more descriptors than a process may hold
+// by default.
 const maxActivation = 1024
 
-// Activation returns the descriptors that systemd passed to this process and takes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES out of the
-// environment. Nothing passed, or passed to another process (LISTEN_PID): no descriptors and no error. Variables that do not parse are an
-// error, because the sockets they stand for would be lost in silence.
+// Activation returns the descriptors that systemd passed to this process and takes LISTEN_PID,
+// LISTEN_FDS and LISTEN_FDNAMES out of the environment. Nothing passed, or passed to another
+// process (LISTEN_PID): no descriptors and no error. Variables that do not parse are an error,
+// because the sockets they stand for would be lost in silence.
 func Activation() ([]Inherited, error) {
 	names, err := parseActivation(os.Getenv, os.Getpid())
 	if err != nil {
@@ -37,7 +39,8 @@ func Activation() ([]Inherited, error) {
 		if _, err := fcntl(3+i, syscall.F_GETFD); err != nil {
 			return nil, fmt.Errorf("LISTEN_FDS=%d: descriptor %d: %w", len(names), 3+i, err)
 		}
-		// A nonblocking descriptor would join the runtime's poller and wake this process for each connection.
+		// A nonblocking descriptor would join the runtime's poller and wake this process for each
+		// connection.
 		if err := syscall.SetNonblock(3+i, false); err != nil {
 			return nil, fmt.Errorf("LISTEN_FDS=%d: descriptor %d: %w", len(names), 3+i, err)
 		}

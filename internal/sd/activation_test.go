@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMain plays the activated service where the environment says so: LISTEN_PID has to be this process's own.
+// TestMain plays the activated service where the environment says so: LISTEN_PID has to be this
+// process's own.
 func TestMain(m *testing.M) {
 	if os.Getenv("SD_TEST_ROLE") != "activated" {
 		os.Exit(m.Run())

@@ -12,7 +12,8 @@ import (
 	godbus "github.com/godbus/dbus/v5"
 )
 
-// Bus is the manager's D-Bus interface, org.freedesktop.systemd1(5). Every call ends with its context.
+// Bus is the manager's D-Bus interface, org.freedesktop.systemd1(5). Every call ends with its
+// context.
 type Bus struct{ conn *dbus.Conn }
 
 // ErrNoManager: systemd does not run here, or its bus is out of reach.
@@ -59,7 +60,8 @@ func newBus(dial func() (*godbus.Conn, error)) (*Bus, error) {
 // Close ends the connection.
 func (b *Bus) Close() { b.conn.Close() }
 
-// Transient is a service to be made without a unit file: systemd.service(5), systemd.exec(5), as `systemd-run` makes it.
+// Transient is a service to be made without a unit file: systemd.service(5), systemd.exec(5), as
+// `systemd-run` makes it.
 type Transient struct {
 	Name        string // "uwsgi-mysite.service"
 	Description string
@@ -81,8 +83,9 @@ type ExitStatusSet struct{ Statuses, Signals []int32 }
 // ErrUnitExists: a transient service of that name is there already.
 var ErrUnitExists = errors.New("it is there already")
 
-// StartTransient starts a transient service and returns when it is up (Type=notify: when it said READY=1), or why it did not come up. Then
-// nothing is left of it: Restart= would go on trying behind the caller's back.
+// StartTransient starts a transient service and returns when it is up (Type=notify: when it said
+// READY=1), or why it did not come up. Then nothing is left of it: Restart= would go on trying
+// behind the caller's back.
 func (b *Bus) StartTransient(ctx context.Context, t Transient) error {
 	if len(t.Argv) == 0 {
 		return errors.New("start a transient service: no command")
@@ -152,7 +155,8 @@ func (t *Transient) properties() []dbus.Property {
 	return p
 }
 
-// StartUnit starts a unit and returns when the job is over, as systemctl does: nil if it is done. StopUnit, RestartUnit and ReloadUnit alike.
+// StartUnit starts a unit and returns when the job is over, as systemctl does: nil if it is done.
+// StopUnit, RestartUnit and ReloadUnit alike.
 func (b *Bus) StartUnit(ctx context.Context, name string) error {
 	return b.job(ctx, name, "start", func(ch chan<- string) (int, error) { return b.conn.StartUnitContext(ctx, name, "replace", ch) })
 }
@@ -172,7 +176,8 @@ func (b *Bus) ReloadUnit(ctx context.Context, name string) error {
 	return b.job(ctx, name, "reload", func(ch chan<- string) (int, error) { return b.conn.ReloadUnitContext(ctx, name, "replace", ch) })
 }
 
-// job waits for the outcome of a manager's job: "done", "canceled", "timeout", "failed", "dependency", "skipped".
+// job waits for the outcome of a manager's job: "done", "canceled", "timeout", "failed",
+// "dependency", "skipped".
 func (b *Bus) job(ctx context.Context, unit, what string, begin func(chan<- string) (int, error)) error {
 	ch := make(chan string, 1)
 	if _, err := begin(ch); err != nil {
@@ -204,7 +209,8 @@ type UnitState struct {
 	Restarts    int
 }
 
-// ListUnits describes the services that are loaded and whose names match a pattern: "uwsgi*.service".
+// ListUnits describes the services that are loaded and whose names match a pattern:
+// "uwsgi*.service".
 func (b *Bus) ListUnits(ctx context.Context, patterns ...string) ([]UnitState, error) {
 	units, err := b.conn.ListUnitsByPatternsContext(ctx, nil, patterns)
 	if err != nil {
@@ -255,7 +261,8 @@ func number(v any) uint64 {
 	return 0
 }
 
-// DaemonReload has the manager read its unit files and run its generators again: systemctl daemon-reload.
+// DaemonReload has the manager read its unit files and run its generators again: systemctl
+// daemon-reload.
 func (b *Bus) DaemonReload(ctx context.Context) error {
 	if err := b.conn.ReloadContext(ctx); err != nil {
 		return fmt.Errorf("daemon-reload: %w", err)
@@ -263,7 +270,8 @@ func (b *Bus) DaemonReload(ctx context.Context) error {
 	return nil
 }
 
-// UnitName makes a unit's name of a free text: what is no letter, digit or one of "-_." becomes "_": systemd.unit(5).
+// UnitName makes a unit's name of a free text: what is no letter, digit or one of "-_." becomes
+// "_": systemd.unit(5).
 func UnitName(prefix, text, suffix string) string {
 	b := []byte(prefix)
 	for _, c := range []byte(text) {

@@ -16,7 +16,8 @@ import (
 	godbus "github.com/godbus/dbus/v5"
 )
 
-// manager is a fake systemd on the other end of a wire without a bus: both ends log in to the test, which then only carries the bytes.
+// manager is a fake systemd on the other end of a wire without a bus: both ends log in to the test,
+// which then only carries the bytes.
 type manager struct {
 	mu     sync.Mutex
 	conns  []*godbus.Conn
@@ -123,7 +124,8 @@ func (bus) GetAll(string) *godbus.Error      { return nil }
 func (bus) Subscribe() *godbus.Error         { return nil }
 func (bus) RemoveMatch(string) *godbus.Error { return nil }
 
-// dial makes one connection: client and manager each authenticate against login, then talk to each other.
+// dial makes one connection: client and manager each authenticate against login, then talk to each
+// other.
 func (m *manager) dial(t *testing.T) func() (*godbus.Conn, error) {
 	return func() (*godbus.Conn, error) {
 		client, clientEnd := net.Pipe()
@@ -297,7 +299,8 @@ func TestBusStartTransient(t *testing.T) {
 	}
 }
 
-// What did not come up is stopped, for it would be tried again; what is there already is left alone.
+// What did not come up is stopped, for it would be tried again; what is there already is left
+// alone.
 func TestBusStartTransientFails(t *testing.T) {
 	b, m := testBus(t, "failed")
 	m.props = map[string]godbus.Variant{"StatusText": godbus.MakeVariant("no module named fake")}

@@ -1,7 +1,8 @@
 package sd
 
-// Message identifiers of life-cycle events: the MESSAGE_ID= field of systemd.journal-fields(7), random 128-bit numbers that
-// `journalctl -x` looks up in the catalog. They never change: dashboards filter on them.
+// Message identifiers of life-cycle events: the MESSAGE_ID= field of systemd.journal-fields(7),
+// random 128-bit numbers that `journalctl -x` looks up in the catalog. They never change:
+// dashboards filter on them.
 const (
 	MessageStartFailed    = "d89f97d32f454cb2912f1495fe55c7cb" // the application could not be loaded at start
 	MessageReady          = "6836f251556e4b75ae0bc0573e37074e" // every worker can serve

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// JournalStream says whether descriptor fd is the journal's: value is $JOURNAL_STREAM, "device:inode" of what systemd connected
-// (systemd.exec(5)). A descriptor redirected since does not match.
+// JournalStream says whether descriptor fd is the journal's: value is $JOURNAL_STREAM,
+// "device:inode" of what systemd connected (systemd.exec(5)). A descriptor redirected since does
+// not match.
 func JournalStream(value string, fd int) bool {
 	var dev, ino uint64
 	if n, err := fmt.Sscanf(value, "%d:%d", &dev, &ino); n != 2 || err != nil {
@@ -28,7 +29,8 @@ func Booted() bool {
 	return err == nil && st.IsDir()
 }
 
-// Unit is the service that the process belongs to, from its control group (/proc/PID/cgroup as text): "uwsgi@mysite.service"; "" if none.
+// Unit is the service that the process belongs to, from its control group (/proc/PID/cgroup as
+// text): "uwsgi@mysite.service"; "" if none.
 func Unit(cgroup string) string {
 	for line := range strings.Lines(cgroup) {
 		line = strings.TrimSpace(line)

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// WatchdogInterval is the time between two keep-alives that the unit's WatchdogSec= asks of process pid: half of WATCHDOG_USEC, as
-// sd_watchdog_enabled(3) advises; 0 when there is no watchdog or it watches another process (WATCHDOG_PID).
+// WatchdogInterval is the time between two keep-alives that the unit's WatchdogSec= asks of process
+// pid: half of WATCHDOG_USEC, as sd_watchdog_enabled(3) advises; 0 when there is no watchdog or it
+// watches another process (WATCHDOG_PID).
 func WatchdogInterval(getenv func(string) string, pid int) (time.Duration, error) {
 	usec := getenv("WATCHDOG_USEC")
 	if usec == "" {

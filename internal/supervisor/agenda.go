@@ -2,7 +2,8 @@ package supervisor
 
 import "time"
 
-// agenda is what the loop shall do at some time. It belongs to the loop, which runs what is due; nothing in it runs elsewhere.
+// agenda is what the loop shall do at some time. It belongs to the loop, which runs what is due;
+// nothing in it runs elsewhere.
 type agenda struct {
 	alarms []*alarm
 }

@@ -34,7 +34,8 @@ type algorithmState struct {
 	said       string        // busyness: what was decided and why, for cheaper-busyness-verbose
 }
 
-// decide says how many workers to add, or with a negative number to take away. The caller keeps to the limits.
+// decide says how many workers to add, or with a negative number to take away. The caller keeps to
+// the limits.
 func decide(set *option.Settings, st *algorithmState, l load) int {
 	step := max(set.CheaperStep, 1)
 	switch set.CheaperAlgo {
@@ -57,7 +58,8 @@ func decide(set *option.Settings, st *algorithmState, l load) int {
 	return spare(set, st, l, step)
 }
 
-// spare adds when all workers have been full for longer than the overload, and takes one away when more than one is idle for that long.
+// spare adds when all workers have been full for longer than the overload, and takes one away when
+// more than one is idle for that long.
 func spare(set *option.Settings, st *algorithmState, l load, step int) int {
 	overload := max(int(set.CheaperOverload/l.interval), 1)
 	switch {
@@ -83,8 +85,8 @@ func spare(set *option.Settings, st *algorithmState, l load, step int) int {
 // idleWindow is spare2's where cheaper-idle is not set.
 const idleWindow = 10 * time.Second
 
-// spare2 keeps as many workers idle as cheaper says: it adds what is missing, step at most, and takes one away when there were more for
-// cheaper-idle.
+// spare2 keeps as many workers idle as cheaper says: it adds what is missing, step at most, and
+// takes one away when there were more for cheaper-idle.
 func spare2(set *option.Settings, st *algorithmState, l load, step int) int {
 	idle := l.idle + l.coming
 	if idle <= set.Cheaper {
@@ -102,9 +104,10 @@ func spare2(set *option.Settings, st *algorithmState, l load, step int) int {
 	return 0
 }
 
-// busyness looks at the share of busy time in windows of cheaper-overload: it adds above the maximum, and takes one away after enough
-// windows below the minimum in a row. A removal that had to be undone makes it wait longer. A queue calls for emergency workers at once;
-// while there are any, fewer windows are enough (cheaper-busyness-backlog-multiplier).
+// busyness looks at the share of busy time in windows of cheaper-overload: it adds above the
+// maximum, and takes one away after enough windows below the minimum in a row. A removal that had
+// to be undone makes it wait longer. A queue calls for emergency workers at once; while there are
+// any, fewer windows are enough (cheaper-busyness-backlog-multiplier).
 func busyness(set *option.Settings, st *algorithmState, l load, step int) int {
 	b := set.Busyness
 	if l.backlog > 0 {

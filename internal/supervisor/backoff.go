@@ -8,12 +8,14 @@ const (
 	backoffStep = 8                // the first delay is the base divided by this
 )
 
-// backoff is how long a slot waits before its next process: not at all after a first death, then longer with every quick one.
+// backoff is how long a slot waits before its next process: not at all after a first death, then
+// longer with every quick one.
 type backoff struct {
 	streak int
 }
 
-// next counts a death and returns the delay; base is forkbomb-delay, 0 = never wait; served is how long the process could serve.
+// next counts a death and returns the delay; base is forkbomb-delay, 0 = never wait; served is how
+// long the process could serve.
 func (b *backoff) next(base, served time.Duration) time.Duration {
 	if served >= settled {
 		b.streak = 0
@@ -32,7 +34,8 @@ func (b *backoff) next(base, served time.Duration) time.Duration {
 	return d
 }
 
-// endurance is that of an instance that has served: it ends by time, not by a count of tries, which may take milliseconds each.
+// endurance is that of an instance that has served: it ends by time, not by a count of tries, which
+// may take milliseconds each.
 type endurance struct {
 	limit time.Duration // nothing serves and tries have failed for this long: the instance ends
 	pause time.Duration // between the first two of them; it grows

@@ -92,7 +92,8 @@ func TestBusyIsNotIdle(t *testing.T) {
 	r.cfg.Host.Monotonic = func() int64 { return clock() + int64(24*time.Hour) } // a machine that was not booted just now
 	r.up()
 	r.busy(1, 0, 2*time.Hour)
-	// Time goes on by two hours; to put the start back by as much would give a time before the machine was up.
+	// Time goes on by two hours; to put the start back by as much would give a time before the
+	// machine was up.
 	check := func() bool {
 		asleep := false
 		r.do(func() {

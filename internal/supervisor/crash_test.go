@@ -97,7 +97,8 @@ func TestNoWorkerCanRun(t *testing.T) {
 	}
 }
 
-// Workers that fail to come up for a moment, be it often, do not end an instance that has served, even without forkbomb-delay.
+// Workers that fail to come up for a moment, be it often, do not end an instance that has served,
+// even without forkbomb-delay.
 func TestWorkersThatFailForAMoment(t *testing.T) {
 	flag := filepath.Join(t.TempDir(), "flag")
 	if err := os.WriteFile(flag, nil, 0o600); err != nil {
@@ -186,7 +187,8 @@ func TestLoaderIsKilled(t *testing.T) {
 	}
 }
 
-// With code that does not load any more the workers serve on, and the loader is tried again until it does.
+// With code that does not load any more the workers serve on, and the loader is tried again until
+// it does.
 func TestLoaderIsKilledAndTheCodeIsBroken(t *testing.T) {
 	flag := filepath.Join(t.TempDir(), "flag")
 	if err := os.WriteFile(flag, nil, 0o600); err != nil {
@@ -226,8 +228,8 @@ func TestLoaderIsKilledAndNothingCanRun(t *testing.T) {
 	}
 }
 
-// What an application's children leave behind comes to the supervisor, which collects it; a child that someone here waits for is left
-// to them.
+// What an application's children leave behind comes to the supervisor, which collects it; a child
+// that someone here waits for is left to them.
 func TestOrphansAreCollected(t *testing.T) {
 	reaped := make(chan int, 10)
 	r := newRig(t, 1, "orphans")

@@ -10,7 +10,8 @@ import (
 	"uwsgi/internal/loader/loadertest"
 )
 
-// A worker asks for its replacement once. Under load it has served its max-requests before it was heard that it is ready …
+// A worker asks for its replacement once. Under load it has served its max-requests before it was
+// heard that it is ready …
 func TestRecyclingAskedForBeforeReady(t *testing.T) {
 	r := newRig(t, 2, "asks-early=recycle="+filepath.Join(t.TempDir(), "asked")).up()
 	r.wait("worker.spawned", "Respawned uWSGI worker 1")
@@ -55,7 +56,8 @@ func (r *rig) whenAsked() {
 	}
 }
 
-// Code that changes after the new generation has loaded it, before that is in force: its worker tells, and the reload follows.
+// Code that changes after the new generation has loaded it, before that is in force: its worker
+// tells, and the reload follows.
 func TestReloadAskedForByAGenerationThatIsComingUp(t *testing.T) {
 	gate := loadertest.NewGate(t)
 	r := newRig(t, 2)
@@ -77,7 +79,8 @@ func TestReloadAskedForByAGenerationThatIsComingUp(t *testing.T) {
 	r.noErrors()
 }
 
-// A reload that comes to nothing while a worker of the new generation serves already: that one finishes what it has begun.
+// A reload that comes to nothing while a worker of the new generation serves already: that one
+// finishes what it has begun.
 func TestFailedReloadDrainsWhatServes(t *testing.T) {
 	gate := loadertest.NewGate(t)
 	r := newRig(t, 2)
@@ -117,7 +120,8 @@ func TestFailedReloadDrainsWhatServes(t *testing.T) {
 	r.noErrors("reload.failed")
 }
 
-// A reload that is asked for while the application is imported for the first time is kept until then, however long that takes.
+// A reload that is asked for while the application is imported for the first time is kept until
+// then, however long that takes.
 func TestReloadDuringALongFirstImport(t *testing.T) {
 	gate := loadertest.NewGate(t)
 	r := newRig(t, 1, "import-waits="+gate.Path)

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// An application that holds a lock cannot be loaded twice at once: the old generation is stopped first then.
+// An application that holds a lock cannot be loaded twice at once: the old generation is stopped
+// first then.
 func TestExclusiveApplication(t *testing.T) {
 	r := newRig(t, 2, "lock="+filepath.Join(t.TempDir(), "lock")).up()
 	r.underLoad(func() {

@@ -14,7 +14,8 @@ const (
 	printTime  = 60 * time.Millisecond
 )
 
-// refuseOnceRead is refuse once the log has what the application printed when it could not be loaded: the reason comes before its consequence.
+// refuseOnceRead is refuse once the log has what the application printed when it could not be
+// loaded: the reason comes before its consequence.
 func (s *Supervisor) refuseOnceRead(t *turnover, err error, code int, exclusive bool) {
 	if t.refused {
 		return
@@ -32,8 +33,8 @@ func (s *Supervisor) refuseOnceRead(t *turnover, err error, code int, exclusive 
 	})
 }
 
-// refuse ends a turnover whose application cannot be had. Where that is because the old generation holds something exclusive, the
-// old one is stopped and the new one tried once more.
+// refuse ends a turnover whose application cannot be had. Where that is because the old generation
+// holds something exclusive, the old one is stopped and the new one tried once more.
 func (s *Supervisor) refuse(t *turnover, err error, code int, exclusive bool) {
 	if retry := s.another(t); exclusive && retry != nil {
 		retry(err)
@@ -45,7 +46,8 @@ func (s *Supervisor) refuse(t *turnover, err error, code int, exclusive bool) {
 	s.failTurn(t, err, code)
 }
 
-// another is the other way to load an application that failed on something that only one process can have, nil where there is none.
+// another is the other way to load an application that failed on something that only one process
+// can have, nil where there is none.
 func (s *Supervisor) another(t *turnover) func(error) {
 	switch {
 	case t.kind != firstStart && !t.stopFirst && s.gen != nil:
@@ -68,8 +70,8 @@ func (s *Supervisor) another(t *turnover) func(error) {
 	return nil
 }
 
-// failTurn abandons a failed turnover; the generation in force keeps serving. Workers of the new one
-// may have taken requests already: they finish them.
+// failTurn abandons a failed turnover; the generation in force keeps serving. Workers of the new
+// one may have taken requests already: they finish them.
 func (s *Supervisor) failTurn(t *turnover, err error, code int) {
 	s.turn = nil
 	s.agenda.drop(t.limit)

@@ -28,7 +28,8 @@ func (s *Supervisor) harakiriSoon() {
 	s.scanHarakiri()
 }
 
-// scanHarakiri looks for requests past their deadline and comes back for the next deadline, to the moment.
+// scanHarakiri looks for requests past their deadline and comes back for the next deadline, to the
+// moment.
 func (s *Supervisor) scanHarakiri() {
 	wait := scanInterval
 	now := s.host.Monotonic()
@@ -81,14 +82,16 @@ func age(c *scoreboard.Cell, now int64) time.Duration {
 	return time.Duration(now - started)
 }
 
-// overdue says whether harakiri applies: with harakiri-queue-threshold only while so many connections wait.
+// overdue says whether harakiri applies: with harakiri-queue-threshold only while so many
+// connections wait.
 func (s *Supervisor) overdue(p *process) bool {
 	limit := p.gen.cfg.Settings.HarakiriQueue
 	return limit <= 0 || s.backlog(p.gen.cfg) >= limit
 }
 
-// condemn ends a worker one of whose requests is past its deadline: its stacks are dumped, then it answers 504 and lets the others finish,
-// then it is killed. The replacement does not wait for that.
+// condemn ends a worker one of whose requests is past its deadline: its stacks are dumped, then it
+// answers 504 and lets the others finish, then it is killed. The replacement does not wait for
+// that.
 func (s *Supervisor) condemn(p *process, core int, started, now int64) {
 	p.stuck[core] = started
 	s.logHarakiri(p, core, now)
@@ -122,8 +125,9 @@ func (s *Supervisor) condemn(p *process, core int, started, now int64) {
 	})
 }
 
-// answered hears that only stuck requests are left of a worker, and that they are answered. Where nothing else is asked for it is killed. One
-// that has a grace and got SIGTERM before it came to this ends now, with its atexit handlers, as uWSGI's do.
+// answered hears that only stuck requests are left of a worker, and that they are answered. Where
+// nothing else is asked for it is killed. One that has a grace and got SIGTERM before it came to
+// this ends now, with its atexit handlers, as uWSGI's do.
 func (s *Supervisor) answered(p *process) {
 	sig := gentleSignal(p.gen.cfg.Settings)
 	switch {
@@ -134,8 +138,8 @@ func (s *Supervisor) answered(p *process) {
 	}
 }
 
-// grace is how long a condemned worker's other requests may take: as long as they may anyway, but no longer than a reload or a stop would
-// let them.
+// grace is how long a condemned worker's other requests may take: as long as they may anyway, but
+// no longer than a reload or a stop would let them.
 func (c *Config) grace() time.Duration {
 	switch set := c.Settings; {
 	case set.HarakiriGrace > 0:
@@ -153,7 +157,8 @@ func (s *Supervisor) giveUp(p *process, why string) {
 	p.death = s.agenda.after(giveUpTime, func() { s.kill(p, why) })
 }
 
-// gentleSignal is what a worker gets before its grace, 0 for none: without a grace there is nothing to be gentle for.
+// gentleSignal is what a worker gets before its grace, 0 for none: without a grace there is nothing
+// to be gentle for.
 func gentleSignal(set *option.Settings) syscall.Signal {
 	if set.HarakiriGrace > 0 {
 		return syscall.Signal(set.HarakiriSignal)

@@ -214,7 +214,8 @@ func TestHarakiriQueueThreshold(t *testing.T) {
 	}
 }
 
-// The other requests of a condemned worker get the time that they have anyway, but no more than a reload would give them.
+// The other requests of a condemned worker get the time that they have anyway, but no more than a
+// reload would give them.
 func TestHarakiriGrace(t *testing.T) {
 	for _, c := range []struct {
 		name                         string
@@ -233,7 +234,8 @@ func TestHarakiriGrace(t *testing.T) {
 	}
 }
 
-// A worker is told before it is killed, be it for harakiri or because its mercy is over: its clients get an answer.
+// A worker is told before it is killed, be it for harakiri or because its mercy is over: its
+// clients get an answer.
 func TestGiveUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		set   func(*option.Settings)

@@ -67,7 +67,8 @@ func (s *Supervisor) sleep(reason string) {
 	s.log(slog.LevelInfo, "cheap", "cheap mode enabled: waiting for socket connection...")
 }
 
-// doze watches the listening sockets while the instance sleeps, once no worker is left to take a connection away.
+// doze watches the listening sockets while the instance sleeps, once no worker is left to take a
+// connection away.
 func (s *Supervisor) doze() {
 	if s.phase != Sleeping || s.gen == nil || s.gen.procs > 0 || s.idle.doing == s.cfg {
 		return

@@ -6,11 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockSpace is the size of the file of the locks: room for 262,144 of them, of which those that are used take memory.
+// lockSpace is the size of the file of the locks: room for 262,144 of them, of which those that are
+// used take memory.
 const lockSpace = 1 << 20
 
-// LockHolders gives the process ids of those who hold the first n locks of uwsgi.lock, 0 = nobody. A lock is a byte of the file that the kernel
-// has locked for its holder, which leaves its process id as the number-th int32 of the file.
+// LockHolders gives the process ids of those who hold the first n locks of uwsgi.lock, 0 = nobody.
+// A lock is a byte of the file that the kernel has locked for its holder, which leaves its process
+// id as the number-th int32 of the file.
 func (s *Supervisor) LockHolders(n int) []int {
 	holders := make([]int, n)
 	for i := range holders {

@@ -11,7 +11,8 @@ func newMasterless(t *testing.T, processes int) *rig {
 	return r
 }
 
-// Without a master the first worker has imported the application when what comes after that is done.
+// Without a master the first worker has imported the application when what comes after that is
+// done.
 func TestMasterless(t *testing.T) {
 	r := newMasterless(t, 1)
 	called, spawned := 0, false
@@ -49,7 +50,8 @@ func TestMasterlessRecycling(t *testing.T) {
 	r.noErrors()
 }
 
-// Where two workers cannot have the application side by side it is imported once for all of them, at later reloads, too.
+// Where two workers cannot have the application side by side it is imported once for all of them,
+// at later reloads, too.
 func TestMasterlessExclusive(t *testing.T) {
 	r := newMasterless(t, 2).up()
 	if err := r.reload(); err != nil {

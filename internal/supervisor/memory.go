@@ -7,7 +7,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// sharesEvery is how many ticks apart the shares of memory are read: the kernel walks all of a process's pages for that.
+// sharesEvery is how many ticks apart the shares of memory are read: the kernel walks all of a
+// process's pages for that.
 const sharesEvery = 3
 
 // sampleMemory measures the workers, where an option asks for that, and acts on the limits.

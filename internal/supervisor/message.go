@@ -13,13 +13,15 @@ var (
 	ErrStopped  = errors.New("the instance has ended")
 )
 
-// Reload brings up a new generation and takes the old one out of service. It returns nil once the new one serves, or why it does not; the
-// old one serves on then. Requests during a reload are answered by the one that follows it. If ctx ends first the reload goes on.
+// Reload brings up a new generation and takes the old one out of service. It returns nil once the
+// new one serves, or why it does not; the old one serves on then. Requests during a reload are
+// answered by the one that follows it. If ctx ends first the reload goes on.
 func (s *Supervisor) Reload(ctx context.Context, reason string) error {
 	return s.reloadAndWait(ctx, reason, false)
 }
 
-// BrutalReload is Reload, but the old workers are killed in the middle of what they do once the new ones serve.
+// BrutalReload is Reload, but the old workers are killed in the middle of what they do once the new
+// ones serve.
 func (s *Supervisor) BrutalReload(ctx context.Context, reason string) error {
 	return s.reloadAndWait(ctx, reason, true)
 }
@@ -44,13 +46,14 @@ func (s *Supervisor) reloadAndWait(ctx context.Context, reason string, brutal bo
 	}
 }
 
-// Stop ends the instance: gracefully, requests may finish within the mercy, else at once. Any Stop after the first one is at once.
+// Stop ends the instance: gracefully, requests may finish within the mercy, else at once. Any Stop
+// after the first one is at once.
 func (s *Supervisor) Stop(reason string, graceful bool) {
 	s.post(func() { s.stop(reason, graceful) })
 }
 
-// Shutdown is a graceful Stop after shutdown-delay: up to then the instance serves on, but counts as stopping and asks its clients to go. The
-// next Shutdown or Stop ends the delay.
+// Shutdown is a graceful Stop after shutdown-delay: up to then the instance serves on, but counts
+// as stopping and asks its clients to go. The next Shutdown or Stop ends the delay.
 func (s *Supervisor) Shutdown(reason string) {
 	s.post(func() {
 		if !s.close(reason) {
@@ -59,8 +62,8 @@ func (s *Supervisor) Shutdown(reason string) {
 	})
 }
 
-// ReloadWorkers replaces all workers by fresh forks of the same loader; the application is imported again only with lazy-apps. Not
-// graceful: the old ones are killed first.
+// ReloadWorkers replaces all workers by fresh forks of the same loader; the application is imported
+// again only with lazy-apps. Not graceful: the old ones are killed first.
 func (s *Supervisor) ReloadWorkers(reason string, graceful bool) {
 	s.post(func() { s.restartWorkers(reason, graceful) })
 }
@@ -77,8 +80,8 @@ func (s *Supervisor) Cheaper(delta int) { s.post(func() { s.adjust(delta) }) }
 // Sleep stops all workers until the next connection, as cheap does at start.
 func (s *Supervisor) Sleep(reason string) { s.post(func() { s.sleep(reason) }) }
 
-// ReopenRequestLog makes all workers, and those to come, write request lines to f, which stays the caller's and may be closed afterwards; nil
-// makes them reopen what they write to.
+// ReopenRequestLog makes all workers, and those to come, write request lines to f, which stays the
+// caller's and may be closed afterwards; nil makes them reopen what they write to.
 func (s *Supervisor) ReopenRequestLog(f *os.File) error {
 	ours, err := duplicate(f)
 	if err != nil {

@@ -14,8 +14,9 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// oomWatch tells whether the kernel has killed for want of memory lately: how often it has done so, in all, a tick ago and the one before. A
-// process that SIGKILL ended meanwhile is most likely the one: the kernel does not say which it was.
+// oomWatch tells whether the kernel has killed for want of memory lately: how often it has done so,
+// in all, a tick ago and the one before. A process that SIGKILL ended meanwhile is most likely the
+// one: the kernel does not say which it was.
 type oomWatch struct{ now, before int64 }
 
 // sampleOOM takes the next sample.
@@ -37,8 +38,8 @@ func (s *Supervisor) inHand(p *process) []string {
 	return out
 }
 
-// killer is what to add to the line of a process that was killed, and to the fields of its entry: that the memory was short, and the requests
-// that it was in.
+// killer is what to add to the line of a process that was killed, and to the fields of its entry:
+// that the memory was short, and the requests that it was in.
 func (s *Supervisor) killer(e loader.Exit, requests []string) (text string, attrs []slog.Attr) {
 	if len(requests) > 0 {
 		attrs = append(attrs, slog.String(KeyRequest, requests[0]))
@@ -56,9 +57,10 @@ func (s *Supervisor) killer(e loader.Exit, requests []string) (text string, attr
 	return text, append(attrs, slog.Bool(KeyOOM, true))
 }
 
-// oomCounter reads how often the kernel has killed in this process's memory cgroup: memory.events of cgroup v2, memory.oom_control of v1, both
-// of the cgroup as it is seen from here (a container sees its own as the root). Without one it is /proc/vmstat, of the whole host. 0 where none
-// of them tells.
+// oomCounter reads how often the kernel has killed in this process's memory cgroup: memory.events
+// of cgroup v2, memory.oom_control of v1, both of the cgroup as it is seen from here (a container
+// sees its own as the root). Without one it is /proc/vmstat, of the whole host. 0 where none of
+// them tells.
 func oomCounter() func() int64 {
 	body, _ := os.ReadFile("/proc/self/cgroup")
 	for _, path := range oomFiles(string(body), "/sys/fs/cgroup") {

@@ -11,7 +11,8 @@ import (
 	"uwsgi/internal/loader"
 )
 
-// A worker that the kernel has killed for want of memory is told as such, with what it did; one that somebody else has killed is not.
+// A worker that the kernel has killed for want of memory is told as such, with what it did; one
+// that somebody else has killed is not.
 func TestOutOfMemory(t *testing.T) {
 	r := newRig(t, 1)
 	r.set.Threads = 3
@@ -41,7 +42,8 @@ func TestOutOfMemory(t *testing.T) {
 	r.stop()
 }
 
-// Where the count stands: the memory controller of cgroup v1, cgroup v2, as a container sees them, too.
+// Where the count stands: the memory controller of cgroup v1, cgroup v2, as a container sees them,
+// too.
 func TestOOMFiles(t *testing.T) {
 	for name, c := range map[string]struct {
 		cgroups string

@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reapOrphans collects the children that came to us as the reaper of orphans: what an application's children leave behind, and workers
-// that a dying loader could not announce. A child that ended is ours to collect only if it was there, ended, a tick ago too: whoever
-// started it here (a hook, a daemon) waits for it and has long done so by then.
+// reapOrphans collects the children that came to us as the reaper of orphans: what an application's
+// children leave behind, and workers that a dying loader could not announce. A child that ended is
+// ours to collect only if it was there, ended, a tick ago too: whoever started it here (a hook, a
+// daemon) waits for it and has long done so by then.
 func (s *Supervisor) reapOrphans() {
 	known := map[int]bool{}
 	for _, g := range s.gens {

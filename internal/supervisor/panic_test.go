@@ -12,7 +12,8 @@ import (
 	"uwsgi/internal/crash"
 )
 
-// A panic of the loop is told with its stack, kills the loader and the workers, and lets nobody wait: not Run, and not those who ask.
+// A panic of the loop is told with its stack, kills the loader and the workers, and lets nobody
+// wait: not Run, and not those who ask.
 func TestPanicOfTheLoop(t *testing.T) {
 	for name, cause := range map[string]func(r *rig, armed *atomic.Bool){
 		"timer": func(r *rig, armed *atomic.Bool) { armed.Store(true) },

@@ -5,7 +5,8 @@ import (
 	"log/slog"
 )
 
-// checkQueues warns, once a second, of a socket whose queue is full: the kernel lets further clients wait or turns them away.
+// checkQueues warns, once a second, of a socket whose queue is full: the kernel lets further
+// clients wait or turns them away.
 func (s *Supervisor) checkQueues() {
 	if s.phase != Running && s.phase != Reloading {
 		return

@@ -27,8 +27,9 @@ type recycling struct {
 
 func (r *recycler) clear() { *r = recycler{} }
 
-// recycleProcess queues a process for replacement, once it is old enough. A worker asks once, and under load it may have served its
-// max-requests before we have heard that it is ready, or before the rest of its generation is: ready and promote come back to that.
+// recycleProcess queues a process for replacement, once it is old enough. A worker asks once, and
+// under load it may have served its max-requests before we have heard that it is ready, or before
+// the rest of its generation is: ready and promote come back to that.
 func (s *Supervisor) recycleProcess(p *process, reason string) {
 	switch {
 	case p.wanted && reason == reasonException && p.state == serving: // it need not come of age any more

@@ -81,7 +81,8 @@ func TestRecyclingWaitsForTheMinimumLifetime(t *testing.T) {
 	}
 }
 
-// An exception that is watched for does not wait for the minimum lifetime, even where a worker waits for it already.
+// An exception that is watched for does not wait for the minimum lifetime, even where a worker
+// waits for it already.
 func TestRecyclingAfterAnException(t *testing.T) {
 	r := newRig(t, 1)
 	r.set.MinWorkerLifetime = time.Hour

@@ -103,7 +103,8 @@ func TestReloadKillsTheOldAfterTheMercy(t *testing.T) {
 	r.stop()
 }
 
-// How a worker ended is not known where its loader has no time to tell: an old worker that has left is no alarm.
+// How a worker ended is not known where its loader has no time to tell: an old worker that has left
+// is no alarm.
 func TestReloadWithALoaderThatDoesNotTell(t *testing.T) {
 	r := newRig(t, 1, "exits-untold").up()
 	if err := r.reload(); err != nil {
@@ -114,7 +115,8 @@ func TestReloadWithALoaderThatDoesNotTell(t *testing.T) {
 	r.noErrors()
 }
 
-// A reload is over when the new generation serves alone; the old one may still be busy with requests.
+// A reload is over when the new generation serves alone; the old one may still be busy with
+// requests.
 func TestReloadDoesNotWaitForRequests(t *testing.T) {
 	gate := loadertest.NewGate(t)
 	r := newRig(t, 2, "drain-waits="+gate.Path).up()

@@ -188,7 +188,8 @@ func (r *rig) drainLog() {
 	}
 }
 
-// logged says where in the log so far the first entry with that event and part of the text is, -1 = nowhere.
+// logged says where in the log so far the first entry with that event and part of the text is, -1 =
+// nowhere.
 func (r *rig) logged(event, part string) int {
 	r.drainLog()
 	return slices.IndexFunc(r.seen, func(e entry) bool { return e.event == event && strings.Contains(e.text, part) })

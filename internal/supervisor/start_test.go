@@ -144,7 +144,8 @@ func TestReloadDuringStartWaits(t *testing.T) {
 	r.noErrors()
 }
 
-// Loaded comes once, when the application is imported and nothing is forked yet; never for one that cannot be imported.
+// Loaded comes once, when the application is imported and nothing is forked yet; never for one that
+// cannot be imported.
 func TestLoaded(t *testing.T) {
 	for role, want := range map[string]int{"lazy": 1, "import-fails": 0} {
 		t.Run(role, func(t *testing.T) {

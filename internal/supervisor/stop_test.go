@@ -113,7 +113,8 @@ func TestStopDuringReload(t *testing.T) {
 	})
 }
 
-// stopDuringReload begins a reload, waits for a log event, stops and wants every caller to be answered.
+// stopDuringReload begins a reload, waits for a log event, stops and wants every caller to be
+// answered.
 func stopDuringReload(r *rig, event string) {
 	r.Helper()
 	first, second := make(chan error, 1), make(chan error, 1)
@@ -179,8 +180,8 @@ func TestHookFailsAtStart(t *testing.T) {
 	r.start().exit(1)
 }
 
-// With shutdown-delay a stop that was asked for serves on first: it counts as stopping, reloads are refused, a worker that dies is replaced. Being
-// asked again ends the delay.
+// With shutdown-delay a stop that was asked for serves on first: it counts as stopping, reloads are
+// refused, a worker that dies is replaced. Being asked again ends the delay.
 func TestShutdownDelay(t *testing.T) {
 	r := newRig(t, 2)
 	r.set.ShutdownDelay = time.Hour

@@ -33,7 +33,8 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// The tables are whole: every state can be left but the last, and whatever happens a process can be killed and can end.
+// The tables are whole: every state can be left but the last, and whatever happens a process can be
+// killed and can end.
 func TestMoves(t *testing.T) {
 	for s := forking; s < gone; s++ {
 		if checkMove(stateMoves, s, gone) != nil {
@@ -208,7 +209,8 @@ func TestFirstWorkers(t *testing.T) {
 	}
 }
 
-// What is tried again in an instance that has served has a second, then longer, between tries, and thirty seconds in all.
+// What is tried again in an instance that has served has a second, then longer, between tries, and
+// thirty seconds in all.
 func TestEndurance(t *testing.T) {
 	var o ordeal
 	var pauses []time.Duration

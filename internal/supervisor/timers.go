@@ -50,7 +50,8 @@ func (s *Supervisor) watchdog() {
 	}
 }
 
-// extend asks the service manager for patience while an import, a shutdown-delay or a drain is under way; all are bounded by us.
+// extend asks the service manager for patience while an import, a shutdown-delay or a drain is
+// under way; all are bounded by us.
 func (s *Supervisor) extend() {
 	s.agenda.after(extendInterval, s.extend)
 	switch {

@@ -1,6 +1,7 @@
-// Package threads makes system threads before they are needed. Go's runtime makes one whenever all it has are blocked in the kernel, and
-// ends the process when it cannot: a user's limit on processes, or a control group's, that the application has used up would take the server
-// down with it. Threads that were made once stay.
+// Package threads makes system threads before they are needed. Go's runtime makes one whenever all
+// it has are blocked in the kernel, and ends the process when it cannot: a user's limit on
+// processes, or a control group's, that the application has used up would take the server down with
+// it. Threads that were made once stay.
 package threads
 
 import (

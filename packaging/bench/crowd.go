@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// crowd opens idle connections and slow clients in a process of its own, so that the load generator has nothing to do with them; the function it
-// gives closes them.
+// crowd opens idle connections and slow clients in a process of its own, so that the load generator
+// has nothing to do with them; the function it gives closes them.
 func crowd(s *running, idle, slow int) (func(), error) {
 	cmd := exec.Command("/proc/self/exe", "-crowd", "--", s.network, s.addr, strconv.Itoa(idle), strconv.Itoa(slow))
 	cmd.Stderr = os.Stderr
@@ -38,7 +38,8 @@ func crowd(s *running, idle, slow int) (func(), error) {
 	return end, nil
 }
 
-// beCrowd is that process. It says when everyone is connected, and goes on until its standard input ends.
+// beCrowd is that process. It says when everyone is connected, and goes on until its standard input
+// ends.
 func beCrowd(args []string) error {
 	if len(args) != 4 {
 		return fmt.Errorf("-crowd NETWORK ADDRESS IDLE SLOW")
@@ -72,7 +73,8 @@ func beCrowd(args []string) error {
 	return nil
 }
 
-// trickle sends a byte a second over each connection, evenly: a burst of them would be a load of its own.
+// trickle sends a byte a second over each connection, evenly: a burst of them would be a load of
+// its own.
 func trickle(conns []net.Conn, request []byte) {
 	if len(conns) == 0 {
 		return

@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A stand-in for journald where there is none, so that the cost of logging to it can be measured: it reads and forgets. Its own processor
-// time is nobody's, as journald's would be.
+// A stand-in for journald where there is none, so that the cost of logging to it can be measured:
+// it reads and forgets. Its own processor time is nobody's, as journald's would be.
 
 const journalSocket = "/run/systemd/journal/socket"
 
-// openJournal makes the socket of the native protocol. It gives what takes it away again, nil where a real journal runs or it is not possible.
+// openJournal makes the socket of the native protocol. It gives what takes it away again, nil where
+// a real journal runs or it is not possible.
 func openJournal() (func(), error) {
 	if _, err := os.Stat(journalSocket); err == nil {
 		return nil, fmt.Errorf("a journal runs on this machine")
@@ -42,7 +43,8 @@ func openJournal() (func(), error) {
 	}, nil
 }
 
-// journalStream is what systemd gives a service as its standard error, and the value of JOURNAL_STREAM that says so.
+// journalStream is what systemd gives a service as its standard error, and the value of
+// JOURNAL_STREAM that says so.
 func journalStream() (*os.File, string, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -122,7 +122,8 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
-// run drives the load for warm, then for d while it counts. begin and end are called at the edges of the counted stretch.
+// run drives the load for warm, then for d while it counts. begin and end are called at the edges
+// of the counted stretch.
 func (g *generator) run(warm, d time.Duration, begin, end func()) outcome {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -320,7 +321,8 @@ func (g *generator) event(i int, events uint32) {
 			}
 			return
 		}
-		// The whole of what the server sent is read when it has shut its side and less came than there was room for.
+		// The whole of what the server sent is read when it has shut its side and less came than
+		// there was room for.
 		if int(n) < len(g.buf) {
 			if events&(unix.EPOLLRDHUP|unix.EPOLLHUP) == 0 {
 				return

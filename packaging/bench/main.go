@@ -1,7 +1,8 @@
-// Command bench puts this server beside its peers: the table of figures in the README. `make bench` runs it; QUICK=1 takes about two
-// minutes. Each row loads every side in turn, with the same application, worker and thread counts, checks every answer (status, length,
-// content), and compares medians of one run. CPU per request is that of the server's whole process tree; the load generator is not
-// counted, though it shares the machine.
+// Command bench puts this server beside its peers: the table of figures in the README. `make bench`
+// runs it; QUICK=1 takes about two minutes. Each row loads every side in turn, with the same
+// application, worker and thread counts, checks every answer (status, length, content), and
+// compares medians of one run. CPU per request is that of the server's whole process tree; the load
+// generator is not counted, though it shares the machine.
 //
 //	go run ./packaging/bench [-quick] [-row REGEXP] [-ours PATH] [-list]
 package main

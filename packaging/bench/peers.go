@@ -28,7 +28,8 @@ type world struct {
 
 var pypi = []string{"gunicorn", "granian", "waitress", "fastwsgi", "bjoern", "Django"}
 
-// install brings the peers, once: a virtual environment in the user's cache, and uWSGI as PyPI has it, or Debian's where it cannot be built.
+// install brings the peers, once: a virtual environment in the user's cache, and uWSGI as PyPI has
+// it, or Debian's where it cannot be built.
 func (w *world) install() error {
 	cache, err := os.UserCacheDir()
 	if err != nil {

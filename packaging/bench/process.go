@@ -107,8 +107,9 @@ func (p *process) tree() []int {
 	return all
 }
 
-// cpu is the processor time of the whole tree, of children that ended and were waited for too. The kernel scales it from the time that
-// it measures exactly, so its unit of 10 ms is all that is lost; where the threads' own figures agree with it, they are taken.
+// cpu is the processor time of the whole tree, of children that ended and were waited for too. The
+// kernel scales it from the time that it measures exactly, so its unit of 10 ms is all that is
+// lost; where the threads' own figures agree with it, they are taken.
 func (p *process) cpu() float64 {
 	total := 0.0
 	for _, pid := range p.tree() {
@@ -123,7 +124,8 @@ func (p *process) cpu() float64 {
 	return total
 }
 
-// threadTime sums the run time of the process's threads, in seconds. Of threads that have ended it knows nothing.
+// threadTime sums the run time of the process's threads, in seconds. Of threads that have ended it
+// knows nothing.
 func threadTime(pid int) float64 {
 	ns := int64(0)
 	names, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/schedstat")

@@ -151,7 +151,8 @@ func (w *world) starting() []result {
 	return []result{starts, reloads}
 }
 
-// fair has eight keep-alive clients share two workers whose requests take 50 ms: nobody may wait for one while the other is idle.
+// fair has eight keep-alive clients share two workers whose requests take 50 ms: nobody may wait
+// for one while the other is idle.
 func (w *world) fair() []result {
 	out := result{ID: "fair", Title: "8 keep-alive clients, 2 workers, requests of 50 ms: share of the ideal 40 requests/s"}
 	d := 6 * time.Second
@@ -178,8 +179,9 @@ func (w *world) fair() []result {
 	return []result{out}
 }
 
-// beside measures normal load with and without a thousand idle connections and a thousand clients that send a byte a second. The load is Django's:
-// two processors full of hello world show how the connections came to be spread over the workers, and little else.
+// beside measures normal load with and without a thousand idle connections and a thousand clients
+// that send a byte a second. The load is Django's: two processors full of hello world show how the
+// connections came to be spread over the workers, and little else.
 func (w *world) beside() []result {
 	crowd := func(w *world, s *running) (func(), error) { return crowd(s, 1000, 1000) }
 	plain := &row{want: text("Hello, World!\n"), conns: 32}

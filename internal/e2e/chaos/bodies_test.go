@@ -36,7 +36,8 @@ var pattern = func() []byte {
 	return b
 }()
 
-// Bodies of gigabytes in both directions, beside small requests that do not wait for them; the worker's memory does not grow.
+// Bodies of gigabytes in both directions, beside small requests that do not wait for them; the
+// worker's memory does not grow.
 func TestLargeBodies(t *testing.T) {
 	size := int64(scale(128<<20, 5<<30))
 	r := start(t, "-p", "1", "--threads", "2")
@@ -134,7 +135,8 @@ func upload(addr string, n int64) int {
 	return status
 }
 
-// An answer that is there before the large body of its request: it arrives whole, without a reset, directly and through nginx.
+// An answer that is there before the large body of its request: it arrives whole, without a reset,
+// directly and through nginx.
 func TestEarlyAnswer(t *testing.T) {
 	r := newRig(t)
 	file := r.Path("large")

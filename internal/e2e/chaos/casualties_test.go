@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// casualties are the deaths that a test brings about. The requests that a worker was running when it died are lost, and nothing can change
-// that; no other one may be.
+// casualties are the deaths that a test brings about. The requests that a worker was running when
+// it died are lost, and nothing can change that; no other one may be.
 type casualties struct {
-	// busy says that all threads of a worker may be busy: it hands connections on to idle workers then, and who has answered on one before does
-	// not tell who has it now.
+	// busy says that all threads of a worker may be busy: it hands connections on to idle workers
+	// then, and who has answered on one before does not tell who has it now.
 	busy bool
 
 	mu     sync.Mutex
@@ -40,8 +40,9 @@ func (c *casualties) during(do func()) {
 	c.deaths = append(c.deaths, span{from, time.Now()})
 }
 
-// explain says whether a death can have hit a request: it came while its connection waited for this answer, and the worker that has
-// served this connection so far did not survive it. A connection that nobody has served yet may have been accepted by any worker.
+// explain says whether a death can have hit a request: it came while its connection waited for this
+// answer, and the worker that has served this connection so far did not survive it. A connection
+// that nobody has served yet may have been accepted by any worker.
 func (c *casualties) explain(f failure) bool {
 	if f.pid != 0 && !f.left && !c.busy {
 		return false

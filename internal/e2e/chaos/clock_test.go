@@ -9,8 +9,9 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// The wall clock jumps by a year, forth and back, for the supervisor, the loader and the workers, for what is Go in them and what is Python: no
-// deadline comes early or never, nothing is lost, reloads, harakiri and timeouts go on.
+// The wall clock jumps by a year, forth and back, for the supervisor, the loader and the workers,
+// for what is Go in them and what is Python: no deadline comes early or never, nothing is lost,
+// reloads, harakiri and timeouts go on.
 func TestClockJumps(t *testing.T) {
 	r := start(t, "-p", "2", "--threads", "2", "--harakiri", "2", "--max-worker-lifetime", "3600", "--http-headers-timeout", "2")
 	r.Allow(`HARAKIRI`, `died, killed by signal 9`)

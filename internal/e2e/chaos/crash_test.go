@@ -15,7 +15,8 @@ import (
 // room is more threads than disturb has clients: no connection changes its worker while both live.
 const room = "8"
 
-// disturb does something to a server under load. The requests that the deaths hit which it brings about may fail, all others may not.
+// disturb does something to a server under load. The requests that the deaths hit which it brings
+// about may fail, all others may not.
 func disturb(t *testing.T, r *rig, fault func(dead *casualties)) {
 	t.Helper()
 	var dead casualties
@@ -41,7 +42,8 @@ func disturb(t *testing.T, r *rig, fault func(dead *casualties)) {
 // dying is what nginx says of workers that die; the crowd tells whether anything else does.
 const dying = `upstream prematurely closed connection|Connection reset by peer|Broken pipe`
 
-// kill -9 of a worker in the middle of requests: those it was running are lost, which nothing can change, and no other.
+// kill -9 of a worker in the middle of requests: those it was running are lost, which nothing can
+// change, and no other.
 func TestKillWorker(t *testing.T) {
 	r := start(t, "-p", "2", "--threads", room, "--forkbomb-delay", "0")
 	r.Allow(`DAMN ! worker \d+ \(pid: \d+\) died, killed by signal 9`)
@@ -74,8 +76,8 @@ func TestKillLoader(t *testing.T) {
 	})
 }
 
-// kill -9 of the supervisor, whatever its workers are doing: a second later nothing of it runs, and what was running has been answered
-// if that took no longer.
+// kill -9 of the supervisor, whatever its workers are doing: a second later nothing of it runs, and
+// what was running has been answered if that took no longer.
 func TestKillSupervisor(t *testing.T) {
 	for name, c := range map[string]struct {
 		busy  string
@@ -123,8 +125,9 @@ func TestKillSupervisor(t *testing.T) {
 	}
 }
 
-// killSupervisor kills the supervisor and waits until nothing of the instance runs, which may last no longer than a Python process that is
-// started at the same moment and sleeps for lifetime: a loaded machine delays both.
+// killSupervisor kills the supervisor and waits until nothing of the instance runs, which may last
+// no longer than a Python process that is started at the same moment and sleeps for lifetime: a
+// loaded machine delays both.
 func killSupervisor(t *testing.T, r *rig, lifetime time.Duration) {
 	t.Helper()
 	peer := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf("import socket, time; time.sleep(%v)", lifetime.Seconds()))
@@ -179,7 +182,8 @@ func readFile(path string) string {
 	return string(b)
 }
 
-// kill -9 of the supervisor while the application is being imported: that loader reads no message, and must end all the same.
+// kill -9 of the supervisor while the application is being imported: that loader reads no message,
+// and must end all the same.
 func TestKillSupervisorDuringImport(t *testing.T) {
 	for name, code := range map[string]string{
 		"asleep":     "import time\ntime.sleep(3600)\n",

@@ -92,7 +92,8 @@ func (c *crowd) answered() int {
 	return c.good
 }
 
-// end stops the crowd; a lost request fails the test. It gives the slowest answers: half are faster, 99 of 100 are.
+// end stops the crowd; a lost request fails the test. It gives the slowest answers: half are
+// faster, 99 of 100 are.
 func (c *crowd) end(t *testing.T) (median, p99 time.Duration) {
 	t.Helper()
 	close(c.stop)
@@ -193,7 +194,8 @@ func (c *crowd) client() {
 // leaves is how long a worker may still live that has handed a connection on to another one.
 const leaves = 3 * time.Second
 
-// failure notes a request without a good answer; false: none is to be excused, and this client gives up.
+// failure notes a request without a good answer; false: none is to be excused, and this client
+// gives up.
 func (c *crowd) failure(f failure, err error) bool {
 	f.err, f.at = err, time.Now()
 	if c.excuse != nil && f.pid != 0 {
@@ -211,7 +213,8 @@ func (c *crowd) failure(f failure, err error) bool {
 
 var errAnswer = errors.New("not the answer")
 
-// once asks once. It says whether the connection goes on and which worker has answered, where that is known.
+// once asks once. It says whether the connection goes on and which worker has answered, where that
+// is known.
 func (c *crowd) once(conn net.Conn, in *bufio.Reader, last *failure) (more bool, pid int, err error) {
 	if _, err := io.WriteString(conn, c.request); err != nil {
 		return false, 0, err

@@ -12,7 +12,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// small makes a folder of the server's a disk of its own of that size; the function gives its path as seen from outside.
+// small makes a folder of the server's a disk of its own of that size; the function gives its path
+// as seen from outside.
 func (r *rig) small(name, size string) (inside string, outside func() string) {
 	r.t.Helper()
 	inside = r.Path(name)
@@ -38,7 +39,8 @@ func fill(t *testing.T, path string, block string) {
 	}
 }
 
-// A full disk while bodies are spooled: 507 for those that do not fit, everything else goes on, and so do they once there is room. Behind nginx, too.
+// A full disk while bodies are spooled: 507 for those that do not fit, everything else goes on, and
+// so do they once there is room. Behind nginx, too.
 func TestDiskFull(t *testing.T) {
 	r := newRig(t)
 	tmp, _ := r.small("small", "8m")
@@ -67,7 +69,8 @@ func TestDiskFull(t *testing.T) {
 	}
 	r.Log.Wait(t, `refused a request .* with 507: .*no space left on device`)
 
-	// What a client is slow to take of a streamed response is kept there too: without room it is waited for, and nothing of it is lost.
+	// What a client is slow to take of a streamed response is kept there too: without room it is
+	// waited for, and nothing of it is lost.
 	const size = 40 << 20
 	c := harness.Dial(t, r.addr).(*net.TCPConn)
 	c.SetReadBuffer(128 << 10)
@@ -83,7 +86,8 @@ func TestDiskFull(t *testing.T) {
 	small.end(t)
 }
 
-// The disk of the log is full: service goes on, reloads too, and once there is room the log says how much of it is missing.
+// The disk of the log is full: service goes on, reloads too, and once there is room the log says
+// how much of it is missing.
 func TestDiskOfTheLogIsFull(t *testing.T) {
 	r := newRig(t)
 	dir, outside := r.small("small", "64k")
@@ -112,7 +116,8 @@ func TestDiskOfTheLogIsFull(t *testing.T) {
 	r.Stop()
 }
 
-// What has to be written for the start has no room: a clear line and the right exit status, and nothing is left.
+// What has to be written for the start has no room: a clear line and the right exit status, and
+// nothing is left.
 func TestDiskFullAtStart(t *testing.T) {
 	for name, args := range map[string][]string{"pidfile": {"--pidfile", "small/pid"}, "pidfile2": {"--pidfile2", "small/pid"}} {
 		t.Run(name, func(t *testing.T) {

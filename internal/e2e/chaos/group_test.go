@@ -51,8 +51,8 @@ func (g *group) set(limit string) {
 // now is what it has.
 func (g *group) now() string { return strings.TrimSpace(readFile(g.dir + "/" + g.usage)) }
 
-// The unit has as many tasks as it may (TasksMax=), the supervisor's own threads among them: a reload fails and says why, what serves serves on,
-// and the next reload works once there is room.
+// The unit has as many tasks as it may (TasksMax=), the supervisor's own threads among them: a
+// reload fails and says why, what serves serves on, and the next reload works once there is room.
 func TestNoTasksLeft(t *testing.T) {
 	r := newRig(t)
 	g := newGroup(r, "pids")

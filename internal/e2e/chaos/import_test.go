@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// An application that takes descriptors away while it is imported, ours or all that are left: one clear line and the right exit status.
+// An application that takes descriptors away while it is imported, ours or all that are left: one
+// clear line and the right exit status.
 func TestImportTakesDescriptors(t *testing.T) {
 	const after = "\ndef application(environ, start): return []\n"
 	hoard := func(left int) string {

@@ -94,7 +94,8 @@ func TestLogInjection(t *testing.T) {
 	}
 }
 
-// What listens beyond this host without being HTTP, and what anybody may rewrite, is pointed out at start.
+// What listens beyond this host without being HTTP, and what anybody may rewrite, is pointed out at
+// start.
 func TestWarningsAtStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string

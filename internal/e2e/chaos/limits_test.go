@@ -15,7 +15,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// No descriptor is left for a connection: those that are open are served, the others wait and are served when some end.
+// No descriptor is left for a connection: those that are open are served, the others wait and are
+// served when some end.
 func TestNoDescriptorsLeft(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64", "--http-headers-timeout", "60")
 	r.Allow(`cannot accept connections`)
@@ -32,7 +33,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	served.await(t, 1000) // those that are in are served at full speed
 	median, p99 := served.end(t)
 	t.Logf("without a descriptor left, on open connections: half within %v, 99 of 100 within %v", median.Round(time.Microsecond), p99.Round(time.Microsecond))
-	// A reload finds nothing different: the old worker's connections are the new one's, as many as it can hold.
+	// A reload finds nothing different: the old worker's connections are the new one's, as many as
+	// it can hold.
 	again := traffic(r.addr, "/", "hello\n", 2, true)
 	r.Reload()
 	harness.Eventually(t, "the end of the old worker", func() bool { return len(r.Processes()) == 3 })
@@ -48,7 +50,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	r.serves()
 }
 
-// The application opens files until none can be had. It gets the error that the system gives; the server serves on.
+// The application opens files until none can be had. It gets the error that the system gives; the
+// server serves on.
 func TestApplicationTakesAllDescriptors(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64")
 	c := traffic(r.addr, "/", "hello\n", 2, true)
@@ -60,8 +63,9 @@ func TestApplicationTakesAllDescriptors(t *testing.T) {
 	r.serves()
 }
 
-// The application keeps all descriptors, for good. Who is connected is served; who is not waits for the worker that a reload brings, and
-// the old one, which can open nothing any more, still leaves as it should.
+// The application keeps all descriptors, for good. Who is connected is served; who is not waits for
+// the worker that a reload brings, and the old one, which can open nothing any more, still leaves
+// as it should.
 func TestApplicationKeepsAllDescriptors(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64", "--no-defer-accept") // the silent connection below shall take a place at once
 	r.Tolerate(`cannot accept connections`)
@@ -84,8 +88,8 @@ func TestApplicationKeepsAllDescriptors(t *testing.T) {
 	harness.Eventually(t, "the end of the old worker", func() bool { return len(r.Processes()) == 3 })
 }
 
-// The supervisor may open no more, wherever in a reload it notices: the reload fails and says why, what serves serves on, and when it may again
-// the next reload works.
+// The supervisor may open no more, wherever in a reload it notices: the reload fails and says why,
+// what serves serves on, and when it may again the next reload works.
 func TestNoDescriptorsLeftForTheSupervisor(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "2")
 	r.Tolerate(`reload failed: .*[Tt]oo many open files; the old generation serves on`)
@@ -123,8 +127,8 @@ func TestNoDescriptorsLeftForTheSupervisor(t *testing.T) {
 	}
 }
 
-// No process can be forked (EAGAIN): the supervisor says so, the workers that are there serve on, and the missing one comes as soon as
-// there is room.
+// No process can be forked (EAGAIN): the supervisor says so, the workers that are there serve on,
+// and the missing one comes as soon as there is room.
 func TestNoProcessesLeft(t *testing.T) {
 	uid := user(3)
 	r := limited(t, uid, 60, "-p", "2", "--threads", "2", "--forkbomb-delay", "1")
@@ -150,7 +154,8 @@ func TestNoProcessesLeft(t *testing.T) {
 	c.end(t)
 }
 
-// Memory cannot be mapped: a MemoryError and a 500 for that request; the worker, Go in it, serves on.
+// Memory cannot be mapped: a MemoryError and a 500 for that request; the worker, Go in it, serves
+// on.
 func TestNoAddressSpaceLeft(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "2", "--limit-as", "512")
 	r.Allow(`Traceback`)
@@ -167,8 +172,9 @@ func TestNoAddressSpaceLeft(t *testing.T) {
 	}
 }
 
-// The application has taken all the address space that limit-as allows. Its requests are answered as well as it can; where Go or Python in the
-// worker cannot go on, the log says for want of what, and the next worker serves.
+// The application has taken all the address space that limit-as allows. Its requests are answered
+// as well as it can; where Go or Python in the worker cannot go on, the log says for want of what,
+// and the next worker serves.
 func TestAddressSpaceIsFull(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "2", "--limit-as", "512", "--forkbomb-delay", "0")
 	r.fds = 0
@@ -218,7 +224,8 @@ while True:
         time.sleep(0.0005)
 `
 
-// crowdOut fills what a limit on a user's processes leaves with sleepers of his, until the function it gives is called.
+// crowdOut fills what a limit on a user's processes leaves with sleepers of his, until the function
+// it gives is called.
 func crowdOut(t *testing.T, uid, nproc int) func() {
 	t.Helper()
 	cmd := exec.Command("setpriv", "--reuid", fmt.Sprint(uid), "--regid", fmt.Sprint(uid), "--clear-groups",

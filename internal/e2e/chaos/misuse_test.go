@@ -26,8 +26,9 @@ func misuser(t *testing.T, args ...string) *rig {
 	return r
 }
 
-// What start_response, write and wsgi.file_wrapper are given against their rules is an exception in the application, or is put right. It is
-// never a crash, a response that promises what it does not hold, or one that another request's client could take for its own.
+// What start_response, write and wsgi.file_wrapper are given against their rules is an exception in
+// the application, or is put right. It is never a crash, a response that promises what it does not
+// hold, or one that another request's client could take for its own.
 func TestMisuseOfTheBridge(t *testing.T) {
 	r := misuser(t, "-p", "1")
 	r.Allow(`Traceback[^$]*ValueError: invalid http header name`, `Traceback[^$]*SystemExit`)
@@ -61,8 +62,9 @@ func TestMisuseOfTheBridge(t *testing.T) {
 	}
 }
 
-// The bridge under calls of every kind with what a seed chooses: each gets a response that is one, or a closed connection, and the worker is the
-// same one at the end. UWSGI_BRIDGE_SEEDS=FIRST,COUNT tries others: packaging/sanitize.sh has the bridge built with the address sanitizer.
+// The bridge under calls of every kind with what a seed chooses: each gets a response that is one,
+// or a closed connection, and the worker is the same one at the end. UWSGI_BRIDGE_SEEDS=FIRST,COUNT
+// tries others: packaging/sanitize.sh has the bridge built with the address sanitizer.
 func TestBridgeAtRandom(t *testing.T) {
 	first, n := 1, scale(1500, 30000)
 	if text := os.Getenv("UWSGI_BRIDGE_SEEDS"); text != "" {

@@ -83,7 +83,8 @@ func TestPackets(t *testing.T) {
 	r.serves()
 }
 
-// Garbage of every size: refused or unanswered, never more than one answer, and the worker is the same one afterwards.
+// Garbage of every size: refused or unanswered, never more than one answer, and the worker is the
+// same one afterwards.
 func TestPacketGarbage(t *testing.T) {
 	r := start(t, "-p", "1")
 	before := r.expect(200, "/pid", "").Body

@@ -12,8 +12,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// From its first moment a unix socket is open to nobody whom chmod-socket keeps out. The path is looked at as fast as can be while the
-// server binds, under a umask that takes nothing away.
+// From its first moment a unix socket is open to nobody whom chmod-socket keeps out. The path is
+// looked at as fast as can be while the server binds, under a umask that takes nothing away.
 func TestSocketPermissions(t *testing.T) {
 	for range scale(3, 20) {
 		r := newRig(t)
@@ -44,7 +44,8 @@ func TestSocketPermissions(t *testing.T) {
 	}
 }
 
-// The loader and every worker run as the user and nothing else: all four ids, no group of the supervisor's, no capability.
+// The loader and every worker run as the user and nothing else: all four ids, no group of the
+// supervisor's, no capability.
 func TestPrivilegesAreDropped(t *testing.T) {
 	r := newRig(t)
 	r.Under("setpriv", "--groups", "0,4,24,27,33,50", "--inh-caps", "+chown,+net_raw", "--") // Docker left some to inherit (CVE-2022-24769)

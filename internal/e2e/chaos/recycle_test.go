@@ -7,7 +7,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// Workers are replaced all the time under full load, over kept connections, new ones and through nginx: not one failed request.
+// Workers are replaced all the time under full load, over kept connections, new ones and through
+// nginx: not one failed request.
 func TestRecycling(t *testing.T) {
 	for name, c := range map[string]struct {
 		path string

@@ -13,8 +13,8 @@ import (
 
 const reloaded = `^gracefully \(RE\)spawned uWSGI master process`
 
-// A hundred reloads in a row under load, over connections that are kept and over new ones: not one failed request, and the supervisor is
-// no larger afterwards.
+// A hundred reloads in a row under load, over connections that are kept and over new ones: not one
+// failed request, and the supervisor is no larger afterwards.
 func TestHundredReloads(t *testing.T) {
 	for _, processes := range []int{1, 4} {
 		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {
@@ -52,7 +52,8 @@ func TestHundredReloads(t *testing.T) {
 	}
 }
 
-// Reloads are asked for faster than they can be made: they are joined, the last state of the code is what serves, nothing is lost.
+// Reloads are asked for faster than they can be made: they are joined, the last state of the code
+// is what serves, nothing is lost.
 func TestReloadDuringReload(t *testing.T) {
 	r := start(t, "-p", "2")
 	c := traffic(r.addr, "/", "hello\n", 4, true)
@@ -102,7 +103,8 @@ func TestStopDuringReload(t *testing.T) {
 	}
 }
 
-// Code that cannot be loaded, in every way there is: the old one serves on, the log says why, and the next reload of good code works.
+// Code that cannot be loaded, in every way there is: the old one serves on, the log says why, and
+// the next reload of good code works.
 func TestReloadOfBrokenCode(t *testing.T) {
 	good := readFile("testdata/app.py")
 	for name, c := range map[string]struct {
@@ -149,7 +151,8 @@ func TestReloadOfBrokenCode(t *testing.T) {
 	}
 }
 
-// A file that is touched all the time, by deployments that write it in pieces: reloads are joined and nothing is lost.
+// A file that is touched all the time, by deployments that write it in pieces: reloads are joined
+// and nothing is lost.
 func TestTouchStorm(t *testing.T) {
 	r := newRig(t)
 	trigger := r.Write("trigger", "")

@@ -28,7 +28,8 @@ func badHeads(t *testing.T) (names []string) {
 	return names
 }
 
-// A head that would split the response, or that is none, is a 500 and a traceback; the worker lives, and so does the connection's order.
+// A head that would split the response, or that is none, is a 500 and a traceback; the worker
+// lives, and so does the connection's order.
 func TestResponsesWithBadHeads(t *testing.T) {
 	r := start(t, "-p", "1")
 	r.Allow(`Traceback`, `^AssertionError: write`)
@@ -55,7 +56,8 @@ func TestResponsesWithBadHeads(t *testing.T) {
 	}
 }
 
-// A body that is none, or not as long as it was said to be: the client can tell, and nothing runs into the next response.
+// A body that is none, or not as long as it was said to be: the client can tell, and nothing runs
+// into the next response.
 func TestResponsesWithBadBodies(t *testing.T) {
 	r := start(t, "-p", "1")
 	r.Allow(`Traceback`, `^TypeError: `)

@@ -65,8 +65,9 @@ func (r *rig) begin(args ...string) {
 	r.t.Cleanup(r.settled) // before the harness stops the server
 }
 
-// settled checks, once the clients of the test are gone, that no worker holds more than it began with, and that the server leaves no socket
-// file behind. What a killed supervisor leaves it cannot take away.
+// settled checks, once the clients of the test are gone, that no worker holds more than it began
+// with, and that the server leaves no socket file behind. What a killed supervisor leaves it cannot
+// take away.
 func (r *rig) settled() {
 	if r.t.Failed() {
 		return
@@ -194,7 +195,8 @@ func (r *rig) breaks(path string) {
 	tally.onPurpose.Add(1)
 }
 
-// serving waits until n workers can serve: the engine's two epoll sets are the last that a worker opens, after the Go runtime's.
+// serving waits until n workers can serve: the engine's two epoll sets are the last that a worker
+// opens, after the Go runtime's.
 func (r *rig) serving(n int) {
 	r.t.Helper()
 	harness.Eventually(r.t, fmt.Sprintf("%d workers that serve", n), func() bool {

@@ -13,8 +13,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// hordes are the kinds of clients that hold a connection and give or take next to nothing. Each gets a connection and works on it until
-// the server ends it, or hold is closed.
+// hordes are the kinds of clients that hold a connection and give or take next to nothing. Each
+// gets a connection and works on it until the server ends it, or hold is closed.
 var hordes = []struct {
 	name   string
 	option string // what times it out after seconds
@@ -102,7 +102,8 @@ func trickle(c net.Conn, text string) {
 	}
 }
 
-// A thousand slow clients of each kind beside normal traffic, which does not notice: not a request is lost or late.
+// A thousand slow clients of each kind beside normal traffic, which does not notice: not a request
+// is lost or late.
 func TestSlowClients(t *testing.T) {
 	each := scale(200, 1000)
 	for _, h := range hordes {
@@ -111,7 +112,8 @@ func TestSlowClients(t *testing.T) {
 			if h.option != "" {
 				args = append(args, h.option+fmt.Sprint(scale(1, 3)))
 			}
-			// The measure is a server like it that has no crowd, at the same time: whatever else the machine does, it does to both.
+			// The measure is a server like it that has no crowd, at the same time: whatever else
+			// the machine does, it does to both.
 			r, peer := start(t, args...), start(t, args...)
 			normal, alone := traffic(r.addr, "/", "hello\n", 4, true), traffic(peer.addr, "/", "hello\n", 4, true)
 			normal.await(t, 100) // who connects later waits behind those who connected before
@@ -164,7 +166,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// Hundreds of thousands of requests and thousands of aborted ones leave nothing behind: not a descriptor, not memory.
+// Hundreds of thousands of requests and thousands of aborted ones leave nothing behind: not a
+// descriptor, not memory.
 func TestLeaks(t *testing.T) {
 	requests, aborted := scale(60000, 1000000), scale(6000, 100000)
 	r := start(t, "-p", "1", "--threads", "2", "--post-buffering=4096", "--ignore-write-errors")

@@ -124,7 +124,8 @@ func statuses(t *testing.T, b []byte, method string) (out []int) {
 	}
 }
 
-// Every raw request of the table, and one more behind it: what follows a refused one is never served.
+// Every raw request of the table, and one more behind it: what follows a refused one is never
+// served.
 func TestSmuggling(t *testing.T) {
 	r := start(t, "-p", "1")
 	for i, v := range verdicts(t, "requests") {
@@ -134,7 +135,8 @@ func TestSmuggling(t *testing.T) {
 
 const chunkedHead = "POST /digest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-// The same for every chunked body, and the application gets what the table says and nothing of chunk lines, extensions and trailers.
+// The same for every chunked body, and the application gets what the table says and nothing of
+// chunk lines, extensions and trailers.
 func TestSmugglingInBodies(t *testing.T) {
 	r := start(t, "-p", "1")
 	for i, v := range verdicts(t, "chunked") {
@@ -145,7 +147,8 @@ func TestSmugglingInBodies(t *testing.T) {
 	}
 }
 
-// smuggle sends a request with another one behind it, whose path nobody else asks for, and gives what comes back.
+// smuggle sends a request with another one behind it, whose path nobody else asks for, and gives
+// what comes back.
 func (r *rig) smuggle(v verdict, raw, method string, keep bool, i int) []byte {
 	r.t.Helper()
 	canary := fmt.Sprintf("/canary-%d", i)
@@ -179,8 +182,8 @@ func length(raw string) int {
 	return int(max(resp.ContentLength, 0))
 }
 
-// The same bytes through nginx: where it decides otherwise, the table names the difference and its reason. For bodies it has an application
-// behind it, or it would not read them.
+// The same bytes through nginx: where it decides otherwise, the table names the difference and its
+// reason. For bodies it has an application behind it, or it would not read them.
 func TestSmugglingVerdictsOfNginx(t *testing.T) {
 	r := start(t, "-p", "1")
 	n := harness.StartNginx(t, `location / { return 200 "ok"; }

@@ -36,9 +36,10 @@ type storm struct {
 	unanswered []failure // requests that a fault was made of
 }
 
-// Faults come together, in an order that a seed tells (UWSGI_CHAOS_SEED has one of them again): deaths of workers and loaders, reloads of good
-// and of broken code, harakiri, recycling, processes that stand still. Afterwards every slot serves, nothing runs that should not, and
-// no request failed but those that a death can have hit. The end comes in the middle of a reload, too.
+// Faults come together, in an order that a seed tells (UWSGI_CHAOS_SEED has one of them again):
+// deaths of workers and loaders, reloads of good and of broken code, harakiri, recycling, processes
+// that stand still. Afterwards every slot serves, nothing runs that should not, and no request
+// failed but those that a death can have hit. The end comes in the middle of a reload, too.
 func TestStorm(t *testing.T) {
 	seeds := make([]uint64, scale(2, 12))
 	for i := range seeds {

@@ -15,8 +15,8 @@ import (
 // stack is how a dumped traceback begins.
 const stack = `^(Current t|T)hread 0x`
 
-// A view that never returns, whatever it holds: the client gets its 504, the stacks are in the log, the requests of the worker's other
-// threads are answered, a new worker serves.
+// A view that never returns, whatever it holds: the client gets its 504, the stacks are in the log,
+// the requests of the worker's other threads are answered, a new worker serves.
 func TestHarakiri(t *testing.T) {
 	for name, c := range map[string]struct {
 		path  string
@@ -51,7 +51,8 @@ func TestHarakiri(t *testing.T) {
 	}
 }
 
-// The answers of the other threads arrive though they take longer than a moment: each has until its own deadline.
+// The answers of the other threads arrive though they take longer than a moment: each has until its
+// own deadline.
 func TestHarakiriBesideLongRequests(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "4", "--harakiri", "60")
 	r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
@@ -68,7 +69,8 @@ func TestHarakiriBesideLongRequests(t *testing.T) {
 	r.serves()
 }
 
-// Who is still not served when the mercy is over gets an answer, too, whatever it is that keeps the worker.
+// Who is still not served when the mercy is over gets an answer, too, whatever it is that keeps the
+// worker.
 func TestMercyEnds(t *testing.T) {
 	for name, path := range map[string]string{"asleep": "/sleep?s=3600", "deadlock": "/deadlock", "GIL held in C": "/gil"} {
 		for how, end := range map[string]func(*rig){
@@ -107,7 +109,8 @@ func (r *rig) answers(path string, want int) {
 	note(want)
 }
 
-// Harakiri again and again under load: of a thousand requests only the stuck ones are not answered right.
+// Harakiri again and again under load: of a thousand requests only the stuck ones are not answered
+// right.
 func TestHarakiriUnderLoad(t *testing.T) {
 	r := start(t, "-p", "2", "--threads", "4", "--harakiri", "60")
 	r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
@@ -154,7 +157,8 @@ func limited(t *testing.T, uid, nproc int, args ...string) *rig {
 	return r
 }
 
-// A view that forks until nothing more can be forked: a clear error for that request, and service goes on meanwhile and afterwards.
+// A view that forks until nothing more can be forked: a clear error for that request, and service
+// goes on meanwhile and afterwards.
 func TestForkBomb(t *testing.T) {
 	r := limited(t, user(1), 60, "-p", "2", "--threads", "2")
 	c := traffic(r.addr, "/", "hello\n", 2, true)
@@ -170,7 +174,8 @@ func TestForkBomb(t *testing.T) {
 	r.serves()
 }
 
-// Threads that never end, until no more can be had: the same, and the server's own threads do without new ones.
+// Threads that never end, until no more can be had: the same, and the server's own threads do
+// without new ones.
 func TestEndlessThreads(t *testing.T) {
 	for _, daemon := range []string{"1", "0"} {
 		t.Run("daemon="+daemon, func(t *testing.T) {

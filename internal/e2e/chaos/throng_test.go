@@ -32,8 +32,8 @@ func ask(c net.Conn, in *bufio.Reader, path, conn string) (int, string, http.Hea
 	return resp.StatusCode, string(b), resp.Header, err
 }
 
-// Ten thousand clients are connected at once; then all of them ask, once and twice. The client side takes its ports from several
-// addresses, so that it does not run out of them.
+// Ten thousand clients are connected at once; then all of them ask, once and twice. The client side
+// takes its ports from several addresses, so that it does not run out of them.
 func TestTenThousandConnections(t *testing.T) {
 	clients := scale(2000, 10000)
 	r := start(t, "-p", "2", "--threads", "2")
@@ -72,8 +72,8 @@ func TestTenThousandConnections(t *testing.T) {
 	}
 }
 
-// A burst of many times the backlog while every core is busy: none is lost. nginx connects to a unix socket without waiting, so a full
-// queue would be a 502 at once.
+// A burst of many times the backlog while every core is busy: none is lost. nginx connects to a
+// unix socket without waiting, so a full queue would be a 502 at once.
 func TestBurstPastBacklog(t *testing.T) {
 	t.Run("nginx, unix", func(t *testing.T) {
 		r := start(t, "-p", "2", "--threads", "1") // a backlog of 4096, the kernel's
@@ -93,8 +93,8 @@ func TestBurstPastBacklog(t *testing.T) {
 	})
 }
 
-// The kernel makes a process's table of descriptors larger as they come, and while it does none can be accepted, for tens of milliseconds. A worker
-// has that behind it before the crowd comes.
+// The kernel makes a process's table of descriptors larger as they come, and while it does none can
+// be accepted, for tens of milliseconds. A worker has that behind it before the crowd comes.
 func TestRoomForDescriptors(t *testing.T) {
 	for _, c := range []struct{ maxFD, want int }{{0, 8192}, {1024, 1024}} {
 		r := start(t, "-p", "1", "--max-fd", fmt.Sprint(c.maxFD))
@@ -143,7 +143,8 @@ func burst(t *testing.T, addr string) {
 	}
 }
 
-// listenOverflows is the kernel's count of connections that came to a full queue, of the whole host.
+// listenOverflows is the kernel's count of connections that came to a full queue, of the whole
+// host.
 func listenOverflows(t *testing.T) (n int) {
 	t.Helper()
 	b, err := os.ReadFile("/proc/net/netstat")
@@ -162,7 +163,8 @@ func listenOverflows(t *testing.T) (n int) {
 	return n
 }
 
-// Past what the descriptors allow a client is told so: 503 with Retry-After, counted and logged, never a reset.
+// Past what the descriptors allow a client is told so: 503 with Retry-After, counted and logged,
+// never a reset.
 func TestOverload(t *testing.T) {
 	clients := scale(400, 2000)
 	r := start(t, "-p", "1", "--threads", "1", "--listen", "64", "--max-fd", "128")

@@ -16,17 +16,20 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// The wall clock of one process, without touching the machine's: Go and the C library read it through the code that the kernel maps into
-// every process (vdso(7)). The process's private copy of that is replaced by one that asks the kernel and adds an offset.
+// The wall clock of one process, without touching the machine's: Go and the C library read it
+// through the code that the kernel maps into every process (vdso(7)). The process's private copy of
+// that is replaced by one that asks the kernel and adds an offset.
 
-// clockGettime adds offset to CLOCK_REALTIME: mov $228,%eax; syscall; test %edi,%edi; jnz 1f; movabs $offset,%rcx; add %rcx,(%rsi); 1: ret
+// clockGettime adds offset to CLOCK_REALTIME: mov $228,%eax; syscall; test %edi,%edi; jnz 1f;
+// movabs $offset,%rcx; add %rcx,(%rsi); 1: ret
 func clockGettime(offset int64) []byte {
 	code := []byte{0xb8, 0xe4, 0, 0, 0, 0x0f, 0x05, 0x85, 0xff, 0x75, 0x0d, 0x48, 0xb9}
 	code = binary.LittleEndian.AppendUint64(code, uint64(offset))
 	return append(code, 0x48, 0x01, 0x0e, 0xc3)
 }
 
-// jump sets the wall clock of a process, and of those that it forks, so many seconds off the machine's.
+// jump sets the wall clock of a process, and of those that it forks, so many seconds off the
+// machine's.
 func jump(t *testing.T, pid int, seconds int64) {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {

@@ -8,7 +8,8 @@ import (
 	"strconv"
 )
 
-// FastCGI is a whole request in that protocol, as nginx sends it: one record of parameters, and the body.
+// FastCGI is a whole request in that protocol, as nginx sends it: one record of parameters, and the
+// body.
 func (v Vars) FastCGI(body string) []byte {
 	var params []byte
 	for _, k := range slices.Sorted(maps.Keys(v)) {

@@ -139,7 +139,8 @@ func Parse(t testing.TB, r io.Reader, method string) *Answer {
 	return a
 }
 
-// Ask sends a request on a connection that may go on, and reads its answer. What the server sends behind it is lost.
+// Ask sends a request on a connection that may go on, and reads its answer. What the server sends
+// behind it is lost.
 func Ask(t testing.TB, c net.Conn, request string) *Answer {
 	t.Helper()
 	c.SetDeadline(time.Now().Add(Patience))

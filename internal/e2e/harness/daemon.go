@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// StartDaemon starts a server that goes to the background, and waits until it serves. Its log is then in logfile, which has to be in the
-// pidfile's company: both are what its configuration names.
+// StartDaemon starts a server that goes to the background, and waits until it serves. Its log is
+// then in logfile, which has to be in the pidfile's company: both are what its configuration names.
 func (s *Server) StartDaemon(pidfile, logfile string, args ...string) {
 	s.t.Helper()
 	cmd := s.Command(args...)

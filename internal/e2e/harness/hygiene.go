@@ -11,7 +11,8 @@ import (
 // goneWithin is how long processes may outlive their supervisor.
 const goneWithin = 5 * time.Second
 
-// complaint matches lines of a log that a healthy server does not write, whatever it writes at error level among them.
+// complaint matches lines of a log that a healthy server does not write, whatever it writes at
+// error level among them.
 var complaint = regexp.MustCompile(`Traceback \(most recent call last\)|internal error|panic|^goroutine |fatal error|DAMN !|NO MERCY|` +
 	`Segmentation|SIGSEGV|Exception ignored|illegal move|^uwsgi: |exiting with status|HARAKIRI|reload failed|Fatal Python error|leaked|` +
 	`^[\w.]*(Error|Exception|Interrupt|Exit|Warning)(:|$)|cannot be forked|cannot accept|GAME OVER|unable to load app|could not be loaded|garbage collected without being closed|` +
@@ -61,7 +62,8 @@ func (s *Server) checkDescriptors() {
 	}
 }
 
-// checkLog fails the test for every complaint that it did not announce, and for every announced one that did not come.
+// checkLog fails the test for every complaint that it did not announce, and for every announced one
+// that did not come.
 func (s *Server) checkLog() {
 	used := make([]bool, len(s.allowed))
 	for _, c := range complaints(s.Log.Lines(0)) {

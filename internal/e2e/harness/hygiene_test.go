@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Everything that the server writes at error level is a complaint to the hygiene check: the standard error that the tests read shows no levels.
+// Everything that the server writes at error level is a complaint to the hygiene check: the
+// standard error that the tests read shows no levels.
 func TestErrorLevelIsAComplaint(t *testing.T) {
 	verb := regexp.MustCompile(`%[+#]?\[?\d*\]?[a-z]`)
 	found := 0

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Load is a crowd of clients that never tries anything twice: every request that gets no good answer counts as lost.
+// Load is a crowd of clients that never tries anything twice: every request that gets no good
+// answer counts as lost.
 type Load struct {
 	Good    atomic.Int64
 	Resumed atomic.Int64 // requests on a connection that had served before
@@ -26,7 +27,8 @@ type Load struct {
 	keep    bool
 }
 
-// StartLoad has clients ask for path on addr until Stop; each answer has to be a 200 with that body.
+// StartLoad has clients ask for path on addr until Stop; each answer has to be a 200 with that
+// body.
 func StartLoad(addr, path, want string, clients int, keepalive bool) *Load {
 	conn := "close"
 	if keepalive {

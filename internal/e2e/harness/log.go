@@ -22,7 +22,8 @@ func newLog() *Log {
 	return &Log{changed: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// follow takes lines from r until its end, which comes when the last process that has it open has ended.
+// follow takes lines from r until its end, which comes when the last process that has it open has
+// ended.
 func (l *Log) follow(r io.ReadCloser) {
 	defer close(l.ended)
 	defer r.Close()

@@ -22,7 +22,8 @@ type Nginx struct {
 	tolerated []*regexp.Regexp
 }
 
-// nginxConf has connections for 9,000 clients, two each: nginx drops waiting clients without a word when the last sixteenth is in use.
+// nginxConf has connections for 9,000 clients, two each: nginx drops waiting clients without a word
+// when the last sixteenth is in use.
 const nginxConf = `daemon off;
 %[5]s
 worker_processes 1;
@@ -47,7 +48,8 @@ http {
 }
 `
 
-// StartNginx starts one whose server block holds server, and whose http block holds the further lines.
+// StartNginx starts one whose server block holds server, and whose http block holds the further
+// lines.
 func StartNginx(t testing.TB, server string, http ...string) *Nginx {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ng")

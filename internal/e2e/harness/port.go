@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Ports lie below the range from which the kernel takes the ports of outgoing connections, so that none of those can be in the way. A
-// process of tests has whole blocks of them to itself: between the moment an address is given out and the moment a server binds it,
-// nobody else may try it.
+// Ports lie below the range from which the kernel takes the ports of outgoing connections, so that
+// none of those can be in the way. A process of tests has whole blocks of them to itself: between
+// the moment an address is given out and the moment a server binds it, nobody else may try it.
 const (
 	firstPort  = 12000
 	portBlocks = 95
@@ -43,7 +43,8 @@ func Addr(t testing.TB) string {
 	return ""
 }
 
-// reserve takes a block that no other process has: the abstract socket of its name is bound by whoever does.
+// reserve takes a block that no other process has: the abstract socket of its name is bound by
+// whoever does.
 func reserve() bool {
 	at := rand.IntN(portBlocks)
 	for i := range portBlocks {

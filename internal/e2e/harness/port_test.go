@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Two processes of tests that run at the same time are never given the same port, though nobody listens on it yet.
+// Two processes of tests that run at the same time are never given the same port, though nobody
+// listens on it yet.
 func TestAddrBesideAnotherProcess(t *testing.T) {
 	const role = "UWSGI_E2E_PORTS"
 	if os.Getenv(role) != "" {

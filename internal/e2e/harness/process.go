@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Eventually waits for a condition that nothing announces, such as the end of a process that is not our child.
+// Eventually waits for a condition that nothing announces, such as the end of a process that is not
+// our child.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	if !Within(Patience, cond) {

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// DebianPython is the distribution's interpreter, for which python3-django and python3-flask are packaged.
+// DebianPython is the distribution's interpreter, for which python3-django and python3-flask are
+// packaged.
 const DebianPython = "/usr/bin/python3"
 
 // requirements are what a virtualenv of the suite holds; a change makes new ones.
@@ -30,7 +31,8 @@ func cacheDir() string {
 	return filepath.Join(dir, "uwsgi-e2e")
 }
 
-// Venv is a virtualenv of that interpreter with Django, Flask and gunicorn from PyPI. It is made once and kept for later runs.
+// Venv is a virtualenv of that interpreter with Django, Flask and gunicorn from PyPI. It is made
+// once and kept for later runs.
 func Venv(t testing.TB, python string) string {
 	t.Helper()
 	id, err := exec.Command(python, "-c", "import sys; print(sys.version); print(sys.base_prefix)").Output()
@@ -77,7 +79,8 @@ func lock(t testing.TB, path string) func() {
 	return func() { f.Close() }
 }
 
-// OtherPython is an interpreter of another version than the distribution's; where the machine has none it is that one.
+// OtherPython is an interpreter of another version than the distribution's; where the machine has
+// none it is that one.
 var OtherPython = sync.OnceValue(func() string {
 	debian := versionOf(DebianPython)
 	for _, p := range Pythons() {
@@ -88,7 +91,8 @@ var OtherPython = sync.OnceValue(func() string {
 	return DebianPython
 })
 
-// Pythons are the machine's interpreters from 3.9 on, one a version, the usual ones first; the distribution's is among them.
+// Pythons are the machine's interpreters from 3.9 on, one a version, the usual ones first; the
+// distribution's is among them.
 var Pythons = sync.OnceValue(func() (out []string) {
 	home, _ := os.UserHomeDir()
 	seen := map[string]bool{}

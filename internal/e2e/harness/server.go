@@ -36,7 +36,8 @@ type Server struct {
 	daemon    bool     // the supervisor is no child of ours
 }
 
-// New makes a server that is not started yet. When the test ends it is stopped, and what it left behind is a failure.
+// New makes a server that is not started yet. When the test ends it is stopped, and what it left
+// behind is a failure.
 func New(t testing.TB) *Server {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "uw") // short: the path of a unix socket has 107 bytes; and open to the user that uid= names
@@ -105,7 +106,8 @@ func (s *Server) environ() []string {
 	return s.env
 }
 
-// Under has it started through another program that executes it in its own place (prlimit, unshare, a shell's exec …).
+// Under has it started through another program that executes it in its own place (prlimit, unshare,
+// a shell's exec …).
 func (s *Server) Under(argv ...string) { s.under = argv }
 
 // Init has it be process 1, with a /proc to match, as in a container that shares the network.
@@ -156,10 +158,12 @@ func (s *Server) Start(args ...string) {
 	s.fds = len(descriptors(s.PID))
 }
 
-// Allow announces complaints in the log that the test provokes: each pattern must come, and what matches none fails the test.
+// Allow announces complaints in the log that the test provokes: each pattern must come, and what
+// matches none fails the test.
 func (s *Server) Allow(patterns ...string) { s.allowed = append(s.allowed, patterns...) }
 
-// LooseFDs tells that the supervisor's descriptors will be others at the end than they were at the start.
+// LooseFDs tells that the supervisor's descriptors will be others at the end than they were at the
+// start.
 func (s *Server) LooseFDs() { s.keepFDs = true }
 
 // Processes are all living processes of the instance.
@@ -179,7 +183,8 @@ func (s *Server) Reload() {
 	s.Log.WaitFrom(s.t, mark, `^gracefully \(RE\)spawned uWSGI master process`)
 }
 
-// Exit waits for the end of the supervisor and gives its exit status, or the negative signal that killed it.
+// Exit waits for the end of the supervisor and gives its exit status, or the negative signal that
+// killed it.
 func (s *Server) Exit() int {
 	s.t.Helper()
 	select {

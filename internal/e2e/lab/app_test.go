@@ -74,7 +74,8 @@ def application(environ, start_response):
 // program is the application that answers with a word.
 func program(word string) string { return fmt.Sprintf(code, word) }
 
-// App is one application of the lab: /etc/uwsgi/apps-enabled/NAME.ini and /srv/NAME/app.py, on /run/uwsgi/NAME.sock.
+// App is one application of the lab: /etc/uwsgi/apps-enabled/NAME.ini and /srv/NAME/app.py, on
+// /run/uwsgi/NAME.sock.
 type App struct {
 	m    *Machine
 	Name string
@@ -86,7 +87,8 @@ func (a App) Unit() string { return "uwsgi@" + a.Name + ".service" }
 // Socket is its unix socket, as this process reaches it.
 func (a App) Socket() string { return a.m.Path("/run/uwsgi/" + a.Name + ".sock") }
 
-// App makes an application, with further lines of its ini, and takes it away at the end of the test. It is not started.
+// App makes an application, with further lines of its ini, and takes it away at the end of the
+// test. It is not started.
 func (m *Machine) App(t *testing.T, name string, lines ...string) App {
 	t.Helper()
 	a := App{m: m, Name: name}
@@ -162,7 +164,8 @@ func (a App) Answers(t *testing.T, path, want string) {
 	}
 }
 
-// Load has a crowd ask over the unix socket while do runs, and fails the test for every request that is lost.
+// Load has a crowd ask over the unix socket while do runs, and fails the test for every request
+// that is lost.
 func (a App) Load(t *testing.T, path, body string, do func(more func(int64))) {
 	t.Helper()
 	load := harness.StartUwsgiLoad(a.Socket(), path, body, 4)

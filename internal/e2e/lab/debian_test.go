@@ -11,7 +11,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// debianPackage: radicale as Debian ships it, with folders and files that root makes before the start, under uwsgi.service and the emperor.
+// debianPackage: radicale as Debian ships it, with folders and files that root makes before the
+// start, under uwsgi.service and the emperor.
 func debianPackage(t *testing.T, m *Machine) {
 	const vassal = "/etc/uwsgi-emperor/vassals/radicale.ini"
 	m.Sh(t, "dpkg --no-triggers -i /var/cache/lab/apps/*.deb; systemctl disable --now radicale; rm -rf /var/log/radicale")
@@ -39,7 +40,8 @@ func debianPackage(t *testing.T, m *Machine) {
 	}
 }
 
-// What OpenStack's packages and mailman3-web have in their own configurations, but for names, ports, threads and the application.
+// What OpenStack's packages and mailman3-web have in their own configurations, but for names,
+// ports, threads and the application.
 const (
 	stackINI = `[uwsgi]
 buffer-size = 65535
@@ -87,8 +89,8 @@ logto = /var/log/mailman/web.log
 `
 )
 
-// debianUnits: packages that bring a unit of their own for their own configuration: as a user from the beginning (OpenStack), and as root
-// until the configuration's uid (mailman3-web).
+// debianUnits: packages that bring a unit of their own for their own configuration: as a user from
+// the beginning (OpenStack), and as root until the configuration's uid (mailman3-web).
 func debianUnits(t *testing.T, m *Machine) {
 	defer m.Run("sh", "-c", `systemctl stop stack mailman; rm -rf /etc/systemd/system/stack.service /etc/systemd/system/mailman.service /etc/stack.ini \
 		/etc/mailman.ini /srv/stack /srv/mailman /var/log/stack /var/log/mailman /run/mailman; systemctl daemon-reload; userdel stack`)
@@ -135,7 +137,8 @@ func debianUnits(t *testing.T, m *Machine) {
 	}
 }
 
-// anyOrder: whatever is asked for in which order, each application, in every format, is one instance in its unit, and nothing after a stop.
+// anyOrder: whatever is asked for in which order, each application, in every format, is one
+// instance in its unit, and nothing after a stop.
 func anyOrder(t *testing.T, m *Machine) {
 	files := map[string]string{
 		"order-i.ini":  "[uwsgi]\nchdir = /srv/%[1]s\nmodule = app\nsocket = /run/uwsgi/%[1]s.sock\n",

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// explained: what can happen to an application happens, and journalctl -x explains each, once, in English and in Chinese.
+// explained: what can happen to an application happens, and journalctl -x explains each, once, in
+// English and in Chinese.
 func explained(t *testing.T, m *Machine) {
 	a := m.App(t, "eventful", "socket = /run/uwsgi/%n.sock", "processes = 1", "harakiri = 1", "max-requests = 3", "min-worker-lifetime = 0")
 	a.DropIn(t, "[Service]\nRestart=no\n")
@@ -64,7 +65,8 @@ func explained(t *testing.T, m *Machine) {
 	}
 }
 
-// logged: what the application writes by logging is its worker's, has its own priority, and a chain of exceptions is one entry.
+// logged: what the application writes by logging is its worker's, has its own priority, and a chain
+// of exceptions is one entry.
 func logged(t *testing.T, m *Machine) {
 	a := m.App(t, "logs")
 	a.Start(t)

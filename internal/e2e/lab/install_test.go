@@ -97,7 +97,8 @@ func completion(t *testing.T, m *Machine) {
 	}
 }
 
-// generatorTime: a folder of twenty applications is read in milliseconds, with files of no use among them, and none is waited for.
+// generatorTime: a folder of twenty applications is read in milliseconds, with files of no use
+// among them, and none is waited for.
 func generatorTime(t *testing.T, m *Machine) {
 	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/bulk*; systemctl daemon-reload")
 	for n := range 20 {
@@ -129,7 +130,8 @@ print(status, int((time.monotonic() - begin) * 1000))' $d; done; ls $d | wc -l; 
 	}
 }
 
-// upgradeUnderLoad: the package is replaced while a crowd asks; nothing is lost, and the new program runs.
+// upgradeUnderLoad: the package is replaced while a crowd asks; nothing is lost, and the new
+// program runs.
 func upgradeUnderLoad(t *testing.T, m *Machine) {
 	a := m.App(t, "upgrade")
 	a.Start(t)
@@ -182,7 +184,8 @@ func removeAndPurge(t *testing.T, m *Machine) {
 	}
 }
 
-// fromDebian: Debian's own packages are replaced, with an application running and a package that depends on them; both stay.
+// fromDebian: Debian's own packages are replaced, with an application running and a package that
+// depends on them; both stay.
 func fromDebian(t *testing.T, m *Machine) {
 	m.Sh(t, "dpkg --purge uwsgi; apt-get install -y -q --no-install-recommends /var/cache/lab/*.deb")
 	t.Cleanup(func() {

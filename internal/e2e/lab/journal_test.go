@@ -23,7 +23,8 @@ func (m *Machine) entries(t *testing.T, args string) []map[string]any {
 	return out
 }
 
-// journal: everything is there under the unit, from the first line on; print and server lines have their fields.
+// journal: everything is there under the unit, from the first line on; print and server lines have
+// their fields.
 func journal(t *testing.T, m *Machine) {
 	a := m.App(t, "talks")
 	a.Start(t)
@@ -76,7 +77,8 @@ func requestFields(t *testing.T, m *Machine) {
 	}
 }
 
-// logFiles: files that an ini names are written beside the journal, in a folder of root's too, and logrotate's copytruncate leaves no hole.
+// logFiles: files that an ini names are written beside the journal, in a folder of root's too, and
+// logrotate's copytruncate leaves no hole.
 func logFiles(t *testing.T, m *Machine) {
 	a := m.App(t, "filed", "socket = /run/uwsgi/%n.sock", "logto = /var/log/uwsgi/app/%n.log", "req-logger = file:/var/log/filed/requests.log", "log-date = true")
 	m.Sh(t, "mkdir -p /var/log/filed")
@@ -126,7 +128,8 @@ func traceback(t *testing.T, m *Machine) {
 	}
 }
 
-// journaldStuck: requests that write a lot go on beside a journald that takes nothing, at their pace, and what was lost is told.
+// journaldStuck: requests that write a lot go on beside a journald that takes nothing, at their
+// pace, and what was lost is told.
 func journaldStuck(t *testing.T, m *Machine) {
 	a := m.App(t, "unheard", "http = 127.0.0.1:7500", "processes = 2")
 	a.Start(t)

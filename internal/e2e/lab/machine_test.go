@@ -122,11 +122,13 @@ func (m *Machine) boot(t *testing.T) {
 	begin := time.Now()
 	m.nspawn = exec.Command("systemd-nspawn", "-q", "-D", m.root, "--register=no", "--keep-unit", "--boot", "--console=pipe", "--private-network",
 		"--kill-signal=SIGRTMIN+4")
-	// systemd 256 and newer do not run on the first version of control groups; the others do not care.
+	// systemd 256 and newer do not run on the first version of control groups; the others do not
+	// care.
 	m.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	m.nspawn.Stdout, m.nspawn.Stderr = m.console, m.console
 	m.nspawn.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	// nspawn boots it in "payload" below its own group. Two that share it remove each other's units there.
+	// nspawn boots it in "payload" below its own group. Two that share it remove each other's units
+	// there.
 	if m.group != "" {
 		group, err := os.Open(m.group)
 		if err != nil {
@@ -138,7 +140,8 @@ func (m *Machine) boot(t *testing.T) {
 	m.ended = make(chan struct{})
 	started := make(chan error)
 	go func() {
-		// The death signal is the one of this thread: it stays as long as the container, and no container stays when the test is killed.
+		// The death signal is the one of this thread: it stays as long as the container, and no
+		// container stays when the test is killed.
 		runtime.LockOSThread()
 		defer close(m.ended)
 		err := m.nspawn.Start()

@@ -9,8 +9,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// brokenConfig: a restart with a configuration that is broken fails and says why, in every place where one looks; once systemd has given up, and
-// the file is mended, a plain start is enough.
+// brokenConfig: a restart with a configuration that is broken fails and says why, in every place
+// where one looks; once systemd has given up, and the file is mended, a plain start is enough.
 func brokenConfig(t *testing.T, m *Machine) {
 	a := m.App(t, "misspelt")
 	a.DropIn(t, "[Unit]\nStartLimitBurst=2\n[Service]\nRestartSec=100ms\n")
@@ -70,7 +70,8 @@ func brokenReloadOfConfig(t *testing.T, m *Machine) {
 	}
 }
 
-// movedPort: a reload after an edit serves the new address at once, and the old one, which systemd holds, until the restart.
+// movedPort: a reload after an edit serves the new address at once, and the old one, which systemd
+// holds, until the restart.
 func movedPort(t *testing.T, m *Machine) {
 	a := m.App(t, "moved", "http = 127.0.0.1:7401")
 	a.Start(t)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// behindNginx serves an application behind the packaged nginx with one of the package's snippets, as it stands.
+// behindNginx serves an application behind the packaged nginx with one of the package's snippets,
+// as it stands.
 func behindNginx(t *testing.T, m *Machine, snippet string, lines ...string) {
 	a := m.App(t, "mysite", lines...)
 	a.Start(t)

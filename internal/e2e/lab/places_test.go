@@ -40,7 +40,8 @@ func seed(t *testing.T, m *Machine) {
 	if got := m.Sh(t, "journalctl -u uwsgi@mysite1 -o cat"); !strings.Contains(got, "journalctl -u uwsgi@mysite1") {
 		t.Error("daemonize= is not answered with where the log is")
 	}
-	// A view that writes to the database, which is a file beside the project, and the seed's own command to have it.
+	// A view that writes to the database, which is a file beside the project, and the seed's own
+	// command to have it.
 	m.Sh(t, `cd /home/user1; printf 'from django.http import HttpResponse\ndef count(request):\n    request.session["n"] = request.session.get("n", 0) + 1\n    request.session.save()\n    return HttpResponse(request.session.session_key)\nurlpatterns = [*urlpatterns, path("count", count)]\n' >> mysite1/mysite1/urls.py
 		uwsgi --reload /tmp/mysite1-master.pid`)
 	if got := harness.Uwsgi(t, m.Path(sock), harness.Request("GET", "/count", ""), ""); got.Status != 200 || len(got.Body) != 32 {
@@ -63,7 +64,8 @@ func seed(t *testing.T, m *Machine) {
 	}
 }
 
-// harnessAt sends bytes to a port of the system, which has a network of its own, and gives what comes back.
+// harnessAt sends bytes to a port of the system, which has a network of its own, and gives what
+// comes back.
 func harnessAt(t *testing.T, m *Machine, port int, packet []byte) string {
 	t.Helper()
 	m.Write(t, "/root/packet", string(packet))
@@ -164,7 +166,8 @@ func examples(t *testing.T, m *Machine) {
 	if got := m.Show(t, a.Unit(), "MemoryMax"); got != "1572864000" {
 		t.Errorf("MemoryMax=%s", got)
 	}
-	// Everything at once: each line is one that systemd understands, and the application runs with it.
+	// Everything at once: each line is one that systemd understands, and the application runs with
+	// it.
 	try("more-rights.conf", m.Sh(t, "sed -n -e '/^\\[/p' -e 's/^#\\([A-Z][A-Za-z]*=\\)/\\1/p' "+dir+"more-rights.conf"))
 	if got := m.Show(t, a.Unit(), "PrivateTmp"); got != "no" {
 		t.Errorf("PrivateTmp=%s with more rights", got)

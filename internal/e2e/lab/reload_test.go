@@ -58,7 +58,8 @@ func brokenReload(t *testing.T, m *Machine) {
 	a.Answers(t, "/", "mended")
 }
 
-// notifyReload: with the drop-in of the examples systemd itself reloads and waits (systemd 253); where it is older, the drop-in is not for it.
+// notifyReload: with the drop-in of the examples systemd itself reloads and waits (systemd 253);
+// where it is older, the drop-in is not for it.
 func notifyReload(t *testing.T, m *Machine) {
 	a := m.App(t, "notify")
 	dir := "/etc/systemd/system/" + a.Unit() + ".d"
@@ -99,7 +100,8 @@ func restartUnderLoad(t *testing.T, m *Machine) {
 	}
 }
 
-// editAndRestart: an edited ini and a restart, without daemon-reload: addresses, users and times are the new ones.
+// editAndRestart: an edited ini and a restart, without daemon-reload: addresses, users and times
+// are the new ones.
 func editAndRestart(t *testing.T, m *Machine) {
 	a := m.App(t, "edited")
 	a.Start(t)
@@ -124,7 +126,8 @@ func editAndRestart(t *testing.T, m *Machine) {
 	}
 }
 
-// restartedOften: whoever tries things restarts more often than systemd lets a service restart that keeps failing.
+// restartedOften: whoever tries things restarts more often than systemd lets a service restart that
+// keeps failing.
 func restartedOften(t *testing.T, m *Machine) {
 	a := m.App(t, "tried")
 	a.Start(t)

@@ -27,7 +27,8 @@ func stopMeansStop(t *testing.T, m *Machine) {
 	a := m.App(t, "stopped")
 	a.Start(t)
 	m.Sh(t, "systemctl stop uwsgi@stopped")
-	// The sockets are closed right after the service is down; what connects in between is turned away.
+	// The sockets are closed right after the service is down; what connects in between is turned
+	// away.
 	m.Eventually(t, "end of the sockets", func() bool {
 		c, err := net.Dial("unix", a.Socket())
 		if err == nil {
@@ -112,7 +113,8 @@ for family, address in (socket.AF_INET, ("127.0.0.1", 7001)), (socket.AF_UNIX, "
 	a.Answers(t, "/", "one")
 }
 
-// namedSockets: units of the administrator's own, whose sockets are at other addresses than the ini has and are matched by their names.
+// namedSockets: units of the administrator's own, whose sockets are at other addresses than the ini
+// has and are matched by their names.
 func namedSockets(t *testing.T, m *Machine) {
 	const dir = "/etc/systemd/system/"
 	m.Write(t, "/srv/labnamed/app.py", program("named"))

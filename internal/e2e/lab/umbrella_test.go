@@ -35,7 +35,8 @@ func enableDisable(t *testing.T, m *Machine) {
 	}
 }
 
-// umbrella: service uwsgi and systemctl reach every application, and those that are new in the folder.
+// umbrella: service uwsgi and systemctl reach every application, and those that are new in the
+// folder.
 func umbrella(t *testing.T, m *Machine) {
 	a := m.App(t, "one")
 	m.Sh(t, "service uwsgi restart")

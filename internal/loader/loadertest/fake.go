@@ -1,5 +1,6 @@
-// Package loadertest is a fake loader with fake workers, for tests: the test binary executes itself in their place and they speak the real
-// wire, over real sockets, as real processes. What they do wrong is said by roles, words in the variable Roles of their environment:
+// Package loadertest is a fake loader with fake workers, for tests: the test binary executes itself
+// in their place and they speak the real wire, over real sockets, as real processes. What they do
+// wrong is said by roles, words in the variable Roles of their environment:
 //
 //	import-fails          there is no application: failed, code 22
 //	import-unless=FILE    the same, while FILE does not exist
@@ -33,8 +34,9 @@
 //	orphans               a worker leaves a child of a child behind, which ends
 //	answers               a worker says answered after harakiri
 //
-// Once told to serve a worker accepts connections on all listening sockets and writes "generation slot" to each. SIGUSR1 makes it ask for its
-// recycling, SIGUSR2 for a reload; the dump signal makes it write "stacks" to its stderr, each order but serve makes it write that.
+// Once told to serve a worker accepts connections on all listening sockets and writes "generation
+// slot" to each. SIGUSR1 makes it ask for its recycling, SIGUSR2 for a reload; the dump signal
+// makes it write "stacks" to its stderr, each order but serve makes it write that.
 package loadertest
 
 import (
@@ -56,7 +58,8 @@ const Roles = "UWSGI_FAKE_ROLES"
 // workerVar marks a process as a worker: "slot row".
 const workerVar = "UWSGI_FAKE_WORKER"
 
-// Main plays the process's role, if it has one, and does not return then. Call it first in TestMain.
+// Main plays the process's role, if it has one, and does not return then. Call it first in
+// TestMain.
 func Main() {
 	roles, ok := os.LookupEnv(Roles)
 	if !ok {

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hygiene makes the test fail if it ends with a process or a descriptor more than it has now. Call it before anything else; what is
-// cleaned up by t.Cleanup after this call is cleaned up before the check.
+// Hygiene makes the test fail if it ends with a process or a descriptor more than it has now. Call
+// it before anything else; what is cleaned up by t.Cleanup after this call is cleaned up before the
+// check.
 func Hygiene(t testing.TB) {
 	t.Helper()
 	processes := children()
@@ -22,7 +23,8 @@ func Hygiene(t testing.TB) {
 			if slices.Contains(processes, pid) {
 				continue
 			}
-			// A child of a child that was killed may still be on its way out; only what stays is a stray.
+			// A child of a child that was killed may still be on its way out; only what stays is a
+			// stray.
 			if !gone(pid) {
 				cmdline, _ := os.ReadFile("/proc/" + pid + "/cmdline")
 				t.Errorf("process %s is left: %q", pid, cmdline)
@@ -71,7 +73,8 @@ func children() []string {
 	return out
 }
 
-// descriptors lists what is open, "number target"; what the Go runtime opens for itself when it first needs it is left out.
+// descriptors lists what is open, "number target"; what the Go runtime opens for itself when it
+// first needs it is left out.
 func descriptors() []string {
 	var out []string
 	entries, _ := os.ReadDir("/proc/self/fd")

@@ -100,7 +100,8 @@ func (p *player) ask(role string) {
 	}
 }
 
-// serve answers on every listening socket until stop is called, which waits for the answers under way.
+// serve answers on every listening socket until stop is called, which waits for the answers under
+// way.
 func (p *player) serve(row *scoreboard.Row) (stop func()) {
 	var listeners []net.Listener
 	var tasks sync.WaitGroup

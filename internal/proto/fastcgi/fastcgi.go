@@ -1,7 +1,8 @@
-// Package fastcgi takes FastCGI's records apart and puts them together (https://fastcgi-archives.github.io/FastCGI_Specification.html):
-// Parse reads a request's head, Stdin its body, the Append functions write the response. One request at a time is served on a
-// connection; a web server that asks is told so. Better than uWSGI: PARAMS may be split anywhere, and the request starts when its
-// parameters are complete.
+// Package fastcgi takes FastCGI's records apart and puts them together
+// (https://fastcgi-archives.github.io/FastCGI_Specification.html): Parse reads a request's head,
+// Stdin its body, the Append functions write the response. One request at a time is served on a
+// connection; a web server that asks is told so. Better than uWSGI: PARAMS may be split anywhere,
+// and the request starts when its parameters are complete.
 package fastcgi
 
 import "uwsgi/internal/request"
@@ -38,7 +39,8 @@ var (
 	ErrAborted  = &request.Error{Status: 400, Reason: "FastCGI request was aborted by the web server"}
 	ErrMultiple = &request.Error{Status: 400, Reason: "FastCGI request begins while another is served on its connection"}
 
-	// ErrManagement: before a request came a record that asks about this program. AppendReply answers it.
+	// ErrManagement: before a request came a record that asks about this program. AppendReply
+	// answers it.
 	ErrManagement = &request.Error{Status: 400, Reason: "FastCGI management record"}
 )
 
@@ -87,11 +89,13 @@ func next(buf []byte) (rec record, content []byte, n int, err error) {
 	return rec, buf[headerSize : headerSize+rec.content], n, nil
 }
 
-// Parse reads the head of the request at the start of buf, BEGIN_REQUEST and all PARAMS, into r, which must have been Reset, and
-// returns how many bytes it takes; what follows in buf is for Stdin. The parameters are copied, so buf may be used again.
-// While the head is not whole the answer is request.ErrIncomplete: call again with the same bytes and more of them, and the same r untouched, and
-// it goes on where it stopped. begin is filled in as soon as it is known, with an error too, so that a refusal can be answered. After ErrManagement, buf[:n] is the record that AppendReply answers, and buf[n:] to be parsed
-// next. request.Finish must follow.
+// Parse reads the head of the request at the start of buf, BEGIN_REQUEST and all PARAMS, into r,
+// which must have been Reset, and returns how many bytes it takes; what follows in buf is for
+// Stdin. The parameters are copied, so buf may be used again. While the head is not whole the
+// answer is request.ErrIncomplete: call again with the same bytes and more of them, and the same r
+// untouched, and it goes on where it stopped. begin is filled in as soon as it is known, with an
+// error too, so that a refusal can be answered. After ErrManagement, buf[:n] is the record that
+// AppendReply answers, and buf[n:] to be parsed next. request.Finish must follow.
 func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, begin Begin, err error) {
 	if n, begin = r.Scan.Off, beginOf(r.Scan); n == 0 {
 		var rec record

@@ -117,7 +117,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// decode runs a whole body through s, pieces of src at most srcStep long into a dst of dstStep bytes.
+// decode runs a whole body through s, pieces of src at most srcStep long into a dst of dstStep
+// bytes.
 func decode(s *Stdin, src string, srcStep, dstStep int) (body string, used int, done bool, err error) {
 	dst := make([]byte, dstStep)
 	for used < len(src) && !done {
@@ -255,7 +256,8 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// FuzzParse: a head cut anywhere is incomplete or refused, never different; what is taken says the same when written anew.
+// FuzzParse: a head cut anywhere is incomplete or refused, never different; what is taken says the
+// same when written anew.
 func FuzzParse(f *testing.F) {
 	f.Add(browser, uint16(20))
 	f.Add([]byte(begin(1, 1)+rec(typeParams, 1, "\x01", 3)+rec(typeParams, 1, "\x01A1", 0)+rec(typeStdin, 1, "", 0)), uint16(30))

@@ -1,6 +1,7 @@
 package fastcgi
 
-// Stdin takes a request's body out of its STDIN records, piece by piece. It is used like http1.Chunked.
+// Stdin takes a request's body out of its STDIN records, piece by piece. It is used like
+// http1.Chunked.
 type Stdin struct {
 	ID uint16 // of the request
 
@@ -12,8 +13,9 @@ type Stdin struct {
 	done    bool
 }
 
-// Decode reads from src and writes the body to dst until src is used up, dst is full or the body has ended. It never writes more than
-// it has read, so dst may be src itself. done is the web server's word that no more comes, whatever CONTENT_LENGTH said.
+// Decode reads from src and writes the body to dst until src is used up, dst is full or the body
+// has ended. It never writes more than it has read, so dst may be src itself. done is the web
+// server's word that no more comes, whatever CONTENT_LENGTH said.
 func (s *Stdin) Decode(dst, src []byte) (nDst, nSrc int, done bool, err error) {
 	for !s.done {
 		switch {
@@ -70,7 +72,8 @@ func (s *Stdin) begin() error {
 	return nil
 }
 
-// ended says whether the record whose padding has just been read was the empty one that ends the body.
+// ended says whether the record whose padding has just been read was the empty one that ends the
+// body.
 func (s *Stdin) ended() bool {
 	return !s.skip && s.header[4] == 0 && s.header[5] == 0
 }

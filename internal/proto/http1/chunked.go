@@ -2,8 +2,9 @@ package http1
 
 import "uwsgi/internal/request"
 
-// Chunked decodes a chunked body (RFC 9112 §7.1) piece by piece. The zero value is ready, without limits. Chunk extensions are
-// skipped and trailers dropped, but both must be well-formed and short.
+// Chunked decodes a chunked body (RFC 9112 §7.1) piece by piece. The zero value is ready, without
+// limits. Chunk extensions are skipped and trailers dropped, but both must be well-formed and
+// short.
 type Chunked struct {
 	MaxBody  int64 // decoded bytes in all; 0 = no limit (limit-post)
 	MaxChunk int64 // bytes of one chunk; 0 = no limit (chunked-input-limit)
@@ -43,9 +44,10 @@ const (
 // Reset makes c ready for another body. Its limits stay.
 func (c *Chunked) Reset() { *c = Chunked{MaxBody: c.MaxBody, MaxChunk: c.MaxChunk} }
 
-// Decode reads from src and writes decoded bytes to dst until src is used up, dst is full or the body has ended. It never writes more
-// than it has read, so dst may be src itself, decoded in place. With done, what follows nSrc is the next request. After an
-// error nothing may be served on the connection.
+// Decode reads from src and writes decoded bytes to dst until src is used up, dst is full or the
+// body has ended. It never writes more than it has read, so dst may be src itself, decoded in
+// place. With done, what follows nSrc is the next request. After an error nothing may be served on
+// the connection.
 func (c *Chunked) Decode(dst, src []byte) (nDst, nSrc int, done bool, err error) {
 	for nSrc < len(src) && c.state != chunkDone {
 		if c.state == chunkData {

@@ -10,8 +10,9 @@ import (
 	"uwsgi/internal/request"
 )
 
-// decode runs a whole body through c: pieces of src at most srcStep long into a dst of dstStep bytes. It returns the decoded
-// bytes, how many of src were used, and io.ErrUnexpectedEOF when the body does not end in src.
+// decode runs a whole body through c: pieces of src at most srcStep long into a dst of dstStep
+// bytes. It returns the decoded bytes, how many of src were used, and io.ErrUnexpectedEOF when the
+// body does not end in src.
 func decode(c *Chunked, src []byte, srcStep, dstStep int) (body []byte, used int, err error) {
 	dst := make([]byte, dstStep)
 	for used < len(src) {

@@ -6,7 +6,8 @@ func refuse(status int, reason string) *request.Error {
 	return &request.Error{Status: status, Reason: reason}
 }
 
-// Refusals. After any of them nothing on the connection can be trusted to be where it seems: answer and close.
+// Refusals. After any of them nothing on the connection can be trusted to be where it seems: answer
+// and close.
 var (
 	ErrRequestLine  = refuse(400, "invalid request line")
 	ErrMethod       = refuse(400, "invalid method")

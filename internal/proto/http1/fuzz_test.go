@@ -11,8 +11,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-// FuzzParse: however a request is cut, the verdict and the environ are the same; and what is let through is what a strict reader of
-// RFC 9112 would let through.
+// FuzzParse: however a request is cut, the verdict and the environ are the same; and what is let
+// through is what a strict reader of RFC 9112 would let through.
 func FuzzParse(f *testing.F) {
 	for _, c := range loadCases(f, "requests") {
 		f.Add(c.raw, uint16(len(c.raw)/2), uint16(4096))

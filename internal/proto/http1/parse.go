@@ -18,13 +18,15 @@ const (
 	seenKeepAlive // Connection: keep-alive
 )
 
-// Parse reads the request head at the start of buf into r, which must have been Reset, and returns how many bytes it takes; what
-// follows in buf is body, or the next request. While the head is not whole the answer is request.ErrIncomplete: call again with
-// the same bytes and more of them, and the same r untouched, and it goes on where it stopped. request.Finish must follow.
+// Parse reads the request head at the start of buf into r, which must have been Reset, and returns
+// how many bytes it takes; what follows in buf is body, or the next request. While the head is not
+// whole the answer is request.ErrIncomplete: call again with the same bytes and more of them, and
+// the same r untouched, and it goes on where it stopped. request.Finish must follow.
 func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer Peer) (n int, err error) {
 	off, seen, flags := r.Scan.Off, r.Scan.Seen, r.Scan.Flags
 	if flags&seenLine == 0 {
-		// Empty lines before a request are ignored (RFC 9112 §2.2): some clients end a body with one too many.
+		// Empty lines before a request are ignored (RFC 9112 §2.2): some clients end a body with
+		// one too many.
 		for off < lim.Head && off+1 < len(buf) && buf[off] == '\r' && buf[off+1] == '\n' {
 			off, seen = off+2, 0
 		}
@@ -103,8 +105,8 @@ func (s *Server) header(line []byte, r *request.Request, flags uint32) (uint32, 
 	for dropped && i < len(line) && nameByte[line[i]] != illegalName {
 		i++
 	}
-	// Anything but the colon right after the name is refused: a space there, or at the line's start (an obs-fold), is read
-	// differently by different parsers (RFC 9112 §5.1, §5.2).
+	// Anything but the colon right after the name is refused: a space there, or at the line's start
+	// (an obs-fold), is read differently by different parsers (RFC 9112 §5.1, §5.2).
 	if i == 0 || i == len(line) || line[i] != ':' {
 		return flags, ErrName
 	}
@@ -210,8 +212,9 @@ func connection(val []byte) (flags uint32) {
 	return flags
 }
 
-// coding judges a Transfer-Encoding: only chunked, by itself, can be served. A list in which chunked is misplaced, or what is no list of
-// tokens, is an attempt to have two parsers disagree (400, RFC 9112 §6.3); a coding that is merely unknown gets 501 (§6.1).
+// coding judges a Transfer-Encoding: only chunked, by itself, can be served. A list in which
+// chunked is misplaced, or what is no list of tokens, is an attempt to have two parsers disagree
+// (400, RFC 9112 §6.3); a coding that is merely unknown gets 501 (§6.1).
 func coding(val []byte) error {
 	if bytes.EqualFold(val, []byte("chunked")) {
 		return nil

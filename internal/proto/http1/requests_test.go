@@ -33,14 +33,16 @@ func verdict(err error) int {
 	return 0
 }
 
-// take parses and finishes a request that comes in pieces that end at the given positions. again says that r is Reset before each.
+// take parses and finishes a request that comes in pieces that end at the given positions. again
+// says that r is Reset before each.
 func take(s *Server, raw []byte, lim *request.Limits, again bool, cuts ...int) (*request.Request, int, error) {
 	r := new(request.Request)
 	for _, cut := range append(cuts, len(raw)) {
 		if again {
 			r.Reset()
 		}
-		// A copy of its own, so that a parser that looks past its piece, or keeps pointing into an earlier one, is found out.
+		// A copy of its own, so that a parser that looks past its piece, or keeps pointing into an
+		// earlier one, is found out.
 		piece := append(make([]byte, 0, cut), raw[:cut]...)
 		n, err := s.Parse(piece, r, lim, testPeer)
 		if errors.Is(err, request.ErrIncomplete) && cut < len(raw) {

@@ -1,6 +1,7 @@
-// Package http1 parses HTTP/1.0 and HTTP/1.1 requests (RFC 9112) into CGI variables, and decodes chunked bodies. It is strict: a
-// request that two parsers could read differently is refused, since the other parser may be a proxy in front that let it
-// through for what it took it to be. It does no I/O and allocates nothing once a Request's buffers have grown.
+// Package http1 parses HTTP/1.0 and HTTP/1.1 requests (RFC 9112) into CGI variables, and decodes
+// chunked bodies. It is strict: a request that two parsers could read differently is refused, since
+// the other parser may be a proxy in front that let it through for what it took it to be. It does
+// no I/O and allocates nothing once a Request's buffers have grown.
 package http1
 
 import (
@@ -10,7 +11,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-// Server holds what is the same for every request of one listener. Its fields are not changed once Parse has been called.
+// Server holds what is the same for every request of one listener. Its fields are not changed once
+// Parse has been called.
 type Server struct {
 	ServerName string // SERVER_NAME
 	ServerPort string // SERVER_PORT
@@ -25,12 +27,12 @@ type Server struct {
 // Var is a variable that every request of a listener has.
 type Var struct{ Name, Value string }
 
-// Peer is the client's end of the connection, formatted once when it was accepted. Without an Addr (unix sockets) REMOTE_ADDR is
-// 0.0.0.0 as in uWSGI; without a Port there is no REMOTE_PORT.
+// Peer is the client's end of the connection, formatted once when it was accepted. Without an Addr
+// (unix sockets) REMOTE_ADDR is 0.0.0.0 as in uWSGI; without a Port there is no REMOTE_PORT.
 type Peer struct{ Addr, Port string }
 
-// template is the beginning of every request: an arena with all constant texts, and the variables that point into it, those that
-// each request sets at the end.
+// template is the beginning of every request: an arena with all constant texts, and the variables
+// that point into it, those that each request sets at the end.
 type template struct {
 	arena  []byte
 	vars   []request.Var
@@ -81,7 +83,8 @@ func (s *Server) prepare() {
 	t.http10, t.http11, t.host = text("HTTP/1.0"), text("HTTP/1.1"), text("HTTP_HOST")
 }
 
-// nameByHost makes Host, port and all, the SERVER_NAME, which is the first of the template's variables.
+// nameByHost makes Host, port and all, the SERVER_NAME, which is the first of the template's
+// variables.
 func (s *Server) nameByHost(r *request.Request) {
 	if host, ok := r.Lookup("HTTP_HOST"); ok && host.Len > 0 {
 		r.Vars[0].ValOff, r.Vars[0].ValLen = host.Off, host.Len

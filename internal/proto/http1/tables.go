@@ -2,9 +2,10 @@ package http1
 
 import "encoding/binary"
 
-// nameByte maps each byte that a token, a header name for one, may hold (RFC 9110 §5.6.2) to what it becomes in a CGI variable: upper
-// case, "-" as "_". The other bytes are illegalName; "_" itself is underscore, since it would make two header names fall on
-// one variable. Both have the bit special.
+// nameByte maps each byte that a token, a header name for one, may hold (RFC 9110 §5.6.2) to what
+// it becomes in a CGI variable: upper case, "-" as "_". The other bytes are illegalName; "_" itself
+// is underscore, since it would make two header names fall on one variable. Both have the bit
+// special.
 var nameByte = makeNameByte()
 
 const (
@@ -49,8 +50,8 @@ func makeTargetByte() (t [256]byte) {
 	return t
 }
 
-// hostByte classes the bytes that a Host may hold (RFC 3986 §3.2.2): unreserved, sub-delims, escapes, and those of ports and IP
-// literals. 0 is for the bytes that it may not.
+// hostByte classes the bytes that a Host may hold (RFC 3986 §3.2.2): unreserved, sub-delims,
+// escapes, and those of ports and IP literals. 0 is for the bytes that it may not.
 var hostByte = makeHostByte()
 
 const (
@@ -85,8 +86,9 @@ func makeHexByte() (t [256]byte) {
 	return t
 }
 
-// control says whether b holds a control byte other than TAB: NUL, CR and LF among them, none of which a field value may hold
-// (RFC 9110 §5.5). Eight bytes at a time; only a hit is looked at closely.
+// control says whether b holds a control byte other than TAB: NUL, CR and LF among them, none of
+// which a field value may hold (RFC 9110 §5.5). Eight bytes at a time; only a hit is looked at
+// closely.
 func control(b []byte) bool {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for len(b) >= 8 {

@@ -6,7 +6,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-// requestLine takes the request line, without its line end, and fills in r what is the same in every request of s.
+// requestLine takes the request line, without its line end, and fills in r what is the same in
+// every request of s.
 func (s *Server) requestLine(line []byte, r *request.Request, peer Peer) (flags uint32, err error) {
 	s.once.Do(s.prepare)
 	t := &s.tmpl
@@ -103,9 +104,10 @@ func (s *Server) requestLine(line []byte, r *request.Request, peer Peer) (flags 
 	return flags | seenLine, nil
 }
 
-// putPath makes PATH_INFO of the path of a target, which stands at at in the arena: up to "#", "." and ".." segments taken out as
-// RFC 3986 §5.2.4 says, then the escapes decoded, once. Dots that were escaped are therefore left, as in uWSGI, and whoever opens files
-// by this path must reckon with them. A bad escape is refused, and so is %00, on which C code would cut the path.
+// putPath makes PATH_INFO of the path of a target, which stands at at in the arena: up to "#", "."
+// and ".." segments taken out as RFC 3986 §5.2.4 says, then the escapes decoded, once. Dots that
+// were escaped are therefore left, as in uWSGI, and whoever opens files by this path must reckon
+// with them. A bad escape is refused, and so is %00, on which C code would cut the path.
 //
 // uWSGI makes "/.." the empty string; here it is "/", as in RFC 3986.
 func putPath(r *request.Request, path []byte, at int) (request.Span, error) {

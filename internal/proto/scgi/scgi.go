@@ -1,6 +1,7 @@
-// Package scgi parses the heads of SCGI requests (https://python.ca/scgi/protocol.txt): a netstring of names and values, each ended
-// by a NUL, then the body, CONTENT_LENGTH bytes of it. That CONTENT_LENGTH comes first and SCGI is 1, as the protocol has it, is not
-// asked for: uWSGI does not either.
+// Package scgi parses the heads of SCGI requests (https://python.ca/scgi/protocol.txt): a netstring
+// of names and values, each ended by a NUL, then the body, CONTENT_LENGTH bytes of it. That
+// CONTENT_LENGTH comes first and SCGI is 1, as the protocol has it, is not asked for: uWSGI does
+// not either.
 package scgi
 
 import (
@@ -21,9 +22,10 @@ var (
 // maxDigits is more than any length within the limits needs, and small enough not to overflow.
 const maxDigits = 9
 
-// Parse reads the head at the start of buf into r and returns how many bytes it takes; what follows in buf is body. Nothing is copied:
-// r's arena is the head, so buf must stay as it is until r is Reset (or r.Keep is called). While buf holds less than the head
-// the answer is request.ErrIncomplete. request.Finish must follow.
+// Parse reads the head at the start of buf into r and returns how many bytes it takes; what follows
+// in buf is body. Nothing is copied: r's arena is the head, so buf must stay as it is until r is
+// Reset (or r.Keep is called). While buf holds less than the head the answer is
+// request.ErrIncomplete. request.Finish must follow.
 func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, err error) {
 	size, at := 0, 0
 	for ; at < len(buf) && buf[at]-'0' <= 9; at++ {

@@ -120,7 +120,8 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// FuzzParse: a head that is taken says the same when written anew; cut anywhere it is incomplete or refused, never different.
+// FuzzParse: a head that is taken says the same when written anew; cut anywhere it is incomplete or
+// refused, never different.
 func FuzzParse(f *testing.F) {
 	f.Add(browser, uint16(20))
 	f.Add([]byte("4:A\x001\x00,body"), uint16(5))

@@ -1,11 +1,13 @@
-// Package entry encodes journal entries in the native protocol ("Native Journal Protocol", systemd.io). It stands apart from internal/sd so that
-// a worker, which writes its own request entries, does not carry D-Bus.
+// Package entry encodes journal entries in the native protocol ("Native Journal Protocol",
+// systemd.io). It stands apart from internal/sd so that a worker, which writes its own request
+// entries, does not carry D-Bus.
 package entry
 
 import "encoding/binary"
 
-// AppendField appends one field in the native protocol ("Native Journal Protocol", systemd.io): NAME=value and a newline, or, when the value
-// holds a newline, NAME, newline, its length as 64 bits little-endian, the value, newline. A name the journal would not take is left out.
+// AppendField appends one field in the native protocol ("Native Journal Protocol", systemd.io):
+// NAME=value and a newline, or, when the value holds a newline, NAME, newline, its length as 64
+// bits little-endian, the value, newline. A name the journal would not take is left out.
 func AppendField(dst []byte, name, value string) []byte {
 	if !ValidFieldName(name) {
 		return dst
@@ -29,8 +31,8 @@ func AppendField(dst []byte, name, value string) []byte {
 	return append(dst, '\n')
 }
 
-// ValidFieldName says whether a client may use the name: capitals, digits and underscores, at most 64, not starting with a digit or an
-// underscore (those are journald's own).
+// ValidFieldName says whether a client may use the name: capitals, digits and underscores, at most
+// 64, not starting with a digit or an underscore (those are journald's own).
 func ValidFieldName(name string) bool {
 	if name == "" || len(name) > 64 || name[0] < 'A' || name[0] > 'Z' {
 		return false
