@@ -57,14 +57,18 @@ func New(t testing.TB) *Server {
 // Path is the absolute path of a file in the server's folder.
 func (s *Server) Path(name string) string { return filepath.Join(s.Dir, name) }
 
-// Write makes a file in the server's folder.
+// Write makes a file in the server's folder, at one stroke: a worker may import it meanwhile.
 func (s *Server) Write(name, text string) string {
 	s.t.Helper()
 	p := s.Path(name)
 	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+	fresh := filepath.Join(filepath.Dir(p), ".fresh-"+filepath.Base(p))
+	if err := os.WriteFile(fresh, []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(fresh, p); err != nil {
 		s.t.Fatal(err)
 	}
 	return p
