@@ -16,7 +16,7 @@ import (
 func debianPackage(t *testing.T, m *Machine) {
 	const vassal = "/etc/uwsgi-emperor/vassals/radicale.ini"
 	m.Sh(t, "dpkg --no-triggers -i /var/cache/lab/apps/*.deb; systemctl disable --now radicale; rm -rf /var/log/radicale")
-	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/radicale.ini "+vassal+"; systemctl stop uwsgi-emperor uwsgi@radicale; for d in /var/cache/lab/apps/*.deb; do dpkg-deb -f $d Package; done | xargs dpkg --no-triggers --purge; systemctl restart uwsgi")
+	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/radicale.ini "+vassal+"; systemctl stop uwsgi-emperor uwsgi@radicale; for d in /var/cache/lab/apps/*.deb; do dpkg-deb -f $d Package; done | xargs dpkg --no-triggers --purge; rm -rf /var/lib/radicale; systemctl restart uwsgi")
 	m.Sh(t, "ln -s ../apps-available/radicale.ini /etc/uwsgi/apps-enabled/; service uwsgi restart")
 	app := App{m: m, Name: "radicale"}
 	socket := "/run/uwsgi/app/radicale/socket"
@@ -93,7 +93,7 @@ logto = /var/log/mailman/web.log
 // the beginning (OpenStack), and as root until the configuration's uid (mailman3-web).
 func debianUnits(t *testing.T, m *Machine) {
 	defer m.Run("sh", "-c", `systemctl stop stack mailman; rm -rf /etc/systemd/system/stack.service /etc/systemd/system/mailman.service /etc/stack.ini \
-		/etc/mailman.ini /srv/stack /srv/mailman /var/log/stack /var/log/mailman /run/mailman; systemctl daemon-reload; userdel stack`)
+		/etc/mailman.ini /srv/stack /srv/mailman /var/log/stack /var/log/mailman /run/mailman /var/lib/stack; systemctl daemon-reload; userdel stack`)
 	m.Write(t, "/srv/stack/app.py", program("stack"))
 	m.Write(t, "/srv/mailman/app.py", program("mailman"))
 	m.Write(t, "/etc/stack.ini", stackINI)
