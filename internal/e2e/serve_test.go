@@ -23,10 +23,13 @@ func TestNoRequestBeforeTheSupervisorKnows(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", `
-import os, signal, uwsgi
+import os, signal, time, uwsgi
 def hook():
     if uwsgi.worker_id() == 1:
         os.kill(uwsgi.masterpid(), signal.SIGSTOP)
+        open("stopped", "w").close()
+    while not os.path.exists("stopped"):  # none is ready before
+        time.sleep(0.001)
 uwsgi.post_fork_hook = hook
 def application(environ, start_response):
     print("a request has begun", flush=True)
