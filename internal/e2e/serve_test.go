@@ -23,10 +23,15 @@ func TestNoRequestBeforeTheSupervisorKnows(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", `
-import os, signal, time, uwsgi
+import glob, os, signal, time, uwsgi
+def still(task):
+    with open(task + "/stat") as f:
+        return f.read().rpartition(")")[2].split()[0] == "T"
 def hook():
     if uwsgi.worker_id() == 1:
         os.kill(uwsgi.masterpid(), signal.SIGSTOP)
+        while not all(map(still, glob.glob("/proc/%d/task/*" % uwsgi.masterpid()))):
+            time.sleep(0.001)
         open("stopped", "w").close()
     while not os.path.exists("stopped"):  # none is ready before
         time.sleep(0.001)
