@@ -13,7 +13,6 @@ import (
 
 	"uwsgi/internal/control"
 	"uwsgi/internal/crash"
-	"uwsgi/internal/listen"
 	"uwsgi/internal/memfd"
 	"uwsgi/internal/option"
 )
@@ -301,12 +300,4 @@ func (p *process) Wait() string {
 func (p *process) Signal(sig syscall.Signal) error {
 	_, err := p.c.ask(request{Verb: verbSignal, Number: p.pid, Signal: int(sig)}, nil)
 	return err
-}
-
-// Sockets are the plan's; nil for a nil Client.
-func (c *Client) Sockets() []listen.Order {
-	if c == nil {
-		return nil
-	}
-	return c.plan.Sockets
 }

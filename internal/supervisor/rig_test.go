@@ -124,7 +124,7 @@ func (r *rig) up() *rig {
 // accepting waits until so many workers take connections.
 func (r *rig) accepting(want int) {
 	r.Helper()
-	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) { // why: a snapshot has no event to wait for
 		n := 0
 		for _, w := range r.sup.Snapshot().Workers {
 			if w.Accepting {
