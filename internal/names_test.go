@@ -170,7 +170,7 @@ func TestHookPhases(t *testing.T) {
 			t.Errorf("a worker runs hooks of phase %s, which no option has", phase)
 		}
 	}
-	run := found(sources(t, "supervisor/*.go", "app/*.go", "control/*.go"), `option\.(Phase\w+)`)
+	run := found(sources(t, "supervisor/*.go", "app/*.go", "hooks/*.go"), `option\.(Phase\w+)`)
 	declared := found(sources(t, "option/hooks.go"), `(Phase\w+)\s+= "`)
 	if !slices.Equal(run, declared) {
 		t.Errorf("declared are %q, and run are %q", declared, run)

@@ -15,7 +15,9 @@ import (
 	"uwsgi/internal/crash"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/option"
+	"uwsgi/internal/stats"
 	"uwsgi/internal/supervisor"
+	"uwsgi/internal/touch"
 )
 
 // controls is how people and programs reach the instance while one configuration is in force: its
@@ -25,8 +27,8 @@ type controls struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	fifo   *control.FIFO
-	touch  *control.Touch
-	stats  []*control.Stats
+	touch  *touch.Watcher
+	stats  []*stats.Server
 	print  func(string)
 }
 
@@ -36,8 +38,8 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 	s := d.cfg.Settings
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &controls{cancel: cancel, print: d.log.Print}
-	var seen *control.Touch
-	opts := control.StatsOptions{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores,
+	var seen *touch.Watcher
+	opts := stats.Options{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores,
 		Mode: s.ChmodSocket}
 	if s.Vacuum {
 		opts.Remove = in.rights.remove
@@ -57,7 +59,7 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 		}
 	}
 	for _, address := range s.Stats {
-		if slices.ContainsFunc(c.stats, func(s *control.Stats) bool { return s.At(address, d.dir) }) {
+		if slices.ContainsFunc(c.stats, func(s *stats.Server) bool { return s.At(address, d.dir) }) {
 			continue
 		}
 		l, path, err := in.listenStats(address, d)
@@ -65,9 +67,9 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 			errs = append(errs, option.Wrong("stats", address, err))
 			continue
 		}
-		c.stats = append(c.stats, control.ServeStats(l, address, path, opts, in.snapshot, d.log.Print))
+		c.stats = append(c.stats, stats.Serve(l, address, path, opts, in.snapshot, d.log.Print))
 	}
-	c.touch = control.NewTouch(s, d.dir, seen, in.touchActions(d), d.log.Print, d.log.Timed)
+	c.touch = touch.Watch(s, d.dir, seen, in.touchActions(d), d.log.Print, d.log.Timed)
 	if !c.touch.Empty() {
 		c.wg.Go(crash.Guarded(func() { c.touch.Run(ctx, time.Second) }))
 	}
@@ -93,13 +95,13 @@ func (in *instance) listenStats(address string, d *deployment) (l net.Listener, 
 func (d *deployment) fifos() []string {
 	var out []string
 	for _, path := range d.cfg.Settings.MasterFIFO {
-		out = append(out, absolute(d.dir, path))
+		out = append(out, option.PathIn(d.dir, path))
 	}
 	return out
 }
 
 // keep takes from those before what serves d as it is.
-func (c *controls) keep(before *controls, d *deployment, opts control.StatsOptions) {
+func (c *controls) keep(before *controls, d *deployment, opts stats.Options) {
 	if len(d.cfg.Settings.MasterFIFO) > 0 && before.fifo != nil && before.fifo.Is(d.fifos()) {
 		c.fifo, before.fifo = before.fifo, nil
 	}
@@ -110,7 +112,7 @@ func (c *controls) keep(before *controls, d *deployment, opts control.StatsOptio
 			before.stats[i] = nil
 		}
 	}
-	before.stats = slices.DeleteFunc(before.stats, func(s *control.Stats) bool { return s == nil })
+	before.stats = slices.DeleteFunc(before.stats, func(s *stats.Server) bool { return s == nil })
 }
 
 // stop ends all of them and waits.
@@ -178,8 +180,8 @@ func (in *instance) reopenLog() {
 	}
 }
 
-func (in *instance) touchActions(d *deployment) control.TouchActions {
-	return control.TouchActions{
+func (in *instance) touchActions(d *deployment) touch.Actions {
+	return touch.Actions{
 		Reload:        in.reload("touch-reload"),
 		ReloadWorkers: func() { in.sup.ReloadWorkers("touch-workers-reload", true) },
 		ChainReload:   func() { in.sup.ChainReload("touch-chain-reload") },
@@ -221,21 +223,21 @@ func appCounts(w supervisor.WorkerStatus, app int) supervisor.AppCounts {
 }
 
 // snapshot is the instance as the stats server shows it.
-func (in *instance) snapshot() control.Snapshot {
+func (in *instance) snapshot() stats.Snapshot {
 	st := in.sup.Snapshot()
 	d := in.current.Load()
-	out := control.Snapshot{
+	out := stats.Snapshot{
 		Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir,
 		Stopping: st.Phase == supervisor.Closing, Locks: in.sup.LockHolders(1 + d.cfg.Settings.Locks),
 		Generation: st.Generation, Reloads: st.Reloads,
-		LastReload: control.ReloadStat{At: st.LastReload.At, Took: st.LastReload.Took, Reason: st.LastReload.Reason},
+		LastReload: stats.Reload{At: st.LastReload.At, Took: st.LastReload.Took, Reason: st.LastReload.Reason},
 	}
 	if err := st.LastReload.Err; err != nil {
 		out.LastReload.Error = err.Error()
 	}
 	for _, sock := range d.sockets.Sockets {
 		waiting, limit, _ := sock.Queue()
-		out.Sockets = append(out.Sockets, control.SocketStat{
+		out.Sockets = append(out.Sockets, stats.Socket{
 			Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit, Shared: sock.Shared,
 		})
 	}
@@ -246,7 +248,7 @@ func (in *instance) snapshot() control.Snapshot {
 		out.Crons = running.Stats()
 	}
 	for _, w := range st.Workers {
-		ws := control.WorkerStat{
+		ws := stats.Worker{
 			ID: w.Slot, PID: w.PID, Accepting: w.Accepting, Requests: w.Requests, Delta: w.Delta,
 			Exceptions: w.Exceptions, Harakiris: w.Harakiris,
 			Status: w.State, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running, Average: w.AvgRT, LastSpawn: w.LastSpawn,
@@ -255,13 +257,13 @@ func (in *instance) snapshot() control.Snapshot {
 		}
 		for i, app := range st.Apps {
 			n := appCounts(w, i)
-			ws.Apps = append(ws.Apps, control.AppStat{
+			ws.Apps = append(ws.Apps, stats.App{
 				ID: i, Mountpoint: app.Mount, Startup: time.Duration(app.Seconds * float64(time.Second)),
 				Requests: n.Requests, Exceptions: n.Exceptions, Chdir: d.cfg.Settings.Chdir,
 			})
 		}
 		for _, c := range w.Cores {
-			ws.Cores = append(ws.Cores, control.CoreStat{
+			ws.Cores = append(ws.Cores, stats.Core{
 				Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, ReadErrors: c.ReadErrs,
 				WriteErrors: c.WriteErrs,
 				Exceptions:  c.Exceptions, Busy: c.Busy, Request: c.Request, Since: c.Since,

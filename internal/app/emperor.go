@@ -9,10 +9,10 @@ import (
 	"syscall"
 
 	"uwsgi/internal/config"
-	"uwsgi/internal/control"
 	"uwsgi/internal/crash"
 	"uwsgi/internal/emperor"
 	"uwsgi/internal/listen"
+	"uwsgi/internal/pidfile"
 	"uwsgi/internal/sd"
 )
 
@@ -56,11 +56,11 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 		if path == "" {
 			continue
 		}
-		if err := control.WritePidfile(path, os.Getpid()); err != nil {
+		if err := pidfile.Write(path, os.Getpid()); err != nil {
 			return exitError, fmt.Errorf("write the pidfile: %w", err)
 		}
 		if s.Vacuum {
-			defer control.RemovePidfile(path, os.Getpid())
+			defer pidfile.Remove(path, os.Getpid())
 		}
 	}
 	unit := ""

@@ -10,6 +10,7 @@ import (
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/listen"
+	"uwsgi/internal/option"
 	"uwsgi/internal/privilege"
 )
 
@@ -23,7 +24,7 @@ func writableConfig(cfg *config.Config, startDir string) []string {
 			continue
 		}
 		seen = append(seen, file)
-		if open := openToAll(absolute(startDir, file)); open != "" {
+		if open := openToAll(option.PathIn(startDir, file)); open != "" {
 			lines = append(lines, fmt.Sprintf("*** WARNING: %s can be changed by any user of this host (%s): chmod o-w it ***", file, open))
 		}
 	}

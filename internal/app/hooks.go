@@ -10,15 +10,16 @@ import (
 	"strings"
 	"syscall"
 
-	"uwsgi/internal/control"
+	"uwsgi/internal/attached"
+	"uwsgi/internal/hooks"
 	"uwsgi/internal/keeper"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/option"
 )
 
 // newHooks makes the hooks of a deployment.
-func (in *instance) newHooks(d *deployment) *control.Hooks {
-	h := &control.Hooks{
+func (in *instance) newHooks(d *deployment) *hooks.Runner {
+	h := &hooks.Runner{
 		Settings: d.cfg.Settings, Credential: d.ident.Credential, Root: os.Getuid() == 0 || in.rights.as != "",
 		Dir: in.reach(in.base()), Environ: environment(in.environ, d.cfg.Settings.Env), Print: d.log.Print,
 		Signal: in.tieSignal,
@@ -65,9 +66,9 @@ func (in *instance) tieSignal(number int, handler string) error {
 }
 
 // asideEnv is the world of attached daemons and timed commands.
-func (in *instance) asideEnv(d *deployment) control.DaemonEnv {
+func (in *instance) asideEnv(d *deployment) attached.Env {
 	s := d.cfg.Settings
-	return control.DaemonEnv{
+	return attached.Env{
 		Credential: d.ident.Credential, Environ: d.env(in), Dir: d.dir, Mercy: s.ReloadMercy,
 		HonourStdin: s.DaemonsHonourStdin,
 		Print:       func(text string) { in.log().Print(text) },
@@ -91,11 +92,11 @@ func (in *instance) lookup(uid, gid string) (*syscall.Credential, error) {
 }
 
 // startAs starts daemons that have a user of their own, once this process is not root any more.
-func (in *instance) startAs() func(control.Command) (control.Process, error) {
+func (in *instance) startAs() func(attached.Command) (attached.Process, error) {
 	if in.rights.as == "" {
 		return nil
 	}
-	return func(c control.Command) (control.Process, error) {
+	return func(c attached.Command) (attached.Process, error) {
 		return in.rights.keeper.Daemon(keeper.Daemon{Command: c.Shell, Dir: c.Dir, UID: c.Credential.Uid,
 			GID: c.Credential.Gid}, os.Stderr)
 	}
@@ -107,12 +108,12 @@ func (in *instance) runAside(d *deployment) {
 	if running := in.daemons.Load(); running != nil {
 		running.Reload(s.Daemons, in.asideEnv(d))
 	} else if len(s.Daemons) > 0 {
-		in.daemons.Store(control.StartDaemons(s.Daemons, in.asideEnv(d)))
+		in.daemons.Store(attached.StartDaemons(s.Daemons, in.asideEnv(d)))
 	}
 	if running := in.crons.Load(); running != nil {
 		running.Reload(s.Crons, s.CronHarakiri, in.asideEnv(d))
 	} else if len(s.Crons) > 0 {
-		in.crons.Store(control.StartCrons(s.Crons, s.CronHarakiri, in.asideEnv(d)))
+		in.crons.Store(attached.StartCrons(s.Crons, s.CronHarakiri, in.asideEnv(d)))
 	}
 }
 

@@ -20,24 +20,24 @@ const (
 	safe                     // safe-pidfile, safe-pidfile2: once the instance serves, which is what scripts wait for
 )
 
-// pidfile is a file that an instance writes.
-type pidfile struct {
+// ownPidfile is a file that an instance writes.
+type ownPidfile struct {
 	label, path, dir string // a relative path starts at dir
 	when             moment
 }
 
 // pidfiles are those that the settings name, absolute, and that this process writes; dir is the
 // application's folder.
-func (in *instance) pidfiles(s *option.Settings, dir string) []pidfile {
-	var out []pidfile
-	for _, p := range []pidfile{
+func (in *instance) pidfiles(s *option.Settings, dir string) []ownPidfile {
+	var out []ownPidfile
+	for _, p := range []ownPidfile{
 		{"pidfile", s.Pidfile, in.startDir, bound}, {"pidfile2", s.Pidfile2, dir, bound},
 		{"safe pidfile", s.SafePidfile, dir, safe}, {"safe pidfile2", s.SafePidfile2, dir, safe},
 	} {
 		if p.path == "" {
 			continue
 		}
-		if p.path = absolute(p.dir, p.path); p.path != os.Getenv(generator.RootPidfile) || !generator.RootWrites(p.path) {
+		if p.path = option.PathIn(p.dir, p.path); p.path != os.Getenv(generator.RootPidfile) || !generator.RootWrites(p.path) {
 			out = append(out, p)
 		}
 	}

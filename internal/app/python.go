@@ -24,7 +24,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // be passed over.
 func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Credential, note func(string)) (string, error) {
 	if s.Home != "" {
-		python, err := virtualenv(absolute(dir, s.Home), cred)
+		python, err := virtualenv(option.PathIn(dir, s.Home), cred)
 		if err != nil {
 			return "", option.Wrong("home", s.Home, err)
 		}
@@ -39,7 +39,7 @@ func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Cre
 	}
 	var passed []string
 	for _, d := range filepath.SplitList(path) {
-		p := filepath.Join(absolute(dir, d), "python3")
+		p := filepath.Join(option.PathIn(dir, d), "python3")
 		if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
 			continue
 		}
@@ -84,13 +84,6 @@ func virtualenv(home string, cred *syscall.Credential) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s holds no bin/python: is it a virtualenv? (python3 -m venv %s)", home, home)
-}
-
-func absolute(dir, p string) string {
-	if filepath.IsAbs(p) {
-		return p
-	}
-	return filepath.Join(dir, p)
 }
 
 // shimPatience is how long a version manager's script may take.

@@ -14,10 +14,12 @@ import (
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
+	"uwsgi/internal/hooks"
 	"uwsgi/internal/keeper"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/logging"
 	"uwsgi/internal/option"
+	"uwsgi/internal/pidfile"
 	"uwsgi/internal/privilege"
 )
 
@@ -93,7 +95,7 @@ func (r *rights) fifo(path string) (f *os.File, err error) {
 
 // writePidfile writes this process's id. The file of `+"`pidfile`"+` is root's, as uWSGI's is.
 func (r *rights) writePidfile(path string, roots bool) error {
-	write := func() error { return control.WritePidfile(path, os.Getpid()) }
+	write := func() error { return pidfile.Write(path, os.Getpid()) }
 	ask := func() error { return r.keeper.WritePidfile(path) }
 	if roots && r.keeper != nil && ask() == nil {
 		return nil
@@ -103,7 +105,7 @@ func (r *rights) writePidfile(path string, roots bool) error {
 
 // removePidfile removes one that still names this process, and reports whether it did.
 func (r *rights) removePidfile(path string) bool {
-	return control.RemovePidfile(path, os.Getpid()) || r.keeper != nil && r.keeper.Remove(path) == nil
+	return pidfile.Remove(path, os.Getpid()) || r.keeper != nil && r.keeper.Remove(path) == nil
 }
 
 // read reads a file of the configuration: one that only root may read is read as root, if the first
@@ -154,7 +156,7 @@ func (in *instance) plan(cfg *config.Config, d *deployment) (keeper.Plan, error)
 	s, cred := cfg.Settings, d.ident.Credential
 	dir := in.startDir
 	if s.Chdir != "" {
-		dir = absolute(in.startDir, s.Chdir)
+		dir = option.PathIn(in.startDir, s.Chdir)
 	}
 	env := append(environment(in.environ, s.Env), "UWSGI_ORIGINAL_PROC_NAME="+in.args[0])
 	p := keeper.Plan{UID: int(cred.Uid), GID: int(cred.Gid), Groups: cred.Groups, Umask: s.Umask, Dir: in.startDir,
@@ -171,11 +173,11 @@ func (in *instance) plan(cfg *config.Config, d *deployment) (keeper.Plan, error)
 		p.Pidfiles = append(p.Pidfiles, f.path)
 	}
 	for _, path := range s.MasterFIFO {
-		p.FIFOs = append(p.FIFOs, absolute(dir, path))
+		p.FIFOs = append(p.FIFOs, option.PathIn(dir, path))
 	}
 	p.Configs = configFiles(cfg, in.startDir)
 	for _, h := range s.Hooks {
-		if control.Privileged(h.Phase) {
+		if hooks.Privileged(h.Phase) {
 			p.Hooks = append(p.Hooks, h)
 		}
 	}
@@ -188,7 +190,7 @@ func (in *instance) plan(cfg *config.Config, d *deployment) (keeper.Plan, error)
 			return p, err
 		}
 		if c := id.Credential; c != nil {
-			p.Daemons = append(p.Daemons, keeper.Daemon{Command: k.Command, Dir: absolute(dir, k.Chdir), Environ: env,
+			p.Daemons = append(p.Daemons, keeper.Daemon{Command: k.Command, Dir: option.PathIn(dir, k.Chdir), Environ: env,
 				UID: c.Uid, GID: c.Gid, Groups: c.Groups, Free: k.Pidfile != ""})
 		}
 	}
@@ -202,7 +204,7 @@ func configFiles(cfg *config.Config, start string) []string {
 		if p.Origin.File == "" {
 			continue
 		}
-		if path := absolute(start, p.Origin.File); !slices.Contains(out, path) {
+		if path := option.PathIn(start, p.Origin.File); !slices.Contains(out, path) {
 			out = append(out, path)
 		}
 	}
@@ -278,7 +280,7 @@ func (in *instance) dismiss(d *deployment) {
 // needsRoot reports whether the first configuration asks for something that its user may not do.
 func (in *instance) needsRoot(d *deployment) bool {
 	s := d.cfg.Settings
-	if s.MasterAsRoot || slices.ContainsFunc(s.Hooks, func(h option.Hook) bool { return control.Privileged(h.Phase) }) ||
+	if s.MasterAsRoot || slices.ContainsFunc(s.Hooks, func(h option.Hook) bool { return hooks.Privileged(h.Phase) }) ||
 		slices.ContainsFunc(s.Daemons, func(k option.Daemon) bool { return k.UID != "" || k.GID != "" }) {
 		return true
 	}
@@ -295,11 +297,11 @@ func (in *instance) needsRoot(d *deployment) bool {
 		made = append(made, f.path)
 	}
 	for _, f := range s.MasterFIFO {
-		made = append(made, absolute(d.dir, f))
+		made = append(made, option.PathIn(d.dir, f))
 	}
 	for _, a := range s.Stats {
 		if !strings.HasPrefix(a, "@") && !strings.Contains(a, ":") {
-			made = append(made, absolute(d.dir, a))
+			made = append(made, option.PathIn(d.dir, a))
 		}
 	}
 	for _, f := range logging.FilesOf(s, in.startDir, in.journal) {

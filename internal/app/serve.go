@@ -14,9 +14,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/attached"
 	"uwsgi/internal/config"
-	"uwsgi/internal/control"
 	"uwsgi/internal/crash"
+	"uwsgi/internal/hooks"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/loader"
 	"uwsgi/internal/logging"
@@ -42,8 +43,8 @@ type instance struct {
 	rights   rights
 	sup      *supervisor.Supervisor
 	signals  *signals
-	daemons  atomic.Pointer[control.Daemons] // nil = none were ever asked for
-	crons    atomic.Pointer[control.Crons]
+	daemons  atomic.Pointer[attached.Daemons] // nil = none were ever asked for
+	crons    atomic.Pointer[attached.Crons]
 
 	controlsMu sync.Mutex
 	over       bool                       // guarded by controlsMu: nothing is to be started any more
@@ -59,7 +60,7 @@ type deployment struct {
 	sockets *listen.Set
 	ident   *listen.Identity
 	log     *logging.Log
-	hooks   *control.Hooks
+	hooks   *hooks.Runner
 	dir     string // working directory of the application
 	config  *supervisor.Config
 }
@@ -88,7 +89,7 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 	in := &instance{args: args, environ: environ, host: host, std: std, stays: stays, signals: handleSignals(hangups)}
 	crash.Handle(in.crashed)
 	code, err := in.run(cfg)
-	var exit *control.ExitError
+	var exit *hooks.ExitError
 	if errors.As(err, &exit) {
 		tellParent(exit.Code, exit.Error())
 		return exit.Code
@@ -271,7 +272,7 @@ func (in *instance) enter(d, old *deployment) error {
 		d.log.Warn("the folder that this instance was started in is gone: relative names are looked for in /")
 	}
 	if chdir := d.cfg.Settings.Chdir; chdir != "" {
-		d.dir = absolute(d.dir, chdir)
+		d.dir = option.PathIn(d.dir, chdir)
 		d.log.Print("chdir() to " + chdir)
 	}
 	err := error(nil)
@@ -439,7 +440,7 @@ func pythonArgs(optimize int, noSite bool) []string {
 // reconfigure reads the configuration again, for a reload: the files may have changed.
 func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	host := in.host.In(in.startDir, in.reach(in.base()))
-	host.ReadFile = func(path string) ([]byte, error) { return in.rights.read(absolute(in.startDir, path)) }
+	host.ReadFile = func(path string) ([]byte, error) { return in.rights.read(option.PathIn(in.startDir, path)) }
 	cfg, err := config.Load(in.args[1:], in.environ, host)
 	if err != nil {
 		return nil, err

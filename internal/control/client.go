@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"uwsgi/internal/escape"
+	"uwsgi/internal/pidfile"
 )
 
 // SignalError is a process that could not be signalled; uWSGI exits with 255 then.
@@ -94,7 +95,7 @@ func (c client) find(target string) (instance, error) {
 	pid, err := strconv.Atoi(target)
 	owner := uint32(0)
 	if err != nil {
-		if pid, owner, err = readPidfile(target); err != nil {
+		if pid, owner, err = pidfile.ReadOwned(target); err != nil {
 			return nil, err
 		}
 	}

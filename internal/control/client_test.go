@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/testlog"
 )
 
 func write(t *testing.T, text string) string {
@@ -24,33 +26,6 @@ func write(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func TestPidfile(t *testing.T) {
-	p := filepath.Join(t.TempDir(), "pid")
-	if err := WritePidfile(p, 123); err != nil {
-		t.Fatal(err)
-	}
-	if b, _ := os.ReadFile(p); string(b) != "123\n" {
-		t.Errorf("%q", b)
-	}
-	if n, err := ReadPidfile(p); n != 123 || err != nil {
-		t.Error(n, err)
-	}
-	if RemovePidfile(p, 124) {
-		t.Error("removed another's pidfile")
-	}
-	if !RemovePidfile(p, 123) || RemovePidfile(p, 123) {
-		t.Error("not removed once")
-	}
-	for text, want := range map[string]string{"": "is empty", "\n": "is empty", "x": "not a process id", "0": "not a process id", "-5": "not a process id"} {
-		if _, err := ReadPidfile(write(t, text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-	if err := WritePidfile("/no/such/dir/pid", 1); err == nil {
-		t.Error("no error")
-	}
 }
 
 // fakes is a process table with one process.
@@ -255,7 +230,7 @@ func TestAskEndsWithItsContext(t *testing.T) {
 
 // Who may not ask is told so, although nobody has read what he asks.
 func TestRefusedBeforeItIsAsked(t *testing.T) {
-	l, err := net.Listen("unix", filepath.Join(shortDir(t), "s"))
+	l, err := net.Listen("unix", filepath.Join(testlog.ShortDir(t), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,21 +251,8 @@ func TestRefusedBeforeItIsAsked(t *testing.T) {
 	}
 }
 
-// A pidfile that is none is not waited for.
-func TestPidfileThatIsNone(t *testing.T) {
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{fifo, "/dev/zero", t.TempDir()} {
-		if _, err := ReadPidfile(path); err == nil || !strings.Contains(err.Error(), "no regular file") {
-			t.Errorf("%s: %v", path, err)
-		}
-	}
-}
-
 func TestConnectAndRead(t *testing.T) {
-	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(shortDir(t), "s")} {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(testlog.ShortDir(t), "s")} {
 		l, err := net.Listen(network, address)
 		if err != nil {
 			t.Fatal(err)

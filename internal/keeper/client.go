@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/control"
+	"uwsgi/internal/attached"
 	"uwsgi/internal/crash"
 	"uwsgi/internal/memfd"
 	"uwsgi/internal/option"
@@ -265,7 +265,7 @@ func (c *Client) Hook(h option.Hook, out *os.File) error {
 }
 
 // Daemon starts a daemon of the plan; what it prints goes to out.
-func (c *Client) Daemon(d Daemon, out *os.File) (control.Process, error) {
+func (c *Client) Daemon(d Daemon, out *os.File) (attached.Process, error) {
 	if c == nil {
 		return nil, errNone
 	}

@@ -14,10 +14,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/attached"
 	"uwsgi/internal/control"
 	"uwsgi/internal/crash"
+	"uwsgi/internal/hooks"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/option"
+	"uwsgi/internal/pidfile"
 	"uwsgi/internal/privilege"
 )
 
@@ -37,7 +40,7 @@ const (
 type keeper struct {
 	plan    Plan
 	conn    conn
-	spawner *control.Spawner
+	spawner *attached.Spawner
 	hooks   sync.Mutex // held while one runs
 
 	mu       sync.Mutex // guards what follows
@@ -48,7 +51,7 @@ type keeper struct {
 
 // child is a daemon.
 type child struct {
-	control.Process
+	attached.Process
 	number  int  // in the plan
 	awaited bool // somebody waits for its end
 }
@@ -86,7 +89,7 @@ func Serve() int {
 	if k.plan.Umask >= 0 {
 		syscall.Umask(k.plan.Umask)
 	}
-	k.spawner = control.NewSpawner()
+	k.spawner = attached.NewSpawner()
 	defer k.spawner.Close()
 	slots := make(chan struct{}, maxRequests)
 	for {
@@ -366,7 +369,7 @@ func (k *keeper) writePidfile(path string) error {
 		return err
 	}
 	defer f.Close()
-	if !f.Firm && !control.IsPidfile(f.File) {
+	if !f.Firm && !pidfile.Is(f.File) {
 		return &os.PathError{Op: "open", Path: path, Err: errPlanted}
 	}
 	if err := f.Truncate(0); err != nil {
@@ -387,7 +390,7 @@ func (k *keeper) makeFIFO(path string) (*os.File, error) {
 // only while it names the supervisor.
 func (k *keeper) remove(path string) error {
 	if has(k.plan.Pidfiles, path) {
-		if !control.RemovePidfile(path, k.plan.Master) {
+		if !pidfile.Remove(path, k.plan.Master) {
 			return fmt.Errorf("%s is not this instance's pidfile any more", path)
 		}
 		return nil
@@ -426,7 +429,7 @@ func (k *keeper) hook(number int, out *os.File) error {
 	}
 	k.hooks.Lock() // one after the other, as at the start
 	defer k.hooks.Unlock()
-	h := &control.Hooks{Settings: &option.Settings{}, Root: true, Environ: k.plan.Environ, Dir: k.plan.Dir, Output: out,
+	h := &hooks.Runner{Settings: &option.Settings{}, Root: true, Environ: k.plan.Environ, Dir: k.plan.Dir, Output: out,
 		Print: func(text string) { fmt.Fprintln(out, text) }}
 	return h.Act(context.Background(), k.plan.Hooks[number], nil)
 }
@@ -447,7 +450,7 @@ func (k *keeper) daemon(number int, out *os.File, r *reply) error {
 	if alike >= maxAlike {
 		return fmt.Errorf("%d of that daemon run already: %w", alike, unix.EAGAIN)
 	}
-	p, err := k.spawner.Start(control.Command{Shell: d.Command, Dir: d.Dir, Env: d.Environ, Stderr: out, Group: true, Free: d.Free,
+	p, err := k.spawner.Start(attached.Command{Shell: d.Command, Dir: d.Dir, Env: d.Environ, Stderr: out, Group: true, Free: d.Free,
 		Credential: &syscall.Credential{Uid: d.UID, Gid: d.GID, Groups: d.Groups}})
 	if err != nil {
 		return err

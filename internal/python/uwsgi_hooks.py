@@ -1,6 +1,6 @@
 """The hooks that run in a worker: hook-post-fork, hook-accepting, hook-accepting1 and their -once forms.
 
-The supervisor runs the hooks of all earlier phases (internal/control/hooks.go).
+The supervisor runs the hooks of all earlier phases (internal/hooks/hooks.go).
 """
 
 import os

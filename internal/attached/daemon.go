@@ -1,4 +1,4 @@
-package control
+package attached
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
+	"uwsgi/internal/stats"
+	"uwsgi/internal/touch"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 // daemon is one program that is kept running. Its goroutine, run, owns it but for what mu guards.
 type daemon struct {
 	option.Daemon
-	env  *DaemonEnv
+	env  *Env
 	stop chan struct{} // closed: stop it and end
 	done chan struct{} // closed when run has ended
 
@@ -31,10 +33,10 @@ type daemon struct {
 	throttle int // seconds
 }
 
-func (k *daemon) stat() DaemonStat {
+func (k *daemon) stat() stats.Daemon {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return DaemonStat{Command: k.Command, PID: k.pid, Respawns: max(0, k.count-1)}
+	return stats.Daemon{Command: k.Command, PID: k.pid, Respawns: max(0, k.count-1)}
 }
 
 func (k *daemon) set(pid int) {
@@ -84,7 +86,7 @@ func (k *daemon) attached(first bool) bool {
 	k.set(p.PID())
 	exited := make(chan string, 1)
 	crash.Go(func() { exited <- p.Wait() })
-	touch := k.touch()
+	touched := k.watch()
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
@@ -104,7 +106,7 @@ func (k *daemon) attached(first bool) bool {
 			}
 			return k.wait()
 		case <-tick.C:
-			touch.Poll()
+			touched.Poll()
 		case <-k.stop:
 			k.end(p, exited)
 			return true
@@ -183,14 +185,14 @@ func (k *daemon) launch(first, bound bool) (Process, error) {
 		uid, gid = int(cred.Uid), int(cred.Gid)
 	}
 	k.env.Print(fmt.Sprintf("[uwsgi-daemons] %s \"%s\" (uid: %d gid: %d)", verb, k.Command, uid, gid))
-	return start(Command{Shell: k.Command, Dir: below(k.env.Dir, k.Chdir), Env: k.env.Environ,
+	return start(Command{Shell: k.Command, Dir: option.PathIn(k.env.Dir, k.Chdir), Env: k.env.Environ,
 		Stdin: k.Stdin || k.env.HonourStdin, Stderr: k.env.Stderr,
 		Credential: cred, Group: true, Free: !bound})
 }
 
-// touch watches the daemon's files: a touch makes it reload, or end and be started again.
-func (k *daemon) touch() *Touch {
-	t := &Touch{dir: k.env.Dir, timed: k.env.Timed}
+// watch watches the daemon's files: a touch makes it reload, or end and be started again.
+func (k *daemon) watch() *touch.Watcher {
+	t := touch.New(k.env.Dir, k.env.Timed)
 	sig := syscall.SIGTERM
 	switch {
 	case k.ReloadSignal > 0:
@@ -199,7 +201,7 @@ func (k *daemon) touch() *Touch {
 		sig = syscall.Signal(k.StopSignal)
 	}
 	for _, path := range k.Touch {
-		t.add(path, fmt.Sprintf("*** %s has been touched... reloading daemon \"%s\" !!! ***", path, k.Command),
+		t.Add(path, fmt.Sprintf("*** %s has been touched... reloading daemon \"%s\" !!! ***", path, k.Command),
 			func() { k.signal(sig) }, k.env.Print)
 	}
 	return t

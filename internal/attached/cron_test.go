@@ -1,4 +1,4 @@
-package control
+package attached
 
 import (
 	"testing"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/testlog"
 )
 
 func TestDue(t *testing.T) {
@@ -58,7 +59,7 @@ func every(command string) option.Cron {
 
 func TestCron(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log := &fakeHost{onTerm: true}, newLines()
+		h, log := &fakeHost{onTerm: true}, testlog.New()
 		c := StartCrons([]option.Cron{every("tick")}, 0, fakeEnv(h, log))
 		synctest.Wait()
 		if h.started() != 1 { // a matching minute fires at the start
@@ -84,15 +85,15 @@ func TestCron(t *testing.T) {
 		if h.last().signals() != "[terminated]" {
 			t.Error(h.last().signals())
 		}
-		log.wait(`[uwsgi-cron] command "tick" registered as cron task`)
-		log.wait(`[uwsgi-cron] running "tick" (pid 4194304)`)
-		log.wait(`[uwsgi-cron] command "tick" running with pid 4194304 exited after 30 second(s)`)
+		log.Wait(`[uwsgi-cron] command "tick" registered as cron task`)
+		log.Wait(`[uwsgi-cron] running "tick" (pid 4194304)`)
+		log.Wait(`[uwsgi-cron] command "tick" running with pid 4194304 exited after 30 second(s)`)
 	})
 }
 
 func TestUniqueCronAndHarakiri(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log := &fakeHost{}, newLines()
+		h, log := &fakeHost{}, testlog.New()
 		u := every("long")
 		u.Unique = true
 		c := StartCrons([]option.Cron{u}, 150*time.Second, fakeEnv(h, log))
@@ -104,7 +105,7 @@ func TestUniqueCronAndHarakiri(t *testing.T) {
 		if h.at(0).signals() != "[killed]" || h.started() != 2 {
 			t.Error(h.at(0).signals(), h.started())
 		}
-		log.wait(`*** HARAKIRI ON CRON "long" (pid: 4194304) ***`)
+		log.Wait(`*** HARAKIRI ON CRON "long" (pid: 4194304) ***`)
 		c.Stop() // it does not hear SIGTERM
 		if h.last().signals() != "[terminated killed]" {
 			t.Error(h.last().signals())

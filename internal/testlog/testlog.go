@@ -1,4 +1,5 @@
-package control
+// Package testlog is a log for tests, which collects lines and lets a test wait for one.
+package testlog
 
 import (
 	"os"
@@ -7,34 +8,36 @@ import (
 	"testing"
 )
 
-// lines collects a log and lets a test wait for a line.
-type lines struct {
+// Lines collects a log.
+type Lines struct {
 	mu   sync.Mutex
 	cond *sync.Cond
 	all  []string
 }
 
-func newLines() *lines {
-	l := &lines{}
+// New is an empty log.
+func New() *Lines {
+	l := &Lines{}
 	l.cond = sync.NewCond(&l.mu)
 	return l
 }
 
-func (l *lines) add(s string) {
+// Add adds a line.
+func (l *Lines) Add(s string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, s)
 	l.cond.Broadcast()
 }
 
-func (l *lines) String() string {
+func (l *Lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.all, "\n")
 }
 
-// wait returns the first line that begins with prefix, once there is one.
-func (l *lines) wait(prefix string) string {
+// Wait returns the first line that begins with prefix, once there is one.
+func (l *Lines) Wait(prefix string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -47,7 +50,8 @@ func (l *lines) wait(prefix string) string {
 	}
 }
 
-func (l *lines) count(prefix string) int {
+// Count is how many lines begin with prefix.
+func (l *Lines) Count(prefix string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
@@ -59,7 +63,8 @@ func (l *lines) count(prefix string) int {
 	return n
 }
 
-func shortDir(t *testing.T) string {
+// ShortDir is a folder whose path leaves room for the name of a unix socket.
+func ShortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "uwsgi-ctl")
 	if err != nil {

@@ -1,4 +1,4 @@
-package control
+package hooks
 
 import (
 	"context"
@@ -18,14 +18,14 @@ import (
 )
 
 // action is what a hook can do; cred is whom it acts as, nil = this process's user.
-type action func(ctx context.Context, h *Hooks, arg string, cred *syscall.Credential) error
+type action func(ctx context.Context, h *Runner, arg string, cred *syscall.Credential) error
 
 // actions are those of option.HookActions.
 var actions = map[string]action{
-	"exec": func(ctx context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+	"exec": func(ctx context.Context, h *Runner, arg string, cred *syscall.Credential) error {
 		return h.shell(ctx, arg, cred)
 	},
-	"safeexec": func(ctx context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+	"safeexec": func(ctx context.Context, h *Runner, arg string, cred *syscall.Credential) error {
 		if err := h.shell(ctx, arg, cred); err != nil {
 			h.Print(err.Error())
 		}
@@ -38,10 +38,10 @@ var actions = map[string]action{
 	"create": path(create),
 	"creat":  path(create),
 	"sticky": path(func(p string) error { return chmod(p, 0o777|unix.S_ISVTX) }),
-	"hostname": func(_ context.Context, _ *Hooks, name string, cred *syscall.Credential) error {
+	"hostname": func(_ context.Context, _ *Runner, name string, cred *syscall.Credential) error {
 		return privilege.As(cred, func() error { return unix.Sethostname([]byte(name)) })
 	},
-	"putenv": func(_ context.Context, h *Hooks, pair string, _ *syscall.Credential) error {
+	"putenv": func(_ context.Context, h *Runner, pair string, _ *syscall.Credential) error {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
 			return fmt.Errorf("putenv: %q is not NAME=VALUE", pair)
@@ -65,7 +65,7 @@ var actions = map[string]action{
 	"writefifo": words(2, writeFIFO),
 	"print":     say,
 	"log":       say,
-	"exit": func(_ context.Context, _ *Hooks, arg string, _ *syscall.Credential) error {
+	"exit": func(_ context.Context, _ *Runner, arg string, _ *syscall.Credential) error {
 		code := 0
 		if arg != "" {
 			n, err := strconv.Atoi(arg)
@@ -76,7 +76,7 @@ var actions = map[string]action{
 		}
 		return &ExitError{Code: code}
 	},
-	"unix_signal": func(_ context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
+	"unix_signal": func(_ context.Context, h *Runner, arg string, _ *syscall.Credential) error {
 		w := strings.Fields(arg)
 		if len(w) != 2 || h.Signal == nil {
 			return fmt.Errorf("unix_signal: %q is not NUMBER HANDLER", arg)
@@ -87,14 +87,14 @@ var actions = map[string]action{
 		}
 		return h.Signal(n, w[1])
 	},
-	"wait_for_fs": waitFor(fsPatience, func(h *Hooks, p string) bool {
+	"wait_for_fs": waitFor(fsPatience, func(h *Runner, p string) bool {
 		_, err := os.Stat(h.at(p))
 		return err == nil
 	}),
 	"wait_for_file": waitFor(fsPatience, isKind(0)),
 	"wait_for_dir":  waitFor(fsPatience, isKind(os.ModeDir)),
-	"wait_for_socket": waitFor(func(h *Hooks) time.Duration { return h.Settings.WaitForSocketTimeout },
-		func(h *Hooks, address string) bool {
+	"wait_for_socket": waitFor(func(h *Runner) time.Duration { return h.Settings.WaitForSocketTimeout },
+		func(h *Runner, address string) bool {
 			network := "unix"
 			if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") {
 				network = "tcp"
@@ -111,13 +111,13 @@ var actions = map[string]action{
 
 // path is an action on the path that its argument is.
 func path(do func(string) error) action {
-	return func(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+	return func(_ context.Context, h *Runner, arg string, cred *syscall.Credential) error {
 		return privilege.As(cred, func() error { return do(h.at(arg)) })
 	}
 }
 
 // enter is cd: for the hooks to come, and not for the process, which other things run in.
-func enter(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+func enter(_ context.Context, h *Runner, arg string, cred *syscall.Credential) error {
 	dir := h.at(arg)
 	err := privilege.As(cred, func() error {
 		st, err := os.Stat(dir)
@@ -138,7 +138,7 @@ func enter(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) er
 // words is an action on n words, of which the first is a path and the last takes the rest of the
 // line.
 func words(n int, do func([]string) error) action {
-	return func(_ context.Context, h *Hooks, arg string, cred *syscall.Credential) error {
+	return func(_ context.Context, h *Runner, arg string, cred *syscall.Credential) error {
 		w := strings.SplitN(arg, " ", n)
 		if len(w) != n {
 			return fmt.Errorf("%q: %d words are expected", arg, n)
@@ -148,7 +148,7 @@ func words(n int, do func([]string) error) action {
 	}
 }
 
-func say(_ context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
+func say(_ context.Context, h *Runner, arg string, _ *syscall.Credential) error {
 	h.Print(arg)
 	return nil
 }
@@ -263,18 +263,18 @@ func id(text, database string, names bool) (int, error) {
 	return 0, errors.New("not found")
 }
 
-func fsPatience(h *Hooks) time.Duration { return h.Settings.WaitForFSTimeout }
+func fsPatience(h *Runner) time.Duration { return h.Settings.WaitForFSTimeout }
 
-func isKind(kind os.FileMode) func(*Hooks, string) bool {
-	return func(h *Hooks, p string) bool {
+func isKind(kind os.FileMode) func(*Runner, string) bool {
+	return func(h *Runner, p string) bool {
 		st, err := os.Stat(h.at(p))
 		return err == nil && st.Mode()&os.ModeType == kind
 	}
 }
 
 // waitFor looks once a second until test holds, for as long as the settings say (0 = a minute).
-func waitFor(limit func(*Hooks) time.Duration, test func(*Hooks, string) bool) action {
-	return func(ctx context.Context, h *Hooks, arg string, _ *syscall.Credential) error {
+func waitFor(limit func(*Runner) time.Duration, test func(*Runner, string) bool) action {
+	return func(ctx context.Context, h *Runner, arg string, _ *syscall.Credential) error {
 		most := limit(h)
 		if most <= 0 {
 			most = time.Minute

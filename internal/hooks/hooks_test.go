@@ -1,4 +1,4 @@
-package control
+package hooks
 
 import (
 	"context"
@@ -13,15 +13,16 @@ import (
 	"time"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/testlog"
 )
 
-func hooks(log *lines, list ...option.Hook) *Hooks {
+func hooks(log *testlog.Lines, list ...option.Hook) *Runner {
 	for i := range list {
 		if list[i].Phase == "" {
 			list[i].Phase = option.PhaseASAP
 		}
 	}
-	return &Hooks{Settings: &option.Settings{Hooks: list}, Print: log.add}
+	return &Runner{Settings: &option.Settings{Hooks: list}, Print: log.Add}
 }
 
 func TestHookActions(t *testing.T) {
@@ -36,13 +37,13 @@ func TestHookActions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	l, err := net.Listen("unix", filepath.Join(shortDir(t), "s"))
+	l, err := net.Listen("unix", filepath.Join(testlog.ShortDir(t), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	t.Setenv("UWSGI_HOOK_TEST", "")
-	log := newLines()
+	log := testlog.New()
 	h := hooks(log,
 		option.Hook{Action: "mkdir", Arg: p("d")},
 		option.Hook{Action: "write", Arg: p("f") + " some text"},
@@ -98,10 +99,10 @@ func TestHookActions(t *testing.T) {
 	if _, err := os.Lstat(p("gone")); err == nil {
 		t.Error("not unlinked")
 	}
-	log.wait(fmt.Sprintf("running %q (asap)...", "mkdir:"+p("d")))
-	log.wait("running --- PRIVATE HOOK --- (asap)...")
-	log.wait(`command "exit 3" exited with non-zero code: 3`)
-	log.wait("printed")
+	log.Wait(fmt.Sprintf("running %q (asap)...", "mkdir:"+p("d")))
+	log.Wait("running --- PRIVATE HOOK --- (asap)...")
+	log.Wait(`command "exit 3" exited with non-zero code: 3`)
+	log.Wait("printed")
 	for _, a := range option.HookActions {
 		if _, ok := actions[a]; !ok {
 			t.Errorf("the option table knows %s, nobody carries it out", a)
@@ -123,29 +124,29 @@ func TestHookFailures(t *testing.T) {
 		{"dance", "", "hook action not found: dance"},
 		{"writefifo", "/no/such/fifo x", "no such file"},
 	} {
-		err := hooks(newLines(), option.Hook{Action: c.action, Arg: c.arg}).Run(t.Context(), option.PhaseASAP)
-		if !errors.Is(err, ErrHook) || !strings.Contains(err.Error(), c.want) {
+		err := hooks(testlog.New(), option.Hook{Action: c.action, Arg: c.arg}).Run(t.Context(), option.PhaseASAP)
+		if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s:%s: %v", c.action, c.arg, err)
 		}
 	}
-	err := hooks(newLines(), option.Hook{Action: "exec", Arg: "exit 4; password", Private: true}).Run(t.Context(), option.PhaseASAP)
+	err := hooks(testlog.New(), option.Hook{Action: "exec", Arg: "exit 4; password", Private: true}).Run(t.Context(), option.PhaseASAP)
 	if err == nil || strings.Contains(err.Error(), "password") {
 		t.Error(err)
 	}
 	var exit *ExitError
-	if err := hooks(newLines(), option.Hook{Action: "exit", Arg: "5"}).Run(t.Context(), option.PhaseASAP); !errors.As(err, &exit) || exit.Code != 5 {
+	if err := hooks(testlog.New(), option.Hook{Action: "exit", Arg: "5"}).Run(t.Context(), option.PhaseASAP); !errors.As(err, &exit) || exit.Code != 5 {
 		t.Error(err)
 	}
-	log := newLines()
-	if err := hooks(log, option.Hook{Phase: option.PhaseUserAtExit, Action: "exec", Arg: "exit 1"}).Run(t.Context(), option.PhaseUserAtExit); err != nil || log.count(`command "exit 1"`) != 1 {
+	log := testlog.New()
+	if err := hooks(log, option.Hook{Phase: option.PhaseUserAtExit, Action: "exec", Arg: "exit 1"}).Run(t.Context(), option.PhaseUserAtExit); err != nil || log.Count(`command "exit 1"`) != 1 {
 		t.Error(err, log)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := hooks(newLines(), option.Hook{Action: "wait_for_fs", Arg: "/no/such/path"}).Run(ctx, option.PhaseASAP); !errors.Is(err, ErrHook) {
+	if err := hooks(testlog.New(), option.Hook{Action: "wait_for_fs", Arg: "/no/such/path"}).Run(ctx, option.PhaseASAP); !errors.Is(err, ErrFailed) {
 		t.Error(err)
 	}
-	if err := hooks(newLines()).Exec(t.Context(), "true"); err != nil {
+	if err := hooks(testlog.New()).Exec(t.Context(), "true"); err != nil {
 		t.Error(err)
 	}
 }
@@ -153,13 +154,13 @@ func TestHookFailures(t *testing.T) {
 // TestHooksAsRoot: who is not root has none.
 func TestHooksAsRoot(t *testing.T) {
 	for _, root := range []bool{true, false} {
-		log := newLines()
+		log := testlog.New()
 		h := hooks(log, option.Hook{Phase: option.PhaseAsRoot, Option: "exec-as-root", Action: "exec", Arg: "exit 1"})
 		h.Root = root
 		err := h.Run(t.Context(), option.PhaseAsRoot)
-		said := log.count(`running "exit 1" (as-root)...`) == 1
-		skipped := log.count("exec-as-root is skipped: this process was not started as root") == 1
-		if errors.Is(err, ErrHook) != root || said != root || skipped == root {
+		said := log.Count(`running "exit 1" (as-root)...`) == 1
+		skipped := log.Count("exec-as-root is skipped: this process was not started as root") == 1
+		if errors.Is(err, ErrFailed) != root || said != root || skipped == root {
 			t.Errorf("root %v: %v, %v", root, err, log)
 		}
 	}
@@ -171,7 +172,7 @@ func TestHooksAfterTheDrop(t *testing.T) {
 		return // nobody to drop to
 	}
 	dir := t.TempDir() // root's, mode 0755 at most
-	h := hooks(newLines(), option.Hook{Phase: option.PhaseAsUser, Action: "write", Arg: filepath.Join(dir, "f") + " x"},
+	h := hooks(testlog.New(), option.Hook{Phase: option.PhaseAsUser, Action: "write", Arg: filepath.Join(dir, "f") + " x"},
 		option.Hook{Phase: option.PhasePostApp, Action: "exec", Arg: `test "$(id -u)" = 4242`})
 	h.Credential = &syscall.Credential{Uid: 4242, Gid: 4242}
 	if err := h.Run(t.Context(), option.PhaseAsUser); !errors.Is(err, os.ErrPermission) {

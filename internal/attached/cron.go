@@ -1,4 +1,4 @@
-package control
+package attached
 
 import (
 	"fmt"
@@ -8,12 +8,13 @@ import (
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
+	"uwsgi/internal/stats"
 )
 
 // Crons runs timed commands: cron, unique-cron, cron2. An entry starts at most once a minute, over
 // reloads too.
 type Crons struct {
-	env      DaemonEnv
+	env      Env
 	harakiri time.Duration
 	spawn    *Spawner
 	stop     chan struct{}
@@ -33,7 +34,7 @@ type cronJob struct {
 }
 
 // StartCrons begins to watch the clock; harakiri is cron-harakiri.
-func StartCrons(list []option.Cron, harakiri time.Duration, env DaemonEnv) *Crons {
+func StartCrons(list []option.Cron, harakiri time.Duration, env Env) *Crons {
 	env.fill()
 	c := &Crons{env: env, stop: make(chan struct{}), looped: make(chan struct{}), runs: map[Process]struct{}{}}
 	if env.start == nil {
@@ -47,7 +48,7 @@ func StartCrons(list []option.Cron, harakiri time.Duration, env DaemonEnv) *Cron
 
 // Reload goes over to a new list and its world; an entry that both lists have keeps the time of its
 // last run.
-func (c *Crons) Reload(list []option.Cron, harakiri time.Duration, env DaemonEnv) {
+func (c *Crons) Reload(list []option.Cron, harakiri time.Duration, env Env) {
 	c.mu.Lock()
 	env.start, env.alive = c.env.start, c.env.alive
 	env.fill()
@@ -76,12 +77,12 @@ func (c *Crons) register(list []option.Cron, harakiri time.Duration) {
 }
 
 // Stats describes every entry.
-func (c *Crons) Stats() []CronStat {
+func (c *Crons) Stats() []stats.Cron {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var out []CronStat
+	var out []stats.Cron
 	for _, k := range c.list {
-		s := CronStat{Cron: k.Cron, PID: -1, StartedAt: k.started}
+		s := stats.Cron{Cron: k.Cron, PID: -1, StartedAt: k.started}
 		if k.running > 0 {
 			s.PID = k.pid
 		}
@@ -167,7 +168,7 @@ func (c *Crons) begin(k *cronJob, now time.Time) {
 }
 
 // follow waits for a command's end, and kills it once limit is over.
-func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Duration, env DaemonEnv) {
+func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Duration, env Env) {
 	ended := make(chan struct{})
 	if limit > 0 {
 		c.wg.Go(crash.Guarded(func() {

@@ -1,4 +1,7 @@
-package control
+// Package hooks runs the hooks of a configuration: what happens in each phase of an instance's life
+// (exec:COMMAND, chown:…, wait_for_socket:…). Phases are internal/option's; those within a worker are
+// internal/python's uwsgi_hooks.py.
+package hooks
 
 import (
 	"context"
@@ -6,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -23,16 +25,16 @@ func Privileged(phase string) bool { return privileged[phase] }
 var privileged = map[string]bool{option.PhaseASAP: true, option.PhasePreJail: true, option.PhaseInJail: true,
 	option.PhaseAsRoot: true}
 
-// ErrHook is a hook that failed; the instance must not go on. The text is uWSGI's.
-var ErrHook = errors.New("FATAL hook failed, destroying instance")
+// ErrFailed is a hook that failed; the instance must not go on. The text is uWSGI's.
+var ErrFailed = errors.New("FATAL hook failed, destroying instance")
 
 // ExitError is a hook that asked for the end: exit:CODE.
 type ExitError struct{ Code int }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("a hook asks to exit with status %d", e.Code) }
 
-// Hooks runs the hooks of a configuration.
-type Hooks struct {
+// Runner runs the hooks of a configuration.
+type Runner struct {
 	Settings   *option.Settings
 	Credential *syscall.Credential // of the application; nil = this user
 	Root       bool                // this process was started as root; else the as-root hooks are not for it
@@ -51,29 +53,21 @@ type Hooks struct {
 }
 
 // Enter makes dir the folder of the hooks to come; a relative one is below that of those before.
-func (h *Hooks) Enter(dir string) {
+func (h *Runner) Enter(dir string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.Dir = below(h.Dir, dir)
+	h.Dir = option.PathIn(h.Dir, dir)
 }
 
 // at is a path as the hooks see it.
-func (h *Hooks) at(path string) string {
+func (h *Runner) at(path string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return below(h.Dir, path)
-}
-
-// below is path, a relative one in dir; "" stands for the working directory, and for dir itself.
-func below(dir, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(dir, path)
+	return option.PathIn(h.Dir, path)
 }
 
 // Env is the environment with what putenv hooks have set so far.
-func (h *Hooks) Env() []string {
+func (h *Runner) Env() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.Environ == nil {
@@ -82,7 +76,7 @@ func (h *Hooks) Env() []string {
 	return slices.Clone(h.Environ)
 }
 
-func (h *Hooks) setenv(name, value string) {
+func (h *Runner) setenv(name, value string) {
 	env := slices.DeleteFunc(h.Env(), func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -91,7 +85,7 @@ func (h *Hooks) setenv(name, value string) {
 
 // Run carries out the hooks of a phase in their order and stops at the first that fails. In
 // as-user-atexit failures are only logged.
-func (h *Hooks) Run(ctx context.Context, phase string) error {
+func (h *Runner) Run(ctx context.Context, phase string) error {
 	for _, k := range h.Settings.Hooks {
 		if k.Phase != phase {
 			continue
@@ -109,7 +103,7 @@ func (h *Hooks) Run(ctx context.Context, phase string) error {
 		case phase == option.PhaseUserAtExit:
 			h.Print(err.Error())
 		default:
-			return fmt.Errorf("%w\n%w", ErrHook, blame(k, err))
+			return fmt.Errorf("%w\n%w", ErrFailed, blame(k, err))
 		}
 	}
 	return nil
@@ -126,7 +120,7 @@ func blame(k option.Hook, err error) error {
 }
 
 // Do carries out one hook, one of hook-touch too.
-func (h *Hooks) Do(ctx context.Context, k option.Hook, phase string) error {
+func (h *Runner) Do(ctx context.Context, k option.Hook, phase string) error {
 	switch {
 	case k.Private:
 		h.Print("running --- PRIVATE HOOK --- (" + phase + ")...")
@@ -157,7 +151,7 @@ var local = map[string]bool{"cd": true, "chdir": true, "putenv": true, "print": 
 
 // Act carries out what a hook says, as cred, nil = this process's user, without a word of it in the
 // log.
-func (h *Hooks) Act(ctx context.Context, k option.Hook, cred *syscall.Credential) error {
+func (h *Runner) Act(ctx context.Context, k option.Hook, cred *syscall.Credential) error {
 	act, ok := actions[k.Action]
 	if !ok {
 		return fmt.Errorf("hook action not found: %s", k.Action)
@@ -179,11 +173,11 @@ func privateError(phase string, err error) error {
 }
 
 // Exec runs a shell command as the application's user: touch-exec.
-func (h *Hooks) Exec(ctx context.Context, command string) error {
+func (h *Runner) Exec(ctx context.Context, command string) error {
 	return h.shell(ctx, command, h.Credential)
 }
 
-func (h *Hooks) shell(ctx context.Context, command string, cred *syscall.Credential) error {
+func (h *Runner) shell(ctx context.Context, command string, cred *syscall.Credential) error {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 	cmd.Env, cmd.Dir = h.Env(), h.at("")
 	out := h.Output

@@ -1,4 +1,4 @@
-package control
+package attached
 
 import (
 	"errors"
@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/pidfile"
+	"uwsgi/internal/stats"
+	"uwsgi/internal/testlog"
 )
 
 // fakeProc is a process that ends when it is told to.
@@ -100,19 +103,19 @@ func (h *fakeHost) setAlive(pid int, on bool) {
 	h.alive[pid] = on
 }
 
-func fakeEnv(h *fakeHost, log *lines) DaemonEnv {
-	return DaemonEnv{Print: log.add, Timed: log.add, start: h.start, alive: h.isAlive}
+func fakeEnv(h *fakeHost, log *testlog.Lines) Env {
+	return Env{Print: log.Add, Timed: log.Add, start: h.start, alive: h.isAlive}
 }
 
 func TestDaemonThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log := &fakeHost{onTerm: true}, newLines()
+		h, log := &fakeHost{onTerm: true}, testlog.New()
 		d := StartDaemons([]option.Daemon{{Command: "redis"}}, fakeEnv(h, log))
 		synctest.Wait()
 		for i := 1; i <= 3; i++ { // dies at once, waits a second longer each time
 			h.last().exit <- "exited with status 1"
 			synctest.Wait()
-			if log.count(fmt.Sprintf("[uwsgi-daemons] throttling %q for %d seconds", "redis", i)) != 1 || h.started() != i {
+			if log.Count(fmt.Sprintf("[uwsgi-daemons] throttling %q for %d seconds", "redis", i)) != 1 || h.started() != i {
 				t.Fatalf("%d: %d started\n%s", i, h.started(), log)
 			}
 			time.Sleep(time.Duration(i) * time.Second) // why: synctest's clock
@@ -124,14 +127,14 @@ func TestDaemonThrottle(t *testing.T) {
 		time.Sleep(10 * time.Second) // why: synctest's clock; lives long: started again at once
 		h.last().exit <- "exited with status 0"
 		synctest.Wait()
-		if h.started() != 5 || d.Stats()[0] != (DaemonStat{Command: "redis", PID: 1<<22 + 4, Respawns: 4}) {
+		if h.started() != 5 || d.Stats()[0] != (stats.Daemon{Command: "redis", PID: 1<<22 + 4, Respawns: 4}) {
 			t.Errorf("%d started, %+v", h.started(), d.Stats())
 		}
 		d.Stop()
 		if got := h.last().signals(); got != "[terminated]" {
 			t.Error(got)
 		}
-		if !strings.HasPrefix(log.String(), "[uwsgi-daemons] spawning \"redis\" (uid: ") || log.count("[uwsgi-daemons] respawning \"redis\"") != 4 {
+		if !strings.HasPrefix(log.String(), "[uwsgi-daemons] spawning \"redis\" (uid: ") || log.Count("[uwsgi-daemons] respawning \"redis\"") != 4 {
 			t.Errorf("%s", log)
 		}
 	})
@@ -139,7 +142,7 @@ func TestDaemonThrottle(t *testing.T) {
 
 func TestDaemonThatWillNotDie(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log := &fakeHost{}, newLines()
+		h, log := &fakeHost{}, testlog.New()
 		env := fakeEnv(h, log)
 		env.Mercy = 2500 * time.Millisecond
 		d := StartDaemons([]option.Daemon{{Command: "x", StopSignal: 2}}, env)
@@ -149,13 +152,13 @@ func TestDaemonThatWillNotDie(t *testing.T) {
 		if got := h.last().signals(); got != "[interrupt interrupt interrupt killed]" || time.Since(began) != 2500*time.Millisecond {
 			t.Error(got, time.Since(began))
 		}
-		log.wait("[uwsgi-daemons] daemon did not die in time, killing (pid: ")
+		log.Wait("[uwsgi-daemons] daemon did not die in time, killing (pid: ")
 	})
 }
 
 func TestControlDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log := &fakeHost{onTerm: true}, newLines()
+		h, log := &fakeHost{onTerm: true}, testlog.New()
 		env := fakeEnv(h, log)
 		stopped := make(chan string, 1)
 		env.Stop = func(reason string) { stopped <- reason }
@@ -171,23 +174,23 @@ func TestControlDaemon(t *testing.T) {
 
 func TestDaemonReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log := &fakeHost{onTerm: true}, newLines()
-		pidfile := filepath.Join(t.TempDir(), "pid")
-		if err := WritePidfile(pidfile, 77); err != nil {
+		h, log := &fakeHost{onTerm: true}, testlog.New()
+		path := filepath.Join(t.TempDir(), "pid")
+		if err := pidfile.Write(path, 77); err != nil {
 			t.Fatal(err)
 		}
 		h.setAlive(77, true)
-		plain, smart := option.Daemon{Command: "plain"}, option.Daemon{Command: "smart", Pidfile: pidfile}
+		plain, smart := option.Daemon{Command: "plain"}, option.Daemon{Command: "smart", Pidfile: path}
 		d := StartDaemons([]option.Daemon{plain, smart}, fakeEnv(h, log))
 		synctest.Wait()
-		log.wait(`[uwsgi-daemons] found valid/active pidfile for "smart" (pid: 77)`)
+		log.Wait(`[uwsgi-daemons] found valid/active pidfile for "smart" (pid: 77)`)
 		first := h.last()
 		smart.Origin.Line = 99 // moved in its file: still the same
 		next := fakeEnv(h, log)
 		next.Dir = "/next"
 		d.Reload([]option.Daemon{plain, smart}, next)
 		synctest.Wait()
-		if h.started() != 2 || h.specs[1].Dir != "/next" || first.signals() != "[terminated]" || log.count(`[uwsgi-daemons] found valid`) != 1 {
+		if h.started() != 2 || h.specs[1].Dir != "/next" || first.signals() != "[terminated]" || log.Count(`[uwsgi-daemons] found valid`) != 1 {
 			t.Errorf("%d started, %s\n%s", h.started(), first.signals(), log)
 		}
 		if st := d.Stats(); len(st) != 2 || st[1].PID != 77 {
@@ -202,12 +205,12 @@ func TestDaemonReload(t *testing.T) {
 
 func TestSmartDaemonIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log := &fakeHost{}, newLines()
-		pidfile := filepath.Join(t.TempDir(), "pid")
-		d := StartDaemons([]option.Daemon{{Command: "celery", Pidfile: pidfile, Daemonize: true, Freq: 3}}, fakeEnv(h, log))
+		h, log := &fakeHost{}, testlog.New()
+		path := filepath.Join(t.TempDir(), "pid")
+		d := StartDaemons([]option.Daemon{{Command: "celery", Pidfile: path, Daemonize: true, Freq: 3}}, fakeEnv(h, log))
 		synctest.Wait()
 		p := h.last()
-		if got, err := ReadPidfile(pidfile); err != nil || got != p.pid || !h.free(0) {
+		if got, err := pidfile.Read(path); err != nil || got != p.pid || !h.free(0) {
 			t.Fatal(got, err)
 		}
 		h.setAlive(p.pid, true)
@@ -235,10 +238,10 @@ func TestSmartDaemonIsStartedAgain(t *testing.T) {
 
 func TestDaemonThatCannotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, log := &fakeHost{fail: os.ErrPermission}, newLines()
+		h, log := &fakeHost{fail: os.ErrPermission}, testlog.New()
 		d := StartDaemons([]option.Daemon{{Command: "x"}, {Command: "y", UID: "5"}}, fakeEnv(h, log))
 		time.Sleep(1500 * time.Millisecond) // why: synctest's clock
-		if log.count("[uwsgi-daemons] unable to start permission denied") != 2 || log.count(`[uwsgi-daemons] unable to start "y": nobody to ask`) != 2 {
+		if log.Count("[uwsgi-daemons] unable to start permission denied") != 2 || log.Count(`[uwsgi-daemons] unable to start "y": nobody to ask`) != 2 {
 			t.Errorf("%s", log)
 		}
 		d.Stop()
@@ -257,16 +260,16 @@ func TestDaemonForReal(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := newLines()
+	log := testlog.New()
 	d := StartDaemons([]option.Daemon{{Command: `trap 'echo bye; exit 0' TERM; echo "$X $(pwd)"; echo up > ` + fifo + `; sleep 1000 & wait`, Chdir: "/"}},
-		DaemonEnv{Print: log.add, Timed: log.add, Stderr: f, Environ: []string{"X=hello", "PATH=/usr/bin:/bin"}})
+		Env{Print: log.Add, Timed: log.Add, Stderr: f, Environ: []string{"X=hello", "PATH=/usr/bin:/bin"}})
 	up, err := os.ReadFile(fifo) // waits until it runs
 	if err != nil || string(up) != "up\n" {
 		t.Fatal(string(up), err)
 	}
 	pid := d.Stats()[0].PID
 	d.Stop()
-	log.wait(`[uwsgi-daemons] spawning "trap 'echo bye; exit 0' TERM; echo "$X $(pwd)";`) // as it is written, its quotation marks too
+	log.Wait(`[uwsgi-daemons] spawning "trap 'echo bye; exit 0' TERM; echo "$X $(pwd)";`) // as it is written, its quotation marks too
 	b, err := os.ReadFile(out)
 	if err != nil || string(b) != "hello /\nbye\n" {
 		t.Errorf("%q, %v", b, err)

@@ -1,4 +1,4 @@
-package control
+package stats
 
 import (
 	"encoding/json"
@@ -13,23 +13,24 @@ import (
 	"unicode/utf8"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/testlog"
 )
 
 func sample() Snapshot {
 	return Snapshot{
 		Locks:      []int{0},
-		Generation: 3, Reloads: 1, LastReload: ReloadStat{At: time.Unix(3000, 0), Took: 2 * time.Second, Reason: "SIGHUP", Error: "no \"app\""},
+		Generation: 3, Reloads: 1, LastReload: Reload{At: time.Unix(3000, 0), Took: 2 * time.Second, Reason: "SIGHUP", Error: "no \"app\""},
 		Version: "3.0", PID: 10, UID: 33, GID: 34, CWD: `/srv/"q"`,
-		Sockets: []SocketStat{{Name: ":8000", Proto: "http", Queue: 1, MaxQueue: 100}, {Name: "/run/x", Proto: "uwsgi", Queue: 5, MaxQueue: 128, Shared: true}},
-		Workers: []WorkerStat{{
+		Sockets: []Socket{{Name: ":8000", Proto: "http", Queue: 1, MaxQueue: 100}, {Name: "/run/x", Proto: "uwsgi", Queue: 5, MaxQueue: 128, Shared: true}},
+		Workers: []Worker{{
 			ID: 1, PID: 11, Accepting: true, Requests: 7, Delta: 3, Exceptions: 1, Harakiris: 2, Status: "busy", RSS: 1 << 20, VSZ: 2 << 20,
 			Running: 1500 * time.Microsecond, Average: 250 * time.Microsecond, LastSpawn: time.Unix(1000, 0), Respawns: 1, TX: 99,
 			Generation: 3, Connections: 4, Refused: 5, LogLost: 6,
-			Apps:  []AppStat{{Mountpoint: "", Startup: 2 * time.Second, Requests: 7, Chdir: ""}},
-			Cores: []CoreStat{{Requests: 7, Exceptions: 1, Busy: true, Request: "1.2.3.4 GET /a\"\xff\x01b c", Since: time.Unix(2000, 0)}, {}},
+			Apps:  []App{{Mountpoint: "", Startup: 2 * time.Second, Requests: 7, Chdir: ""}},
+			Cores: []Core{{Requests: 7, Exceptions: 1, Busy: true, Request: "1.2.3.4 GET /a\"\xff\x01b c", Since: time.Unix(2000, 0)}, {}},
 		}, {ID: 2, Status: "cheap"}},
-		Daemons: []DaemonStat{{Command: "redis", PID: 5, Respawns: 1}},
-		Crons:   []CronStat{{Cron: option.Cron{Minute: -1, Hour: 3, Day: -1, Month: -1, Week: -1, Command: "true", Unique: true}, PID: -1}},
+		Daemons: []Daemon{{Command: "redis", PID: 5, Respawns: 1}},
+		Crons:   []Cron{{Cron: option.Cron{Minute: -1, Hour: 3, Day: -1, Month: -1, Week: -1, Command: "true", Unique: true}, PID: -1}},
 	}
 }
 
@@ -94,17 +95,17 @@ func fetch(t *testing.T, network, address, request string) string {
 }
 
 func TestStatsServer(t *testing.T) {
-	path := filepath.Join(shortDir(t), "stats")
-	log := newLines()
+	path := filepath.Join(testlog.ShortDir(t), "stats")
+	log := testlog.New()
 	for _, c := range []struct {
 		network, address string
-		opts             StatsOptions
+		opts             Options
 		request, begins  string
 	}{
-		{"tcp", "127.0.0.1:0", StatsOptions{}, "", "{\n\t\"version\": \"3.0\","},
-		{"unix", path, StatsOptions{Minified: true, Remove: os.Remove}, "", `{"version":"3.0",`},
-		{"unix", fmt.Sprintf("@uwsgi-stats-test-%d", os.Getpid()), StatsOptions{}, "", "{"},
-		{"tcp", "127.0.0.1:0", StatsOptions{HTTP: true, Minified: true}, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		{"tcp", "127.0.0.1:0", Options{}, "", "{\n\t\"version\": \"3.0\","},
+		{"unix", path, Options{Minified: true, Remove: os.Remove}, "", `{"version":"3.0",`},
+		{"unix", fmt.Sprintf("@uwsgi-stats-test-%d", os.Getpid()), Options{}, "", "{"},
+		{"tcp", "127.0.0.1:0", Options{HTTP: true, Minified: true}, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 			"HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n\r\n{\"version\""},
 	} {
 		l, err := net.Listen(c.network, c.address)
@@ -116,7 +117,7 @@ func TestStatsServer(t *testing.T) {
 			at = path
 			l.(*net.UnixListener).SetUnlinkOnClose(false)
 		}
-		s := ServeStats(l, c.address, at, c.opts, sample, log.add)
+		s := Serve(l, c.address, at, c.opts, sample, log.Add)
 		idle, err := net.Dial(c.network, s.Addr().String()) // a client that says nothing holds nobody up
 		if err != nil {
 			t.Fatal(err)
@@ -126,13 +127,13 @@ func TestStatsServer(t *testing.T) {
 				t.Errorf("%s: %.120q", c.address, got)
 			}
 		}
-		if err := s.Close(log.add); err != nil {
+		if err := s.Close(log.Add); err != nil {
 			t.Error(err)
 		}
 		idle.Close()
 	}
-	if _, err := os.Lstat(path); err == nil || log.count("VACUUM: unix socket "+path+" (stats) removed.") != 1 {
+	if _, err := os.Lstat(path); err == nil || log.Count("VACUUM: unix socket "+path+" (stats) removed.") != 1 {
 		t.Errorf("%v\n%s", err, log)
 	}
-	log.wait("*** Stats server enabled on 127.0.0.1:0 fd: ")
+	log.Wait("*** Stats server enabled on 127.0.0.1:0 fd: ")
 }

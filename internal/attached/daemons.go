@@ -1,4 +1,6 @@
-package control
+// Package attached runs programs beside the application: attached daemons, which it keeps running,
+// and timed commands. Each has a goroutine, and none of them can hold the supervisor's loop up.
+package attached
 
 import (
 	"os"
@@ -10,10 +12,11 @@ import (
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
+	"uwsgi/internal/stats"
 )
 
-// DaemonEnv is the world around attached daemons and timed commands.
-type DaemonEnv struct {
+// Env is the world around attached daemons and timed commands.
+type Env struct {
 	Credential  *syscall.Credential // whom they run as; nil = this user
 	Environ     []string            // nil = this process's
 	Dir         string              // "" = this process's
@@ -32,7 +35,7 @@ type DaemonEnv struct {
 	alive func(pid int) bool
 }
 
-func (e *DaemonEnv) fill() {
+func (e *Env) fill() {
 	if e.Mercy <= 0 {
 		e.Mercy = 3 * time.Second
 	}
@@ -51,12 +54,12 @@ type Daemons struct {
 	spawn *Spawner
 
 	mu   sync.Mutex // guards what follows
-	env  *DaemonEnv // of daemons to come
+	env  *Env       // of daemons to come
 	list []*daemon
 }
 
 // StartDaemons starts every daemon of the list; it returns at once.
-func StartDaemons(list []option.Daemon, env DaemonEnv) *Daemons {
+func StartDaemons(list []option.Daemon, env Env) *Daemons {
 	env.fill()
 	d := &Daemons{env: &env}
 	if env.start == nil {
@@ -80,7 +83,7 @@ func (d *Daemons) begin(o option.Daemon) *daemon {
 // Reload goes over to a new configuration, and returns when what had to stop has: a smart daemon
 // that stays in the list is left alone, one with a reload signal gets it, every other one is
 // stopped and started again, in the world of the new configuration.
-func (d *Daemons) Reload(list []option.Daemon, env DaemonEnv) {
+func (d *Daemons) Reload(list []option.Daemon, env Env) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	env.start, env.alive = d.env.start, d.env.alive
@@ -130,10 +133,10 @@ func halt(list []*daemon) {
 }
 
 // Stats describes every daemon.
-func (d *Daemons) Stats() []DaemonStat {
+func (d *Daemons) Stats() []stats.Daemon {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var out []DaemonStat
+	var out []stats.Daemon
 	for _, k := range d.list {
 		out = append(out, k.stat())
 	}

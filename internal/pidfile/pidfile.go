@@ -1,4 +1,6 @@
-package control
+// Package pidfile writes, reads and removes files that name a process. Whoever can write one decides
+// what it says: nothing in it is believed.
+package pidfile
 
 import (
 	"bytes"
@@ -14,8 +16,8 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// WritePidfile writes a process id and a newline, mode 0666 less the umask, over what is there.
-func WritePidfile(path string, pid int) error {
+// Write writes a process id and a newline, mode 0666 less the umask, over what is there.
+func Write(path string, pid int) error {
 	f, err := privilege.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
@@ -28,16 +30,16 @@ func WritePidfile(path string, pid int) error {
 // one there.
 const maxPidfile = 64
 
-// ReadPidfile returns the process id in a file. An empty file is an error: taken as 0 it would name
+// Read returns the process id in a file. An empty file is an error: taken as 0 it would name
 // every process of the caller's group.
-func ReadPidfile(path string) (int, error) {
-	pid, _, err := readPidfile(path)
+func Read(path string) (int, error) {
+	pid, _, err := ReadOwned(path)
 	return pid, err
 }
 
-// readPidfile gives the file's owner, too. Who writes it is not always who reads it: it is not
+// ReadOwned gives the file's owner, too. Who writes it is not always who reads it: it is not
 // waited for, as for a FIFO's writer, and no more of it is read than a number has.
-func readPidfile(path string) (pid int, owner uint32, err error) {
+func ReadOwned(path string) (pid int, owner uint32, err error) {
 	f, err := privilege.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return 0, 0, fmt.Errorf("pidfile: %w", err)
@@ -65,8 +67,8 @@ func readPidfile(path string) (pid int, owner uint32, err error) {
 	return pid, st.Uid, nil
 }
 
-// IsPidfile reports whether a file holds a process id, or nothing.
-func IsPidfile(f io.ReaderAt) bool {
+// Is reports whether a file holds a process id, or nothing.
+func Is(f io.ReaderAt) bool {
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, maxPidfile))
 	if err != nil || len(text) == maxPidfile {
 		return false
@@ -78,9 +80,9 @@ func IsPidfile(f io.ReaderAt) bool {
 	return err == nil && pid > 0
 }
 
-// RemovePidfile removes a pidfile that still names pid, and says whether it did.
-func RemovePidfile(path string, pid int) bool {
-	if have, err := ReadPidfile(path); err != nil || have != pid {
+// Remove removes a pidfile that still names pid, and says whether it did.
+func Remove(path string, pid int) bool {
+	if have, err := Read(path); err != nil || have != pid {
 		return false
 	}
 	d, err := privilege.OpenAt(path)

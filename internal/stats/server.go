@@ -1,4 +1,4 @@
-package control
+package stats
 
 import (
 	"context"
@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"uwsgi/internal/crash"
+	"uwsgi/internal/option"
 )
 
-// StatsOptions is how a stats server answers.
-type StatsOptions struct {
+// Options is how a stats server answers.
+type Options struct {
 	HTTP     bool   // stats-http: an HTTP head first
 	Minified bool   // stats-minified
 	NoCores  bool   // stats-no-cores
@@ -24,35 +25,33 @@ type StatsOptions struct {
 	Remove func(path string) error
 }
 
-// Stats is a stats server: a client connects, reads the document and the end of file. Every client
+// Server is a stats server: a client connects, reads the document and the end of file. Every client
 // has a goroutine of its own, so a slow one holds nobody up.
-type Stats struct {
+type Server struct {
 	name   string
-	path   string // absolute, of a unix socket with one
-	inode  uint64
+	path   string      // absolute, of a unix socket with one
+	file   os.FileInfo // of path; nil where it could not be seen
 	l      net.Listener
-	opts   StatsOptions
+	opts   Options
 	source func() Snapshot
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
 const (
-	statsTimeout = 4 * time.Second // for a client to send its HTTP request, and again to take the answer
-	maxStats     = 64              // clients at a time
+	timeout    = 4 * time.Second // for a client to send its HTTP request, and again to take the answer
+	maxClients = 64              // clients at a time
 )
 
-// ServeStats answers on l, which listens at address (as it is configured) and is the server's from
+// Serve answers on l, which listens at address (as it is configured) and is the server's from
 // now on, with what source gives, until Close. path is the absolute path of a unix socket, "" for
 // others. source is called from many goroutines. print writes a line to the log.
-func ServeStats(l net.Listener, address, path string, opts StatsOptions, source func() Snapshot,
-	print func(string)) *Stats {
+func Serve(l net.Listener, address, path string, opts Options, source func() Snapshot,
+	print func(string)) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Stats{name: address, path: path, l: l, opts: opts, source: source, cancel: cancel}
+	s := &Server{name: address, path: path, l: l, opts: opts, source: source, cancel: cancel}
 	if path != "" {
-		if st, err := os.Lstat(path); err == nil {
-			s.inode = inodeOf(st)
-		}
+		s.file, _ = os.Lstat(path)
 	}
 	s.wg.Go(crash.Guarded(func() { s.accept(ctx) }))
 	print(fmt.Sprintf("*** Stats server enabled on %s fd: %d ***", address, descriptor(l)))
@@ -72,37 +71,42 @@ func descriptor(l net.Listener) int {
 
 // At reports whether the server listens on that address, as it is written, and can still be reached
 // there; a relative path starts at dir.
-func (s *Stats) At(address, dir string) bool {
+func (s *Server) At(address, dir string) bool {
 	if s.path == "" {
 		return s.name == address
 	}
-	path := below(dir, address)
+	path := option.PathIn(dir, address)
 	if path != s.path {
 		return false
 	}
-	st, err := os.Lstat(path)
-	return err == nil && inodeOf(st) == s.inode
+	return s.reachable()
 }
 
-// Is says whether it answers like that.
-func (s *Stats) Is(opts StatsOptions) bool {
+// reachable reports whether the path is still the server's own.
+func (s *Server) reachable() bool {
+	st, err := os.Lstat(s.path)
+	return err == nil && s.file != nil && os.SameFile(st, s.file)
+}
+
+// Is reports whether it answers like that.
+func (s *Server) Is(opts Options) bool {
 	a, b := s.opts, opts
 	return a.HTTP == b.HTTP && a.Minified == b.Minified && a.NoCores == b.NoCores && a.Mode == b.Mode &&
 		(a.Remove == nil) == (b.Remove == nil)
 }
 
 // Addr is where the server listens.
-func (s *Stats) Addr() net.Addr { return s.l.Addr() }
+func (s *Server) Addr() net.Addr { return s.l.Addr() }
 
 // Close stops the server; print gets the vacuum line of a unix socket.
-func (s *Stats) Close(print func(string)) error {
+func (s *Server) Close(print func(string)) error {
 	s.cancel()
 	err := s.l.Close()
 	s.wg.Wait()
 	if s.path == "" || s.opts.Remove == nil {
 		return err
 	}
-	if st, serr := os.Lstat(s.path); serr != nil || inodeOf(st) != s.inode {
+	if !s.reachable() {
 		return err // somebody else's by now
 	}
 	if rerr := s.opts.Remove(s.path); rerr != nil {
@@ -113,8 +117,8 @@ func (s *Stats) Close(print func(string)) error {
 	return err
 }
 
-func (s *Stats) accept(ctx context.Context) {
-	slots := make(chan struct{}, maxStats)
+func (s *Server) accept(ctx context.Context) {
+	slots := make(chan struct{}, maxClients)
 	for {
 		c, err := s.l.Accept()
 		if err != nil {
@@ -140,11 +144,11 @@ func (s *Stats) accept(ctx context.Context) {
 	}
 }
 
-func (s *Stats) answer(ctx context.Context, c net.Conn) {
+func (s *Server) answer(ctx context.Context, c net.Conn) {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, crash.Guarded(func() { c.Close() }))
 	defer stop()
-	_ = c.SetDeadline(time.Now().Add(statsTimeout))
+	_ = c.SetDeadline(time.Now().Add(timeout))
 	var head string
 	if s.opts.HTTP {
 		if _, err := c.Read(make([]byte, 4096)); err != nil {
@@ -153,7 +157,7 @@ func (s *Stats) answer(ctx context.Context, c net.Conn) {
 		head = "HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n\r\n"
 	}
 	body := s.source().JSON(s.opts.Minified, s.opts.NoCores)
-	_ = c.SetDeadline(time.Now().Add(statsTimeout))
+	_ = c.SetDeadline(time.Now().Add(timeout))
 	if _, err := c.Write(append([]byte(head), body...)); err != nil {
 		return
 	}

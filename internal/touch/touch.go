@@ -1,4 +1,6 @@
-package control
+// Package touch watches files and does what touching them sets off: touch-reload and its relatives,
+// and the files of attached daemons.
+package touch
 
 import (
 	"context"
@@ -9,8 +11,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// TouchActions is what a touched file sets off. nil = nothing.
-type TouchActions struct {
+// Actions is what a touched file sets off. nil = nothing.
+type Actions struct {
 	Reload        func() // touch-reload
 	ReloadWorkers func() // touch-workers-reload
 	ChainReload   func() // touch-chain-reload
@@ -20,13 +22,13 @@ type TouchActions struct {
 	Hook          func(option.Hook) // hook-touch
 }
 
-// Touch watches files by their modification time: it fires when the time grows, when a file appears
+// Watcher watches files by their modification time: it fires when the time grows, when a file appears
 // and when one goes.
-type Touch struct {
+type Watcher struct {
 	files  []*touched
 	dir    string // where relative paths start
 	timed  func(string)
-	before *Touch
+	before *Watcher
 }
 
 type touched struct {
@@ -36,11 +38,15 @@ type touched struct {
 	seen int64 // modification time in ns, 0 = there is no file
 }
 
-// NewTouch watches the files of s, whose relative paths start at dir. Those that before has watched
+// New watches nothing yet; relative paths start at dir. timed writes a dated line to the log.
+func New(dir string, timed func(string)) *Watcher { return &Watcher{dir: dir, timed: timed} }
+
+// Watch watches the files of s, whose relative paths start at dir. Those that before has watched
 // keep the time it saw last: a touch during a reload is not lost. print writes a plain line to the
 // log, timed a dated one.
-func NewTouch(s *option.Settings, dir string, before *Touch, a TouchActions, print, timed func(string)) *Touch {
-	t := &Touch{dir: dir, timed: timed, before: before}
+func Watch(s *option.Settings, dir string, before *Watcher, a Actions, print, timed func(string)) *Watcher {
+	t := New(dir, timed)
+	t.before = before
 	defer func() { t.before = nil }() // each would hold the one before it
 	for _, group := range []struct {
 		paths []string
@@ -58,25 +64,25 @@ func NewTouch(s *option.Settings, dir string, before *Touch, a TouchActions, pri
 			if group.what != "" {
 				line = "*** " + p + " has been touched... " + group.what
 			}
-			t.add(p, line, group.do, print)
+			t.Add(p, line, group.do, print)
 		}
 	}
 	for _, e := range s.TouchExec {
 		if path, command, ok := strings.Cut(e, " "); ok && a.Exec != nil {
-			t.add(path, "[uwsgi-touch-exec] running "+command, func() { a.Exec(command) }, print)
+			t.Add(path, "[uwsgi-touch-exec] running "+command, func() { a.Exec(command) }, print)
 		}
 	}
 	for _, h := range s.Hooks {
 		if path, ok := strings.CutPrefix(h.Phase, "touch "); ok && a.Hook != nil {
-			t.add(path, "[uwsgi-touch-hook] running "+h.Action+":"+h.Arg, func() { a.Hook(h) }, print)
+			t.Add(path, "[uwsgi-touch-hook] running "+h.Action+":"+h.Arg, func() { a.Hook(h) }, print)
 		}
 	}
 	return t
 }
 
-// add watches one more file.
-func (t *Touch) add(path, line string, do func(), print func(string)) {
-	abs := below(t.dir, path)
+// Add watches one more file: do is called when it fires, and line written if there is one.
+func (t *Watcher) Add(path, line string, do func(), print func(string)) {
+	abs := option.PathIn(t.dir, path)
 	f := &touched{path: abs, line: line, do: do, seen: mtime(abs)}
 	if last := t.before.watching(f); last != nil {
 		f.seen = last.seen
@@ -87,7 +93,7 @@ func (t *Touch) add(path, line string, do func(), print func(string)) {
 }
 
 // watching is the entry that stands for the same, nil if there is none.
-func (t *Touch) watching(f *touched) *touched {
+func (t *Watcher) watching(f *touched) *touched {
 	if t == nil {
 		return nil
 	}
@@ -100,10 +106,10 @@ func (t *Touch) watching(f *touched) *touched {
 }
 
 // Empty says whether there is anything to watch.
-func (t *Touch) Empty() bool { return len(t.files) == 0 }
+func (t *Watcher) Empty() bool { return len(t.files) == 0 }
 
 // Poll looks at every file once and calls what fires.
-func (t *Touch) Poll() {
+func (t *Watcher) Poll() {
 	for _, f := range t.files {
 		now := mtime(f.path)
 		was := f.seen
@@ -121,7 +127,7 @@ func (t *Touch) Poll() {
 }
 
 // Run polls each interval until ctx is done. uWSGI looks once a second.
-func (t *Touch) Run(ctx context.Context, interval time.Duration) {
+func (t *Watcher) Run(ctx context.Context, interval time.Duration) {
 	if t.Empty() {
 		return
 	}

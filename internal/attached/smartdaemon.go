@@ -1,10 +1,12 @@
-package control
+package attached
 
 import (
 	"fmt"
 	"time"
 
 	"uwsgi/internal/crash"
+	"uwsgi/internal/option"
+	"uwsgi/internal/pidfile"
 )
 
 // smart stays with a program that a pidfile names: one that runs already is adopted, else it is
@@ -22,7 +24,7 @@ func (k *daemon) smart(first bool) bool {
 	if freq <= 0 {
 		freq = smartFreq
 	}
-	touch := k.touch()
+	touched := k.watch()
 	seen, failed := pid != 0, 0
 	for {
 		switch pid := k.pidfileAlive(); {
@@ -44,7 +46,7 @@ func (k *daemon) smart(first bool) bool {
 		if afterOr(k.stop, checkEvery) {
 			return true
 		}
-		touch.Poll()
+		touched.Poll()
 	}
 }
 
@@ -56,7 +58,7 @@ func (k *daemon) startSmart(first bool) error {
 		return err
 	}
 	if k.Daemonize {
-		if err := WritePidfile(below(k.env.Dir, k.Pidfile), p.PID()); err != nil {
+		if err := pidfile.Write(option.PathIn(k.env.Dir, k.Pidfile), p.PID()); err != nil {
 			k.env.Print("[uwsgi-daemons] " + err.Error())
 		}
 		crash.Go(func() { p.Wait() })
@@ -77,7 +79,7 @@ func (k *daemon) startSmart(first bool) error {
 
 // pidfileAlive is the process that the pidfile names, 0 if there is none.
 func (k *daemon) pidfileAlive() int {
-	pid, err := ReadPidfile(below(k.env.Dir, k.Pidfile))
+	pid, err := pidfile.Read(option.PathIn(k.env.Dir, k.Pidfile))
 	if err != nil || !k.env.alive(pid) {
 		return 0
 	}

@@ -1,4 +1,6 @@
-package control
+// Package stats is an instance at one moment: the supervisor fills a Snapshot, and the stats server,
+// `uwsgi list` and SIGUSR1 show it.
+package stats
 
 import (
 	"bytes"
@@ -18,31 +20,31 @@ type Snapshot struct {
 	Stopping      bool // it serves on, for shutdown-delay
 	Generation    int  // in force: how often a loader took its place, 0 = none yet
 	Reloads       int  // that succeeded
-	LastReload    ReloadStat
-	Sockets       []SocketStat
-	Workers       []WorkerStat
-	Daemons       []DaemonStat
-	Crons         []CronStat
+	LastReload    Reload
+	Sockets       []Socket
+	Workers       []Worker
+	Daemons       []Daemon
+	Crons         []Cron
 	Locks         []int // process ids of those who hold the user's, 0 = nobody
 }
 
-// ReloadStat is how the last reload went.
-type ReloadStat struct {
+// Reload is how the last reload went.
+type Reload struct {
 	At     time.Time // when it was over; zero = there was none
 	Took   time.Duration
 	Reason string
 	Error  string // why it failed, "" = it did not
 }
 
-// SocketStat is one listening socket; Queue and MaxQueue count waiting connections.
-type SocketStat struct {
+// Socket is one listening socket; Queue and MaxQueue count waiting connections.
+type Socket struct {
 	Name, Proto     string
 	Queue, MaxQueue int
 	Shared          bool
 }
 
-// WorkerStat is one worker number.
-type WorkerStat struct {
+// Worker is one worker number.
+type Worker struct {
 	ID, PID          int
 	Accepting        bool
 	Requests, Delta  int64 // since the start of the instance, since this process began
@@ -58,12 +60,12 @@ type WorkerStat struct {
 	Connections      int64 // open
 	Refused          int64 // connections answered 503: no more could be taken in
 	LogLost          int64 // request lines that could not be written
-	Apps             []AppStat
-	Cores            []CoreStat
+	Apps             []App
+	Cores            []Core
 }
 
-// AppStat is one application of a worker.
-type AppStat struct {
+// App is one application of a worker.
+type App struct {
 	ID                   int
 	Mountpoint           string
 	Startup              time.Duration
@@ -71,23 +73,23 @@ type AppStat struct {
 	Chdir                string
 }
 
-// CoreStat is one thread of a worker. Request is "IP METHOD URI" while it has one.
-type CoreStat struct {
+// Core is one thread of a worker. Request is "IP METHOD URI" while it has one.
+type Core struct {
 	Requests, Static, Offloaded, ReadErrors, WriteErrors, Exceptions int64
 	Busy                                                             bool
 	Request                                                          string
 	Since                                                            time.Time
 }
 
-// DaemonStat is one attached daemon; PID 0 = down.
-type DaemonStat struct {
+// Daemon is one attached daemon; PID 0 = down.
+type Daemon struct {
 	Command  string
 	PID      int
 	Respawns int
 }
 
-// CronStat is one timed command; PID -1 = not running.
-type CronStat struct {
+// Cron is one timed command; PID -1 = not running.
+type Cron struct {
 	option.Cron
 	PID       int
 	StartedAt time.Time // zero = never
@@ -248,7 +250,7 @@ func (s Snapshot) JSON(minified, noCores bool) []byte {
 	return b.Bytes()
 }
 
-func (w WorkerStat) doc(noCores bool) workerDoc {
+func (w Worker) doc(noCores bool) workerDoc {
 	d := workerDoc{
 		ID: w.ID, PID: w.PID, Accepting: bit(w.Accepting), Requests: w.Requests, Delta: w.Delta,
 		Exceptions: w.Exceptions, Harakiri: w.Harakiris,
