@@ -167,13 +167,8 @@ func (h *housekeeper) turnAway(l *listener) bool {
 	h.refused++
 	e.row.Refused.Add(1)
 	h.noteRefused()
-	// What has come of the request is read: unread bytes would make close() reset the connection
-	// under the answer.
-	var buf [16 << 10]byte
-	recv(fd, buf[:])
-	if l.proto != protoFastCGI { // without the id of its request there is no answer
-		send(fd, errorResponse(l, 0, 503), 0)
-	}
+	client := conn{fd: fd, lis: l, plain: l.plain}
+	client.dismiss(503)
 	if e.row.Conns.Load() < h.capacity+(int64(len(e.conns))-h.capacity)/2 {
 		if cn := e.newConn(fd, l); cn != nil {
 			cn.out.linger = true
@@ -182,8 +177,8 @@ func (h *housekeeper) turnAway(l *listener) bool {
 		}
 		return true
 	}
-	unix.Shutdown(fd, unix.SHUT_WR)
-	unix.Close(fd)
+	client.endWriting()
+	client.closeSocket()
 	return true
 }
 

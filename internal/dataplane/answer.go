@@ -52,7 +52,7 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 		if cn.in = nil; len(rest) > 0 {
 			cn.in = rest
 		}
-	case cn.lis.proto.http() && (len(rest) > 0 || unread(cn.fd)):
+	case cn.lis.proto.http() && (len(rest) > 0 || cn.unread()):
 		// Bytes that are not read at close() make TCP reset the connection under the answer (RFC
 		// 9112 §9.6).
 		e.house.linger(cn)

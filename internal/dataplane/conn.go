@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +29,7 @@ type conn struct {
 
 	fd         int
 	lis        *listener
+	plain      bool // see transport.go
 	peer       http1.Peer
 	dry        bool        // the last read took all there was: an event tells of more
 	hup        bool        // nothing may come after what is there: no event would tell that it has ended
@@ -61,6 +61,7 @@ type listener struct {
 	proto  protocol
 	nph    bool // fastcgi-nph, scgi-nph: the response begins with an HTTP status line, not with Status:
 	unix   bool
+	plain  bool   // of its connections
 	inode  uint32 // of a unix socket; the housekeeper's
 	server http1.Server
 }
@@ -109,7 +110,7 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 		c = &conn{}
 	}
 	c.gen.Add(1)
-	c.fd, c.lis = fd, lis
+	c.fd, c.lis, c.plain = fd, lis, lis.plain
 	c.registered, c.active, c.served, c.since, c.dry, c.hup = false, false, 0, 0, false, false
 	c.lent, c.starved, c.fcgi = false, false, fastcgi.Begin{}
 	c.unasked, c.writeErrs = 0, nil
@@ -130,12 +131,10 @@ func (e *Engine) close(c *conn) {
 	if e.app.HasForked() {
 		// A child of the application may hold a copy: closing ours would tell neither the client
 		// nor epoll.
-		unix.Shutdown(c.fd, unix.SHUT_RDWR)
+		c.hangUp()
 	}
-	if c.owed() && !c.lis.unix && queued(c.fd) > 0 {
-		// The kernel keeps sending what is queued, to a client that takes nothing for many minutes,
-		// unless told how long.
-		unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(e.sendTimeout/int64(time.Millisecond)))
+	if c.owed() {
+		c.limitRest(e.sendTimeout)
 	}
 	e.drop(c)
 }
@@ -147,14 +146,6 @@ const askAfter = 64 << 10
 // owed says that the client may not have taken all of what it was sent.
 func (c *conn) owed() bool { return c.unasked > askAfter || c.queued.Load() > 0 }
 
-// reset has the connection end in a reset, and at once: what the client has got it can still read.
-// (A unix socket knows no reset.)
-func (c *conn) reset() {
-	if !c.lis.unix {
-		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	}
-}
-
 // drop closes our descriptor of a connection that the caller owns and tells the client nothing.
 func (e *Engine) drop(c *conn) {
 	c.in, c.req = nil, nil
@@ -164,15 +155,14 @@ func (e *Engine) drop(c *conn) {
 		c.spill.close(e)
 		c.spill = nil
 	}
-	fd := c.fd
 	if c.registered {
-		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, fd, nil)
+		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, c.fd, nil)
 		c.registered = false
 	}
 	c.state.Store(connClosed)
 	c.deadline.Store(0)
-	e.conns[fd].Store(nil)
-	closeFD(fd)
+	e.conns[c.fd].Store(nil)
+	c.closeSocket()
 	if e.row != nil {
 		e.row.Conns.Add(-1)
 	}

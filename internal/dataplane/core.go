@@ -212,7 +212,7 @@ func (c *Core) wait(cn *conn, now int64) bool {
 	if cn.owed() {
 		// It is not idle while it has the last answer to read, of which the kernel may hold
 		// megabytes.
-		n := queued(cn.fd)
+		n := cn.untaken()
 		cn.queued.Store(n)
 		cn.unasked, cn.writeErrs = 0, &c.exchange.cell.WriteErrs
 		if n > 0 {

@@ -234,7 +234,7 @@ func (e *Engine) retire(cn *conn) {
 		return
 	}
 	switch {
-	case readable(cn.fd): // its next request has come: it is served here
+	case cn.readable(): // its next request has come: it is served here
 		e.enqueue(cn)
 	case monotonic() < e.lingerUntil.Load():
 		e.setActive(cn, true) // the cores stay for it
@@ -281,10 +281,13 @@ func (e *Engine) dismissIdle() {
 // there is none, HTTP has a word for its end; FastCGI has not, so that its client is given a moment
 // for its next request.
 func (e *Engine) keepsOpen(cn *conn) bool {
-	return e.handoff.Load() || !cn.lis.proto.http() && monotonic() < e.lingerUntil.Load()
+	return e.handoff.Load() && cn.plain || !cn.lis.proto.http() && monotonic() < e.lingerUntil.Load()
 }
 
 func (e *Engine) handOn(cn *conn) bool {
+	if !cn.plain { // what is between the socket and the request cannot travel
+		return false
+	}
 	b, err := json.Marshal(handed{cn.lis.Name, cn.lis.Protocol, cn.peer.Addr, cn.peer.Port, cn.served})
 	if err != nil {
 		return false

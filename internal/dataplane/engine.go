@@ -240,7 +240,7 @@ func (e *Engine) open() error {
 }
 
 func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *listener {
-	lis := &listener{Listener: l, index: i}
+	lis := &listener{Listener: l, index: i, plain: true}
 	switch l.Protocol {
 	case "http", "http11":
 		lis.proto = protoHTTP

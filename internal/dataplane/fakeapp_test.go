@@ -17,6 +17,7 @@ type fakeApp struct {
 	eng      *Engine
 	current  []*fakeCall
 	released atomic.Int64
+	streams  atomic.Int64 // calls of Streaming
 	forked   atomic.Bool
 	signals  func() // what core 0 does when it looks at signals
 }
@@ -48,7 +49,7 @@ func (a *fakeApp) Response(core int, r *Response) {
 }
 
 func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
-func (a *fakeApp) Streaming(int, bool)    {} // its blocks all go through Exchange.Write
+func (a *fakeApp) Streaming(int, bool)    { a.streams.Add(1) } // its blocks all go through Exchange.Write
 func (a *fakeApp) StopStreaming(int)      {}
 func (a *fakeApp) Serving(core, fd int)   {}
 func (a *fakeApp) Release(unsafe.Pointer) { a.released.Add(1) }

@@ -92,7 +92,7 @@ func (x *Exchange) sendLast(body []byte) {
 	var errno syscall.Errno
 	if len(body) <= copyLimit {
 		x.out = append(x.out, body...)
-		if n, errno = send(x.cn.fd, x.out, x.more()); errno == 0 && n == len(x.out) {
+		if n, errno = x.cn.send(x.out, x.more()); errno == 0 && n == len(x.out) {
 			x.dropPinned()
 			return
 		}
@@ -103,7 +103,7 @@ func (x *Exchange) sendLast(body []byte) {
 		x.vec.add(x.out)
 		x.vec.add(body)
 		x.cn.widen(int64(len(body)))
-		n, errno = sendv(x.cn.fd, &x.vec)
+		n, errno = x.cn.sendv(&x.vec)
 	}
 	if errno != 0 && errno != unix.EAGAIN {
 		x.clientGone(errno)

@@ -48,7 +48,7 @@ func (c *Core) gather(cn *conn) step {
 			}
 			return c.begin(cn, p, head)
 		case err == fastcgi.ErrManagement:
-			send(cn.fd, fastcgi.AppendReply(nil, p[:head]), 0)
+			cn.send(fastcgi.AppendReply(nil, p[:head]), 0)
 			p = p[head:]
 			r.Reset()
 			continue
@@ -83,7 +83,7 @@ func (c *Core) fill(cn *conn, p []byte) ([]byte, step) {
 		p = append(make([]byte, 0, min(max(2*len(p), 1<<10), len(c.rbuf))), p...)
 	}
 	room := p[len(p):cap(p)]
-	got, errno := recv(cn.fd, room)
+	got, errno := cn.recv(room)
 	switch {
 	case errno == unix.EAGAIN:
 		return p, stepWait
@@ -188,7 +188,7 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	c.eng.setActive(cn, true)
 	if r.Expect100 && len(rest) == 0 {
 		// RFC 9110 §10.1.1: only when nothing of the body has come.
-		send(cn.fd, []byte("HTTP/1.1 100 Continue\r\n\r\n"), 0)
+		cn.send([]byte("HTTP/1.1 100 Continue\r\n\r\n"), 0)
 	}
 	used, err := cn.body.feed(rest)
 	if err != nil {
@@ -212,7 +212,7 @@ func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, st
 	}
 	body = append(body[:0], rest...)
 	for int64(len(body)) < want {
-		got, errno := recv(cn.fd, body[len(body):want])
+		got, errno := cn.recv(body[len(body):want])
 		if errno == unix.EAGAIN {
 			c.spare = body
 			return body, stepWait
@@ -248,7 +248,7 @@ func (c *Core) gatherBody(cn *conn) step {
 		if left := cn.body.left(); left >= 0 && left < int64(len(p)) {
 			p = p[:left] // what follows a body belongs to the next request
 		}
-		got, errno := recv(cn.fd, p)
+		got, errno := cn.recv(p)
 		cn.lent = true
 		if errno == unix.EAGAIN {
 			return stepWait

@@ -1,8 +1,6 @@
 package dataplane
 
 import (
-	"golang.org/x/sys/unix"
-
 	"uwsgi/internal/boot"
 	"uwsgi/internal/scoreboard"
 )
@@ -30,11 +28,7 @@ func (h *housekeeper) giveUp() {
 		}
 	}
 	for cn := h.eng.dequeue(); cn != nil; cn = h.eng.dequeue() {
-		var buf [16 << 10]byte
-		recv(cn.fd, buf[:])               // unread bytes would make close() reset the connection under the answer
-		if cn.lis.proto != protoFastCGI { // without the id of its request there is no answer
-			send(cn.fd, errorResponse(cn.lis, 0, 504), 0)
-		}
+		cn.dismiss(504)
 		h.eng.close(cn)
 	}
 }
@@ -55,8 +49,8 @@ func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 		return // its answer is on the way
 	}
 	// The core cannot close the connection now: settle waits for answerElsewhere.
-	send(x.cn.fd, errorResponse(x.cn.lis, x.cn.fcgi.ID, 504), 0)
-	unix.Shutdown(x.cn.fd, unix.SHUT_RDWR)
+	x.cn.send(errorResponse(x.cn.lis, x.cn.fcgi.ID, 504), 0)
+	x.cn.hangUp()
 	x.answerer.Store(request | answerElsewhere)
 }
 

@@ -161,7 +161,7 @@ func (h *housekeeper) sweep(now int64) {
 		}
 		if cn.house.Load() { // only this goroutine works on those
 			switch {
-			case !cn.out.linger && queued(cn.fd) < cn.queued.Load():
+			case !cn.out.linger && cn.untaken() < cn.queued.Load():
 				h.await(cn)
 			case now >= dl:
 				h.abandon(cn, unix.ETIMEDOUT)
@@ -191,7 +191,7 @@ func (h *housekeeper) sweep(now int64) {
 // recount moves the deadline of an idle connection whose client has taken some of the answer that
 // is queued, or the last of it.
 func (h *housekeeper) recount(cn *conn, now int64) {
-	switch n := queued(cn.fd); {
+	switch n := cn.untaken(); {
 	case n == 0:
 		cn.queued.Store(0)
 		cn.deadline.Store(now + h.eng.idleTimeout)
@@ -203,7 +203,7 @@ func (h *housekeeper) recount(cn *conn, now int64) {
 
 // expire ends a connection that waited too long. One that has sent a part of a request is told so.
 func (h *housekeeper) expire(cn *conn) {
-	if !cn.active && readable(cn.fd) { // all cores are busy: it is not the client who is late
+	if !cn.active && cn.readable() { // all cores are busy: it is not the client who is late
 		cn.deadline.Store(until(time.Duration(h.eng.headTimeout)))
 		h.eng.giveBack(cn)
 		return
@@ -215,7 +215,7 @@ func (h *housekeeper) expire(cn *conn) {
 				h.note("the client (%s) did not take the rest of its response: %s", cn.peer.Addr, h.eng.writeErrorText(unix.ETIMEDOUT))
 			}
 		}
-		if queued(cn.fd) > 0 { // nobody is left to see whether it takes that
+		if cn.untaken() > 0 { // nobody is left to see whether it takes that
 			cn.reset()
 		}
 		h.eng.close(cn)
@@ -226,7 +226,7 @@ func (h *housekeeper) expire(cn *conn) {
 		_, option = h.eng.bodyTimeout(cn)
 	}
 	h.note("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
-	send(cn.fd, errorResponse(cn.lis, 0, 408), 0)
+	cn.send(errorResponse(cn.lis, 0, 408), 0)
 	cn.in = nil
 	cn.body.reset()
 	cn.out.lingerEnd = until(lingerFor) // it had its time
@@ -277,7 +277,7 @@ func (h *housekeeper) collect() {
 
 // await has a client take some more within the send timeout from now.
 func (h *housekeeper) await(cn *conn) {
-	cn.queued.Store(queued(cn.fd))
+	cn.queued.Store(cn.untaken())
 	cn.deadline.Store(monotonic() + h.eng.sendTimeout)
 }
 
@@ -286,7 +286,7 @@ func (h *housekeeper) watch(cn *conn, op int) {
 	ev := unix.EpollEvent{Events: unix.EPOLLOUT}
 	if cn.out.linger {
 		now := monotonic()
-		unix.Shutdown(cn.fd, unix.SHUT_WR)
+		cn.endWriting()
 		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP
 		if cn.out.lingerEnd == 0 {
 			cn.out.lingerEnd = now + int64(lingerAtMost)
@@ -323,7 +323,7 @@ func (h *housekeeper) progress(cn *conn) {
 		h.discard(cn)
 		return
 	}
-	switch errno := s.write(cn.fd); errno {
+	switch errno := s.write(cn); errno {
 	case unix.EAGAIN:
 		h.await(cn)
 	case 0:
@@ -337,7 +337,7 @@ func (h *housekeeper) progress(cn *conn) {
 func (h *housekeeper) discard(cn *conn) {
 	var buf [16 << 10]byte
 	for range 16 {
-		n, errno := recv(cn.fd, buf[:])
+		n, errno := cn.recv(buf[:])
 		if errno == unix.EAGAIN {
 			break
 		}
@@ -357,7 +357,7 @@ func (h *housekeeper) done(cn *conn) {
 	case keep:
 		h.release(cn)
 		h.eng.enqueue(cn)
-	case cn.lis.proto.http() && (len(cn.in) > 0 || unread(cn.fd)):
+	case cn.lis.proto.http() && (len(cn.in) > 0 || cn.unread()):
 		cn.out.linger = true
 		h.watch(cn, unix.EPOLL_CTL_MOD)
 	default:

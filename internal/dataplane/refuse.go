@@ -48,6 +48,16 @@ func errorResponse(lis *listener, id uint16, status int) []byte {
 	return text
 }
 
+// dismiss answers a connection whose request nobody has looked at. What has come of it is read:
+// unread bytes would make close() reset the connection under the answer.
+func (c *conn) dismiss(status int) {
+	var buf [16 << 10]byte
+	c.recv(buf[:])
+	if c.lis.proto != protoFastCGI { // without the id of its request there is no answer
+		c.send(errorResponse(c.lis, 0, status), 0)
+	}
+}
+
 // refuse answers a request that cannot be served and ends its connection: what follows on it cannot
 // be trusted to start where it seems to (RFC 9112 §11.2).
 func (c *Core) refuse(cn *conn, err error, answer bool) step {
@@ -64,7 +74,7 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 	c.exchange.cell.ReadErrs.Add(1)
 	cn.body.reset()                                      // before the answer: who reads it may take it that the room is free
 	if cn.lis.proto != protoFastCGI || cn.fcgi.ID != 0 { // without an id there is nobody to answer
-		send(cn.fd, errorResponse(cn.lis, cn.fcgi.ID, status), 0)
+		cn.send(errorResponse(cn.lis, cn.fcgi.ID, status), 0)
 	}
 	cn.in, cn.req = nil, nil
 	c.eng.house.linger(cn)

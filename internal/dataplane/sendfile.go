@@ -54,9 +54,9 @@ func (x *Exchange) sendFile(fd int, off, n int64) {
 // pump writes what is in conn.out, and leaves to the housekeeper what the client does not take now.
 func (x *Exchange) pump() {
 	s := &x.cn.out
-	errno := s.write(x.cn.fd)
+	errno := s.write(x.cn)
 	for errno == unix.EAGAIN && x.waitBriefly(0) {
-		errno = s.write(x.cn.fd)
+		errno = s.write(x.cn)
 	}
 	switch errno {
 	case 0:

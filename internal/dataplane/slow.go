@@ -38,32 +38,19 @@ type slow struct {
 	lingerEnd    int64         // monotonic ns; then it is closed, whatever the client does
 }
 
-// widen lets a unix socket hold more of a large response, so that it takes fewer turns of waiting
-// for the peer. (TCP does so by itself.)
-func (c *conn) widen(n int64) {
-	if c.lis.unix && n >= wideFrom {
-		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, wideBuffer) // up to net.core.wmem_max
-	}
-}
-
-const (
-	wideFrom   = 256 << 10
-	wideBuffer = 1 << 20
-)
-
 // turn is how many bytes one client gets in a row while others may wait.
 const turn = 4 << 20
 
 // write sends what the client takes, a turn at most. EAGAIN: there is more; 0: all is sent;
 // ENODATA: the file ended early.
-func (s *slow) write(fd int) syscall.Errno {
+func (s *slow) write(cn *conn) syscall.Errno {
 	for sent := 0; ; {
 		flag := 0
 		if len(s.rest) > 0 || s.left > 0 {
 			flag = unix.MSG_MORE // leave together
 		}
 		for len(s.mem) > 0 {
-			n, errno := send(fd, s.mem, flag)
+			n, errno := cn.send(s.mem, flag)
 			if errno != 0 {
 				return errno
 			}
@@ -81,7 +68,7 @@ func (s *slow) write(fd int) syscall.Errno {
 		if len(s.rest) == 0 && s.left == 0 {
 			return 0
 		}
-		n, errno := s.move(fd)
+		n, errno := s.move(cn)
 		s.piece -= n
 		if errno != 0 {
 			return errno
@@ -107,12 +94,12 @@ func (s *slow) record() {
 }
 
 // move sends a part of what follows mem and tells how much.
-func (s *slow) move(fd int) (int, syscall.Errno) {
+func (s *slow) move(cn *conn) (int, syscall.Errno) {
 	if p := s.rest; len(p) > 0 {
 		if s.framed {
 			p = p[:s.piece]
 		}
-		n, errno := send(fd, p, 0)
+		n, errno := cn.send(p, 0)
 		if errno != 0 {
 			return 0, errno
 		}
@@ -129,11 +116,11 @@ func (s *slow) move(fd int) (int, syscall.Errno) {
 	var n int
 	var errno syscall.Errno
 	if !s.copying {
-		n, errno = sendfile(fd, s.file, s.off, want)
+		n, errno = cn.sendfile(s.file, s.off, want)
 		s.copying = refused(errno)
 	}
 	if s.copying {
-		n, errno = s.copy(fd, want)
+		n, errno = s.copy(cn, want)
 	}
 	switch {
 	case errno != 0:
@@ -167,7 +154,7 @@ func (s *slow) cutShort() string {
 }
 
 // copy is sendfile by reading and writing.
-func (s *slow) copy(fd int, want int64) (int, syscall.Errno) {
+func (s *slow) copy(cn *conn, want int64) (int, syscall.Errno) {
 	if s.buf == nil {
 		s.buf = make([]byte, 64<<10)
 	}
@@ -181,7 +168,7 @@ func (s *slow) copy(fd int, want int64) (int, syscall.Errno) {
 	case n == 0:
 		return 0, 0
 	}
-	k, errno := send(fd, s.buf[:n], 0)
+	k, errno := cn.send(s.buf[:n], 0)
 	return max(k, 0), errno // -1 with an error
 }
 

@@ -189,7 +189,7 @@ func (h *housekeeper) flushSpill(cn *conn) {
 			h.progress(cn)
 			return
 		}
-		n, errno := h.move(cn.fd, sp.fd, at, min(left, sp.most-at))
+		n, errno := h.move(cn, sp.fd, at, min(left, sp.most-at))
 		sent += n
 		h.eng.spilled.Add(int64(-n))
 		sp.mu.Lock()
@@ -242,7 +242,7 @@ func (h *housekeeper) abandon(cn *conn, errno syscall.Errno) {
 
 // move copies up to n bytes of a spill to a socket. (sendfile would lend the socket pages of the
 // ring, which are written again before they are sent.)
-func (h *housekeeper) move(out, in int, at, n int64) (int, syscall.Errno) {
+func (h *housekeeper) move(out *conn, in int, at, n int64) (int, syscall.Errno) {
 	if h.buf == nil {
 		h.buf = make([]byte, 64<<10)
 	}
@@ -255,6 +255,6 @@ func (h *housekeeper) move(out, in int, at, n int64) (int, syscall.Errno) {
 	case k == 0:
 		return 0, unix.EIO
 	}
-	sent, errno := send(out, h.buf[:k], 0)
+	sent, errno := out.send(h.buf[:k], 0)
 	return max(sent, 0), errno // -1 with an error
 }

@@ -47,7 +47,7 @@ func (x *Exchange) waitBriefly(sent int64) bool {
 		return false
 	}
 	if x.waited < max(most*int64(time.Millisecond), 10*sent) {
-		ok := waitWritable(x.cn.fd, moment)
+		ok := x.cn.waitWritable(moment)
 		x.waited += monotonic() - start
 		if ok {
 			return true
@@ -85,7 +85,7 @@ func (x *Exchange) TryWrite(p []byte) int {
 		x.eng.app.Response(x.id, &x.resp)
 		x.head(-1)
 		x.eng.app.Sent(x.id)
-		if !x.noBody && x.cn.lis.proto != protoFastCGI && (x.remaining < 0 || !x.cn.lis.proto.http()) {
+		if x.cn.plain && !x.noBody && x.cn.lis.proto != protoFastCGI && (x.remaining < 0 || !x.cn.lis.proto.http()) {
 			x.eng.app.Streaming(x.id, x.chunked)
 		}
 	} else {
@@ -172,7 +172,7 @@ func (x *Exchange) tryFlush() {
 		x.spillVec()
 		return
 	}
-	n, errno := sendv(x.cn.fd, &x.vec)
+	n, errno := x.cn.sendv(&x.vec)
 	switch {
 	case errno == 0:
 		x.vec.advance(n)
@@ -197,7 +197,7 @@ func (x *Exchange) flush() {
 			}
 			continue
 		}
-		n, errno := sendv(x.cn.fd, &x.vec)
+		n, errno := x.cn.sendv(&x.vec)
 		switch {
 		case errno == unix.EAGAIN:
 			if x.waitBriefly(x.bodyBytes) || x.startSpill() {
@@ -222,13 +222,13 @@ func (x *Exchange) flush() {
 // for the send timeout.
 func (x *Exchange) waitForClient() bool {
 	const look = 1000 // ms
-	fd, timeout := x.cn.fd, x.eng.sendTimeout
-	left, end := queued(fd), monotonic()+timeout
+	cn, timeout := x.cn, x.eng.sendTimeout
+	left, end := cn.untaken(), monotonic()+timeout
 	for {
-		if waitWritable(fd, int(min(look, (end-monotonic())/int64(time.Millisecond)+1))) {
+		if cn.waitWritable(int(min(look, (end-monotonic())/int64(time.Millisecond)+1))) {
 			return true
 		}
-		if n := queued(fd); n < left {
+		if n := cn.untaken(); n < left {
 			left, end = n, monotonic()+timeout
 		} else if monotonic() >= end {
 			return false
