@@ -116,10 +116,8 @@ func (e *Engine) Workers() []Worker {
 			RunningTime: row.Running.Load(), TX: row.TX.Load(), AvgRT: row.AvgRT.Load(),
 			LastSpawn: int64(row.Spawned.Load()), RespawnCount: int64(row.Respawns.Load()),
 		}
-		for c := range e.board.Cells() {
-			if e.board.Cell(i, c).State.Load() == scoreboard.CellBusy {
-				w.Status = "busy"
-			}
+		if busy := e.board.Busy(i) > 0; row.Loop.Runs.Load() == 0 && busy || row.Loop.Load.Load() >= scoreboard.BusyLoad {
+			w.Status = "busy"
 		}
 		for id, point := range e.points {
 			app := WorkerApp{ID: id, Mountpoint: point}

@@ -236,6 +236,7 @@ func (e *Engine) open() error {
 		c := newCore(e, i)
 		e.cores, e.exchanges = append(e.cores, c), append(e.exchanges, &c.exchange)
 	}
+	e.row.Cells.Store(int32(len(e.exchanges)))
 	return nil
 }
 

@@ -174,11 +174,7 @@ func (e *Engine) idleElsewhere() int {
 		if i == e.rowIndex || row.PID.Load() == 0 || row.Accepting.Load() == 0 {
 			continue
 		}
-		for c := range e.settings.Threads {
-			if e.board.Cell(i, c).State.Load() != scoreboard.CellBusy {
-				n++
-			}
-		}
+		n += e.board.Used(i) - e.board.Busy(i)
 	}
 	return n
 }

@@ -43,6 +43,7 @@ type Row struct {
 	Slot       atomic.Int32 // (s) 1…N; 0 = free
 	PID        atomic.Int32 // (s)
 	Accepting  atomic.Int32
+	Cells      atomic.Int32 // how many cells it has had in use, see Board.Used
 	Requests   atomic.Int64 // finished
 	Exceptions atomic.Int64
 	TX         atomic.Int64  // bytes, heads and bodies
@@ -51,7 +52,7 @@ type Row struct {
 	RSS        atomic.Int64  // bytes, sampled
 	VSZ        atomic.Int64  // bytes, sampled, without ASOverhead
 	ASOverhead atomic.Int64  // address space that loading the data plane reserved
-	LastUse    atomic.Int64  // monotonic ns of the last request's end
+	LastUse    atomic.Int64  // monotonic ns of the last request's end, or of a websocket's last message
 	Conns      atomic.Int64  // open connections
 	LogLost    atomic.Int64  // request log entries that could not be written
 	Base       atomic.Int64  // (s) requests of this slot's earlier processes
@@ -59,7 +60,27 @@ type Row struct {
 	Spawned    atomic.Uint32 // (s) epoch s
 	Respawns   atomic.Int32  // (s) earlier processes of this slot
 	Apps       [Apps]App     // by the application's index
+	Loop       Loop
+	_          [32]byte
 }
+
+// Loop is what there is to say of a worker with an event loop, one thread of which has many
+// exchanges in hand.
+type Loop struct {
+	Runs       atomic.Int32 // 1: the worker has one
+	Load       atomic.Int32 // (s) ‰ of the last second that its thread was on a CPU
+	InFlight   atomic.Int32 // exchanges in hand, websockets among them
+	Websockets atomic.Int32
+	Lag        atomic.Int64 // ns that what was ready had to wait for the loop, lately
+	Beat       atomic.Int64 // monotonic ns of its last look for events
+}
+
+// Loads of a loop, in ‰: one below BusyLoad is idle however many exchanges it has in hand, for
+// they wait; one from FullLoad on can take no more.
+const (
+	BusyLoad = 100
+	FullLoad = 800
+)
 
 // Apps is how many applications are counted each by itself; those past it are counted with their
 // worker alone.
@@ -161,6 +182,21 @@ func (b *Board) Rows() int { return b.rows }
 // Cells is the number of cells a row has.
 func (b *Board) Cells() int { return b.cells }
 
+// Used is how many cells of row i are worth a look: those past it have never been in use by its
+// process.
+func (b *Board) Used(i int) int { return max(0, min(int(b.Row(i).Cells.Load()), b.cells)) }
+
+// Busy is how many of row i's cells have a request in hand.
+func (b *Board) Busy(i int) int {
+	n := 0
+	for c := range b.Used(i) {
+		if b.Cell(i, c).State.Load() == CellBusy {
+			n++
+		}
+	}
+	return n
+}
+
 // Retired is the number of requests that processes finished whose rows have been reused since.
 func (b *Board) Retired() *atomic.Int64 { return &b.head.Epoch }
 
@@ -182,8 +218,12 @@ func (b *Board) Cell(i, c int) *Cell {
 	return (*Cell)(unsafe.Pointer(&b.mem[off]))
 }
 
-// Clear zeroes row i and its cells, before a new process gets it.
-func (b *Board) Clear(i int) { clear(b.mem[b.offset(i):b.offset(i+1)]) }
+// Clear zeroes row i and the cells that were in use, before a new process gets it. The others are
+// holes of the memfd, most of them, and stay such.
+func (b *Board) Clear(i int) {
+	end := b.offset(i) + unsafe.Sizeof(Row{}) + uintptr(b.Used(i))*unsafe.Sizeof(Cell{})
+	clear(b.mem[b.offset(i):end])
+}
 
 // TotalRequests is the number of requests that the instance has finished.
 func (b *Board) TotalRequests() int64 {

@@ -25,7 +25,7 @@ func TestLayout(t *testing.T) {
 	for what, got := range map[string]uintptr{
 		"header": unsafe.Sizeof(header{}), "row": unsafe.Sizeof(Row{}), "cell": unsafe.Sizeof(Cell{}),
 	} {
-		want := map[string]uintptr{"header": 64, "row": 384, "cell": 320}[what]
+		want := map[string]uintptr{"header": 64, "row": 448, "cell": 320}[what]
 		if got != want {
 			t.Errorf("%s is %d bytes, want %d", what, got, want)
 		}
@@ -67,6 +67,7 @@ func TestClearTouchesOneRow(t *testing.T) {
 	b := board(t, 3, 2)
 	for i := range 3 {
 		b.Row(i).Requests.Store(1)
+		b.Row(i).Cells.Store(2)
 		b.Cell(i, 0).Requests.Store(1)
 		b.Cell(i, 1).SetSnap([]byte("x"))
 	}
@@ -78,6 +79,43 @@ func TestClearTouchesOneRow(t *testing.T) {
 		}
 		if b.Row(i).Requests.Load() != want || b.Cell(i, 0).Requests.Load() != want || len(b.Cell(i, 1).GetSnap()) != int(want) {
 			t.Errorf("row %d after clearing row 1", i)
+		}
+	}
+}
+
+// A board has room for what a loop may have in hand, and memory for what was in use alone.
+func TestCellsNeverUsedTakeNoMemory(t *testing.T) {
+	b := board(t, 8, 20000)
+	blocks := func() int64 {
+		var st unix.Stat_t
+		if err := unix.Fstat(b.FD(), &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Blocks * 512
+	}
+	if n := b.Used(3); n != 0 {
+		t.Errorf("%d cells of a new row are in use", n)
+	}
+	for i := range b.Rows() {
+		b.Row(i).Cells.Store(4)
+		b.Cell(i, 3).State.Store(CellBusy)
+	}
+	if n, m := b.Used(3), b.Busy(3); n != 4 || m != 1 {
+		t.Errorf("%d cells are in use, %d busy", n, m)
+	}
+	for i := range b.Rows() {
+		b.Clear(i)
+	}
+	if n, m := b.Used(3), b.Busy(3); n != 0 || m != 0 {
+		t.Errorf("cleared: %d cells are in use, %d busy", n, m)
+	}
+	if got := blocks(); got > 1<<20 {
+		t.Errorf("%d bytes for cells that were never used", got)
+	}
+	for n, want := range map[int32]int{-1: 0, 1 << 30: 20000} { // a worker gone mad
+		b.Row(0).Cells.Store(n)
+		if got := b.Used(0); got != want {
+			t.Errorf("%d: %d cells in use", n, got)
 		}
 	}
 }

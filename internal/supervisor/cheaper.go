@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"uwsgi/internal/scoreboard"
 )
 
 // cheaper adapts the number of workers to the load.
@@ -52,16 +50,15 @@ func (s *Supervisor) load() load {
 			continue
 		}
 		l.rss += sl.cur.rss
-		cores := s.cfg.cores()
-		switch busy := s.saturation(sl.cur); busy {
-		case 0:
-			l.idle++
-		case cores:
+		switch busy, full := s.saturation(sl.cur); {
+		case full:
 			l.full++
+		case !busy:
+			l.idle++
 		}
 		used[sl.cur] = s.busyTime(sl.cur)
 		if before, ok := s.cheaper.used[sl.cur]; ok {
-			span := float64(l.interval.Microseconds()) * float64(cores)
+			span := float64(l.interval.Microseconds()) * float64(sl.cur.abreast())
 			share += min(100*float64(used[sl.cur]-before)/span, 100)
 		}
 	}
@@ -70,20 +67,6 @@ func (s *Supervisor) load() load {
 		l.busyness = max(share/float64(n), 0)
 	}
 	return l
-}
-
-// busyTime is the time that a process's cores have spent in requests, those under way included.
-func (s *Supervisor) busyTime(p *process) int64 {
-	board := p.gen.rows.board
-	n := board.Row(p.row).Running.Load()
-	now := s.host.Monotonic()
-	for c := range p.gen.cfg.cores() {
-		cell := board.Cell(p.row, c)
-		if cell.State.Load() == scoreboard.CellBusy {
-			n += age(cell, now).Microseconds()
-		}
-	}
-	return n
 }
 
 // adjust is the hand of the operator: one more, or one less.
@@ -123,7 +106,10 @@ func (s *Supervisor) scale(n int) {
 func (s *Supervisor) oldestIdle() *slot {
 	var found *slot
 	for _, sl := range s.gen.slots {
-		if sl.active && sl.serves() && s.saturation(sl.cur) == 0 && (found == nil || sl.cur.ready.Before(found.cur.ready)) {
+		if !sl.active || !sl.serves() {
+			continue
+		}
+		if busy, _ := s.saturation(sl.cur); !busy && (found == nil || sl.cur.ready.Before(found.cur.ready)) {
 			found = sl
 		}
 	}

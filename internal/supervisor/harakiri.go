@@ -41,7 +41,7 @@ func (s *Supervisor) scanHarakiri() {
 		if limit > 0 {
 			wait = min(wait, limit)
 		}
-		for c := range p.gen.cfg.cores() {
+		for c := range p.gen.rows.board.Used(p.row) {
 			at, started := deadline(p.gen.rows.board.Cell(p.row, c), limit)
 			switch {
 			case at == 0 || p.stuck[c] != 0:
@@ -188,7 +188,7 @@ func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
 	}
 	say(fmt.Sprintf("HARAKIRI triggered by worker %d core %d !!!", n, core))
 	say(fmt.Sprintf("HARAKIRI !!! worker %d status !!!", n))
-	for c := range p.gen.cfg.cores() {
+	for c := range board.Used(p.row) {
 		cell := board.Cell(p.row, c)
 		if cell.State.Load() != scoreboard.CellBusy {
 			continue

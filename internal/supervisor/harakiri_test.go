@@ -134,6 +134,7 @@ func offline(set *option.Settings, cores int) (*Supervisor, *scoreboard.Board) {
 	if err != nil {
 		panic(err)
 	}
+	board.Row(0).Cells.Store(int32(cores))
 	s.rows = &rows{board: board, used: []bool{true}}
 	s.gen = &generation{cfg: s.cfg, rows: s.rows, state: loaded}
 	sl := &slot{n: 1, gen: s.gen, active: true, tally: &tally{}}

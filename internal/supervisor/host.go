@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +28,9 @@ type Host struct {
 	Monotonic func() int64 // ns, the clock of the scoreboard
 	Memory    func(pid int) (rss, vsz int64, err error)
 	Shares    func(pid int) (uss, pss int64, err error)
-	OOMKills  func() int64 // how often the kernel has killed for want of memory in our cgroup
+	// MainThread is how long a process's first thread was on a CPU.
+	MainThread func(pid int) (time.Duration, error)
+	OOMKills   func() int64 // how often the kernel has killed for want of memory in our cgroup
 	// Connection waits until one of the listening sockets has a connection; the end of ctx ends it.
 	Connection func(ctx context.Context, listeners []*os.File) error
 	Blocked    func(pid int) (syscall, wchan string) // where a process is in the kernel
@@ -44,7 +47,7 @@ func System() *Host {
 		Subreaper: func() error {
 			return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		},
-		Zombies: zombies, Reap: reap, Monotonic: sys.Monotonic, Memory: sys.Memory, Shares: shares,
+		Zombies: zombies, Reap: reap, Monotonic: sys.Monotonic, Memory: sys.Memory, Shares: shares, MainThread: sys.MainThread,
 		OOMKills: oomCounter(), Connection: connection, Blocked: blocked,
 		Random: rand.Int64N, Crash: crash.Deadline,
 	}

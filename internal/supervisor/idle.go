@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"uwsgi/internal/crash"
-	"uwsgi/internal/scoreboard"
 )
 
 // idle is what cheap and idle need to know.
@@ -26,14 +25,8 @@ func (s *Supervisor) checkIdle() {
 	}
 	now := s.host.Monotonic()
 	for _, p := range s.procs {
-		board := p.gen.rows.board
-		for c := range p.gen.cfg.cores() {
-			if board.Cell(p.row, c).State.Load() != scoreboard.CellIdle {
-				s.idle.since = now
-			}
-		}
-		s.idle.since = max(s.idle.since, min(board.Row(p.row).LastUse.Load(), now))
-		if p.state < serving {
+		s.idle.since = max(s.idle.since, min(p.gen.rows.board.Row(p.row).LastUse.Load(), now))
+		if p.state < serving || s.inUse(p) {
 			s.idle.since = now
 		}
 	}

@@ -30,7 +30,7 @@ func (s *Supervisor) outOfMemory(e loader.Exit) bool {
 // inHand lists the requests that a process was in, "IP METHOD URI".
 func (s *Supervisor) inHand(p *process) []string {
 	var out []string
-	for c := range p.gen.cfg.cores() {
+	for c := range p.gen.rows.board.Used(p.row) {
 		if cell := p.gen.rows.board.Cell(p.row, c); cell.State.Load() == scoreboard.CellBusy {
 			out = append(out, cell.GetSnap())
 		}

@@ -32,6 +32,8 @@ type process struct {
 	givenUp bool          // it answers in the place of what it still runs
 	rss     int64
 	vsz     int64
+	ran     time.Duration // of a loop's thread, all in all
+	sampled int64         // monotonic ns, when that was read
 }
 
 func (p *process) String() string { return fmt.Sprintf("worker %d (pid: %d)", p.slot.n, p.pid) }

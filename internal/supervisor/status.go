@@ -40,14 +40,18 @@ type WorkerStatus struct {
 	Running    time.Duration
 	AvgRT      time.Duration
 	TX         int64
-	Conns      int64       // open connections
-	Refused    int64       // connections answered 503, of this worker number since the start of the instance
-	LogLost    int64       // request lines that could not be written, likewise
-	Apps       []AppCounts // in the order of Status.Apps, since the start of the instance
+	Conns      int64 // open connections
+	InFlight   int   // exchanges in hand, websockets among them
+	Websockets int
+	Looped     bool          // it serves with an event loop
+	Lag        time.Duration // what is ready waits so long for the loop
+	Refused    int64         // connections answered 503, of this worker number since the start of the instance
+	LogLost    int64         // request lines that could not be written, likewise
+	Apps       []AppCounts   // in the order of Status.Apps, since the start of the instance
 	Cores      []CoreStatus
 }
 
-// CoreStatus is one thread of a worker.
+// CoreStatus is one exchange that a worker may have in hand: where it has no loop, one thread.
 type CoreStatus struct {
 	Busy                                                         bool
 	Request                                                      string // "IP METHOD URI"
@@ -109,19 +113,22 @@ func (s *Supervisor) workerStatus(n int, t *tally, p *process) WorkerStatus {
 		s.measure(p)
 	}
 	w.RSS, w.VSZ = p.rss, p.vsz
-	busy := false
-	for i := range p.gen.cfg.cores() {
+	w.InFlight, w.Websockets = p.inFlight()
+	if w.Looped = p.looped(); w.Looped {
+		w.Lag = p.lag()
+	}
+	for i := range board.Used(p.row) {
 		cell := board.Cell(p.row, i)
 		cs := CoreStatus{
 			Requests: cell.Requests.Load(), Static: cell.Static.Load(), Offloaded: cell.Offloaded.Load(),
 			ReadErrs: cell.ReadErrs.Load(), WriteErrs: cell.WriteErrs.Load(), Exceptions: cell.Exceptions.Load(),
 		}
 		if cell.State.Load() == scoreboard.CellBusy {
-			busy = true
 			cs.Busy, cs.Request, cs.Since = true, cell.GetSnap(), time.Unix(cell.StartedAt.Load(), 0)
 		}
 		w.Cores = append(w.Cores, cs)
 	}
+	busy, _ := s.saturation(p)
 	w.State = s.stateName(p, busy)
 	return w
 }
@@ -154,7 +161,7 @@ func (s *Supervisor) statusText() string {
 		for _, sl := range s.gen.slots {
 			if sl.serves() {
 				serving++
-				if s.saturation(sl.cur) > 0 {
+				if work, _ := s.saturation(sl.cur); work {
 					busy++
 				}
 			}
@@ -178,15 +185,4 @@ func (s *Supervisor) statusText() string {
 		text += "; reloaded at " + r.At.Format(time.TimeOnly)
 	}
 	return text
-}
-
-// saturation is how many cores of a process are busy.
-func (s *Supervisor) saturation(p *process) int {
-	n := 0
-	for c := range p.gen.cfg.cores() {
-		if p.gen.rows.board.Cell(p.row, c).State.Load() == scoreboard.CellBusy {
-			n++
-		}
-	}
-	return n
 }

@@ -18,6 +18,7 @@ func (s *Supervisor) tick() {
 	s.agenda.after(tickInterval, s.tick)
 	s.reapOrphans()
 	s.sampleMemory()
+	s.sampleLoads()
 	s.sampleOOM()
 	s.reportLost()
 	s.checkIdle()

@@ -1,11 +1,14 @@
 // Package sys is what several packages ask of the kernel in the same way: the clock that all
-// processes of an instance share, a process's memory, the descriptors beside a message.
+// processes of an instance share, a process's memory and CPU time, the descriptors beside a message.
 package sys
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +68,30 @@ func statm(line []byte) (pages [2]int64, ok bool) {
 		}
 	}
 	return pages, field == 1 && digits > 0
+}
+
+// tick is the unit of times in proc(5): USER_HZ is 100 on every architecture that Go has.
+const tick = 10 * time.Millisecond
+
+// MainThread is how long a process's first thread was on a CPU, to 10 ms (proc(5), stat).
+func MainThread(pid int) (time.Duration, error) {
+	name := strconv.Itoa(pid)
+	path := "/proc/" + name + "/task/" + name + "/stat"
+	line, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(line[bytes.LastIndexByte(line, ')')+1:]), " ")
+	f := strings.Fields(rest) // from the third field on
+	if len(f) < 13 {
+		return 0, fmt.Errorf("read %s: %q", path, line)
+	}
+	user, err := strconv.ParseInt(f[11], 10, 64)
+	system, err2 := strconv.ParseInt(f[12], 10, 64)
+	if err := errors.Join(err, err2); err != nil {
+		return 0, fmt.Errorf("read %s: %w", path, err)
+	}
+	return time.Duration(user+system) * tick, nil
 }
 
 // Descriptors are those that came beside a message (SCM_RIGHTS).

@@ -2,6 +2,8 @@ package sys
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -32,6 +34,34 @@ func TestMemory(t *testing.T) {
 		if pages, ok := statm([]byte(line)); ok != want || ok && pages != [2]int64{12, 3} {
 			t.Errorf("%q: %v, %t", line, pages, ok)
 		}
+	}
+}
+
+// TestMainThread: of all that a process does, what its first thread did, whatever its name is.
+func TestMainThread(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a) b (c")
+	if err := os.Symlink("/bin/sh", name); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(name, "-c", "while :; do :; done")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	for late := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) { // why: the kernel counts when it likes
+		ran, err := MainThread(cmd.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ran >= 20*time.Millisecond {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatalf("a process that always runs has run %s", ran)
+		}
+	}
+	if _, err := MainThread(1 << 30); err == nil {
+		t.Error("a process that is not there has run")
 	}
 }
 

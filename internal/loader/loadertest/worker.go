@@ -41,6 +41,7 @@ func (p *player) work() {
 	board, err := scoreboard.Open(5)
 	must(err)
 	row := board.Row(p.row)
+	row.Cells.Store(int32(p.boot.Settings.Threads))
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2, loader.DumpSignal)
 	stopServing := func() {}
