@@ -70,7 +70,7 @@ func (h *housekeeper) look(l *listener) bool {
 func (h *housekeeper) fetchLeft() {
 	answered := h.eng.row.Requests.Load()
 	left := false
-	if !h.eng.paused.Load() {
+	if !h.eng.hindered(paused) {
 		for _, l := range h.eng.listeners {
 			left = left || pending(l.FD)
 		}
@@ -88,7 +88,7 @@ func (h *housekeeper) fetchLeft() {
 // fetch takes a connection that nobody comes for: the kernel tells one worker of it
 // (EPOLLEXCLUSIVE), and that one may have gone before it looked.
 func (h *housekeeper) fetch() {
-	if e := h.eng; !e.draining.Load() && !e.paused.Load() && e.idle() {
+	if e := h.eng; e.phase() < draining && !e.hindered(paused) && e.idle() {
 		for _, l := range e.listeners {
 			if pending(l.FD) {
 				h.absorb(l, 1, false)
@@ -196,7 +196,7 @@ func (h *housekeeper) noteRefused() {
 // starved stops the cores from accepting for a moment: no descriptor is left for a connection.
 // Those that are open are served.
 func (e *Engine) starved(errno syscall.Errno) {
-	if !e.starving.CompareAndSwap(false, true) {
+	if !e.hinder(starving) {
 		return
 	}
 	e.stopListening()
@@ -214,6 +214,6 @@ func (h *housekeeper) relent() {
 		return
 	}
 	h.relentAt = 0
-	e.starving.Store(false)
+	e.relieve(starving)
 	e.listenAgain()
 }

@@ -43,7 +43,7 @@ func (s *server) taken(c *client) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if fd, cn := s.connOf(c); cn != nil {
-			if n, err := unix.IoctlGetInt(fd, unix.TIOCINQ); err == nil && n == 0 && cn.state.Load() == connIdle {
+			if n, err := unix.IoctlGetInt(fd, unix.TIOCINQ); err == nil && n == 0 && cn.at() == connIdle {
 				return
 			}
 		}
@@ -59,7 +59,7 @@ func (s *server) connOf(c *client) (int, *conn) {
 			break
 		}
 		cn := s.eng.conns[i].Load()
-		if cn == nil || cn.state.Load() != connIdle {
+		if cn == nil || cn.at() != connIdle {
 			continue
 		}
 		sa, err := unix.Getpeername(i)

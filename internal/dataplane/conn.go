@@ -12,18 +12,9 @@ import (
 	"uwsgi/internal/request"
 )
 
-// Who owns a connection. Any core may get its event; the one that turns idle into busy owns it
-// until it turns it back.
-const (
-	connIdle    = 0 // waits in the epoll set
-	connBusy    = 1 // a core (or the housekeeper) works on it
-	connPending = 2 // busy, and an event came meanwhile: look again before going idle
-	connClosed  = 3
-)
-
-// conn is one client connection. All but state, deadline, gen and house belong to its owner.
+// conn is one client connection. All but ownership, deadline, gen and house belong to its owner.
 type conn struct {
-	state    atomic.Int32
+	ownership
 	deadline atomic.Int64  // monotonic ns after which the housekeeper ends it; 0 = never
 	gen      atomic.Uint32 // counts reuses of this struct, so that an event of an earlier life is recognised
 
@@ -115,7 +106,7 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	c.lent, c.starved, c.fcgi = false, false, fastcgi.Begin{}
 	c.unasked, c.writeErrs = 0, nil
 	c.queued.Store(0)
-	c.state.Store(connBusy)
+	c.open()
 	c.deadline.Store(0)
 	e.conns[fd].Store(c)
 	for h := e.highest.Load(); int64(fd) > h && !e.highest.CompareAndSwap(h, int64(fd)); h = e.highest.Load() {
@@ -159,7 +150,7 @@ func (e *Engine) drop(c *conn) {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, c.fd, nil)
 		c.registered = false
 	}
-	c.state.Store(connClosed)
+	c.end()
 	c.deadline.Store(0)
 	e.conns[c.fd].Store(nil)
 	c.closeSocket()
@@ -191,21 +182,19 @@ func (e *Engine) park(c *conn, deadline int64) bool {
 	}
 	c.deadline.Store(deadline)
 	active := c.active // not ours to read once it is idle
-	if !c.state.CompareAndSwap(connBusy, connIdle) {
-		c.state.Store(connBusy)
+	if !c.leave() {
 		c.hup = true // for all we know
 		return false
 	}
-	// Drain sets its flag and then looks for idle connections; this one it may have met busy.
-	return active || !e.draining.Load() || !c.state.CompareAndSwap(connIdle, connBusy)
+	// Drain enters its phase and then looks for idle connections; this one it may have met busy.
+	return active || e.phase() < draining || !c.claim()
 }
 
 // giveBack ends the ownership of a connection that was idle before, without having looked at it.
 func (e *Engine) giveBack(c *conn) {
-	if c.state.CompareAndSwap(connBusy, connIdle) {
+	if c.leave() {
 		return
 	}
-	c.state.Store(connBusy)
 	c.hup = true // for all we know
 	e.enqueue(c)
 }
@@ -232,24 +221,6 @@ func (e *Engine) dequeue() *conn {
 	return c
 }
 
-// own takes an idle connection; false when somebody else has it (who is told to look again).
-func (c *conn) own() bool {
-	for {
-		switch c.state.Load() {
-		case connIdle:
-			if c.state.CompareAndSwap(connIdle, connBusy) {
-				return true
-			}
-		case connBusy:
-			if c.state.CompareAndSwap(connBusy, connPending) {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-}
-
 // setActive counts the connections that hold a part of a request: a draining worker leaves when
 // there are none.
 func (e *Engine) setActive(c *conn, on bool) {
@@ -267,8 +238,8 @@ func (e *Engine) setActive(c *conn, on bool) {
 // hold keeps the cores from leaving until release, so that the housekeeper may enqueue connections
 // for them. False: this worker drains, or takes no connections yet.
 func (e *Engine) hold() bool {
-	e.active.Add(1) // before draining is looked at: the cores leave when they see leaving, which is set after draining, and no active one
-	if e.draining.Load() || !e.serves.Load() {
+	e.active.Add(1) // before the phase is looked at: the cores leave when they see that it is leaving, and no active one
+	if e.phase() != serving {
 		e.release()
 		return false
 	}
@@ -277,7 +248,7 @@ func (e *Engine) hold() bool {
 
 func (e *Engine) release() {
 	n := e.active.Add(-1)
-	if n == 0 && e.draining.Load() {
+	if n == 0 && e.phase() >= draining {
 		e.wakeAll()
 	}
 	e.tellAnswered(n)

@@ -53,7 +53,7 @@ func (c *Core) Run() int {
 		if c.id == 0 && e.signals.pending.Swap(false) && !c.handleSignals() {
 			e.Drain("a signal handler raised", true)
 		}
-		if e.leaving.Load() && !c.sawLeaving.Load() {
+		if e.phase() >= leaving && !c.sawLeaving.Load() {
 			c.sawLeaving.Store(true)
 			e.tellAnswered(e.active.Load())
 		}
@@ -74,7 +74,8 @@ func (c *Core) Run() int {
 				continue
 			}
 			c.handle(tag)
-			if e.leaving.Load() && e.active.Load() <= 0 {
+			if e.phase() >= leaving && e.active.Load() <= 0 {
+				e.enter(left)
 				e.wakeAll()
 				return e.ExitCode()
 			}
@@ -123,7 +124,7 @@ func (c *Core) takeToken() {
 // accept takes connections while more wait and nothing speaks against it.
 func (c *Core) accept(l *listener) {
 	e := c.eng
-	for c.acceptOne(l) && !c.slow && c.again.worth() && !e.draining.Load() && !e.paused.Load() && !e.starving.Load() {
+	for c.acceptOne(l) && !c.slow && c.again.worth() && e.listens() {
 	}
 }
 
@@ -202,7 +203,7 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		return e.park(cn, cn.since+e.headTimeout) // of the whole head: one byte now and then must not hold it for ever
 	}
 	e.setActive(cn, false)
-	if e.draining.Load() {
+	if e.phase() >= draining {
 		e.retire(cn)
 		return true
 	}

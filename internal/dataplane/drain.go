@@ -87,10 +87,10 @@ func (e *Engine) obey(m message, fd int) {
 			fd = -1
 		}
 	case boot.OpPause:
-		e.paused.Store(true)
+		e.hinder(paused)
 		e.stopListening()
 	case boot.OpResume:
-		e.paused.Store(false)
+		e.relieve(paused)
 		e.listenAgain()
 	}
 	if fd >= 0 {
@@ -123,8 +123,8 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 	e.drainMu.Lock()
 	defer e.drainMu.Unlock()
 	e.handoff.Store(handoff && e.boot.HandoffFD > 0)
-	again := e.draining.Swap(true)
-	if !again {
+	first := e.enter(draining)
+	if first {
 		e.stopListening()
 		e.row.Accepting.Store(0)
 		e.patience.Store(monotonic() + int64(handoffWait))
@@ -135,7 +135,7 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 		e.active.Add(1) // the cores stay for what waits
 		go e.emptyQueues()
 	}
-	if again {
+	if !first {
 		return
 	}
 	if e.boot.HandoffInFD > 0 {
@@ -146,7 +146,7 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 			break
 		}
 		cn := e.conns[i].Load()
-		if cn == nil || !cn.state.CompareAndSwap(connIdle, connBusy) {
+		if cn == nil || !cn.claim() {
 			continue
 		}
 		if cn.active { // a part of a request is here: it is served
@@ -157,7 +157,7 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 	}
 	e.passOn()
 	e.passOnQueued()
-	e.leaving.Store(true)
+	e.enter(leaving)
 	e.wakeAll()
 }
 
@@ -203,7 +203,7 @@ func (e *Engine) passOnQueued() {
 // maxPassed is more than the queue of the handoff socket holds.
 const maxPassed = 4096
 
-// wakeAll gives every core a token, so that each looks at draining.
+// wakeAll gives every core a token, so that each looks at the phase.
 func (e *Engine) wakeAll() { e.wake(len(e.cores)) }
 
 func (e *Engine) wake(tokens int) {
@@ -255,7 +255,7 @@ const lastGrace = 500 * time.Millisecond
 func (e *Engine) dismissIdle() {
 	e.drainMu.Lock()
 	defer e.drainMu.Unlock()
-	if e.closed {
+	if e.phase() == left {
 		return
 	}
 	if !e.handoff.Load() {
@@ -266,7 +266,7 @@ func (e *Engine) dismissIdle() {
 			break
 		}
 		cn := e.conns[i].Load()
-		if cn == nil || !cn.state.CompareAndSwap(connIdle, connBusy) {
+		if cn == nil || !cn.claim() {
 			continue
 		}
 		if len(cn.in) > 0 || cn.body.open() {

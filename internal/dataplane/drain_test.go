@@ -44,7 +44,7 @@ func twoEngines(t *testing.T, cfg config) (first, second *server) {
 
 func (s *server) paused(want bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); s.eng.paused.Load() != want; unix.Poll(nil, 1) {
+	for deadline := time.Now().Add(patience); s.eng.hindered(paused) != want; unix.Poll(nil, 1) {
 		if time.Now().After(deadline) {
 			s.t.Fatal("it does not obey")
 		}
@@ -328,7 +328,7 @@ func TestStopLeavesInheritedSockets(t *testing.T) {
 
 func (s *server) draining() {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); !s.eng.leaving.Load(); unix.Poll(nil, 1) {
+	for deadline := time.Now().Add(patience); s.eng.phase() < leaving; unix.Poll(nil, 1) {
 		if time.Now().After(deadline) {
 			s.t.Fatal("it does not drain")
 		}
@@ -363,7 +363,7 @@ func TestDrainFinishesRequests(t *testing.T) {
 	first.taken(head)
 	first.taken(body)
 	first.say(message{Op: "drain", Handoff: true})
-	for !first.eng.draining.Load() {
+	for first.eng.phase() < draining {
 		unix.Poll(nil, 1)
 	}
 	head.send(" x\r\n\r\n")

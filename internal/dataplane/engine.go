@@ -46,27 +46,21 @@ type Engine struct {
 	limits    request.Limits
 
 	epfd    int
-	wakefd  int // an eventfd: one token for each core that shall look at draining
+	wakefd  int // an eventfd: one token for each core that shall look at the phase
 	conns   []atomic.Pointer[conn]
 	highest atomic.Int64 // the largest descriptor that was ever in conns
 	freeMu  sync.Mutex   // guards free and queue
 	free    []*conn
 	queue   []*conn // busy connections that wait for a core
 
-	active      atomic.Int64 // connections that hold a part of a request
-	draining    atomic.Bool
-	leaving     atomic.Bool // Drain has seen every connection: the cores leave once none is active
-	paused      atomic.Bool
-	parting     atomic.Bool // the instance will stop: HTTP clients are told to close
-	serves      atomic.Bool // the supervisor has said so
-	listenMu    sync.Mutex  // guards whether the sockets are in the epoll set
-	drainMu     sync.Mutex  // guards closed
-	closed      bool
+	active atomic.Int64 // connections that hold a part of a request
+	life
+	listenMu    sync.Mutex   // guards whether the sockets are in the epoll set
+	drainMu     sync.Mutex   // held while every connection is looked at
 	handoff     atomic.Bool  // idle connections go to the other workers, not to /dev/null
 	patience    atomic.Int64 // monotonic ns up to which they are waited for
 	lingerUntil atomic.Int64 // and up to which those are that nobody takes
 	stuck       atomic.Int64 // cores that are past their deadline
-	answered    atomic.Bool  // the supervisor knows that only those are left
 	exitCode    atomic.Int32
 	recycle     atomic.Bool // the supervisor was asked for a replacement
 	memRead     atomic.Int64
@@ -77,8 +71,7 @@ type Engine struct {
 	maxSpill int64        // in that of one
 	ram      budget       // temporary files that are kept in memory
 
-	starving  atomic.Bool  // no descriptor was left for a connection: the cores do not listen
-	starvedAt atomic.Int64 // monotonic ns
+	starvedAt atomic.Int64 // monotonic ns when it began to starve
 
 	headTimeout, socketTimeout, idleTimeout, sendTimeout int64 // ns
 	maxRequests                                          int64
@@ -270,7 +263,7 @@ func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *l
 // Run. A worker need not: it ends.
 func (e *Engine) Close() {
 	e.drainMu.Lock()
-	e.closed = true
+	e.enter(left)
 	e.drainMu.Unlock()
 	e.house.stop()
 	for i := range e.conns {

@@ -11,7 +11,7 @@ import (
 
 // Exchange is one request and its response, from the whole head to the line in the log. A thread
 // keeps one and uses it for one request after the other. It belongs to that thread; the housekeeper
-// touches cell, stuck and answerer alone.
+// touches cell, stuck and answering alone.
 type Exchange struct {
 	eng  *Engine
 	core *Core            // the thread that runs it
@@ -32,11 +32,10 @@ type Exchange struct {
 
 	resp Response
 	reply
-	out      []byte        // the head, and small bodies behind it
-	vec      vector        // what is to be written next
-	serial   uint64        // of the request in hand, above the bits of whoAnswers
-	answerer atomic.Uint64 // that serial and who answers it
-	stuck    atomic.Bool   // past its deadline, as the supervisor has said
+	out []byte // the head, and small bodies behind it
+	vec vector // what is to be written next
+	answering
+	stuck atomic.Bool // past its deadline, as the supervisor has said
 
 	// Account: what is logged and counted.
 
@@ -47,16 +46,6 @@ type Exchange struct {
 	forced    bool  // logged whatever the options say
 	writeErrs int64 // as in the cell, of this request alone
 }
-
-// Who answers a request.
-const (
-	answerNobody    = iota // as yet
-	answerCore             // the thread that runs it
-	answerHarakiri         // the housekeeper, in its place: it is at it
-	answerElsewhere        // it has answered
-
-	whoAnswers = 3
-)
 
 func (x *Exchange) init(c *Core, id int) {
 	x.eng, x.core, x.id = c.eng, c, id
@@ -73,9 +62,8 @@ func (x *Exchange) begin(cn *conn, head int) {
 		x.packet = head - 4
 	}
 	x.logVars, x.forced, x.writeErrs = x.logVars[:0], false, 0
-	x.reply = reply{keep: x.mayKeep(cn) && (!e.draining.Load() || e.keepsOpen(cn)), remaining: -1}
-	x.serial += whoAnswers + 1
-	x.answerer.Store(x.serial + answerNobody) // before the cell says that it runs: see answerFor
+	x.reply = reply{keep: x.mayKeep(cn) && (e.phase() < draining || e.keepsOpen(cn)), remaining: -1}
+	x.answering.begin() // before the cell says that it runs: see answerFor
 	x.cell.Deadline.Store(0)
 	x.cell.SetSnap(r.Bytes(r.RemoteAddr), r.Bytes(r.Method), r.Bytes(r.URI))
 	x.cell.StartedAt.Store(x.wall / int64(time.Second))
@@ -100,13 +88,6 @@ type reply struct {
 	bodyBytes  int64
 	waited     int64 // ns that the client was waited for, see waitBriefly
 	via        string
-}
-
-// claimAnswer takes the right to answer. False: the request was past its deadline and has been
-// answered in this core's place.
-func (x *Exchange) claimAnswer() bool {
-	mine := x.serial | answerCore
-	return x.answerer.CompareAndSwap(x.serial+answerNobody, mine) || x.answerer.Load() == mine
 }
 
 // log writes a line for the operator about the request in hand.

@@ -12,7 +12,7 @@ func (h *housekeeper) harakiri(exchange int, started int64) {
 		return
 	}
 	x := h.eng.exchanges[exchange]
-	request := x.answerer.Load()
+	request := x.request()
 	if x.cell.State.Load() == scoreboard.CellBusy && x.cell.Started.Load() == started {
 		h.answerFor(x, request)
 	}
@@ -22,7 +22,7 @@ func (h *housekeeper) harakiri(exchange int, started int64) {
 // to: this worker will be killed in a moment.
 func (h *housekeeper) giveUp() {
 	for _, x := range h.eng.exchanges {
-		request := x.answerer.Load()
+		request := x.request()
 		if x.cell.State.Load() == scoreboard.CellBusy {
 			h.answerFor(x, request)
 		}
@@ -34,16 +34,15 @@ func (h *housekeeper) giveUp() {
 }
 
 // answerFor answers 504 on the request that c runs, if nothing was sent yet, and ends its
-// connection. request is what c.answerer was before the cell was looked at: the core may be at its
+// connection. request is what was in hand before the cell was looked at: the core may be at its
 // next request by now, and that one is none of ours.
 func (h *housekeeper) answerFor(x *Exchange, request uint64) {
-	request &^= whoAnswers
 	if !x.stuck.CompareAndSwap(false, true) {
 		return
 	}
 	h.eng.stuck.Add(1)
-	if !x.answerer.CompareAndSwap(request+answerNobody, request+answerHarakiri) {
-		if x.answerer.Load()&^whoAnswers != request {
+	if !x.claimFor(request) {
+		if x.request() != request {
 			x.recovered()
 		}
 		return // its answer is on the way
@@ -51,7 +50,7 @@ func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 	// The core cannot close the connection now: settle waits for answerElsewhere.
 	x.cn.send(errorResponse(x.cn.lis, x.cn.fcgi.ID, 504), 0)
 	x.cn.hangUp()
-	x.answerer.Store(request | answerElsewhere)
+	x.answered(request)
 }
 
 // recovered notes that a core came back from a request that it was given up for.
@@ -76,21 +75,21 @@ func (e *Engine) waitsForToken() bool {
 // In one that was leaving before, a core may have taken another's token: that was of no account
 // while nothing was stuck.
 func (e *Engine) settleStuck() {
-	if e.leaving.Load() {
+	if e.phase() >= leaving {
 		e.wakeAll()
 	}
 	e.tellAnswered(e.active.Load())
 }
 
 // GivenUp tells whether of the requests only those are left that others have answered for.
-func (e *Engine) GivenUp() bool { return e.answered.Load() }
+func (e *Engine) GivenUp() bool { return e.phase() == givenUp }
 
 // tellAnswered tells the supervisor, once, that of the connections with a request only those of
 // stuck cores are left, and that all others have been handed on: it kills this worker as soon as it
 // hears that.
 func (e *Engine) tellAnswered(active int64) {
 	stuck := e.stuck.Load()
-	if stuck == 0 || active > stuck || !e.leaving.Load() {
+	if stuck == 0 || active > stuck || e.phase() < leaving {
 		return
 	}
 	for _, c := range e.cores {
@@ -101,7 +100,7 @@ func (e *Engine) tellAnswered(active int64) {
 			return // it may be about to hand on a connection that no longer counts as active, or to accept one
 		}
 	}
-	if e.answered.CompareAndSwap(false, true) {
+	if e.enter(givenUp) {
 		e.Tell(message{Op: boot.OpAnswered})
 	}
 }

@@ -172,7 +172,7 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 	if got := stuck.all(); !strings.HasPrefix(got, "HTTP/1.1 504 ") {
 		t.Errorf("%q", got)
 	}
-	for !s.eng.paused.Load() { // the housekeeper is done with the one before
+	for !s.eng.hindered(paused) { // the housekeeper is done with the one before
 		unix.Poll(nil, 1)
 	}
 	if _, _, err := unix.Recvfrom(s.control, make([]byte, 10), unix.MSG_DONTWAIT); err != unix.EAGAIN {
@@ -201,7 +201,7 @@ func TestHarakiriOfALeavingWorker(t *testing.T) {
 		stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
 		x := <-running
 		s.say(message{Op: "drain", Reason: "reload"})
-		for !s.eng.leaving.Load() || readable(s.eng.wakefd) {
+		for s.eng.phase() < leaving || readable(s.eng.wakefd) {
 			unix.Poll(nil, 1)
 		}
 		s.harakiri(x.exchange.id)
@@ -258,13 +258,13 @@ func TestHarakiriTooLate(t *testing.T) {
 			c := s.dial("http")
 			c.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
 			x := (<-running).exchange
-			started, request := x.cell.Started.Load(), x.answerer.Load()
+			started, request := x.cell.Started.Load(), x.request()
 			release <- struct{}{}
 			c.response("GET")
 			c.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
 			<-running
 			late(s, started, request)
-			for !s.eng.draining.Load() {
+			for s.eng.phase() < draining {
 				unix.Poll(nil, 1)
 			}
 			if x.stuck.Load() || s.eng.stuck.Load() != 0 {

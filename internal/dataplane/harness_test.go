@@ -287,7 +287,7 @@ func (s *server) say(m message) {
 // serving waits until it takes connections.
 func (s *server) serving() {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); !s.eng.serves.Load(); unix.Poll(nil, 1) {
+	for deadline := time.Now().Add(patience); s.eng.phase() < serving; unix.Poll(nil, 1) {
 		if time.Now().After(deadline) {
 			s.t.Fatal("it does not begin to serve")
 		}
@@ -310,7 +310,7 @@ func (s *server) wait() {
 	case <-done:
 	case <-time.After(patience):
 		buf := make([]byte, 64<<10)
-		s.t.Fatalf("the cores did not leave: %d active, draining %v\n%s", s.eng.active.Load(), s.eng.draining.Load(), buf[:runtime.Stack(buf, true)])
+		s.t.Fatalf("the cores did not leave: %d active, %s\n%s", s.eng.active.Load(), s.eng.phase(), buf[:runtime.Stack(buf, true)])
 	}
 }
 

@@ -171,7 +171,7 @@ func (h *housekeeper) sweep(now int64) {
 		if now < dl && cn.queued.Load() == 0 {
 			continue
 		}
-		if !cn.state.CompareAndSwap(connIdle, connBusy) {
+		if !cn.claim() {
 			continue
 		}
 		if !cn.active && cn.queued.Load() > 0 {
@@ -180,7 +180,7 @@ func (h *housekeeper) sweep(now int64) {
 		switch dl := cn.deadline.Load(); {
 		case dl != 0 && now >= dl:
 			h.expire(cn)
-		case !cn.active && h.eng.draining.Load(): // Drain has met it busy
+		case !cn.active && h.eng.phase() >= draining: // Drain has met it busy
 			h.eng.retire(cn)
 		default: // it was served meanwhile, or is another one in the same place
 			h.eng.giveBack(cn)
@@ -262,7 +262,7 @@ func (h *housekeeper) linger(cn *conn) {
 func (h *housekeeper) collect() {
 	var b [8]byte
 	unix.Read(h.wakefd, b[:])
-	if h.eng.starving.Load() && h.relentAt == 0 {
+	if h.eng.hindered(starving) && h.relentAt == 0 {
 		h.relentAt = until(starvedFor)
 	}
 	h.mu.Lock()
@@ -376,7 +376,7 @@ func (h *housekeeper) lost(errno syscall.Errno) {
 // answered waits until the answer that was given in x's place is out, so that its core may close
 // the connection.
 func (h *housekeeper) answered(x *Exchange) {
-	for x.answerer.Load()&whoAnswers == answerHarakiri {
+	for x.by() == answerHarakiri {
 		runtime.Gosched()
 	}
 }

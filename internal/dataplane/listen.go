@@ -28,11 +28,11 @@ func (e *Engine) Ready() {
 func (e *Engine) serve() {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()
-	if e.draining.Load() {
+	if e.phase() >= draining {
 		return
 	}
 	err := e.receiveHanded()
-	if err == nil && !e.paused.Load() {
+	if err == nil && e.hindrances.Load() == 0 {
 		err = e.listen()
 	}
 	if err != nil {
@@ -40,7 +40,7 @@ func (e *Engine) serve() {
 		return
 	}
 	e.row.Accepting.Store(1)
-	e.serves.Store(true)
+	e.enter(serving)
 }
 
 // cannotServe ends a worker whose sockets are not what they were: the application has closed them,
@@ -55,7 +55,7 @@ func (e *Engine) cannotServe(err error) {
 func (e *Engine) listenAgain() {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()
-	if e.serves.Load() && !e.draining.Load() && !e.paused.Load() && !e.starving.Load() {
+	if e.listens() {
 		if err := e.listen(); err != nil {
 			e.cannotServe(err)
 		}

@@ -47,12 +47,12 @@ func (h *housekeeper) round(now int64) {
 	if h.nextRound != 0 && now < h.nextRound || h.asleep.Load() {
 		return
 	}
-	if e.draining.Load() {
+	if e.phase() >= draining {
 		h.nextRound = 0 // a time that has passed would have the loop spin
 		return
 	}
 	busy, filling := !e.idle(), false
-	if !e.paused.Load() {
+	if !e.hindered(paused) {
 		for _, l := range e.listeners {
 			filling = pending(l.FD) && h.look(l) || filling
 		}

@@ -39,7 +39,7 @@ func BenchmarkStatic(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		x.reply = reply{remaining: -1, keep: true}
-		x.answerer.Store(x.serial + answerNobody)
+		x.answering.begin()
 		x.req.Reset()
 		if n, err := c.parse(x.cn, head, &x.req); err != nil || n != len(head) {
 			b.Fatal(err)
