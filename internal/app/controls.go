@@ -253,7 +253,8 @@ func (in *instance) snapshot() stats.Snapshot {
 			Exceptions: w.Exceptions, Harakiris: w.Harakiris,
 			Status: w.State, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running, Average: w.AvgRT, LastSpawn: w.LastSpawn,
 			Respawns: w.Spawns, TX: w.TX,
-			Generation: w.Generation, Connections: w.Conns, Refused: w.Refused, LogLost: w.LogLost,
+			Generation: w.Generation, Connections: w.Conns, InFlight: w.InFlight, Websockets: w.Websockets,
+			LoopLag: w.Lag, Refused: w.Refused, LogLost: w.LogLost,
 		}
 		for i, app := range st.Apps {
 			n := appCounts(w, i)

@@ -36,6 +36,9 @@ type listedStats struct {
 		PID         int
 		Requests    int64
 		Connections int64
+		InFlight    int64 `json:"in_flight"`
+		Websockets  int64
+		LoopLag     int64 `json:"loop_lag"` // µs
 		Refused     int64
 		RSS         uint64
 	}
@@ -71,7 +74,7 @@ func list(std Streams) int {
 		return exitOK
 	}
 	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tCONNS\tREQUESTS\tREQ/S\t503S\tMEMORY\tSINCE")
+	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tCONNS\tFLIGHT\tWS\tLAG\tREQUESTS\tREQ/S\t503S\tMEMORY\tSINCE")
 	var asked sync.WaitGroup // together: one that does not answer takes no time from the others
 	slots := make(chan struct{}, maxAsked)
 	for i := range all {
@@ -150,10 +153,10 @@ func askStats(ctx context.Context, pid int) *listedStats {
 
 func (l *listed) columns() []string {
 	name, workers, busy, requests, rate, memory, since := l.name, "-", "-", "-", "-", "-", "-"
-	conns, refused := "-", "-"
+	conns, refused, flying, sockets, lag := "-", "-", "-", "-", "-"
 	if s := l.stats; s != nil {
 		var alive, working int
-		var n, open, turnedAway int64
+		var n, open, turnedAway, inFlight, websockets, slowest int64
 		var rss uint64
 		for _, w := range s.Workers {
 			if w.PID > 0 {
@@ -165,11 +168,16 @@ func (l *listed) columns() []string {
 			n += w.Requests
 			open += w.Connections
 			turnedAway += w.Refused
+			inFlight += w.InFlight
+			websockets += w.Websockets
+			slowest = max(slowest, w.LoopLag)
 			rss += w.RSS
 		}
 		workers, busy, requests = fmt.Sprintf("%d/%d", alive, len(s.Workers)), strconv.Itoa(working),
 			strconv.FormatInt(n, 10)
 		conns, refused = strconv.FormatInt(open, 10), strconv.FormatInt(turnedAway, 10)
+		flying, sockets = strconv.FormatInt(inFlight, 10), strconv.FormatInt(websockets, 10)
+		lag = fmt.Sprintf("%.1fms", float64(slowest)/1000)
 		if up := time.Since(l.since).Seconds(); up > 0 && !l.since.IsZero() {
 			rate = strconv.FormatFloat(float64(n)/up, 'f', 1, 64)
 		}
@@ -192,5 +200,5 @@ func (l *listed) columns() []string {
 	if !l.since.IsZero() {
 		since = l.since.Format("2006-01-02 15:04:05")
 	}
-	return []string{name, l.state, strconv.Itoa(l.pid), workers, busy, conns, requests, rate, refused, memory, since}
+	return []string{name, l.state, strconv.Itoa(l.pid), workers, busy, conns, flying, sockets, lag, requests, rate, refused, memory, since}
 }

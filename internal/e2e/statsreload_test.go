@@ -34,7 +34,7 @@ func TestStatsOfReloads(t *testing.T) {
 			t.Errorf("no %s: %s, %v", pattern, out, err)
 		}
 	}
-	listed(` active +` + itoa(s.PID) + ` +1/1 +0 +1 +1 +[\d.]+ +0 `) // one connection, one request, no 503
+	listed(` active +` + itoa(s.PID) + ` +1/1 +0 +1 +0 +0 +0\.0ms +1 +[\d.]+ +0 `) // one connection, one request, no 503
 
 	s.Write("app.py", "import nothing_of_this_name\n")
 	s.Allow("nothing_of_this_name", "unable to load app 0", "GAME OVER", "reload failed")

@@ -58,8 +58,11 @@ type Worker struct {
 	TX               int64
 	Generation       int   // of its process, 0 = it has none
 	Connections      int64 // open
-	Refused          int64 // connections answered 503: no more could be taken in
-	LogLost          int64 // request lines that could not be written
+	InFlight         int   // requests in hand, websockets among them
+	Websockets       int
+	LoopLag          time.Duration // what is ready waits so long for the event loop; 0 without one
+	Refused          int64         // connections answered 503: no more could be taken in
+	LogLost          int64         // request lines that could not be written
 	Apps             []App
 	Cores            []Core
 }
@@ -161,6 +164,9 @@ type (
 
 		Generation  int   `json:"generation"`
 		Connections int64 `json:"connections"`
+		InFlight    int   `json:"in_flight"`
+		Websockets  int   `json:"websockets"`
+		LoopLag     int64 `json:"loop_lag"` // µs
 		Refused     int64 `json:"refused"`
 		LogLost     int64 `json:"log_lost"`
 	}
@@ -257,7 +263,8 @@ func (w Worker) doc(noCores bool) workerDoc {
 		Status: w.Status, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running.Microseconds(), LastSpawn: epoch(w.LastSpawn),
 		Respawns: w.Respawns,
 		TX:       w.TX, AvgRT: w.Average.Microseconds(), Apps: []appDoc{},
-		Generation: w.Generation, Connections: w.Connections, Refused: w.Refused, LogLost: w.LogLost,
+		Generation: w.Generation, Connections: w.Connections, InFlight: w.InFlight, Websockets: w.Websockets,
+		LoopLag: w.LoopLag.Microseconds(), Refused: w.Refused, LogLost: w.LogLost,
 	}
 	for _, a := range w.Apps {
 		d.Apps = append(d.Apps, appDoc{ID: a.ID, Mountpoint: a.Mountpoint, Startup: int64(a.Startup.Seconds()),

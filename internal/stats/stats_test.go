@@ -25,7 +25,7 @@ func sample() Snapshot {
 		Workers: []Worker{{
 			ID: 1, PID: 11, Accepting: true, Requests: 7, Delta: 3, Exceptions: 1, Harakiris: 2, Status: "busy", RSS: 1 << 20, VSZ: 2 << 20,
 			Running: 1500 * time.Microsecond, Average: 250 * time.Microsecond, LastSpawn: time.Unix(1000, 0), Respawns: 1, TX: 99,
-			Generation: 3, Connections: 4, Refused: 5, LogLost: 6,
+			Generation: 3, Connections: 4, InFlight: 3, Websockets: 2, LoopLag: 1500 * time.Microsecond, Refused: 5, LogLost: 6,
 			Apps:  []App{{Mountpoint: "", Startup: 2 * time.Second, Requests: 7, Chdir: ""}},
 			Cores: []Core{{Requests: 7, Exceptions: 1, Busy: true, Request: "1.2.3.4 GET /a\"\xff\x01b c", Since: time.Unix(2000, 0)}, {}},
 		}, {ID: 2, Status: "cheap"}},
