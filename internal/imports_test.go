@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"internal/loader": {"internal/scoreboard", "internal/boot", "internal/escape", "internal/crash",
 		"internal/memfd", "internal/sys"},
 	"internal/supervisor": {"internal/crash", "internal/memfd", "internal/boot", "internal/loader", "internal/option",
-		"internal/scoreboard", "internal/sys"},
+		"internal/scoreboard", "internal/stats", "internal/sys"},
 	"internal/attached": {"internal/crash", "internal/option", "internal/pidfile", "internal/stats",
 		"internal/touch"},
 	"internal/control": {"internal/crash", "internal/option", "internal/pidfile", "internal/privilege",

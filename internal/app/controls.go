@@ -16,7 +16,6 @@ import (
 	"uwsgi/internal/listen"
 	"uwsgi/internal/option"
 	"uwsgi/internal/stats"
-	"uwsgi/internal/supervisor"
 	"uwsgi/internal/touch"
 )
 
@@ -205,72 +204,32 @@ func (in *instance) reportStatus() {
 	st := in.sup.Snapshot()
 	log.Print(fmt.Sprintf("workers total requests: %d", st.Requests))
 	for _, w := range st.Workers {
-		for i, app := range st.Apps {
-			n := appCounts(w, i)
-			log.Print(fmt.Sprintf("worker %d app %d [%s] requests: %d exceptions: %d", w.Slot, i, app.Mount, n.Requests,
-				n.Exceptions))
+		for _, app := range w.Apps {
+			log.Print(fmt.Sprintf("worker %d app %d [%s] requests: %d exceptions: %d", w.ID, app.ID, app.Mountpoint,
+				app.Requests, app.Exceptions))
 		}
 	}
 }
 
-// appCounts are those of one application of a worker, zero for one past those that are counted each
-// by itself.
-func appCounts(w supervisor.WorkerStatus, app int) supervisor.AppCounts {
-	if app >= len(w.Apps) {
-		return supervisor.AppCounts{}
-	}
-	return w.Apps[app]
-}
-
 // snapshot is the instance as the stats server shows it.
 func (in *instance) snapshot() stats.Snapshot {
-	st := in.sup.Snapshot()
 	d := in.current.Load()
-	out := stats.Snapshot{
-		Version: Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), CWD: d.dir,
-		Stopping: st.Phase == supervisor.Closing, Locks: in.sup.LockHolders(1 + d.cfg.Settings.Locks),
-		Generation: st.Generation, Reloads: st.Reloads,
-		LastReload: stats.Reload{At: st.LastReload.At, Took: st.LastReload.Took, Reason: st.LastReload.Reason},
-	}
-	if err := st.LastReload.Err; err != nil {
-		out.LastReload.Error = err.Error()
-	}
+	out := in.sup.Snapshot().Snapshot
+	out.Version, out.PID, out.UID, out.GID, out.CWD = Version, os.Getpid(), os.Getuid(), os.Getgid(), d.dir
+	out.Locks = stats.Locks(in.sup.LockHolders(1 + d.cfg.Settings.Locks))
+	var sockets []stats.Socket
 	for _, sock := range d.sockets.Sockets {
 		waiting, limit, _ := sock.Queue()
-		out.Sockets = append(out.Sockets, stats.Socket{
-			Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit, Shared: sock.Shared,
+		sockets = append(sockets, stats.Socket{
+			Name: sock.Name, Proto: sock.Protocol, Queue: waiting, MaxQueue: limit, Shared: stats.Bit(sock.Shared),
 		})
 	}
+	out.SetSockets(sockets)
 	if running := in.daemons.Load(); running != nil {
 		out.Daemons = running.Stats()
 	}
 	if running := in.crons.Load(); running != nil {
 		out.Crons = running.Stats()
-	}
-	for _, w := range st.Workers {
-		ws := stats.Worker{
-			ID: w.Slot, PID: w.PID, Accepting: w.Accepting, Requests: w.Requests, Delta: w.Delta,
-			Exceptions: w.Exceptions, Harakiris: w.Harakiris,
-			Status: w.State, RSS: w.RSS, VSZ: w.VSZ, Running: w.Running, Average: w.AvgRT, LastSpawn: w.LastSpawn,
-			Respawns: w.Spawns, TX: w.TX,
-			Generation: w.Generation, Connections: w.Conns, InFlight: w.InFlight, Websockets: w.Websockets,
-			LoopLag: w.Lag, Refused: w.Refused, LogLost: w.LogLost,
-		}
-		for i, app := range st.Apps {
-			n := appCounts(w, i)
-			ws.Apps = append(ws.Apps, stats.App{
-				ID: i, Mountpoint: app.Mount, Startup: time.Duration(app.Seconds * float64(time.Second)),
-				Requests: n.Requests, Exceptions: n.Exceptions, Chdir: d.cfg.Settings.Chdir,
-			})
-		}
-		for _, c := range w.Cores {
-			ws.Cores = append(ws.Cores, stats.Core{
-				Requests: c.Requests, Static: c.Static, Offloaded: c.Offloaded, ReadErrors: c.ReadErrs,
-				WriteErrors: c.WriteErrs,
-				Exceptions:  c.Exceptions, Busy: c.Busy, Request: c.Request, Since: c.Since,
-			})
-		}
-		out.Workers = append(out.Workers, ws)
 	}
 	return out
 }

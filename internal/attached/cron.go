@@ -82,7 +82,11 @@ func (c *Crons) Stats() []stats.Cron {
 	defer c.mu.Unlock()
 	var out []stats.Cron
 	for _, k := range c.list {
-		s := stats.Cron{Cron: k.Cron, PID: -1, StartedAt: k.started}
+		s := stats.Cron{Minute: k.Minute, Hour: k.Hour, Day: k.Day, Month: k.Month, Week: k.Week,
+			Command: k.Command, Unique: stats.Bit(k.Unique), PID: -1}
+		if !k.started.IsZero() {
+			s.StartedAt = k.started.Unix()
+		}
 		if k.running > 0 {
 			s.PID = k.pid
 		}

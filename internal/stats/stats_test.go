@@ -9,29 +9,31 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
-	"uwsgi/internal/option"
 	"uwsgi/internal/testlog"
 )
 
 func sample() Snapshot {
-	return Snapshot{
-		Locks:      []int{0},
-		Generation: 3, Reloads: 1, LastReload: Reload{At: time.Unix(3000, 0), Took: 2 * time.Second, Reason: "SIGHUP", Error: "no \"app\""},
-		Version: "3.0", PID: 10, UID: 33, GID: 34, CWD: `/srv/"q"`,
-		Sockets: []Socket{{Name: ":8000", Proto: "http", Queue: 1, MaxQueue: 100}, {Name: "/run/x", Proto: "uwsgi", Queue: 5, MaxQueue: 128, Shared: true}},
+	s := Snapshot{
+		Locks:      Locks([]int{0}),
+		Generation: 3, Reloads: 1,
+		LastReload: &Reload{At: 3000, Took: 2e6, Reason: "SIGHUP", Error: "no \"app\""},
+		Version:    "3.0", PID: 10, UID: 33, GID: 34, CWD: `/srv/"q"`,
 		Workers: []Worker{{
-			ID: 1, PID: 11, Accepting: true, Requests: 7, Delta: 3, Exceptions: 1, Harakiris: 2, Status: "busy", RSS: 1 << 20, VSZ: 2 << 20,
-			Running: 1500 * time.Microsecond, Average: 250 * time.Microsecond, LastSpawn: time.Unix(1000, 0), Respawns: 1, TX: 99,
-			Generation: 3, Connections: 4, InFlight: 3, Websockets: 2, LoopLag: 1500 * time.Microsecond, Refused: 5, LogLost: 6,
-			Apps:  []App{{Mountpoint: "", Startup: 2 * time.Second, Requests: 7, Chdir: ""}},
-			Cores: []Core{{Requests: 7, Exceptions: 1, Busy: true, Request: "1.2.3.4 GET /a\"\xff\x01b c", Since: time.Unix(2000, 0)}, {}},
+			ID: 1, PID: 11, Accepting: true, Requests: 7, Delta: 3, Exceptions: 1, Harakiris: 2, Status: "busy",
+			RSS: 1 << 20, VSZ: 2 << 20, Running: 1500, AvgRT: 250, LastSpawn: 1000, Spawns: 1, TX: 99,
+			Generation: 3, Connections: 4, InFlight: 3, Websockets: 2, LoopLag: 1500, Refused: 5, LogLost: 6,
+			Apps: []App{{Mountpoint: "", Startup: 2, Requests: 7, Chdir: ""}},
+			Cores: []Core{{Requests: 7, Exceptions: 1, Busy: true, Vars: Vars("1.2.3.4 GET /a\"\xff\x01b c"),
+				Request: Request{Since: 2000}}, {ID: 1, Vars: []string{}}},
 		}, {ID: 2, Status: "cheap"}},
 		Daemons: []Daemon{{Command: "redis", PID: 5, Respawns: 1}},
-		Crons:   []Cron{{Cron: option.Cron{Minute: -1, Hour: 3, Day: -1, Month: -1, Week: -1, Command: "true", Unique: true}, PID: -1}},
+		Crons:   []Cron{{Minute: -1, Hour: 3, Day: -1, Month: -1, Week: -1, Command: "true", Unique: true, PID: -1}},
 	}
+	s.SetSockets([]Socket{{Name: ":8000", Proto: "http", Queue: 1, MaxQueue: 100},
+		{Name: "/run/x", Proto: "uwsgi", Queue: 5, MaxQueue: 128, Shared: true}})
+	return s
 }
 
 func TestStatsGolden(t *testing.T) {

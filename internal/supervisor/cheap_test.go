@@ -14,7 +14,7 @@ func TestCheap(t *testing.T) {
 	r.set.Cheap = true
 	r.up()
 	st := r.sup.Snapshot()
-	if st.Phase != Sleeping || st.Workers[0].State != "cheap" || st.Workers[0].PID != 0 || r.count("worker.spawned") != 0 {
+	if st.Phase != Sleeping || st.Workers[0].Status != "cheap" || st.Workers[0].PID != 0 || r.count("worker.spawned") != 0 {
 		t.Errorf("status: %+v", st)
 	}
 	if r.logged("cheap", "cheap mode enabled: waiting for socket connection...") < 0 {
@@ -155,8 +155,8 @@ func TestCheaper(t *testing.T) {
 	states := func(want ...string) {
 		t.Helper()
 		for i, w := range r.sup.Snapshot().Workers {
-			if w.State != want[i] {
-				t.Errorf("worker %d is %s, want %s", i+1, w.State, want[i])
+			if w.Status != want[i] {
+				t.Errorf("worker %d is %s, want %s", i+1, w.Status, want[i])
 			}
 		}
 	}
@@ -180,7 +180,7 @@ func TestCheaper(t *testing.T) {
 	}
 	r.wait("worker.spawned", "worker 3")
 	r.wait("worker.ready", "")
-	if st := r.sup.Snapshot(); st.Workers[1].State == "starting" || st.Workers[2].State == "starting" {
+	if st := r.sup.Snapshot(); st.Workers[1].Status == "starting" || st.Workers[2].Status == "starting" {
 		r.wait("worker.ready", "")
 	}
 	states("idle", "idle", "idle")

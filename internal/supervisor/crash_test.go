@@ -19,7 +19,7 @@ func TestCrashedWorkerIsReplaced(t *testing.T) {
 	r.wait("worker.died", fmt.Sprintf("DAMN ! worker 2 (pid: %d) died, killed by signal 9 :( trying respawn ...", old[1]))
 	r.wait("worker.ready", "")
 	st := r.sup.Snapshot()
-	if w := st.Workers[1]; w.PID == old[1] || w.State != "idle" || w.Spawns != 2 || st.Workers[0].PID != old[0] {
+	if w := st.Workers[1]; w.PID == old[1] || w.Status != "idle" || w.Spawns != 2 || st.Workers[0].PID != old[0] {
 		t.Errorf("workers: %+v", st.Workers)
 	}
 	r.stop()
@@ -174,7 +174,7 @@ func TestLoaderIsKilled(t *testing.T) {
 		t.Error("there was no load")
 	}
 	after := r.sup.Snapshot()
-	if after.LoaderPID == before.LoaderPID || after.LoaderPID == 0 || after.Generation != 2 || !after.LastReload.At.IsZero() {
+	if after.LoaderPID == before.LoaderPID || after.LoaderPID == 0 || after.Generation != 2 || after.LastReload != nil {
 		t.Errorf("status: %+v", after)
 	}
 	r.stop()

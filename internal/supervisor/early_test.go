@@ -106,7 +106,7 @@ func TestFailedReloadDrainsWhatServes(t *testing.T) {
 	var states []string
 	for _, w := range r.sup.Snapshot().Leaving {
 		if w.PID == serving {
-			states = append(states, w.State)
+			states = append(states, w.Status)
 		}
 	}
 	if len(states) != 1 || states[0] != "draining" {

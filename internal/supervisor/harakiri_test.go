@@ -98,7 +98,7 @@ func TestHarakiriReplacesAtOnce(t *testing.T) {
 	r.busy(1, 0, 0)
 	r.wait("worker.ready", "")
 	st := r.sup.Snapshot()
-	if len(st.Leaving) != 1 || st.Leaving[0].PID != pid || st.Leaving[0].State != "dying" || st.Workers[0].State != "idle" {
+	if len(st.Leaving) != 1 || st.Leaving[0].PID != pid || st.Leaving[0].Status != "dying" || st.Workers[0].Status != "idle" {
 		t.Errorf("status: %+v", st)
 	}
 	r.sup.Stop("test", true)

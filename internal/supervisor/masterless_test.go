@@ -24,7 +24,7 @@ func TestMasterless(t *testing.T) {
 	if err := r.reload(); err != nil { // two of them cannot have the lock at once
 		t.Error(err)
 	}
-	if st := r.sup.Snapshot(); len(st.Apps) != 1 || st.Reloads != 1 {
+	if st := r.sup.Snapshot(); len(st.Workers[0].Apps) != 1 || st.Reloads != 1 {
 		t.Errorf("status: %+v", st)
 	}
 	r.stop()

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
 	"uwsgi/internal/loader"
+	"uwsgi/internal/stats"
 )
 
 func TestPause(t *testing.T) {
@@ -15,7 +17,7 @@ func TestPause(t *testing.T) {
 	r.sup.TogglePause()
 	r.wait("pause", "*** PAUSE (press start to resume, if you do not have a joypad send SIGTSTP) ***")
 	r.wait("pause", "*** worker 1 suspended ***")
-	if st := r.sup.Snapshot(); !st.Paused || st.Workers[0].State != "pause" {
+	if st := r.sup.Snapshot(); !st.Paused || st.Workers[0].Status != "pause" {
 		t.Errorf("status: %+v", st)
 	}
 	r.sup.TogglePause()
@@ -128,7 +130,9 @@ func TestStatusText(t *testing.T) {
 			t.Errorf("status %q, want %q", got, want)
 		}
 	})
-	if st := r.sup.Snapshot(); st.Workers[0].State != "busy" || st.Workers[0].Cores[0].Request != "127.0.0.1 GET /sleep" || st.Workers[1].State != "idle" {
+	st := r.sup.Snapshot()
+	if vars := stats.Vars("127.0.0.1 GET /sleep"); st.Workers[0].Status != "busy" ||
+		!slices.Equal(st.Workers[0].Cores[0].Vars, vars) || st.Workers[1].Status != "idle" {
 		t.Errorf("workers: %+v", st.Workers)
 	}
 	r.stop()

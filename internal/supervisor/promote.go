@@ -103,7 +103,7 @@ func (s *Supervisor) started() {
 // settle ends the sentence to systemd, answers who asked, and starts what was asked for meanwhile.
 func (s *Supervisor) settle(t *turnover, err error) {
 	if t.kind == reload {
-		s.reloaded = ReloadResult{At: time.Now(), Took: time.Since(t.began), Reason: t.reason, Err: err}
+		s.reloaded = reloadResult{At: time.Now(), Took: time.Since(t.began), Reason: t.reason, Err: err}
 		s.status = s.statusText()
 		s.tell(s.notify.Ready(s.status))
 	}

@@ -64,11 +64,11 @@ func TestReload(t *testing.T) {
 			t.Error("there was no load")
 		}
 		st := r.sup.Snapshot()
-		if st.Generation != 4 || st.Reloads != 3 || st.LastReload.Err != nil || st.LastReload.Reason != "test" {
+		if st.Generation != 4 || st.Reloads != 3 || st.LastReload.Error != "" || st.LastReload.Reason != "test" {
 			t.Errorf("status: %+v", st)
 		}
 		for i, pid := range r.pids() {
-			if slices.Contains(old, pid) || st.Workers[i].Slot != i+1 {
+			if slices.Contains(old, pid) || st.Workers[i].ID != i+1 {
 				t.Errorf("worker %d is still %d", i+1, pid)
 			}
 		}
@@ -128,7 +128,7 @@ func TestReloadDoesNotWaitForRequests(t *testing.T) {
 	var leaving []int
 	for _, w := range r.sup.Snapshot().Leaving {
 		leaving = append(leaving, w.PID)
-		if w.State != "draining" || w.Generation != 1 || w.Accepting {
+		if w.Status != "draining" || w.Generation != 1 || w.Accepting {
 			t.Errorf("old worker: %+v", w)
 		}
 	}
@@ -196,7 +196,7 @@ func TestFailedReloadKeepsTheOld(t *testing.T) {
 			})
 			<-released
 			st := r.sup.Snapshot()
-			if !slices.Equal(r.pids(), old) || st.Phase != Running || st.LastReload.Err == nil || st.Reloads != 0 {
+			if !slices.Equal(r.pids(), old) || st.Phase != Running || st.LastReload.Error == "" || st.Reloads != 0 {
 				t.Errorf("status: %+v, was %v", st, old)
 			}
 			if told := r.notes.all(); !slices.Equal(told, []string{"READY", "RELOADING", "READY"}) {

@@ -36,13 +36,13 @@ func TestLossesOutliveTheProcess(t *testing.T) {
 			row.Conns.Add(4)
 		}
 	})
-	if w := r.sup.Snapshot().Workers[0]; w.Refused != 3 || w.LogLost != 2 || w.Conns != 4 {
-		t.Errorf("refused %d, lost %d, open %d", w.Refused, w.LogLost, w.Conns)
+	if w := r.sup.Snapshot().Workers[0]; w.Refused != 3 || w.LogLost != 2 || w.Connections != 4 {
+		t.Errorf("refused %d, lost %d, open %d", w.Refused, w.LogLost, w.Connections)
 	}
 	r.signal(1, sigRecycle)
 	r.wait("worker.buried", "worker 1 killed successfully")
 	r.do(func() {}) // the loop has taken note
-	if w := r.sup.Snapshot().Workers[0]; w.Refused != 3 || w.LogLost != 2 || w.Conns != 0 {
-		t.Errorf("after its replacement: refused %d, lost %d, open %d", w.Refused, w.LogLost, w.Conns)
+	if w := r.sup.Snapshot().Workers[0]; w.Refused != 3 || w.LogLost != 2 || w.Connections != 0 {
+		t.Errorf("after its replacement: refused %d, lost %d, open %d", w.Refused, w.LogLost, w.Connections)
 	}
 }

@@ -59,7 +59,7 @@ func (r *rows) read(i int) counts {
 		refused: row.Refused.Load(), logLost: row.LogLost.Load()}
 	for app := range c.apps {
 		a := row.App(app)
-		c.apps[app] = AppCounts{a.Requests.Load(), a.Exceptions.Load()}
+		c.apps[app] = appCounts{a.Requests.Load(), a.Exceptions.Load()}
 	}
 	return c
 }

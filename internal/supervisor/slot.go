@@ -46,11 +46,11 @@ type tally struct {
 type counts struct {
 	requests, exceptions, tx, running int64
 	refused, logLost                  int64
-	apps                              [scoreboard.Apps]AppCounts
+	apps                              [scoreboard.Apps]appCounts
 }
 
-// AppCounts are what one application of a worker has answered.
-type AppCounts struct{ Requests, Exceptions int64 }
+// appCounts are what one application of a worker has answered.
+type appCounts struct{ requests, exceptions int64 }
 
 func (c *counts) add(o counts) {
 	c.requests += o.requests
@@ -60,8 +60,8 @@ func (c *counts) add(o counts) {
 	c.refused += o.refused
 	c.logLost += o.logLost
 	for i := range c.apps {
-		c.apps[i].Requests += o.apps[i].Requests
-		c.apps[i].Exceptions += o.apps[i].Exceptions
+		c.apps[i].requests += o.apps[i].requests
+		c.apps[i].exceptions += o.apps[i].exceptions
 	}
 }
 

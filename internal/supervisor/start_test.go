@@ -14,11 +14,11 @@ func TestStartAndStop(t *testing.T) {
 	r.up()
 	r.accepting(2)
 	st := r.sup.Snapshot()
-	if st.Phase != Running || st.Generation != 1 || len(st.Workers) != 2 || len(st.Apps) != 1 || st.LoaderPID == 0 {
+	if st.Phase != Running || st.Generation != 1 || len(st.Workers) != 2 || len(st.Workers[0].Apps) != 1 || st.LoaderPID == 0 {
 		t.Errorf("status: %+v", st)
 	}
 	for i, w := range st.Workers {
-		if w.Slot != i+1 || w.PID == 0 || w.State != "idle" || !w.Accepting || w.Spawns != 1 || w.RSS == 0 {
+		if w.ID != i+1 || w.PID == 0 || w.Status != "idle" || !w.Accepting || w.Spawns != 1 || w.RSS == 0 {
 			t.Errorf("worker: %+v", w)
 		}
 	}

@@ -5,132 +5,106 @@ import (
 	"slices"
 	"time"
 
-	"uwsgi/internal/loader"
 	"uwsgi/internal/scoreboard"
+	"uwsgi/internal/stats"
 )
 
-// Status is the state of an instance at one moment.
+// Status is the state of an instance at one moment. What the supervisor does not know of the
+// Snapshot in it (sockets, daemons, who it is) is left for others to fill.
 type Status struct {
-	Phase      Phase
-	Generation int // in force, 0 = none
-	LoaderPID  int // 0 = dead or none
-	Apps       []loader.App
-	Paused     bool
-	Reloads    int // that succeeded
-	LastReload ReloadResult
-	Requests   int64
-	Workers    []WorkerStatus // by number: those in force
-	Leaving    []WorkerStatus // processes that drain or were condemned
-}
-
-// WorkerStatus is one worker.
-type WorkerStatus struct {
-	Slot       int
-	PID        int    // 0 = no process
-	State      string // idle, busy, cheap, pause, starting, draining, dying
-	Generation int
-	Accepting  bool
-	Requests   int64 // of this worker number since the start of the instance
-	Delta      int64 // of this process
-	Exceptions int64
-	Harakiris  int
-	Spawns     int
-	LastSpawn  time.Time
-	RSS, VSZ   int64 // bytes; VSZ without what the data plane reserved
-	Running    time.Duration
-	AvgRT      time.Duration
-	TX         int64
-	Conns      int64 // open connections
-	InFlight   int   // exchanges in hand, websockets among them
-	Websockets int
-	Looped     bool          // it serves with an event loop
-	Lag        time.Duration // what is ready waits so long for the loop
-	Refused    int64         // connections answered 503, of this worker number since the start of the instance
-	LogLost    int64         // request lines that could not be written, likewise
-	Apps       []AppCounts   // in the order of Status.Apps, since the start of the instance
-	Cores      []CoreStatus
-}
-
-// CoreStatus is one exchange that a worker may have in hand: where it has no loop, one thread.
-type CoreStatus struct {
-	Busy                                                         bool
-	Request                                                      string // "IP METHOD URI"
-	Since                                                        time.Time
-	Requests, Static, Offloaded, ReadErrs, WriteErrs, Exceptions int64
+	stats.Snapshot
+	Phase     Phase
+	LoaderPID int // 0 = dead or none
+	Paused    bool
+	Requests  int64
+	Leaving   []stats.Worker // processes that drain or were condemned
 }
 
 func (s *Supervisor) snapshot() Status {
-	st := Status{
-		Phase: s.phase, Paused: s.paused, Reloads: s.reloads, LastReload: s.reloaded,
+	st := Status{Phase: s.phase, Paused: s.paused}
+	st.Stopping, st.Reloads = s.phase == Closing, s.reloads
+	if r := s.reloaded; !r.At.IsZero() {
+		st.LastReload = &stats.Reload{At: r.At.Unix(), Took: r.Took.Microseconds(), Reason: r.Reason}
+		if r.Err != nil {
+			st.LastReload.Error = r.Err.Error()
+		}
 	}
 	if s.rows != nil {
 		st.Requests = s.rows.board.TotalRequests()
 	}
 	seen := map[*process]bool{}
 	if g := s.gen; g != nil {
-		st.Generation, st.Apps = g.n, g.apps
+		st.Generation = g.n
 		if g.state != dead {
 			st.LoaderPID = g.ld.PID()
 		}
 		for _, sl := range g.slots {
 			seen[sl.cur] = true
-			st.Workers = append(st.Workers, s.workerStatus(sl.n, sl.tally, sl.cur))
+			st.Workers = append(st.Workers, s.workerStats(sl.n, g, sl.tally, sl.cur))
 		}
 	}
 	for _, p := range s.procs {
 		if !seen[p] && (p.state >= draining || s.gen == nil) {
-			st.Leaving = append(st.Leaving, s.workerStatus(p.slot.n, p.slot.tally, p))
+			st.Leaving = append(st.Leaving, s.workerStats(p.slot.n, p.gen, p.slot.tally, p))
 		}
 	}
-	slices.SortFunc(st.Leaving, func(a, b WorkerStatus) int { return a.PID - b.PID })
+	slices.SortFunc(st.Leaving, func(a, b stats.Worker) int { return a.PID - b.PID })
 	return st
 }
 
-// workerStatus describes a worker number and the process it has, nil = none.
-func (s *Supervisor) workerStatus(n int, t *tally, p *process) WorkerStatus {
-	w := WorkerStatus{
-		Slot: n, State: "cheap", Requests: t.past.requests, Exceptions: t.past.exceptions, TX: t.past.tx,
-		Running: micros(t.past.running),
-		Refused: t.past.refused, LogLost: t.past.logLost, Harakiris: t.harakiris, Spawns: t.spawns,
-		LastSpawn: t.spawned,
+// workerStats describes a worker number of a generation and the process it has, nil = none.
+func (s *Supervisor) workerStats(n int, g *generation, t *tally, p *process) stats.Worker {
+	w := stats.Worker{ID: n, Status: "cheap", Harakiris: t.harakiris, Spawns: t.spawns}
+	if !t.spawned.IsZero() {
+		w.LastSpawn = t.spawned.Unix()
 	}
-	if p == nil {
-		w.Apps = slices.Clone(t.past.apps[:])
-		return w
+	sum := t.past
+	if p != nil {
+		c := p.gen.rows.read(p.row)
+		sum.add(c)
+		w.Delta = c.requests
+		s.processStats(&w, p)
 	}
+	w.Requests, w.Exceptions, w.TX, w.Running = sum.requests, sum.exceptions, sum.tx, sum.running
+	w.Refused, w.LogLost = sum.refused, sum.logLost
+	for i, app := range g.apps {
+		a := stats.App{ID: i, Mountpoint: app.Mount, Startup: int64(app.Seconds), Chdir: g.cfg.Settings.Chdir}
+		if i < len(sum.apps) {
+			a.Requests, a.Exceptions = sum.apps[i].requests, sum.apps[i].exceptions
+		}
+		w.Apps = append(w.Apps, a)
+	}
+	return w
+}
+
+// processStats describes what a worker's process is and does now.
+func (s *Supervisor) processStats(w *stats.Worker, p *process) {
 	board := p.gen.rows.board
 	row := board.Row(p.row)
-	c := p.gen.rows.read(p.row)
 	w.PID, w.Generation, w.Accepting = p.pid, p.gen.n, row.Accepting.Load() != 0
-	sum := t.past
-	sum.add(c)
-	w.Apps = slices.Clone(sum.apps[:])
-	w.Delta, w.Requests = c.requests, w.Requests+c.requests
-	w.Exceptions, w.TX, w.Running = w.Exceptions+c.exceptions, w.TX+c.tx, w.Running+micros(c.running)
-	w.Refused, w.LogLost = w.Refused+c.refused, w.LogLost+c.logLost
-	w.AvgRT, w.Conns = micros(row.AvgRT.Load()), row.Conns.Load()
+	w.AvgRT, w.Connections = row.AvgRT.Load(), row.Conns.Load()
 	if p.pid != 0 {
 		s.measure(p)
 	}
 	w.RSS, w.VSZ = p.rss, p.vsz
 	w.InFlight, w.Websockets = p.inFlight()
-	if w.Looped = p.looped(); w.Looped {
-		w.Lag = p.lag()
+	if p.looped() {
+		w.LoopLag = p.lag().Microseconds()
 	}
 	for i := range board.Used(p.row) {
 		cell := board.Cell(p.row, i)
-		cs := CoreStatus{
-			Requests: cell.Requests.Load(), Static: cell.Static.Load(), Offloaded: cell.Offloaded.Load(),
+		c := stats.Core{
+			ID: i, Requests: cell.Requests.Load(), Static: cell.Static.Load(), Offloaded: cell.Offloaded.Load(),
 			ReadErrs: cell.ReadErrs.Load(), WriteErrs: cell.WriteErrs.Load(), Exceptions: cell.Exceptions.Load(),
+			Vars: []string{},
 		}
 		if cell.State.Load() == scoreboard.CellBusy {
-			cs.Busy, cs.Request, cs.Since = true, cell.GetSnap(), time.Unix(cell.StartedAt.Load(), 0)
+			c.Busy, c.Vars, c.Request.Since = true, stats.Vars(cell.GetSnap()), cell.StartedAt.Load()
 		}
-		w.Cores = append(w.Cores, cs)
+		w.Cores = append(w.Cores, c)
 	}
 	busy, _ := s.saturation(p)
-	w.State = s.stateName(p, busy)
-	return w
+	w.Status = s.stateName(p, busy)
 }
 
 func (s *Supervisor) stateName(p *process, busy bool) string {
@@ -148,8 +122,6 @@ func (s *Supervisor) stateName(p *process, busy bool) string {
 	}
 	return "idle"
 }
-
-func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // statusText is the line that `systemctl status` shows.
 func (s *Supervisor) statusText() string {

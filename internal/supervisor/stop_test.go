@@ -66,7 +66,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 	r := newRig(t, 1, "drain-waits="+gate.Path).up()
 	r.sup.Stop("test", true)
 	r.wait("stop.graceful", "")
-	if st := r.sup.Snapshot(); st.Phase != Stopping || len(st.Leaving) != 1 || st.Leaving[0].State != "draining" {
+	if st := r.sup.Snapshot(); st.Phase != Stopping || len(st.Leaving) != 1 || st.Leaving[0].Status != "draining" {
 		t.Errorf("status: %+v", st)
 	}
 	gate.Open()

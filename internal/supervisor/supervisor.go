@@ -63,7 +63,7 @@ type Supervisor struct {
 	turn     *turnover // under way
 	queued   *turnover // asked for meanwhile
 	reloads  int
-	reloaded ReloadResult
+	reloaded reloadResult
 	repair   backoff
 	repairs  ordeal // new loaders in a row that could not take the place of one that died
 	repairAt time.Time

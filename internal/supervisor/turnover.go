@@ -53,8 +53,8 @@ type turnover struct {
 	limit     *alarm
 }
 
-// ReloadResult is how the last reload went.
-type ReloadResult struct {
+// reloadResult is how the last reload went.
+type reloadResult struct {
 	At     time.Time // when it was over; zero = there was none
 	Took   time.Duration
 	Reason string
