@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/proto/http1"
 	"uwsgi/internal/request"
@@ -43,18 +42,6 @@ type conn struct {
 	queued    atomic.Int64  // bytes the client had not taken when it last took some; in an idle connection 0: it has taken all, or was not asked for
 	unasked   int64         // bytes of responses since the kernel was last asked how many are queued
 	writeErrs *atomic.Int64 // of the core whose response is queued, in an idle connection
-}
-
-// listener is one listening socket.
-type listener struct {
-	boot.Listener
-	index  int
-	proto  protocol
-	nph    bool // fastcgi-nph, scgi-nph: the response begins with an HTTP status line, not with Status:
-	unix   bool
-	plain  bool   // of its connections
-	inode  uint32 // of a unix socket; the housekeeper's
-	server http1.Server
 }
 
 type protocol int

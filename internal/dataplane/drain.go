@@ -3,11 +3,8 @@ package dataplane
 import (
 	"encoding/binary"
 	"encoding/json"
-	"net/netip"
 	"os"
-	"strconv"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -364,22 +361,6 @@ func (e *Engine) takeHanded() *conn {
 	}
 }
 
-// listenerOf is the listener of that name; where a reload took it away, any other one of its
-// protocol will do for a connection that lives on. nil: there is none.
-func (e *Engine) listenerOf(name, protocol string) *listener {
-	var other *listener
-	for _, l := range e.listeners {
-		switch {
-		case l.Protocol != protocol:
-		case l.Name == name:
-			return l
-		default:
-			other = l
-		}
-	}
-	return other
-}
-
 // oneDescriptor is the descriptor that came with a message, -1 for none. The room for one may have
 // held two (CMSG_SPACE(3)): such a message is nobody's, and they are closed.
 func oneDescriptor(oob []byte) int {
@@ -391,26 +372,4 @@ func oneDescriptor(oob []byte) int {
 		unix.Close(fd)
 	}
 	return -1
-}
-
-// setPeer notes the client's address.
-func setPeer(cn *conn, sa *unix.RawSockaddrAny) {
-	switch sa.Addr.Family {
-	case unix.AF_INET:
-		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
-		cn.peer = http1.Peer{Addr: ipv4(in.Addr), Port: port(in.Port)}
-	case unix.AF_INET6:
-		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
-		cn.peer = http1.Peer{Addr: ipv6(in.Addr), Port: port(in.Port)}
-	default:
-		cn.peer = http1.Peer{Addr: "0.0.0.0"} // what uWSGI shows for a unix socket
-	}
-}
-
-func ipv4(b [4]byte) string { return netip.AddrFrom4(b).String() }
-
-func ipv6(b [16]byte) string { return netip.AddrFrom16(b).Unmap().String() }
-
-func port(p uint16) string {
-	return strconv.Itoa(int(binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&p))[:])))
 }

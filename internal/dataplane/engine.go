@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,6 @@ import (
 
 	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
-	"uwsgi/internal/proto/http1"
 	"uwsgi/internal/request"
 	"uwsgi/internal/scoreboard"
 )
@@ -231,32 +229,6 @@ func (e *Engine) open() error {
 	}
 	e.row.Cells.Store(int32(len(e.exchanges)))
 	return nil
-}
-
-func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *listener {
-	lis := &listener{Listener: l, index: i, plain: true}
-	switch l.Protocol {
-	case "http", "http11":
-		lis.proto = protoHTTP
-	case "fastcgi", "fastcgi-nph":
-		lis.proto = protoFastCGI
-	case "scgi", "scgi-nph":
-		lis.proto = protoSCGI
-	}
-	lis.nph = strings.HasSuffix(l.Protocol, "-nph")
-	port := "80"
-	if i := strings.LastIndexByte(l.Name, ':'); i >= 0 {
-		port = l.Name[i+1:]
-	} else {
-		lis.unix = true
-	}
-	lis.server = http1.Server{ServerName: hostname, ServerPort: port, ScriptName: true, HostAsName: s.HTTPHostAsName && l.Option == "http"}
-	for _, v := range s.HTTPVars {
-		if k, val, ok := strings.Cut(v, "="); ok {
-			lis.server.Vars = append(lis.server.Vars, http1.Var{Name: k, Value: val})
-		}
-	}
-	return lis
 }
 
 // Close gives back what New took and closes the connections that are left. The cores must have left
