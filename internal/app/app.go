@@ -17,6 +17,7 @@ import (
 	"uwsgi/internal/control"
 	"uwsgi/internal/generator"
 	"uwsgi/internal/keeper"
+	"uwsgi/internal/manual"
 	"uwsgi/internal/option"
 )
 
@@ -115,17 +116,17 @@ func command(cfg *config.Config, environ []string, host config.Host, std Streams
 	}
 	switch cfg.Command {
 	case config.Help:
-		config.WriteHelp(std.Out)
+		manual.Help(std.Out)
 	case config.Version:
 		fmt.Fprintln(std.Out, Version)
 	case config.Check:
 		return config.WriteCheck(std.Out, cfg, cfg.JSON)
 	case config.Completion:
-		if err := config.WriteCompletion(std.Out, first()); err != nil {
+		if err := manual.Completion(std.Out, first()); err != nil {
 			return complain(std.Err, err)
 		}
 	case config.Man:
-		config.WriteMan(std.Out, first())
+		manual.Man(std.Out, first())
 	case config.DumpOptions:
 		for _, row := range option.All() {
 			fmt.Fprintln(std.Out, row.Name)

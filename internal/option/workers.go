@@ -1,6 +1,7 @@
 package option
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,7 +24,7 @@ var workerRows = []Row{
 	{Name: "cheaper", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.Cheaper }),
 		Help: "keep at least this many workers and add more under load, up to processes"},
 	{Name: "cheaper-initial", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.CheaperInitial }), Help: "workers at the start"},
-	{Name: "cheaper-algo", Kind: Text, Group: groupWorkers, Set: cheaperAlgo, Help: "how load is judged: spare, spare2, backlog, busyness or manual"},
+	{Name: "cheaper-algo", Kind: Text, Group: groupWorkers, Set: cheaperAlgo, Help: "how load is judged: " + either(CheaperAlgorithms)},
 	{Name: "cheaper-step", Kind: Int, Group: groupWorkers, Set: integer(func(s *Settings) *int { return &s.CheaperStep }), Help: "workers added at a time (1)"},
 	{Name: "cheaper-overload", Kind: Seconds, Group: groupWorkers, Set: seconds(func(s *Settings) *time.Duration { return &s.CheaperOverload }), Help: "length of the window load is judged in (3)"},
 	{Name: "cheaper-idle", Kind: Seconds, Since: "2.1", Group: groupWorkers, Set: seconds(func(s *Settings) *time.Duration { return &s.CheaperIdle }), Help: "idle window of spare2"},
@@ -107,14 +108,22 @@ func threads(s *Settings, v Value) error {
 	return err
 }
 
+// CheaperAlgorithms are the values of cheaper-algo: the files of internal/cheaper.
+var CheaperAlgorithms = []string{"spare", "spare2", "backlog", "busyness", "manual"}
+
+// either is "a, b or c".
+func either(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
 func cheaperAlgo(s *Settings, v Value) error {
-	switch v.Text {
-	case "spare", "spare2", "backlog", "busyness", "manual":
+	if slices.Contains(CheaperAlgorithms, v.Text) {
 		s.CheaperAlgo = v.Text
 		return nil
 	}
 	s.CheaperAlgo = "spare"
-	return warning("write spare, spare2, backlog, busyness or manual", "there is no algorithm %q; spare is used, as uWSGI does", v.Text)
+	return warning("write "+either(CheaperAlgorithms), "there is no algorithm %q; spare is used, as uWSGI does", v.Text)
 }
 
 func procname(field func(*Settings) *string) func(*Settings, Value) error {

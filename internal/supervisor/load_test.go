@@ -50,7 +50,7 @@ func TestSaturation(t *testing.T) {
 			if busy != c.busy || full != c.full || s.inUse(p) != c.inUse {
 				t.Errorf("busy %t, full %t, in use %t: want %t, %t, %t", busy, full, s.inUse(p), c.busy, c.full, c.inUse)
 			}
-			if l := s.load(); (l.idle == 1) == c.busy || (l.full == 1) != c.full {
+			if l, _ := s.load(); (l.Idle == 1) == c.busy || (l.Full == 1) != c.full {
 				t.Errorf("cheaper sees %+v", l)
 			}
 			if idle := s.oldestIdle() != nil; idle == c.busy {
@@ -88,8 +88,8 @@ func TestSampleLoads(t *testing.T) {
 		if got := load.Load(); got != c.want {
 			t.Errorf("%s in a second: %d ‰, want %d", c.ran, got, c.want)
 		}
-		if got := s.load().busyness; c.want > 0 && int32(got*10) != c.want {
-			t.Errorf("%s in a second: %.1f %% busyness", c.ran, got)
+		if l, _ := s.load(); c.want > 0 && int32(l.Busyness*10) != c.want {
+			t.Errorf("%s in a second: %.1f %% busyness", c.ran, l.Busyness)
 		}
 	}
 	gone = errors.New("no such process")

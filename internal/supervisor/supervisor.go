@@ -70,7 +70,7 @@ type Supervisor struct {
 
 	paused   bool
 	recycle  recycler
-	cheaper  cheaper
+	scaling  scaling
 	idle     idle
 	stopping stopping
 	orphans  map[int]bool

@@ -23,7 +23,7 @@ func (s *Supervisor) tick() {
 	s.reportLost()
 	s.checkIdle()
 	s.checkQueues()
-	if s.cheaper.at.Before(time.Now()) {
+	if s.scaling.at.Before(time.Now()) {
 		s.checkCheaper()
 	}
 	if time.Since(s.stated) >= statusInterval {

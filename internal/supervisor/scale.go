@@ -4,69 +4,70 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"uwsgi/internal/cheaper"
 )
 
-// cheaper adapts the number of workers to the load.
-type cheaper struct {
-	at    time.Time // of the next decision
-	state algorithmState
-	used  map[*process]int64 // busy time of each process at the last sample, µs summed over its cores
+// scaling adapts the number of workers to the load.
+type scaling struct {
+	at      time.Time // of the next decision
+	decider cheaper.Decider
+	used    map[*process]int64 // busy time of each process at the last sample, µs summed over its cores
 }
 
 // checkCheaper measures the load and obeys the algorithm.
 func (s *Supervisor) checkCheaper() {
 	set := s.cfg.Settings
-	s.cheaper.at = time.Now().Add(s.cfg.checkInterval() - tickInterval/2)
+	s.scaling.at = time.Now().Add(s.cfg.checkInterval() - tickInterval/2)
 	if set.Cheaper <= 0 || s.phase != Running || s.gen == nil || s.gen.state != loaded {
 		return
 	}
-	l := s.load()
-	n := decide(set, &s.cheaper.state, l)
-	if said := s.cheaper.state.said; said != "" && set.Busyness.Verbose {
-		s.log(slog.LevelInfo, "cheaper.busyness", "[busyness] "+said)
+	l, rss := s.load()
+	n, why := s.scaling.decider.Decide(set, l)
+	if why != "" && set.Busyness.Verbose {
+		s.log(slog.LevelInfo, "cheaper.busyness", "[busyness] "+why)
 	}
-	s.cheaper.state.said = ""
 	switch {
-	case set.CheaperRSSHard > 0 && l.rss > set.CheaperRSSHard:
+	case set.CheaperRSSHard > 0 && rss > set.CheaperRSSHard:
 		n = -1
-	case set.CheaperRSSSoft > 0 && l.rss > set.CheaperRSSSoft:
+	case set.CheaperRSSSoft > 0 && rss > set.CheaperRSSSoft:
 		n = min(n, 0)
 	}
 	s.scale(n)
 }
 
-// load measures what the algorithms go by.
-func (s *Supervisor) load() load {
-	l := load{interval: s.cfg.checkInterval(), backlog: s.backlog(s.cfg)}
+// load measures what the algorithms go by, and the memory of the workers in bytes.
+func (s *Supervisor) load() (l cheaper.Load, rss int64) {
+	l = cheaper.Load{Interval: s.cfg.checkInterval(), Backlog: s.backlog(s.cfg)}
 	used := map[*process]int64{}
 	share := 0.0
 	for _, sl := range s.gen.slots {
 		if !sl.active {
 			continue
 		}
-		l.active++
+		l.Active++
 		if !sl.serves() {
-			l.coming++
+			l.Coming++
 			continue
 		}
-		l.rss += sl.cur.rss
+		rss += sl.cur.rss
 		switch busy, full := s.saturation(sl.cur); {
 		case full:
-			l.full++
+			l.Full++
 		case !busy:
-			l.idle++
+			l.Idle++
 		}
 		used[sl.cur] = s.busyTime(sl.cur)
-		if before, ok := s.cheaper.used[sl.cur]; ok {
-			span := float64(l.interval.Microseconds()) * float64(sl.cur.abreast())
+		if before, ok := s.scaling.used[sl.cur]; ok {
+			span := float64(l.Interval.Microseconds()) * float64(sl.cur.abreast())
 			share += min(100*float64(used[sl.cur]-before)/span, 100)
 		}
 	}
-	s.cheaper.used = used
-	if n := l.active - l.coming; n > 0 {
-		l.busyness = max(share/float64(n), 0)
+	s.scaling.used = used
+	if n := l.Active - l.Coming; n > 0 {
+		l.Busyness = max(share/float64(n), 0)
 	}
-	return l
+	return l, rss
 }
 
 // adjust is the hand of the operator: one more, or one less.

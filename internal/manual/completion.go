@@ -1,4 +1,4 @@
-package config
+package manual
 
 import (
 	"bufio"
@@ -9,8 +9,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// WriteCompletion writes the completion script of a shell, of which bash is the one known.
-func WriteCompletion(w io.Writer, shell string) error {
+// Completion writes the completion script of a shell, of which bash is the one known.
+func Completion(w io.Writer, shell string) error {
 	if shell != "" && shell != "bash" {
 		return fmt.Errorf("completion for %s: there is one for bash only", shell)
 	}

@@ -1,4 +1,4 @@
-package config
+package manual
 
 import (
 	"bufio"
@@ -6,11 +6,12 @@ import (
 	"io"
 	"strings"
 
+	"uwsgi/internal/config"
 	"uwsgi/internal/option"
 )
 
-// WriteMan writes a manual page in roff: "uwsgi" (section 1, also "") or "uwsgi.ini" (section 5).
-func WriteMan(w io.Writer, page string) error {
+// Man writes a manual page in roff: "uwsgi" (section 1, also "") or "uwsgi.ini" (section 5).
+func Man(w io.Writer, page string) error {
 	out := bufio.NewWriter(w)
 	switch page {
 	case "", "uwsgi", "1":
@@ -120,7 +121,7 @@ exits with %d when every line is honoured, %d when it would not start, %d when s
 value doubtful.
 .SH SEE ALSO
 .BR uwsgi.ini (5)
-`, AllHonoured, WouldNotStart, RefusedPresent, DoubtPresent)
+`, config.AllHonoured, config.WouldNotStart, config.RefusedPresent, config.DoubtPresent)
 }
 
 // shown reports whether a group has options that are obeyed.

@@ -1,4 +1,5 @@
-package config
+// Package manual is what the table of options prints: the help, the manual pages, completion.
+package manual
 
 import (
 	"bufio"
@@ -34,9 +35,9 @@ func groups() []option.Group {
 	return all
 }
 
-// WriteHelp writes every option, grouped: what is obeyed with its help, what is not needed or not
+// Help writes every option, grouped: what is obeyed with its help, what is not needed or not
 // offered with the reason.
-func WriteHelp(w io.Writer) {
+func Help(w io.Writer) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()
 	fmt.Fprint(out, usage)
