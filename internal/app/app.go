@@ -15,10 +15,10 @@ import (
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
-	"uwsgi/internal/generator"
 	"uwsgi/internal/keeper"
 	"uwsgi/internal/manual"
 	"uwsgi/internal/option"
+	"uwsgi/internal/units"
 )
 
 // Version is set at link time.
@@ -39,8 +39,8 @@ const (
 
 // Run is the program: args with its own name first. It returns the exit status.
 func Run(args, environ []string, std Streams) int {
-	if generator.IsGenerator(args[0]) {
-		return generator.Run(args[1:])
+	if units.IsGenerator(args[0]) {
+		return units.Run(args[1:])
 	}
 	if keeper.IsKeeper(args[0]) {
 		return keeper.Serve()

@@ -53,7 +53,7 @@ func list(std Streams) int {
 	defer cancel()
 	var all []listed
 	seen := map[int]bool{}
-	for _, u := range units(ctx, std) {
+	for _, u := range systemUnits(ctx, std) {
 		if strings.HasPrefix(u.Name, "uwsgi-unit@") || strings.HasPrefix(u.Name, "uwsgi-sockets@") {
 			continue // they serve an instance's units
 		}
@@ -102,8 +102,8 @@ func list(std Streams) int {
 // the memory of root, who asks all.
 const maxAsked = 32
 
-// units are the services of the system's manager, and of the caller's own where he has one.
-func units(ctx context.Context, std Streams) []sd.UnitState {
+// systemUnits are the services of the system's manager, and of the caller's own where he has one.
+func systemUnits(ctx context.Context, std Streams) []sd.UnitState {
 	if !sd.Booted() {
 		return nil
 	}

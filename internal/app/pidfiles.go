@@ -8,8 +8,8 @@ import (
 	"strings"
 	"syscall"
 
-	"uwsgi/internal/generator"
 	"uwsgi/internal/option"
+	"uwsgi/internal/units"
 )
 
 // moment is when a pidfile is written.
@@ -37,7 +37,7 @@ func (in *instance) pidfiles(s *option.Settings, dir string) []ownPidfile {
 		if p.path == "" {
 			continue
 		}
-		if p.path = option.PathIn(p.dir, p.path); p.path != os.Getenv(generator.RootPidfile) || !generator.RootWrites(p.path) {
+		if p.path = option.PathIn(p.dir, p.path); p.path != os.Getenv(units.RootPidfile) || !units.RootWrites(p.path) {
 			out = append(out, p)
 		}
 	}

@@ -5,7 +5,7 @@
 // a change, and every emperor-freq seconds for what inotify does not see (the target of a link, a
 // folder that is made later). What follows from a look goes to a runner as one batch:
 //
-//	units      systemd runs each vassal as uwsgi@NAME.service, with drop-ins in /run/systemd/system that internal/generator makes of its
+//	services   systemd runs each vassal as uwsgi@NAME.service, with drop-ins in /run/systemd/system that internal/units makes of its
 //	           configuration. For root where systemd runs. Restarting, limits and the journal are systemd's.
 //	processes  each vassal is a child: where there is no systemd (a container), or the emperor is not root. A child that fails is started again
 //	           after emperor-throttle, doubled up to emperor-max-throttle.

@@ -89,7 +89,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	e := &emperor{Config: c, failed: map[string]string{}, told: map[string]bool{}, records: map[string]*record{}}
 	if c.Systemd {
-		u, err := newUnits(c, results)
+		u, err := newServices(c, results)
 		if err != nil {
 			return err
 		}

@@ -16,15 +16,15 @@ import (
 	"testing"
 	"time"
 
-	"uwsgi/internal/generator"
 	"uwsgi/internal/option"
+	"uwsgi/internal/units"
 )
 
 // TestMain makes the test program a vassal where the environment says so: it notes what happens to
 // it in a file.
 func TestMain(m *testing.M) {
-	if generator.IsGenerator(os.Args[0]) {
-		os.Exit(generator.Run(os.Args[1:]))
+	if units.IsGenerator(os.Args[0]) {
+		os.Exit(units.Run(os.Args[1:]))
 	}
 	if os.Getenv("EMPEROR_TEST_ROLE") == "" {
 		os.Exit(m.Run())

@@ -19,15 +19,15 @@ import (
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/crash"
-	"uwsgi/internal/generator"
 	"uwsgi/internal/listen"
 	"uwsgi/internal/privilege"
+	"uwsgi/internal/units"
 )
 
 // What the emperor does, as root, for a vassal that runs as its file's owner (emperor-tyrant): it
 // looks who that is, has the file read by a process of the owner's, and asks systemd for a unit of
 // the owner's. Nothing that the owner writes is interpreted as root, and nothing of it gets into
-// the unit but generator.Wishes. Whose file it is is judged once more by the instance, on the open
+// the unit but units.Wishes. Whose file it is is judged once more by the instance, on the open
 // file (config.OwnFile).
 
 // ownable says why a vassal is not run as its file's owner.
@@ -113,7 +113,7 @@ func (v *vassal) addressFile(path string) (string, error) {
 	if sys, ok := st.Sys().(*syscall.Stat_t); !ok || sys.Uid != v.uid {
 		return "", fmt.Errorf("%s does not belong to the owner of %s", path, v.file)
 	}
-	if !generator.Anybodys(address) {
+	if !units.Anybodys(address) {
 		return "", fmt.Errorf("%s: %.80q is no address that anybody may open: write @NAME or HOST:PORT with a port from 1024, or use emperor-on-demand-directory", path, address)
 	}
 	return address, nil
@@ -121,7 +121,7 @@ func (v *vassal) addressFile(path string) (string, error) {
 
 // answer is what came of a vassal's question.
 type answer struct {
-	wishes *generator.Wishes
+	wishes *units.Wishes
 	err    error
 }
 
@@ -135,7 +135,7 @@ const (
 
 // ask has the owners of a batch's vassals read their files, each for himself and one after the
 // other: whoever keeps the emperor waiting does so at the cost of his own.
-func (u *units) ask(batch []change) map[string]answer {
+func (u *services) ask(batch []change) map[string]answer {
 	byOwner := map[uint32][]vassal{}
 	for _, c := range batch {
 		if c.judge != byItself && c.op != stop {
@@ -166,7 +166,7 @@ func (u *units) ask(batch []change) map[string]answer {
 
 // ask runs a process of the owner's that reads his file, and takes in what it says as what anybody
 // might say.
-func (v vassal) ask(ctx context.Context, binary string, args []string) (*generator.Wishes, error) {
+func (v vassal) ask(ctx context.Context, binary string, args []string) (*units.Wishes, error) {
 	cred, err := v.credential()
 	if err != nil {
 		return nil, err
@@ -194,7 +194,7 @@ func (v vassal) ask(ctx context.Context, binary string, args []string) (*generat
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = out.SetReadDeadline(deadline)
 	}
-	w, err := generator.ReadWishes(out)
+	w, err := units.ReadWishes(out)
 	out.Close()
 	switch failed := cmd.Wait(); {
 	case ctx.Err() != nil:

@@ -21,7 +21,7 @@ const owner = 4242
 
 // tyranny is an emperor that is a tyrant, and a folder of vassals that others can read; its program
 // is a copy of this one.
-func tyranny(t *testing.T) (*units, string) {
+func tyranny(t *testing.T) (*services, string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("it is about what root does")
@@ -48,7 +48,7 @@ func tyranny(t *testing.T) (*units, string) {
 	}
 	s := option.Default()
 	s.Emperor.Sources, s.Emperor.Tyrant = []string{dir}, true
-	return &units{Config: Config{Settings: s, Binary: binary}, ctx: t.Context()}, dir
+	return &services{Config: Config{Settings: s, Binary: binary}, ctx: t.Context()}, dir
 }
 
 func theirs(t *testing.T, path, text string) {
@@ -62,7 +62,7 @@ func theirs(t *testing.T, path, text string) {
 }
 
 // unitOf gives the drop-ins that a vassal gets.
-func (u *units) unitOf(t *testing.T, name string) (string, error) {
+func (u *services) unitOf(t *testing.T, name string) (string, error) {
 	t.Helper()
 	found, problems := look(&u.Settings.Emperor, nil)
 	v, ok := found[name]

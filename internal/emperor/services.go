@@ -13,9 +13,9 @@ import (
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/crash"
-	"uwsgi/internal/generator"
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
+	"uwsgi/internal/units"
 )
 
 const (
@@ -27,22 +27,22 @@ const (
 // jobTimeout bounds a start, reload or stop: the manager's own limits come first.
 const jobTimeout = 30 * time.Minute
 
-// units is the runner that leaves everything to systemd.
-type units struct {
+// services is the runner that leaves everything to systemd.
+type services struct {
 	Config
 	bus     *sd.Bus
 	results chan<- result
 
-	known  map[string]generator.Tree // drop-ins in force, by vassal
-	wishes map[string]answer         // of the batch that is looked at, by vassal
-	after  map[string]chan struct{}  // the end of the last job, by vassal
+	known  map[string]units.Tree    // drop-ins in force, by vassal
+	wishes map[string]answer        // of the batch that is looked at, by vassal
+	after  map[string]chan struct{} // the end of the last job, by vassal
 	jobs   sync.WaitGroup
 	ctx    context.Context
 	quit   context.CancelFunc
 }
 
-func newUnits(c Config, results chan<- result) (*units, error) {
-	u := &units{Config: c, results: results, known: map[string]generator.Tree{}, after: map[string]chan struct{}{}}
+func newServices(c Config, results chan<- result) (*services, error) {
+	u := &services{Config: c, results: results, known: map[string]units.Tree{}, after: map[string]chan struct{}{}}
 	u.ctx, u.quit = context.WithCancel(context.Background())
 	var err error
 	if u.bus, err = sd.ConnectBus(u.ctx); err != nil {
@@ -54,13 +54,13 @@ func newUnits(c Config, results chan<- result) (*units, error) {
 // job is a change with what its units need.
 type job struct {
 	change
-	instance generator.Instance
+	instance units.Instance
 	address  bool // the sockets are others than before
 	unit     bool // so is the service
 }
 
 // apply writes the drop-ins of a whole batch, has systemd read them once, and begins the jobs.
-func (u *units) apply(batch []change) {
+func (u *services) apply(batch []change) {
 	var jobs []job
 	written := false
 	u.wishes = u.ask(batch)
@@ -89,9 +89,9 @@ func (u *units) apply(batch []change) {
 }
 
 // prepare writes a vassal's drop-ins and says whether they changed.
-func (u *units) prepare(c change) (job, bool, error) {
+func (u *services) prepare(c change) (job, bool, error) {
 	j := job{change: c}
-	j.instance.Name = generator.InstanceName(c.name)
+	j.instance.Name = units.InstanceName(c.name)
 	if c.op == stop {
 		return j, false, nil
 	}
@@ -126,8 +126,8 @@ func (u *units) prepare(c change) (job, bool, error) {
 }
 
 // instance is the vassal as its units see it.
-func (u *units) instance(v vassal) (generator.Instance, error) {
-	i := generator.Instance{Name: generator.InstanceName(v.name), ConfName: v.name, File: v.file, Args: v.arguments(&u.Settings.Emperor), Dir: v.dir,
+func (u *services) instance(v vassal) (units.Instance, error) {
+	i := units.Instance{Name: units.InstanceName(v.name), ConfName: v.name, File: v.file, Args: v.arguments(&u.Settings.Emperor), Dir: v.dir,
 		Environment: v.environ(), Origin: "the emperor", DropIn: dropInName}
 	var err error
 	if v.judge == byItself {
@@ -140,7 +140,7 @@ func (u *units) instance(v vassal) (generator.Instance, error) {
 
 // settings are the vassal's own; who it runs as is said by itself, else by the emperor. Its file is
 // believed as root's own; rootsAlone says whether it is.
-func (u *units) settings(v vassal) (s *option.Settings, rootsAlone bool, err error) {
+func (u *services) settings(v vassal) (s *option.Settings, rootsAlone bool, err error) {
 	c, err := config.Load(v.arguments(&u.Settings.Emperor), nil, config.OSHost())
 	if err != nil {
 		return nil, false, err
@@ -152,13 +152,13 @@ func (u *units) settings(v vassal) (s *option.Settings, rootsAlone bool, err err
 			s.GID = u.Settings.GID
 		}
 	}
-	return s, generator.RootsAlone(c), nil
+	return s, units.RootsAlone(c), nil
 }
 
 // owners is what becomes of the unit of a vassal that runs as its file's owner (tyrant): his
 // accounts, the address that the emperor itself may hold for it, and what he may wish for. The
 // instance, which is his process, does all else.
-func (u *units) owners(v vassal) (*option.Settings, *generator.Wishes, error) {
+func (u *services) owners(v vassal) (*option.Settings, *units.Wishes, error) {
 	cred, err := v.credential()
 	if err != nil {
 		return nil, nil, err
@@ -175,7 +175,7 @@ func (u *units) owners(v vassal) (*option.Settings, *generator.Wishes, error) {
 }
 
 // begin carries out a job after the vassal's last one.
-func (u *units) begin(j job) {
+func (u *services) begin(j job) {
 	before, done := u.after[j.name], make(chan struct{})
 	u.after[j.name] = done
 	u.jobs.Go(crash.Guarded(func() {
@@ -201,7 +201,7 @@ func (u *units) begin(j job) {
 }
 
 // forget takes away the drop-ins of a vassal that is gone.
-func (u *units) forget(tree generator.Tree) {
+func (u *services) forget(tree units.Tree) {
 	if u.ctx.Err() != nil {
 		return
 	}
@@ -211,7 +211,7 @@ func (u *units) forget(tree generator.Tree) {
 	_ = u.bus.DaemonReload(ctx)
 }
 
-func (u *units) carryOut(ctx context.Context, j job) error {
+func (u *services) carryOut(ctx context.Context, j job) error {
 	service, socket := j.instance.Service(), j.instance.Socket()
 	e := &u.Settings.Emperor
 	switch j.op {
@@ -252,13 +252,13 @@ func (u *units) carryOut(ctx context.Context, j job) error {
 	return u.bus.StartUnit(ctx, service)
 }
 
-func (u *units) active(ctx context.Context, unit string) bool {
+func (u *services) active(ctx context.Context, unit string) bool {
 	list, err := u.bus.ListUnits(ctx, unit)
 	return err == nil && len(list) > 0 && (list[0].Active == "active" || list[0].Active == "reloading")
 }
 
 // pids asks systemd for the supervisors.
-func (u *units) pids() map[string]int {
+func (u *services) pids() map[string]int {
 	ctx, cancel := context.WithTimeout(u.ctx, 5*time.Second)
 	defer cancel()
 	list, err := u.bus.ListUnits(ctx, "uwsgi@*.service")
@@ -271,7 +271,7 @@ func (u *units) pids() map[string]int {
 	}
 	out := map[string]int{}
 	for name := range u.known {
-		out[name] = byUnit[generator.Instance{Name: generator.InstanceName(name)}.Service()]
+		out[name] = byUnit[units.Instance{Name: units.InstanceName(name)}.Service()]
 	}
 	return out
 }
@@ -285,15 +285,15 @@ func ignoreMissing(err error) error {
 }
 
 // report is for the goroutine that reads the results: it must not wait for itself.
-func (u *units) report(r result) { u.jobs.Go(crash.Guarded(func() { u.results <- r })) }
+func (u *services) report(r result) { u.jobs.Go(crash.Guarded(func() { u.results <- r })) }
 
 // left is what an emperor before this one wrote for an instance, nil if nothing.
-func left(i generator.Instance) generator.Tree {
-	tree := generator.Tree{}
+func left(i units.Instance) units.Tree {
+	tree := units.Tree{}
 	for _, unit := range []string{i.Service(), i.Socket()} {
 		name := unit + ".d/" + dropInName
 		if text, err := os.ReadFile(filepath.Join(dropInFolder, name)); err == nil {
-			tree[name] = generator.Entry{Text: string(text)}
+			tree[name] = units.Entry{Text: string(text)}
 		}
 	}
 	if len(tree) == 0 {
@@ -303,10 +303,10 @@ func left(i generator.Instance) generator.Tree {
 }
 
 // sweep stops what an emperor before this one started and nobody wants any more.
-func (u *units) sweep(found map[string]vassal) {
+func (u *services) sweep(found map[string]vassal) {
 	wanted := map[string]bool{}
 	for name := range found {
-		wanted[generator.InstanceName(name)] = true
+		wanted[units.InstanceName(name)] = true
 	}
 	files, _ := filepath.Glob(filepath.Join(dropInFolder, "uwsgi@*.service.d", dropInName))
 	for _, f := range files {
@@ -314,7 +314,7 @@ func (u *units) sweep(found map[string]vassal) {
 		if wanted[instance] {
 			continue
 		}
-		i := generator.Instance{Name: instance}
+		i := units.Instance{Name: instance}
 		u.known[instance] = left(i)
 		u.begin(job{change: change{stop, vassal{name: instance, id: instance}}, instance: i})
 	}
@@ -322,10 +322,10 @@ func (u *units) sweep(found map[string]vassal) {
 
 // leave waits for what is under way. Vassals go with a stop of the emperor's unit, and stay through
 // a restart or a crash of it.
-func (u *units) leave() {
+func (u *services) leave() {
 	if u.stopAsked() {
 		for name := range u.known {
-			u.begin(job{change: change{stop, vassal{name: name, id: name}}, instance: generator.Instance{Name: generator.InstanceName(name)}})
+			u.begin(job{change: change{stop, vassal{name: name, id: name}}, instance: units.Instance{Name: units.InstanceName(name)}})
 		}
 		u.jobs.Wait()
 	}
@@ -336,7 +336,7 @@ func (u *units) leave() {
 
 // stopAsked says whether the emperor's own unit is being stopped for good. An emperor in no unit
 // was told so by a signal.
-func (u *units) stopAsked() bool {
+func (u *services) stopAsked() bool {
 	if u.Unit == "" || !strings.HasSuffix(u.Unit, ".service") {
 		return true
 	}

@@ -1,4 +1,4 @@
-// Package generator turns the configuration files of /etc/uwsgi/apps-enabled into drop-ins of
+// Package units turns the configuration files of /etc/uwsgi/apps-enabled into drop-ins of
 // uwsgi@NAME.service and uwsgi@NAME.socket, so that an ini stays the one place to edit:
 // systemd.generator(7).
 //
@@ -23,4 +23,4 @@
 //
 // systemd itself, as root, makes and removes the sockets at the paths that the ini gives, through
 // whatever folders they are in.
-package generator
+package units
