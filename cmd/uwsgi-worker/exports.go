@@ -39,7 +39,7 @@ func guard(where string) {
 }
 
 //export uwGoStart
-func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps C.int) (errText *C.char) {
+func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges, streams C.int) (errText *C.char) {
 	errText = C.CString("internal error while the data plane started")
 	defer guard("start")
 	debug.SetGCPercent(50)
@@ -47,7 +47,8 @@ func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps C.int) (er
 	if apps > 0 {
 		points = strings.Split(C.GoString(mounts), "\n")
 	}
-	e, err := dataplane.New(newBridge(), int(bootFD), int(control), int(slot), int(row), points)
+	e, err := dataplane.New(newBridge(), int(bootFD), int(control), int(slot), int(row), points,
+		dataplane.Serving{Exchanges: int(exchanges), Streams: streams != 0})
 	C.free(unsafe.Pointer(errText))
 	if err != nil {
 		return C.CString(err.Error())
@@ -269,10 +270,15 @@ func newBridge() *bridge {
 	for c := C.uw_core_get(0); c != nil; c = C.uw_core_get(C.int(len(b.cores))) {
 		b.cores = append(b.cores, c)
 	}
-	for x := C.uw_exchange_get(0); x != nil; x = C.uw_exchange_get(C.int(len(b.exchanges))) {
-		b.exchanges = append(b.exchanges, x)
-	}
 	return b
+}
+
+// exchange gives the exchange of that number, which is made when it is first asked for.
+func (b *bridge) exchange(i int) *C.uw_exchange {
+	for i >= len(b.exchanges) {
+		b.exchanges = append(b.exchanges, C.uw_exchange_get(C.int(len(b.exchanges))))
+	}
+	return b.exchanges[i]
 }
 
 // Call implements dataplane.App.
@@ -286,13 +292,13 @@ func (b *bridge) Call(exchange int, c *dataplane.Call) dataplane.Outcome {
 	if r.HTTPS {
 		https = 1
 	}
-	return dataplane.Outcome(C.uw_call(b.exchanges[exchange], C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
+	return dataplane.Outcome(C.uw_call(b.exchange(exchange), C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
 		https, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.Body))), C.size_t(len(c.Body)), C.int(c.BodyFD)))
 }
 
 // Response implements dataplane.App.
 func (b *bridge) Response(exchange int, r *dataplane.Response) {
-	x := b.exchanges[exchange]
+	x := b.exchange(exchange)
 	r.HasHead, r.Status, r.Reason, r.Head = x.has_head != 0, int(x.status), span(x.reason, x.reason_len), span(x.head, x.head_len)
 	r.Headers, r.Length, r.Close, r.Upgrade, r.TE = int(x.headers), int64(x.length), x.conn_close != 0, x.upgrade != 0, x.has_te != 0
 	r.HasDate, r.HasServer, r.Body, r.Pinned = x.has_date != 0, x.has_server != 0, span(x.body, x.body_len), x.pinned
@@ -304,21 +310,21 @@ func (b *bridge) Response(exchange int, r *dataplane.Response) {
 func span(p *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n)) }
 
 // Sent implements dataplane.App.
-func (b *bridge) Sent(exchange int) { b.exchanges[exchange].head_sent = 1 }
+func (b *bridge) Sent(exchange int) { b.exchange(exchange).head_sent = 1 }
 
 // Streaming implements dataplane.App.
 func (b *bridge) Streaming(exchange int, chunked bool) {
-	b.exchanges[exchange].stream = C.UW_RAW
+	b.exchange(exchange).stream = C.UW_RAW
 	if chunked {
-		b.exchanges[exchange].stream = C.UW_CHUNKED
+		b.exchange(exchange).stream = C.UW_CHUNKED
 	}
 }
 
 // StopStreaming implements dataplane.App.
-func (b *bridge) StopStreaming(exchange int) { b.exchanges[exchange].stream = C.UW_NO_STREAM }
+func (b *bridge) StopStreaming(exchange int) { b.exchange(exchange).stream = C.UW_NO_STREAM }
 
 // Serving implements dataplane.App.
-func (b *bridge) Serving(exchange, fd int) { b.exchanges[exchange].fd = C.int(fd) }
+func (b *bridge) Serving(exchange, fd int) { b.exchange(exchange).fd = C.int(fd) }
 
 // Release implements dataplane.App. The object goes at the next call, when the interpreter's lock
 // is held anyway.
@@ -328,7 +334,7 @@ func (b *bridge) Release(pinned unsafe.Pointer) { C.uw_bury(pinned) }
 func (b *bridge) HasAfter() bool { return C.uw_has_after != 0 }
 
 // AfterRequest implements dataplane.App.
-func (b *bridge) AfterRequest(exchange int) { C.uw_after(b.exchanges[exchange]) }
+func (b *bridge) AfterRequest(exchange int) { C.uw_after(b.exchange(exchange)) }
 
 // Signals implements dataplane.App.
 func (b *bridge) Signals(core int) bool { return C.uw_signals(b.cores[core]) == 0 }

@@ -72,7 +72,7 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 	char *m = PyBytes_AsString(bytes);
 	int napps = (int)PyList_Size(apps);
 	Py_BEGIN_ALLOW_THREADS
-	err = uwGoStart(boot_fd, control_fd, slot, row, m, napps);
+	err = uwGoStart(boot_fd, control_fd, slot, row, m, napps, 0, 0);
 	Py_END_ALLOW_THREADS
 	Py_DECREF(bytes);
 	if (err) {

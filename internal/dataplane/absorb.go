@@ -99,7 +99,7 @@ func (h *housekeeper) fetch() {
 
 // idle says that a core waits for work.
 func (e *Engine) idle() bool {
-	for _, x := range e.exchanges {
+	for _, x := range e.used() {
 		if x.cell.State.Load() != scoreboard.CellBusy {
 			return true
 		}

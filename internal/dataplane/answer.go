@@ -6,13 +6,18 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// answer runs one whole request. rest is what the client sent behind it; where cn.lent, it and body
-// lie in rbuf.
+// deliver passes a whole request on: to the exchange in hand, which is over when it returns, or to
+// the loop. rest is what the client sent behind it; where cn.lent, it and body lie in rbuf.
+func (c *Core) deliver(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
+	if c.loop != nil {
+		return c.loop.dispatch(cn, head, body, bodyFD, rest)
+	}
+	return c.x.answer(cn, head, body, bodyFD, rest)
+}
+
+// answer runs one whole request; see deliver.
 func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
 	e := x.eng
-	e.setActive(cn, true)
-	cn.deadline.Store(0)
-	cn.since = 0
 	x.begin(cn, head)
 	e.house.rouse()
 
@@ -23,6 +28,20 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 	if !after || e.settings.HarakiriNoARH {
 		x.cell.State.Store(scoreboard.CellIdle)
 	}
+	next := x.leave(cn, rest)
+	if after { // the client has its answer; the harakiri goes on, unless harakiri-no-arh
+		e.app.AfterRequest(x.id)
+		x.cell.State.Store(scoreboard.CellIdle)
+		x.finished = monotonic()
+	}
+	x.account(app, end)
+	return next
+}
+
+// leave parts with the connection once the response is over: it goes on, to the request that rest
+// begins, is the housekeeper's, or ends.
+func (x *Exchange) leave(cn *conn, rest []byte) step {
+	e := x.eng
 	if !x.handedOver && !x.finishSpill() {
 		x.handedOver = true
 	}
@@ -59,12 +78,6 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 	default:
 		e.close(cn)
 	}
-	if after { // the client has its answer; the harakiri goes on, unless harakiri-no-arh
-		e.app.AfterRequest(x.id)
-		x.cell.State.Store(scoreboard.CellIdle)
-		x.finished = monotonic()
-	}
-	x.account(app, end)
 	return next
 }
 
@@ -108,10 +121,15 @@ func (x *Exchange) conclude(outcome Outcome) {
 	case Exit:
 		code := x.resp.ExitCode // abort makes a response of its own
 		x.abort(500)
-		x.eng.exitCode.Store(int32(code))
-		x.log("the application called exit(%d) in a request: this worker ends", code)
-		x.eng.Drain("exit", true)
+		x.exit(code)
 	}
+}
+
+// exit ends the worker, as the application wants.
+func (x *Exchange) exit(code int) {
+	x.eng.exitCode.Store(int32(code))
+	x.log("the application called exit(%d) in a request: this worker ends", code)
+	x.eng.Drain("exit", true)
 }
 
 // mayKeep tells whether the client wants to use the connection again, and we too.

@@ -133,7 +133,7 @@ func (e *Engine) Workers() []Worker {
 // Doing lists the requests in hand: "IP METHOD URI" and the epoch second of its start.
 func (e *Engine) Doing() [][2]any {
 	out := [][2]any{}
-	for _, x := range e.exchanges {
+	for _, x := range e.used() {
 		if x.cell.State.Load() == scoreboard.CellBusy {
 			out = append(out, [2]any{x.cell.GetSnap(), x.cell.StartedAt.Load()})
 		}

@@ -17,6 +17,8 @@ const (
 	Failed   Outcome = 3 // it raised; the traceback is printed
 	Exit     Outcome = 4 // it raised SystemExit: answer, then end the worker with Response.ExitCode
 	NoApp    Outcome = 5 // there is no application to call
+
+	Cancelled Outcome = 6 // Exchange.Finished alone: it was over its time
 )
 
 // Call is one request as the application gets it.

@@ -27,6 +27,9 @@ type conn struct {
 	active     bool        // counted in Engine.active: it holds a part of a request
 	served     int         // requests answered on it
 	since      int64       // monotonic ns of the first byte of the head that cn.in has a part of
+	flight     *Exchange   // the one in flight on a Loop, whose thread alone looks here
+	inFlight   atomic.Bool // there is one
+	watched    bool        // the epoll set tells when it can be written to
 	house      atomic.Bool // the housekeeper works on it; only that goroutine sets it
 
 	in      []byte           // bytes read and not used yet

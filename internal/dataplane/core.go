@@ -9,15 +9,17 @@ import (
 	"uwsgi/internal/accesslog"
 )
 
-// Core is one Python thread that serves: it runs one exchange at a time, and uses the same one for
-// every request.
+// Core is one Python thread that serves. Threaded, it runs one exchange at a time, and uses the same
+// one for every request; evented, it is the hands of a Loop.
 type Core struct {
-	eng      *Engine
-	id       int
-	exchange Exchange
-	rbuf     []byte // what is read first lands here; a connection gets memory of its own only when it must wait
-	spare    []byte // memory for the next body
-	sa       unix.RawSockaddrAny
+	eng   *Engine
+	id    int
+	loop  *Loop // nil: threaded
+	own   Exchange
+	x     *Exchange // has the request in hand or gets the next one: own, or one of the loop's
+	rbuf  []byte    // what is read first lands here; a connection gets memory of its own only when it must wait
+	spare []byte    // memory for the next body
+	sa    unix.RawSockaddrAny
 	ready
 	again      again       // accepting
 	serving    atomic.Bool // owns a connection
@@ -37,7 +39,8 @@ type Core struct {
 
 func newCore(e *Engine, id int) *Core {
 	c := &Core{eng: e, id: id, rbuf: make([]byte, e.settings.BufferSize+64<<10)}
-	c.exchange.init(c, id)
+	c.x = &c.own
+	c.x.init(c, id)
 	return c
 }
 
@@ -178,7 +181,7 @@ func (c *Core) work(cn *conn) {
 			}
 		case stepAgain:
 			if len(cn.in) == 0 && cn.dry { // no need to ask: an event will tell
-				if c.wait(cn, c.exchange.finished) {
+				if c.wait(cn, c.x.finished) {
 					return
 				}
 				continue
@@ -215,7 +218,7 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		// megabytes.
 		n := cn.untaken()
 		cn.queued.Store(n)
-		cn.unasked, cn.writeErrs = 0, &c.exchange.cell.WriteErrs
+		cn.unasked, cn.writeErrs = 0, &c.own.cell.WriteErrs
 		if n > 0 {
 			return e.park(cn, now+e.sendTimeout)
 		}

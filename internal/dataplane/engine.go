@@ -35,6 +35,7 @@ type Engine struct {
 	row       *scoreboard.Row
 	rowIndex  int
 	cores     []*Core
+	loop      *Loop       // nil: threaded
 	exchanges []*Exchange // by their number
 	listeners []*listener
 	mounts    []mount
@@ -76,9 +77,15 @@ type Engine struct {
 	memoryLimit                                          int64 // a body up to here stays in memory
 }
 
-// New makes the data plane of the worker in that slot. bootFD holds a boot.Boot; apps are the mount
+// Serving says how requests meet the application's threads.
+type Serving struct {
+	Exchanges int  // that an event loop of Python's has in flight at a time; 0: threads, with one each
+	Streams   bool // the application may start before the body is whole
+}
+
+// New makes the data plane of the worker in that slot. bootFD holds a boot.Boot; mounts are the mount
 // points of the applications in the order of their index, "" for the default one.
-func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, error) {
+func New(app App, bootFD, control, slot, row int, mounts []string, how Serving) (*Engine, error) {
 	b, err := readBoot(bootFD)
 	if err != nil {
 		return nil, err
@@ -89,8 +96,8 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	if e.board, err = scoreboard.Open(b.ScoreboardFD); err != nil {
 		return nil, err
 	}
-	if row < 0 || row >= e.board.Rows() || s.Threads > e.board.Cells() {
-		return nil, fmt.Errorf("row %d with %d cells is not on the scoreboard", row, s.Threads)
+	if cells := max(s.Threads, how.Exchanges); row < 0 || row >= e.board.Rows() || cells > e.board.Cells() {
+		return nil, fmt.Errorf("row %d with %d cells is not on the scoreboard", row, cells)
 	}
 	e.row = e.board.Row(row)
 	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}
@@ -113,7 +120,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string) (*Engine, err
 	if slot == 1 {
 		e.tellTemporary()
 	}
-	return e, e.open()
+	return e, e.open(how)
 }
 
 // warmUp has the Go runtime open now what it would open when it is first needed, were it by its own
@@ -197,7 +204,7 @@ func (e *Engine) shortestTimeout() time.Duration {
 }
 
 // open makes the epoll set; the sockets that take connections come into it with serve.
-func (e *Engine) open() error {
+func (e *Engine) open(how Serving) error {
 	var lim unix.Rlimit
 	unix.Getrlimit(unix.RLIMIT_NOFILE, &lim)
 	e.conns = make([]atomic.Pointer[conn], min(lim.Cur, 1<<20))
@@ -223,9 +230,16 @@ func (e *Engine) open() error {
 	if err := e.house.open(e); err != nil {
 		return err
 	}
+	if how.Exchanges > 0 {
+		e.loop = newLoop(e, how.Exchanges, how.Streams)
+		e.cores, e.exchanges = []*Core{e.loop.Core}, make([]*Exchange, how.Exchanges)
+		e.exchanges[0] = e.loop.x
+		e.row.Cells.Store(1)
+		return nil
+	}
 	for i := range e.settings.Threads {
 		c := newCore(e, i)
-		e.cores, e.exchanges = append(e.cores, c), append(e.exchanges, &c.exchange)
+		e.cores, e.exchanges = append(e.cores, c), append(e.exchanges, c.x)
 	}
 	e.row.Cells.Store(int32(len(e.exchanges)))
 	return nil
@@ -253,6 +267,12 @@ func (e *Engine) Close() {
 
 // ExitCode is what the worker shall exit with.
 func (e *Engine) ExitCode() int { return int(e.exitCode.Load()) }
+
+// Loop returns the loop, nil in a threaded worker.
+func (e *Engine) Loop() *Loop { return e.loop }
+
+// used are the exchanges that exist: on a loop they are made as they are needed.
+func (e *Engine) used() []*Exchange { return e.exchanges[:e.row.Cells.Load()] }
 
 // Core returns core i.
 func (e *Engine) Core(i int) *Core { return e.cores[i] }

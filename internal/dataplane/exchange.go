@@ -15,6 +15,7 @@ import (
 type Exchange struct {
 	eng  *Engine
 	core *Core            // the thread that runs it
+	loop *Loop            // that has it in flight with others, nil: threaded
 	id   int              // its number: in Engine.exchanges, on the scoreboard, in the bridge
 	cell *scoreboard.Cell // what other threads and processes see of it
 
@@ -32,8 +33,9 @@ type Exchange struct {
 
 	resp Response
 	reply
-	out []byte // the head, and small bodies behind it
-	vec vector // what is to be written next
+	out    []byte // the head, and small bodies behind it
+	vec    vector // what is to be written next
+	flight        // on a loop: what is under way
 	answering
 	stuck atomic.Bool // past its deadline, as the supervisor has said
 
@@ -56,6 +58,9 @@ func (x *Exchange) init(c *Core, id int) {
 // many bytes, and shows it to those who watch.
 func (x *Exchange) begin(cn *conn, head int) {
 	e, r := x.eng, &x.req
+	e.setActive(cn, true)
+	cn.deadline.Store(0)
+	cn.since = 0
 	x.cn, x.started = cn, monotonic()
 	x.wall = x.core.clock.wall(x.started)
 	if x.packet = 0; cn.lis.proto == protoUwsgi {

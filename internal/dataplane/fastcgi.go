@@ -12,7 +12,7 @@ var errShortBody = &request.Error{Status: 400, Reason: "the FastCGI body ended b
 // beginStdin takes the body of a FastCGI request whose parameters are whole: the STDIN records
 // behind them.
 func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
-	e, r := c.eng, &c.exchange.req
+	e, r := c.eng, &c.x.req
 	rest := buf[head:]
 	in := fastcgi.Stdin{ID: cn.fcgi.ID}
 	n, used, done, err := in.Decode(rest, rest) // in place: it never writes more than it has read
@@ -33,11 +33,14 @@ func (c *Core) beginStdin(cn *conn, buf []byte, head int) step {
 		case int64(n) < r.ContentLength:
 			return c.refuse(cn, errShortBody, true)
 		}
-		return c.exchange.answer(cn, head, body, -1, rest[used:])
+		return c.deliver(cn, head, body, -1, rest[used:])
 	}
 	want := int64(-1)
 	if r.HasLength {
 		want = r.ContentLength
+	}
+	if c.loop != nil && c.loop.mayStream(r, want, 0) {
+		return c.loop.streamRecords(cn, head, in, want, body)
 	}
 	cn.in = nil
 	c.suspend(cn, head)
@@ -133,6 +136,6 @@ func (x *Exchange) lastRecords(body []byte) {
 		s.rest, s.pinned = body, x.resp.Pinned
 		x.resp.Pinned = nil
 	}
-	s.mem = x.out
+	s.queue(x.out)
 	x.pump()
 }

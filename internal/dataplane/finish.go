@@ -88,6 +88,15 @@ func (x *Exchange) sendLast(body []byte) {
 		x.dropPinned()
 		return
 	}
+	if x.loop != nil && x.cn.out.some() {
+		x.vec.n = 0
+		x.vec.add(x.out)
+		x.vec.add(body)
+		x.putOff()
+		x.dropPinned()
+		x.handedOver = true
+		return
+	}
 	var n int
 	var errno syscall.Errno
 	if len(body) <= copyLimit {

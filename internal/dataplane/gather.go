@@ -35,7 +35,7 @@ func (c *Core) gather(cn *conn) step {
 	}
 	r := cn.req
 	if r == nil {
-		r = &c.exchange.req
+		r = &c.x.req
 		r.Reset()
 	}
 	for {
@@ -88,7 +88,7 @@ func (c *Core) fill(cn *conn, p []byte) ([]byte, step) {
 	case errno == unix.EAGAIN:
 		return p, stepWait
 	case errno != 0:
-		c.exchange.cell.ReadErrs.Add(1)
+		c.x.cell.ReadErrs.Add(1)
 		c.eng.close(cn)
 		return nil, stepClosed
 	case got == 0:
@@ -132,11 +132,11 @@ func (cn *conn) detach() {
 // takes it up again.
 func (c *Core) suspend(cn *conn, head int) {
 	cn.req, cn.head = &request.Request{}, head
-	cn.req.CopyFrom(&c.exchange.req)
+	cn.req.CopyFrom(&c.x.req)
 }
 
 func (c *Core) resume(cn *conn) {
-	c.exchange.req.CopyFrom(cn.req)
+	c.x.req.CopyFrom(cn.req)
 	cn.req = nil
 }
 
@@ -157,7 +157,7 @@ func (c *Core) parse(cn *conn, buf []byte, r *request.Request) (n int, err error
 
 // begin takes a whole head: buf holds it and perhaps more.
 func (c *Core) begin(cn *conn, buf []byte, head int) step {
-	r := &c.exchange.req
+	r := &c.x.req
 	if err := request.Finish(r, &c.eng.limits, request.Options{HTTP: cn.lis.proto.http(), Ends: cn.lis.proto == protoFastCGI}); err != nil {
 		return c.refuse(cn, err, true)
 	}
@@ -166,12 +166,17 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	switch {
 	case cn.lis.proto == protoFastCGI:
 		return c.beginStdin(cn, buf, head)
+	case c.loop != nil && c.loop.mayStream(r, want, int64(len(rest))):
+		if r.Chunked {
+			want = -1
+		}
+		return c.loop.stream(cn, head, rest, want)
 	case r.Chunked:
 		cn.body.start(-1, c.eng)
 	case want == 0:
-		return c.exchange.answer(cn, head, nil, -1, rest)
+		return c.deliver(cn, head, nil, -1, rest)
 	case want <= int64(len(rest)):
-		return c.exchange.answer(cn, head, rest[:want], -1, rest[want:])
+		return c.deliver(cn, head, rest[:want], -1, rest[want:])
 	default:
 		if want <= smallBody && len(rest) > 0 {
 			var next step
@@ -223,7 +228,7 @@ func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, st
 		body = body[:len(body)+got]
 	}
 	cn.dry = false
-	next := c.exchange.answer(cn, head, body, -1, nil)
+	next := c.deliver(cn, head, body, -1, nil)
 	c.spare = body
 	return nil, next
 }
@@ -231,7 +236,7 @@ func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, st
 // leftEarly ends a connection whose client left before its body was whole: there is no request to
 // answer.
 func (c *Core) leftEarly(cn *conn, size int64) step {
-	c.exchange.cell.ReadErrs.Add(1)
+	c.x.cell.ReadErrs.Add(1)
 	c.eng.house.note("a client (%s) closed the connection after %d bytes of a request body", cn.peer.Addr, size)
 	c.eng.close(cn)
 	return stepClosed
@@ -271,16 +276,16 @@ func (c *Core) gatherBody(cn *conn) step {
 // behind that.
 func (c *Core) finishBody(cn *conn, rest []byte) step {
 	c.resume(cn)
-	if !c.exchange.req.HasLength && cn.body.size > 0 || c.exchange.req.Chunked {
-		c.exchange.req.SetLength(cn.body.size) // Django reads as much as CONTENT_LENGTH says, and no more
-	} else if cn.body.size < c.exchange.req.ContentLength {
+	if !c.x.req.HasLength && cn.body.size > 0 || c.x.req.Chunked {
+		c.x.req.SetLength(cn.body.size) // Django reads as much as CONTENT_LENGTH says, and no more
+	} else if cn.body.size < c.x.req.ContentLength {
 		return c.refuse(cn, errShortBody, true) // FastCGI has an end of its own
 	}
 	mem, fd, held, err := cn.body.take()
 	if err != nil {
 		return c.refuseBody(cn, err)
 	}
-	next := c.exchange.answer(cn, cn.head, mem, fd, rest)
+	next := c.deliver(cn, cn.head, mem, fd, rest)
 	c.eng.ram.give(held)
 	return next
 }

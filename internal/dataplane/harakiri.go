@@ -8,7 +8,7 @@ import (
 // harakiri answers in the place of a core whose request, the one that began at started, is past its
 // deadline. The supervisor, which asked for it, kills this worker soon.
 func (h *housekeeper) harakiri(exchange int, started int64) {
-	if exchange < 0 || exchange >= len(h.eng.exchanges) {
+	if exchange < 0 || exchange >= len(h.eng.used()) {
 		return
 	}
 	x := h.eng.exchanges[exchange]
@@ -21,7 +21,7 @@ func (h *housekeeper) harakiri(exchange int, started int64) {
 // giveUp answers in the place of every core, and of those that the waiting requests would have come
 // to: this worker will be killed in a moment.
 func (h *housekeeper) giveUp() {
-	for _, x := range h.eng.exchanges {
+	for _, x := range h.eng.used() {
 		request := x.request()
 		if x.cell.State.Load() == scoreboard.CellBusy {
 			h.answerFor(x, request)
@@ -64,7 +64,7 @@ func (x *Exchange) recovered() {
 // leaving.
 func (e *Engine) waitsForToken() bool {
 	for _, c := range e.cores {
-		if c.looping.Load() && !c.sawLeaving.Load() && !c.exchange.stuck.Load() && !c.serving.Load() {
+		if c.looping.Load() && !c.sawLeaving.Load() && !c.x.stuck.Load() && !c.serving.Load() {
 			return true
 		}
 	}
@@ -93,7 +93,7 @@ func (e *Engine) tellAnswered(active int64) {
 		return
 	}
 	for _, c := range e.cores {
-		if c.exchange.stuck.Load() || !c.looping.Load() {
+		if c.x.stuck.Load() || !c.looping.Load() {
 			continue
 		}
 		if c.serving.Load() || !c.sawLeaving.Load() {

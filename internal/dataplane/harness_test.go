@@ -81,6 +81,7 @@ type config struct {
 	set     func(s *option.Settings)
 	handler func(x *fakeCall) Outcome
 	mounts  []string
+	serving Serving         // default: threads
 	unix    bool            // unix sockets, not TCP
 	listen  []string        // protocols; default http
 	share   *server         // the listening sockets and the handoff pair are this server's
@@ -133,7 +134,7 @@ func serve(t *testing.T, cfg config) *server {
 	}
 	b := boot.Boot{Settings: settings, HandoffFD: cfg.handoff[0], HandoffInFD: cfg.handoff[1]}
 	var err error
-	if s.board, err = scoreboard.New(4, settings.Threads); err != nil {
+	if s.board, err = scoreboard.New(4, max(settings.Threads, cfg.serving.Exchanges)); err != nil {
 		t.Fatal(err)
 	}
 	b.ScoreboardFD = s.board.FD()
@@ -153,7 +154,7 @@ func serve(t *testing.T, cfg config) *server {
 	} else {
 		sockets = s.open(&b, cfg)
 	}
-	s.app = &fakeApp{handler: cfg.handler, current: make([]*fakeCall, settings.Threads)}
+	s.app = &fakeApp{handler: cfg.handler, current: make([]*fakeCall, s.board.Cells())}
 	if s.app.handler == nil {
 		s.app.handler = ok
 	}
@@ -172,7 +173,7 @@ func serve(t *testing.T, cfg config) *server {
 	if mounts == nil {
 		mounts = []string{""}
 	}
-	s.eng, err = New(s.app, memfd, pair[1], 1, 0, mounts)
+	s.eng, err = New(s.app, memfd, pair[1], 1, 0, mounts, cfg.serving)
 	unix.Close(memfd)
 	if err != nil {
 		t.Fatal(err)

@@ -168,6 +168,12 @@ func (h *housekeeper) sweep(now int64) {
 			}
 			continue
 		}
+		if cn.inFlight.Load() { // its loop knows what it waits for
+			if now >= dl && cn.deadline.CompareAndSwap(dl, 0) {
+				h.eng.loop.post(post{conn: cn, gen: cn.gen.Load()})
+			}
+			continue
+		}
 		if now < dl && cn.queued.Load() == 0 {
 			continue
 		}

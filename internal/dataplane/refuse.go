@@ -71,7 +71,7 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 		return stepClosed
 	}
 	c.eng.house.note("refused a request from %s on %s with %d: %s", cn.peer.Addr, cn.lis.Name, status, reason)
-	c.exchange.cell.ReadErrs.Add(1)
+	c.x.cell.ReadErrs.Add(1)
 	cn.body.reset()                                      // before the answer: who reads it may take it that the room is free
 	if cn.lis.proto != protoFastCGI || cn.fcgi.ID != 0 { // without an id there is nobody to answer
 		cn.send(errorResponse(cn.lis, cn.fcgi.ID, status), 0)

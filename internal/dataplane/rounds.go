@@ -47,7 +47,7 @@ func (h *housekeeper) round(now int64) {
 	if h.nextRound != 0 && now < h.nextRound || h.asleep.Load() {
 		return
 	}
-	if e.phase() >= draining {
+	if e.phase() >= draining || e.loop != nil {
 		h.nextRound = 0 // a time that has passed would have the loop spin
 		return
 	}
@@ -102,7 +102,7 @@ func (h *housekeeper) fillTime() int64 {
 }
 
 func (e *Engine) anyBusy() bool {
-	for _, x := range e.exchanges {
+	for _, x := range e.used() {
 		if x.cell.State.Load() == scoreboard.CellBusy {
 			return true
 		}
@@ -118,7 +118,7 @@ func (h *housekeeper) share(now int64) (again bool) {
 	if e.boot.HandoffFD <= 0 || e.settings.Processes < 2 || e.row.Conns.Load() <= int64(len(e.cores)) {
 		return false
 	}
-	for _, x := range e.exchanges {
+	for _, x := range e.used() {
 		if now-x.cell.Started.Load() < int64(shareAfter) {
 			return false
 		}

@@ -10,7 +10,11 @@ import (
 // Handling"). The descriptor is ours.
 func (x *Exchange) File() {
 	x.eng.app.Response(x.id, &x.resp)
-	fd, off, n := x.resp.FileFD, x.resp.FileOff, x.resp.FileLen
+	x.sendWhole(x.resp.FileFD, x.resp.FileOff, x.resp.FileLen)
+}
+
+// sendWhole sends n bytes of a file from off as the body. The descriptor is ours.
+func (x *Exchange) sendWhole(fd int, off, n int64) {
 	if x.headDone || x.broken || !x.claimAnswer() {
 		unix.Close(fd)
 		x.broken = true
@@ -46,7 +50,7 @@ func (x *Exchange) sendFile(fd int, off, n int64) {
 		x.frameHead()
 		s.framed, s.id = true, x.cn.fcgi.ID
 	}
-	s.mem = x.out
+	s.queue(x.out)
 	x.cn.widen(n)
 	x.pump()
 }

@@ -54,7 +54,7 @@ func (h *housekeeper) signalled() {
 // kernel gave the signal to another thread: it is interrupted too, but not for as long as it runs.
 func (h *housekeeper) kick() {
 	e, s := h.eng, &h.eng.signals
-	if e.cores[0].exchange.cell.State.Load() == scoreboard.CellBusy {
+	if e.cores[0].own.cell.State.Load() == scoreboard.CellBusy {
 		if s.kicks == 0 {
 			return
 		}

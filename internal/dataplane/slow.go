@@ -15,6 +15,7 @@ import (
 type slow struct {
 	mem    []byte
 	rest   []byte
+	tail   []byte         // behind the file
 	pinned unsafe.Pointer // keeps rest alive
 	file   int            // 0: none
 	off    int64
@@ -66,7 +67,11 @@ func (s *slow) write(cn *conn) syscall.Errno {
 			continue
 		}
 		if len(s.rest) == 0 && s.left == 0 {
-			return 0
+			if len(s.tail) == 0 {
+				return 0
+			}
+			s.mem, s.tail = s.tail, nil
+			continue
 		}
 		n, errno := s.move(cn)
 		s.piece -= n
@@ -77,6 +82,27 @@ func (s *slow) write(cn *conn) syscall.Errno {
 			return unix.EAGAIN
 		}
 	}
+}
+
+// some says that there is something to be written.
+func (s *slow) some() bool { return len(s.mem) > 0 || len(s.rest) > 0 || s.left > 0 || len(s.tail) > 0 }
+
+// queue puts p behind what is in mem; it is not copied where nothing is.
+func (s *slow) queue(p []byte) {
+	if len(s.mem) == 0 {
+		s.mem = p
+		return
+	}
+	s.mem = append(s.mem, p...)
+}
+
+// append puts a copy of p behind all there is.
+func (s *slow) append(p []byte) {
+	if len(s.rest) > 0 || s.left > 0 {
+		s.tail = append(s.tail, p...)
+		return
+	}
+	s.mem = append(s.mem, p...)
 }
 
 // record begins the next FastCGI record, or ends the response.

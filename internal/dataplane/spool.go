@@ -23,6 +23,7 @@ type spool struct {
 	chunked *http1.Chunked
 	stdin   *fastcgi.Stdin
 	done    bool
+	passes  bool  // it goes on to the application as it comes: nothing is gathered
 	limit   int64 // memory
 	most    int64 // limit-post, for STDIN records of a length that is not known
 }
@@ -76,7 +77,18 @@ func (s *spool) feed(p []byte) (int, error) {
 	return used, nil
 }
 
+// framed says that what comes on the connection is not the body alone.
+func (s *spool) framed() bool { return s.chunked != nil || s.stdin != nil }
+
+// cutShort says that the body has ended before the length that was announced.
+func (s *spool) cutShort() bool { return s.stdin != nil && s.done && s.size < s.want }
+
 func (s *spool) store(p []byte) error {
+	if s.passes {
+		s.keep(p)
+		s.size += int64(len(p))
+		return nil
+	}
 	if s.fd == 0 && (s.want > s.limit || s.size+int64(len(p)) > s.limit) {
 		fd, inRAM, err := temporary()
 		if err != nil {

@@ -31,7 +31,7 @@ func BenchmarkStatic(b *testing.B) {
 	defer unix.Close(pair[0])
 	defer unix.Close(pair[1])
 	c := benchCore(b, settings, pair[0])
-	x := &c.exchange
+	x := c.x
 	x.eng.static = st
 	defer c.files.close()
 	head := []byte("GET /s/a.css HTTP/1.1\r\nHost: x\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
@@ -65,7 +65,7 @@ func benchCore(b *testing.B, settings *option.Settings, fd int) *Core {
 	b.Cleanup(func() { unix.Close(board.FD()) })
 	e := &Engine{app: &fakeApp{}, settings: settings, board: board, row: board.Row(0), limits: request.Limits{Head: settings.BufferSize}}
 	c := newCore(e, 0)
-	c.exchange.cn = &conn{fd: fd, lis: newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)}
-	c.exchange.started = 1
+	c.own.cn = &conn{fd: fd, lis: newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)}
+	c.x.started = 1
 	return c
 }

@@ -32,6 +32,12 @@ func epollWait(epfd int, events []unix.EpollEvent, timeout int) (int, syscall.Er
 	return int(n), errno
 }
 
+// epollNow is epollWait for what is there already, which does not wait.
+func epollNow(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	return int(n), errno
+}
+
 // beOnTime has the calling thread woken when it wants to be, which one that the Go runtime has made
 // may not be: it may be as late as the runtime's monitor (cmd/uwsgi-worker/runtime.c).
 func beOnTime() {

@@ -42,6 +42,9 @@ func (x *Exchange) waitBriefly(sent int64) bool {
 		shortest = 10 * time.Millisecond
 		longest  = time.Second
 	)
+	if x.loop != nil { // the others in flight would wait as well
+		return false
+	}
 	start := monotonic()
 	if start < x.core.noWaitUntil {
 		return false
@@ -85,7 +88,7 @@ func (x *Exchange) TryWrite(p []byte) int {
 		x.eng.app.Response(x.id, &x.resp)
 		x.head(-1)
 		x.eng.app.Sent(x.id)
-		if x.cn.plain && !x.noBody && x.cn.lis.proto != protoFastCGI && (x.remaining < 0 || !x.cn.lis.proto.http()) {
+		if x.cn.plain && !x.noBody && x.loop == nil && x.cn.lis.proto != protoFastCGI && (x.remaining < 0 || !x.cn.lis.proto.http()) {
 			x.eng.app.Streaming(x.id, x.chunked)
 		}
 	} else {
@@ -109,7 +112,7 @@ func (x *Exchange) TryWrite(p []byte) int {
 	switch {
 	case x.broken:
 		return x.writeFailedCode()
-	case x.vec.n > 0:
+	case x.vec.n > 0, x.loop != nil && x.behind():
 		return WouldBlock
 	}
 	return 0
@@ -172,13 +175,21 @@ func (x *Exchange) tryFlush() {
 		x.spillVec()
 		return
 	}
+	if x.loop != nil && x.cn.out.some() {
+		x.putOff()
+		return
+	}
 	n, errno := x.cn.sendv(&x.vec)
 	switch {
 	case errno == 0:
-		x.vec.advance(n)
+		if x.vec.advance(n) && x.loop != nil {
+			x.putOff()
+		}
 	case errno != unix.EAGAIN:
 		x.vec.n = 0
 		x.clientGone(errno)
+	case x.loop != nil:
+		x.putOff()
 	}
 }
 
@@ -190,6 +201,10 @@ var (
 // flush writes x.vec whole, or leaves it to the housekeeper where the client is slow. Where that
 // cannot be, it blocks up to the send timeout each time the client takes nothing.
 func (x *Exchange) flush() {
+	if x.loop != nil {
+		x.tryFlush() // and keeps the rest
+		return
+	}
 	for x.vec.n > 0 {
 		if x.cn.spill.spilling() {
 			if !x.spillVec() {

@@ -1,0 +1,36 @@
+package dataplane
+
+import "uwsgi/internal/request"
+
+// Kind says what an Event is; the values are those of evented.h.
+type Kind int
+
+// Kinds of events.
+const (
+	NoEvent       Kind = iota
+	RequestBegins      // an application is to be called: App, Request, what there is of the body
+	BodyComes          // more of a request's body: Data, More
+	MessageComes       // a WebSocket message: Opcode, Data
+	RoomToWrite        // the client has taken enough of what Send could not write at once
+	ClientGone         // the client is gone, or has ended its side
+	CancelIt           // the request is over its time: it is to be cancelled
+	DrainIt            // the worker leaves: what has no end of its own is to end
+	Leave              // the worker has drained: the loop is to end
+)
+
+// Event is one thing that happened on the connections of a Loop. Its spans are valid until the next
+// call of Next or Read.
+type Event struct {
+	Kind     Kind
+	Exchange int
+
+	App       int // index of the application
+	Request   *request.Request
+	WebSocket bool // Request is a WebSocket handshake
+	BodyFD    int  // a file with the body, to be closed by the receiver; -1: none
+
+	Data   []byte // of the body, or a message
+	More   bool   // more of the body comes
+	Opcode int    // of the message, RFC 6455 §5.2
+	Code   int    // of a close, RFC 6455 §7.4
+}

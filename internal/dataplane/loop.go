@@ -1,0 +1,314 @@
+package dataplane
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/scoreboard"
+)
+
+// Loop serves on the thread of a Python event loop: the loop watches the data plane's epoll set
+// among its own descriptors, and Next gives it what has happened there, one event at a time. Many
+// exchanges are in flight at once, and no Go is on the stack while the application runs. All of it
+// is called on that one thread, but for what is said to be called by others.
+type Loop struct {
+	*Core
+	limit   int  // exchanges at a time
+	streams bool // an application may start before the body of its request is whole
+
+	events    [fetchAtOnce]unix.EpollEvent
+	n, at     int       // events fetched, and worked on
+	asked     bool      // the epoll set has told all it had
+	accepting *listener // may have more connections
+	local     []*conn   // ours, to be looked at again
+	begun     Event     // the request that was just started
+
+	made      int         // exchanges that exist
+	free      []*Exchange // the last one used is used first: its memory is warm
+	inFlight  int
+	telling   []*Exchange // have something to tell the application
+	unseen    bool        // there is work that the epoll set will not tell of
+	drainTold bool        // the exchanges in flight have heard that the worker leaves
+
+	mu     sync.Mutex
+	posted []post // by other threads
+}
+
+// fetchAtOnce is how many events are asked for at a time.
+const fetchAtOnce = 64
+
+// post is what another thread tells the loop: that an exchange (or a connection) is due
+// some news.
+type post struct {
+	conn    *conn // whose time is up
+	gen     uint32
+	x       *Exchange
+	request uint64
+	news    news
+}
+
+func newLoop(e *Engine, limit int, streams bool) *Loop {
+	l := &Loop{Core: newCore(e, 0), limit: limit, streams: streams, made: 1}
+	l.Core.loop, l.own.loop = l, l
+	return l
+}
+
+// Next gives the next thing that happened. NoEvent: nothing more has, and the epoll set becomes
+// readable when something does.
+func (l *Loop) Next(ev *Event) Kind {
+	*ev = Event{BodyFD: -1}
+	for {
+		if l.tell(ev) {
+			return ev.Kind
+		}
+		if !l.step() {
+			if l.drained() {
+				ev.Kind = Leave
+			}
+			return ev.Kind
+		}
+		if l.begun.Kind != NoEvent {
+			*ev = l.begun
+			l.begun = Event{}
+			return ev.Kind
+		}
+	}
+}
+
+// drained says, once, that the worker has nothing left to do.
+func (l *Loop) drained() bool {
+	e := l.eng
+	return l.inFlight == 0 && e.phase() >= leaving && e.active.Load() <= 0 && e.enter(left)
+}
+
+// step works on one thing that is there. False: there is none.
+func (l *Loop) step() bool {
+	switch {
+	case len(l.local) > 0 && l.x != nil:
+		cn := l.local[0]
+		l.local = l.local[1:]
+		l.work(cn)
+	case l.accepting != nil:
+		lis := l.accepting
+		l.accepting = nil
+		l.accept(lis)
+	case l.at < l.n:
+		ev := &l.events[l.at]
+		l.at++
+		l.handle(ev)
+	case l.asked:
+		l.asked = false
+		return false
+	default:
+		n, errno := epollNow(l.eng.epfd, l.events[:])
+		if errno == unix.EINTR {
+			return true
+		}
+		if errno != 0 {
+			l.eng.house.lost(errno)
+		}
+		l.n, l.at, l.asked = n, 0, n < len(l.events)
+		if n == 0 {
+			l.asked = false
+		}
+		return n > 0
+	}
+	return true
+}
+
+// handle works on one event of the epoll set.
+func (l *Loop) handle(ev *unix.EpollEvent) {
+	e, tag := l.eng, data(ev)
+	switch {
+	case tag&tagListener != 0:
+		l.accept(e.listeners[tag&^tagListener])
+		return
+	case tag&tagHandoff != 0:
+		if l.x != nil {
+			l.adopt()
+		}
+		return
+	case tag&tagWake != 0:
+		l.takeToken()
+		return
+	}
+	cn := e.conns[uint32(tag)].Load()
+	switch {
+	case cn == nil || !cn.is(tag):
+	case cn.flight != nil:
+		cn.flight.happened(ev.Events)
+	default:
+		if cn = e.ownConn(tagOf(ev)); cn != nil {
+			l.look(cn)
+		}
+	}
+}
+
+// look works on a connection as soon as an exchange is free for what it may bring.
+func (l *Loop) look(cn *conn) {
+	if l.x == nil {
+		l.local = append(l.local, cn)
+		return
+	}
+	l.work(cn)
+}
+
+// accept takes one connection: a request that comes with it has to be told before the next one.
+func (l *Loop) accept(lis *listener) {
+	e := l.eng
+	if l.x == nil || !e.listens() {
+		return
+	}
+	if l.acceptOne(lis) && l.again.worth() {
+		l.accepting = lis
+	}
+}
+
+// takeToken does what another thread has woken the loop for.
+func (l *Loop) takeToken() {
+	var b [8]byte
+	unix.Read(l.eng.wakefd, b[:])
+	l.mu.Lock()
+	posted := l.posted
+	l.posted = nil
+	l.mu.Unlock()
+	for _, p := range posted {
+		switch {
+		case p.conn == nil:
+			if p.x.request() == p.request && p.x.inFlight {
+				p.x.tell(p.news)
+			}
+		case p.conn.gen.Load() == p.gen && p.conn.flight != nil:
+			p.conn.flight.late()
+		}
+	}
+	if l.eng.phase() >= draining && !l.drainTold {
+		l.drainTold = true
+		for _, x := range l.eng.used() {
+			if x.inFlight {
+				x.tell(newsDrain)
+			}
+		}
+	}
+	if cn := l.eng.dequeue(); cn != nil {
+		l.look(cn)
+	}
+}
+
+// post leaves news for the loop's thread; called on others.
+func (l *Loop) post(p post) {
+	l.mu.Lock()
+	l.posted = append(l.posted, p)
+	l.mu.Unlock()
+	l.eng.wake(1)
+}
+
+// dispatch begins the exchange of a whole request; see Core.deliver. It answers a static file at
+// once; of an application the next event tells.
+func (l *Loop) dispatch(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
+	x := l.x
+	x.begin(cn, head)
+	if x.serveStatic() {
+		if bodyFD >= 0 {
+			unix.Close(bodyFD)
+		}
+		x.finished = monotonic()
+		x.cell.State.Store(scoreboard.CellIdle)
+		next := x.leave(cn, rest)
+		x.account(-1, x.finished)
+		return next
+	}
+	return l.start(x, body, bodyFD, rest, false)
+}
+
+// start has the application called. What lies in memory of the loop's or the connection's moves:
+// both go on while this request is under way. more: the rest of the body is read as the application
+// asks for it.
+func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more bool) step {
+	e, cn := l.eng, x.cn
+	app := e.route(&x.req)
+	x.req.Keep()
+	cn.in = rest
+	cn.detach()
+	x.call = Call{Request: &x.req, App: app, BodyFD: -1}
+	x.flight = flight{inFlight: true, unread: more}
+	cn.flight = x
+	cn.inFlight.Store(true)
+	e.app.Serving(x.id, cn.fd)
+	l.inFlight++
+	l.begun = Event{Kind: RequestBegins, Exchange: x.id, App: app, Request: &x.req, BodyFD: bodyFD, Data: body, More: more}
+	if l.x = l.take(); l.x == nil {
+		e.hinder(laden)
+		e.stopListening()
+	}
+	return stepClosed
+}
+
+// take gives a free exchange, nil where as many as may be are in flight.
+func (l *Loop) take() *Exchange {
+	if n := len(l.free); n > 0 {
+		x := l.free[n-1]
+		l.free = l.free[:n-1]
+		return x
+	}
+	if l.made == l.limit {
+		return nil
+	}
+	x := &Exchange{loop: l}
+	x.init(l.Core, l.made)
+	l.eng.exchanges[l.made] = x
+	l.made++
+	l.eng.row.Cells.Store(int32(l.made))
+	return x
+}
+
+// give takes back an exchange that is over.
+func (l *Loop) give(x *Exchange) {
+	x.inFlight = false
+	x.cell.State.Store(scoreboard.CellIdle)
+	l.inFlight--
+	if l.x != nil {
+		l.free = append(l.free, x)
+	} else {
+		l.x = x
+		l.eng.relieve(laden)
+		l.eng.listenAgain()
+		l.unseen = true
+	}
+	if l.inFlight == 0 && l.eng.phase() >= leaving {
+		l.unseen = true
+	}
+}
+
+// PollFD is the descriptor that becomes readable when something happens.
+func (e *Engine) PollFD() int { return e.epfd }
+
+// Again says, once, that Next has something to give though the epoll set will not tell.
+func (l *Loop) Again() bool {
+	unseen := l.unseen
+	l.unseen = false
+	return unseen
+}
+
+// responded ends the response of x: its connection goes on, x itself stays until the application
+// has returned.
+func (l *Loop) responded(x *Exchange) {
+	e, cn := l.eng, x.cn
+	x.finished, x.over = monotonic(), true
+	x.handedOver = x.handedOver || cn.out.some()
+	cn.flight = nil
+	cn.inFlight.Store(false)
+	if x.unread { // nobody reads the rest of the body
+		x.keep = false
+		cn.body.reset()
+	}
+	e.app.Serving(x.id, -1)
+	next := x.leave(cn, cn.in)
+	x.account(x.call.App, x.finished)
+	x.cn = nil
+	if next == stepAgain && (len(cn.in) > 0 || !cn.dry || !l.wait(cn, x.finished)) {
+		l.local = append(l.local, cn)
+		l.unseen = true
+	}
+}
