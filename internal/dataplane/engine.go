@@ -272,7 +272,12 @@ func (e *Engine) ExitCode() int { return int(e.exitCode.Load()) }
 func (e *Engine) Loop() *Loop { return e.loop }
 
 // used are the exchanges that exist: on a loop they are made as they are needed.
-func (e *Engine) used() []*Exchange { return e.exchanges[:e.row.Cells.Load()] }
+func (e *Engine) used() []*Exchange {
+	if e.loop != nil {
+		return e.exchanges[:e.loop.made.Load()]
+	}
+	return e.exchanges
+}
 
 // Core returns core i.
 func (e *Engine) Core(i int) *Core { return e.cores[i] }

@@ -43,12 +43,19 @@ func (a *fakeApp) Call(core int, c *Call) Outcome {
 }
 
 func (a *fakeApp) Response(core int, r *Response) {
-	x := a.current[core]
-	*r = x.resp
-	x.resp.Pinned = nil
+	*r = Response{Length: -1, FileFD: -1}
+	if x := a.current[core]; x != nil {
+		*r = x.resp
+		x.resp.Pinned = nil
+	}
 }
 
-func (a *fakeApp) Sent(core int)          { a.current[core].sent = true }
+func (a *fakeApp) Sent(core int) {
+	if x := a.current[core]; x != nil {
+		x.sent = true
+	}
+}
+
 func (a *fakeApp) Streaming(int, bool)    { a.streams.Add(1) } // its blocks all go through Exchange.Write
 func (a *fakeApp) StopStreaming(int)      {}
 func (a *fakeApp) Serving(core, fd int)   {}

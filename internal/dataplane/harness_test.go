@@ -81,13 +81,14 @@ type config struct {
 	set     func(s *option.Settings)
 	handler func(x *fakeCall) Outcome
 	mounts  []string
-	serving Serving         // default: threads
-	unix    bool            // unix sockets, not TCP
-	listen  []string        // protocols; default http
-	share   *server         // the listening sockets and the handoff pair are this server's
-	handoff [2]int          // 0: none
-	prepare func(e *Engine) // before its cores run
-	starts  bool            // the supervisor has not told it to serve
+	serving Serving             // default: threads
+	run     func(s *server) int // serves where there is a loop
+	unix    bool                // unix sockets, not TCP
+	listen  []string            // protocols; default http
+	share   *server             // the listening sockets and the handoff pair are this server's
+	handoff [2]int              // 0: none
+	prepare func(e *Engine)     // before its cores run
+	starts  bool                // the supervisor has not told it to serve
 }
 
 const patience = 20 * time.Second // after which a test that waits for an event fails
@@ -188,7 +189,17 @@ func serve(t *testing.T, cfg config) *server {
 		s.say(message{Op: "serve"})
 		s.serving()
 	}
+	if cfg.run != nil {
+		s.cores.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			s.codes <- cfg.run(s)
+		})
+	}
 	for i := range settings.Threads {
+		if cfg.run != nil {
+			break
+		}
 		s.cores.Go(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -24,8 +25,8 @@ type Loop struct {
 	local     []*conn   // ours, to be looked at again
 	begun     Event     // the request that was just started
 
-	made      int         // exchanges that exist
-	free      []*Exchange // the last one used is used first: its memory is warm
+	made      atomic.Int32 // exchanges that exist
+	free      []*Exchange  // the last one used is used first: its memory is warm
 	inFlight  int
 	telling   []*Exchange // have something to tell the application
 	unseen    bool        // there is work that the epoll set will not tell of
@@ -49,7 +50,8 @@ type post struct {
 }
 
 func newLoop(e *Engine, limit int, streams bool) *Loop {
-	l := &Loop{Core: newCore(e, 0), limit: limit, streams: streams, made: 1}
+	l := &Loop{Core: newCore(e, 0), limit: limit, streams: streams}
+	l.made.Store(1)
 	l.Core.loop, l.own.loop = l, l
 	return l
 }
@@ -252,14 +254,15 @@ func (l *Loop) take() *Exchange {
 		l.free = l.free[:n-1]
 		return x
 	}
-	if l.made == l.limit {
+	n := int(l.made.Load())
+	if n == l.limit {
 		return nil
 	}
 	x := &Exchange{loop: l}
-	x.init(l.Core, l.made)
-	l.eng.exchanges[l.made] = x
-	l.made++
-	l.eng.row.Cells.Store(int32(l.made))
+	x.init(l.Core, n)
+	l.eng.exchanges[n] = x
+	l.made.Store(int32(n + 1))
+	l.eng.row.Cells.Store(int32(n + 1))
 	return x
 }
 
