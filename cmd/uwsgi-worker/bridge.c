@@ -17,7 +17,7 @@
 #include "wsgi.h"
 #include "_cgo_export.h"
 
-int uw_forked, uw_has_forked, uw_has_after;
+int uw_forked, uw_has_forked, uw_has_after, uw_again;
 
 static uw_core **cores;
 static uw_exchange **exchanges;
