@@ -6,8 +6,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// backlog adds while more connections wait than cheaper-overload says, and takes one away while fewer
-// do.
+// backlog adds while more connections wait than cheaper-overload says, and takes one away while
+// fewer do.
 type backlog struct{}
 
 func (backlog) decide(set *option.Settings, l Load, step int) (int, string) {

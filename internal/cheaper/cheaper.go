@@ -19,8 +19,8 @@ type Load struct {
 	Busyness float64 // percent of the interval that the ready workers' cores were in requests
 }
 
-// algorithm is one way to judge the load. It returns how many workers to add, step at a time, or with
-// a negative number to take away, and perhaps why.
+// algorithm is one way to judge the load. It returns how many workers to add, step at a time, or
+// with a negative number to take away, and perhaps why.
 type algorithm interface {
 	decide(set *option.Settings, l Load, step int) (n int, why string)
 }

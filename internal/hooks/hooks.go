@@ -1,6 +1,6 @@
 // Package hooks runs the hooks of a configuration: what happens in each phase of an instance's life
-// (exec:COMMAND, chown:…, wait_for_socket:…). Phases are internal/option's; those within a worker are
-// internal/python's uwsgi_hooks.py.
+// (exec:COMMAND, chown:…, wait_for_socket:…). Phases are internal/option's; those within a worker
+// are internal/python's uwsgi_hooks.py.
 package hooks
 
 import (

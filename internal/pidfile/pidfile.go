@@ -1,5 +1,5 @@
-// Package pidfile writes, reads and removes files that name a process. Whoever can write one decides
-// what it says: nothing in it is believed.
+// Package pidfile writes, reads and removes files that name a process. Whoever can write one
+// decides what it says: nothing in it is believed.
 package pidfile
 
 import (

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Snapshot is the document of the stats server, in uWSGI's order and with its names and types. Times
-// are seconds of the epoch, 0 = never. What uWSGI does not have comes last in each object.
+// Snapshot is the document of the stats server, in uWSGI's order and with its names and types.
+// Times are seconds of the epoch, 0 = never. What uWSGI does not have comes last in each object.
 type Snapshot struct {
 	Version     string           `json:"version"`
 	Queue       int              `json:"listen_queue"` // the longest of the sockets'
@@ -171,8 +171,8 @@ func Locks(holders []int) []map[string]int {
 	return all
 }
 
-// Vars shows what a core works on, "IP METHOD URI": uWSGI shows every variable, cookies and passwords
-// too.
+// Vars shows what a core works on, "IP METHOD URI": uWSGI shows every variable, cookies and
+// passwords too.
 func Vars(request string) []string {
 	var vars []string
 	parts := strings.SplitN(request, " ", 3)

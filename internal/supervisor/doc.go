@@ -5,13 +5,13 @@
 //
 // One goroutine, Supervisor.Run, owns all state. Everything else reaches it as a message: loaders
 // and workers through the channel of loader.Event, callers through Supervisor.post, timers through
-// the agenda, slow work (reading the configuration, hooks) through Supervisor.background, whose
+// its list of timers, slow work (reading the configuration, hooks) through Supervisor.background, whose
 // result comes back as a message. There is no lock. After every message reconcile compares what
 // should run with what does and forks the difference, so no handler has to remember to.
 //
 // # What there is
 //
-//   - A generation (generation.go) is one loader and its workers. One is in force; during a turnover (turnover.go: first start, reload,
+//   - A generation (generation.go) is one loader and its workers. One is in force; during a rollout (rollout.go: first start, reload,
 //     repair after the loader's death) another one is coming up; any number of old ones drain.
 //   - A slot (slot.go) is one worker number of a generation: the process that serves it and, during a recycling, the one that will. What
 //     outlives processes and generations (counts, respawns) is in the slot's tally.

@@ -44,14 +44,16 @@ func (r *rig) whenAsked() {
 	r.Helper()
 	for asked := false; !asked; {
 		r.wait("worker.ready", "worker 1 ")
-		r.do(func() { asked = r.sup.turn != nil && r.sup.turn.gen != nil && r.sup.turn.gen.slots[0].serves() })
+		r.do(func() {
+			asked = r.sup.rollout != nil && r.sup.rollout.gen != nil && r.sup.rollout.gen.slots[0].serves()
+		})
 	}
 	for asked, late := false, time.After(patience); !asked; {
 		select {
 		case <-late:
 			r.Fatal("the worker does not ask")
 		default:
-			r.do(func() { asked = r.sup.turn.gen.slots[0].cur.wish != "" || r.sup.queued != nil })
+			r.do(func() { asked = r.sup.rollout.gen.slots[0].cur.early != "" || r.sup.queued != nil })
 		}
 	}
 }
@@ -92,8 +94,8 @@ func TestFailedReloadDrainsWhatServes(t *testing.T) {
 	for serving == 0 {
 		r.wait("worker.ready", "worker 1 ")
 		r.do(func() {
-			if turn := r.sup.turn; turn != nil && turn.gen != nil && turn.gen.slots[0].serves() {
-				serving, loader = turn.gen.slots[0].cur.pid, turn.gen.ld.PID()
+			if t := r.sup.rollout; t != nil && t.gen != nil && t.gen.slots[0].serves() {
+				serving, loader = t.gen.slots[0].cur.pid, t.gen.ld.PID()
 			}
 		})
 	}
@@ -131,7 +133,7 @@ func TestReloadDuringALongFirstImport(t *testing.T) {
 	go func() { over <- r.reload() }()
 	r.wait("reload.queued", "")
 	r.do(func() {
-		if r.sup.turn.limit != nil {
+		if r.sup.rollout.limit != nil {
 			t.Error("the first start has to be over within the mercy")
 		}
 	})

@@ -9,12 +9,12 @@ import (
 	"uwsgi/internal/loader"
 )
 
-// sameWish is how close together several workers' wishes for a reload mean the same: each of them
-// saw what it is about. py-autoreload names the change.
-const sameWish = 2 * time.Second
+// sameRequest is how close together several workers' wishes for a reload mean the same: each of
+// them saw what it is about. py-autoreload names the change.
+const sameRequest = 2 * time.Second
 
-// hear handles what a loader or a worker did.
-func (s *Supervisor) hear(e loader.Event) {
+// handle handles what a loader or a worker did.
+func (s *Supervisor) handle(e loader.Event) {
 	switch e := e.(type) {
 	case loader.Loaded:
 		s.imported(e)
@@ -37,7 +37,7 @@ func (s *Supervisor) hear(e loader.Event) {
 			s.recycleProcess(p, e.Reason)
 		}
 	case loader.WorkerAsks:
-		s.wish(e)
+		s.asked(e)
 	case loader.WorkerAnswered:
 		if p := s.procs[e.Worker]; p != nil {
 			s.answered(p)
@@ -49,14 +49,14 @@ func (s *Supervisor) hear(e loader.Event) {
 	}
 }
 
-// wish obeys uwsgi.reload() and uwsgi.stop(). Ignored from a worker that is being retired. Not from
-// one that still starts: it may already serve, and py-autoreload reports a change only once.
-func (s *Supervisor) wish(e loader.WorkerAsks) {
+// asked obeys uwsgi.reload() and uwsgi.stop(). Ignored from a worker that is being retired. Not
+// from one that still starts: it may already serve, and py-autoreload reports a change only once.
+func (s *Supervisor) asked(e loader.WorkerAsks) {
 	p := s.procs[e.Worker]
 	if p == nil || p.state > serving {
 		return
 	}
-	coming := s.turn != nil && s.turn.gen == p.gen
+	coming := s.rollout != nil && s.rollout.gen == p.gen
 	if p.gen != s.gen && !coming {
 		return
 	}
@@ -69,7 +69,7 @@ func (s *Supervisor) wish(e loader.WorkerAsks) {
 		return
 	} else if change {
 		s.change = reason
-	} else if reason = "uwsgi.reload()"; s.turn != nil && !coming && time.Since(s.turn.began) < sameWish {
+	} else if reason = "uwsgi.reload()"; s.rollout != nil && !coming && time.Since(s.rollout.began) < sameRequest {
 		return
 	}
 	s.reload(reason, false, nil)

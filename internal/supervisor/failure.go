@@ -14,9 +14,16 @@ const (
 	printTime  = 60 * time.Millisecond
 )
 
+// repairs are the tries to replace a loader that has died.
+type repairs struct {
+	retry  backoff
+	misses ordeal // new loaders in a row that could not take its place
+	at     time.Time
+}
+
 // refuseOnceRead is refuse once the log has what the application printed when it could not be
 // loaded: the reason comes before its consequence.
-func (s *Supervisor) refuseOnceRead(t *turnover, err error, code int, exclusive bool) {
+func (s *Supervisor) refuseOnceRead(t *rollout, err error, code int, exclusive bool) {
 	if t.refused {
 		return
 	}
@@ -25,30 +32,30 @@ func (s *Supervisor) refuseOnceRead(t *turnover, err error, code int, exclusive 
 		return
 	}
 	t.refused = true
-	s.agenda.after(printTime, func() {
-		if s.turn == t {
+	s.timers.after(printTime, func() {
+		if s.rollout == t {
 			t.refused = false
 			s.refuse(t, err, code, exclusive)
 		}
 	})
 }
 
-// refuse ends a turnover whose application cannot be had. Where that is because the old generation
+// refuse ends a rollout whose application cannot be had. Where that is because the old generation
 // holds something exclusive, the old one is stopped and the new one tried once more.
-func (s *Supervisor) refuse(t *turnover, err error, code int, exclusive bool) {
-	if retry := s.another(t); exclusive && retry != nil {
+func (s *Supervisor) refuse(t *rollout, err error, code int, exclusive bool) {
+	if retry := s.retryExclusive(t); exclusive && retry != nil {
 		retry(err)
 		return
 	}
 	if code <= 0 {
 		code = ExitNoApp
 	}
-	s.failTurn(t, err, code)
+	s.failRollout(t, err, code)
 }
 
-// another is the other way to load an application that failed on something that only one process
-// can have, nil where there is none.
-func (s *Supervisor) another(t *turnover) func(error) {
+// retryExclusive is the other way to load an application that failed on something that only one
+// process can have, nil where there is none.
+func (s *Supervisor) retryExclusive(t *rollout) func(error) {
 	switch {
 	case t.kind != firstStart && !t.stopFirst && s.gen != nil:
 		return func(err error) {
@@ -56,7 +63,7 @@ func (s *Supervisor) another(t *turnover) func(error) {
 				"Set reload-stop-first to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
 			s.destroy(t.gen, whyFailed)
 			t.gen = nil
-			s.empty(t)
+			s.stopOld(t)
 		}
 	case t.cfg.masterless() && t.cfg.Settings.Processes > 1 && !s.once:
 		return func(err error) {
@@ -64,17 +71,17 @@ func (s *Supervisor) another(t *turnover) func(error) {
 				"Set master to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
 			s.once = true
 			s.destroy(t.gen, whyFailed)
-			t.stage, t.old, t.gen = emptying, t.gen, nil // what it holds is free when it is gone
+			t.stage, t.old, t.gen = stoppingOld, t.gen, nil // what it holds is free when it is gone
 		}
 	}
 	return nil
 }
 
-// failTurn abandons a failed turnover; the generation in force keeps serving. Workers of the new
+// failRollout abandons a failed rollout; the generation in force keeps serving. Workers of the new
 // one may have taken requests already: they finish them.
-func (s *Supervisor) failTurn(t *turnover, err error, code int) {
-	s.turn = nil
-	s.agenda.drop(t.limit)
+func (s *Supervisor) failRollout(t *rollout, err error, code int) {
+	s.rollout = nil
+	s.timers.drop(t.limit)
 	if t.gen != nil {
 		s.retire(t.gen, whyFailed, true)
 	}
@@ -96,10 +103,10 @@ func (s *Supervisor) failTurn(t *turnover, err error, code int) {
 		s.enter(Running)
 	}
 	if t.kind == repair {
-		s.repairs.failed()
+		s.repairs.misses.failed()
 		s.repairLater(0)
-		if s.repairs.hopeless(s.endurance) && s.gen.serving() == 0 {
-			s.exit(fmt.Errorf("no loader could be started for %s, %d tries, and no worker is left: %w", s.endurance.limit, s.repairs.tries, err), code)
+		if s.repairs.misses.hopeless(s.endurance) && s.gen.serving() == 0 {
+			s.exit(fmt.Errorf("no loader could be started for %s, %d tries, and no worker is left: %w", s.endurance.limit, s.repairs.misses.tries, err), code)
 		}
 	}
 	s.settle(t, err)
@@ -111,23 +118,23 @@ func (s *Supervisor) repairLater(served time.Duration) {
 	if base <= 0 {
 		base = repairBase
 	}
-	d := s.repair.next(base, served)
-	if s.repairs.tries > 0 {
-		d = max(d, s.repairs.pause(s.endurance))
+	d := s.repairs.retry.next(base, served)
+	if s.repairs.misses.tries > 0 {
+		d = max(d, s.repairs.misses.pause(s.endurance))
 	}
-	s.repairAt = time.Now().Add(d)
-	s.agenda.after(d, func() {}) // reconcile does it
+	s.repairs.at = time.Now().Add(d)
+	s.timers.after(d, func() {}) // reconcile does it
 }
 
-// mend replaces a loader that has died by a new generation.
-func (s *Supervisor) mend() {
-	if s.gen.state == dead && s.turn == nil && !time.Now().Before(s.repairAt) && (s.phase == Running || s.phase == Sleeping) {
-		s.begin(&turnover{kind: repair, reason: "the loader died"})
+// replaceLoader replaces a loader that has died by a new generation.
+func (s *Supervisor) replaceLoader() {
+	if s.gen.state == dead && s.rollout == nil && !time.Now().Before(s.repairs.at) && (s.phase == Running || s.phase == Sleeping) {
+		s.begin(&rollout{kind: repair, reason: "the loader died"})
 	}
 }
 
-// despair ends the instance when nothing serves and, for all that was tried, nothing will.
-func (s *Supervisor) despair() {
+// exitIfHopeless ends the instance when nothing serves and, for all that was tried, nothing will.
+func (s *Supervisor) exitIfHopeless() {
 	if s.phase != Running || s.gen == nil || s.gen.state != loaded || s.gen.active() == 0 {
 		return
 	}
@@ -153,7 +160,7 @@ func (s *Supervisor) exit(err error, code int) {
 		event = "start.failed"
 	}
 	s.log(slog.LevelError, event, fmt.Sprintf("%v; exiting with status %d", err, code), slog.Any(KeyError, err), slog.Int(KeyExit, code))
-	s.tell(s.notify.Failed(err.Error(), 0))
+	s.tell(s.manager.Failed(err.Error(), 0))
 	s.code = code
 	if s.phase < Stopping {
 		s.stop(err.Error(), true)
@@ -162,7 +169,7 @@ func (s *Supervisor) exit(err error, code int) {
 
 // unloadable takes note of a loader without an application.
 func (s *Supervisor) unloadable(e loader.Failed) {
-	t := s.turn
+	t := s.rollout
 	if t == nil || t.gen == nil || t.gen.ld != e.Loader {
 		return
 	}
@@ -177,7 +184,7 @@ func (s *Supervisor) loaderGone(e loader.LoaderGone) {
 	}
 	was := g.state
 	s.moveLoader(g, dead)
-	s.agenda.drop(g.death)
+	s.timers.drop(g.death)
 	if was == quitting || s.phase >= Stopping {
 		return
 	}
@@ -185,11 +192,11 @@ func (s *Supervisor) loaderGone(e loader.LoaderGone) {
 	if s.outOfMemory(e.Exit) {
 		how += " (out of memory)"
 	}
-	if t := s.turn; t != nil && t.gen == g {
+	if t := s.rollout; t != nil && t.gen == g {
 		if t.refused {
 			return
 		}
-		s.failTurn(t, errors.New(how+" before the new generation could serve"), max(e.Exit.Code(), ExitFailed))
+		s.failRollout(t, errors.New(how+" before the new generation could serve"), max(e.Exit.Code(), ExitFailed))
 		return
 	}
 	if g == s.gen {

@@ -23,7 +23,7 @@ func (s *Supervisor) fill(g *generation) {
 	}
 	now := time.Now()
 	for _, sl := range g.slots {
-		if !sl.active || now.Before(sl.notBefore) || sl.yields(s) { // an alarm is set for the time
+		if !sl.active || now.Before(sl.notBefore) || sl.yields(s) { // a timer is set for the time
 			continue
 		}
 		switch {
@@ -41,7 +41,7 @@ func (s *Supervisor) fill(g *generation) {
 // fork asks the loader for a process; nil if it could not, the slot waits then.
 func (s *Supervisor) fork(sl *slot, why string) *process {
 	g := sl.gen
-	again := g.lazy && (sl.cur != nil || s.turn != nil && s.turn.gen == g && s.another(s.turn) != nil)
+	again := g.lazy && (sl.cur != nil || s.rollout != nil && s.rollout.gen == g && s.retryExclusive(s.rollout) != nil)
 	row, ok := g.rows.take()
 	if !ok {
 		if !s.starved {
@@ -74,7 +74,7 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 	}
 	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, again: again, stuck: map[int]int64{}}
 	s.procs[w] = p
-	p.death = s.agenda.after(forkPatience, func() { s.unanswered(p) })
+	p.death = s.timers.after(forkPatience, func() { s.unanswered(p) })
 	g.procs++
 	sl.why = whyRespawn
 	return p
@@ -96,7 +96,7 @@ func (s *Supervisor) unanswered(p *process) {
 // delay keeps a slot from forking for d.
 func (s *Supervisor) delay(sl *slot, d time.Duration) {
 	sl.notBefore = time.Now().Add(d)
-	s.agenda.after(d, func() {}) // reconcile does it
+	s.timers.after(d, func() {}) // reconcile does it
 }
 
 // forked takes note of a new process.
@@ -112,7 +112,7 @@ func (s *Supervisor) forked(e loader.Forked) {
 		return
 	}
 	s.move(p, starting)
-	s.agenda.drop(p.death)
+	s.timers.drop(p.death)
 	t := p.slot.tally
 	t.spawns++
 	t.spawned = time.Now()
@@ -156,8 +156,8 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	if s.phase == Closing {
 		s.obeyed(p, p.w.Part())
 	}
-	if p.gen.log != s.logEpoch {
-		s.obeyed(p, p.w.ReopenLog(s.reqlog))
+	if p.gen.log != s.requestLog.epoch {
+		s.obeyed(p, p.w.ReopenLog(s.requestLog.file))
 	}
 	if err := p.w.Serve(); err != nil { // it would wait for ever
 		s.obeyed(p, err)
@@ -174,7 +174,7 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	if sl.next == p {
 		s.swap(sl)
 	}
-	s.grant(p)
+	s.recycleEarly(p)
 	s.harakiriSoon()
 }
 
@@ -184,9 +184,9 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 	if p == nil {
 		return
 	}
-	t, level := s.turn, slog.LevelError
-	turning := t != nil && t.gen == p.gen
-	if turning || p.again && e.Exclusive { // it is told as the reason of what follows
+	t, level := s.rollout, slog.LevelError
+	ours := t != nil && t.gen == p.gen
+	if ours || p.again && e.Exclusive { // it is told as the reason of what follows
 		level = slog.LevelDebug
 	}
 	what := "OOPS ! failed loading app in"
@@ -201,7 +201,7 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 		s.dismiss(p, p.slot.replace, false)
 		s.dismiss(old, p.slot.replace, true)
 	}
-	if turning {
+	if ours {
 		s.refuseOnceRead(t, fmt.Errorf("worker %d: %s", p.slot.n, e.Error), e.Code, e.Exclusive)
 	}
 }

@@ -48,7 +48,7 @@ type generation struct {
 	ready  time.Time // loaded
 	log    int       // which request log its loader was started with
 	piped  bool      // what the loader prints is read by us
-	death  *alarm    // when its loader is killed
+	death  *timer    // when its loader is killed
 }
 
 // active is how many slots should have a process.
@@ -112,7 +112,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 			return nil, err
 		}
 	}
-	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, lazy: cfg.lazy() && !s.once, log: s.logEpoch}
+	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, lazy: cfg.lazy() && !s.once, log: s.requestLog.epoch}
 	files := make([]*os.File, len(cfg.Listeners))
 	boot := loader.Boot{
 		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n,
@@ -137,9 +137,9 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Credential: cfg.Credential,
 		OwnGroup:   !set.HonourStdin,
 		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
-		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLog(cfg), Handoff: s.handoff,
+		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
 		Locks: s.locks, Stdio: stdio,
-		Events: s.events, Done: s.deaf,
+		Events: s.events, Done: s.closed,
 	})
 	if err != nil {
 		if r != s.rows {
@@ -224,17 +224,17 @@ func (s *Supervisor) tidy() {
 	kept := s.gens[:0]
 	for _, g := range s.gens {
 		if g.state == quitting && g.procs == s.unforked(g) && g.death == nil {
-			g.death = s.agenda.after(loaderPatience, func() { s.killLoader(g) })
+			g.death = s.timers.after(loaderPatience, func() { s.killLoader(g) })
 		}
 		if g.state != dead || g.procs > 0 || g == s.gen {
 			kept = append(kept, g)
 			continue
 		}
-		s.agenda.drop(g.death)
+		s.timers.drop(g.death)
 		s.leaveRows(g)
 		s.release(g.cfg)
-		if s.turn != nil && s.turn.old == g {
-			s.turn.old = nil
+		if s.rollout != nil && s.rollout.old == g {
+			s.rollout.old = nil
 		}
 		g.ld.Wait() // its last event has been heard
 	}
@@ -262,7 +262,7 @@ func (s *Supervisor) leaveRows(g *generation) {
 
 // release gives a configuration back once nothing uses it.
 func (s *Supervisor) release(cfg *Config) {
-	if cfg == s.cfg || !s.held[cfg] || s.turn != nil && s.turn.cfg == cfg {
+	if cfg == s.cfg || !s.held[cfg] || s.rollout != nil && s.rollout.cfg == cfg {
 		return
 	}
 	for _, g := range s.gens {

@@ -24,7 +24,7 @@ const (
 
 // harakiriSoon makes sure that the next scan is not late for a request that begins now.
 func (s *Supervisor) harakiriSoon() {
-	s.agenda.drop(s.harakiri)
+	s.timers.drop(s.harakiri)
 	s.scanHarakiri()
 }
 
@@ -54,7 +54,7 @@ func (s *Supervisor) scanHarakiri() {
 			}
 		}
 	}
-	s.harakiri = s.agenda.after(max(wait, shortestWait), s.scanHarakiri)
+	s.harakiri = s.timers.after(max(wait, shortestWait), s.scanHarakiri)
 }
 
 // deadline is when a core's request has to be over, 0 = never or no request, and when it began.
@@ -100,8 +100,8 @@ func (s *Supervisor) condemn(p *process, core int, started, now int64) {
 		return
 	}
 	set := p.gen.cfg.Settings
-	s.agenda.drop(p.death)
-	s.agenda.drop(p.life)
+	s.timers.drop(p.death)
+	s.timers.drop(p.life)
 	if p.detach() {
 		p.slot.why = whyRespawn
 	}
@@ -111,17 +111,17 @@ func (s *Supervisor) condemn(p *process, core int, started, now int64) {
 		p.why, p.left = whyHarakiri, time.Now()
 	}
 	s.signalled(p, p.w.Signal(loader.DumpSignal))
-	p.death = s.agenda.after(dumpTime, func() {
+	p.death = s.timers.after(dumpTime, func() {
 		for c, started := range p.stuck {
 			s.obeyed(p, p.w.Harakiri(c, started))
 		}
 		if sig := gentleSignal(set); sig > 0 { // one that nobody handles ends the process: the stacks and the 504 are out
-			s.agenda.after(answerTime, func() {
+			s.timers.after(answerTime, func() {
 				p.gentle = true
 				s.signalled(p, p.w.Signal(sig))
 			})
 		}
-		p.death = s.agenda.after(p.gen.cfg.grace(), func() { s.giveUp(p, whyHarakiri) })
+		p.death = s.timers.after(p.gen.cfg.grace(), func() { s.giveUp(p, whyHarakiri) })
 	})
 }
 
@@ -154,7 +154,7 @@ func (c *Config) grace() time.Duration {
 func (s *Supervisor) giveUp(p *process, why string) {
 	p.givenUp = true
 	s.obeyed(p, p.w.GiveUp())
-	p.death = s.agenda.after(giveUpTime, func() { s.kill(p, why) })
+	p.death = s.timers.after(giveUpTime, func() { s.kill(p, why) })
 }
 
 // gentleSignal is what a worker gets before its grace, 0 for none: without a grace there is nothing

@@ -176,7 +176,7 @@ func TestHarakiriDeadline(t *testing.T) {
 				p := s.gen.slots[0].cur
 				s.procs = map[*loader.Worker]*process{nil: p}
 				s.scanHarakiri()
-				if got := s.agenda.wait(time.Now()); got != c.wantWait {
+				if got := s.timers.wait(time.Now()); got != c.wantWait {
 					t.Errorf("the next scan is in %s, want %s", got, c.wantWait)
 				}
 				if p.state != serving {

@@ -12,10 +12,10 @@ import (
 
 // idle is what cheap and idle need to know.
 type idle struct {
-	since  int64 // monotonic; no request has been served since, unless a row says so
-	watch  context.CancelFunc
-	doing  *Config // whose sockets are watched
-	serial int
+	since   int64 // monotonic; no request has been served since, unless a row says so
+	watch   context.CancelFunc
+	watched *Config // whose sockets are watched
+	serial  int
 }
 
 // checkIdle puts the instance to sleep, or ends it, once nothing was asked of it for long enough.
@@ -60,14 +60,14 @@ func (s *Supervisor) sleep(reason string) {
 	s.log(slog.LevelInfo, "cheap", "cheap mode enabled: waiting for socket connection...")
 }
 
-// doze watches the listening sockets while the instance sleeps, once no worker is left to take a
-// connection away.
-func (s *Supervisor) doze() {
-	if s.phase != Sleeping || s.gen == nil || s.gen.procs > 0 || s.idle.doing == s.cfg {
+// watchSockets watches the listening sockets while the instance sleeps, once no worker is left to
+// take a connection away.
+func (s *Supervisor) watchSockets() {
+	if s.phase != Sleeping || s.gen == nil || s.gen.procs > 0 || s.idle.watched == s.cfg {
 		return
 	}
-	s.awake()
-	s.idle.doing = s.cfg
+	s.stopWatching()
+	s.idle.watched = s.cfg
 	s.idle.serial++
 	serial := s.idle.serial
 	var files []*os.File
@@ -84,12 +84,12 @@ func (s *Supervisor) doze() {
 	}))
 }
 
-// awake ends the watch over the listening sockets.
-func (s *Supervisor) awake() {
+// stopWatching ends the watch over the listening sockets.
+func (s *Supervisor) stopWatching() {
 	if s.idle.watch != nil {
 		s.idle.watch()
 	}
-	s.idle.watch, s.idle.doing = nil, nil
+	s.idle.watch, s.idle.watched = nil, nil
 }
 
 // wake starts the workers at the first connection.
@@ -97,19 +97,19 @@ func (s *Supervisor) wake(serial int, err error) {
 	if serial != s.idle.serial {
 		return
 	}
-	s.awake()
+	s.stopWatching()
 	if s.phase != Sleeping {
-		return // a reload that came from sleep; doze watches again after it
+		return // a reload that came from sleep; the sockets are watched again after it
 	}
 	if err != nil {
 		s.log(slog.LevelError, "cheap.watch", fmt.Sprintf("watch the listening sockets: %v; starting the workers", err))
 	}
 	s.enter(Running)
-	s.rise()
+	s.startWorkers()
 }
 
-// rise starts the workers of an instance that was asleep.
-func (s *Supervisor) rise() {
+// startWorkers starts the workers of an instance that was asleep.
+func (s *Supervisor) startWorkers() {
 	s.idle.since = s.host.Monotonic()
 	count := s.cfg.Settings.Processes
 	if min := s.cfg.Settings.Cheaper; min > 0 {

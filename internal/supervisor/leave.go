@@ -44,7 +44,7 @@ func (s *Supervisor) drain(p *process, why string, handoff bool) {
 		s.logProcess(slog.LevelInfo, "worker.leaving", fmt.Sprintf("Gracefully killing worker %d (pid: %d)...",
 			p.slot.n, p.pid), p, slog.String(KeyReason, why))
 	}
-	p.death = s.agenda.after(p.gen.cfg.mercy(), func() {
+	p.death = s.timers.after(p.gen.cfg.mercy(), func() {
 		s.logProcess(slog.LevelWarn, "worker.nomercy", fmt.Sprintf("worker %d (pid: %d) is taking too much time to die...NO MERCY !!!", p.slot.n, p.pid),
 			p, slog.String(KeyReason, why))
 		s.giveUp(p, why)
@@ -65,7 +65,7 @@ func (s *Supervisor) kill(p *process, why string) {
 	if p.left.IsZero() {
 		p.why, p.left = why, time.Now()
 	}
-	s.agenda.drop(p.death)
+	s.timers.drop(p.death)
 	if p.pid != 0 {
 		s.signalled(p, p.w.Kill())
 	}
@@ -94,7 +94,7 @@ func (s *Supervisor) gone(e loader.WorkerGone) {
 	}
 	was := p.state
 	requests := s.inHand(p)
-	t := s.turn
+	t := s.rollout
 	noApp := t != nil && t.gen == p.gen && p.ready.IsZero() && !p.failed &&
 		e.Exit.Code() == ExitNoApp // it could not say so
 	p.failed = p.failed || noApp
@@ -114,8 +114,8 @@ func (s *Supervisor) bury(p *process) bool {
 	delete(s.procs, p.w)
 	p.gen.procs--
 	s.move(p, gone)
-	s.agenda.drop(p.death)
-	s.agenda.drop(p.life)
+	s.timers.drop(p.death)
+	s.timers.drop(p.life)
 	s.fold(p)
 	return p.detach()
 }
@@ -156,7 +156,7 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit, requests [
 	}
 }
 
-// account decides when a slot that has lost its process gets the next one, and whether a turnover
+// account decides when a slot that has lost its process gets the next one, and whether a rollout
 // can still succeed.
 func (s *Supervisor) account(p *process, how string) {
 	sl := p.slot
@@ -166,11 +166,11 @@ func (s *Supervisor) account(p *process, how string) {
 	} else {
 		served = time.Since(p.ready)
 	}
-	if t := s.turn; t != nil && t.gen == p.gen && t.refused {
+	if t := s.rollout; t != nil && t.gen == p.gen && t.refused {
 		return
 	}
-	if t := s.turn; t != nil && t.gen == p.gen && sl.misses.tries >= startTries {
-		s.failTurn(t, fmt.Errorf("worker %d ended %d times before it could serve (the last one %s)", sl.n,
+	if t := s.rollout; t != nil && t.gen == p.gen && sl.misses.tries >= startTries {
+		s.failRollout(t, fmt.Errorf("worker %d ended %d times before it could serve (the last one %s)", sl.n,
 			sl.misses.tries, how), ExitFailed)
 		return
 	}

@@ -112,7 +112,7 @@ func (s *Supervisor) call(do func()) bool {
 	select {
 	case <-finished:
 		return true
-	case <-s.deaf: // it panicked, or whoever came after it did
+	case <-s.closed: // it panicked, or whoever came after it did
 		select {
 		case <-finished:
 			return true

@@ -21,12 +21,12 @@ type process struct {
 	left    time.Time     // when it was told to leave
 	why     string        // why it was
 	folded  int64         // of its requests, how many another board counts already
-	death   *alarm        // the end of its mercy or grace
-	life    *alarm        // the end of max-worker-lifetime
+	death   *timer        // the end of its mercy or grace
+	life    *timer        // the end of max-worker-lifetime
 	wanted  bool          // it waits for its recycling
 	failed  bool          // it has said that it cannot import the application
 	again   bool          // where that is because something is held, there is another way
-	wish    string        // why it asked for one before it could have it
+	early   string        // why it asked for one before it could have it
 	stuck   map[int]int64 // cores with a request past its deadline → Started of it
 	gentle  bool          // it has got harakiri-graceful-signal
 	givenUp bool          // it answers in the place of what it still runs

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	partStep   = 2 * time.Millisecond
-	partAtMost = time.Second
+	handOverStep   = 2 * time.Millisecond
+	handOverAtMost = time.Second
 )
 
 // promote puts the new generation in force and retires the old one.
-func (s *Supervisor) promote(t *turnover) {
+func (s *Supervisor) promote(t *rollout) {
 	old, before := s.gen, s.cfg
 	s.gen, s.cfg = t.gen, t.cfg
-	s.agenda.drop(t.limit)
+	s.timers.drop(t.limit)
 	s.adoptRows(t.gen.rows)
 	s.recycle.clear()
-	s.repair, s.repairs, s.repairAt = backoff{}, ordeal{}, time.Time{}
+	s.repairs = repairs{}
 	s.idle.since = s.host.Monotonic()
 	if s.cfg != before {
 		s.setRequestLog(nil)
@@ -39,29 +39,29 @@ func (s *Supervisor) promote(t *turnover) {
 		s.retire(old, whyReload, true)
 	}
 	s.release(before)
-	t.gen, t.old, t.stage, t.parting = nil, old, parting, time.Now()
+	t.gen, t.old, t.stage, t.handingSince = nil, old, handingOver, time.Now()
 	for _, sl := range s.gen.slots {
-		s.grant(sl.cur)
+		s.recycleEarly(sl.cur)
 	}
-	s.part(t)
+	s.handOver(t)
 }
 
-// part waits up to a second until the old workers stop accepting, so that a client that connects
-// after the reload reaches the new code.
-func (s *Supervisor) part(t *turnover) {
+// handOver waits up to a second until the old workers stop accepting, so that a client that
+// connects after the reload reaches the new code.
+func (s *Supervisor) handOver(t *rollout) {
 	for _, p := range s.procs {
 		if p.gen == t.old && p.state == draining && p.gen.rows.board.Row(p.row).Accepting.Load() != 0 &&
-			time.Since(t.parting) < partAtMost {
-			s.agenda.after(partStep, func() {}) // advance looks again
+			time.Since(t.handingSince) < handOverAtMost {
+			s.timers.after(handOverStep, func() {}) // advance looks again
 			return
 		}
 	}
 	s.conclude(t)
 }
 
-// conclude ends a turnover that succeeded.
-func (s *Supervisor) conclude(t *turnover) {
-	s.turn = nil
+// conclude ends a rollout that succeeded.
+func (s *Supervisor) conclude(t *rollout) {
+	s.rollout = nil
 	if s.gen.active() == 0 && len(s.gen.slots) > 0 {
 		s.enter(Sleeping)
 	} else {
@@ -82,10 +82,10 @@ func (s *Supervisor) started() {
 	if s.phase == Sleeping {
 		s.log(slog.LevelInfo, "cheap", "cheap mode enabled: waiting for socket connection...")
 	}
-	s.status = s.statusText()
-	s.tell(s.notify.Ready(s.status))
-	if s.dog > 0 {
-		s.tell(s.notify.Watchdog())
+	s.manager.status = s.statusText()
+	s.tell(s.manager.Ready(s.manager.status))
+	if s.manager.watchdogEvery > 0 {
+		s.tell(s.manager.Watchdog())
 	}
 	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", s.gen.active(), len(s.gen.slots)))
 	if run := s.cfg.Hooks; run != nil {
@@ -101,11 +101,11 @@ func (s *Supervisor) started() {
 }
 
 // settle ends the sentence to systemd, answers who asked, and starts what was asked for meanwhile.
-func (s *Supervisor) settle(t *turnover, err error) {
+func (s *Supervisor) settle(t *rollout, err error) {
 	if t.kind == reload {
 		s.reloaded = reloadResult{At: time.Now(), Took: time.Since(t.began), Reason: t.reason, Err: err}
-		s.status = s.statusText()
-		s.tell(s.notify.Ready(s.status))
+		s.manager.status = s.statusText()
+		s.tell(s.manager.Ready(s.manager.status))
 	}
 	for _, w := range t.waiters {
 		answer(w, err)

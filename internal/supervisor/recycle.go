@@ -36,7 +36,7 @@ func (s *Supervisor) recycleProcess(p *process, reason string) {
 	case p.wanted || p.state > serving:
 		return
 	case p.state < serving || p.gen != s.gen:
-		p.wish = reason
+		p.early = reason
 		return
 	}
 	p.wanted = true
@@ -44,25 +44,25 @@ func (s *Supervisor) recycleProcess(p *process, reason string) {
 	if reason == reasonException {
 		young = 0
 	}
-	s.agenda.drop(p.life)
+	s.timers.drop(p.life)
 	if young > 0 {
-		p.life = s.agenda.after(young, func() { s.recycle.queue = append(s.recycle.queue, recycling{p, reason}) })
+		p.life = s.timers.after(young, func() { s.recycle.queue = append(s.recycle.queue, recycling{p, reason}) })
 		return
 	}
 	s.recycle.queue = append(s.recycle.queue, recycling{p, reason})
 }
 
-// grant comes back to what a process asked for too early.
-func (s *Supervisor) grant(p *process) {
-	if p != nil && p.wish != "" {
-		s.recycleProcess(p, p.wish)
+// recycleEarly comes back to what a process asked for too early.
+func (s *Supervisor) recycleEarly(p *process) {
+	if p != nil && p.early != "" {
+		s.recycleProcess(p, p.early)
 	}
 }
 
 // recycleNext begins the next recycling when none is under way.
 func (s *Supervisor) recycleNext() {
 	r := &s.recycle
-	if s.turn != nil {
+	if s.rollout != nil {
 		return // everything will be new
 	}
 	if r.now != nil {
@@ -117,7 +117,7 @@ func (s *Supervisor) planLifetime(p *process) {
 	if most := min(life/jitterShare, jitterMost); most > 0 {
 		life += time.Duration(s.host.Random(int64(most)))
 	}
-	p.life = s.agenda.after(life, func() {
+	p.life = s.timers.after(life, func() {
 		s.logProcess(slog.LevelInfo, "worker.lifetime", fmt.Sprintf("worker %d lifetime reached, it was running for %d second(s)",
 			p.slot.n, int(time.Since(p.ready).Seconds())), p)
 		s.recycleProcess(p, whyLifetime)

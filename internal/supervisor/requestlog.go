@@ -9,10 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// requestLog is what workers of a generation to come write request lines to.
-func (s *Supervisor) requestLog(cfg *Config) *os.File {
-	if cfg == s.cfg && s.reqlog != nil {
-		return s.reqlog
+// requestLog is where the workers write request lines, and what was lost of them.
+type requestLog struct {
+	file  *os.File // ours, from ReopenRequestLog; until the next configuration
+	epoch int      // how often it was reopened
+	lost  lostLines
+}
+
+// requestLogOf is what workers of a generation to come write request lines to.
+func (s *Supervisor) requestLogOf(cfg *Config) *os.File {
+	if cfg == s.cfg && s.requestLog.file != nil {
+		return s.requestLog.file
 	}
 	return cfg.RequestLog
 }
@@ -20,7 +27,7 @@ func (s *Supervisor) requestLog(cfg *Config) *os.File {
 // reopenRequestLog makes all workers write to f, nil = to what they reopen themselves.
 func (s *Supervisor) reopenRequestLog(f *os.File) {
 	s.setRequestLog(f)
-	s.logEpoch++
+	s.requestLog.epoch++
 	for _, p := range s.procs {
 		if p.state >= serving && p.state < killed {
 			s.obeyed(p, p.w.ReopenLog(f))
@@ -29,10 +36,10 @@ func (s *Supervisor) reopenRequestLog(f *os.File) {
 }
 
 func (s *Supervisor) setRequestLog(f *os.File) {
-	if s.reqlog != nil {
-		s.reqlog.Close()
+	if s.requestLog.file != nil {
+		s.requestLog.file.Close()
 	}
-	s.reqlog = f
+	s.requestLog.file = f
 }
 
 // lostLines is what has been noticed of request lines that the workers could not write.
@@ -48,7 +55,7 @@ const lostInterval = 30 * time.Second
 // reportLost logs how many request lines were lost, once the loss has stopped: a log that takes no
 // lines would not take this one.
 func (s *Supervisor) reportLost() {
-	l, now, all := &s.lost, time.Now(), int64(0)
+	l, now, all := &s.requestLog.lost, time.Now(), int64(0)
 	for _, t := range s.tallies {
 		all += t.past.logLost
 	}

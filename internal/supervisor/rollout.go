@@ -11,46 +11,46 @@ import (
 	"uwsgi/internal/option"
 )
 
-// turnKind is what a turnover is for.
-type turnKind int
+// rolloutKind is what a rollout is for.
+type rolloutKind int
 
 const (
-	firstStart turnKind = iota
+	firstStart rolloutKind = iota
 	reload
 	repair // the loader in force has died
 )
 
-// stage is how far a turnover has come.
+// stage is how far a rollout has come.
 type stage int
 
 const (
-	reading  stage = iota // the configuration
-	emptying              // the old generation has to be gone first
-	hooking               // pre-app
+	reading      stage = iota // the configuration
+	stoppingOld               // the old generation has to be gone first
+	runningHooks              // pre-app
 	importing
-	filling // workers are coming up
-	parting // the new generation is in force, the old one stops accepting
+	filling     // workers are coming up
+	handingOver // the new generation is in force, the old one stops accepting
 )
 
 // startTries is how often a worker of a new generation may end before it can serve.
 const startTries = 3
 
-// turnover is the coming up of a generation.
-type turnover struct {
-	kind      turnKind
-	stage     stage
-	reason    string
-	began     time.Time
-	waiters   []chan<- error
-	cfg       *Config     // nil while it is read
-	gen       *generation // nil before the loader is started
-	old       *generation // emptying: what has to be gone; parting: what stops accepting
-	parting   time.Time   // since when
-	stopFirst bool
-	brutal    bool // the old workers are killed, not drained
-	refused   bool // its application cannot be had; only what it printed is still to come
-	asleep    bool // came from Sleeping
-	limit     *alarm
+// rollout is the coming up of a generation.
+type rollout struct {
+	kind         rolloutKind
+	stage        stage
+	reason       string
+	began        time.Time
+	waiters      []chan<- error
+	cfg          *Config     // nil while it is read
+	gen          *generation // nil before the loader is started
+	old          *generation // stoppingOld: what has to be gone; handingOver: what stops accepting
+	handingSince time.Time   // since when
+	stopFirst    bool
+	brutal       bool // the old workers are killed, not drained
+	refused      bool // its application cannot be had; only what it printed is still to come
+	asleep       bool // came from Sleeping
+	limit        *timer
 }
 
 // reloadResult is how the last reload went.
@@ -66,11 +66,11 @@ func (s *Supervisor) reload(reason string, brutal bool, reply chan<- error) {
 	switch {
 	case s.phase >= Closing:
 		answer(reply, ErrStopping)
-	case s.turn != nil:
+	case s.rollout != nil:
 		if s.queued == nil {
-			s.queued = &turnover{kind: reload, reason: reason}
-			if s.turn.kind != firstStart { // nothing serves that could serve on
-				s.boundImport(s.turn)
+			s.queued = &rollout{kind: reload, reason: reason}
+			if s.rollout.kind != firstStart { // nothing serves that could serve on
+				s.boundImport(s.rollout)
 			}
 		}
 		s.queued.brutal = s.queued.brutal || brutal
@@ -78,27 +78,27 @@ func (s *Supervisor) reload(reason string, brutal bool, reply chan<- error) {
 		s.log(slog.LevelInfo, "reload.queued", "another start or reload is under way; this reload follows it",
 			slog.String(KeyReason, reason))
 	default:
-		s.begin(&turnover{kind: reload, reason: reason, brutal: brutal, waiters: []chan<- error{reply}})
+		s.begin(&rollout{kind: reload, reason: reason, brutal: brutal, waiters: []chan<- error{reply}})
 	}
 }
 
-// boundImport gives a turnover that hangs in its import, while another one waits behind it, no more
+// boundImport gives a rollout that hangs in its import, while another one waits behind it, no more
 // than the mercy.
-func (s *Supervisor) boundImport(t *turnover) {
+func (s *Supervisor) boundImport(t *rollout) {
 	d := max(time.Until(t.began.Add(s.cfg.mercy())), 0)
-	t.limit = s.agenda.after(d, func() {
-		if s.turn == t && t.stage < parting {
-			s.failTurn(t, fmt.Errorf("the new generation took longer than %s and another reload was asked for",
+	t.limit = s.timers.after(d, func() {
+		if s.rollout == t && t.stage < handingOver {
+			s.failRollout(t, fmt.Errorf("the new generation took longer than %s and another reload was asked for",
 				s.cfg.mercy()), ExitFailed)
 		}
 	})
 }
 
-// begin starts a turnover.
-func (s *Supervisor) begin(t *turnover) {
+// begin starts a rollout.
+func (s *Supervisor) begin(t *rollout) {
 	t.began = time.Now()
 	t.asleep = s.phase == Sleeping
-	s.turn = t
+	s.rollout = t
 	if t.kind == firstStart {
 		s.prepare(t)
 		return
@@ -115,7 +115,7 @@ func (s *Supervisor) begin(t *turnover) {
 		return
 	}
 	s.enter(Reloading)
-	s.tell(s.notify.Reloading("reloading: " + t.reason))
+	s.tell(s.manager.Reloading("reloading: " + t.reason))
 	s.log(slog.LevelInfo, "reload.start", fmt.Sprintf("reloading uWSGI (%s): starting generation %d, the old one serves until it is ready",
 		t.reason, s.lastGen+1), slog.String(KeyReason, t.reason))
 	hooks, read := s.cfg.Hooks, s.reconfigure
@@ -129,7 +129,7 @@ func (s *Supervisor) begin(t *turnover) {
 		if hooks != nil {
 			hookErr = hooks(ctx, option.PhaseUserAtExit) // as uWSGI, which ends there
 		}
-		cfg, err := s.again(ctx)
+		cfg, err := s.readConfig(ctx)
 		if err == nil && cfg == nil {
 			err = errors.New("there is none")
 		}
@@ -143,10 +143,10 @@ func (s *Supervisor) begin(t *turnover) {
 	})
 }
 
-// again reads the configuration; without a way to do so it is the same.
-func (s *Supervisor) again(ctx context.Context) (*Config, error) {
+// readConfig reads the configuration; without a way to do so it is the same.
+func (s *Supervisor) readConfig(ctx context.Context) (*Config, error) {
 	if s.reconfigure == nil {
-		return s.cfg, nil // nobody changes it while this turnover is under way
+		return s.cfg, nil // nobody changes it while this rollout is under way
 	}
 	return s.reconfigure(ctx)
 }
@@ -159,16 +159,16 @@ func (s *Supervisor) hookFailed(phase string, err error) {
 }
 
 // configured takes the configuration that a reload has read.
-func (s *Supervisor) configured(t *turnover, cfg *Config, err error) {
+func (s *Supervisor) configured(t *rollout, cfg *Config, err error) {
 	if cfg != nil {
 		s.held[cfg] = true
 	}
 	switch {
-	case s.turn != t:
+	case s.rollout != t:
 		s.release(cfg)
 	case err != nil:
 		s.release(cfg)
-		s.failTurn(t, fmt.Errorf("configuration: %w", err), ExitFailed)
+		s.failRollout(t, fmt.Errorf("configuration: %w", err), ExitFailed)
 	default:
 		t.cfg = cfg
 		s.prepare(t)
@@ -176,18 +176,18 @@ func (s *Supervisor) configured(t *turnover, cfg *Config, err error) {
 }
 
 // prepare starts the generation, or first stops the old one where that was asked for.
-func (s *Supervisor) prepare(t *turnover) {
+func (s *Supervisor) prepare(t *rollout) {
 	if t.kind != firstStart && t.cfg.Settings.ReloadStopFirst {
-		s.empty(t)
+		s.stopOld(t)
 		return
 	}
 	s.start(t)
 }
 
-// empty stops the generation in force; the sockets stay open and clients wait. advance goes on when
-// it is gone.
-func (s *Supervisor) empty(t *turnover) {
-	t.stage, t.stopFirst = emptying, true
+// stopOld stops the generation in force; the sockets stay open and clients wait. advance goes on
+// when it is gone.
+func (s *Supervisor) stopOld(t *rollout) {
+	t.stage, t.stopFirst = stoppingOld, true
 	if t.brutal && s.gen != nil {
 		s.destroy(s.gen, whyReload)
 	}
@@ -200,8 +200,8 @@ func (s *Supervisor) empty(t *turnover) {
 }
 
 // start runs the hooks and starts the loader.
-func (s *Supervisor) start(t *turnover) {
-	t.stage = hooking
+func (s *Supervisor) start(t *rollout) {
+	t.stage = runningHooks
 	s.hook(t, option.PhasePreApp, func() {
 		t.stage = importing
 		active, why := t.cfg.atFirst(), whyReload
@@ -213,18 +213,18 @@ func (s *Supervisor) start(t *turnover) {
 		case t.cfg.Settings.Cheaper > 0 && s.gen != nil && s.gen.active() > 0:
 			active = clamp(s.gen.active(), t.cfg.Settings.Cheaper, t.cfg.Settings.Processes)
 		}
-		g, err := s.launch(t.cfg, active, why, s.another(t) != nil)
+		g, err := s.launch(t.cfg, active, why, s.retryExclusive(t) != nil)
 		if err != nil {
-			s.failTurn(t, err, ExitFailed)
+			s.failRollout(t, err, ExitFailed)
 			return
 		}
 		t.gen = g
 	})
 }
 
-// hook runs the hooks of a phase beside the loop and then goes on with the turnover, if it still is
+// hook runs the hooks of a phase beside the loop and then goes on with the rollout, if it still is
 // the one under way.
-func (s *Supervisor) hook(t *turnover, phase string, then func()) {
+func (s *Supervisor) hook(t *rollout, phase string, then func()) {
 	run := t.cfg.Hooks
 	if run == nil {
 		then()
@@ -234,9 +234,9 @@ func (s *Supervisor) hook(t *turnover, phase string, then func()) {
 		err := run(ctx, phase)
 		return func() {
 			switch {
-			case s.turn != t:
+			case s.rollout != t:
 			case err != nil:
-				s.failTurn(t, fmt.Errorf("hooks of phase %s: %w", phase, err), ExitFailed)
+				s.failRollout(t, fmt.Errorf("hooks of phase %s: %w", phase, err), ExitFailed)
 			default:
 				then()
 			}
@@ -244,26 +244,26 @@ func (s *Supervisor) hook(t *turnover, phase string, then func()) {
 	})
 }
 
-// advance goes on with the turnover where it waited for processes.
+// advance goes on with the rollout where it waited for processes.
 func (s *Supervisor) advance() {
-	t := s.turn
+	t := s.rollout
 	switch {
 	case t == nil, t.refused:
-	case t.stage == emptying && t.old == nil:
+	case t.stage == stoppingOld && t.old == nil:
 		s.start(t)
 	case t.stage == filling:
 		s.fill(t.gen)
 		if t.gen.complete() {
 			s.promote(t)
 		}
-	case t.stage == parting:
-		s.part(t)
+	case t.stage == handingOver:
+		s.handOver(t)
 	}
 }
 
 // imported takes note of a loader that has the application.
 func (s *Supervisor) imported(e loader.Loaded) {
-	t := s.turn
+	t := s.rollout
 	if t == nil || t.gen == nil || t.gen.ld != e.Loader || t.gen.state != loading {
 		return
 	}
@@ -295,7 +295,7 @@ func (s *Supervisor) imported(e loader.Loaded) {
 }
 
 // postApp does what comes once the application is imported, and then goes on.
-func (s *Supervisor) postApp(t *turnover, then func()) {
+func (s *Supervisor) postApp(t *rollout, then func()) {
 	t.gen.hooked = true
 	s.hook(t, option.PhasePostApp, func() {
 		then()
@@ -314,7 +314,7 @@ func (s *Supervisor) workerImported(e loader.WorkerLoaded) {
 	if len(p.gen.apps) == 0 {
 		p.gen.apps = e.Apps
 	}
-	if t := s.turn; t != nil && t.gen == p.gen && !t.gen.hooked {
+	if t := s.rollout; t != nil && t.gen == p.gen && !t.gen.hooked {
 		s.postApp(t, func() {})
 	}
 }

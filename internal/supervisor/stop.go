@@ -11,7 +11,7 @@ import (
 
 // stopping is what a stop under way remembers.
 type stopping struct {
-	delay  *alarm    // the end of shutdown-delay
+	delay  *timer    // the end of shutdown-delay
 	at     time.Time // and when that is
 	hooked bool
 	hooks  bool // they run
@@ -25,16 +25,16 @@ func (s *Supervisor) close(reason string) bool {
 		return false
 	}
 	asleep := s.phase == Sleeping
-	coming := s.turn
+	coming := s.rollout
 	s.enter(Closing)
-	s.abandon(&s.turn)
+	s.abandon(&s.rollout)
 	s.abandon(&s.queued)
 	if coming != nil && coming.gen != nil {
 		s.retire(coming.gen, whyStop, true)
 	}
 	if asleep {
-		s.awake()
-		s.rise()
+		s.stopWatching()
+		s.startWorkers()
 	}
 	for _, p := range s.procs {
 		if p.state == serving {
@@ -42,11 +42,11 @@ func (s *Supervisor) close(reason string) bool {
 		}
 	}
 	s.stopping.at = time.Now().Add(d)
-	s.stopping.delay = s.agenda.after(d, func() { s.stop(reason, true) })
+	s.stopping.delay = s.timers.after(d, func() { s.stop(reason, true) })
 	s.log(slog.LevelInfo, "stop.delayed", fmt.Sprintf("stopping in %d seconds (shutdown-delay): serving on until then; stop again to end the wait", int(d.Seconds())),
 		slog.String(KeyReason, reason))
-	s.status = s.statusText()
-	s.tell(s.notify.Stopping(s.status))
+	s.manager.status = s.statusText()
+	s.tell(s.manager.Stopping(s.manager.status))
 	return true
 }
 
@@ -66,20 +66,20 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 		event, text = "stop.graceful", "graceful shutdown triggered..."
 	}
 	s.log(slog.LevelInfo, event, text, slog.String(KeyReason, reason))
-	s.tell(s.notify.Stopping("stopping: " + reason))
+	s.tell(s.manager.Stopping("stopping: " + reason))
 	s.enter(Stopping)
-	s.agenda.drop(s.stopping.delay)
+	s.timers.drop(s.stopping.delay)
 	s.interrupt()
-	s.awake()
+	s.stopWatching()
 	s.recycle.clear()
-	s.abandon(&s.turn)
+	s.abandon(&s.rollout)
 	s.abandon(&s.queued)
 	if !graceful {
 		s.destroyAll()
 		return
 	}
 	if limit := s.cfg.StopWithin; limit > 0 {
-		s.agenda.after(limit, func() { s.late(limit) })
+		s.timers.after(limit, func() { s.late(limit) })
 	}
 	for _, p := range s.procs {
 		if p.state == draining { // for the sake of a reload: whom would it hand its connections to now
@@ -101,16 +101,16 @@ func (s *Supervisor) late(limit time.Duration) {
 	s.destroyAll()
 }
 
-// abandon drops a turnover for the sake of a stop.
-func (s *Supervisor) abandon(which **turnover) {
+// abandon drops a rollout for the sake of a stop.
+func (s *Supervisor) abandon(which **rollout) {
 	t := *which
 	if t == nil {
 		return
 	}
 	*which = nil
-	s.agenda.drop(t.limit)
+	s.timers.drop(t.limit)
 	err := ErrStopping
-	if t.stage == parting {
+	if t.stage == handingOver {
 		err = nil
 	}
 	for _, w := range t.waiters {

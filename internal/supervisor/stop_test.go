@@ -241,7 +241,7 @@ func TestShutdownDelayEnds(t *testing.T) {
 		go func() { over <- r.reload() }()
 		r.wait("reload.start", "")
 		for coming := false; !coming; {
-			r.do(func() { coming = r.sup.turn != nil && r.sup.turn.gen != nil })
+			r.do(func() { coming = r.sup.rollout != nil && r.sup.rollout.gen != nil })
 		}
 		r.sup.Shutdown("test")
 		if err := <-over; !errors.Is(err, ErrStopping) {

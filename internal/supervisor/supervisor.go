@@ -27,14 +27,13 @@ const (
 type Supervisor struct {
 	host        *Host
 	logf        LogFunc
-	notify      Notifier
-	dog         time.Duration
+	manager     manager
 	reconfigure func(context.Context) (*Config, error)
 	endurance   endurance
 
 	calls  chan func()       // messages from outside, run by the loop
 	events chan loader.Event // from loaders and workers
-	deaf   chan struct{}     // closed once the loop reads neither any more
+	closed chan struct{}     // closed once the loop reads neither any more
 	done   chan struct{}     // closed once Run has returned and last is set
 	last   Status            // what Snapshot answers after that
 
@@ -43,7 +42,7 @@ type Supervisor struct {
 	ctx       context.Context // of background work
 	cancel    context.CancelFunc
 	tasks     sync.WaitGroup
-	agenda    agenda
+	timers    timers
 	cfg       *Config // in force
 	held      map[*Config]bool
 	phase     Phase
@@ -60,31 +59,25 @@ type Supervisor struct {
 	procs   map[*loader.Worker]*process
 	tallies tallies
 
-	turn     *turnover // under way
-	queued   *turnover // asked for meanwhile
+	rollout  *rollout // under way
+	queued   *rollout // asked for meanwhile
 	reloads  int
 	reloaded reloadResult
-	repair   backoff
-	repairs  ordeal // new loaders in a row that could not take the place of one that died
-	repairAt time.Time
+	repairs  repairs
 
-	paused   bool
-	recycle  recycler
-	scaling  scaling
-	idle     idle
-	stopping stopping
-	orphans  map[int]bool
-	reqlog   *os.File // ours, from ReopenRequestLog; until the next configuration
-	logEpoch int
-	lost     lostLines
-	status   string // as last told
-	stated   time.Time
-	change   string // of a file, that py-autoreload asked for the last reload
-	starved  bool
-	once     bool // without a master, too, the application is imported once: its workers cannot have it side by side
-	samples  int  // of memory
-	harakiri *alarm
-	oom      oomWatch
+	paused     bool
+	recycle    recycler
+	scaling    scaling
+	idle       idle
+	stopping   stopping
+	orphans    map[int]bool
+	requestLog requestLog
+	change     string // of a file, that py-autoreload asked for the last reload
+	starved    bool
+	once       bool // without a master, too, the application is imported once: its workers cannot have it side by side
+	samples    int  // of memory
+	harakiri   *timer
+	oom        oomWatch
 }
 
 // New checks the configuration.
@@ -93,9 +86,10 @@ func New(cfg Config) (*Supervisor, error) {
 		return nil, err
 	}
 	s := &Supervisor{
-		host: cfg.Host, logf: cfg.Log, notify: cfg.Notify, dog: cfg.Watchdog, reconfigure: cfg.Reconfigure, cfg: &cfg,
+		host: cfg.Host, logf: cfg.Log, reconfigure: cfg.Reconfigure, cfg: &cfg,
+		manager:   manager{Notifier: cfg.Notify, watchdogEvery: cfg.Watchdog},
 		endurance: usual,
-		calls:     make(chan func()), events: make(chan loader.Event), deaf: make(chan struct{}),
+		calls:     make(chan func()), events: make(chan loader.Event), closed: make(chan struct{}),
 		done: make(chan struct{}),
 		held: map[*Config]bool{&cfg: true}, procs: map[*loader.Worker]*process{}, tallies: tallies{},
 		orphans: map[int]bool{},
@@ -106,8 +100,8 @@ func New(cfg Config) (*Supervisor, error) {
 	if s.logf == nil {
 		s.logf = func(slog.Level, string, string, ...slog.Attr) {}
 	}
-	if s.notify == nil {
-		s.notify = silence{}
+	if s.manager.Notifier == nil {
+		s.manager.Notifier = silence{}
 	}
 	return s, nil
 }
@@ -128,7 +122,7 @@ func (s *Supervisor) Run(ctx context.Context) (code int) {
 			code = crash.Status
 			return
 		}
-		close(s.deaf)
+		close(s.closed)
 		s.tasks.Wait()
 		for _, g := range s.gens {
 			g.ld.Wait()
@@ -144,7 +138,7 @@ func (s *Supervisor) Run(ctx context.Context) (code int) {
 	}
 	s.oom.now = s.host.OOMKills()
 	s.sampleOOM()
-	s.begin(&turnover{kind: firstStart, reason: whyStart, cfg: s.cfg})
+	s.begin(&rollout{kind: firstStart, reason: whyStart, cfg: s.cfg})
 	s.tick()
 	s.watchdog()
 	s.extend()
@@ -154,16 +148,16 @@ func (s *Supervisor) Run(ctx context.Context) (code int) {
 	cancelled := ctx.Done()
 	for s.reconcile(); !s.over; s.reconcile() {
 		clock.Stop()
-		if d := s.agenda.wait(time.Now()); d >= 0 {
+		if d := s.timers.wait(time.Now()); d >= 0 {
 			clock.Reset(d)
 		}
 		select {
 		case e := <-s.events:
-			s.hear(e)
+			s.handle(e)
 		case call := <-s.calls:
 			call()
 		case <-clock.C:
-			s.agenda.run(time.Now())
+			s.timers.run(time.Now())
 		case <-cancelled:
 			cancelled = nil
 			s.stop("cancelled", true)
@@ -179,7 +173,7 @@ func (s *Supervisor) crashed(text string) {
 	loader.KillAll()
 	s.log(slog.LevelError, "panic", "internal error: "+text, slog.Int(KeyExit, crash.Status))
 	s.last = Status{Phase: Stopped}
-	close(s.deaf)
+	close(s.closed)
 	close(s.done)
 }
 
@@ -236,10 +230,10 @@ func (s *Supervisor) reconcile() {
 	if s.gen != nil {
 		s.recycleNext()
 		s.fill(s.gen)
-		s.mend()
-		s.doze()
+		s.replaceLoader()
+		s.watchSockets()
 	}
-	s.despair()
+	s.exitIfHopeless()
 }
 
 // post hands the loop a message; false once there is no loop any more.
@@ -247,7 +241,7 @@ func (s *Supervisor) post(call func()) bool {
 	select {
 	case s.calls <- call:
 		return true
-	case <-s.deaf:
+	case <-s.closed:
 		return false
 	}
 }

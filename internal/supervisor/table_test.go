@@ -67,11 +67,11 @@ func TestMoves(t *testing.T) {
 
 func TestAgenda(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a agenda
+		var a timers
 		var done []string
 		note := func(name string) func() { return func() { done = append(done, name) } }
 		if a.wait(time.Now()) >= 0 {
-			t.Error("an empty agenda waits")
+			t.Error("an empty list waits")
 		}
 		a.after(3*time.Second, note("late"))
 		a.after(time.Second, func() {
@@ -82,7 +82,7 @@ func TestAgenda(t *testing.T) {
 		a.drop(dropped)
 		a.drop(dropped)
 		a.drop(nil)
-		for len(a.alarms) > 0 {
+		for len(a.list) > 0 {
 			time.Sleep(a.wait(time.Now())) // why: synctest's clock
 			a.run(time.Now())
 		}

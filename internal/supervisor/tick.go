@@ -13,9 +13,17 @@ const (
 	extendAtMost   = 15 * time.Minute // an import that hangs is the service manager's to end, after that
 )
 
+// manager is the service manager, and what it was told.
+type manager struct {
+	Notifier
+	watchdogEvery time.Duration // 0 = it watches nothing
+	status        string
+	statusAt      time.Time
+}
+
 // tick does what is sampled.
 func (s *Supervisor) tick() {
-	s.agenda.after(tickInterval, s.tick)
+	s.timers.after(tickInterval, s.tick)
 	s.reapOrphans()
 	s.sampleMemory()
 	s.sampleLoads()
@@ -26,40 +34,40 @@ func (s *Supervisor) tick() {
 	if s.scaling.at.Before(time.Now()) {
 		s.checkCheaper()
 	}
-	if time.Since(s.stated) >= statusInterval {
-		s.state()
+	if time.Since(s.manager.statusAt) >= statusInterval {
+		s.notifyStatus()
 	}
 }
 
-// state tells the service manager what is going on, where that has changed.
-func (s *Supervisor) state() {
-	s.stated = time.Now()
-	if text := s.statusText(); text != s.status && (s.phase == Running || s.phase == Sleeping || s.phase == Closing) {
-		s.status = text
-		s.tell(s.notify.Status(text))
+// notifyStatus tells the service manager what is going on, where that has changed.
+func (s *Supervisor) notifyStatus() {
+	s.manager.statusAt = time.Now()
+	if text := s.statusText(); text != s.manager.status && (s.phase == Running || s.phase == Sleeping || s.phase == Closing) {
+		s.manager.status = text
+		s.tell(s.manager.Status(text))
 	}
 }
 
 // watchdog pings from the loop itself: a loop that is stuck stops pinging.
 func (s *Supervisor) watchdog() {
-	if s.dog <= 0 {
+	if s.manager.watchdogEvery <= 0 {
 		return
 	}
-	s.agenda.after(s.dog, s.watchdog)
+	s.timers.after(s.manager.watchdogEvery, s.watchdog)
 	if s.phase != Starting {
-		s.tell(s.notify.Watchdog())
+		s.tell(s.manager.Watchdog())
 	}
 }
 
 // extend asks the service manager for patience while an import, a shutdown-delay or a drain is
 // under way; all are bounded by us.
 func (s *Supervisor) extend() {
-	s.agenda.after(extendInterval, s.extend)
+	s.timers.after(extendInterval, s.extend)
 	switch {
 	case s.phase == Starting && time.Since(s.startedAt) < extendAtMost,
-		s.phase == Reloading && s.turn != nil && s.turn.kind == reload && time.Since(s.turn.began) < extendAtMost,
+		s.phase == Reloading && s.rollout != nil && s.rollout.kind == reload && time.Since(s.rollout.began) < extendAtMost,
 		s.phase == Closing, s.phase == Stopping:
-		s.tell(s.notify.ExtendTimeout(extendBy))
+		s.tell(s.manager.ExtendTimeout(extendBy))
 	}
 }
 

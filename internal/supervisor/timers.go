@@ -2,40 +2,40 @@ package supervisor
 
 import "time"
 
-// agenda is what the loop shall do at some time. It belongs to the loop, which runs what is due;
-// nothing in it runs elsewhere.
-type agenda struct {
-	alarms []*alarm
+// timers are what the loop shall do at some time. They belong to the loop, which fires what is due;
+// none of them runs elsewhere.
+type timers struct {
+	list []*timer
 }
 
-type alarm struct {
+type timer struct {
 	at time.Time
 	do func()
 }
 
 // after notes do for d from now.
-func (a *agenda) after(d time.Duration, do func()) *alarm {
-	al := &alarm{at: time.Now().Add(d), do: do}
-	a.alarms = append(a.alarms, al)
-	return al
+func (t *timers) after(d time.Duration, do func()) *timer {
+	x := &timer{at: time.Now().Add(d), do: do}
+	t.list = append(t.list, x)
+	return x
 }
 
-// drop takes an alarm off; nil and one that has gone off are fine.
-func (a *agenda) drop(al *alarm) {
-	for i, x := range a.alarms {
-		if x == al {
-			a.alarms[i] = a.alarms[len(a.alarms)-1]
-			a.alarms = a.alarms[:len(a.alarms)-1]
+// drop takes a timer off; nil and one that has fired are fine.
+func (t *timers) drop(x *timer) {
+	for i, y := range t.list {
+		if x == y {
+			t.list[i] = t.list[len(t.list)-1]
+			t.list = t.list[:len(t.list)-1]
 			return
 		}
 	}
 }
 
-// wait is how long until the next alarm, -1 when there is none.
-func (a *agenda) wait(now time.Time) time.Duration {
+// wait is how long until the next timer fires, -1 when there is none.
+func (t *timers) wait(now time.Time) time.Duration {
 	d := time.Duration(-1)
-	for _, al := range a.alarms {
-		if left := max(al.at.Sub(now), 0); d < 0 || left < d {
+	for _, x := range t.list {
+		if left := max(x.at.Sub(now), 0); d < 0 || left < d {
 			d = left
 		}
 	}
@@ -43,18 +43,18 @@ func (a *agenda) wait(now time.Time) time.Duration {
 }
 
 // run does what is due, in order of time.
-func (a *agenda) run(now time.Time) {
+func (t *timers) run(now time.Time) {
 	for {
-		var due *alarm
-		for _, al := range a.alarms {
-			if !al.at.After(now) && (due == nil || al.at.Before(due.at)) {
-				due = al
+		var due *timer
+		for _, x := range t.list {
+			if !x.at.After(now) && (due == nil || x.at.Before(due.at)) {
+				due = x
 			}
 		}
 		if due == nil {
 			return
 		}
-		a.drop(due)
+		t.drop(due)
 		due.do()
 	}
 }

@@ -22,8 +22,8 @@ type Actions struct {
 	Hook          func(option.Hook) // hook-touch
 }
 
-// Watcher watches files by their modification time: it fires when the time grows, when a file appears
-// and when one goes.
+// Watcher watches files by their modification time: it fires when the time grows, when a file
+// appears and when one goes.
 type Watcher struct {
 	files  []*touched
 	dir    string // where relative paths start
