@@ -17,7 +17,7 @@ import (
 // us.
 var allowed = map[string][]string{
 	"cmd/uwsgi":           {"internal/app"},
-	"cmd/uwsgi-worker":    {"internal/dataplane", "internal/threads"},
+	"cmd/uwsgi-worker":    {"internal/dataplane", "internal/proto", "internal/threads"},
 	"internal/app":        {"*"},
 	"internal/option":     {},
 	"internal/request":    {},

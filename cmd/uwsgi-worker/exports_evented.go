@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"uwsgi/internal/dataplane"
+	"uwsgi/internal/proto/websocket"
 )
 
 // What an evented worker calls; evented.h says what each is for. A panic loses the exchange's
@@ -107,6 +108,27 @@ func uwGoTrailers(exchange C.int, lines *C.char, n C.size_t) (rc C.int) {
 	rc = C.UW_LOST
 	defer guard("trailers")
 	return sent(engine.Exchange(int(exchange)).Trailers(bytesOf(lines, n)))
+}
+
+//export uwGoAccept
+func uwGoAccept(exchange C.int) (rc C.int) {
+	rc = C.UW_LOST
+	defer guard("accept")
+	return sent(engine.Exchange(int(exchange)).Accept())
+}
+
+//export uwGoMessage
+func uwGoMessage(exchange, opcode C.int, p *C.char, n C.size_t) (rc C.int) {
+	rc = C.UW_LOST
+	defer guard("message")
+	return sent(engine.Exchange(int(exchange)).Message(websocket.Opcode(opcode), bytesOf(p, n)))
+}
+
+//export uwGoCloseWS
+func uwGoCloseWS(exchange, code C.int, reason *C.char, n C.size_t) (rc C.int) {
+	rc = C.UW_LOST
+	defer guard("close")
+	return sent(engine.Exchange(int(exchange)).CloseSocket(int(code), string(bytesOf(reason, n))))
 }
 
 //export uwGoDone

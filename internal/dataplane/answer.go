@@ -71,7 +71,7 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 		if cn.in = nil; len(rest) > 0 {
 			cn.in = rest
 		}
-	case cn.lis.proto.http() && (len(rest) > 0 || cn.unread()):
+	case cn.lis.proto.http() && (len(rest) > 0 || x.socket != nil || cn.unread()):
 		// Bytes that are not read at close() make TCP reset the connection under the answer (RFC
 		// 9112 §9.6).
 		e.house.linger(cn)
@@ -113,7 +113,7 @@ func (x *Exchange) conclude(outcome Outcome) {
 		// Exchange.Finish has run, unless the client went away before.
 	case NoApp:
 		x.log("--- no python application found, check your startup logs for errors ---")
-		x.plain(500, "Internal Server Error")
+		x.plain(500, "Internal Server Error", "")
 		x.failed(-1)
 	case Failed:
 		x.failed(x.call.App)

@@ -73,6 +73,7 @@ type Engine struct {
 	starvedAt atomic.Int64 // monotonic ns when it began to starve
 
 	headTimeout, socketTimeout, idleTimeout, sendTimeout int64 // ns
+	socketMax, socketPing, socketPong                    int64 // of WebSockets: bytes, ns, ns
 	maxRequests                                          int64
 	memoryLimit                                          int64 // a body up to here stays in memory
 }
@@ -180,6 +181,7 @@ func (e *Engine) setTimeouts() {
 	e.socketTimeout = pick(s.SocketTimeout)
 	e.idleTimeout = pick(s.HTTPKeepalive, 75*time.Second)
 	e.sendTimeout = pick(s.SendTimeout, s.SocketTimeout)
+	e.socketMax, e.socketPing, e.socketPong = 16<<20, int64(20*time.Second), int64(20*time.Second)
 }
 
 // bodyTimeout is how long a client may be silent within a body, in ns, and the option that says so.
@@ -235,6 +237,7 @@ func (e *Engine) open(how Serving) error {
 		e.cores, e.exchanges = []*Core{e.loop.Core}, make([]*Exchange, how.Exchanges)
 		e.exchanges[0] = e.loop.x
 		e.row.Cells.Store(1)
+		e.row.Loop.Runs.Store(1)
 		return nil
 	}
 	for i := range e.settings.Threads {

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/proto/fastcgi"
+	"uwsgi/internal/proto/websocket"
 	"uwsgi/internal/request"
 )
 
@@ -34,7 +35,8 @@ type flight struct {
 	full     bool // it waits until the client has taken more
 	gone     bool // it was told that the client is gone
 	news     news
-	told     bool // in Loop.telling
+	told     bool        // in Loop.telling
+	socket   *loopSocket // nil: no WebSocket was asked for
 }
 
 const (
@@ -115,7 +117,7 @@ func (x *Exchange) pop(ev *Event) bool {
 		x.news &^= n
 		return yes
 	}
-	if has(newsInput) && x.waiting && x.unread && x.pull(ev) {
+	if has(newsInput) && x.input(ev) {
 		x.waiting = false
 		return true
 	}
@@ -135,6 +137,20 @@ func (x *Exchange) pop(ev *Event) bool {
 	return true
 }
 
+// input reads what has come, as far as the application waits for it. False: it need not be told.
+func (x *Exchange) input(ev *Event) bool {
+	switch {
+	case x.over:
+		return false
+	case x.opened() && !x.waiting:
+		x.hearSocket()
+		return false
+	case x.opened():
+		return x.nextMessage(ev)
+	}
+	return x.waiting && x.unread && x.pull(ev)
+}
+
 // happened works on what the epoll set says of the connection.
 func (x *Exchange) happened(events uint32) {
 	cn := x.cn
@@ -147,8 +163,8 @@ func (x *Exchange) happened(events uint32) {
 	}
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		cn.hup, cn.dry = true, false
-		if x.unread && events&(unix.EPOLLHUP|unix.EPOLLERR) == 0 {
-			x.tell(newsInput) // the rest of the body may be there
+		if x.unread && events&(unix.EPOLLHUP|unix.EPOLLERR) == 0 || x.opened() {
+			x.tell(newsInput) // something may be left to read
 		} else {
 			x.tell(newsGone)
 		}
@@ -166,6 +182,9 @@ func (x *Exchange) late() {
 		}
 		cn.out.reset(x.eng)
 		x.clientGone(unix.ETIMEDOUT)
+	case x.opened():
+		x.silent()
+		return
 	case x.unread && x.waiting:
 		_, option := x.eng.bodyTimeout(cn)
 		x.log("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
@@ -241,6 +260,9 @@ func (x *Exchange) pushOut() {
 		if cn.watched {
 			x.watch(false)
 		}
+		if x.opened() {
+			x.keepAlive()
+		}
 	case unix.EAGAIN:
 		x.await()
 		x.watch(true) // once more: the write may have ended for fairness
@@ -268,6 +290,11 @@ func (x *Exchange) Read(ev *Event) Kind {
 	switch {
 	case x.over, x.gone:
 		ev.Kind = ClientGone
+		return ev.Kind
+	case x.opened():
+		if !x.nextMessage(ev) {
+			x.waiting = true
+		}
 		return ev.Kind
 	case x.owes100:
 		x.owes100 = false
@@ -517,6 +544,17 @@ func (x *Exchange) Trailers(lines []byte) int {
 // here.
 func (x *Exchange) Finished(outcome Outcome) {
 	switch {
+	case !x.over && x.opened():
+		code := websocket.Normal
+		if outcome != Done {
+			code = websocket.Unexpected
+		}
+		if outcome == Failed {
+			x.failed(x.call.App)
+		}
+		if x.CloseSocket(code, ""); !x.over {
+			x.endSocket()
+		}
 	case !x.over:
 		if outcome == Cancelled {
 			x.abort(504)

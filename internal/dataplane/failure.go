@@ -3,14 +3,15 @@ package dataplane
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// plain answers with a short text of the server's own.
-func (x *Exchange) plain(status int, text string) {
+// plain answers with a short text of the server's own, and further header lines.
+func (x *Exchange) plain(status int, text, headers string) {
 	if x.headDone {
 		x.broken = true
 		return
@@ -19,8 +20,8 @@ func (x *Exchange) plain(status int, text string) {
 	x.resp = Response{
 		Status:  status,
 		Reason:  []byte(strconv.Itoa(status) + " " + text),
-		Head:    []byte("Content-Type: text/plain; charset=utf-8\r\n"),
-		Headers: 1,
+		Head:    []byte("Content-Type: text/plain; charset=utf-8\r\n" + headers),
+		Headers: 1 + strings.Count(headers, "\r\n"),
 		Length:  -1,
 		Close:   true,
 		Body:    []byte(text + "\n"),
@@ -46,7 +47,7 @@ func (x *Exchange) abort(status int) {
 		x.status = status
 		return
 	}
-	x.plain(status, statusText(status))
+	x.plain(status, statusText(status), "")
 }
 
 // resetIfUndelimited sees to it that the client can tell a response that was cut off from one that

@@ -89,3 +89,6 @@ func ipv6(b [16]byte) string { return netip.AddrFrom16(b).Unmap().String() }
 func port(p uint16) string {
 	return strconv.Itoa(int(binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&p))[:])))
 }
+
+// raw reports whether the bytes behind a head are the application's, in both directions.
+func (l *listener) raw() bool { return l.proto != protoFastCGI }

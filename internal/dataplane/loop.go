@@ -103,6 +103,7 @@ func (l *Loop) step() bool {
 		l.asked = false
 		return false
 	default:
+		l.eng.row.Loop.Beat.Store(monotonic())
 		n, errno := epollNow(l.eng.epfd, l.events[:])
 		if errno == unix.EINTR {
 			return true
@@ -215,13 +216,26 @@ func (l *Loop) dispatch(cn *conn, head int, body []byte, bodyFD int, rest []byte
 		if bodyFD >= 0 {
 			unix.Close(bodyFD)
 		}
-		x.finished = monotonic()
-		x.cell.State.Store(scoreboard.CellIdle)
-		next := x.leave(cn, rest)
-		x.account(-1, x.finished)
-		return next
+		return l.answered(x, rest)
 	}
-	return l.start(x, body, bodyFD, rest, false)
+	socket, err := l.handshake(cn, &x.req)
+	if err != nil {
+		x.refuseHandshake(err)
+		return l.answered(x, rest)
+	}
+	next := l.start(x, body, bodyFD, rest, false)
+	x.socket = socket
+	l.begun.WebSocket = socket != nil
+	return next
+}
+
+// answered ends an exchange that needed no application.
+func (l *Loop) answered(x *Exchange, rest []byte) step {
+	x.finished = monotonic()
+	x.cell.State.Store(scoreboard.CellIdle)
+	next := x.leave(x.cn, rest)
+	x.account(-1, x.finished)
+	return next
 }
 
 // start has the application called. What lies in memory of the loop's or the connection's moves:
@@ -239,6 +253,7 @@ func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more boo
 	cn.inFlight.Store(true)
 	e.app.Serving(x.id, cn.fd)
 	l.inFlight++
+	e.row.Loop.InFlight.Store(int32(l.inFlight))
 	l.begun = Event{Kind: RequestBegins, Exchange: x.id, App: app, Request: &x.req, BodyFD: bodyFD, Data: body, More: more}
 	if l.x = l.take(); l.x == nil {
 		e.hinder(laden)
@@ -271,6 +286,7 @@ func (l *Loop) give(x *Exchange) {
 	x.inFlight = false
 	x.cell.State.Store(scoreboard.CellIdle)
 	l.inFlight--
+	l.eng.row.Loop.InFlight.Store(int32(l.inFlight))
 	if l.x != nil {
 		l.free = append(l.free, x)
 	} else {

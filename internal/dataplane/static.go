@@ -196,7 +196,7 @@ func (x *Exchange) tryOpened(root *root, rel []byte, fd int, errno syscall.Errno
 	case 0:
 	case unix.EMFILE, unix.ENFILE, unix.ENOMEM:
 		x.log("cannot open a file of %s: %s (max-fd, or LimitNOFILE= of the unit)", root.path, errno)
-		x.plain(503, statusText(503))
+		x.plain(503, statusText(503), "")
 		return true
 	case errOutside:
 		x.log("[uwsgi-fileserve] security error: %s is not under %s or a safe path (static-safe)", x.core.files.outside, root.real)

@@ -169,7 +169,7 @@ func (x *Exchange) sendStaticBody(h *staticHead, fd int, off, n int64) {
 		unix.Close(fd)
 		if err != nil {
 			x.log("cannot read %s: %s", f.full, err)
-			x.plain(500, statusText(500))
+			x.plain(500, statusText(500), "")
 			return
 		}
 		body, n = f.body[:got], int64(got)

@@ -40,6 +40,7 @@ const (
 	Lost          = 1006 // the connection ended without a close frame; never sent
 	InvalidData   = 1007
 	TooBig        = 1009
+	Unexpected    = 1011 // the server cannot go on
 	Restart       = 1012 // the service restarts: come again
 )
 
