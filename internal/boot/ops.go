@@ -27,6 +27,7 @@ const (
 	OpPart      = "part"
 	OpDrain     = "drain"
 	OpHarakiri  = "harakiri"
+	OpCancel    = "cancel"
 	OpGiveUp    = "giveup"
 	OpPause     = "pause"
 	OpResume    = "resume"

@@ -71,6 +71,8 @@ func (e *Engine) obey(m message, fd int) {
 		e.parting.Store(true)
 	case boot.OpDrain:
 		e.drain(m.Reason, m.Handoff, m.Close)
+	case boot.OpCancel:
+		e.cancel(m.Core, m.Started)
 	case boot.OpHarakiri:
 		e.house.harakiri(m.Core, m.Started)
 		e.Drain("harakiri", true)

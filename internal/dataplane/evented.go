@@ -398,6 +398,7 @@ func (x *Exchange) Send(p []byte, more bool) int {
 		return -1
 	case more:
 		rc := x.TryWrite(p)
+		x.cell.Started.Store(monotonic()) // a stream may take as long as it likes: it is over its time when nothing comes
 		x.full = rc == WouldBlock
 		return rc
 	case !x.headDone:

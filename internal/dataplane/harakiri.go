@@ -18,6 +18,18 @@ func (h *housekeeper) harakiri(exchange int, started int64) {
 	}
 }
 
+// cancel has the loop cancel an exchange, of the request that began at started.
+func (e *Engine) cancel(exchange int, started int64) {
+	if e.loop == nil || exchange < 0 || exchange >= len(e.used()) {
+		return
+	}
+	x := e.exchanges[exchange]
+	request := x.request()
+	if x.cell.Started.Load() == started {
+		e.loop.post(post{x: x, request: request, news: newsCancel})
+	}
+}
+
 // giveUp answers in the place of every core, and of those that the waiting requests would have come
 // to: this worker will be killed in a moment.
 func (h *housekeeper) giveUp() {

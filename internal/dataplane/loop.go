@@ -315,6 +315,7 @@ func (l *Loop) Again() bool {
 func (l *Loop) responded(x *Exchange) {
 	e, cn := l.eng, x.cn
 	x.finished, x.over = monotonic(), true
+	x.cell.State.Store(scoreboard.CellOpen)
 	x.handedOver = x.handedOver || cn.out.some()
 	cn.flight = nil
 	cn.inFlight.Store(false)

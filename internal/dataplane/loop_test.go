@@ -458,6 +458,38 @@ func TestLoopSendTimeout(t *testing.T) {
 	receive(t, gone)
 }
 
+// A request that is over its time is cancelled, and those beside it are not.
+func TestLoopCancels(t *testing.T) {
+	begun, cancelled := make(chan int, 2), make(chan int, 2)
+	l := async(t, config{}, func(l *looped, ev *Event) {
+		switch ev.Kind {
+		case RequestBegins:
+			begun <- ev.Exchange
+		case CancelIt:
+			l.eng.Exchange(ev.Exchange).Finished(Cancelled)
+			cancelled <- ev.Exchange
+		}
+	})
+	slow, quick := l.dial("http"), l.dial("http")
+	slow.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	x := receive(t, begun)
+	quick.send("GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
+	y := receive(t, begun)
+	l.say(message{Op: "cancel", Core: x, Started: 1}) // that one is over
+	l.say(message{Op: "cancel", Core: x, Started: l.eng.Exchange(x).cell.Started.Load()})
+	if got := receive(t, cancelled); got != x {
+		t.Errorf("exchange %d was cancelled, want %d", got, x)
+	}
+	if resp, _ := slow.response("GET"); resp.StatusCode != 504 {
+		t.Error(resp.Status)
+	}
+	l.do(func() {
+		l.head(y, "200 OK").Send([]byte("quick"), false)
+		l.eng.Exchange(y).Finished(Done)
+	})
+	wantBody(t, quick, "quick")
+}
+
 func wantBody(t *testing.T, c *client, want string) {
 	t.Helper()
 	if resp, body := c.response("GET"); resp.StatusCode != 200 || body != want {

@@ -8,6 +8,7 @@ import (
 
 	"uwsgi/internal/proto/websocket"
 	"uwsgi/internal/request"
+	"uwsgi/internal/scoreboard"
 )
 
 // A WebSocket (RFC 6455) on a Loop: an exchange whose answer was 101. Its frames are read whether
@@ -74,6 +75,7 @@ func (x *Exchange) Accept() int {
 	s.Init(x.eng.socketMax, s.deflate)
 	s.heard = monotonic()
 	x.eng.row.Loop.Websockets.Add(1)
+	x.cell.State.Store(scoreboard.CellOpen)
 	x.vec.n = 0
 	x.vec.add(x.out)
 	x.tryFlush()

@@ -62,6 +62,7 @@
 //	{"op":"drain","reason":"reload","handoff":true,"close":false}  take no more, finish what runs, hand idle connections on (handoff) or close them
 //	                                      after a moment, exit 0. close: the instance ends, what waits in the queues of its own sockets is answered.
 //	                                      It may come once more, with other terms
+//	{"op":"cancel","core":0,"started":71}     the same of a worker with an event loop: cancel it, the others go on
 //	{"op":"harakiri","core":0,"started":71}   that core's request, which began then (Core.Started), is past its deadline: answer 504 in its place, stop accepting, let the others finish
 //	{"op":"giveup"}                       it will be killed in a moment: answer 504 in the place of whatever still runs
 //	{"op":"pause"} {"op":"resume"}

@@ -64,6 +64,11 @@ func (w *Worker) Harakiri(core int, started int64) error {
 	return w.conn.send(harakiriOrder{Op: boot.OpHarakiri, Core: core, Started: started})
 }
 
+// Cancel tells a worker with an event loop that a request is to be cancelled; see Harakiri.
+func (w *Worker) Cancel(core int, started int64) error {
+	return w.conn.send(harakiriOrder{Op: boot.OpCancel, Core: core, Started: started})
+}
+
 // GiveUp tells the worker that it will be killed in a moment: it answers in the place of the
 // requests that it still runs.
 func (w *Worker) GiveUp() error { return w.conn.send(plainOrder{Op: boot.OpGiveUp}) }

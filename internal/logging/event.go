@@ -98,6 +98,7 @@ var events = map[string]event{
 	"exit":               {},
 	"fault":              {},
 	"harakiri":           {message: sd.MessageHarakiri, dated: true},
+	"harakiri.cancel":    {message: sd.MessageHarakiri, dated: true},
 	"harakiri.detail":    {dated: true},
 	"hook.failed":        {},
 	"idle":               {},

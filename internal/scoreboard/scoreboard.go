@@ -20,6 +20,7 @@ import (
 const (
 	CellIdle = 0
 	CellBusy = 1 // running the application, since Cell.Started
+	CellOpen = 2 // a WebSocket, or what an application still does after its response: no limit applies
 )
 
 const (

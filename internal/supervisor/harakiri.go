@@ -18,6 +18,7 @@ const (
 	scanInterval  = time.Second            // no deadline is shorter: uwsgi.set_user_harakiri takes whole seconds
 	dumpTime      = 100 * time.Millisecond // for writing the stacks, before the worker moves on
 	harakiriGrace = time.Second            // for what the last of the other requests still has to do
+	cancelGrace   = time.Second            // for a request that was cancelled; a loop that is stuck hears of nothing
 	answerTime    = 100 * time.Millisecond // for the 504, before harakiri-graceful-signal
 	giveUpTime    = 100 * time.Millisecond // for the answers in the place of requests that are given up
 )
@@ -50,6 +51,10 @@ func (s *Supervisor) scanHarakiri() {
 			case !s.overdue(p):
 				wait = min(wait, scanInterval)
 			default:
+				if left := s.cancelRequest(p, c, started, now); left > 0 {
+					wait = min(wait, left)
+					continue
+				}
 				s.condemn(p, c, started, now)
 			}
 		}
@@ -87,6 +92,28 @@ func age(c *scoreboard.Cell, now int64) time.Duration {
 func (s *Supervisor) overdue(p *process) bool {
 	limit := p.gen.cfg.Settings.HarakiriQueue
 	return limit <= 0 || s.backlog(p.gen.cfg) >= limit
+}
+
+// cancelled is a request that a worker with an event loop was asked to cancel.
+type cancelled struct{ started, at int64 } // monotonic ns
+
+// cancelRequest asks a worker with an event loop to cancel a request: the others go on. It gives how long
+// the request may still take to end, 0 where it had its time or cannot be cancelled.
+func (s *Supervisor) cancelRequest(p *process, core int, started, now int64) time.Duration {
+	if !p.looped() || p.state == condemned {
+		return 0
+	}
+	c := p.cancelled[core]
+	if c.started != started {
+		c = cancelled{started, now}
+		p.cancelled[core] = c
+		cell := p.gen.rows.board.Cell(p.row, core)
+		s.logProcess(slog.LevelError, "harakiri.cancel", fmt.Sprintf("*** HARAKIRI: a request of worker %d (pid: %d) is over its time and is cancelled: %s ***",
+			p.slot.n, p.pid, cell.GetSnap()), p, slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()), slog.Duration(KeyAge, age(cell, now)))
+		p.slot.tally.harakiris++
+		s.obeyed(p, p.w.Cancel(core, started))
+	}
+	return max(0, cancelGrace-time.Duration(now-c.at))
 }
 
 // condemn ends a worker one of whose requests is past its deadline: its stacks are dumped, then it

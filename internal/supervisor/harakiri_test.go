@@ -275,3 +275,28 @@ func TestGiveUp(t *testing.T) {
 		})
 	}
 }
+
+// A worker with an event loop is asked to cancel the request, and lives if that helps.
+func TestHarakiriCancels(t *testing.T) {
+	for name, obeys := range map[string]bool{"obeys": true, "stuck": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1)
+			r.set.Harakiri = 100 * time.Millisecond
+			r.up()
+			r.do(func() { r.sup.rows.board.Row(r.sup.gen.slots[0].cur.row).Loop.Runs.Store(1) })
+			pid := r.pids()[0]
+			r.busy(1, 0, 0)
+			r.wait("harakiri.cancel", fmt.Sprintf("*** HARAKIRI: a request of worker 1 (pid: %d) is over its time and is cancelled: 127.0.0.1 GET /sleep ***", pid))
+			if !obeys {
+				r.wait("harakiri", fmt.Sprintf("*** HARAKIRI ON WORKER 1 (pid: %d, try: 1) ***", pid))
+				return
+			}
+			r.do(func() { r.sup.rows.board.Cell(r.sup.gen.slots[0].cur.row, 0).State.Store(scoreboard.CellIdle) })
+			r.busy(1, 0, 0) // the next one has its own time
+			r.wait("harakiri.cancel", "is over its time and is cancelled")
+			if got := r.pids()[0]; got != pid {
+				t.Errorf("worker %d was replaced by %d", pid, got)
+			}
+		})
+	}
+}
