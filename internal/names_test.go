@@ -105,6 +105,19 @@ func TestOps(t *testing.T) {
 	}
 }
 
+// TestProtocols: what a protocol is called stands where its options are and where its row is
+// (dataplane/protocol.go); else only names of options do.
+func TestProtocols(t *testing.T) {
+	for path, text := range sources(t, "*/*.go", "*/*/*.go", "../cmd/*/*.go", "../cmd/*/*.c", "python/*.py") {
+		if strings.HasPrefix(path, "option/") || path == "dataplane/protocol.go" || strings.HasPrefix(path, "e2e/") {
+			continue
+		}
+		if names := found(map[string]string{path: text}, `"((?:fastcgi|scgi)(?:-nph)?|http11)"`); len(names) > 0 {
+			t.Errorf("%s names %q: what a protocol is like stands in dataplane/protocol.go and option/sockets.go", path, names)
+		}
+	}
+}
+
 // TestEvents: every event that is logged is in the table of package logging, and every one in the
 // table is logged.
 func TestEvents(t *testing.T) {

@@ -71,9 +71,7 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 		if cn.in = nil; len(rest) > 0 {
 			cn.in = rest
 		}
-	case cn.lis.proto.http() && (len(rest) > 0 || x.socket != nil || cn.unread()):
-		// Bytes that are not read at close() make TCP reset the connection under the answer (RFC
-		// 9112 §9.6).
+	case cn.lis.proto.lingers && (len(rest) > 0 || x.socket != nil || cn.unread()):
 		e.house.linger(cn)
 	default:
 		e.close(cn)
@@ -134,13 +132,10 @@ func (x *Exchange) exit(code int) {
 
 // mayKeep tells whether the client wants to use the connection again, and we too.
 func (x *Exchange) mayKeep(cn *conn) bool {
-	switch cn.lis.proto {
-	case protoHTTP:
-		return x.req.KeepAlive && !x.eng.settings.HTTPNoKeepalive && !x.eng.parting.Load()
-	case protoFastCGI:
-		return cn.fcgi.KeepConn
+	if !x.req.KeepAlive {
+		return false
 	}
-	return false
+	return !cn.lis.proto.delimits || !x.eng.settings.HTTPNoKeepalive && !x.eng.parting.Load()
 }
 
 // settle waits until a housekeeper that answers in this core's place is done. False: it did, so the

@@ -194,7 +194,7 @@ func TestSpoolInPlace(t *testing.T) {
 	// Chunks larger than the buffer they are decoded in.
 	e := &Engine{settings: option.Default(), memoryLimit: 1 << 20}
 	var s spool
-	s.start(-1, e)
+	s.startChunked(e)
 	body := bytes.Repeat([]byte("a"), 100<<10)
 	text := fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\nNEXT", len(body), body)
 	used, err := s.feed(text)

@@ -6,8 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/proto/fastcgi"
-	"uwsgi/internal/proto/http1"
 	"uwsgi/internal/request"
 )
 
@@ -20,7 +18,7 @@ type conn struct {
 	fd         int
 	lis        *listener
 	plain      bool // see transport.go
-	peer       http1.Peer
+	peer       request.Peer
 	dry        bool        // the last read took all there was: an event tells of more
 	hup        bool        // nothing may come after what is there: no event would tell that it has ended
 	registered bool        // in the epoll set
@@ -37,7 +35,7 @@ type conn struct {
 	starved bool             // they are part of a head that waits for more
 	req     *request.Request // as far as it is parsed, nil: nothing is, or the core has it
 	head    int              // bytes of its head, once that is whole
-	fcgi    fastcgi.Begin    // of the FastCGI request in hand, or of the one that is refused
+	id      uint16           // in a protocol of records: of the request in hand, or of the one that is refused; 0: none
 	body    spool            // the body gathered so far
 	out     slow             // what the client has not taken yet of a finished response
 	spill   *spill           // and of one under way, nil: nothing
@@ -46,17 +44,6 @@ type conn struct {
 	unasked   int64         // bytes of responses since the kernel was last asked how many are queued
 	writeErrs *atomic.Int64 // of the core whose response is queued, in an idle connection
 }
-
-type protocol int
-
-const (
-	protoUwsgi protocol = iota
-	protoHTTP
-	protoFastCGI
-	protoSCGI
-)
-
-func (p protocol) http() bool { return p == protoHTTP }
 
 // What an epoll event's data says. A connection's is gen<<32 | fd, which leaves the two top bits
 // free.
@@ -93,7 +80,7 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	c.gen.Add(1)
 	c.fd, c.lis, c.plain = fd, lis, lis.plain
 	c.registered, c.active, c.served, c.since, c.dry, c.hup = false, false, 0, 0, false, false
-	c.lent, c.starved, c.fcgi = false, false, fastcgi.Begin{}
+	c.lent, c.starved, c.id = false, false, 0
 	c.unasked, c.writeErrs = 0, nil
 	c.queued.Store(0)
 	c.open()

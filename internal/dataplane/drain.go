@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/boot"
-	"uwsgi/internal/proto/http1"
+	"uwsgi/internal/request"
 	"uwsgi/internal/sys"
 )
 
@@ -280,7 +280,7 @@ func (e *Engine) dismissIdle() {
 // there is none, HTTP has a word for its end; FastCGI has not, so that its client is given a moment
 // for its next request.
 func (e *Engine) keepsOpen(cn *conn) bool {
-	return e.handoff.Load() && cn.plain || !cn.lis.proto.http() && monotonic() < e.lingerUntil.Load()
+	return e.handoff.Load() && cn.plain || !cn.lis.proto.delimits && monotonic() < e.lingerUntil.Load()
 }
 
 func (e *Engine) handOn(cn *conn) bool {
@@ -356,7 +356,7 @@ func (e *Engine) takeHanded() *conn {
 			continue
 		}
 		if cn := e.newConn(fd, lis); cn != nil {
-			cn.peer = http1.Peer{Addr: h.Addr, Port: h.Port}
+			cn.peer = request.Peer{Addr: h.Addr, Port: h.Port}
 			cn.served, cn.unasked = h.Served, askAfter+1 // who had it may not have seen its client take all
 			return cn
 		}

@@ -187,9 +187,9 @@ func (e *Engine) setTimeouts() {
 // bodyTimeout is how long a client may be silent within a body, in ns, and the option that says so.
 func (e *Engine) bodyTimeout(cn *conn) (ns int64, name string) {
 	switch s := e.settings; {
-	case cn.body.chunked != nil && s.ChunkedInputTimeout > 0:
+	case cn.body.chunked && s.ChunkedInputTimeout > 0:
 		return int64(s.ChunkedInputTimeout), "chunked-input-timeout"
-	case cn.lis.proto.http() && s.HTTPTimeout > 0:
+	case cn.lis.proto.client && s.HTTPTimeout > 0:
 		return int64(s.HTTPTimeout), "http-timeout"
 	}
 	return e.socketTimeout, "socket-timeout"
@@ -227,7 +227,11 @@ func (e *Engine) open(how Serving) error {
 		hostname = "localhost"
 	}
 	for i, l := range e.boot.Listeners {
-		e.listeners = append(e.listeners, newListener(i, l, hostname, e.settings))
+		lis, err := newListener(i, l, hostname, e.settings)
+		if err != nil {
+			return err
+		}
+		e.listeners = append(e.listeners, lis)
 	}
 	if err := e.house.open(e); err != nil {
 		return err

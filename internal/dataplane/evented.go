@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/proto/websocket"
 	"uwsgi/internal/request"
 )
@@ -53,12 +52,16 @@ func (l *Loop) mayStream(r *request.Request, want, have int64) bool {
 	return l.streams && (r.Chunked || want < 0 || want > have && (want > streamFrom || r.Expect100))
 }
 
-// stream begins the exchange of a request whose body is still coming: want bytes, -1 unknown. rest
-// is what follows the head.
-func (l *Loop) stream(cn *conn, head int, rest []byte, want int64) step {
+// stream begins the exchange of a request whose body is still coming. rest is what follows the
+// head.
+func (l *Loop) stream(cn *conn, head int, rest []byte) step {
 	x, b := l.x, &cn.body
 	owes100 := x.req.Expect100 && len(rest) == 0 // RFC 9110 §10.1.1: only when nothing of the body has come
-	b.start(want, l.eng)
+	if x.req.Chunked {
+		b.startChunked(l.eng)
+	} else {
+		b.start(x.req.ContentLength, l.eng)
+	}
 	b.passes = true
 	used, err := b.feed(rest)
 	if err != nil {
@@ -76,10 +79,10 @@ func (l *Loop) stream(cn *conn, head int, rest []byte, want int64) step {
 	return next
 }
 
-// streamRecords is stream for a FastCGI request, of whose body that much is there.
-func (l *Loop) streamRecords(cn *conn, head int, in fastcgi.Stdin, want int64, body []byte) step {
+// streamRecords is stream for a body that comes in records: next takes the rest of it.
+func (l *Loop) streamRecords(cn *conn, head int, next decoder, want int64, body []byte) step {
 	x := l.x
-	cn.body.startRecords(in, want, l.eng)
+	cn.body.startFramed(next, want, l.eng)
 	cn.body.passes = true
 	cn.body.size = int64(len(body))
 	x.begin(cn, head)
@@ -431,7 +434,7 @@ func (x *Exchange) SendFile(fd int, off, n int64, more bool) int {
 		x.eng.app.Response(x.id, &x.resp)
 		x.sendWhole(fd, off, n)
 		return x.conclusion()
-	case x.cn.lis.proto == protoFastCGI:
+	case x.cn.lis.proto.records != nil:
 		x.copyFile(fd, off, n)
 		unix.Close(fd)
 	default:
@@ -456,7 +459,7 @@ func (x *Exchange) spliceFile(fd int, off, n int64) {
 	if !x.headDone {
 		x.TryWrite(nil)
 	}
-	if x.remaining >= 0 && x.cn.lis.proto.http() {
+	if x.remaining >= 0 && x.cn.lis.proto.delimits {
 		n = min(n, x.remaining)
 		x.remaining -= n
 	}
@@ -509,7 +512,7 @@ func (x *Exchange) Inform(lines []byte) int {
 	switch {
 	case x.over, x.broken:
 		return -1
-	case x.headDone, !x.cn.lis.proto.http(), x.req.HTTP10:
+	case x.headDone, !x.cn.lis.proto.client, x.req.HTTP10:
 		return 0
 	}
 	x.vec.n = 0

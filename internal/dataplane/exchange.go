@@ -27,15 +27,16 @@ type Exchange struct {
 
 	req    request.Request
 	call   Call // the request as the application got it
-	packet int  // bytes of the head in a packet of the uwsgi protocol, 0 in other protocols
+	packet int  // bytes of the packet that the head came in, 0: in none
 
 	// Response state.
 
 	resp Response
 	reply
-	out    []byte // the head, and small bodies behind it
-	vec    vector // what is to be written next
-	flight        // on a loop: what is under way
+	out    []byte   // the head, and small bodies behind it
+	prefix [16]byte // memory for what stands before a record
+	vec    vector   // what is to be written next
+	flight          // on a loop: what is under way
 	answering
 	stuck atomic.Bool // past its deadline, as the supervisor has said
 
@@ -63,8 +64,8 @@ func (x *Exchange) begin(cn *conn, head int) {
 	cn.since = 0
 	x.cn, x.started = cn, monotonic()
 	x.wall = x.core.clock.wall(x.started)
-	if x.packet = 0; cn.lis.proto == protoUwsgi {
-		x.packet = head - 4
+	if x.packet = 0; cn.lis.proto.packet > 0 {
+		x.packet = head - cn.lis.proto.packet
 	}
 	x.logVars, x.forced, x.writeErrs = x.logVars[:0], false, 0
 	x.reply = reply{keep: x.mayKeep(cn) && (e.phase() < draining || e.keepsOpen(cn)), remaining: -1}

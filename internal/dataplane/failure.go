@@ -58,10 +58,10 @@ func (x *Exchange) resetIfUndelimited() {
 	}
 }
 
-// endedByClose says that nothing but the end of the connection marks the end of the response.
-// FastCGI marks it, but nginx does not look.
+// endedByClose says that for the client nothing but the end of the connection marks the end of the
+// response.
 func (x *Exchange) endedByClose() bool {
-	return x.remaining < 0 && !x.chunked || x.cn.lis.proto == protoFastCGI
+	return x.remaining < 0 && !x.chunked || x.cn.lis.proto.endUnseen
 }
 
 // clientGone notes that the client cannot be written to.

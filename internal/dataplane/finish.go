@@ -24,7 +24,7 @@ func (x *Exchange) buffered() {
 	x.bodyBytes = int64(len(body))
 	if x.noBody {
 		body = nil
-	} else if x.remaining >= 0 && x.cn.lis.proto.http() {
+	} else if x.remaining >= 0 && x.cn.lis.proto.delimits {
 		body = x.clip(body)
 		x.remaining -= int64(len(body))
 		x.checkShort()
@@ -63,12 +63,12 @@ func (x *Exchange) Finish() {
 func (x *Exchange) finish() {
 	x.out = x.out[:0]
 	switch {
-	case x.cn.lis.proto == protoFastCGI:
+	case x.cn.lis.proto.records != nil:
 		x.sendLast(nil)
 	case x.chunked && !x.broken:
 		x.out = append(x.out, lastChunk...)
 		x.sendLast(nil)
-	case x.cn.lis.proto.http():
+	case x.cn.lis.proto.delimits:
 		x.checkShort()
 	}
 }
@@ -76,7 +76,7 @@ func (x *Exchange) finish() {
 // sendLast writes x.out and then body, the end of a response. What the client does not take now is
 // left to the housekeeper.
 func (x *Exchange) sendLast(body []byte) {
-	if x.cn.lis.proto == protoFastCGI {
+	if x.cn.lis.proto.records != nil {
 		x.lastRecords(body)
 		return
 	}

@@ -6,9 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/proto/fastcgi"
-	"uwsgi/internal/proto/scgi"
-	"uwsgi/internal/proto/uwsgi"
 	"uwsgi/internal/request"
 )
 
@@ -39,7 +36,7 @@ func (c *Core) gather(cn *conn) step {
 		r.Reset()
 	}
 	for {
-		head, err := c.parse(cn, p, r)
+		head, err := cn.lis.parse(cn, p, r, &c.eng.limits)
 		switch {
 		case err == nil:
 			cn.starved = false
@@ -47,8 +44,8 @@ func (c *Core) gather(cn *conn) step {
 				c.resume(cn)
 			}
 			return c.begin(cn, p, head)
-		case err == fastcgi.ErrManagement:
-			cn.send(fastcgi.AppendReply(nil, p[:head]), 0)
+		case err == errAside:
+			cn.send(cn.lis.proto.aside(p[:head]), 0)
 			p = p[head:]
 			r.Reset()
 			continue
@@ -140,39 +137,21 @@ func (c *Core) resume(cn *conn) {
 	cn.req = nil
 }
 
-// parse gives the length of the head at the start of buf.
-func (c *Core) parse(cn *conn, buf []byte, r *request.Request) (n int, err error) {
-	switch cn.lis.proto {
-	case protoHTTP:
-		return cn.lis.server.Parse(buf, r, &c.eng.limits, cn.peer)
-	case protoFastCGI:
-		n, cn.fcgi, err = fastcgi.Parse(buf, r, &c.eng.limits)
-		return n, err
-	case protoSCGI:
-		return scgi.Parse(buf, r, &c.eng.limits)
-	default:
-		return uwsgi.Parse(buf, r, &c.eng.limits)
-	}
-}
-
 // begin takes a whole head: buf holds it and perhaps more.
 func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	r := &c.x.req
-	if err := request.Finish(r, &c.eng.limits, request.Options{HTTP: cn.lis.proto.http(), Ends: cn.lis.proto == protoFastCGI}); err != nil {
+	if err := request.Finish(r, &c.eng.limits, cn.lis.proto.finish); err != nil {
 		return c.refuse(cn, err, true)
 	}
 	rest := buf[head:]
 	want := r.ContentLength
 	switch {
-	case cn.lis.proto == protoFastCGI:
-		return c.beginStdin(cn, buf, head)
+	case cn.lis.proto.records != nil:
+		return c.beginRecords(cn, buf, head)
 	case c.loop != nil && c.loop.mayStream(r, want, int64(len(rest))):
-		if r.Chunked {
-			want = -1
-		}
-		return c.loop.stream(cn, head, rest, want)
+		return c.loop.stream(cn, head, rest)
 	case r.Chunked:
-		cn.body.start(-1, c.eng)
+		cn.body.startChunked(c.eng)
 	case want == 0:
 		return c.deliver(cn, head, nil, -1, rest)
 	case want <= int64(len(rest)):
@@ -279,7 +258,7 @@ func (c *Core) finishBody(cn *conn, rest []byte) step {
 	if !c.x.req.HasLength && cn.body.size > 0 || c.x.req.Chunked {
 		c.x.req.SetLength(cn.body.size) // Django reads as much as CONTENT_LENGTH says, and no more
 	} else if cn.body.size < c.x.req.ContentLength {
-		return c.refuse(cn, errShortBody, true) // FastCGI has an end of its own
+		return c.refuse(cn, errShortBody, true)
 	}
 	mem, fd, held, err := cn.body.take()
 	if err != nil {

@@ -60,7 +60,7 @@ func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 		return // its answer is on the way
 	}
 	// The core cannot close the connection now: settle waits for answerElsewhere.
-	x.cn.send(errorResponse(x.cn.lis, x.cn.fcgi.ID, 504), 0)
+	x.cn.sendError(504)
 	x.cn.hangUp()
 	x.answered(request)
 }

@@ -35,21 +35,12 @@ func (x *Exchange) head(known int64) {
 	x.status = p.Status
 	x.headers = p.Headers
 	b := x.out[:0]
-	switch proto {
-	case protoHTTP:
-		b = append(b, "HTTP/1.1 "...)
-	case protoUwsgi:
-		if v := r.Bytes(r.Protocol); isVersion(v) {
-			b = append(append(b, v...), ' ')
-		} else {
-			b = append(b, "HTTP/1.0 "...)
-		}
-	default:
-		if x.cn.lis.nph {
-			b = append(b, "HTTP/1.1 "...)
-		} else {
-			b = append(b, "Status: "...)
-		}
+	if proto.start != "" {
+		b = append(b, proto.start...)
+	} else if v := r.Bytes(r.Protocol); isVersion(v) {
+		b = append(append(b, v...), ' ')
+	} else {
+		b = append(b, "HTTP/1.0 "...)
 	}
 	b = append(append(b, p.Reason...), '\r', '\n')
 	b = x.appendHeaders(b, p.Head)
@@ -58,7 +49,7 @@ func (x *Exchange) head(known int64) {
 	}
 	// RFC 9110 §6.4.1; a front end would complain.
 	x.noBody = p.Status == 204 || p.Status == 304 || p.Status < 200 && !p.Upgrade
-	if proto.http() {
+	if proto.delimits {
 		b = x.frame(b, known)
 	}
 	x.out = append(b, '\r', '\n')
@@ -143,7 +134,7 @@ func (x *Exchange) appendHeaders(b, head []byte) []byte {
 		}
 	}
 	for _, h := range s.AddHeaders {
-		if x.cn.lis.proto.http() && len(h) > len(connection) && bytes.EqualFold([]byte(h[:len(connection)]), connection) {
+		if x.cn.lis.proto.delimits && len(h) > len(connection) && bytes.EqualFold([]byte(h[:len(connection)]), connection) {
 			x.resp.Close = x.resp.Close || bytes.Contains(bytes.ToLower([]byte(h)), []byte("close"))
 			continue
 		}

@@ -214,7 +214,7 @@ func (h *housekeeper) expire(cn *conn) {
 		h.eng.giveBack(cn)
 		return
 	}
-	if !cn.active || !cn.lis.proto.http() {
+	if !cn.active || !cn.lis.proto.client {
 		if !cn.active && cn.queued.Load() > 0 {
 			cn.writeErrs.Add(1)
 			if !h.eng.settings.IgnoreWriteErrors {
@@ -232,7 +232,7 @@ func (h *housekeeper) expire(cn *conn) {
 		_, option = h.eng.bodyTimeout(cn)
 	}
 	h.note("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
-	cn.send(errorResponse(cn.lis, 0, 408), 0)
+	cn.sendError(408)
 	cn.in = nil
 	cn.body.reset()
 	cn.out.lingerEnd = until(lingerFor) // it had its time
@@ -363,7 +363,7 @@ func (h *housekeeper) done(cn *conn) {
 	case keep:
 		h.release(cn)
 		h.eng.enqueue(cn)
-	case cn.lis.proto.http() && (len(cn.in) > 0 || cn.unread()):
+	case cn.lis.proto.lingers && (len(cn.in) > 0 || cn.unread()):
 		cn.out.linger = true
 		h.watch(cn, unix.EPOLL_CTL_MOD)
 	default:

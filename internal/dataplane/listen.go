@@ -76,7 +76,7 @@ func (l *listener) prepare(nodelay bool) error {
 	if err := unix.SetNonblock(l.FD, true); err != nil {
 		return fmt.Errorf("fcntl: listening socket %s: %w", l.Name, err)
 	}
-	if !l.unix && (nodelay || l.proto.http()) {
+	if !l.unix && (nodelay || l.proto.client) {
 		unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // its connections inherit it
 	}
 	return nil

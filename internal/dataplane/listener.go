@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -11,45 +12,36 @@ import (
 
 	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
-	"uwsgi/internal/proto/http1"
+	"uwsgi/internal/request"
 )
 
 // listener is one listening socket.
 type listener struct {
 	boot.Listener
-	index  int
-	proto  protocol
-	nph    bool // fastcgi-nph, scgi-nph: the response begins with an HTTP status line, not with Status:
-	unix   bool
-	plain  bool   // of its connections
-	inode  uint32 // of a unix socket; the housekeeper's
-	server http1.Server
+	index int
+	proto *protocol
+	parse parser
+	unix  bool
+	port  string
+	plain bool   // of its connections
+	inode uint32 // of a unix socket; the housekeeper's
 }
 
-func newListener(i int, l boot.Listener, hostname string, s *option.Settings) *listener {
-	lis := &listener{Listener: l, index: i, plain: true}
-	switch l.Protocol {
-	case "http", "http11":
-		lis.proto = protoHTTP
-	case "fastcgi", "fastcgi-nph":
-		lis.proto = protoFastCGI
-	case "scgi", "scgi-nph":
-		lis.proto = protoSCGI
+func newListener(i int, l boot.Listener, hostname string, s *option.Settings) (*listener, error) {
+	p := protocols[l.Protocol]
+	if p == nil {
+		return nil, fmt.Errorf("socket %s: %q is no protocol that is spoken here", l.Name, l.Protocol)
 	}
-	lis.nph = strings.HasSuffix(l.Protocol, "-nph")
-	port := "80"
+	lis := &listener{Listener: l, index: i, proto: p, parse: p.parse, port: "80", plain: true}
 	if i := strings.LastIndexByte(l.Name, ':'); i >= 0 {
-		port = l.Name[i+1:]
+		lis.port = l.Name[i+1:]
 	} else {
 		lis.unix = true
 	}
-	lis.server = http1.Server{ServerName: hostname, ServerPort: port, ScriptName: true, HostAsName: s.HTTPHostAsName && l.Option == "http"}
-	for _, v := range s.HTTPVars {
-		if k, val, ok := strings.Cut(v, "="); ok {
-			lis.server.Vars = append(lis.server.Vars, http1.Var{Name: k, Value: val})
-		}
+	if p.parserOf != nil {
+		lis.parse = p.parserOf(lis, hostname, s)
 	}
-	return lis
+	return lis, nil
 }
 
 // listenerOf is the listener of that name; where a reload took it away, any other one of its
@@ -73,12 +65,12 @@ func setPeer(cn *conn, sa *unix.RawSockaddrAny) {
 	switch sa.Addr.Family {
 	case unix.AF_INET:
 		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
-		cn.peer = http1.Peer{Addr: ipv4(in.Addr), Port: port(in.Port)}
+		cn.peer = request.Peer{Addr: ipv4(in.Addr), Port: port(in.Port)}
 	case unix.AF_INET6:
 		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
-		cn.peer = http1.Peer{Addr: ipv6(in.Addr), Port: port(in.Port)}
+		cn.peer = request.Peer{Addr: ipv6(in.Addr), Port: port(in.Port)}
 	default:
-		cn.peer = http1.Peer{Addr: "0.0.0.0"} // what uWSGI shows for a unix socket
+		cn.peer = request.Peer{Addr: "0.0.0.0"} // what uWSGI shows for a unix socket
 	}
 }
 
@@ -91,4 +83,4 @@ func port(p uint16) string {
 }
 
 // raw reports whether the bytes behind a head are the application's, in both directions.
-func (l *listener) raw() bool { return l.proto != protoFastCGI }
+func (l *listener) raw() bool { return l.proto.records == nil }

@@ -1,13 +1,13 @@
 package dataplane
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/proto/fastcgi"
 	"uwsgi/internal/request"
 )
 
@@ -26,26 +26,33 @@ func statusText(status int) string {
 	return "Error"
 }
 
-// errorResponse is a whole answer that ends the connection, in the listener's protocol; id is that
-// of the FastCGI request.
-func errorResponse(lis *listener, id uint16, status int) []byte {
+// errorResponse is a whole answer that ends the connection; id is that of the request where the
+// protocol has records. Without one there is nobody to answer, and it is nil.
+func (p *protocol) errorResponse(id uint16, status int) []byte {
+	if p.records != nil && id == 0 {
+		return nil
+	}
 	body := statusText(status) + "\n"
-	start, end := "HTTP/1.1 ", "\r\n\r\n"
+	start, end := cmp.Or(p.start, "HTTP/1.1 "), "\r\n\r\n"
 	if status == 503 {
 		end = "\r\nRetry-After: 1\r\n\r\n"
 	}
-	switch {
-	case lis.proto == protoHTTP:
+	if p.delimits {
 		end = "\r\nConnection: close" + end
-	case lis.proto != protoUwsgi && !lis.nph:
-		start = "Status: "
 	}
 	text := []byte(start + strconv.Itoa(status) + " " + statusText(status) + "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
 		strconv.Itoa(len(body)) + end + body)
-	if lis.proto == protoFastCGI {
-		return fastcgi.AppendEnd(fastcgi.AppendStdout(nil, id, text), id, 0, fastcgi.Complete)
+	if r := p.records; r != nil {
+		return r.end(r.append(nil, id, text), id)
 	}
 	return text
+}
+
+// sendError answers the request in hand, and nothing may follow on its connection.
+func (c *conn) sendError(status int) {
+	if p := c.lis.proto.errorResponse(c.id, status); p != nil {
+		c.send(p, 0)
+	}
 }
 
 // dismiss answers a connection whose request nobody has looked at. What has come of it is read:
@@ -53,9 +60,8 @@ func errorResponse(lis *listener, id uint16, status int) []byte {
 func (c *conn) dismiss(status int) {
 	var buf [16 << 10]byte
 	c.recv(buf[:])
-	if c.lis.proto != protoFastCGI { // without the id of its request there is no answer
-		c.send(errorResponse(c.lis, 0, status), 0)
-	}
+	c.id = 0
+	c.sendError(status)
 }
 
 // refuse answers a request that cannot be served and ends its connection: what follows on it cannot
@@ -72,10 +78,8 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 	}
 	c.eng.house.note("refused a request from %s on %s with %d: %s", cn.peer.Addr, cn.lis.Name, status, reason)
 	c.x.cell.ReadErrs.Add(1)
-	cn.body.reset()                                      // before the answer: who reads it may take it that the room is free
-	if cn.lis.proto != protoFastCGI || cn.fcgi.ID != 0 { // without an id there is nobody to answer
-		cn.send(errorResponse(cn.lis, cn.fcgi.ID, status), 0)
-	}
+	cn.body.reset() // before the answer: who reads it may take it that the room is free
+	cn.sendError(status)
 	cn.in, cn.req = nil, nil
 	c.eng.house.linger(cn)
 	return stepClosed

@@ -27,7 +27,7 @@ func (x *Exchange) sendWhole(fd int, off, n int64) {
 	x.head(n)
 	x.eng.app.Sent(x.id)
 	x.sendFile(fd, off, n)
-	if x.cn.lis.proto.http() {
+	if x.cn.lis.proto.delimits {
 		x.checkShort()
 	}
 }
@@ -46,9 +46,9 @@ func (x *Exchange) sendFile(fd int, off, n int64) {
 	}
 	s := &x.cn.out
 	s.file, s.off, s.left, s.copying = fd, off, n, x.eng.settings.NoSendfile
-	if x.cn.lis.proto == protoFastCGI {
+	if r := x.cn.lis.proto.records; r != nil {
 		x.frameHead()
-		s.framed, s.id = true, x.cn.fcgi.ID
+		s.records, s.id = r, x.cn.id
 	}
 	s.queue(x.out)
 	x.cn.widen(n)

@@ -6,12 +6,10 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"uwsgi/internal/proto/fastcgi"
 )
 
 // slow is what a client has not taken yet of a finished response: bytes of ours, then bytes of the
-// application's, then a file. With framed, what follows mem goes out as FastCGI records.
+// application's, then a file. What follows mem goes out as records, if there are any.
 type slow struct {
 	mem    []byte
 	rest   []byte
@@ -25,11 +23,11 @@ type slow struct {
 	buf     []byte
 	fault   syscall.Errno // why no more of the file could be read, 0: it is too short
 
-	framed bool
-	id     uint16 // of the FastCGI request
-	piece  int    // bytes of the record begun that are still to come
-	ended  bool   // what ends the response is in mem, or out
-	frame  [3 * fastcgi.HeaderSize]byte
+	records *records // nil: it is not framed
+	id      uint16   // of the request
+	piece   int      // bytes of the record begun that are still to come
+	ended   bool     // what ends the response is in mem, or out
+	frame   [32]byte // memory for what stands before a record, or ends the response
 
 	keep         bool          // the connection goes on afterwards
 	endedByClose bool          // nothing but the end of the connection marks the end of the response
@@ -59,7 +57,7 @@ func (s *slow) write(cn *conn) syscall.Errno {
 				return unix.EAGAIN // as the next call would say
 			}
 		}
-		if s.framed && s.piece == 0 {
+		if s.records != nil && s.piece == 0 {
 			if s.ended {
 				return 0
 			}
@@ -105,24 +103,23 @@ func (s *slow) append(p []byte) {
 	s.mem = append(s.mem, p...)
 }
 
-// record begins the next FastCGI record, or ends the response.
+// record begins the next record, or ends the response.
 func (s *slow) record() {
-	if s.piece = min(len(s.rest), fastcgi.MaxContent); s.piece == 0 {
-		s.piece = int(min(s.left, fastcgi.MaxContent))
+	if s.piece = min(len(s.rest), s.records.most); s.piece == 0 {
+		s.piece = int(min(s.left, int64(s.records.most)))
 	}
 	if s.piece == 0 {
 		s.ended = true
-		s.mem = fastcgi.AppendEnd(s.frame[:0], s.id, 0, fastcgi.Complete)
+		s.mem = s.records.end(s.frame[:0], s.id)
 		return
 	}
-	h := fastcgi.StdoutHeader(s.id, s.piece)
-	s.mem = append(s.frame[:0], h[:]...)
+	s.mem = s.records.begin(s.frame[:0], s.id, s.piece)
 }
 
 // move sends a part of what follows mem and tells how much.
 func (s *slow) move(cn *conn) (int, syscall.Errno) {
 	if p := s.rest; len(p) > 0 {
-		if s.framed {
+		if s.records != nil {
 			p = p[:s.piece]
 		}
 		n, errno := cn.send(p, 0)
@@ -136,7 +133,7 @@ func (s *slow) move(cn *conn) (int, syscall.Errno) {
 		return n, errno
 	}
 	want := s.left
-	if s.framed {
+	if s.records != nil {
 		want = int64(s.piece)
 	}
 	var n int

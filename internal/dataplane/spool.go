@@ -5,83 +5,84 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/proto/fastcgi"
-	"uwsgi/internal/proto/http1"
+	"uwsgi/internal/request"
 )
 
 // spool gathers a request body: in memory up to a limit, past that in a temporary file without a
 // name.
 type spool struct {
 	on      bool
-	want    int64 // -1: chunked
+	want    int64 // -1: not known
 	size    int64 // gathered
 	mem     []byte
 	fd      int // 0: none
 	eng     *Engine
-	held    int64 // bytes of fd that are in memory, see Engine.ram
-	inRAM   bool  // fd is
-	chunked *http1.Chunked
-	stdin   *fastcgi.Stdin
+	held    int64   // bytes of fd that are in memory, see Engine.ram
+	inRAM   bool    // fd is
+	decoder decoder // takes it out of what frames it, nil: nothing does
+	chunked bool    // which is chunks
 	done    bool
 	passes  bool  // it goes on to the application as it comes: nothing is gathered
 	limit   int64 // memory
-	most    int64 // limit-post, for STDIN records of a length that is not known
+	most    int64 // limit-post
 }
 
 func (s *spool) open() bool { return s.on }
 
-// start begins a body of want bytes, -1 for a chunked one.
+// start begins a body of want bytes.
 func (s *spool) start(want int64, e *Engine) {
-	s.on, s.eng, s.want, s.limit = true, e, want, e.memoryLimit
-	if want < 0 {
-		s.chunked = &http1.Chunked{MaxBody: e.limits.Body, MaxChunk: e.settings.ChunkedInputLimit}
-	}
+	s.on, s.eng, s.want, s.limit, s.most = true, e, want, e.memoryLimit, e.limits.Body
 }
 
-func (s *spool) whole() bool { return s.done || s.stdin == nil && s.want >= 0 && s.size == s.want }
+// startFramed begins a body that d takes out of what frames it; want is its length if that is
+// known, else -1.
+func (s *spool) startFramed(d decoder, want int64, e *Engine) {
+	s.start(want, e)
+	s.decoder = d
+}
+
+// startChunked begins a body that comes in chunks.
+func (s *spool) startChunked(e *Engine) {
+	s.startFramed(e.chunks(), -1, e)
+	s.chunked = true
+}
+
+func (s *spool) whole() bool { return s.done || s.decoder == nil && s.want >= 0 && s.size == s.want }
 
 // left is the number of bytes that may be read without reading into the next request, -1 when
 // unknown.
 func (s *spool) left() int64 {
-	if s.want < 0 || s.stdin != nil {
+	if s.decoder != nil {
 		return -1
 	}
 	return s.want - s.size
 }
 
-// feed takes bytes from the connection and tells how many of them were the body's.
+// feed takes bytes from the connection, which it may overwrite, and tells how many of them were the
+// body's.
 func (s *spool) feed(p []byte) (int, error) {
-	if s.stdin != nil {
-		return s.feedRecords(p)
-	}
-	if s.chunked == nil {
+	if s.decoder == nil {
 		n := min(int64(len(p)), s.want-s.size)
 		return int(n), s.store(p[:n])
 	}
-	used := 0
-	var plain [16 << 10]byte
-	for used < len(p) && !s.done {
-		nd, ns, done, err := s.chunked.Decode(plain[:], p[used:])
-		used += ns
-		if err != nil {
-			return used, err
-		}
-		if err := s.store(plain[:nd]); err != nil {
-			return used, err
-		}
-		s.done = done
-		if nd == 0 && ns == 0 && !done {
-			break
-		}
+	n, used, done, err := s.decoder.Decode(p, p)
+	if err != nil {
+		return used, err
 	}
-	return used, nil
+	s.done = done
+	if s.want >= 0 {
+		n = int(min(int64(n), s.want-s.size))
+	} else if s.most > 0 && s.size+int64(n) > s.most {
+		return used, request.ErrBodySize
+	}
+	return used, s.store(p[:n])
 }
 
 // framed says that what comes on the connection is not the body alone.
-func (s *spool) framed() bool { return s.chunked != nil || s.stdin != nil }
+func (s *spool) framed() bool { return s.decoder != nil }
 
 // cutShort says that the body has ended before the length that was announced.
-func (s *spool) cutShort() bool { return s.stdin != nil && s.done && s.size < s.want }
+func (s *spool) cutShort() bool { return s.decoder != nil && s.done && s.size < s.want }
 
 func (s *spool) store(p []byte) error {
 	if s.passes {

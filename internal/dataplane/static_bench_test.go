@@ -41,10 +41,10 @@ func BenchmarkStatic(b *testing.B) {
 		x.reply = reply{remaining: -1, keep: true}
 		x.answering.begin()
 		x.req.Reset()
-		if n, err := c.parse(x.cn, head, &x.req); err != nil || n != len(head) {
+		if n, err := x.cn.lis.parse(x.cn, head, &x.req, &x.eng.limits); err != nil || n != len(head) {
 			b.Fatal(err)
 		}
-		if err := request.Finish(&x.req, &x.eng.limits, request.Options{HTTP: true}); err != nil {
+		if err := request.Finish(&x.req, &x.eng.limits, x.cn.lis.proto.finish); err != nil {
 			b.Fatal(err)
 		}
 		if !x.serveStatic() {
@@ -65,7 +65,11 @@ func benchCore(b *testing.B, settings *option.Settings, fd int) *Core {
 	b.Cleanup(func() { unix.Close(board.FD()) })
 	e := &Engine{app: &fakeApp{}, settings: settings, board: board, row: board.Row(0), limits: request.Limits{Head: settings.BufferSize}}
 	c := newCore(e, 0)
-	c.own.cn = &conn{fd: fd, lis: newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)}
+	lis, err := newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.own.cn = &conn{fd: fd, lis: lis}
 	c.x.started = 1
 	return c
 }

@@ -88,7 +88,7 @@ func (x *Exchange) TryWrite(p []byte) int {
 		x.eng.app.Response(x.id, &x.resp)
 		x.head(-1)
 		x.eng.app.Sent(x.id)
-		if x.cn.plain && !x.noBody && x.loop == nil && x.cn.lis.proto != protoFastCGI && (x.remaining < 0 || !x.cn.lis.proto.http()) {
+		if x.cn.plain && !x.noBody && x.loop == nil && x.cn.lis.proto.records == nil && (x.remaining < 0 || !x.cn.lis.proto.delimits) {
 			x.eng.app.Streaming(x.id, x.chunked)
 		}
 	} else {
@@ -97,14 +97,14 @@ func (x *Exchange) TryWrite(p []byte) int {
 	x.bodyBytes += int64(len(p))
 	if x.noBody {
 		p = nil
-	} else if x.remaining >= 0 && x.cn.lis.proto.http() {
+	} else if x.remaining >= 0 && x.cn.lis.proto.delimits {
 		p = x.clip(p)
 		x.remaining -= int64(len(p))
 	}
 	if len(p) == 0 && len(x.out) == 0 {
 		return 0
 	}
-	if x.cn.lis.proto == protoFastCGI {
+	if x.cn.lis.proto.records != nil {
 		x.sendRecords(p)
 	} else {
 		x.sendBlock(p)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
 )
 
 // announce logs one socket in uWSGI's words; what is "socket 0", "shared socket 1" …; from is nil
@@ -48,7 +50,7 @@ func (o *opener) announce(what string, k *Socket, from *held) {
 // warnExposed tells of a socket whose protocol trusts its peer (it names the client's address, the
 // user and more) where others than this host can connect to it.
 func (o *opener) warnExposed(k *Socket) {
-	if k.Protocol == "" || strings.HasPrefix(k.Protocol, "http") || k.network == "UNIX" { // "": a shared socket, before it is known who serves it
+	if k.Protocol == "" || !option.BelievesPeer(k.Protocol) || k.network == "UNIX" { // "": a shared socket, before it is known who serves it
 		return
 	}
 	if l, err := inspect(k.FD()); err != nil || l.addr.Addr().Unmap().IsLoopback() {

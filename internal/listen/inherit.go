@@ -151,12 +151,3 @@ func (l local) serves(a address) bool { return l.is(a) || l.covers(a) }
 // unnamed says whether a descriptor's name is only what systemd gives by default, the socket unit's
 // own: systemd.socket(5). A socket that was named on purpose is not taken for another one.
 func unnamed(name string) bool { return name == "" || strings.HasSuffix(name, ".socket") }
-
-// isProtocol says whether a FileDescriptorName= names a protocol.
-func isProtocol(name string) bool {
-	switch name {
-	case "uwsgi", "http", "https", "fastcgi", "fastcgi-nph", "scgi", "scgi-nph":
-		return true
-	}
-	return false
-}

@@ -179,16 +179,20 @@ func TestReloadMovesAwayFromSystemdsSocket(t *testing.T) {
 }
 
 func TestNothingConfigured(t *testing.T) {
-	set, _ := mustOpen(t, settings(), passed(t, "tcp", "127.0.0.1:0", "app.socket"), passed(t, "tcp", "127.0.0.1:0", "http"))
-	if len(set.Sockets) != 2 || set.Sockets[0].Protocol != "uwsgi" || set.Sockets[1].Protocol != "http" {
+	set, _ := mustOpen(t, settings(), passed(t, "tcp", "127.0.0.1:0", "app.socket"), passed(t, "tcp", "127.0.0.1:0", "http"),
+		passed(t, "tcp", "127.0.0.1:0", "https"))
+	if len(set.Sockets) != 3 || set.Sockets[0].Protocol != "uwsgi" || set.Sockets[1].Protocol != "http" {
 		t.Fatalf("%+v", set.Sockets)
+	}
+	if got := set.Sockets[2].Protocol; got != "uwsgi" { // no name of a protocol that is spoken
+		t.Errorf("the socket named https speaks %q", got)
 	}
 	// The same again at a reload.
 	next, err := Reopen(set, settings(), "", nil, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(next.Sockets) != 2 || next.Sockets[1].File != set.Sockets[1].File || next.Sockets[1].Protocol != "http" {
+	if len(next.Sockets) != 3 || next.Sockets[1].File != set.Sockets[1].File || next.Sockets[1].Protocol != "http" {
 		t.Errorf("%+v", next.Sockets)
 	}
 }

@@ -3,8 +3,12 @@ package listen
 import (
 	"errors"
 	"fmt"
-	"golang.org/x/sys/unix"
+	"slices"
 	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
 )
 
 // unclaimed deals with inherited sockets that no address matched: where nothing at all is
@@ -33,7 +37,7 @@ func (o *opener) unclaimed(set *Set, nothingConfigured bool) error {
 		switch {
 		case h.old != nil:
 			k.Protocol, k.Name, k.key = h.old.Protocol, h.old.Name, h.old.key
-		case isProtocol(h.fdname):
+		case slices.Contains(option.Protocols, h.fdname):
 			k.Protocol = h.fdname
 		}
 		_ = unix.SetNonblock(h.fd, true)

@@ -12,6 +12,10 @@ const groupSockets Group = "Sockets"
 // Socket.Protocol.
 var Protocols = []string{"uwsgi", "http", "fastcgi", "fastcgi-nph", "scgi", "scgi-nph"}
 
+// BelievesPeer reports whether a protocol is one of web servers in front, that tell of the client
+// what they please: its address, its user and more.
+func BelievesPeer(protocol string) bool { return protocol != "http" }
+
 var socketRows = []Row{
 	{Name: "socket", Short: 's', Kind: Address, Repeat: true, Group: groupSockets, Set: socket(""),
 		Help: "listen here and speak the default protocol (uwsgi unless protocol says otherwise): :PORT, IP:PORT, [v6]:PORT, a unix path, @abstract, fd://N, =N (shared socket N)"},

@@ -10,15 +10,19 @@ type Var struct {
 
 func (v *Var) value() Span { return Span{v.ValOff, v.ValLen} }
 
+// Peer is the client's end of the connection, formatted once when it was accepted. Without an Addr
+// (unix sockets) REMOTE_ADDR is 0.0.0.0 as in uWSGI; without a Port there is no REMOTE_PORT.
+type Peer struct{ Addr, Port string }
+
 // Request is one request's head. A parser fills Arena, Vars and the fields of its own protocol;
 // Finish judges them and fills the rest. Everything in it is valid until Reset.
 type Request struct {
 	Arena []byte // the bytes the Vars point into; owned by the Request or, for the uwsgi protocol, the packet itself
 	Vars  []Var
 
-	// Set by the parsers that know HTTP framing (http1); the others leave them zero.
+	// Set where the protocol knows it; else false: by http1, and KeepAlive for FastCGI too.
 	HTTP10    bool // the client speaks HTTP/1.0
-	KeepAlive bool // the connection may carry another request after this one
+	KeepAlive bool // the client wants to send another request on the connection after this one
 	Chunked   bool // the body is chunked; its length is unknown until it is read
 	Expect100 bool // the client waits for 100 Continue
 

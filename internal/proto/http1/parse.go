@@ -22,7 +22,7 @@ const (
 // how many bytes it takes; what follows in buf is body, or the next request. While the head is not
 // whole the answer is request.ErrIncomplete: call again with the same bytes and more of them, and
 // the same r untouched, and it goes on where it stopped. request.Finish must follow.
-func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer Peer) (n int, err error) {
+func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer request.Peer) (n int, err error) {
 	off, seen, flags := r.Scan.Off, r.Scan.Seen, r.Scan.Flags
 	if flags&seenLine == 0 {
 		// Empty lines before a request are ignored (RFC 9112 §2.2): some clients end a body with

@@ -11,7 +11,7 @@ import (
 
 var (
 	testLimits = &request.Limits{Head: 64 << 10}
-	testPeer   = Peer{Addr: "127.0.0.1", Port: "50000"}
+	testPeer   = request.Peer{Addr: "127.0.0.1", Port: "50000"}
 )
 
 func newTestServer() *Server {
@@ -215,7 +215,7 @@ func TestEndless(t *testing.T) {
 func TestUnixPeer(t *testing.T) {
 	r := new(request.Request)
 	s := &Server{ServerName: "vm", ServerPort: "80"}
-	if _, err := s.Parse([]byte(hello), r, testLimits, Peer{}); err != nil {
+	if _, err := s.Parse([]byte(hello), r, testLimits, request.Peer{}); err != nil {
 		t.Fatal(err)
 	}
 	env := environ(r)

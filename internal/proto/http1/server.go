@@ -27,10 +27,6 @@ type Server struct {
 // Var is a variable that every request of a listener has.
 type Var struct{ Name, Value string }
 
-// Peer is the client's end of the connection, formatted once when it was accepted. Without an Addr
-// (unix sockets) REMOTE_ADDR is 0.0.0.0 as in uWSGI; without a Port there is no REMOTE_PORT.
-type Peer struct{ Addr, Port string }
-
 // template is the beginning of every request: an arena with all constant texts, and the variables
 // that point into it, those that each request sets at the end.
 type template struct {

@@ -8,7 +8,7 @@ import (
 
 // requestLine takes the request line, without its line end, and fills in r what is the same in
 // every request of s.
-func (s *Server) requestLine(line []byte, r *request.Request, peer Peer) (flags uint32, err error) {
+func (s *Server) requestLine(line []byte, r *request.Request, peer request.Peer) (flags uint32, err error) {
 	s.once.Do(s.prepare)
 	t := &s.tmpl
 	sp := bytes.IndexByte(line, ' ')
