@@ -4,28 +4,42 @@ const groupCommands Group = "Commands"
 
 // Rows of the command line: package config turns them into a Command.
 var commandRows = []Row{
-	{Name: "help", Aliases: []string{"usage"}, Short: 'h', Kind: Flag, CLIOnly: true, Group: groupCommands, Help: "show every option and exit"},
+	{Name: "help", Aliases: []string{"usage"}, Short: 'h', Kind: Flag, CLIOnly: true, Group: groupCommands,
+		Help: "show every option and exit"},
 	{Name: "version", Kind: Flag, CLIOnly: true, Group: groupCommands, Help: "show the version and exit"},
-	{Name: "python-version", Kind: Flag, CLIOnly: true, Group: groupCommands, Help: "show the version of the application's Python and exit"},
+	{Name: "python-version", Kind: Flag, CLIOnly: true, Group: groupCommands,
+		Help: "show the version of the application's Python and exit"},
 	{Name: "show-config", Kind: Flag, Group: groupCommands, Help: "show the effective pairs in the log, then go on"},
-	{Name: "dump-options", Kind: Flag, CLIOnly: true, Group: groupCommands, Help: "show the name of every option and exit"},
-	{Name: "get", Kind: Text, Repeat: true, CLIOnly: true, Group: groupCommands, Help: "show the expanded value of a key and exit"},
+	{Name: "dump-options", Kind: Flag, CLIOnly: true, Group: groupCommands,
+		Help: "show the name of every option and exit"},
+	{Name: "get", Kind: Text, Repeat: true, CLIOnly: true, Group: groupCommands,
+		Help: "show the expanded value of a key and exit"},
 	{Name: "stop", Kind: Path, CLIOnly: true, Group: groupCommands, Help: "stop the instance whose pidfile this is"},
-	{Name: "reload", Kind: Path, CLIOnly: true, Group: groupCommands, Help: "reload the instance whose pidfile this is"},
-	{Name: "pause", Kind: Path, CLIOnly: true, Group: groupCommands, Help: "pause or resume the instance whose pidfile this is"},
+	{Name: "reload", Kind: Path, CLIOnly: true, Group: groupCommands,
+		Help: "reload the instance whose pidfile this is"},
+	{Name: "pause", Kind: Path, CLIOnly: true, Group: groupCommands,
+		Help: "pause or resume the instance whose pidfile this is"},
 	{Name: "suspend", Kind: Path, CLIOnly: true, Group: groupCommands, Help: "the same as pause"},
 	{Name: "resume", Kind: Path, CLIOnly: true, Group: groupCommands, Help: "the same as pause"},
-	{Name: "connect-and-read", Kind: Address, CLIOnly: true, Group: groupCommands, Help: "connect, show what arrives (a stats socket for example) and exit"},
-	{Name: "extract", Kind: Text, CLIOnly: true, Group: groupCommands, Help: "show the content of anything a configuration can be read from and exit"},
-	{Name: "print", Kind: Text, Repeat: true, Group: groupCommands, Help: "show a text once the configuration is complete"},
-	{Name: "iprint", Kind: Text, Repeat: true, Group: groupCommands, Help: "show a text while the configuration is read"},
+	{Name: "connect-and-read", Kind: Address, CLIOnly: true, Group: groupCommands,
+		Help: "connect, show what arrives (a stats socket for example) and exit"},
+	{Name: "extract", Kind: Text, CLIOnly: true, Group: groupCommands,
+		Help: "show the content of anything a configuration can be read from and exit"},
+	{Name: "print", Kind: Text, Repeat: true, Group: groupCommands,
+		Help: "show a text once the configuration is complete"},
+	{Name: "iprint", Kind: Text, Repeat: true, Group: groupCommands,
+		Help: "show a text while the configuration is read"},
 	{Name: "exit", Kind: Int, Optional: true, Group: groupCommands, Help: "exit with this status where it stands"},
-	{Name: "pyrun", Aliases: []string{"python", "py"}, Kind: Path, Group: groupCommands, Set: text(func(s *Settings) *string { return &s.Pyrun }),
+	{Name: "pyrun", Aliases: []string{"python", "py"}, Kind: Path, Group: groupCommands,
+		Set:  text(func(s *Settings) *string { return &s.Pyrun }),
 		Help: "run a Python script in place of a server and exit"},
-	{Name: "no-server", Kind: Flag, Group: groupCommands, Set: flag(func(s *Settings) *bool { return &s.NoServer }), Help: "load the application, then exit"},
+	{Name: "no-server", Kind: Flag, Group: groupCommands, Set: flag(func(s *Settings) *bool { return &s.NoServer }),
+		Help: "load the application, then exit"},
 	{Name: "daemonize", Short: 'd', Kind: Path, Group: groupCommands, Set: daemonize(false),
-		Help: "go to the background and log to this file or HOST:PORT (UDP); where systemd runs, become a unit uwsgi-NAME that logs to the journal; a bare -d names no log"},
-	{Name: "daemonize2", Kind: Path, Group: groupCommands, Set: daemonize(true), Help: "the same, once the application is loaded"},
+		Help: "go to the background and log to this file or HOST:PORT (UDP); where systemd runs, become a unit " +
+			"uwsgi-NAME that logs to the journal; a bare -d names no log"},
+	{Name: "daemonize2", Kind: Path, Group: groupCommands, Set: daemonize(true),
+		Help: "the same, once the application is loaded"},
 }
 
 func daemonize(late bool) func(*Settings, Value) error {
@@ -42,6 +56,7 @@ func daemonize(late bool) func(*Settings, Value) error {
 			s.DaemonizeLate, s.DaemonizePlain = false, false
 			return warning("leave the line out", "%s takes the path of a log file; %q is read as no", v.Name, v.Text)
 		}
-		return warning("write "+v.Name+" = /var/log/uwsgi/app.log", "%s takes the path of a log file; uWSGI would log into a file called %q", v.Name, v.Text)
+		return warning("write "+v.Name+" = /var/log/uwsgi/app.log",
+			"%s takes the path of a log file; uWSGI would log into a file called %q", v.Name, v.Text)
 	}
 }

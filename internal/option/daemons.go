@@ -9,16 +9,27 @@ import (
 const groupDaemons Group = "Programs beside the application"
 
 var daemonRows = []Row{
-	{Name: "attach-daemon", Kind: Command, Repeat: true, Group: groupDaemons, Set: attachDaemon(Daemon{}), Help: "keep a command running"},
-	{Name: "attach-control-daemon", Kind: Command, Repeat: true, Group: groupDaemons, Set: attachDaemon(Daemon{Control: true}), Help: "keep a command running; its end stops the instance"},
-	{Name: "smart-attach-daemon", Kind: Command, Repeat: true, Group: groupDaemons, Set: smartDaemon(false), Help: "keep a program that goes to the background running, known by its pidfile: PIDFILE[,FREQ] COMMAND"},
-	{Name: "smart-attach-daemon2", Kind: Command, Repeat: true, Group: groupDaemons, Set: smartDaemon(true), Help: "the same for a command that stays in the foreground"},
-	{Name: "attach-daemon2", Kind: Command, Repeat: true, Group: groupDaemons, Set: attachDaemon2, Help: "keep a command running: cmd=COMMAND,pidfile=,freq=,control=,stopsignal=,reloadsignal=,touch=,uid=,gid=,chdir= …"},
-	{Name: "daemons-honour-stdin", Kind: Flag, Group: groupDaemons, Set: flag(func(s *Settings) *bool { return &s.DaemonsHonourStdin }), Help: "they keep standard input"},
-	{Name: "cron", Kind: Command, Repeat: true, Group: groupDaemons, Set: cron(false), Help: "run a command at times: MINUTE HOUR DAY MONTH WEEKDAY COMMAND, -1 = every, -N = every N"},
-	{Name: "unique-cron", Kind: Command, Repeat: true, Group: groupDaemons, Set: cron(true), Help: "the same, not while the last run still goes on"},
-	{Name: "cron2", Kind: Command, Repeat: true, Group: groupDaemons, Set: cron2, Help: "the same by names: minute=-5,hour=3,unique=1,harakiri=60 COMMAND"},
-	{Name: "cron-harakiri", Kind: Seconds, Group: groupDaemons, Set: cronHarakiri, Help: "longest run of a timed command"},
+	{Name: "attach-daemon", Kind: Command, Repeat: true, Group: groupDaemons, Set: attachDaemon(Daemon{}),
+		Help: "keep a command running"},
+	{Name: "attach-control-daemon", Kind: Command, Repeat: true, Group: groupDaemons,
+		Set: attachDaemon(Daemon{Control: true}), Help: "keep a command running; its end stops the instance"},
+	{Name: "smart-attach-daemon", Kind: Command, Repeat: true, Group: groupDaemons, Set: smartDaemon(false),
+		Help: "keep a program that goes to the background running, known by its pidfile: PIDFILE[,FREQ] COMMAND"},
+	{Name: "smart-attach-daemon2", Kind: Command, Repeat: true, Group: groupDaemons, Set: smartDaemon(true),
+		Help: "the same for a command that stays in the foreground"},
+	{Name: "attach-daemon2", Kind: Command, Repeat: true, Group: groupDaemons, Set: attachDaemon2,
+		Help: "keep a command running: " +
+			"cmd=COMMAND,pidfile=,freq=,control=,stopsignal=,reloadsignal=,touch=,uid=,gid=,chdir= …"},
+	{Name: "daemons-honour-stdin", Kind: Flag, Group: groupDaemons,
+		Set: flag(func(s *Settings) *bool { return &s.DaemonsHonourStdin }), Help: "they keep standard input"},
+	{Name: "cron", Kind: Command, Repeat: true, Group: groupDaemons, Set: cron(false),
+		Help: "run a command at times: MINUTE HOUR DAY MONTH WEEKDAY COMMAND, -1 = every, -N = every N"},
+	{Name: "unique-cron", Kind: Command, Repeat: true, Group: groupDaemons, Set: cron(true),
+		Help: "the same, not while the last run still goes on"},
+	{Name: "cron2", Kind: Command, Repeat: true, Group: groupDaemons, Set: cron2,
+		Help: "the same by names: minute=-5,hour=3,unique=1,harakiri=60 COMMAND"},
+	{Name: "cron-harakiri", Kind: Seconds, Group: groupDaemons, Set: cronHarakiri,
+		Help: "longest run of a timed command"},
 }
 
 func attachDaemon(d Daemon) func(*Settings, Value) error {
@@ -104,7 +115,8 @@ func attachDaemon2(s *Settings, v Value) error {
 	return hint
 }
 
-var daemonKeys = []string{"cmd", "command", "exec", "pidfile", "freq", "control", "daemonize", "daemon", "touch", "stopsignal", "stop_signal",
+var daemonKeys = []string{"cmd", "command", "exec", "pidfile", "freq", "control", "daemonize", "daemon", "touch",
+	"stopsignal", "stop_signal",
 	"reloadsignal", "reload_signal", "stdin", "uid", "gid", "chdir", "max_throttle", "notifypid", "ns_pid"}
 
 type keyval struct{ key, value string }
@@ -138,7 +150,8 @@ func cron(unique bool) func(*Settings, Value) error {
 			n, err := strconv.Atoi(word)
 			if err != nil || !ok {
 				if strings.ContainsAny(word, "*/") {
-					return fault("write -1 for every and -5 for every 5", "%q: the fields are numbers, not those of crontab", word)
+					return fault("write -1 for every and -5 for every 5",
+						"%q: the fields are numbers, not those of crontab", word)
 				}
 				return fault("write "+v.Name+" = 0 3 -1 -1 -1 COMMAND", "five numbers and a command are expected")
 			}
@@ -176,7 +189,8 @@ func cron2(s *Settings, v Value) error {
 			case "harakiri":
 				c.Harakiri = time.Duration(n) * time.Second
 			case "legion":
-				err, hint = nil, warning("run it from a timer of the machine that should", "there are no legions; the command runs on every machine")
+				err, hint = nil, warning("run it from a timer of the machine that should",
+					"there are no legions; the command runs on every machine")
 			default:
 				return fault("write minute, hour, day, month, week, unique or harakiri", "%q is none of the names", key)
 			}
@@ -200,7 +214,8 @@ func cronRange(c Cron) error {
 	for _, f := range []struct {
 		name    string
 		n, most int
-	}{{"minute", c.Minute, 59}, {"hour", c.Hour, 23}, {"day", c.Day, 31}, {"month", c.Month, 12}, {"weekday", c.Week, 7}} {
+	}{{"minute", c.Minute, 59}, {"hour", c.Hour, 23}, {"day", c.Day, 31}, {"month", c.Month, 12},
+		{"weekday", c.Week, 7}} {
 		if f.n > f.most {
 			return warning("write -1 for every", "the %s %d never comes", f.name, f.n)
 		}

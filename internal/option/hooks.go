@@ -10,14 +10,14 @@ const groupHooks Group = "Hooks"
 // HookActions are the actions a hook can name: what the supervisor and the workers carry out
 // themselves.
 var HookActions = []string{
-	"exec", "safeexec", "cd", "chdir", "mkdir", "putenv", "chmod", "chown", "chown2", "sticky", "create", "creat", "write", "writen",
-	"append", "appendn", "writefifo", "unlink", "hostname", "unix_signal", "wait_for_fs", "wait_for_file", "wait_for_dir",
-	"wait_for_socket", "exit", "print", "log",
+	"exec", "safeexec", "cd", "chdir", "mkdir", "putenv", "chmod", "chown", "chown2", "sticky", "create",
+	"creat", "write", "writen", "append", "appendn", "writefifo", "unlink", "hostname", "unix_signal",
+	"wait_for_fs", "wait_for_file", "wait_for_dir", "wait_for_socket", "exit", "print", "log",
 }
 
 // refusedActions are the actions of uWSGI that are not offered.
-var refusedActions = []string{"mount", "umount", "umount2", "call", "callret", "callint", "callintret", "alarm", "rpc", "retryrpc",
-	"spinningfifo", "sigwait", "mountall", "wait_for_mountpoint", "legion"}
+var refusedActions = []string{"mount", "umount", "umount2", "call", "callret", "callint", "callintret",
+	"alarm", "rpc", "retryrpc", "spinningfifo", "sigwait", "mountall", "wait_for_mountpoint", "legion"}
 
 // SignalHandlers are the functions a unix_signal hook can name.
 var SignalHandlers = []string{"gracefully_kill_them_all", "kill_them_all", "grace_them_all", "reap_them_all"}
@@ -60,16 +60,22 @@ var hookRows = func() []Row {
 	var rows []Row
 	for _, p := range phases {
 		rows = append(rows,
-			Row{Name: "hook-" + p.name, Kind: HookLine, Repeat: true, Group: groupHooks, Set: hook(p.name), Help: "run ACTION:ARG " + p.help},
-			Row{Name: "exec-" + p.name, Kind: Command, Repeat: true, Group: groupHooks, Set: execHook(p.name), Help: "run a shell command " + p.help})
+			Row{Name: "hook-" + p.name, Kind: HookLine, Repeat: true, Group: groupHooks, Set: hook(p.name),
+				Help: "run ACTION:ARG " + p.help},
+			Row{Name: "exec-" + p.name, Kind: Command, Repeat: true, Group: groupHooks, Set: execHook(p.name),
+				Help: "run a shell command " + p.help})
 	}
 	for _, p := range late {
-		rows = append(rows, Row{Name: "hook-" + p.name, Kind: HookLine, Repeat: true, Group: groupHooks, Set: hook(p.name), Help: "run ACTION:ARG " + p.help})
+		rows = append(rows, Row{Name: "hook-" + p.name, Kind: HookLine, Repeat: true, Group: groupHooks,
+			Set: hook(p.name), Help: "run ACTION:ARG " + p.help})
 	}
 	return append(rows,
-		Row{Name: "hook-touch", Kind: HookLine, Repeat: true, Group: groupHooks, Set: hookTouch, Help: "run ACTION:ARG when a file is touched: FILE ACTION:ARG"},
-		Row{Name: "exec-pre", Aliases: []string{"exec-post"}, Kind: Command, Repeat: true, Group: groupHooks, Standing: Refused,
-			Note: "no option of uWSGI, which ignores it; write exec-pre-app or exec-post-app", Help: "a name people use by mistake"})
+		Row{Name: "hook-touch", Kind: HookLine, Repeat: true, Group: groupHooks, Set: hookTouch,
+			Help: "run ACTION:ARG when a file is touched: FILE ACTION:ARG"},
+		Row{Name: "exec-pre", Aliases: []string{"exec-post"}, Kind: Command, Repeat: true, Group: groupHooks,
+			Standing: Refused,
+			Note:     "no option of uWSGI, which ignores it; write exec-pre-app or exec-post-app",
+			Help:     "a name people use by mistake"})
 }()
 
 func hook(phase string) func(*Settings, Value) error {
@@ -106,7 +112,8 @@ func addHook(s *Settings, phase, text string, v Value) error {
 	case !ok:
 		return fault("write "+v.Name+" = exec:COMMAND", "a hook is written ACTION:ARG")
 	case slices.Contains(refusedActions, h.Action):
-		return warning("do it in the unit file, or with exec:COMMAND", "the action %q is not offered and left out", h.Action)
+		return warning("do it in the unit file, or with exec:COMMAND", "the action %q is not offered and left out",
+			h.Action)
 	case !slices.Contains(HookActions, h.Action):
 		hint := "write exec:COMMAND"
 		if near, found := nearest(h.Action, HookActions); found {
@@ -114,7 +121,8 @@ func addHook(s *Settings, phase, text string, v Value) error {
 		}
 		return fault(hint, "there is no action %q", h.Action)
 	case h.Action == "unix_signal" && slices.Contains(WorkerPhases, phase):
-		return fault("write hook-master-start = "+text, "signals are the supervisor's to obey, and %s runs in a worker", phase)
+		return fault("write hook-master-start = "+text, "signals are the supervisor's to obey, and %s runs in a worker",
+			phase)
 	case h.Action == "unix_signal":
 		n, fn, _ := number(h.Arg)
 		if n < 1 || n > 64 || !slices.Contains(SignalHandlers, fn) {

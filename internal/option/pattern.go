@@ -70,8 +70,10 @@ var (
 // notRE2 says what can be written, where PCRE is.
 func notRE2(err error) error {
 	var e *syntax.Error
-	if errors.As(err, &e) && slices.Contains([]syntax.ErrorCode{syntax.ErrInvalidPerlOp, syntax.ErrInvalidNamedCapture, syntax.ErrInvalidEscape}, e.Code) {
-		return fmt.Errorf("%w: the syntax is RE2; of look-around only ^(?!X) and ^((?!X).)*$ are understood, and no back-references", err)
+	if errors.As(err, &e) && slices.Contains([]syntax.ErrorCode{syntax.ErrInvalidPerlOp, syntax.ErrInvalidNamedCapture,
+		syntax.ErrInvalidEscape}, e.Code) {
+		return fmt.Errorf("%w: the syntax is RE2; of look-around only ^(?!X) and ^((?!X).)*$ are understood, and no "+
+			"back-references", err)
 	}
 	return err
 }

@@ -3,15 +3,18 @@ package option
 // Watching, debugging, building.
 
 var alarmRows = []Row{
-	{Name: "metric-threshold", Aliases: []string{"metric-alarm", "alarm-metric"}, Kind: NameValue, Repeat: true, Help: "alarm on metric value"},
+	{Name: "metric-threshold", Aliases: []string{"metric-alarm", "alarm-metric"}, Kind: NameValue, Repeat: true,
+		Help: "alarm on metric value"},
 	{Name: "alarm", Kind: Text, Repeat: true, Help: "define an alarm"},
 	{Name: "alarm-cheap", Kind: Text, Help: "alarms share the main alarm thread"},
 	{Name: "alarm-freq", Kind: Seconds, Help: "repeat suppression (3)"},
 	{Name: "alarm-fd", Kind: Text, Repeat: true, Help: "alarm when descriptor readable"},
 	{Name: "alarm-segfault", Aliases: []string{"segfault-alarm"}, Kind: Text, Repeat: true, Help: "alarm on crash"},
-	{Name: "alarm-backlog", Aliases: []string{"backlog-alarm", "lq-alarm", "alarm-lq", "alarm-listen-queue", "listen-queue-alarm"}, Kind: Text, Repeat: true, Help: "alarm on full listen queue"},
+	{Name: "alarm-backlog", Aliases: []string{"backlog-alarm", "lq-alarm", "alarm-lq", "alarm-listen-queue",
+		"listen-queue-alarm"}, Kind: Text, Repeat: true, Help: "alarm on full listen queue"},
 	{Name: "log-alarm", Aliases: []string{"alarm-log"}, Kind: Text, Repeat: true, Help: "alarm on matching log line"},
-	{Name: "not-log-alarm", Aliases: []string{"not-alarm-log"}, Kind: Text, Repeat: true, Help: "exception to log-alarm"},
+	{Name: "not-log-alarm", Aliases: []string{"not-alarm-log"}, Kind: Text, Repeat: true,
+		Help: "exception to log-alarm"},
 	{Name: "alarm-msg-size", Kind: Bytes, Help: "max alarm message (8192)"},
 }
 
@@ -22,7 +25,8 @@ var metricsRows = []Row{
 	{Name: "metrics-dir-restore", Aliases: []string{"metric-dir-restore"}, Help: "reload last values"},
 	{Name: "metrics-no-cores", Help: "no per-thread metrics"},
 	{Name: "stats-push", Kind: Text, Repeat: true, Help: "push statistics periodically"},
-	{Name: "stats-pusher-default-freq", Aliases: []string{"stats-pushers-default-freq"}, Kind: Seconds, Help: "push interval (3)"},
+	{Name: "stats-pusher-default-freq", Aliases: []string{"stats-pushers-default-freq"}, Kind: Seconds,
+		Help: "push interval (3)"},
 	{Name: "snmp", Kind: Text, Optional: true, Help: "SNMP agent"},
 	{Name: "snmp-community", Kind: Text, Help: "SNMP community"},
 	{Name: "carbon", Kind: Text, Repeat: true, Help: "push statistics to graphite"},
@@ -52,9 +56,12 @@ var metricsRows = []Row{
 var debugRows = []Row{
 	{Name: "profiler", Kind: Text, Help: "pycall or pyline tracing of the application"},
 	{Name: "body-read-warning", Kind: MiB, Help: "warn when an app reads bodies larger than this into memory (8)"},
-	{Name: "upload-progress", Kind: Path, Note: "let the front end or the browser report progress", Help: "JSON progress files"},
-	{Name: "exception-handler", Kind: Text, Repeat: true, Note: "use Sentry or the logging of the application", Help: "report exceptions through a plugin"},
-	{Name: "py-tracebacker", Kind: Text, Note: "run py-spy dump --pid PID; harakiri logs all stacks too", Help: "per-worker unix socket printing thread stacks"},
+	{Name: "upload-progress", Kind: Path, Note: "let the front end or the browser report progress",
+		Help: "JSON progress files"},
+	{Name: "exception-handler", Kind: Text, Repeat: true, Note: "use Sentry or the logging of the application",
+		Help: "report exceptions through a plugin"},
+	{Name: "py-tracebacker", Kind: Text, Note: "run py-spy dump --pid PID; harakiri logs all stacks too",
+		Help: "per-worker unix socket printing thread stacks"},
 }
 
 var shellRows = []Row{
@@ -70,9 +77,12 @@ var logPluginsRows = []Row{
 
 var vassalsRows = []Row{
 	{Name: "emperor-proxy-socket", Kind: Path, Help: "make a vassal speak to the emperor through a proxy socket"},
-	{Name: "emperor-broodlord", Kind: Int, Note: "use cheaper in the instance itself", Help: "max extra vassals spawned on request"},
-	{Name: "vassal-sos", Kind: Seconds, Note: "use cheaper in the instance itself", Help: "ask the emperor for help when all workers are busy, at most every N s"},
-	{Name: "vassal-sos-backlog", Kind: Int, Note: "use cheaper in the instance itself", Help: "ask for help when backlog reaches N"},
+	{Name: "emperor-broodlord", Kind: Int, Note: "use cheaper in the instance itself",
+		Help: "max extra vassals spawned on request"},
+	{Name: "vassal-sos", Kind: Seconds, Note: "use cheaper in the instance itself",
+		Help: "ask the emperor for help when all workers are busy, at most every N s"},
+	{Name: "vassal-sos-backlog", Kind: Int, Note: "use cheaper in the instance itself",
+		Help: "ask for help when backlog reaches N"},
 	{Name: "heartbeat", Kind: Seconds, Help: "vassal sends life signs to the emperor"},
 	{Name: "hook-emperor-start", Kind: HookLine, Repeat: true, Help: "vassal side: emperor connection up"},
 	{Name: "hook-emperor-stop", Kind: HookLine, Repeat: true, Help: "vassal side: stop order"},
@@ -86,7 +96,8 @@ var vassalsRows = []Row{
 	{Name: "emperor-trigger-socket", Kind: Text, Since: "2.1", Help: "see the documentation of uWSGI"},
 	{Name: "emperor-command-socket", Kind: Text, Since: "2.1", Help: "see the documentation of uWSGI"},
 	{Name: "emperor-wait-for-command", Since: "2.1", Help: "see the documentation of uWSGI"},
-	{Name: "emperor-wait-for-command-ignore", Kind: Text, Repeat: true, Since: "2.1", Help: "see the documentation of uWSGI"},
+	{Name: "emperor-wait-for-command-ignore", Kind: Text, Repeat: true, Since: "2.1",
+		Help: "see the documentation of uWSGI"},
 	{Name: "emperor-use-fork-server", Kind: Text, Since: "2.1", Help: "see the documentation of uWSGI"},
 	{Name: "vassal-fork-base", Kind: Text, Repeat: true, Since: "2.1", Help: "see the documentation of uWSGI"},
 	{Name: "emperor-subreaper", Since: "2.1", Help: "see the documentation of uWSGI"},
@@ -97,25 +108,31 @@ var vassalsRows = []Row{
 	{Name: "zeus", Kind: Text, Since: "2.1", Help: "see the documentation of uWSGI"},
 	{Name: "hook-as-on-demand-vassal", Kind: Text, Repeat: true, Since: "2.1", Help: "see the documentation of uWSGI"},
 	{Name: "hook-as-on-config-vassal", Kind: Text, Repeat: true, Since: "2.1", Help: "see the documentation of uWSGI"},
-	{Name: "hook-as-emperor-before-vassal", Kind: Text, Repeat: true, Since: "2.1", Help: "see the documentation of uWSGI"},
-	{Name: "hook-as-vassal-before-drop", Kind: Text, Repeat: true, Since: "2.1", Help: "see the documentation of uWSGI"},
+	{Name: "hook-as-emperor-before-vassal", Kind: Text, Repeat: true, Since: "2.1",
+		Help: "see the documentation of uWSGI"},
+	{Name: "hook-as-vassal-before-drop", Kind: Text, Repeat: true, Since: "2.1",
+		Help: "see the documentation of uWSGI"},
 	{Name: "hook-as-emperor-setns", Kind: Text, Repeat: true, Since: "2.1", Help: "see the documentation of uWSGI"},
 }
 
 var toolsRows = []Row{
 	{Name: "print-sym", Aliases: []string{"print-symbol"}, Kind: Text, Help: "print an embedded blob"},
-	{Name: "force-cwd", Kind: Path, Note: "write WorkingDirectory= in the unit file, or cd before the command", Help: "pretend this start directory"},
+	{Name: "force-cwd", Kind: Path, Note: "write WorkingDirectory= in the unit file, or cd before the command",
+		Help: "pretend this start directory"},
 	{Name: "binary-append-data", Kind: Path, Help: "blob tool"},
 	{Name: "cflags", Help: "compiler flags"},
 	{Name: "dot-h", Help: "embedded header"},
 	{Name: "config-py", Help: "embedded build script"},
 	{Name: "build-plugin", Kind: Path, Help: "compile a plugin; always exits 1"},
-	{Name: "test", Short: 'J', Kind: Text, Note: "write --no-server --module MODULE, which exits with 0 or 22", Help: "import a module and exit 0/1 (needs a socket option to get that far)"},
+	{Name: "test", Short: 'J', Kind: Text, Note: "write --no-server --module MODULE, which exits with 0 or 22",
+		Help: "import a module and exit 0/1 (needs a socket option to get that far)"},
 }
 
 var descriptorsRows = []Row{
 	{Name: "reload-on-fd", Kind: Text, Repeat: true, Help: "graceful reload when descriptor readable"},
 	{Name: "brutal-reload-on-fd", Kind: Text, Repeat: true, Help: "brutal reload when descriptor readable"},
 	{Name: "fs-brutal-reload", Kind: Path, Repeat: true, Help: "inotify, brutal reload"},
-	{Name: "check-mountpoint", Aliases: []string{"mountpoint-check", "check-mount", "mount-check"}, Kind: Path, Repeat: true, Note: "use RequiresMountsFor= of the unit file", Help: "stop everything when a mount point no longer answers"},
+	{Name: "check-mountpoint", Aliases: []string{"mountpoint-check", "check-mount", "mount-check"}, Kind: Path,
+		Repeat: true, Note: "use RequiresMountsFor= of the unit file",
+		Help: "stop everything when a mount point no longer answers"},
 }

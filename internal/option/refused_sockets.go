@@ -3,13 +3,17 @@ package option
 // Listeners that are not offered.
 
 var tlsRows = []Row{
-	{Name: "suwsgi-socket", Kind: Text, Repeat: true, Fatal: true, Help: "uwsgi protocol inside TLS; value ADDR,CERT,KEY[,CIPHERS[,CLIENT_CA]]"},
+	{Name: "suwsgi-socket", Kind: Text, Repeat: true, Fatal: true,
+		Help: "uwsgi protocol inside TLS; value ADDR,CERT,KEY[,CIPHERS[,CLIENT_CA]]"},
 	{Name: "ssl-socket", Kind: Text, Repeat: true, Fatal: true, Help: "same handler as suwsgi-socket"},
-	{Name: "https-socket", Kind: Text, Repeat: true, Fatal: true, Help: "HTTP over TLS parsed by workers; ADDR,CERT,KEY[,CIPHERS[,CLIENT_CA]]"},
+	{Name: "https-socket", Kind: Text, Repeat: true, Fatal: true,
+		Help: "HTTP over TLS parsed by workers; ADDR,CERT,KEY[,CIPHERS[,CLIENT_CA]]"},
 	{Name: "ssl-verbose", Help: "log TLS errors"},
 	{Name: "ssl-verify-depth", Kind: Int, Optional: true, Help: "client cert chain depth"},
-	{Name: "ssl-sessions-use-cache", Aliases: []string{"ssl-session-use-cache"}, Kind: Text, Optional: true, Help: "TLS sessions in a cache"},
-	{Name: "ssl-sessions-timeout", Aliases: []string{"ssl-session-timeout"}, Kind: Seconds, Help: "TLS session life (300)"},
+	{Name: "ssl-sessions-use-cache", Aliases: []string{"ssl-session-use-cache"}, Kind: Text, Optional: true,
+		Help: "TLS sessions in a cache"},
+	{Name: "ssl-sessions-timeout", Aliases: []string{"ssl-session-timeout"}, Kind: Seconds,
+		Help: "TLS session life (300)"},
 	{Name: "sni", Kind: Text, Repeat: true, Help: "extra TLS context"},
 	{Name: "sni-dir", Kind: Path, Help: "TLS contexts by file name"},
 	{Name: "sni-dir-ciphers", Kind: Text, Help: "ciphers for sni-dir"},
@@ -18,17 +22,24 @@ var tlsRows = []Row{
 	{Name: "ssl-option", Repeat: true, Help: "raw OpenSSL option bit"},
 	{Name: "sni-regexp", Kind: Text, Repeat: true, Help: "TLS context by pattern"},
 	{Name: "ssl-tmp-dir", Kind: Path, Help: "temporary TLS files"},
-	{Name: "https", Kind: Text, Repeat: true, Fatal: true, Note: "this server does not speak TLS: end it in nginx (listen 443 ssl; proxy_pass) and use http here", Help: "TLS router"},
+	{Name: "https", Kind: Text, Repeat: true, Fatal: true,
+		Note: "this server does not speak TLS: end it in nginx (listen 443 ssl; proxy_pass) and use http here",
+		Help: "TLS router"},
 	{Name: "https2", Kind: NameValue, Repeat: true, Fatal: true, Help: "TLS router, keyed form"},
 	{Name: "https-export-cert", Help: "pass client certificate in HTTPS_CC"},
 	{Name: "https-session-context", Kind: Text, Help: "TLS session id context"},
-	{Name: "http-to-https", Kind: Address, Repeat: true, Fatal: true, Note: "this server does not speak TLS: let nginx redirect (return 301 https://$host$request_uri)", Help: "redirecting HTTP listener"},
+	{Name: "http-to-https", Kind: Address, Repeat: true, Fatal: true,
+		Note: "this server does not speak TLS: let nginx redirect (return 301 https://$host$request_uri)",
+		Help: "redirecting HTTP listener"},
 }
 
 var otherSocketsRows = []Row{
-	{Name: "raw-socket", Kind: Address, Repeat: true, Fatal: true, Help: "listening socket handing raw connections to the application handler; deferred accept off"},
+	{Name: "raw-socket", Kind: Address, Repeat: true, Fatal: true,
+		Help: "listening socket handing raw connections to the application handler; deferred accept off"},
 	{Name: "puwsgi-socket", Kind: Address, Repeat: true, Fatal: true, Help: "uwsgi protocol on persistent connections"},
-	{Name: "map-socket", Kind: Text, Repeat: true, Note: "every worker serves every socket; run a second instance for a socket of its own", Help: "serve socket number only from the listed workers"},
+	{Name: "map-socket", Kind: Text, Repeat: true,
+		Note: "every worker serves every socket; run a second instance for a socket of its own",
+		Help: "serve socket number only from the listed workers"},
 	{Name: "udp", Kind: Address, Help: "UDP listener in the master (SNMP, log sink)"},
 	{Name: "multicast", Kind: Address, Help: "join a multicast group"},
 	{Name: "multicast-ttl", Kind: Int, Help: "TTL (1)"},
@@ -58,5 +69,6 @@ var zergRows = []Row{
 }
 
 var forkRows = []Row{
-	{Name: "fork-socket", Aliases: []string{"fork-server"}, Kind: Path, Since: "2.1", Fatal: true, Help: "pause early and fork per connection"},
+	{Name: "fork-socket", Aliases: []string{"fork-server"}, Kind: Path, Since: "2.1", Fatal: true,
+		Help: "pause early and fork per connection"},
 }

@@ -8,29 +8,57 @@ import (
 const groupStatic Group = "Static files"
 
 var staticRows = []Row{
-	{Name: "static-map", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticMap("map"), Help: "serve files under a prefix: /static=/srv/static"},
-	{Name: "static-map2", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticMap("map2"), Help: "the same, the prefix kept in the path of the file"},
-	{Name: "check-static", Aliases: []string{"static-check"}, Kind: Path, Repeat: true, Group: groupStatic, Set: checkStatic, Help: "serve a file of this folder where one has the path asked for"},
-	{Name: "check-static-docroot", Kind: Flag, Group: groupStatic, Set: flag(func(s *Settings) *bool { return &s.StaticDocroot }), Help: "the same with the front end's DOCUMENT_ROOT"},
-	{Name: "static-index", Kind: Text, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.StaticIndexes }), Help: "file served for a folder: index.html"},
-	{Name: "static-skip-ext", Kind: Text, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.StaticSkipExts }), Help: "never serve files that end in this"},
-	{Name: "static-safe", Kind: Path, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.StaticSafe }), Help: "a folder that links may lead to"},
-	{Name: "static-expires", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("filename", false), Help: "Expires header by file path: REGEXP SECONDS"},
-	{Name: "static-expires-mtime", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("filename", true), Help: "the same, counted from the file's time"},
-	{Name: "static-expires-uri", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("uri", false), Help: "Expires header by request URI: REGEXP SECONDS"},
-	{Name: "static-expires-uri-mtime", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("uri", true), Help: "the same, counted from the file's time"},
-	{Name: "static-expires-path-info", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("path-info", false), Help: "Expires header by path: REGEXP SECONDS"},
-	{Name: "static-expires-path-info-mtime", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("path-info", true), Help: "the same, counted from the file's time"},
-	{Name: "static-expires-type", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticExpires("type", false), Help: "Expires header by content type: TYPE=SECONDS"},
-	{Name: "static-expires-type-mtime", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticExpires("type", true), Help: "the same, counted from the file's time"},
-	{Name: "static-gzip", Kind: Text, Repeat: true, Group: groupStatic, Set: patterns(func(s *Settings) *[]string { return &s.StaticGzip }), Help: "serve FILE.br or FILE.gz where it exists and the path matches"},
-	{Name: "static-gzip-all", Kind: Flag, Group: groupStatic, Set: flag(func(s *Settings) *bool { return &s.StaticGzipAll }), Help: "… for every file"},
-	{Name: "static-gzip-dir", Aliases: []string{"static-gzip-prefix"}, Kind: Path, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.StaticGzipDirs }), Help: "… for files of this folder"},
-	{Name: "static-gzip-ext", Aliases: []string{"static-gzip-suffix"}, Kind: Text, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.StaticGzipExts }), Help: "… for files that end in this"},
-	{Name: "mimefile", Aliases: []string{"mime-file"}, Kind: Path, Repeat: true, Group: groupStatic, Set: list(func(s *Settings) *[]string { return &s.MimeFiles }), Help: "table of content types (/etc/mime.types)"},
-	{Name: "file-serve-mode", Aliases: []string{"fileserve-mode"}, Kind: Text, Group: groupStatic, Set: fileServeMode, Help: "let the front end send files: x-accel-redirect (nginx) or x-sendfile"},
-	{Name: "honour-range", Kind: Flag, Group: groupStatic, Set: flag(func(s *Settings) *bool { return &s.HonourRange }), Help: "answer Range requests for files"},
-	{Name: "disable-sendfile", Kind: Flag, Group: groupStatic, Set: flag(func(s *Settings) *bool { return &s.NoSendfile }), Help: "read and write files instead of sendfile"},
+	{Name: "static-map", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticMap("map"),
+		Help: "serve files under a prefix: /static=/srv/static"},
+	{Name: "static-map2", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticMap("map2"),
+		Help: "the same, the prefix kept in the path of the file"},
+	{Name: "check-static", Aliases: []string{"static-check"}, Kind: Path, Repeat: true, Group: groupStatic,
+		Set: checkStatic, Help: "serve a file of this folder where one has the path asked for"},
+	{Name: "check-static-docroot", Kind: Flag, Group: groupStatic,
+		Set:  flag(func(s *Settings) *bool { return &s.StaticDocroot }),
+		Help: "the same with the front end's DOCUMENT_ROOT"},
+	{Name: "static-index", Kind: Text, Repeat: true, Group: groupStatic,
+		Set:  list(func(s *Settings) *[]string { return &s.StaticIndexes }),
+		Help: "file served for a folder: index.html"},
+	{Name: "static-skip-ext", Kind: Text, Repeat: true, Group: groupStatic,
+		Set:  list(func(s *Settings) *[]string { return &s.StaticSkipExts }),
+		Help: "never serve files that end in this"},
+	{Name: "static-safe", Kind: Path, Repeat: true, Group: groupStatic,
+		Set: list(func(s *Settings) *[]string { return &s.StaticSafe }), Help: "a folder that links may lead to"},
+	{Name: "static-expires", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("filename", false),
+		Help: "Expires header by file path: REGEXP SECONDS"},
+	{Name: "static-expires-mtime", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("filename", true),
+		Help: "the same, counted from the file's time"},
+	{Name: "static-expires-uri", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("uri", false),
+		Help: "Expires header by request URI: REGEXP SECONDS"},
+	{Name: "static-expires-uri-mtime", Kind: Text, Repeat: true, Group: groupStatic, Set: staticExpires("uri", true),
+		Help: "the same, counted from the file's time"},
+	{Name: "static-expires-path-info", Kind: Text, Repeat: true, Group: groupStatic,
+		Set: staticExpires("path-info", false), Help: "Expires header by path: REGEXP SECONDS"},
+	{Name: "static-expires-path-info-mtime", Kind: Text, Repeat: true, Group: groupStatic,
+		Set: staticExpires("path-info", true), Help: "the same, counted from the file's time"},
+	{Name: "static-expires-type", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticExpires("type", false),
+		Help: "Expires header by content type: TYPE=SECONDS"},
+	{Name: "static-expires-type-mtime", Kind: NameValue, Repeat: true, Group: groupStatic,
+		Set: staticExpires("type", true), Help: "the same, counted from the file's time"},
+	{Name: "static-gzip", Kind: Text, Repeat: true, Group: groupStatic,
+		Set:  patterns(func(s *Settings) *[]string { return &s.StaticGzip }),
+		Help: "serve FILE.br or FILE.gz where it exists and the path matches"},
+	{Name: "static-gzip-all", Kind: Flag, Group: groupStatic,
+		Set: flag(func(s *Settings) *bool { return &s.StaticGzipAll }), Help: "… for every file"},
+	{Name: "static-gzip-dir", Aliases: []string{"static-gzip-prefix"}, Kind: Path, Repeat: true, Group: groupStatic,
+		Set: list(func(s *Settings) *[]string { return &s.StaticGzipDirs }), Help: "… for files of this folder"},
+	{Name: "static-gzip-ext", Aliases: []string{"static-gzip-suffix"}, Kind: Text, Repeat: true, Group: groupStatic,
+		Set: list(func(s *Settings) *[]string { return &s.StaticGzipExts }), Help: "… for files that end in this"},
+	{Name: "mimefile", Aliases: []string{"mime-file"}, Kind: Path, Repeat: true, Group: groupStatic,
+		Set:  list(func(s *Settings) *[]string { return &s.MimeFiles }),
+		Help: "table of content types (/etc/mime.types)"},
+	{Name: "file-serve-mode", Aliases: []string{"fileserve-mode"}, Kind: Text, Group: groupStatic, Set: fileServeMode,
+		Help: "let the front end send files: x-accel-redirect (nginx) or x-sendfile"},
+	{Name: "honour-range", Kind: Flag, Group: groupStatic, Set: flag(func(s *Settings) *bool { return &s.HonourRange }),
+		Help: "answer Range requests for files"},
+	{Name: "disable-sendfile", Kind: Flag, Group: groupStatic,
+		Set: flag(func(s *Settings) *bool { return &s.NoSendfile }), Help: "read and write files instead of sendfile"},
 }
 
 func staticMap(kind string) func(*Settings, Value) error {
@@ -72,14 +100,16 @@ func staticExpires(by string, mtime bool) func(*Settings, Value) error {
 		}
 		n, err := strconv.ParseInt(strings.TrimSpace(text[at+1:]), 10, 64)
 		if err != nil || n < 0 {
-			return warning("write the seconds as a number", "%q is no number of seconds; the line is left out", text[at+1:])
+			return warning("write the seconds as a number", "%q is no number of seconds; the line is left out",
+				text[at+1:])
 		}
 		if by != "type" {
 			if _, err := CompilePattern(strings.TrimSpace(text[:at])); err != nil {
 				return leftOut(err)
 			}
 		}
-		s.StaticExpires = append(s.StaticExpires, StaticExpires{By: by, Pattern: strings.TrimSpace(text[:at]), Seconds: n, Mtime: mtime})
+		s.StaticExpires = append(s.StaticExpires, StaticExpires{By: by, Pattern: strings.TrimSpace(text[:at]),
+			Seconds: n, Mtime: mtime})
 		return nil
 	}
 }

@@ -3,10 +3,14 @@ package option
 const groupStats Group = "Statistics"
 
 var statsRows = []Row{
-	{Name: "stats", Aliases: []string{"stats-server"}, Kind: Address, Repeat: true, Group: groupStats, Set: statsAddress, Help: "offer statistics as JSON here"},
-	{Name: "stats-http", Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsHTTP }), Help: "offer them over HTTP"},
-	{Name: "stats-minified", Aliases: []string{"stats-min"}, Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsMinified }), Help: "on one line"},
-	{Name: "stats-no-cores", Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsNoCores }), Help: "without the threads"},
+	{Name: "stats", Aliases: []string{"stats-server"}, Kind: Address, Repeat: true, Group: groupStats,
+		Set: statsAddress, Help: "offer statistics as JSON here"},
+	{Name: "stats-http", Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsHTTP }),
+		Help: "offer them over HTTP"},
+	{Name: "stats-minified", Aliases: []string{"stats-min"}, Kind: Flag, Group: groupStats,
+		Set: flag(func(s *Settings) *bool { return &s.StatsMinified }), Help: "on one line"},
+	{Name: "stats-no-cores", Kind: Flag, Group: groupStats,
+		Set: flag(func(s *Settings) *bool { return &s.StatsNoCores }), Help: "without the threads"},
 	{Name: "stats-no-metrics", Kind: Flag, Group: groupStats, Set: checked, Help: "without metrics (always so here)"},
 }
 

@@ -64,11 +64,13 @@ type units map[string]int64
 
 var (
 	plainUnits  = units{}
-	secondUnits = units{"s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-	milliUnits  = units{"ms": 1}
-	byteUnits   = units{"b": 1, "k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "mib": 1 << 20, "g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30}
-	kibUnits    = units{"k": 1, "kb": 1, "kib": 1, "m": 1 << 10, "mb": 1 << 10, "mib": 1 << 10}
-	mibUnits    = units{"m": 1, "mb": 1, "mib": 1, "g": 1 << 10, "gb": 1 << 10, "gib": 1 << 10}
+	secondUnits = units{"s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "h": 3600,
+		"d": 86400}
+	milliUnits = units{"ms": 1}
+	byteUnits  = units{"b": 1, "k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mb": 1 << 20,
+		"mib": 1 << 20, "g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30}
+	kibUnits = units{"k": 1, "kb": 1, "kib": 1, "m": 1 << 10, "mb": 1 << 10, "mib": 1 << 10}
+	mibUnits = units{"m": 1, "mb": 1, "mib": 1, "g": 1 << 10, "gb": 1 << 10, "gib": 1 << 10}
 )
 
 // whole reads a whole number in the given units. What uWSGI silently took for something else gets a
@@ -101,7 +103,8 @@ func (v Value) whole(u units, unit string) (int64, error) {
 		return 0, fault("", "%q is out of range", text)
 	}
 	if factor != 1 {
-		return n * factor, warning("write the bare number to be read alike everywhere", "%q is read as %d; uWSGI would stop at the number and take %d", text, n*factor, n)
+		return n * factor, warning("write the bare number to be read alike everywhere",
+			"%q is read as %d; uWSGI would stop at the number and take %d", text, n*factor, n)
 	}
 	return n, nil
 }
@@ -122,9 +125,11 @@ func (v Value) notANumber(unit string) error {
 	case IsBoolWord(low):
 		return warning("write "+v.Name+" = N", "%s is expected, not a boolean; it counts as 0, as in uWSGI", want)
 	case strings.Contains(low, "$("):
-		return warning("set the variable, or give a default with if-not-env", "%s is expected, but the environment variable is not set; it counts as 0", want)
+		return warning("set the variable, or give a default with if-not-env",
+			"%s is expected, but the environment variable is not set; it counts as 0", want)
 	case strings.Contains(low, "%("):
-		return warning("define the name before or after this line", "%s is expected, but the placeholder is not defined; it counts as 0", want)
+		return warning("define the name before or after this line",
+			"%s is expected, but the placeholder is not defined; it counts as 0", want)
 	}
 	return warning("write "+v.Name+" = N", "%s is expected; it counts as 0, as in uWSGI", want)
 }
@@ -182,7 +187,8 @@ func sizeMiB[T int | int64](field func(*Settings) *T) func(*Settings, Value) err
 // counted in nanoseconds.
 const maxSpan = 10 * 365 * 24 * time.Hour
 
-func span(u units, unit string, scale time.Duration, field func(*Settings) *time.Duration) func(*Settings, Value) error {
+func span(u units, unit string, scale time.Duration, field func(*Settings) *time.Duration) func(*Settings,
+	Value) error {
 	return func(s *Settings, v Value) error {
 		n, err := v.whole(u, unit)
 		if n > int64(maxSpan/scale) && survivable(err) {
