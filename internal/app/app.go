@@ -173,11 +173,13 @@ func libDir() (string, error) {
 		exe = real
 	}
 	bin := filepath.Dir(exe)
-	tried := []string{filepath.Join(bin, "lib", "uwsgi"), filepath.Join(filepath.Dir(bin), "lib", "uwsgi"), "/usr/lib/uwsgi"}
+	tried := []string{filepath.Join(bin, "lib", "uwsgi"), filepath.Join(filepath.Dir(bin), "lib", "uwsgi"),
+		"/usr/lib/uwsgi"}
 	for _, dir := range tried {
 		if _, err := os.Stat(filepath.Join(dir, "_uwsgi.abi3.so")); err == nil {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("the worker library _uwsgi.abi3.so is in none of %s: run `make build`, or install the package again", strings.Join(tried, ", "))
+	return "", fmt.Errorf("the worker library _uwsgi.abi3.so is in none of %s: run `make build`, "+
+		"or install the package again", strings.Join(tried, ", "))
 }

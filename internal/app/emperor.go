@@ -26,7 +26,8 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 	if os.Geteuid() == 0 { // vassals are others
 		leaveTerminal()
 	}
-	in := &instance{args: args, environ: environ, host: host, std: std, journal: sd.JournalStream(os.Getenv("JOURNAL_STREAM"), 2)}
+	in := &instance{args: args, environ: environ, host: host, std: std,
+		journal: sd.JournalStream(os.Getenv("JOURNAL_STREAM"), 2)}
 	log, err := in.openLog(cfg, &listen.Identity{}, false)
 	if err != nil {
 		return exitError, err
@@ -38,7 +39,8 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 		}
 	}
 	if len(s.Sockets) > 0 {
-		log.Warn("socket = " + s.Sockets[0].Address + ": the emperor serves nothing itself; put the application into a file of its own")
+		log.Warn("socket = " + s.Sockets[0].Address +
+			": the emperor serves nothing itself; put the application into a file of its own")
 	}
 	if in.notify, err = sd.NewNotifier(sd.NotifySocket()); err != nil {
 		return exitError, err
@@ -93,8 +95,9 @@ func reign(cfg *config.Config, args, environ []string, host config.Host, std Str
 			}
 		}
 	})
-	err = emperor.Run(ctx, emperor.Config{Settings: s, Binary: binary, Version: Version, Environ: environ, Unit: unit, Systemd: os.Geteuid() == 0 && sd.Booted(),
-		Rescan: rescan, Log: log.Event, Notify: &notifier{Notifier: in.notify, ready: func() {}}, Watchdog: watchdog})
+	err = emperor.Run(ctx, emperor.Config{Settings: s, Binary: binary, Version: Version, Environ: environ, Unit: unit,
+		Systemd: os.Geteuid() == 0 && sd.Booted(),
+		Rescan:  rescan, Log: log.Event, Notify: &notifier{Notifier: in.notify, ready: func() {}}, Watchdog: watchdog})
 	if err != nil {
 		return exitError, err
 	}

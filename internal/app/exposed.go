@@ -25,7 +25,8 @@ func writableConfig(cfg *config.Config, startDir string) []string {
 		}
 		seen = append(seen, file)
 		if open := openToAll(option.PathIn(startDir, file)); open != "" {
-			lines = append(lines, fmt.Sprintf("*** WARNING: %s can be changed by any user of this host (%s): chmod o-w it ***", file, open))
+			lines = append(lines, fmt.Sprintf("*** WARNING: %s can be changed by any user of this host (%s): chmod "+
+				"o-w it ***", file, open))
 		}
 	}
 	return lines
@@ -41,7 +42,8 @@ func hisConfig(cfg *config.Config, startDir string, ident *listen.Identity) []st
 	var lines []string
 	for _, file := range configFiles(cfg, startDir) {
 		if changes(cred, file) {
-			lines = append(lines, fmt.Sprintf("%s can be changed by %s, who runs the application: root reads it at each start, and does what it says", file, ident.User))
+			lines = append(lines, fmt.Sprintf("%s can be changed by %s, who runs the application: root reads it at "+
+				"each start, and does what it says", file, ident.User))
 		}
 	}
 	return lines

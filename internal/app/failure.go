@@ -50,7 +50,8 @@ func startFailed(std Streams, name string, err error) int {
 	if !sd.JournalStream(os.Getenv("JOURNAL_STREAM"), int(std.Err.Fd())) {
 		return complain(std.Err, err)
 	}
-	j, e := sd.OpenJournal("", sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"}, sd.Field{Name: "UWSGI_APP", Value: name})
+	j, e := sd.OpenJournal("", sd.Field{Name: "SYSLOG_IDENTIFIER", Value: "uwsgi"},
+		sd.Field{Name: "UWSGI_APP", Value: name})
 	if e != nil {
 		return complain(std.Err, err)
 	}

@@ -28,7 +28,9 @@ func (in *instance) newHooks(d *deployment) *hooks.Runner {
 		h.AsRoot = func(k option.Hook) error {
 			err := in.rights.keeper.Hook(k, os.Stderr)
 			if errors.Is(err, keeper.ErrNotPlanned) {
-				d.log.Warn(k.Option + " = " + k.Arg + " is left out: this instance gave root up when it had started, and a restart runs what has been added since")
+				d.log.Warn(k.Option + " = " + k.Arg +
+					" is left out: this instance gave root up when it had started, and a restart runs " +
+					"what has been added since")
 				return nil
 			}
 			return err

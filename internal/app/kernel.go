@@ -30,5 +30,6 @@ func unfit(call string, err error) error {
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
 		return fmt.Errorf("%s: %w", call, err)
 	}
-	return fmt.Errorf("%s: %w: Linux 5.4 or newer is needed, and a sandbox that lets this through (a seccomp profile of Docker 20.10 or newer does)", call, err)
+	return fmt.Errorf("%s: %w: Linux 5.4 or newer is needed, and a sandbox that lets this through (a seccomp profile "+
+		"of Docker 20.10 or newer does)", call, err)
 }

@@ -200,5 +200,6 @@ func (l *listed) columns() []string {
 	if !l.since.IsZero() {
 		since = l.since.Format("2006-01-02 15:04:05")
 	}
-	return []string{name, l.state, strconv.Itoa(l.pid), workers, busy, conns, flying, sockets, lag, requests, rate, refused, memory, since}
+	return []string{name, l.state, strconv.Itoa(l.pid), workers, busy, conns, flying, sockets, lag, requests,
+		rate, refused, memory, since}
 }

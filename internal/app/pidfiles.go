@@ -16,8 +16,10 @@ import (
 type moment int
 
 const (
-	bound moment = 1 << iota // pidfile, pidfile2: once the addresses are ours, so that a second start leaves those of the first alone
-	safe                     // safe-pidfile, safe-pidfile2: once the instance serves, which is what scripts wait for
+	// pidfile, pidfile2: once the addresses are ours, so that a second start leaves those of the
+	// first alone
+	bound moment = 1 << iota
+	safe         // safe-pidfile, safe-pidfile2: once the instance serves, which is what scripts wait for
 )
 
 // ownPidfile is a file that an instance writes.
@@ -52,9 +54,11 @@ func (in *instance) writePidfiles(d *deployment, when moment) error {
 		}
 		in.log().Print("writing pidfile to " + p.path)
 		err := in.rights.writePidfile(p.path, p.label == "pidfile")
-		if in.rights.as == "" && os.Geteuid() != 0 && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		if in.rights.as == "" && os.Geteuid() != 0 &&
+			(errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
 			// A unit with User= never was root, where uWSGI still is when it writes this.
-			in.log().Warn(strings.ReplaceAll(p.label, " ", "-") + " = " + p.path + ": " + err.Error() + ": there is none")
+			in.log().Warn(strings.ReplaceAll(p.label, " ", "-") + " = " + p.path + ": " +
+				err.Error() + ": there is none")
 			continue
 		}
 		if err != nil {

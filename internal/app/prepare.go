@@ -88,7 +88,8 @@ func waitFor(what string, there func(string) bool, timeout time.Duration, print 
 // mounted says whether path is on another file system than the folder above it.
 func mounted(path string) bool {
 	var at, above unix.Stat_t
-	return unix.Stat(path, &at) == nil && unix.Stat(filepath.Dir(filepath.Clean(path)), &above) == nil && at.Dev != above.Dev
+	return unix.Stat(path, &at) == nil && unix.Stat(filepath.Dir(filepath.Clean(path)), &above) == nil &&
+		at.Dev != above.Dev
 }
 
 // accepts says whether somebody listens at an address, a path or host:port.
@@ -140,7 +141,8 @@ func lock(path string, flags int) error {
 func fallBack(s *option.Settings, args []string, std Streams) {
 	exe, err := os.Executable()
 	if err == nil {
-		fmt.Fprintf(std.Err, "!!! %s (pid: %d) exited with status %d !!!\n!!! Fallback config to %s !!!\n", args[0], os.Getpid(), exitError, s.FallbackConfig)
+		fmt.Fprintf(std.Err, "!!! %s (pid: %d) exited with status %d !!!\n!!! Fallback config to %s !!!\n", args[0],
+			os.Getpid(), exitError, s.FallbackConfig)
 		err = syscall.Exec(exe, []string{args[0], s.FallbackConfig}, os.Environ())
 	}
 	fmt.Fprintln(std.Err, "uwsgi: fallback-config:", err)

@@ -22,7 +22,8 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // interpreter finds the Python to run the application with: the virtualenv's own, else the first
 // python3 on path that the application's user may run. note gets a line when an earlier one had to
 // be passed over.
-func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Credential, note func(string)) (string, error) {
+func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Credential,
+	note func(string)) (string, error) {
 	if s.Home != "" {
 		python, err := virtualenv(option.PathIn(dir, s.Home), cred)
 		if err != nil {
@@ -70,7 +71,8 @@ func virtualenv(home string, cred *syscall.Credential) (string, error) {
 	st, err := os.Stat(home)
 	if err == nil && !st.IsDir() {
 		if strings.Contains(filepath.Base(home), "python") {
-			return "", fmt.Errorf("!!! Python Home is not a directory: %s !!! (home= takes the virtualenv's folder, %s)", home, filepath.Dir(filepath.Dir(home)))
+			return "", fmt.Errorf("!!! Python Home is not a directory: %s !!! (home= takes the virtualenv's "+
+				"folder, %s)", home, filepath.Dir(filepath.Dir(home)))
 		}
 		err = syscall.ENOTDIR
 	}
@@ -139,7 +141,8 @@ func reachable(path string, cred *syscall.Credential) error {
 			return err
 		}
 		if !mayExecute(st, cred) {
-			return fmt.Errorf("%s cannot be run as user %d: %s is closed to him (mode %04o)", path, cred.Uid, at, st.Mode().Perm())
+			return fmt.Errorf("%s cannot be run as user %d: %s is closed to him (mode %04o)", path,
+				cred.Uid, at, st.Mode().Perm())
 		}
 		if at == "/" {
 			return nil
@@ -176,7 +179,8 @@ func environment(environ []string, ops []option.EnvOp) []string {
 		}
 		out = kept
 	}
-	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "JOURNAL_STREAM", daemonEnv} {
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS",
+		"LISTEN_FDNAMES", "JOURNAL_STREAM", daemonEnv} {
 		unset(name)
 	}
 	for _, op := range ops {

@@ -190,7 +190,8 @@ func (in *instance) plan(cfg *config.Config, d *deployment) (keeper.Plan, error)
 			return p, err
 		}
 		if c := id.Credential; c != nil {
-			p.Daemons = append(p.Daemons, keeper.Daemon{Command: k.Command, Dir: option.PathIn(dir, k.Chdir), Environ: env,
+			p.Daemons = append(p.Daemons, keeper.Daemon{Command: k.Command,
+				Dir: option.PathIn(dir, k.Chdir), Environ: env,
 				UID: c.Uid, GID: c.Gid, Groups: c.Groups, Free: k.Pidfile != ""})
 		}
 	}

@@ -354,7 +354,8 @@ func (in *instance) identify(s *option.Settings) (*listen.Identity, error) {
 	if cred, err := listen.Resolve(s.UID, s.GID, s.AddGIDs, s.NoInitgroups); err != nil {
 		return nil, err
 	} else if cred == nil || !privilege.Same(cred) {
-		id.Notes = append(id.Notes, fmt.Sprintf("uid, gid or add-gid has changed: this instance stays what it became when it started (uid %d, gid %d), a restart applies the change",
+		id.Notes = append(id.Notes, fmt.Sprintf("uid, gid or add-gid has changed: this instance stays what it became "+
+			"when it started (uid %d, gid %d), a restart applies the change",
 			os.Geteuid(), os.Getegid()))
 	}
 	return id, nil
@@ -458,7 +459,8 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 		applied = true
 		in.current.Store(d)
 		in.entitle(d)
-		crash.Go(func() { in.changeControls(d) }) // closing the old ones may wait for a command that waits for the supervisor
+		// closing the old ones may wait for a command that waits for the supervisor
+		crash.Go(func() { in.changeControls(d) })
 		d.sockets.Supersede(old.sockets, d.log.Print)
 		old = nil // each would hold the one before it, back to the first
 	}

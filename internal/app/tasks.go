@@ -28,16 +28,20 @@ func tasksNote(s *option.Settings) (note string, hopeless bool) {
 	need := ownTasks + s.Processes*each
 	short, room := "", groupRoom("/proc/self/cgroup", "/sys/fs/cgroup")
 	if room < need {
-		short = fmt.Sprintf("the pids limit of the control group leaves %d (TasksMax= of the unit, --pids-limit)", max(0, room))
+		short = fmt.Sprintf("the pids limit of the control group leaves %d (TasksMax= of the unit, --pids-limit)",
+			max(0, room))
 	}
 	var nproc unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &nproc); err == nil && nproc.Cur < uint64(need) && (os.Geteuid() != 0 || s.UID != "") {
-		short, room = fmt.Sprintf("RLIMIT_NPROC of the user is %d (ulimit -u, LimitNPROC=)", nproc.Cur), min(room, int(nproc.Cur))
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &nproc); err == nil && nproc.Cur < uint64(need) &&
+		(os.Geteuid() != 0 || s.UID != "") {
+		short, room = fmt.Sprintf("RLIMIT_NPROC of the user is %d (ulimit -u, LimitNPROC=)", nproc.Cur),
+			min(room, int(nproc.Cur))
 	}
 	if short == "" {
 		return "", false
 	}
-	return fmt.Sprintf("too few processes and threads: %s, and %d workers of %d threads need some %d with the supervisor's",
+	return fmt.Sprintf("too few processes and threads: %s, and %d workers of %d threads need some "+
+		"%d with the supervisor's",
 		short, s.Processes, each, need), room < ownTasks
 }
 

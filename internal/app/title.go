@@ -64,7 +64,8 @@ func (t *title) set(text string) error {
 	}
 	area := make([]byte, room)
 	n := copy(area[:room-1], text)
-	if n == int(arguments) && n < len(area)-1 { // exactly as long: without one more byte the kernel would not see the end
+	// exactly as long: without one more byte the kernel would not see the end
+	if n == int(arguments) && n < len(area)-1 {
 		area[n] = ' '
 	}
 	if err := t.hold(); err != nil {

@@ -154,7 +154,8 @@ func (c *Crons) poll(now time.Time) {
 // begin starts one command; the caller holds mu.
 func (c *Crons) begin(k *cronJob, now time.Time) {
 	k.started = now
-	p, err := c.env.start(Command{Shell: k.Command, Dir: c.env.Dir, Env: c.env.Environ, Stderr: c.env.Stderr, Credential: c.env.Credential, Group: true})
+	p, err := c.env.start(Command{Shell: k.Command, Dir: c.env.Dir, Env: c.env.Environ, Stderr: c.env.Stderr,
+		Credential: c.env.Credential, Group: true})
 	if err != nil {
 		c.env.Print(fmt.Sprintf("[uwsgi-cron] unable to run %v", err))
 		return
@@ -188,7 +189,8 @@ func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Durati
 	k.running--
 	delete(c.runs, p)
 	c.mu.Unlock()
-	env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" running with pid %d exited after %d second(s)", k.Command, p.PID(), int(time.Since(began).Seconds())))
+	env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" running with pid %d exited after %d second(s)", k.Command,
+		p.PID(), int(time.Since(began).Seconds())))
 }
 
 // due says whether an entry matches a minute of local time: a field is a number, -1 for any, -N for

@@ -92,7 +92,9 @@ func (d *Daemons) Reload(list []option.Daemon, env Env) {
 	kept := map[*daemon]bool{}
 	next := make([]*daemon, len(list))
 	for i, o := range list {
-		j := slices.IndexFunc(d.list, func(k *daemon) bool { return !kept[k] && same(k.Daemon, o) && (o.Pidfile != "" || o.ReloadSignal > 0) })
+		j := slices.IndexFunc(d.list, func(k *daemon) bool {
+			return !kept[k] && same(k.Daemon, o) && (o.Pidfile != "" || o.ReloadSignal > 0)
+		})
 		if j < 0 {
 			continue
 		}

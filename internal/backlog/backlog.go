@@ -31,7 +31,8 @@ func (m *Meter) Close() {
 // TCP gives the connections that wait on the listening socket fd and the number that may.
 func (m *Meter) TCP(fd int) (waiting, limit int, err error) {
 	size := uint32(unsafe.Sizeof(m.info))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&m.info)), uintptr(unsafe.Pointer(&size)), 0)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(&m.info)), uintptr(unsafe.Pointer(&size)), 0)
 	if errno != 0 {
 		return 0, 0, fmt.Errorf("TCP_INFO: %w", errno)
 	}
@@ -58,7 +59,8 @@ const (
 // Unix is TCP for the unix socket with that inode.
 func (m *Meter) Unix(inode uint32) (waiting, limit int, err error) {
 	if !m.open {
-		if m.netlink, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG); err != nil {
+		if m.netlink, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK,
+			unix.NETLINK_SOCK_DIAG); err != nil {
 			return 0, 0, fmt.Errorf("sock_diag: %w", err)
 		}
 		m.open = true

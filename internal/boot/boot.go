@@ -14,15 +14,19 @@ type Boot struct {
 	Generation int
 	MasterPID  int
 	Reloads    int
-	Lazy       bool  // the workers import the application, each for itself
-	Again      bool  // where importing it fails on a lock or an address, it is tried once more otherwise: not worth a traceback
-	StartedOn  int64 // epoch seconds of the supervisor's start
+	Lazy       bool // the workers import the application, each for itself
+	// where importing it fails on a lock or an address, it is tried once more otherwise: not worth
+	// a traceback
+	Again     bool
+	StartedOn int64 // epoch seconds of the supervisor's start
 
 	Listeners    []Listener
 	ScoreboardFD int
-	HandoffFD    int // SOCK_SEQPACKET, one end for all workers: connections handed to whoever is free are sent and received here
-	HandoffInFD  int // the end that is received from
-	LockFD       int // a file that all generations share, whose bytes are uwsgi.lock's locks
+	// SOCK_SEQPACKET, one end for all workers: connections handed to whoever is free are sent and
+	// received here
+	HandoffFD   int
+	HandoffInFD int // the end that is received from
+	LockFD      int // a file that all generations share, whose bytes are uwsgi.lock's locks
 
 	RequestLog RequestLog
 	// Marked: the supervisor reads what the loader and the workers write to standard error, and
@@ -49,11 +53,16 @@ type Listener struct {
 	// Inherited: somebody else made it and keeps it when the instance ends, with what waits in its
 	// queue.
 	Inherited bool
-	Backlog   int // connections that may wait before they are taken in ahead or turned away; 0 = as many as the kernel keeps
+	// connections that may wait before they are taken in ahead or turned away; 0 = as many as the
+	// kernel keeps
+	Backlog int
 }
 
 // RequestLog is where the workers write request lines.
 type RequestLog struct {
-	FD   int    // -1 = nowhere
-	Kind string // "stream": bytes with a newline a line; "packet": one datagram a line, without the newline; "journal": the journal's native protocol, FD is a connected datagram socket; "entry": a datagram an entry of it, for the supervisor
+	FD int // -1 = nowhere
+	// "stream": bytes with a newline a line; "packet": one datagram a line, without the newline;
+	// "journal": the journal's native protocol, FD is a connected datagram socket; "entry": a
+	// datagram an entry of it, for the supervisor
+	Kind string
 }

@@ -92,7 +92,8 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 		if row.Kind == option.Path {
 			what, example = "a path", "/path"
 		}
-		r.settle(p, row, &option.Error{Err: errors.New(what + " is expected; the line is left out"), Hint: "write " + p.Key + " = " + example, Warn: true}, "")
+		r.settle(p, row, &option.Error{Err: errors.New(what + " is expected; the line is left out"),
+			Hint: "write " + p.Key + " = " + example, Warn: true}, "")
 	case row.Set != nil && !p.mechanics:
 		err := row.Set(s, v)
 		if blank(p) && !(row.Guards && r.root()) {
@@ -104,8 +105,10 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 		text := note(p, row)
 		if before := last[row]; before != nil && !row.Repeat && before.Value != p.Value {
 			text = join(text, replaced(before))
-			if before.Key != p.Key && err == nil && before.source == fromFile && p.source == fromFile && row.Group != "Application" {
-				err = &option.Error{Err: fmt.Errorf("%s, the same option, is %s at %s; the last one counts", before.Key, before.Value, place(before)),
+			if before.Key != p.Key && err == nil && before.source == fromFile && p.source == fromFile &&
+				row.Group != "Application" {
+				err = &option.Error{Err: fmt.Errorf("%s, the same option, is %s at %s; the last one counts", before.Key,
+					before.Value, place(before)),
 					Hint: "keep one of the two", Warn: true}
 			}
 		}
@@ -214,16 +217,20 @@ func unresolved(p *pair, row *option.Row) error {
 	if len(p.undefined) > 0 {
 		name := p.undefined[0]
 		if name == "_" {
-			return &option.Error{Err: errors.New("%(_) stands outside a for or if block"), Hint: "write the value", Warn: true}
+			return &option.Error{Err: errors.New("%(_) stands outside a for or if block"),
+				Hint: "write the value", Warn: true}
 		}
-		return &option.Error{Err: fmt.Errorf("%%(%s) is not defined and stays as it is", name), Hint: nearVariable(name), Warn: true}
+		return &option.Error{Err: fmt.Errorf("%%(%s) is not defined and stays as it is", name),
+			Hint: nearVariable(name), Warn: true}
 	}
 	if len(p.unset) > 0 {
 		name := p.unset[0]
 		if name == "_" {
-			return &option.Error{Err: errors.New("$(_) is an environment variable"), Hint: "write %(_) for the item of the block", Warn: true}
+			return &option.Error{Err: errors.New("$(_) is an environment variable"),
+				Hint: "write %(_) for the item of the block", Warn: true}
 		}
-		return &option.Error{Err: fmt.Errorf("the environment variable %s is not set; $(%s) stays as it is", name, name),
+		return &option.Error{Err: fmt.Errorf("the environment variable %s is not set; $(%s) stays as it is", name,
+			name),
 			Hint: "set it, or write $(" + name + ":-default)", Warn: true}
 	}
 	return nil

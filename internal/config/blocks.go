@@ -73,7 +73,8 @@ func (r *reader) closeOpen() {
 	for r.open != nil && !r.stopped() {
 		b := r.open
 		r.open = nil
-		r.doubt(b.opener, "write endif or endfor where it ends", errors.New("the block is never closed: every line after it belongs to it"))
+		r.doubt(b.opener, "write endif or endfor where it ends",
+			errors.New("the block is never closed: every line after it belongs to it"))
 		r.runBlock(b)
 	}
 }

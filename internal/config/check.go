@@ -123,7 +123,8 @@ func (c *Config) StartReport() []string {
 		}
 	}
 	if cut > 0 {
-		lines = append(lines, fmt.Sprintf("%s: %d inline comments were taken off values, here and below; `uwsgi check` shows each", first, cut))
+		lines = append(lines, fmt.Sprintf("%s: %d inline comments were taken off values, "+
+			"here and below; `uwsgi check` shows each", first, cut))
 	}
 	return lines
 }

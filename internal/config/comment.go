@@ -52,7 +52,8 @@ func unescape(s string) string {
 	}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) && (s[i+1] == '#' || s[i+1] == ';') && (i == 0 || s[i-1] == ' ' || s[i-1] == '\t') {
+		if s[i] == '\\' && i+1 < len(s) && (s[i+1] == '#' || s[i+1] == ';') &&
+			(i == 0 || s[i-1] == ' ' || s[i-1] == '\t') {
 			continue
 		}
 		b.WriteByte(s[i])

@@ -34,7 +34,8 @@ func (r *reader) declare(p *pair) {
 		}
 		key, value, _ := strings.Cut(t, "=")
 		d.templates = append(d.templates, Pair{Key: strings.TrimSpace(key), Value: value, Given: true})
-		d.takesValue = d.takesValue || strings.Contains(value, "$1") || strings.Contains(value, "$2") || strings.Contains(value, "$3")
+		d.takesValue = d.takesValue || strings.Contains(value, "$1") || strings.Contains(value, "$2") ||
+			strings.Contains(value, "$3")
 	}
 	r.declared[name] = d
 }

@@ -30,7 +30,8 @@ const unknown = "unknown"
 
 // find files a judgement.
 func (r *reader) find(p *pair, standing, note string) *Finding {
-	r.findings = append(r.findings, Finding{File: p.Origin.File, Line: p.Origin.Line, Option: p.Key, Value: p.Value, Standing: standing, Note: note,
+	r.findings = append(r.findings, Finding{File: p.Origin.File, Line: p.Origin.Line, Option: p.Key, Value: p.Value,
+		Standing: standing, Note: note,
 		environ: p.source == fromEnviron})
 	return &r.findings[len(r.findings)-1]
 }

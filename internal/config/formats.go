@@ -67,7 +67,8 @@ func (f *file) yamlPair(key, value *yaml.Node) {
 			}
 		}
 	default:
-		f.r.doubt(f.pair(key.Line, key.Value, ""), "write one level of keys", errors.New("a mapping inside is not read"))
+		f.r.doubt(f.pair(key.Line, key.Value, ""), "write one level of keys",
+			errors.New("a mapping inside is not read"))
 	}
 }
 

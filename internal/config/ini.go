@@ -63,7 +63,8 @@ func (f *file) ini(text string) {
 	}
 	section, err := parsed.GetSection(f.wanted())
 	if lost > 0 && f.wanted() != ini.DefaultSection {
-		f.r.doubt(f.pair(lost, "", ""), "write the section header above them", errors.New("lines in front of the first section header are not read"))
+		f.r.doubt(f.pair(lost, "", ""), "write the section header above them",
+			errors.New("lines in front of the first section header are not read"))
 	}
 	if err != nil {
 		f.missing(1, "section", headers)

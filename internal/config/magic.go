@@ -166,7 +166,8 @@ func (m *magic) expand(f *file, line int, key, s string) string {
 		}
 		if i+1 == len(s) {
 			b.WriteByte('%')
-			f.r.doubt(f.pair(line, key, s), "write %% for a percent sign", fmt.Errorf("a percent sign at the end of the line"))
+			f.r.doubt(f.pair(line, key, s), "write %% for a percent sign",
+				fmt.Errorf("a percent sign at the end of the line"))
 			break
 		}
 		i++
@@ -179,7 +180,8 @@ func (m *magic) expand(f *file, line int, key, s string) string {
 			value, ok := m.lookup(c)
 			b.WriteString(value)
 			if !ok || value == "" && c >= '0' && c <= '9' {
-				f.r.doubt(f.pair(line, key, s), fmt.Sprintf("write %%%%%c for the characters themselves", c), fmt.Errorf("%%%c has no meaning here and is taken out", c))
+				f.r.doubt(f.pair(line, key, s), fmt.Sprintf("write %%%%%c for the characters themselves", c),
+					fmt.Errorf("%%%c has no meaning here and is taken out", c))
 			}
 		}
 	}

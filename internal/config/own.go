@@ -109,7 +109,8 @@ func readOwnLink(path string) ([]byte, error) {
 
 func notOurs(st *unix.Stat_t, path string) error {
 	if own := os.Geteuid(); st.Uid != uint32(own) {
-		return fmt.Errorf("%s belongs to user %d now, and this process is %d's: the emperor runs an instance as its file's owner", path, st.Uid, own)
+		return fmt.Errorf("%s belongs to user %d now, and this process is %d's: the emperor runs an instance as its "+
+			"file's owner", path, st.Uid, own)
 	}
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // suffixes maps the end of a file's name to the format it is read in.
-var suffixes = map[string]string{".ini": "ini", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".js": "json", ".xml": "xml"}
+var suffixes = map[string]string{".ini": "ini", ".yaml": "yaml", ".yml": "yaml", ".json": "json",
+	".js": "json", ".xml": "xml"}
 
 // format returns the format a file's name calls for, its section taken off; "" = none.
 func format(name string) string {
@@ -96,20 +97,23 @@ func (r *reader) load(p *pair, how string) {
 	path, section := splitSection(name)
 	if path == "" {
 		if path = r.lastINI; path == "" {
-			r.problem(p, "write "+p.Key+" = FILE"+name, errors.New("no file was read before: the name begins with a colon"))
+			r.problem(p, "write "+p.Key+" = FILE"+name,
+				errors.New("no file was read before: the name begins with a colon"))
 			return
 		}
 		how = "ini"
 	}
 	if how == "include" || how == "config" {
 		if how = suffixes[filepath.Ext(path)]; how == "" {
-			r.problem(p, "name it .ini, .yaml, .json or .xml, or write ini = "+name, fmt.Errorf("the format of %s is not known by its suffix", path))
+			r.problem(p, "name it .ini, .yaml, .json or .xml, or write ini = "+name,
+				fmt.Errorf("the format of %s is not known by its suffix", path))
 			return
 		}
 	}
 	key := how + " " + path + ":" + section
 	if slices.Contains(r.loading, key) {
-		r.problem(p, "take this line out", fmt.Errorf("%s is being read already: the files include each other in a circle", name))
+		r.problem(p, "take this line out", fmt.Errorf("%s is being read already: the files include each "+
+			"other in a circle", name))
 		return
 	}
 	if len(r.loading) > maxDepth {
@@ -206,5 +210,6 @@ func (f *file) missing(line int, what string, there []string) {
 	if len(there) > 0 {
 		hint = "the file has " + strings.Join(there, ", ")
 	}
-	f.r.doubt(f.pair(line, "", ""), hint, fmt.Errorf("there is no %s %s: nothing is read from this file", what, f.wanted()))
+	f.r.doubt(f.pair(line, "", ""), hint, fmt.Errorf("there is no %s %s: nothing is read from this file", what,
+		f.wanted()))
 }

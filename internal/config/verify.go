@@ -26,7 +26,8 @@ func (r *reader) verify(s *option.Settings) {
 		s.SocketTimeout = max(s.SocketTimeout, geventTimeout)
 	}
 	if s.Cheaper > 0 && s.Cheaper >= s.Processes {
-		r.problem(at("cheaper"), fmt.Sprintf("write processes = %d, the most workers there may be, or a smaller number here", 2*s.Cheaper),
+		r.problem(at("cheaper"), fmt.Sprintf("write processes = %d, the most workers there may be, or a smaller "+
+			"number here", 2*s.Cheaper),
 			fmt.Errorf("cheaper is the least number of workers and must be below processes, which is %d", s.Processes))
 	}
 	if s.Cheaper > 0 && s.CheaperInitial > s.Processes {
@@ -42,7 +43,8 @@ func (r *reader) verify(s *option.Settings) {
 			fmt.Errorf("it must be above min-worker-lifetime, which is %v", s.MinWorkerLifetime))
 	}
 	if b := s.Busyness; b.Max <= b.Min {
-		r.doubt(at("cheaper-busyness-max"), "", fmt.Errorf("it should be above cheaper-busyness-min, which is %d", b.Min))
+		r.doubt(at("cheaper-busyness-max"), "", fmt.Errorf("it should be above cheaper-busyness-min, which is %d",
+			b.Min))
 	}
 	r.verifySockets(s)
 	r.verifyProxyProtocol(s)
@@ -57,7 +59,8 @@ func (r *reader) verify(s *option.Settings) {
 func (r *reader) verifyProxyProtocol(s *option.Settings) {
 	for i := range r.findings {
 		f := &r.findings[i]
-		if f.Option != "enable-proxy-protocol" && f.Option != "http-enable-proxy-protocol" || f.Standing != option.Refused.String() {
+		if f.Option != "enable-proxy-protocol" && f.Option != "http-enable-proxy-protocol" ||
+			f.Standing != option.Refused.String() {
 			continue
 		}
 		if !slices.ContainsFunc(s.Sockets, func(k option.Socket) bool {
@@ -79,7 +82,8 @@ func (r *reader) verifyProxyProtocol(s *option.Settings) {
 }
 
 // verifyRoutes leaves out the log routes whose loggers are not there, as uWSGI does.
-func (r *reader) verifyRoutes(name, logger string, routes []option.LogRoute, loggers []option.Logger) (kept []option.LogRoute) {
+func (r *reader) verifyRoutes(name, logger string, routes []option.LogRoute,
+	loggers []option.Logger) (kept []option.LogRoute) {
 	for _, route := range routes {
 		if slices.ContainsFunc(loggers, func(l option.Logger) bool { return l.ID == route.ID }) {
 			kept = append(kept, route)
@@ -87,7 +91,8 @@ func (r *reader) verifyRoutes(name, logger string, routes []option.LogRoute, log
 		}
 		for _, p := range r.pairs {
 			if first, _, _ := strings.Cut(strings.TrimSpace(p.Value), " "); p.Key == name && first == route.ID {
-				r.doubt(p, "write "+logger+" = "+route.ID+" file:/path", fmt.Errorf("there is no logger named %s; the line is left out", route.ID))
+				r.doubt(p, "write "+logger+" = "+route.ID+" file:/path",
+					fmt.Errorf("there is no logger named %s; the line is left out", route.ID))
 				break
 			}
 		}
@@ -148,7 +153,8 @@ func (r *reader) verifySockets(s *option.Settings) {
 		}
 		if n, ok := sharedNumber(k.Address); ok {
 			if n >= shared {
-				r.problem(p, "write shared-socket = ADDRESS above it, or the address itself", fmt.Errorf("there is no shared socket number %d", n))
+				r.problem(p, "write shared-socket = ADDRESS above it, or the address itself",
+					fmt.Errorf("there is no shared socket number %d", n))
 			}
 			kept = append(kept, k)
 			continue
@@ -164,7 +170,8 @@ func (r *reader) verifySockets(s *option.Settings) {
 			other = s.Protocol
 		}
 		if other != proto {
-			r.problem(p, "give one of the two another address, or take it out", fmt.Errorf("%s wants this address too, with the protocol %s", before.Option, other))
+			r.problem(p, "give one of the two another address, or take it out",
+				fmt.Errorf("%s wants this address too, with the protocol %s", before.Option, other))
 			continue
 		}
 		r.doubt(p, "take one of the lines out", errors.New("the address stands twice; it is bound once"))

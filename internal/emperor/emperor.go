@@ -175,14 +175,16 @@ func (e *emperor) look(all bool) {
 			e.Log(slog.LevelInfo, "emperor.add", "[emperor] new uwsgi instance "+v.id, slog.String("vassal", v.name))
 			batch = append(batch, change{start, v})
 		case all || !before.same(v):
-			e.Log(slog.LevelInfo, "emperor.reload", "[emperor] reload the uwsgi instance "+v.id, slog.String("vassal", v.name))
+			e.Log(slog.LevelInfo, "emperor.reload", "[emperor] reload the uwsgi instance "+v.id,
+				slog.String("vassal", v.name))
 			batch = append(batch, change{reload, v})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.vassals)) {
 		if _, there := found[name]; !there {
 			v := e.vassals[name]
-			e.Log(slog.LevelInfo, "emperor.stop", "[emperor] stop the uwsgi instance "+v.id, slog.String("vassal", v.name))
+			e.Log(slog.LevelInfo, "emperor.stop", "[emperor] stop the uwsgi instance "+v.id,
+				slog.String("vassal", v.name))
 			batch = append(batch, change{stop, v})
 			delete(e.failed, name)
 		}
@@ -199,10 +201,12 @@ func (e *emperor) hear(r result) {
 	e.note(r)
 	if r.err != nil {
 		e.failed[r.name] = r.err.Error()
-		e.Log(slog.LevelError, "emperor.failed", fmt.Sprintf("[emperor] %s of %s failed: %v", r.op, r.id, r.err), slog.String("vassal", r.name))
+		e.Log(slog.LevelError, "emperor.failed", fmt.Sprintf("[emperor] %s of %s failed: %v", r.op, r.id, r.err),
+			slog.String("vassal", r.name))
 	} else {
 		delete(e.failed, r.name)
-		text := map[op]string{start: "vassal %s is ready to accept requests", reload: "vassal %s has been reloaded", stop: "removed uwsgi instance %s"}[r.op]
+		text := map[op]string{start: "vassal %s is ready to accept requests", reload: "vassal %s has been reloaded",
+			stop: "removed uwsgi instance %s"}[r.op]
 		e.Log(slog.LevelInfo, "emperor.done", fmt.Sprintf("[emperor] "+text, r.id), slog.String("vassal", r.name))
 	}
 	e.notice(e.Notify.Status(e.status()))

@@ -40,7 +40,8 @@ type startRequest struct {
 }
 
 func newProcesses(c Config, results chan<- result) *processes {
-	p := &processes{Config: c, results: results, list: map[string]*child{}, start: make(chan *startRequest), quit: make(chan struct{})}
+	p := &processes{Config: c, results: results, list: map[string]*child{}, start: make(chan *startRequest),
+		quit: make(chan struct{})}
 	crash.Go(p.starter)
 	return p
 }
@@ -143,13 +144,15 @@ func (p *processes) serve(k *child) {
 			cmd, exited = nil, nil
 			k.pid.Store(0)
 			if err == nil {
-				p.Log(slog.LevelInfo, "emperor.exit", "[emperor] vassal "+v.id+" has ended; touch its file to have it started again")
+				p.Log(slog.LevelInfo, "emperor.exit",
+					"[emperor] vassal "+v.id+" has ended; touch its file to have it started again")
 				continue
 			}
 			if time.Since(born) > time.Minute {
 				pause = e.Throttle
 			}
-			p.Log(slog.LevelError, "emperor.died", fmt.Sprintf("[emperor] vassal %s died (%v), started again in %v", v.id, err, pause))
+			p.Log(slog.LevelError, "emperor.died",
+				fmt.Sprintf("[emperor] vassal %s died (%v), started again in %v", v.id, err, pause))
 			again = time.After(pause)
 			pause = p.longer(pause)
 		case <-again:

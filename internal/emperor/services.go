@@ -111,8 +111,10 @@ func (u *services) prepare(c change) (job, bool, error) {
 		u.known[c.name] = tree
 		return j, false, nil
 	}
-	j.address = before != nil && before[j.instance.Socket()+".d/"+dropInName] != tree[j.instance.Socket()+".d/"+dropInName]
-	j.unit = before != nil && before[j.instance.Service()+".d/"+dropInName] != tree[j.instance.Service()+".d/"+dropInName]
+	j.address = before != nil &&
+		before[j.instance.Socket()+".d/"+dropInName] != tree[j.instance.Socket()+".d/"+dropInName]
+	j.unit = before != nil &&
+		before[j.instance.Service()+".d/"+dropInName] != tree[j.instance.Service()+".d/"+dropInName]
 	if before != nil {
 		if err := before.Remove(dropInFolder); err != nil {
 			return j, false, err
@@ -127,7 +129,8 @@ func (u *services) prepare(c change) (job, bool, error) {
 
 // instance is the vassal as its units see it.
 func (u *services) instance(v vassal) (units.Instance, error) {
-	i := units.Instance{Name: units.InstanceName(v.name), ConfName: v.name, File: v.file, Args: v.arguments(&u.Settings.Emperor), Dir: v.dir,
+	i := units.Instance{Name: units.InstanceName(v.name), ConfName: v.name, File: v.file,
+		Args: v.arguments(&u.Settings.Emperor), Dir: v.dir,
 		Environment: v.environ(), Origin: "the emperor", DropIn: dropInName}
 	var err error
 	if v.judge == byItself {
@@ -217,10 +220,12 @@ func (u *services) carryOut(ctx context.Context, j job) error {
 	switch j.op {
 	case stop:
 		err := u.bus.StopUnit(ctx, service)
-		return errors.Join(ignoreMissing(err), ignoreMissing(u.bus.StopUnit(ctx, socket)), hook(ctx, e.StopHook, j.vassal))
+		return errors.Join(ignoreMissing(err), ignoreMissing(u.bus.StopUnit(ctx, socket)),
+			hook(ctx, e.StopHook, j.vassal))
 	case reload:
 		if j.address {
-			if err := errors.Join(ignoreMissing(u.bus.StopUnit(ctx, service)), ignoreMissing(u.bus.StopUnit(ctx, socket))); err != nil {
+			if err := errors.Join(ignoreMissing(u.bus.StopUnit(ctx, service)),
+				ignoreMissing(u.bus.StopUnit(ctx, socket))); err != nil {
 				return err
 			}
 			break
@@ -325,7 +330,8 @@ func (u *services) sweep(found map[string]vassal) {
 func (u *services) leave() {
 	if u.stopAsked() {
 		for name := range u.known {
-			u.begin(job{change: change{stop, vassal{name: name, id: name}}, instance: units.Instance{Name: units.InstanceName(name)}})
+			u.begin(job{change: change{stop, vassal{name: name, id: name}},
+				instance: units.Instance{Name: units.InstanceName(name)}})
 		}
 		u.jobs.Wait()
 	}

@@ -33,7 +33,8 @@ import (
 // ownable says why a vassal is not run as its file's owner.
 func (v *vassal) ownable() error {
 	if v.uid == 0 || v.gid == 0 {
-		return fmt.Errorf("%s is not run: emperor-tyrant runs an instance as its file's owner and group, and that is root", v.file)
+		return fmt.Errorf("%s is not run: emperor-tyrant runs an instance as its file's owner and group, "+
+			"and that is root", v.file)
 	}
 	// The instance is to read this very file, and what it belongs to is judged by its name.
 	if strings.ContainsAny(v.file, ":%$") {
@@ -114,7 +115,8 @@ func (v *vassal) addressFile(path string) (string, error) {
 		return "", fmt.Errorf("%s does not belong to the owner of %s", path, v.file)
 	}
 	if !units.Anybodys(address) {
-		return "", fmt.Errorf("%s: %.80q is no address that anybody may open: write @NAME or HOST:PORT with a port from 1024, or use emperor-on-demand-directory", path, address)
+		return "", fmt.Errorf("%s: %.80q is no address that anybody may open: write @NAME or HOST:PORT with a port "+
+			"from 1024, or use emperor-on-demand-directory", path, address)
 	}
 	return address, nil
 }

@@ -40,7 +40,8 @@ const (
 
 // same says whether nothing about the file changed.
 func (v vassal) same(o vassal) bool {
-	return v.file == o.file && v.changed.Equal(o.changed) && v.inode == o.inode && v.size == o.size && v.socket == o.socket &&
+	return v.file == o.file && v.changed.Equal(o.changed) && v.inode == o.inode &&
+		v.size == o.size && v.socket == o.socket &&
 		(v.judge == byItself || v.uid == o.uid && v.gid == o.gid)
 }
 
@@ -114,7 +115,8 @@ func eligible(file string, extra []string) bool {
 	if strings.HasPrefix(base, ".") {
 		return false
 	}
-	return slices.Contains(suffixes, filepath.Ext(base)) || slices.ContainsFunc(extra, func(s string) bool { return strings.HasSuffix(base, s) })
+	return slices.Contains(suffixes, filepath.Ext(base)) ||
+		slices.ContainsFunc(extra, func(s string) bool { return strings.HasSuffix(base, s) })
 }
 
 // inspect looks at one file; nil is what is no configuration after all.
@@ -134,7 +136,8 @@ func inspect(path string, e *option.Emperor) (*vassal, error) {
 		return nil, nil
 	}
 	base := filepath.Base(path)
-	v := &vassal{id: base, name: strings.TrimSuffix(base, filepath.Ext(base)), file: path, changed: st.ModTime(), size: st.Size()}
+	v := &vassal{id: base, name: strings.TrimSuffix(base, filepath.Ext(base)), file: path,
+		changed: st.ModTime(), size: st.Size()}
 	owner := st
 	if e.Nofollow {
 		v.changed = own.ModTime()
@@ -184,7 +187,8 @@ func firstLine(text string) string {
 }
 
 // loaders gives the option that reads a file of that suffix.
-var loaders = map[string]string{".ini": "--ini", ".xml": "--xml", ".yaml": "--yaml", ".yml": "--yaml", ".json": "--json", ".js": "--json"}
+var loaders = map[string]string{".ini": "--ini", ".xml": "--xml", ".yaml": "--yaml", ".yml": "--yaml",
+	".json": "--json", ".js": "--json"}
 
 // arguments are those a vassal's instance is started with: vassals-include-before …, the file,
 // vassals-include …, vassals-set, in uWSGI's order.

@@ -57,8 +57,9 @@ func (w *watch) refresh() {
 	}
 	conn.Control(func(fd uintptr) {
 		for _, d := range w.dirs {
-			_, _ = unix.InotifyAddWatch(int(fd), d, unix.IN_CLOSE_WRITE|unix.IN_ATTRIB|unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVED_FROM|
-				unix.IN_MOVED_TO|unix.IN_ONLYDIR)
+			_, _ = unix.InotifyAddWatch(int(fd), d,
+				unix.IN_CLOSE_WRITE|unix.IN_ATTRIB|unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVED_FROM|
+					unix.IN_MOVED_TO|unix.IN_ONLYDIR)
 		}
 	})
 }

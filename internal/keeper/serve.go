@@ -70,7 +70,8 @@ const (
 func Serve() int {
 	// Who presses ^C, or stops a unit, means the supervisor: it still needs us on its way out.
 	// (Caught, not ignored: what is ignored would be so in the commands of hooks, too.)
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
+		syscall.SIGTSTP, syscall.SIGUSR1, syscall.SIGUSR2)
 	k := &keeper{children: map[int]*child{}, opened: map[string]file{}}
 	plan := os.NewFile(planFD, "plan")
 	err := json.NewDecoder(plan).Decode(&k.plan)
@@ -131,7 +132,8 @@ func endWith(master int) error {
 	}
 	crash.Go(func() {
 		for {
-			if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); n > 0 || err != nil && err != unix.EINTR {
+			if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); n > 0 ||
+				err != nil && err != unix.EINTR {
 				os.Exit(0)
 			}
 		}
@@ -450,7 +452,8 @@ func (k *keeper) daemon(number int, out *os.File, r *reply) error {
 	if alike >= maxAlike {
 		return fmt.Errorf("%d of that daemon run already: %w", alike, unix.EAGAIN)
 	}
-	p, err := k.spawner.Start(attached.Command{Shell: d.Command, Dir: d.Dir, Env: d.Environ, Stderr: out, Group: true, Free: d.Free,
+	p, err := k.spawner.Start(attached.Command{Shell: d.Command, Dir: d.Dir, Env: d.Environ, Stderr: out,
+		Group: true, Free: d.Free,
 		Credential: &syscall.Credential{Uid: d.UID, Gid: d.GID, Groups: d.Groups}})
 	if err != nil {
 		return err

@@ -148,7 +148,8 @@ func (db accounts) entry(database, key string, n int, match func([]string) bool)
 		path = db.group
 	}
 	text, _ := os.ReadFile(path)
-	for _, source := range []func() string{func() string { return string(text) }, func() string { return db.getent(database, key) }} {
+	for _, source := range []func() string{func() string { return string(text) },
+		func() string { return db.getent(database, key) }} {
 		for line := range strings.Lines(source()) {
 			if f := strings.Split(strings.TrimSpace(line), ":"); len(f) >= n && match(f) {
 				return f

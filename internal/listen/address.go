@@ -106,7 +106,8 @@ func (h host) parse(raw string, abstract bool) (address, error) {
 	case text[0] == '=':
 		n, err := strconv.Atoi(text[1:])
 		if err != nil || n < 0 {
-			return address{}, fmt.Errorf("=N refers to shared-socket number N, and %q is no number (write the address after a single =)", text[1:])
+			return address{}, fmt.Errorf("=N refers to shared-socket number N, and %q is no number (write the "+
+				"address after a single =)", text[1:])
 		}
 		return address{kind: kindShared, name: text, num: n}, nil
 	case text[0] == '@':

@@ -35,7 +35,8 @@ type binder struct {
 type Options struct {
 	ReusePort, Freebind, Keepalive, Nodelay bool
 	Sndbuf, Rcvbuf, FastOpen                int // 0 = the kernel's
-	Defer                                   int // seconds that a connection which has sent nothing is kept back; 0 = not at all
+	// seconds that a connection which has sent nothing is kept back; 0 = not at all
+	Defer int
 }
 
 func optionsOf(s *option.Settings) Options {
@@ -86,7 +87,8 @@ func clampBacklog(want, limit int, log func(string)) int {
 		return limit
 	}
 	if want > limit {
-		log(fmt.Sprintf("listen = %d is more than this kernel keeps: connections queue up to net.core.somaxconn = %d (raise it with sysctl net.core.somaxconn=%d)",
+		log(fmt.Sprintf("listen = %d is more than this kernel keeps: connections queue up to net.core.somaxconn = %d "+
+			"(raise it with sysctl net.core.somaxconn=%d)",
 			want, limit, want))
 		return limit
 	}
@@ -261,7 +263,8 @@ func (b *binder) explain(a address, o option.Socket, err error) error {
 		e.Text = "probably another instance of uWSGI is running on the same address (" + a.name + ")."
 		e.Op, e.Err = "bind", syscall.EADDRINUSE
 	case denied(err) && b.keeper != nil:
-		e.Hint = "this instance gave root up when it had started: what its first configuration did not name takes a restart"
+		e.Hint = "this instance gave root up when it had started: what its first configuration did " +
+			"not name takes a restart"
 	case errors.Is(err, syscall.EACCES) && a.kind == kindTCP && a.port < 1024:
 		e.Hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE; under systemd a socket unit binds them"
 	case errors.Is(err, syscall.ENOENT) && a.kind == kindUnix:

@@ -20,7 +20,7 @@ import (
 
 // ErrNoSocket is what Open returns when the configuration has no address and nothing was inherited;
 // the text is uWSGI's.
-var ErrNoSocket = errors.New("The -s/--socket option is missing and stdin is not a socket.") //nolint:staticcheck // uWSGI's words
+var ErrNoSocket = errors.New("The -s/--socket option is missing and stdin is not a socket.")
 
 // Socket is one listening socket.
 type Socket struct {

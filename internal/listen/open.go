@@ -253,7 +253,8 @@ func (o *opener) moved(err error) error {
 	var e *Error
 	for _, h := range o.pool {
 		if !h.claimed && h.old != nil && h.old.Inherited && errors.As(err, &e) {
-			e.Hint = "systemd holds " + h.local.String() + " of before; a restart has it open the new address, and no connection is lost"
+			e.Hint = "systemd holds " + h.local.String() +
+				" of before; a restart has it open the new address, and no connection is lost"
 		}
 	}
 	return err

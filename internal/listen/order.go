@@ -132,7 +132,8 @@ func (b *binder) outdated(a address, k *Socket) {
 	if b.owner.set && (b.owner.uid >= 0 && uint32(b.owner.uid) != st.Uid || b.owner.gid >= 0 &&
 		uint32(b.owner.gid) != st.Gid) ||
 		b.modeSet && uint32(b.mode) != st.Mode&0o7777 {
-		b.log(fmt.Sprintf("%s keeps the owner and mode of the first configuration: this instance gave root up when it had started, and a restart applies new ones", k.Path))
+		b.log(fmt.Sprintf("%s keeps the owner and mode of the first configuration: this instance gave root up when "+
+			"it had started, and a restart applies new ones", k.Path))
 	}
 }
 

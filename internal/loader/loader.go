@@ -147,7 +147,8 @@ func (l *Loader) forked(m incoming) {
 		p, err = l.openWorker(m.PID)
 	}
 	if errors.Is(err, errForged) {
-		l.emit(Log{Loader: l, Level: "error", Message: fmt.Sprintf("loader %d says that process %d is worker %d: %v; the loader is killed",
+		l.emit(Log{Loader: l, Level: "error", Message: fmt.Sprintf("loader %d says that process %d is worker %d: "+
+			"%v; the loader is killed",
 			l.process.pid, m.PID, m.Slot, err)})
 		l.Kill()
 	}

@@ -83,7 +83,8 @@ func (p *process) reap() Exit {
 	var err error
 	cerr := p.raw.Control(func(fd uintptr) {
 		for {
-			err = unix.Waitid(unix.P_PIDFD, int(fd), (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG, nil)
+			err = unix.Waitid(unix.P_PIDFD, int(fd), (*unix.Siginfo)(unsafe.Pointer(&info)),
+				unix.WEXITED|unix.WNOHANG, nil)
 			if err != unix.EINTR {
 				return
 			}

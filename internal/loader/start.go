@@ -40,8 +40,9 @@ type Spec struct {
 const firstListener = 6
 
 const (
-	tunables   = "GLIBC_TUNABLES"
-	tunableTLS = "glibc.rtld.optional_static_tls=4096" // room for the data plane's static TLS beside many native libraries
+	tunables = "GLIBC_TUNABLES"
+	// room for the data plane's static TLS beside many native libraries
+	tunableTLS = "glibc.rtld.optional_static_tls=4096"
 	loaderPy   = "loader.py"
 	noFD       = -1
 )
@@ -49,7 +50,8 @@ const (
 // Start starts a loader. It returns as soon as the process runs; whether the application could be
 // imported is an event.
 func Start(spec Spec) (*Loader, error) {
-	files := []*os.File{stdio(spec.Stdio[0], os.Stdin), stdio(spec.Stdio[1], os.Stdout), stdio(spec.Stdio[2], os.Stderr)}
+	files := []*os.File{stdio(spec.Stdio[0], os.Stdin), stdio(spec.Stdio[1], os.Stdout),
+		stdio(spec.Stdio[2], os.Stderr)}
 	ours, theirs, err := packetPair(fmt.Sprintf("loader %d", spec.Boot.Generation))
 	if err != nil {
 		return nil, err
@@ -125,7 +127,8 @@ func number(boot *Boot, spec Spec) ([]uintptr, error) {
 	}
 	boot.Listeners = append([]Listener(nil), boot.Listeners...)
 	if len(boot.Listeners) != len(spec.Listeners) {
-		return nil, fmt.Errorf("start loader: %d listening sockets for %d descriptions", len(spec.Listeners), len(boot.Listeners))
+		return nil, fmt.Errorf("start loader: %d listening sockets for %d descriptions",
+			len(spec.Listeners), len(boot.Listeners))
 	}
 	var err error
 	for i, f := range spec.Listeners {

@@ -43,7 +43,8 @@ type chain struct {
 
 // empty says whether the chain passes everything on to base, and to nobody else, as it is.
 func (c *chain) empty() bool {
-	return (c.aside == nil || c.aside == c.base) && len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 && len(c.encoders) == 0 && !c.hasUnnamed()
+	return (c.aside == nil || c.aside == c.base) && len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 &&
+		len(c.encoders) == 0 && !c.hasUnnamed()
 }
 
 func (c *chain) hasUnnamed() bool {

@@ -138,8 +138,10 @@ func newRsyslog(arg, hostname string, now func() time.Time) (*datagramSink, erro
 const maxSyslog = 1024
 
 // facilities are those of syslog(3) by the names that uWSGI takes.
-var facilities = map[string]int{"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "security": 4, "syslog": 5, "lpr": 6, "news": 7, "uucp": 8,
-	"cron": 9, "authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19, "local4": 20, "local5": 21, "local6": 22, "local7": 23}
+var facilities = map[string]int{"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "security": 4, "syslog": 5,
+	"lpr": 6, "news": 7, "uucp": 8,
+	"cron": 9, "authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19, "local4": 20,
+	"local5": 21, "local6": 22, "local7": 23}
 
 // newSyslog reads [IDENT][,FACILITY] and writes to /dev/log as syslog(3) does.
 func newSyslog(path, arg string, pid int, now func() time.Time) (*datagramSink, error) {

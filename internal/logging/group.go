@@ -58,7 +58,8 @@ func (g *grouper) line(l []byte, fresh bool) {
 	blank := len(bytes.TrimSpace(l)) == 0
 	indented := !blank && (l[0] == ' ' || l[0] == '\t')
 	switch {
-	case bytes.Equal(bytes.TrimSpace(l), tracebackHead), bytes.Contains(l, []byte("Exception Group Traceback (most recent call last):")):
+	case bytes.Equal(bytes.TrimSpace(l), tracebackHead),
+		bytes.Contains(l, []byte("Exception Group Traceback (most recent call last):")):
 		g.traceback(l, fresh)
 	case !blank && !indented && dumpLine.Match(l):
 		if g.state != groupDump {

@@ -65,5 +65,6 @@ func unusedUnderSystemd(option, value, unit string) string {
 	if unit != "" {
 		follow += " -u " + strings.TrimSuffix(unit, ".service")
 	}
-	return fmt.Sprintf("%s = %s is not used under systemd: the log is in the journal, read it with %s", option, value, follow)
+	return fmt.Sprintf("%s = %s is not used under systemd: the log is in the journal, read it with %s", option, value,
+		follow)
 }

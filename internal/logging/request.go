@@ -65,7 +65,8 @@ const (
 
 func sendTimeout(f *os.File, d time.Duration) error {
 	tv := unix.NsecToTimeval(int64(d))
-	return os.NewSyscallError("setsockopt SO_SNDTIMEO", unix.SetsockoptTimeval(int(f.Fd()), unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv))
+	return os.NewSyscallError("setsockopt SO_SNDTIMEO",
+		unix.SetsockoptTimeval(int(f.Fd()), unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv))
 }
 
 // baseCopy duplicates the descriptor of base.
@@ -160,7 +161,8 @@ func (p *packets) receive(read func(func(fd uintptr) bool) error) (int, error) {
 	var errno unix.Errno
 	err := read(func(fd uintptr) bool {
 		for {
-			r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
+			r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&p.msgs[0])), batch,
+				unix.MSG_DONTWAIT, 0, 0)
 			if n, errno = int(r), e; e != unix.EINTR {
 				return e != unix.EAGAIN
 			}

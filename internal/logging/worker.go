@@ -94,7 +94,8 @@ func (l *Log) WorkerStderr(slot int) (*os.File, error) {
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("log pipe of worker %d: %w", slot, err)
 	}
-	w := os.NewFile(uintptr(fds[1]), "worker "+strconv.Itoa(slot)+" stderr") // blocking, as a program expects of its stderr
+	// blocking, as a program expects of its stderr
+	w := os.NewFile(uintptr(fds[1]), "worker "+strconv.Itoa(slot)+" stderr")
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		unix.Close(fds[0])
 		w.Close()
@@ -124,7 +125,8 @@ func (l *Log) plainBase() bool {
 	case *fdSink:
 		return true
 	case *fileSink:
-		return l.set.LogMaxSize == 0 && len(l.set.TouchLogreopen) == 0 && len(l.set.TouchLogrotate) == 0 && len(l.set.MasterFIFO) == 0
+		return l.set.LogMaxSize == 0 && len(l.set.TouchLogreopen) == 0 && len(l.set.TouchLogrotate) == 0 &&
+			len(l.set.MasterFIFO) == 0
 	}
 	return false
 }

@@ -191,7 +191,8 @@ These options of uWSGI are reported and left out:
 			}
 		}
 		if names != nil && !shown(g) {
-			fmt.Fprintf(w, ".TP\n.B %s\n%s. %s\n", roff(strings.TrimPrefix(string(g), "Not offered: ")), roff(note), roff(strings.Join(names, ", ")))
+			fmt.Fprintf(w, ".TP\n.B %s\n%s. %s\n", roff(strings.TrimPrefix(string(g), "Not offered: ")), roff(note),
+				roff(strings.Join(names, ", ")))
 		}
 	}
 	fmt.Fprint(w, ".SH SEE ALSO\n.BR uwsgi (1)\n")

@@ -54,7 +54,8 @@ func (s *step) changes(cred *syscall.Credential) bool {
 	switch {
 	case f.Uid == cred.Uid:
 		return true
-	case f.Mode&unix.S_IWOTH == 0 && (f.Mode&unix.S_IWGRP == 0 || !s.acl && f.Gid != cred.Gid && !slices.Contains(cred.Groups, f.Gid)):
+	case f.Mode&unix.S_IWOTH == 0 && (f.Mode&unix.S_IWGRP == 0 || !s.acl && f.Gid != cred.Gid &&
+		!slices.Contains(cred.Groups, f.Gid)):
 		return false
 	}
 	return f.Mode&unix.S_ISVTX == 0 || s.entry.Uid == cred.Uid

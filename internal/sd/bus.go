@@ -136,7 +136,8 @@ func (t *Transient) properties() []dbus.Property {
 	if len(t.Environ) > 0 {
 		add("Environment", t.Environ)
 	}
-	for _, s := range []struct{ name, value string }{{"WorkingDirectory", t.Dir}, {"KillMode", t.KillMode}, {"Restart", t.Restart}} {
+	for _, s := range []struct{ name, value string }{{"WorkingDirectory", t.Dir}, {"KillMode", t.KillMode},
+		{"Restart", t.Restart}} {
 		if s.value != "" {
 			add(s.name, s.value)
 		}
@@ -158,22 +159,30 @@ func (t *Transient) properties() []dbus.Property {
 // StartUnit starts a unit and returns when the job is over, as systemctl does: nil if it is done.
 // StopUnit, RestartUnit and ReloadUnit alike.
 func (b *Bus) StartUnit(ctx context.Context, name string) error {
-	return b.job(ctx, name, "start", func(ch chan<- string) (int, error) { return b.conn.StartUnitContext(ctx, name, "replace", ch) })
+	return b.job(ctx, name, "start", func(ch chan<- string) (int, error) {
+		return b.conn.StartUnitContext(ctx, name, "replace", ch)
+	})
 }
 
 // StopUnit stops a unit.
 func (b *Bus) StopUnit(ctx context.Context, name string) error {
-	return b.job(ctx, name, "stop", func(ch chan<- string) (int, error) { return b.conn.StopUnitContext(ctx, name, "replace", ch) })
+	return b.job(ctx, name, "stop", func(ch chan<- string) (int, error) {
+		return b.conn.StopUnitContext(ctx, name, "replace", ch)
+	})
 }
 
 // RestartUnit restarts a unit.
 func (b *Bus) RestartUnit(ctx context.Context, name string) error {
-	return b.job(ctx, name, "restart", func(ch chan<- string) (int, error) { return b.conn.RestartUnitContext(ctx, name, "replace", ch) })
+	return b.job(ctx, name, "restart", func(ch chan<- string) (int, error) {
+		return b.conn.RestartUnitContext(ctx, name, "replace", ch)
+	})
 }
 
 // ReloadUnit reloads a unit.
 func (b *Bus) ReloadUnit(ctx context.Context, name string) error {
-	return b.job(ctx, name, "reload", func(ch chan<- string) (int, error) { return b.conn.ReloadUnitContext(ctx, name, "replace", ch) })
+	return b.job(ctx, name, "reload", func(ch chan<- string) (int, error) {
+		return b.conn.ReloadUnitContext(ctx, name, "replace", ch)
+	})
 }
 
 // job waits for the outcome of a manager's job: "done", "canceled", "timeout", "failed",

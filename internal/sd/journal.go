@@ -151,7 +151,8 @@ func (j *Journal) report() bool {
 	if n == 0 {
 		return true
 	}
-	if !j.sendLocked(PriWarning, strconv.FormatUint(n, 10)+" log entries were lost: the journal did not take them in time", nil, false) {
+	if !j.sendLocked(PriWarning, strconv.FormatUint(n, 10)+
+		" log entries were lost: the journal did not take them in time", nil, false) {
 		return false
 	}
 	j.lost.Add(^(n - 1))

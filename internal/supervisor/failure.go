@@ -59,16 +59,20 @@ func (s *Supervisor) retryExclusive(t *rollout) func(error) {
 	switch {
 	case t.kind != firstStart && !t.stopFirst && s.gen != nil:
 		return func(err error) {
-			s.log(slog.LevelWarn, "reload.exclusive", fmt.Sprintf("the new generation needs what the old one holds (%v): stopping the old one first. "+
-				"Set reload-stop-first to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
+			s.log(slog.LevelWarn, "reload.exclusive",
+				fmt.Sprintf("the new generation needs what the old one holds (%v): stopping the old one first. "+
+					"Set reload-stop-first to do so at once", err), slog.Int(KeyGeneration, t.gen.n),
+				slog.Any(KeyError, err))
 			s.destroy(t.gen, whyFailed)
 			t.gen = nil
 			s.stopOld(t)
 		}
 	case t.cfg.masterless() && t.cfg.Settings.Processes > 1 && !s.once:
 		return func(err error) {
-			s.log(slog.LevelWarn, "start.exclusive", fmt.Sprintf("one worker needs what another one holds (%v): the application is imported once, for all of them. "+
-				"Set master to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
+			s.log(slog.LevelWarn, "start.exclusive",
+				fmt.Sprintf("one worker needs what another one holds (%v): the application is imported "+
+					"once, for all of them. "+
+					"Set master to do so at once", err), slog.Int(KeyGeneration, t.gen.n), slog.Any(KeyError, err))
 			s.once = true
 			s.destroy(t.gen, whyFailed)
 			t.stage, t.old, t.gen = stoppingOld, t.gen, nil // what it holds is free when it is gone
@@ -106,7 +110,8 @@ func (s *Supervisor) failRollout(t *rollout, err error, code int) {
 		s.repairs.misses.failed()
 		s.repairLater(0)
 		if s.repairs.misses.hopeless(s.endurance) && s.gen.serving() == 0 {
-			s.exit(fmt.Errorf("no loader could be started for %s, %d tries, and no worker is left: %w", s.endurance.limit, s.repairs.misses.tries, err), code)
+			s.exit(fmt.Errorf("no loader could be started for %s, %d tries, and no worker is left: %w",
+				s.endurance.limit, s.repairs.misses.tries, err), code)
 		}
 	}
 	s.settle(t, err)
@@ -128,7 +133,8 @@ func (s *Supervisor) repairLater(served time.Duration) {
 
 // replaceLoader replaces a loader that has died by a new generation.
 func (s *Supervisor) replaceLoader() {
-	if s.gen.state == dead && s.rollout == nil && !time.Now().Before(s.repairs.at) && (s.phase == Running || s.phase == Sleeping) {
+	if s.gen.state == dead && s.rollout == nil && !time.Now().Before(s.repairs.at) &&
+		(s.phase == Running || s.phase == Sleeping) {
 		s.begin(&rollout{kind: repair, reason: "the loader died"})
 	}
 }
@@ -159,7 +165,8 @@ func (s *Supervisor) exit(err error, code int) {
 	if s.phase == Starting {
 		event = "start.failed"
 	}
-	s.log(slog.LevelError, event, fmt.Sprintf("%v; exiting with status %d", err, code), slog.Any(KeyError, err), slog.Int(KeyExit, code))
+	s.log(slog.LevelError, event, fmt.Sprintf("%v; exiting with status %d", err, code), slog.Any(KeyError, err),
+		slog.Int(KeyExit, code))
 	s.tell(s.manager.Failed(err.Error(), 0))
 	s.code = code
 	if s.phase < Stopping {

@@ -45,7 +45,8 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 	row, ok := g.rows.take()
 	if !ok {
 		if !s.starved {
-			s.log(slog.LevelWarn, "worker.norow", fmt.Sprintf("worker %d has to wait: too many old workers are still draining", sl.n))
+			s.log(slog.LevelWarn, "worker.norow", fmt.Sprintf("worker %d has to wait: too many old workers "+
+				"are still draining", sl.n))
 		}
 		s.starved = true
 		s.delay(sl, retryFork)
@@ -85,7 +86,8 @@ func (s *Supervisor) unanswered(p *process) {
 	if p.state != forking {
 		return
 	}
-	s.log(slog.LevelError, "loader.stuck", fmt.Sprintf("the loader (pid: %d) has not forked worker %d for %s: a thread of the application's keeps it; it is killed",
+	s.log(slog.LevelError, "loader.stuck", fmt.Sprintf("the loader (pid: %d) has not forked worker %d for %s: a "+
+		"thread of the application's keeps it; it is killed",
 		p.gen.ld.PID(), p.slot.n, forkPatience), slog.Int(KeyPID, p.gen.ld.PID()), slog.Int(KeyWorker, p.slot.n),
 		slog.Int(KeyGeneration, p.gen.n))
 	if err := p.gen.ld.Kill(); err != nil {
@@ -196,7 +198,9 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 	s.logProcess(level, "worker.noapp", fmt.Sprintf("%s worker %d (pid %d): %s", what, p.slot.n, p.pid, e.Error), p)
 	p.slot.tally.code, p.failed = e.Code, true
 	if old := p.slot.cur; e.Exclusive && p.slot.next == p && old != nil {
-		s.logProcess(slog.LevelWarn, "worker.exclusive", fmt.Sprintf("the next worker %d needs what this one holds (%s): this one leaves first", p.slot.n, e.Error), old)
+		s.logProcess(slog.LevelWarn, "worker.exclusive",
+			fmt.Sprintf("the next worker %d needs what this one holds (%s): this one leaves first", p.slot.n, e.Error),
+			old)
 		p.slot.holder = old
 		s.dismiss(p, p.slot.replace, false)
 		s.dismiss(old, p.slot.replace, true)

@@ -142,7 +142,8 @@ func (s *Supervisor) condemn(p *process, core int, started, now int64) {
 		for c, started := range p.stuck {
 			s.obeyed(p, p.w.Harakiri(c, started))
 		}
-		if sig := gentleSignal(set); sig > 0 { // one that nobody handles ends the process: the stacks and the 504 are out
+		// one that nobody handles ends the process: the stacks and the 504 are out
+		if sig := gentleSignal(set); sig > 0 {
 			s.timers.after(answerTime, func() {
 				p.gentle = true
 				s.signalled(p, p.w.Signal(sig))
@@ -197,7 +198,8 @@ func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
 	n := p.slot.n
 	board := p.gen.rows.board
 	cell := board.Cell(p.row, core)
-	attrs := []slog.Attr{slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()), slog.Duration(KeyAge, age(cell, now))}
+	attrs := []slog.Attr{slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()),
+		slog.Duration(KeyAge, age(cell, now))}
 	event := "harakiri" // the first line; the others belong to it
 	say := func(text string) {
 		s.logProcess(slog.LevelError, event, text, p, attrs...)

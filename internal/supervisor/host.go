@@ -47,8 +47,9 @@ func System() *Host {
 		Subreaper: func() error {
 			return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		},
-		Zombies: zombies, Reap: reap, Monotonic: sys.Monotonic, Memory: sys.Memory, Shares: shares, MainThread: sys.MainThread,
-		OOMKills: oomCounter(), Connection: connection, Blocked: blocked,
+		Zombies: zombies, Reap: reap, Monotonic: sys.Monotonic, Memory: sys.Memory, Shares: shares,
+		MainThread: sys.MainThread,
+		OOMKills:   oomCounter(), Connection: connection, Blocked: blocked,
 		Random: rand.Int64N, Crash: crash.Deadline,
 	}
 }

@@ -34,7 +34,8 @@ func (s *Supervisor) checkIdle() {
 	if quiet <= s.cfg.Settings.Idle {
 		return
 	}
-	s.log(slog.LevelInfo, "idle", fmt.Sprintf("workers have been inactive for more than %d seconds (%d)", int(s.cfg.Settings.Idle.Seconds()), int(quiet.Seconds())))
+	s.log(slog.LevelInfo, "idle", fmt.Sprintf("workers have been inactive for more than %d seconds (%d)",
+		int(s.cfg.Settings.Idle.Seconds()), int(quiet.Seconds())))
 	if s.cfg.Settings.DieOnIdle {
 		s.stop("die-on-idle", true)
 		return

@@ -45,7 +45,8 @@ func (s *Supervisor) drain(p *process, why string, handoff bool) {
 			p.slot.n, p.pid), p, slog.String(KeyReason, why))
 	}
 	p.death = s.timers.after(p.gen.cfg.mercy(), func() {
-		s.logProcess(slog.LevelWarn, "worker.nomercy", fmt.Sprintf("worker %d (pid: %d) is taking too much time to die...NO MERCY !!!", p.slot.n, p.pid),
+		s.logProcess(slog.LevelWarn, "worker.nomercy",
+			fmt.Sprintf("worker %d (pid: %d) is taking too much time to die...NO MERCY !!!", p.slot.n, p.pid),
 			p, slog.String(KeyReason, why))
 		s.giveUp(p, why)
 	})
@@ -136,7 +137,8 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit, requests [
 	// one that was told to leave has left.
 	left := exit.Left() || !exit.Known
 	switch {
-	case p.failed, was == serving && exit.Code() == loader.ExitGraceful: // it has said so itself, the second when somebody sent it SIGHUP
+	case p.failed, was == serving && exit.Code() == loader.ExitGraceful:
+		// it has said so itself, the second when somebody sent it SIGHUP
 		s.logProcess(slog.LevelDebug, "worker.left", fmt.Sprintf("worker %d (pid: %d) left", n, p.pid), p, attrs...)
 	case (was == draining || was == condemned) && left, was == killed && p.why != whyEvil && p.why != whyHarakiri:
 		text := fmt.Sprintf("worker %d buried after %d seconds", n, int(time.Since(p.left).Seconds()))
@@ -149,10 +151,12 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit, requests [
 		if was < killed { // else it was us
 			text, more = s.killer(exit, requests)
 		}
-		s.logProcess(slog.LevelError, "worker.died", fmt.Sprintf("DAMN ! worker %d (pid: %d) died, killed by signal %d :( trying respawn ...%s",
-			n, p.pid, int(exit.Signal()), text), p, append(attrs, more...)...)
+		s.logProcess(slog.LevelError, "worker.died",
+			fmt.Sprintf("DAMN ! worker %d (pid: %d) died, killed by signal %d :( trying respawn ...%s",
+				n, p.pid, int(exit.Signal()), text), p, append(attrs, more...)...)
 	default:
-		s.logProcess(slog.LevelError, "worker.died", fmt.Sprintf("DAMN ! worker %d (pid: %d) died :( trying respawn ...", n, p.pid), p, attrs...)
+		s.logProcess(slog.LevelError, "worker.died",
+			fmt.Sprintf("DAMN ! worker %d (pid: %d) died :( trying respawn ...", n, p.pid), p, attrs...)
 	}
 }
 
@@ -183,7 +187,8 @@ func (s *Supervisor) account(p *process, how string) {
 		d = max(d, sl.misses.pause(s.endurance))
 	}
 	if d > 0 {
-		s.log(slog.LevelWarn, "worker.toofast", fmt.Sprintf("worker respawning too fast !!! i have to sleep a bit (%d seconds)...", int((d+time.Second-1)/time.Second)),
+		s.log(slog.LevelWarn, "worker.toofast", fmt.Sprintf("worker respawning too fast !!! i have to sleep a bit "+
+			"(%d seconds)...", int((d+time.Second-1)/time.Second)),
 			slog.Int(KeyWorker, sl.n), slog.Duration("delay", d))
 		s.delay(sl, d)
 	}

@@ -16,8 +16,9 @@ func (s *Supervisor) sampleMemory() {
 	s.samples++
 	for _, p := range s.procs {
 		set := p.gen.cfg.Settings
-		if p.state != serving || set.ReloadOnAS|set.ReloadOnRSS|set.EvilReloadOnAS|set.EvilReloadOnRSS|set.CheaperRSSSoft|set.CheaperRSSHard|
-			set.ReloadOnUSS|set.ReloadOnPSS == 0 || !s.measure(p) {
+		if p.state != serving ||
+			set.ReloadOnAS|set.ReloadOnRSS|set.EvilReloadOnAS|set.EvilReloadOnRSS|set.CheaperRSSSoft|set.CheaperRSSHard|
+				set.ReloadOnUSS|set.ReloadOnPSS == 0 || !s.measure(p) {
 			continue
 		}
 		evil := s.samples%max(1, int(set.MemCollectorFreq/tickInterval)) == 0
@@ -64,6 +65,7 @@ func (s *Supervisor) measure(p *process) bool {
 
 // evil kills a worker that is past a hard limit, in the middle of what it does.
 func (s *Supervisor) evil(p *process, what string, n int64) {
-	s.logProcess(slog.LevelError, "worker.evil", fmt.Sprintf("*** EVIL RELOAD ON WORKER %d %s: %d (pid: %d) ***", p.slot.n, what, n, p.pid), p, slog.Int64(KeyBytes, n))
+	s.logProcess(slog.LevelError, "worker.evil", fmt.Sprintf("*** EVIL RELOAD ON WORKER %d %s: %d (pid: %d) ***",
+		p.slot.n, what, n, p.pid), p, slog.Int64(KeyBytes, n))
 	s.kill(p, whyEvil)
 }

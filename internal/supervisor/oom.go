@@ -82,7 +82,8 @@ func oomFiles(cgroups, root string) []string {
 		switch {
 		case len(part) < 3:
 		case slices.Contains(strings.Split(part[1], ","), "memory"):
-			v1 = append(v1, filepath.Join(root, "memory", part[2], "memory.oom_control"), filepath.Join(root, "memory", "memory.oom_control"))
+			v1 = append(v1, filepath.Join(root, "memory", part[2], "memory.oom_control"),
+				filepath.Join(root, "memory", "memory.oom_control"))
 		case part[1] == "":
 			v2 = append(v2, filepath.Join(root, part[2], "memory.events"), filepath.Join(root, "memory.events"))
 		}

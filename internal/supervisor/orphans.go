@@ -39,7 +39,8 @@ func (s *Supervisor) reapOrphans() {
 // zombies lists our children that have ended and were not waited for.
 func zombies() []int {
 	var info unix.Siginfo
-	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil || info.Signo == 0 {
+	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil ||
+		info.Signo == 0 {
 		return nil // the usual case costs one call
 	}
 	var pids []int

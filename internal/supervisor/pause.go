@@ -13,7 +13,8 @@ func (s *Supervisor) togglePause() {
 	s.paused = !s.paused
 	text, each := "*** (SIGTSTP received) resuming workers ***", "*** worker %d resumed ***"
 	if s.paused {
-		text, each = "*** PAUSE (press start to resume, if you do not have a joypad send SIGTSTP) ***", "*** worker %d suspended ***"
+		text, each = "*** PAUSE (press start to resume, if you do not have a joypad send SIGTSTP) ***",
+			"*** worker %d suspended ***"
 	}
 	s.log(slog.LevelInfo, "pause", text)
 	for _, p := range s.procs {

@@ -16,7 +16,8 @@ func (s *Supervisor) checkQueues() {
 			continue
 		}
 		if waiting, limit, err := l.Queue(); err == nil && waiting > 0 && waiting >= limit {
-			s.log(slog.LevelWarn, "queue.full", fmt.Sprintf("*** uWSGI listen queue of socket %q (fd: %d) full !!! (%d/%d) ***", l.Name, l.FD, waiting, limit))
+			s.log(slog.LevelWarn, "queue.full", fmt.Sprintf("*** uWSGI listen queue of socket %q (fd: %d) full !!! "+
+				"(%d/%d) ***", l.Name, l.FD, waiting, limit))
 		}
 	}
 }

@@ -8,8 +8,9 @@ import (
 
 const (
 	reasonException = "reload-on-exception" // the worker's own
-	jitterShare     = 10                    // a lifetime is stretched by up to a tenth, so that equals do not end together
-	jitterMost      = 30 * time.Second
+	// a lifetime is stretched by up to a tenth, so that equals do not end together
+	jitterShare = 10
+	jitterMost  = 30 * time.Second
 )
 
 // recycler replaces workers one slot at a time: the replacement first, then the old one drains.
@@ -81,7 +82,8 @@ func (s *Supervisor) recycleNext() {
 		sl.replace = next.reason
 		r.now = sl
 		if next.reason == whyChain {
-			s.log(slog.LevelInfo, "chain.next", fmt.Sprintf("chain next victim is worker %d", sl.n), slog.Int(KeyWorker, sl.n))
+			s.log(slog.LevelInfo, "chain.next", fmt.Sprintf("chain next victim is worker %d", sl.n),
+				slog.Int(KeyWorker, sl.n))
 		}
 	}
 	if r.chain && r.now == nil {
@@ -99,10 +101,13 @@ func (s *Supervisor) swap(sl *slot) {
 	}
 	switch reason {
 	case reasonException:
-		s.logProcess(slog.LevelInfo, "worker.recycled", fmt.Sprintf("... monitored exception detected, respawning worker %d (pid: %d)...", sl.n, old.pid), old, slog.String(KeyReason, reason))
+		s.logProcess(slog.LevelInfo, "worker.recycled",
+			fmt.Sprintf("... monitored exception detected, respawning worker %d (pid: %d)...", sl.n, old.pid), old,
+			slog.String(KeyReason, reason))
 	case whyLifetime, whyChain, whyRestart:
 	default:
-		s.logProcess(slog.LevelInfo, "worker.recycled", fmt.Sprintf("...The work of process %d is done. Seeya!", old.pid), old, slog.String(KeyReason, reason))
+		s.logProcess(slog.LevelInfo, "worker.recycled",
+			fmt.Sprintf("...The work of process %d is done. Seeya!", old.pid), old, slog.String(KeyReason, reason))
 	}
 	s.dismiss(old, reason, true)
 }
@@ -118,8 +123,9 @@ func (s *Supervisor) planLifetime(p *process) {
 		life += time.Duration(s.host.Random(int64(most)))
 	}
 	p.life = s.timers.after(life, func() {
-		s.logProcess(slog.LevelInfo, "worker.lifetime", fmt.Sprintf("worker %d lifetime reached, it was running for %d second(s)",
-			p.slot.n, int(time.Since(p.ready).Seconds())), p)
+		s.logProcess(slog.LevelInfo, "worker.lifetime",
+			fmt.Sprintf("worker %d lifetime reached, it was running for %d second(s)",
+				p.slot.n, int(time.Since(p.ready).Seconds())), p)
 		s.recycleProcess(p, whyLifetime)
 	})
 }

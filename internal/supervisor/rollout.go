@@ -116,7 +116,8 @@ func (s *Supervisor) begin(t *rollout) {
 	}
 	s.enter(Reloading)
 	s.tell(s.manager.Reloading("reloading: " + t.reason))
-	s.log(slog.LevelInfo, "reload.start", fmt.Sprintf("reloading uWSGI (%s): starting generation %d, the old one serves until it is ready",
+	s.log(slog.LevelInfo, "reload.start", fmt.Sprintf("reloading uWSGI (%s): starting generation %d, the old one "+
+		"serves until it is ready",
 		t.reason, s.lastGen+1), slog.String(KeyReason, t.reason))
 	hooks, read := s.cfg.Hooks, s.reconfigure
 	if hooks == nil && read == nil {
@@ -191,7 +192,8 @@ func (s *Supervisor) stopOld(t *rollout) {
 	if t.brutal && s.gen != nil {
 		s.destroy(s.gen, whyReload)
 	}
-	s.log(slog.LevelInfo, "reload.stopfirst", "...gracefully killing workers... (reload-stop-first: the new generation starts when they are gone)")
+	s.log(slog.LevelInfo, "reload.stopfirst", "...gracefully killing workers... (reload-stop-first: the new "+
+		"generation starts when they are gone)")
 	if t.old = s.gen; t.old != nil {
 		s.retire(t.old, whyReload, true)
 		s.gen = nil
@@ -286,7 +288,8 @@ func (s *Supervisor) imported(e loader.Loaded) {
 	}
 	if g.lazy && g.active() > 0 {
 		if t.cfg.masterless() && g.active() > 1 {
-			s.log(slog.LevelInfo, "masterless", fmt.Sprintf("each of the %d workers imports the application, for there is no master: with it they share one import and its memory", g.active()))
+			s.log(slog.LevelInfo, "masterless", fmt.Sprintf("each of the %d workers imports the application, for "+
+				"there is no master: with it they share one import and its memory", g.active()))
 		}
 		fork()
 		return

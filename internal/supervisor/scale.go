@@ -94,7 +94,8 @@ func (s *Supervisor) scale(n int) {
 			return
 		}
 		sl.active = false
-		s.log(slog.LevelInfo, "worker.cheaped", fmt.Sprintf("uWSGI worker %d cheaped.", sl.n), slog.Int(KeyWorker, sl.n))
+		s.log(slog.LevelInfo, "worker.cheaped", fmt.Sprintf("uWSGI worker %d cheaped.", sl.n),
+			slog.Int(KeyWorker, sl.n))
 		if sl.next != nil {
 			s.dismiss(sl.next, whyCheaper, false)
 		}

@@ -43,7 +43,8 @@ func (s *Supervisor) close(reason string) bool {
 	}
 	s.stopping.at = time.Now().Add(d)
 	s.stopping.delay = s.timers.after(d, func() { s.stop(reason, true) })
-	s.log(slog.LevelInfo, "stop.delayed", fmt.Sprintf("stopping in %d seconds (shutdown-delay): serving on until then; stop again to end the wait", int(d.Seconds())),
+	s.log(slog.LevelInfo, "stop.delayed", fmt.Sprintf("stopping in %d seconds (shutdown-delay): serving on until "+
+		"then; stop again to end the wait", int(d.Seconds())),
 		slog.String(KeyReason, reason))
 	s.manager.status = s.statusText()
 	s.tell(s.manager.Stopping(s.manager.status))
@@ -96,7 +97,8 @@ func (s *Supervisor) late(limit time.Duration) {
 	if len(s.procs) == 0 {
 		return
 	}
-	s.log(slog.LevelWarn, "stop.late", fmt.Sprintf("the stop takes longer than %s (graceful-timeout): killing what is left", limit))
+	s.log(slog.LevelWarn, "stop.late", fmt.Sprintf("the stop takes longer than %s (graceful-timeout): "+
+		"killing what is left", limit))
 	s.interrupt()
 	s.destroyAll()
 }

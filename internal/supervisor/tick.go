@@ -42,7 +42,8 @@ func (s *Supervisor) tick() {
 // notifyStatus tells the service manager what is going on, where that has changed.
 func (s *Supervisor) notifyStatus() {
 	s.manager.statusAt = time.Now()
-	if text := s.statusText(); text != s.manager.status && (s.phase == Running || s.phase == Sleeping || s.phase == Closing) {
+	if text := s.statusText(); text != s.manager.status &&
+		(s.phase == Running || s.phase == Sleeping || s.phase == Closing) {
 		s.manager.status = text
 		s.tell(s.manager.Status(text))
 	}
@@ -65,7 +66,8 @@ func (s *Supervisor) extend() {
 	s.timers.after(extendInterval, s.extend)
 	switch {
 	case s.phase == Starting && time.Since(s.startedAt) < extendAtMost,
-		s.phase == Reloading && s.rollout != nil && s.rollout.kind == reload && time.Since(s.rollout.began) < extendAtMost,
+		s.phase == Reloading && s.rollout != nil && s.rollout.kind == reload &&
+			time.Since(s.rollout.began) < extendAtMost,
 		s.phase == Closing, s.phase == Stopping:
 		s.tell(s.manager.ExtendTimeout(extendBy))
 	}

@@ -91,7 +91,8 @@ func listenTCP(a string) (stream, bool) {
 	case host == "[]":
 		ip = netip.IPv6Unspecified()
 	default:
-		if ip, err = netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")); err != nil || ip.Zone() != "" {
+		if ip, err = netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")); err != nil ||
+			ip.Zone() != "" {
 			return stream{}, false // a host name, or an interface by a pattern
 		}
 	}

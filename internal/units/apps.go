@@ -11,7 +11,8 @@ import (
 // loaders gives the option that reads a file of that suffix, in the order in which files of one
 // name are preferred (Debian's: alphabetical).
 var loaders = []struct{ suffix, option string }{
-	{".ini", "--ini"}, {".js", "--json"}, {".json", "--json"}, {".xml", "--xml"}, {".yaml", "--yaml"}, {".yml", "--yaml"},
+	{".ini", "--ini"}, {".js", "--json"}, {".json", "--json"}, {".xml", "--xml"},
+	{".yaml", "--yaml"}, {".yml", "--yaml"},
 }
 
 // app is one file of apps-enabled.
@@ -34,7 +35,12 @@ func apps(h Host) ([]app, []Problem) {
 			}
 			return nil
 		}
-		rank := slices.IndexFunc(loaders, func(l struct{ suffix, option string }) bool { return l.suffix == filepath.Ext(path) })
+		rank := slices.IndexFunc(loaders, func(l struct {
+			suffix,
+			option string
+		}) bool {
+			return l.suffix == filepath.Ext(path)
+		})
 		name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 		if rank < 0 || name == "" || strings.HasPrefix(filepath.Base(path), ".") || d.IsDir() {
 			return nil
@@ -46,10 +52,12 @@ func apps(h Host) ([]app, []Problem) {
 			best[name] = len(found)
 			found = append(found, a)
 		case filepath.Ext(path) < filepath.Ext(found[at].file):
-			problems = append(problems, Problem{File: found[at].file, Err: fmt.Errorf("%s has the same name and comes first", path)})
+			problems = append(problems, Problem{File: found[at].file,
+				Err: fmt.Errorf("%s has the same name and comes first", path)})
 			found[at] = a
 		default:
-			problems = append(problems, Problem{File: path, Err: fmt.Errorf("%s has the same name and comes first", found[at].file)})
+			problems = append(problems, Problem{File: path,
+				Err: fmt.Errorf("%s has the same name and comes first", found[at].file)})
 		}
 		return nil
 	})

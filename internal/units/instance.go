@@ -15,7 +15,9 @@ type Instance struct {
 	Args     []string
 	Dir      string // where it starts, absolute; "" = /
 	Settings *option.Settings
-	Wishes   *Wishes // of a configuration that is not to be trusted, of which Settings says nothing then; nil: those of Settings
+	// of a configuration that is not to be trusted, of which Settings says nothing then; nil: those
+	// of Settings
+	Wishes *Wishes
 
 	RootsAlone  bool     // nobody but root can change the configuration
 	Environment []string // further variables

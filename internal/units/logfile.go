@@ -41,7 +41,8 @@ func makeLogfile(name string, uid, gid int) error {
 		return nil // the instance's own, or none
 	}
 	defer unix.Close(dir)
-	fd, err := unix.Openat(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, logfileMode)
+	fd, err := unix.Openat(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC,
+		logfileMode)
 	switch {
 	case err == nil:
 		f := os.NewFile(uintptr(fd), name)

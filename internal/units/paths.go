@@ -10,7 +10,8 @@ import (
 // find.
 func (i Instance) paths() []string {
 	s := i.Settings
-	out := []string{s.Chdir, s.Chdir2, s.Pidfile, s.Pidfile2, s.SafePidfile, s.SafePidfile2, s.LogTo, s.LogTo2, s.Daemonize, s.Emperor.Pidfile}
+	out := []string{s.Chdir, s.Chdir2, s.Pidfile, s.Pidfile2, s.SafePidfile, s.SafePidfile2, s.LogTo, s.LogTo2,
+		s.Daemonize, s.Emperor.Pidfile}
 	out = append(out, s.Stats...)
 	out = append(out, s.MasterFIFO...)
 	out = append(out, s.TouchReload...)
@@ -38,7 +39,8 @@ func (i Instance) paths() []string {
 }
 
 // systemFolders stay read-only whatever the configuration names: a service has no business there.
-var systemFolders = []string{"/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/sbin", "/sys", "/usr"}
+var systemFolders = []string{"/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root",
+	"/sbin", "/sys", "/usr"}
 
 // writable are the folders that ProtectSystem=strict must leave writable: the application's own,
 // and those of the files it makes. File permissions hold there as ever.

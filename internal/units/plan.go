@@ -170,7 +170,8 @@ func (h Host) plan(a app) (Tree, *Problem) {
 	template, _, _ := strings.Cut(unit, "@")
 	tree["uwsgi.service.wants/"+unit] = Entry{Link: filepath.Join(h.Template, template+"@"+filepath.Ext(unit))}
 	if early {
-		return tree, &Problem{File: a.file, Err: fmt.Errorf("%w: the application is started as www-data and opens its sockets itself", err)}
+		return tree, &Problem{File: a.file, Err: fmt.Errorf("%w: the application is started as www-data and opens "+
+			"its sockets itself", err)}
 	}
 	return tree, nil
 }
@@ -190,7 +191,12 @@ func (h Host) instance(a app) Instance {
 func (h Host) arguments(a app) []string {
 	args := []string{a.loader, a.file}
 	if inherited := h.inherited(); inherited != "" {
-		n := slices.IndexFunc(loaders, func(l struct{ suffix, option string }) bool { return l.suffix == filepath.Ext(inherited) })
+		n := slices.IndexFunc(loaders, func(l struct {
+			suffix,
+			option string
+		}) bool {
+			return l.suffix == filepath.Ext(inherited)
+		})
 		if n >= 0 {
 			args = append([]string{loaders[n].option, inherited}, args...)
 		}
@@ -199,7 +205,8 @@ func (h Host) arguments(a app) []string {
 }
 
 func (h Host) load(a app) (*config.Config, error) {
-	return config.Load(h.arguments(a), []string{"UWSGI_DEB_CONFNAMESPACE=app", "UWSGI_DEB_CONFNAME=" + a.name}, h.Config)
+	return config.Load(h.arguments(a), []string{"UWSGI_DEB_CONFNAMESPACE=app", "UWSGI_DEB_CONFNAME=" + a.name},
+		h.Config)
 }
 
 // inherited is INHERITED_CONFIG of /etc/default/uwsgi, else the packaged default.

@@ -22,14 +22,16 @@ type manager struct {
 	written   string // and what the emperor wrote
 	stamps    string // a file an instance: the socket drop-in its sockets were opened with
 	systemctl func(args ...string) error
-	job       func(unit string) (string, error) // what systemd is doing with a unit: start, stop, restart …; "" = nothing
-	show      func(unit, property string) (string, error)
-	lookup    func(user, group string, more []string) error // nil: these accounts exist
-	report    func(prefix string, problems ...Problem)
+	// what systemd is doing with a unit: start, stop, restart …; "" = nothing
+	job    func(unit string) (string, error)
+	show   func(unit, property string) (string, error)
+	lookup func(user, group string, more []string) error // nil: these accounts exist
+	report func(prefix string, problems ...Problem)
 }
 
 func thisManager() manager {
-	return manager{generated: "/run/systemd/generator", written: "/run/systemd/system", stamps: "/run/uwsgi-unit", systemctl: systemctl, job: job, show: show, lookup: lookup, report: report}
+	return manager{generated: "/run/systemd/generator", written: "/run/systemd/system", stamps: "/run/uwsgi-unit",
+		systemctl: systemctl, job: job, show: show, lookup: lookup, report: report}
 }
 
 func lookup(user, group string, more []string) error {

@@ -69,7 +69,8 @@ func (i Instance) service(sockets bool) string {
 const rootHelper = "-+/usr/lib/systemd/system-generators/uwsgi-generator"
 
 func (i Instance) headline() string {
-	return "Written by " + i.Origin + " from " + i.File + "; what is changed here is lost. systemd.unit(5) says how to add to it."
+	return "Written by " + i.Origin + " from " + i.File +
+		"; what is changed here is lost. systemd.unit(5) says how to add to it."
 }
 
 // nobodysUser is who runs an application whose configuration names nobody: the unit's own User= and
@@ -112,12 +113,14 @@ func (i Instance) needsRoot() bool {
 
 // asRoot lets the supervisor keep root and give it up for the application, as uWSGI does.
 func (i Instance) asRoot(u *unitFile) {
-	u.comment("Hooks that run as root, or master-as-root: the supervisor starts as root and gives it up for the application.")
+	u.comment("Hooks that run as root, or master-as-root: the supervisor starts as root and gives it " +
+		"up for the application.")
 	// Not User=root: systemd 257 takes CAP_SETUID away from a user that it has set, after it has
 	// set the filter of system calls.
 	u.reset("User")
 	u.reset("Group")
-	u.set("CapabilityBoundingSet", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID CAP_SYS_NICE CAP_SYS_RESOURCE")
+	u.set("CapabilityBoundingSet", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID "+
+		"CAP_SETUID CAP_SYS_NICE CAP_SYS_RESOURCE")
 	u.set("SystemCallFilter", "@setuid @chown capset")
 	if i.RootsAlone {
 		// Where root's work leads is not to be told beforehand: folders that do not exist yet, say.

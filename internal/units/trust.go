@@ -46,7 +46,8 @@ func rootsEntry(name string) (target string, ours bool) {
 	}
 	defer unix.Close(dir)
 	var folder, st unix.Stat_t
-	if unix.Fstat(dir, &folder) != nil || othersWrite(&folder) || unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Uid != 0 {
+	if unix.Fstat(dir, &folder) != nil || othersWrite(&folder) ||
+		unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Uid != 0 {
 		return "", false
 	}
 	switch st.Mode & unix.S_IFMT {

@@ -19,10 +19,11 @@ import (
 // accounts, sockets nor root's work. The emperor, where it runs instances as their files' owners,
 // has the owner read his file and takes these from him (emperor-tyrant).
 type Wishes struct {
-	Chdir    string        `json:"chdir"` // absolute, or ""
-	Umask    int           `json:"umask"` // -1: the unit's own
-	Nice     int           `json:"nice"`
-	Mercy    time.Duration `json:"mercy"`    // how long a stop may take: shutdown-delay and what the workers have to finish, ns
+	Chdir string `json:"chdir"` // absolute, or ""
+	Umask int    `json:"umask"` // -1: the unit's own
+	Nice  int    `json:"nice"`
+	// ns: how long a stop may take, shutdown-delay and what the workers have to finish
+	Mercy    time.Duration `json:"mercy"`
 	Writable []string      `json:"writable"` // folders that are to stay writable, absolute
 	OpenTmp  bool          `json:"open_tmp"` // files in /tmp are there for others to see
 }

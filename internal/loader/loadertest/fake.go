@@ -127,7 +127,8 @@ func (p *player) load() {
 		n, _ := strconv.Atoi(p.roles["import-exits"])
 		os.Exit(n)
 	case p.is("import-fails"), p.is("import-unless") && !exists(p.roles["import-unless"]):
-		p.conn.send(map[string]any{"op": "failed", "error": "ImportError: no module named fake", "exclusive": false, "code": 22})
+		p.conn.send(map[string]any{"op": "failed", "error": "ImportError: no module named fake",
+			"exclusive": false, "code": 22})
 		os.Exit(22)
 	}
 	apps := []map[string]any{{"mount": "", "seconds": 0.1, "source": "fake"}}
@@ -183,7 +184,8 @@ func (p *player) fork(o order, exits chan<- map[string]any) bool {
 	case p.is("fork-hangs"), p.is("forks-once") && p.forks > 0:
 		return false
 	case p.is("fork-fails"):
-		p.conn.send(map[string]any{"op": "forkfailed", "slot": o.Slot, "row": o.Row, "error": "Resource temporarily unavailable"})
+		p.conn.send(map[string]any{"op": "forkfailed", "slot": o.Slot, "row": o.Row,
+			"error": "Resource temporarily unavailable"})
 		return false
 	case p.is("fork-lies"):
 		pid, _ := strconv.Atoi(p.roles["fork-lies"])

@@ -80,7 +80,8 @@ func descriptors() []string {
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
 		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err != nil || strings.HasPrefix(target, "/proc/") || target == "anon_inode:[eventpoll]" || target == "anon_inode:[eventfd]" {
+		if err != nil || strings.HasPrefix(target, "/proc/") || target == "anon_inode:[eventpoll]" ||
+			target == "anon_inode:[eventfd]" {
 			continue
 		}
 		out = append(out, e.Name()+" "+target)

@@ -23,7 +23,8 @@ func (p *player) work() {
 	case p.is("dies-early"), p.is("dies-unless") && !exists(p.roles["dies-unless"]):
 		os.Exit(1)
 	case p.is("lazy-fails"), p.is("lazy-exclusive"):
-		p.conn.send(map[string]any{"op": "failed", "error": "ImportError: lazily", "exclusive": p.is("lazy-exclusive"), "code": 22})
+		p.conn.send(map[string]any{"op": "failed", "error": "ImportError: lazily",
+			"exclusive": p.is("lazy-exclusive"), "code": 22})
 		os.Exit(22)
 	}
 	if path := p.roles["worker-lock"]; path != "" && p.boot.Lazy {
@@ -33,7 +34,8 @@ func (p *player) work() {
 			p.conn.send(map[string]any{"op": "failed", "error": "LockError: " + path, "exclusive": true, "code": 22})
 			os.Exit(22)
 		}
-		p.conn.send(map[string]any{"op": "loaded", "apps": []map[string]any{{"mount": "", "seconds": 0.1, "source": "fake"}}})
+		p.conn.send(map[string]any{"op": "loaded",
+			"apps": []map[string]any{{"mount": "", "seconds": 0.1, "source": "fake"}}})
 	}
 	if p.is("orphans") {
 		must(exec.Command("/bin/sh", "-c", "true &").Run())

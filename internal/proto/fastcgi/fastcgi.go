@@ -37,7 +37,8 @@ var (
 	ErrName     = &request.Error{Status: 400, Reason: "FastCGI parameter without a name"}
 	ErrEmpty    = &request.Error{Status: 400, Reason: "FastCGI request has no parameters"}
 	ErrAborted  = &request.Error{Status: 400, Reason: "FastCGI request was aborted by the web server"}
-	ErrMultiple = &request.Error{Status: 400, Reason: "FastCGI request begins while another is served on its connection"}
+	ErrMultiple = &request.Error{Status: 400, Reason: "FastCGI request begins while another is " +
+		"served on its connection"}
 
 	// ErrManagement: before a request came a record that asks about this program. AppendReply
 	// answers it.
@@ -172,7 +173,8 @@ func params(r *request.Request) error {
 		if keyLen == 0 {
 			return ErrName
 		}
-		vars = append(vars, request.Var{KeyOff: uint32(at), KeyLen: uint32(keyLen), ValOff: uint32(at + keyLen), ValLen: uint32(valLen)})
+		vars = append(vars, request.Var{KeyOff: uint32(at), KeyLen: uint32(keyLen), ValOff: uint32(at + keyLen),
+			ValLen: uint32(valLen)})
 		at += keyLen + valLen
 	}
 	r.Vars = vars

@@ -68,7 +68,8 @@ func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, err erro
 		if valLen < 0 {
 			return 0, ErrPairs
 		}
-		vars = append(vars, request.Var{KeyOff: uint32(at), KeyLen: uint32(keyLen), ValOff: uint32(val), ValLen: uint32(valLen)})
+		vars = append(vars, request.Var{KeyOff: uint32(at), KeyLen: uint32(keyLen), ValOff: uint32(val),
+			ValLen: uint32(valLen)})
 		at = val + valLen + 1
 	}
 	r.Borrow(buf[:end])

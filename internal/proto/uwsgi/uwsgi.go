@@ -18,10 +18,11 @@ const (
 
 // Refusals. uWSGI closes the connection without a word in all these cases.
 var (
-	ErrModifier = &request.Error{Status: 501, Reason: "uwsgi packet is for another plugin (modifier1 is neither 0 nor 30)"}
-	ErrEmpty    = &request.Error{Status: 400, Reason: "uwsgi packet has no variables"}
-	ErrKey      = &request.Error{Status: 400, Reason: "uwsgi packet has a variable without a name"}
-	ErrSize     = &request.Error{Status: 400, Reason: "uwsgi packet has a variable that runs past its end"}
+	ErrModifier = &request.Error{Status: 501, Reason: "uwsgi packet is for another plugin " +
+		"(modifier1 is neither 0 nor 30)"}
+	ErrEmpty = &request.Error{Status: 400, Reason: "uwsgi packet has no variables"}
+	ErrKey   = &request.Error{Status: 400, Reason: "uwsgi packet has a variable without a name"}
+	ErrSize  = &request.Error{Status: 400, Reason: "uwsgi packet has a variable that runs past its end"}
 )
 
 // Parse reads the packet at the start of buf into r and returns how many bytes it takes; what
@@ -71,7 +72,8 @@ func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, err erro
 			return 0, ErrSize
 		}
 		at = val + valLen
-		vars = append(vars, request.Var{KeyOff: uint32(key), KeyLen: uint32(keyLen), ValOff: uint32(val), ValLen: uint32(valLen)})
+		vars = append(vars, request.Var{KeyOff: uint32(key), KeyLen: uint32(keyLen), ValOff: uint32(val),
+			ValLen: uint32(valLen)})
 	}
 	r.Borrow(buf)
 	r.Vars = vars
