@@ -86,8 +86,8 @@ func styled(v op, s style) op {
 	}
 }
 
-// isJSON says that the lines of a format are to be read as JSON, perhaps behind a prefix: it is an
-// object, whatever its variables are.
+// isJSON reports whether the lines of a format are to be read as JSON, perhaps behind a prefix: it
+// is an object, whatever its variables are.
 func isJSON(format string) bool {
 	brace := strings.IndexByte(format, '{')
 	if brace < 0 {

@@ -54,7 +54,7 @@ func Compile(s *option.Settings) (*Logger, error) {
 	return l, nil
 }
 
-// Wants says whether e is to be logged.
+// Wants reports whether e is to be logged.
 func (l *Logger) Wants(e *Entry) bool {
 	return l.all || e.Forced ||
 		l.on4xx && e.Status >= 400 && e.Status <= 499 ||

@@ -65,8 +65,8 @@ func daemonize(s *option.Settings, args, environ []string, std Streams) (code in
 	return max(cmd.ProcessState.ExitCode(), exitError), true // it died: its own words are on our stderr
 }
 
-// mustStay says whether daemonize is asked of what is all that a container runs: in the background
-// it would be killed with the rest.
+// mustStay reports whether daemonize is asked of what is all that a container runs: in the
+// background it would be killed with the rest.
 func mustStay(s *option.Settings, std Streams) bool {
 	asked := s.Daemonize != "" || s.DaemonizePlain
 	if !asked || os.Getenv(daemonEnv) != "" || !soleProcess(os.Getpid(), os.Getppid(), processName) {
@@ -83,9 +83,9 @@ func stay(s *option.Settings) { s.Daemonize, s.DaemonizeLate, s.DaemonizePlain =
 // soleInits are inits that run one command and end with it: docker and podman have one for --init.
 var soleInits = []string{"tini", "tini-static", "docker-init", "podman-init", "catatonit", "dumb-init"}
 
-// soleProcess says whether a PID namespace ends with this process: its first, or the command of an
-// init that runs one. A shell may have more to do, and a missing terminal tells nothing: cron and
-// rc.local have none.
+// soleProcess reports whether a PID namespace ends with this process: its first, or the command of
+// an init that runs one. A shell may have more to do, and a missing terminal tells nothing: cron
+// and rc.local have none.
 func soleProcess(pid, parent int, name func(pid int) string) bool {
 	return pid == 1 || parent == 1 && slices.Contains(soleInits, name(1))
 }

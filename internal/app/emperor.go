@@ -16,9 +16,9 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// reign is serve for a configuration with `emperor`: it runs other instances and no application of
+// runEmperor is serve for a configuration with `emperor`: it runs other instances and no application of
 // its own.
-func reign(cfg *config.Config, args, environ []string, host config.Host, std Streams) (int, error) {
+func runEmperor(cfg *config.Config, args, environ []string, host config.Host, std Streams) (int, error) {
 	s := cfg.Settings
 	if err := confine(); err != nil {
 		return exitError, err

@@ -49,7 +49,7 @@ func hisConfig(cfg *config.Config, startDir string, ident *listen.Identity) []st
 	return lines
 }
 
-// changes says whether a user can change a file, or put another one in its place.
+// changes reports whether a user can change a file, or put another one in its place.
 func changes(cred *syscall.Credential, path string) bool {
 	d, err := privilege.Follow(path)
 	if err != nil {

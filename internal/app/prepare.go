@@ -85,14 +85,14 @@ func waitFor(what string, there func(string) bool, timeout time.Duration, print 
 	return nil
 }
 
-// mounted says whether path is on another file system than the folder above it.
+// mounted reports whether path is on another file system than the folder above it.
 func mounted(path string) bool {
 	var at, above unix.Stat_t
 	return unix.Stat(path, &at) == nil && unix.Stat(filepath.Dir(filepath.Clean(path)), &above) == nil &&
 		at.Dev != above.Dev
 }
 
-// accepts says whether somebody listens at an address, a path or host:port.
+// accepts reports whether somebody listens at an address, a path or host:port.
 func accepts(address string) bool {
 	network := "unix"
 	if strings.Contains(address, ":") {

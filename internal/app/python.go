@@ -115,8 +115,8 @@ func behindShim(p, dir string, env []string, cred *syscall.Credential) (string, 
 	return strings.TrimSpace(string(out)), nil
 }
 
-// scarce says that an error is about what the machine or a limit has no more of, not about what was
-// asked for.
+// scarce reports whether an error is about what the machine or a limit has no more of, not about
+// what was asked for.
 func scarce(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM} {
 		if errors.Is(err, e) {
@@ -126,7 +126,7 @@ func scarce(err error) bool {
 	return false
 }
 
-// reachable says whether the user may execute path: every folder on the way must let him through.
+// reachable fails unless the user may execute path: every folder on the way must let him through.
 func reachable(path string, cred *syscall.Credential) error {
 	if cred == nil || cred.Uid == 0 {
 		return nil

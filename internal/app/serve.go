@@ -79,7 +79,7 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 		return code
 	}
 	if len(s.Emperor.Sources) > 0 {
-		code, err := reign(cfg, args, environ, host, std)
+		code, err := runEmperor(cfg, args, environ, host, std)
 		if err = cfg.Locate(err); err != nil {
 			tellParent(code, "")
 			return startFailed(std, s.Name, err)
@@ -239,10 +239,10 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 	}
 	for _, step := range []func() error{
 		func() error { return in.prepare(d, old) },
-		func() error { return in.enter(d, old) },
+		func() error { return in.chdir(d, old) },
 		func() error { return in.settle(d) },
 		func() error { return in.listen(d, old) },
-		func() error { return in.place(d) },
+		func() error { return in.buildConfig(d) },
 	} {
 		if err := step(); err != nil {
 			in.discard(d, old)
@@ -264,10 +264,10 @@ func (in *instance) prepare(d, old *deployment) error {
 	return d.runHooks(option.PhasePreJail, option.PhaseInJail, option.PhaseAsRoot, option.PhaseAsUser)
 }
 
-// enter finds the application's folder: from here on relative paths, those of unix sockets too,
+// chdir finds the application's folder: from here on relative paths, those of unix sockets too,
 // start there. The start goes there, as uWSGI does, and that is where this process stays, whatever
 // a reload brings: other things run in it meanwhile.
-func (in *instance) enter(d, old *deployment) error {
+func (in *instance) chdir(d, old *deployment) error {
 	if d.dir = in.base(); d.dir != in.startDir {
 		d.log.Warn("the folder that this instance was started in is gone: relative names are looked for in /")
 	}
@@ -383,8 +383,8 @@ func (d *deployment) retire() {
 	d.log.Close()
 }
 
-// place finds the application's interpreter and makes what the supervisor runs with.
-func (in *instance) place(d *deployment) error {
+// buildConfig finds the application's interpreter and makes what the supervisor runs with.
+func (in *instance) buildConfig(d *deployment) error {
 	s := d.cfg.Settings
 	env := d.env(in)
 	python, err := interpreter(s, d.dir, env, d.ident.Credential, d.log.Print)

@@ -105,7 +105,7 @@ func stopWithin(s *option.Settings, pid int, terminal bool) time.Duration {
 	return s.GracefulTimeout
 }
 
-// terminal says that somebody can type ^C there.
+// terminal reports whether somebody can type ^C there.
 func terminal(f *os.File) bool {
 	if f == nil {
 		return false

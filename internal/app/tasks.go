@@ -20,9 +20,9 @@ const (
 	workerTasks = 12
 )
 
-// tasksNote says that a limit on processes and threads is too low for the workers that are asked
-// for, "" if it is not; hopeless: for this process, too. Go's runtime ends a process that gets no
-// thread in the middle of a word, so this is said before.
+// tasksNote reports whether a limit on processes and threads is too low for the workers that are
+// asked for, "" if it is not; hopeless: for this process, too. Go's runtime ends a process that
+// gets no thread in the middle of a word, so this is said before.
 func tasksNote(s *option.Settings) (note string, hopeless bool) {
 	each := workerTasks + max(1, s.Threads)
 	need := ownTasks + s.Processes*each

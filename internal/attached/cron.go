@@ -193,8 +193,8 @@ func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Durati
 		p.PID(), int(time.Since(began).Seconds())))
 }
 
-// due says whether an entry matches a minute of local time: a field is a number, -1 for any, -N for
-// what N divides; a day of the month and a weekday that are both given are alternatives.
+// due reports whether an entry matches a minute of local time: a field is a number, -1 for any, -N
+// for what N divides; a day of the month and a weekday that are both given are alternatives.
 func due(c option.Cron, t time.Time) bool {
 	week := c.Week
 	if week == 7 {

@@ -33,40 +33,40 @@ type daemon struct {
 	throttle int // seconds
 }
 
-func (k *daemon) stat() stats.Daemon {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return stats.Daemon{Command: k.Command, PID: k.pid, Respawns: max(0, k.count-1)}
+func (d *daemon) stat() stats.Daemon {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return stats.Daemon{Command: d.Command, PID: d.pid, Respawns: max(0, d.count-1)}
 }
 
-func (k *daemon) set(pid int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.pid = pid
+func (d *daemon) set(pid int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pid = pid
 	if pid != 0 {
-		k.count++
+		d.count++
 	}
 }
 
 // signal sends a signal to the daemon's group, if it runs.
-func (k *daemon) signal(sig syscall.Signal) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.pid > 1 {
-		if syscall.Kill(-k.pid, sig) != nil {
-			_ = syscall.Kill(k.pid, sig)
+func (d *daemon) signal(sig syscall.Signal) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pid > 1 {
+		if syscall.Kill(-d.pid, sig) != nil {
+			_ = syscall.Kill(d.pid, sig)
 		}
 	}
 }
 
-func (k *daemon) run() {
-	defer close(k.done)
+func (d *daemon) run() {
+	defer close(d.done)
 	for first := true; ; first = false {
 		var ended bool
-		if k.Pidfile != "" {
-			ended = k.smart(first)
+		if d.Pidfile != "" {
+			ended = d.smart(first)
 		} else {
-			ended = k.attached(first)
+			ended = d.attached(first)
 		}
 		if ended {
 			return
@@ -76,85 +76,85 @@ func (k *daemon) run() {
 
 // attached starts the program once and stays with it to its end. It returns true when the daemon is
 // not to be started again.
-func (k *daemon) attached(first bool) bool {
+func (d *daemon) attached(first bool) bool {
 	began := time.Now()
-	p, err := k.launch(first, true)
+	p, err := d.launch(first, true)
 	if err != nil {
-		k.env.Print(fmt.Sprintf("[uwsgi-daemons] unable to start %v", err))
-		return k.wait()
+		d.env.Print(fmt.Sprintf("[uwsgi-daemons] unable to start %v", err))
+		return d.wait()
 	}
-	k.set(p.PID())
+	d.set(p.PID())
 	exited := make(chan string, 1)
 	crash.Go(func() { exited <- p.Wait() })
-	touched := k.watch()
+	touched := d.watch()
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case how := <-exited:
-			k.set(0)
-			if k.Control {
-				k.env.Print(fmt.Sprintf("[uwsgi-daemons] control daemon \"%s\" (pid: %d) %s: stopping the instance",
-					k.Command, p.PID(), how))
-				k.env.Stop("attach-control-daemon")
-				<-k.stop
+			d.set(0)
+			if d.Control {
+				d.env.Print(fmt.Sprintf("[uwsgi-daemons] control daemon \"%s\" (pid: %d) %s: stopping the instance",
+					d.Command, p.PID(), how))
+				d.env.Stop("attach-control-daemon")
+				<-d.stop
 				return true
 			}
 			if time.Since(began) > quickDeath {
-				k.throttle = 0
-				return k.stopped()
+				d.throttle = 0
+				return d.stopped()
 			}
-			return k.wait()
+			return d.wait()
 		case <-tick.C:
 			touched.Poll()
-		case <-k.stop:
-			k.end(p, exited)
+		case <-d.stop:
+			d.end(p, exited)
 			return true
 		}
 	}
 }
 
 // end stops the program: its signal once a second, SIGKILL after the mercy.
-func (k *daemon) end(p Process, exited <-chan string) {
+func (d *daemon) end(p Process, exited <-chan string) {
 	sig := syscall.SIGTERM
-	if k.StopSignal > 0 {
-		sig = syscall.Signal(k.StopSignal)
+	if d.StopSignal > 0 {
+		sig = syscall.Signal(d.StopSignal)
 	}
-	mercy := time.NewTimer(k.env.Mercy)
+	mercy := time.NewTimer(d.env.Mercy)
 	defer mercy.Stop()
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
-	k.env.Print(fmt.Sprintf("[uwsgi-daemons] stopping daemon (pid: %d): %s", p.PID(), k.Command))
+	d.env.Print(fmt.Sprintf("[uwsgi-daemons] stopping daemon (pid: %d): %s", p.PID(), d.Command))
 	_ = p.Signal(sig)
 	for {
 		select {
 		case <-exited:
-			k.set(0)
+			d.set(0)
 			return
 		case <-again.C:
 			_ = p.Signal(sig)
 		case <-mercy.C:
-			k.env.Print(fmt.Sprintf("[uwsgi-daemons] daemon did not die in time, killing (pid: %d): %s", p.PID(),
-				k.Command))
+			d.env.Print(fmt.Sprintf("[uwsgi-daemons] daemon did not die in time, killing (pid: %d): %s", p.PID(),
+				d.Command))
 			_ = p.Signal(syscall.SIGKILL)
 		}
 	}
 }
 
 // wait throttles the next start, a second longer each time; true = stopped meanwhile.
-func (k *daemon) wait() bool {
-	most := k.MaxThrottle
+func (d *daemon) wait() bool {
+	most := d.MaxThrottle
 	if most <= 0 {
 		most = maxThrottle
 	}
-	k.throttle = min(k.throttle+1, most)
-	k.env.Print(fmt.Sprintf("[uwsgi-daemons] throttling \"%s\" for %d seconds", k.Command, k.throttle))
-	return afterOr(k.stop, time.Duration(k.throttle)*time.Second)
+	d.throttle = min(d.throttle+1, most)
+	d.env.Print(fmt.Sprintf("[uwsgi-daemons] throttling \"%s\" for %d seconds", d.Command, d.throttle))
+	return afterOr(d.stop, time.Duration(d.throttle)*time.Second)
 }
 
-func (k *daemon) stopped() bool {
+func (d *daemon) stopped() bool {
 	select {
-	case <-k.stop:
+	case <-d.stop:
 		return true
 	default:
 		return false
@@ -162,47 +162,47 @@ func (k *daemon) stopped() bool {
 }
 
 // launch starts the program; bound: it dies with this process.
-func (k *daemon) launch(first, bound bool) (Process, error) {
+func (d *daemon) launch(first, bound bool) (Process, error) {
 	verb := "respawning"
 	if first {
 		verb = "spawning"
 	}
-	cred, start := k.env.Credential, k.env.start
-	if k.UID != "" || k.GID != "" {
-		if k.env.Lookup == nil {
-			return nil, fmt.Errorf("%q: nobody to ask about uid and gid", k.Command)
+	cred, start := d.env.Credential, d.env.start
+	if d.UID != "" || d.GID != "" {
+		if d.env.Lookup == nil {
+			return nil, fmt.Errorf("%q: nobody to ask about uid and gid", d.Command)
 		}
 		var err error
-		if cred, err = k.env.Lookup(k.UID, k.GID); err != nil {
+		if cred, err = d.env.Lookup(d.UID, d.GID); err != nil {
 			return nil, err
 		}
-		if k.env.StartAs != nil && cred != nil {
-			start = k.env.StartAs
+		if d.env.StartAs != nil && cred != nil {
+			start = d.env.StartAs
 		}
 	}
 	uid, gid := syscall.Geteuid(), syscall.Getegid()
 	if cred != nil {
 		uid, gid = int(cred.Uid), int(cred.Gid)
 	}
-	k.env.Print(fmt.Sprintf("[uwsgi-daemons] %s \"%s\" (uid: %d gid: %d)", verb, k.Command, uid, gid))
-	return start(Command{Shell: k.Command, Dir: option.PathIn(k.env.Dir, k.Chdir), Env: k.env.Environ,
-		Stdin: k.Stdin || k.env.HonourStdin, Stderr: k.env.Stderr,
+	d.env.Print(fmt.Sprintf("[uwsgi-daemons] %s \"%s\" (uid: %d gid: %d)", verb, d.Command, uid, gid))
+	return start(Command{Shell: d.Command, Dir: option.PathIn(d.env.Dir, d.Chdir), Env: d.env.Environ,
+		Stdin: d.Stdin || d.env.HonourStdin, Stderr: d.env.Stderr,
 		Credential: cred, Group: true, Free: !bound})
 }
 
 // watch watches the daemon's files: a touch makes it reload, or end and be started again.
-func (k *daemon) watch() *touch.Watcher {
-	t := touch.New(k.env.Dir, k.env.Timed)
+func (d *daemon) watch() *touch.Watcher {
+	t := touch.New(d.env.Dir, d.env.Timed)
 	sig := syscall.SIGTERM
 	switch {
-	case k.ReloadSignal > 0:
-		sig = syscall.Signal(k.ReloadSignal)
-	case k.StopSignal > 0:
-		sig = syscall.Signal(k.StopSignal)
+	case d.ReloadSignal > 0:
+		sig = syscall.Signal(d.ReloadSignal)
+	case d.StopSignal > 0:
+		sig = syscall.Signal(d.StopSignal)
 	}
-	for _, path := range k.Touch {
-		t.Add(path, fmt.Sprintf("*** %s has been touched... reloading daemon \"%s\" !!! ***", path, k.Command),
-			func() { k.signal(sig) }, k.env.Print)
+	for _, path := range d.Touch {
+		t.Add(path, fmt.Sprintf("*** %s has been touched... reloading daemon \"%s\" !!! ***", path, d.Command),
+			func() { d.signal(sig) }, d.env.Print)
 	}
 	return t
 }

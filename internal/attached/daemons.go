@@ -145,7 +145,7 @@ func (d *Daemons) Stats() []stats.Daemon {
 	return out
 }
 
-// same says whether two configurations ask for the same daemon.
+// same reports whether two configurations ask for the same daemon.
 func same(a, b option.Daemon) bool {
 	a.Origin, b.Origin = option.Origin{}, option.Origin{}
 	return reflect.DeepEqual(a, b)

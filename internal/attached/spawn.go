@@ -134,7 +134,7 @@ func ending(err error) string {
 	return err.Error()
 }
 
-// afterOr waits for d or for stop, and says whether stop came.
+// afterOr waits for d or for stop, and reports whether stop came.
 func afterOr(stop <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -37,7 +37,7 @@ func Instances() []int {
 	return pids
 }
 
-// ControlExists says whether process pid has a control socket.
+// ControlExists reports whether process pid has a control socket.
 func ControlExists(pid int) bool {
 	c, err := dial(pid)
 	if err != nil {
@@ -122,9 +122,9 @@ func eachSocket(f func(c *net.UnixConn, pid int) bool) {
 	}
 }
 
-// genuine says whether the process that began to listen with these credentials is the one that has
-// its id now, and hears us. The id alone does not tell: a process can end and leave the socket to
-// another, and its id to an instance. An instance that has changed its user listens as root.
+// genuine reports whether the process that began to listen with these credentials is the one that
+// has its id now, and hears us. The id alone does not tell: a process can end and leave the socket
+// to another, and its id to an instance. An instance that has changed its user listens as root.
 func genuine(cred *unix.Ucred, of func(pid int) (standing, bool)) bool {
 	if cred.Pid <= 0 {
 		return false // of another PID namespace

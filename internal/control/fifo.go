@@ -243,7 +243,7 @@ func (f *FIFO) obey(b byte) {
 	}
 }
 
-// onDisk says whether the path is the FIFO that is listened to. f.mu is held.
+// onDisk reports whether the path is the FIFO that is listened to. f.mu is held.
 func (f *FIFO) onDisk(path string) bool {
 	st, err := os.Lstat(path)
 	return err == nil && inodeOf(st) == f.inode

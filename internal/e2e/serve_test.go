@@ -11,7 +11,7 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// suspended says that a process was sent SIGSTOP.
+// suspended reports whether a process was sent SIGSTOP.
 func suspended(pid int) bool {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return bytes.Contains(b, []byte("State:\tT"))

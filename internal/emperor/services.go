@@ -88,7 +88,7 @@ func (u *services) apply(batch []change) {
 	}
 }
 
-// prepare writes a vassal's drop-ins and says whether they changed.
+// prepare writes a vassal's drop-ins and reports whether they changed.
 func (u *services) prepare(c change) (job, bool, error) {
 	j := job{change: c}
 	j.instance.Name = units.InstanceName(c.name)
@@ -340,7 +340,7 @@ func (u *services) leave() {
 	u.bus.Close()
 }
 
-// stopAsked says whether the emperor's own unit is being stopped for good. An emperor in no unit
+// stopAsked reports whether the emperor's own unit is being stopped for good. An emperor in no unit
 // was told so by a signal.
 func (u *services) stopAsked() bool {
 	if u.Unit == "" || !strings.HasSuffix(u.Unit, ".service") {

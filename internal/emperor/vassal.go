@@ -38,7 +38,7 @@ const (
 	byLink                // the owner of the link in the file's place (emperor-tyrant-nofollow)
 )
 
-// same says whether nothing about the file changed.
+// same reports whether nothing about the file changed.
 func (v vassal) same(o vassal) bool {
 	return v.file == o.file && v.changed.Equal(o.changed) && v.inode == o.inode &&
 		v.size == o.size && v.socket == o.socket &&

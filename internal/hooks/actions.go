@@ -18,16 +18,16 @@ import (
 )
 
 // action is what a hook can do; cred is whom it acts as, nil = this process's user.
-type action func(ctx context.Context, h *Runner, arg string, cred *syscall.Credential) error
+type action func(ctx context.Context, r *Runner, arg string, cred *syscall.Credential) error
 
 // actions are those of option.HookActions.
 var actions = map[string]action{
-	"exec": func(ctx context.Context, h *Runner, arg string, cred *syscall.Credential) error {
-		return h.shell(ctx, arg, cred)
+	"exec": func(ctx context.Context, r *Runner, arg string, cred *syscall.Credential) error {
+		return r.shell(ctx, arg, cred)
 	},
-	"safeexec": func(ctx context.Context, h *Runner, arg string, cred *syscall.Credential) error {
-		if err := h.shell(ctx, arg, cred); err != nil {
-			h.Print(err.Error())
+	"safeexec": func(ctx context.Context, r *Runner, arg string, cred *syscall.Credential) error {
+		if err := r.shell(ctx, arg, cred); err != nil {
+			r.Print(err.Error())
 		}
 		return nil
 	},
@@ -41,12 +41,12 @@ var actions = map[string]action{
 	"hostname": func(_ context.Context, _ *Runner, name string, cred *syscall.Credential) error {
 		return privilege.As(cred, func() error { return unix.Sethostname([]byte(name)) })
 	},
-	"putenv": func(_ context.Context, h *Runner, pair string, _ *syscall.Credential) error {
+	"putenv": func(_ context.Context, r *Runner, pair string, _ *syscall.Credential) error {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
 			return fmt.Errorf("putenv: %q is not NAME=VALUE", pair)
 		}
-		h.setenv(name, value)
+		r.setenv(name, value)
 		return nil
 	},
 	"chmod": words(2, func(w []string) error {
@@ -76,30 +76,30 @@ var actions = map[string]action{
 		}
 		return &ExitError{Code: code}
 	},
-	"unix_signal": func(_ context.Context, h *Runner, arg string, _ *syscall.Credential) error {
+	"unix_signal": func(_ context.Context, r *Runner, arg string, _ *syscall.Credential) error {
 		w := strings.Fields(arg)
-		if len(w) != 2 || h.Signal == nil {
+		if len(w) != 2 || r.Signal == nil {
 			return fmt.Errorf("unix_signal: %q is not NUMBER HANDLER", arg)
 		}
 		n, err := strconv.Atoi(w[0])
 		if err != nil {
 			return fmt.Errorf("unix_signal: %q is not a signal number", w[0])
 		}
-		return h.Signal(n, w[1])
+		return r.Signal(n, w[1])
 	},
-	"wait_for_fs": waitFor(fsPatience, func(h *Runner, p string) bool {
-		_, err := os.Stat(h.at(p))
+	"wait_for_fs": waitFor(fsPatience, func(r *Runner, p string) bool {
+		_, err := os.Stat(r.at(p))
 		return err == nil
 	}),
 	"wait_for_file": waitFor(fsPatience, isKind(0)),
 	"wait_for_dir":  waitFor(fsPatience, isKind(os.ModeDir)),
-	"wait_for_socket": waitFor(func(h *Runner) time.Duration { return h.Settings.WaitForSocketTimeout },
-		func(h *Runner, address string) bool {
+	"wait_for_socket": waitFor(func(r *Runner) time.Duration { return r.Settings.WaitForSocketTimeout },
+		func(r *Runner, address string) bool {
 			network := "unix"
 			if strings.Contains(address, ":") && !strings.HasPrefix(address, "/") {
 				network = "tcp"
 			} else {
-				address = h.at(address)
+				address = r.at(address)
 			}
 			c, err := net.DialTimeout(network, address, time.Second)
 			if err == nil {
@@ -111,14 +111,14 @@ var actions = map[string]action{
 
 // path is an action on the path that its argument is.
 func path(do func(string) error) action {
-	return func(_ context.Context, h *Runner, arg string, cred *syscall.Credential) error {
-		return privilege.As(cred, func() error { return do(h.at(arg)) })
+	return func(_ context.Context, r *Runner, arg string, cred *syscall.Credential) error {
+		return privilege.As(cred, func() error { return do(r.at(arg)) })
 	}
 }
 
 // enter is cd: for the hooks to come, and not for the process, which other things run in.
-func enter(_ context.Context, h *Runner, arg string, cred *syscall.Credential) error {
-	dir := h.at(arg)
+func enter(_ context.Context, r *Runner, arg string, cred *syscall.Credential) error {
+	dir := r.at(arg)
 	err := privilege.As(cred, func() error {
 		st, err := os.Stat(dir)
 		switch {
@@ -130,7 +130,7 @@ func enter(_ context.Context, h *Runner, arg string, cred *syscall.Credential) e
 		return nil
 	})
 	if err == nil {
-		h.Enter(dir)
+		r.Enter(dir)
 	}
 	return err
 }
@@ -138,18 +138,18 @@ func enter(_ context.Context, h *Runner, arg string, cred *syscall.Credential) e
 // words is an action on n words, of which the first is a path and the last takes the rest of the
 // line.
 func words(n int, do func([]string) error) action {
-	return func(_ context.Context, h *Runner, arg string, cred *syscall.Credential) error {
+	return func(_ context.Context, r *Runner, arg string, cred *syscall.Credential) error {
 		w := strings.SplitN(arg, " ", n)
 		if len(w) != n {
 			return fmt.Errorf("%q: %d words are expected", arg, n)
 		}
-		w[0] = h.at(w[0])
+		w[0] = r.at(w[0])
 		return privilege.As(cred, func() error { return do(w) })
 	}
 }
 
-func say(_ context.Context, h *Runner, arg string, _ *syscall.Credential) error {
-	h.Print(arg)
+func say(_ context.Context, r *Runner, arg string, _ *syscall.Credential) error {
+	r.Print(arg)
 	return nil
 }
 
@@ -263,19 +263,19 @@ func id(text, database string, names bool) (int, error) {
 	return 0, errors.New("not found")
 }
 
-func fsPatience(h *Runner) time.Duration { return h.Settings.WaitForFSTimeout }
+func fsPatience(r *Runner) time.Duration { return r.Settings.WaitForFSTimeout }
 
 func isKind(kind os.FileMode) func(*Runner, string) bool {
-	return func(h *Runner, p string) bool {
-		st, err := os.Stat(h.at(p))
+	return func(r *Runner, p string) bool {
+		st, err := os.Stat(r.at(p))
 		return err == nil && st.Mode()&os.ModeType == kind
 	}
 }
 
 // waitFor looks once a second until test holds, for as long as the settings say (0 = a minute).
 func waitFor(limit func(*Runner) time.Duration, test func(*Runner, string) bool) action {
-	return func(ctx context.Context, h *Runner, arg string, _ *syscall.Credential) error {
-		most := limit(h)
+	return func(ctx context.Context, r *Runner, arg string, _ *syscall.Credential) error {
+		most := limit(r)
 		if most <= 0 {
 			most = time.Minute
 		}
@@ -283,8 +283,8 @@ func waitFor(limit func(*Runner) time.Duration, test func(*Runner, string) bool)
 		defer cancel()
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
-		for !test(h, arg) {
-			h.Print("waiting for " + arg + " ...")
+		for !test(r, arg) {
+			r.Print("waiting for " + arg + " ...")
 			select {
 			case <-ctx.Done():
 				return fmt.Errorf("waiting for %s: %w", arg, context.Cause(ctx))

@@ -53,55 +53,55 @@ type Runner struct {
 }
 
 // Enter makes dir the folder of the hooks to come; a relative one is below that of those before.
-func (h *Runner) Enter(dir string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.Dir = option.PathIn(h.Dir, dir)
+func (r *Runner) Enter(dir string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Dir = option.PathIn(r.Dir, dir)
 }
 
 // at is a path as the hooks see it.
-func (h *Runner) at(path string) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return option.PathIn(h.Dir, path)
+func (r *Runner) at(path string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return option.PathIn(r.Dir, path)
 }
 
 // Env is the environment with what putenv hooks have set so far.
-func (h *Runner) Env() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.Environ == nil {
-		h.Environ = os.Environ()
+func (r *Runner) Env() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.Environ == nil {
+		r.Environ = os.Environ()
 	}
-	return slices.Clone(h.Environ)
+	return slices.Clone(r.Environ)
 }
 
-func (h *Runner) setenv(name, value string) {
-	env := slices.DeleteFunc(h.Env(), func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.Environ = append(env, name+"="+value)
+func (r *Runner) setenv(name, value string) {
+	env := slices.DeleteFunc(r.Env(), func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Environ = append(env, name+"="+value)
 }
 
 // Run carries out the hooks of a phase in their order and stops at the first that fails. In
 // as-user-atexit failures are only logged.
-func (h *Runner) Run(ctx context.Context, phase string) error {
-	for _, k := range h.Settings.Hooks {
+func (r *Runner) Run(ctx context.Context, phase string) error {
+	for _, k := range r.Settings.Hooks {
 		if k.Phase != phase {
 			continue
 		}
-		if phase == option.PhaseAsRoot && !h.Root { // uWSGI skips them, too
-			h.Print(k.Option + " is skipped: this process was not started as root")
+		if phase == option.PhaseAsRoot && !r.Root { // uWSGI skips them, too
+			r.Print(k.Option + " is skipped: this process was not started as root")
 			continue
 		}
-		err := h.Do(ctx, k, phase)
+		err := r.Do(ctx, k, phase)
 		var exit *ExitError
 		switch {
 		case err == nil:
 		case errors.As(err, &exit):
 			return err
 		case phase == option.PhaseUserAtExit:
-			h.Print(err.Error())
+			r.Print(err.Error())
 		default:
 			return fmt.Errorf("%w\n%w", ErrFailed, blame(k, err))
 		}
@@ -120,23 +120,23 @@ func blame(k option.Hook, err error) error {
 }
 
 // Do carries out one hook, one of hook-touch too.
-func (h *Runner) Do(ctx context.Context, k option.Hook, phase string) error {
+func (r *Runner) Do(ctx context.Context, k option.Hook, phase string) error {
 	switch {
 	case k.Private:
-		h.Print("running --- PRIVATE HOOK --- (" + phase + ")...")
+		r.Print("running --- PRIVATE HOOK --- (" + phase + ")...")
 	case strings.HasPrefix(k.Option, "exec-"):
-		h.Print(fmt.Sprintf("running \"%s\" (%s)...", k.Arg, phase))
+		r.Print(fmt.Sprintf("running \"%s\" (%s)...", k.Arg, phase))
 	default:
-		h.Print(fmt.Sprintf("running \"%s\" (%s)...", k.Action+":"+k.Arg, phase))
+		r.Print(fmt.Sprintf("running \"%s\" (%s)...", k.Action+":"+k.Arg, phase))
 	}
 	var err error
 	switch {
 	case !privileged[phase]:
-		err = h.Act(ctx, k, h.Credential)
-	case h.AsRoot != nil && !local[k.Action]:
-		err = h.AsRoot(k)
+		err = r.Act(ctx, k, r.Credential)
+	case r.AsRoot != nil && !local[k.Action]:
+		err = r.AsRoot(k)
 	default:
-		err = h.Act(ctx, k, nil)
+		err = r.Act(ctx, k, nil)
 	}
 	if err != nil && k.Private {
 		return privateError(phase, err)
@@ -151,12 +151,12 @@ var local = map[string]bool{"cd": true, "chdir": true, "putenv": true, "print": 
 
 // Act carries out what a hook says, as cred, nil = this process's user, without a word of it in the
 // log.
-func (h *Runner) Act(ctx context.Context, k option.Hook, cred *syscall.Credential) error {
+func (r *Runner) Act(ctx context.Context, k option.Hook, cred *syscall.Credential) error {
 	act, ok := actions[k.Action]
 	if !ok {
 		return fmt.Errorf("hook action not found: %s", k.Action)
 	}
-	return act(ctx, h, k.Arg, cred)
+	return act(ctx, r, k.Arg, cred)
 }
 
 // privateError says that a private hook failed without its argument.
@@ -173,14 +173,14 @@ func privateError(phase string, err error) error {
 }
 
 // Exec runs a shell command as the application's user: touch-exec.
-func (h *Runner) Exec(ctx context.Context, command string) error {
-	return h.shell(ctx, command, h.Credential)
+func (r *Runner) Exec(ctx context.Context, command string) error {
+	return r.shell(ctx, command, r.Credential)
 }
 
-func (h *Runner) shell(ctx context.Context, command string, cred *syscall.Credential) error {
+func (r *Runner) shell(ctx context.Context, command string, cred *syscall.Credential) error {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Env, cmd.Dir = h.Env(), h.at("")
-	out := h.Output
+	cmd.Env, cmd.Dir = r.Env(), r.at("")
+	out := r.Output
 	if out == nil {
 		out = os.Stderr
 	}

@@ -36,7 +36,7 @@ type address struct {
 // maxUnixPath is sun_path without its terminating NUL: unix(7).
 const maxUnixPath = 107
 
-// key says whether two addresses are the same one.
+// key is equal if two addresses are the same one.
 func (a address) key() string {
 	switch a.kind {
 	case kindUnix:

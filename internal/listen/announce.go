@@ -88,7 +88,7 @@ func onlyDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// onDisk says whether Path is still the socket that this program bound.
+// onDisk reports whether Path is still the socket that this program bound.
 func (s *Socket) onDisk() bool {
 	var st unix.Stat_t
 	return unix.Lstat(s.Path, &st) == nil && st.Ino == s.Inode && uint64(st.Dev) == s.Dev

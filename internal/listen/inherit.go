@@ -69,7 +69,7 @@ func inspect(fd int) (local, error) {
 	return local{}, fmt.Errorf("descriptor %d: a socket of this family cannot be served", fd)
 }
 
-// is says whether a configured address is exactly where the socket is bound.
+// is reports whether a configured address is exactly where the socket is bound.
 func (l local) is(a address) bool {
 	switch a.kind {
 	case kindTCP:
@@ -82,8 +82,8 @@ func (l local) is(a address) bool {
 	return false
 }
 
-// covers says whether a socket bound to every address of the same port serves what was configured:
-// systemd's ListenStream=8000 is [::]:8000, which takes IPv4 too.
+// covers reports whether a socket bound to every address of the same port serves what was
+// configured: systemd's ListenStream=8000 is [::]:8000, which takes IPv4 too.
 func (l local) covers(a address) bool {
 	return a.kind == kindTCP && l.network != "UNIX" && a.port != 0 && l.addr.Port() == uint16(a.port) && l.addr.Addr().IsUnspecified() &&
 		(l.addr.Addr().Is6() || a.ip.Is4())
@@ -145,9 +145,9 @@ func match(wants []*want, pool []*held) {
 	})
 }
 
-// serves says whether a held socket takes what would come to a configured address.
+// serves reports whether a held socket takes what would come to a configured address.
 func (l local) serves(a address) bool { return l.is(a) || l.covers(a) }
 
-// unnamed says whether a descriptor's name is only what systemd gives by default, the socket unit's
-// own: systemd.socket(5). A socket that was named on purpose is not taken for another one.
+// unnamed reports whether a descriptor's name is only what systemd gives by default, the socket
+// unit's own: systemd.socket(5). A socket that was named on purpose is not taken for another one.
 func unnamed(name string) bool { return name == "" || strings.HasSuffix(name, ".socket") }

@@ -113,7 +113,7 @@ func (db accounts) unprivileged(id *Identity, uid, gid string, euid, egid int) e
 	return nil
 }
 
-// is says whether the user (uid) or group (gid) of that name has that number.
+// is reports whether the user (uid) or group (gid) of that name has that number.
 func (db accounts) is(what, name string, number int) bool {
 	if what == "gid" {
 		g, err := db.findGroup(name)

@@ -117,7 +117,7 @@ type Exit struct {
 	Status unix.WaitStatus
 }
 
-// Clean says that the process ended by itself with status 0.
+// Clean reports whether the process ended by itself with status 0.
 func (e Exit) Clean() bool { return e.Known && e.Status.Exited() && e.Status.ExitStatus() == 0 }
 
 // Exit statuses of a worker, uWSGI's: that was sent SIGHUP, that has no application, that was sent
@@ -128,7 +128,7 @@ const (
 	ExitSignal   = 30
 )
 
-// Left says that the process ended by itself after finishing its work, told to by us or by a
+// Left reports whether the process ended by itself after finishing its work, told to by us or by a
 // signal.
 func (e Exit) Left() bool {
 	return e.Clean() || e.Code() == ExitGraceful || e.Code() == ExitSignal

@@ -49,7 +49,7 @@ func (p *process) wait() error {
 	})
 }
 
-// ended says whether the process has ended, reaped or not.
+// ended reports whether the process has ended, reaped or not.
 func (p *process) ended() bool {
 	over := true
 	if p.raw != nil {
@@ -58,7 +58,7 @@ func (p *process) ended() bool {
 	return over
 }
 
-// reaped says whether the process has ended and its number may be another's.
+// reaped reports whether the process has ended and its number may be another's.
 func (p *process) reaped() bool {
 	var err error = unix.ESRCH
 	if p.raw != nil {

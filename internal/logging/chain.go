@@ -41,7 +41,7 @@ type chain struct {
 	complain      func(string)
 }
 
-// empty says whether the chain passes everything on to base, and to nobody else, as it is.
+// empty reports whether the chain passes everything on to base, and to nobody else, as it is.
 func (c *chain) empty() bool {
 	return (c.aside == nil || c.aside == c.base) && len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 &&
 		len(c.encoders) == 0 && !c.hasUnnamed()
@@ -77,8 +77,8 @@ func (c *chain) write(r *record) {
 	}
 }
 
-// route gives r to the loggers of the routes that match, and says whether there are any; there is
-// set where aside is one.
+// route gives r to the loggers of the routes that match, and reports whether there are any; there
+// is set where aside is one.
 func (c *chain) route(r *record, there *bool) (taken bool) {
 	for _, t := range c.routes {
 		if t.re.MatchString(r.text) {

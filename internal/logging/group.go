@@ -163,7 +163,7 @@ func (g *grouper) chunk() {
 	}
 }
 
-// waits says whether a message is being put together, so that silence has to end it.
+// waits reports whether a message is being put together, so that silence has to end it.
 func (g *grouper) waits() bool { return g.state != groupNone }
 
 // flush emits what there is.

@@ -51,7 +51,7 @@ func (r *readers) run(f *os.File, read func(*os.File)) bool {
 	return true
 }
 
-// stopping says whether a deadline that passed means the end.
+// stopping reports whether a deadline that passed means the end.
 func (r *readers) stopping() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,12 +114,12 @@ func (l *Log) WorkerStderr(slot int) (*os.File, error) {
 	return w, nil
 }
 
-// supervised says whether lines need this process on their way.
+// supervised reports whether lines need this process on their way.
 func (l *Log) supervised() bool {
 	return l.journal != nil || l.set.LogMaster || !l.server.empty() || !l.plainBase()
 }
 
-// plainBase says whether base is one descriptor that stays the same.
+// plainBase reports whether base is one descriptor that stays the same.
 func (l *Log) plainBase() bool {
 	switch l.server.base.sink.(type) {
 	case *fdSink:

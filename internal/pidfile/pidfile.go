@@ -80,7 +80,7 @@ func Is(f io.ReaderAt) bool {
 	return err == nil && pid > 0
 }
 
-// Remove removes a pidfile that still names pid, and says whether it did.
+// Remove removes a pidfile that still names pid, and reports whether it did.
 func Remove(path string, pid int) bool {
 	if have, err := Read(path); err != nil || have != pid {
 		return false

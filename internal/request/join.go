@@ -31,8 +31,8 @@ func (r *Request) startIndex() {
 	clear(r.index)
 }
 
-// repeated says whether the name of v, which would become variable at, has come before; its value
-// is then noted for join.
+// repeated reports whether the name of v, which would become variable at, has come before; its
+// value is then noted for join.
 func (r *Request) repeated(at int, v Var, key []byte) bool {
 	mask := uint64(len(r.index) - 1)
 	for slot := maphash.Bytes(seed, key) & mask; ; slot = (slot + 1) & mask {
@@ -102,7 +102,7 @@ func (r *Request) join() error {
 	return nil
 }
 
-// agree says that the later values of variable head are all its own.
+// agree reports whether the later values of variable head are all its own.
 func (r *Request) agree(head uint32, group []repeat) bool {
 	for _, p := range group {
 		if !bytes.Equal(r.Bytes(p.val), r.Val(int(head))) {

@@ -104,7 +104,7 @@ func (j *Journal) dial() error {
 	return nil
 }
 
-// Send writes one entry and says whether journald took it.
+// Send writes one entry and reports whether journald took it.
 func (j *Journal) Send(priority int, message string, fields ...Field) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -117,7 +117,7 @@ func (j *Journal) Send(priority int, message string, fields ...Field) bool {
 }
 
 // Forward writes the entry of a request that a worker has made, in the native protocol and with all
-// its fields, and says whether journald took it.
+// its fields, and reports whether journald took it.
 func (j *Journal) Forward(entry []byte) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -252,7 +252,8 @@ const (
 	requestPatience = 2 * time.Millisecond
 )
 
-// patient says whether an entry is one: a warning or worse, or an event that the catalog explains.
+// patient reports whether an entry is one: a warning or worse, or an event that the catalog
+// explains.
 func patient(priority int, fields []Field) bool {
 	return priority <= PriWarning || slices.ContainsFunc(fields, func(f Field) bool { return f.Name == "MESSAGE_ID" })
 }

@@ -41,7 +41,7 @@ func NewNotifier(socket string) (*Notifier, error) {
 	return n, nil
 }
 
-// Enabled says whether a manager listens.
+// Enabled reports whether a manager listens.
 func (n *Notifier) Enabled() bool { return n != nil && n.path != "" }
 
 // Ready sends READY=1 with a status: start-up or a reload is over, whether the reload succeeded or

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// JournalStream says whether descriptor fd is the journal's: value is $JOURNAL_STREAM,
+// JournalStream reports whether descriptor fd is the journal's: value is $JOURNAL_STREAM,
 // "device:inode" of what systemd connected (systemd.exec(5)). A descriptor redirected since does
 // not match.
 func JournalStream(value string, fd int) bool {
@@ -23,7 +23,7 @@ func JournalStream(value string, fd int) bool {
 	return uint64(st.Dev) == dev && st.Ino == ino
 }
 
-// Booted says whether systemd is the init of this system: sd_booted(3).
+// Booted reports whether systemd is the init of this system: sd_booted(3).
 func Booted() bool {
 	st, err := os.Lstat("/run/systemd/system")
 	return err == nil && st.IsDir()

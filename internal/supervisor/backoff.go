@@ -61,5 +61,5 @@ func (o *ordeal) failed() {
 // pause is how long to wait for the next one.
 func (o ordeal) pause(e endurance) time.Duration { return e.pause << min(o.tries-1, growths) }
 
-// hopeless says that it has lasted too long.
+// hopeless reports whether it has lasted too long.
 func (o ordeal) hopeless(e endurance) bool { return o.tries > 1 && time.Since(o.since) >= e.limit }

@@ -73,7 +73,7 @@ func (g *generation) serving() int {
 	return n
 }
 
-// abandoned says whether no slot has a process.
+// abandoned reports whether no slot has a process.
 func (g *generation) abandoned() bool {
 	for _, sl := range g.slots {
 		if sl.cur != nil || sl.next != nil {
@@ -83,7 +83,7 @@ func (g *generation) abandoned() bool {
 	return true
 }
 
-// complete says whether every slot that should serve does.
+// complete reports whether every slot that should serve does.
 func (g *generation) complete() bool {
 	for _, sl := range g.slots {
 		if sl.active && !sl.serves() {

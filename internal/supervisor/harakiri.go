@@ -87,7 +87,7 @@ func age(c *scoreboard.Cell, now int64) time.Duration {
 	return time.Duration(now - started)
 }
 
-// overdue says whether harakiri applies: with harakiri-queue-threshold only while so many
+// overdue reports whether harakiri applies: with harakiri-queue-threshold only while so many
 // connections wait.
 func (s *Supervisor) overdue(p *process) bool {
 	limit := p.gen.cfg.Settings.HarakiriQueue
@@ -97,8 +97,8 @@ func (s *Supervisor) overdue(p *process) bool {
 // cancelled is a request that a worker with an event loop was asked to cancel.
 type cancelled struct{ started, at int64 } // monotonic ns
 
-// cancelRequest asks a worker with an event loop to cancel a request: the others go on. It gives how long
-// the request may still take to end, 0 where it had its time or cannot be cancelled.
+// cancelRequest asks a worker with an event loop to cancel a request: the others go on. It gives
+// how long the request may still take to end, 0 where it had its time or cannot be cancelled.
 func (s *Supervisor) cancelRequest(p *process, core int, started, now int64) time.Duration {
 	if !p.looped() || p.state == condemned {
 		return 0

@@ -21,7 +21,7 @@ func (s *Supervisor) dismiss(p *process, why string, handoff bool) {
 	}
 }
 
-// detach takes a process out of its slot and says whether it was in it.
+// detach takes a process out of its slot and reports whether it was in it.
 func (p *process) detach() bool {
 	sl := p.slot
 	switch p {
@@ -110,7 +110,7 @@ func (s *Supervisor) gone(e loader.WorkerGone) {
 	}
 }
 
-// bury forgets a process and says whether its slot still counted on it.
+// bury forgets a process and reports whether its slot still counted on it.
 func (s *Supervisor) bury(p *process) bool {
 	delete(s.procs, p.w)
 	p.gen.procs--

@@ -9,7 +9,7 @@ import (
 // How much a worker is in use. One whose cores are threads is as busy as they are. One with a loop
 // may have hundreds of exchanges in hand that all wait: it is as busy as the loop's thread.
 
-// looped says whether a process serves with an event loop.
+// looped reports whether a process serves with an event loop.
 func (p *process) looped() bool { return p.gen.rows.board.Row(p.row).Loop.Runs.Load() != 0 }
 
 // saturation is whether a process has anything to do, and whether it can do no more.
@@ -79,7 +79,7 @@ func (p *process) abreast() int {
 	return max(1, p.gen.rows.board.Used(p.row))
 }
 
-// inUse says whether somebody waits for an answer of a process: a websocket that nobody says
+// inUse reports whether somebody waits for an answer of a process: a websocket that nobody says
 // anything on does not keep an instance awake.
 func (s *Supervisor) inUse(p *process) bool {
 	all, websockets := p.inFlight()

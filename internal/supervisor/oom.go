@@ -22,7 +22,7 @@ type oomWatch struct{ now, before int64 }
 // sampleOOM takes the next sample.
 func (s *Supervisor) sampleOOM() { s.oom.before, s.oom.now = s.oom.now, s.host.OOMKills() }
 
-// outOfMemory says whether a process that we have not killed was killed for want of memory.
+// outOfMemory reports whether a process that we have not killed was killed for want of memory.
 func (s *Supervisor) outOfMemory(e loader.Exit) bool {
 	return e.Signal() == syscall.SIGKILL && s.host.OOMKills() > s.oom.before
 }

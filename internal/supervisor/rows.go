@@ -25,7 +25,7 @@ func newRows(processes, cores int) (*rows, error) {
 	return &rows{board: b, used: make([]bool, b.Rows())}, nil
 }
 
-// fits says whether the board is large enough.
+// fits reports whether the board is large enough.
 func (r *rows) fits(processes, cores int) bool {
 	return r.board.Rows() >= rowsFor(processes) && r.board.Cells() >= cores
 }

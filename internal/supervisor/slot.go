@@ -25,10 +25,10 @@ type slot struct {
 	tally     *tally
 }
 
-// serves says whether the slot has a process that can serve.
+// serves reports whether the slot has a process that can serve.
 func (sl *slot) serves() bool { return sl.cur != nil && sl.cur.state == serving }
 
-// yields says whether the slot waits for a process that has to be gone first.
+// yields reports whether the slot waits for a process that has to be gone first.
 func (sl *slot) yields(s *Supervisor) bool {
 	return sl.holder != nil && s.procs[sl.holder.w] == sl.holder
 }

@@ -105,7 +105,7 @@ func (t *Watcher) watching(f *touched) *touched {
 	return nil
 }
 
-// Empty says whether there is anything to watch.
+// Empty reports whether there is anything to watch.
 func (t *Watcher) Empty() bool { return len(t.files) == 0 }
 
 // Poll looks at every file once and calls what fires.

@@ -52,7 +52,7 @@ func (i Instance) listeners() int {
 	return len(seen)
 }
 
-// refers says whether an address stands for a socket that is listed elsewhere: =N.
+// refers reports whether an address stands for a socket that is listed elsewhere: =N.
 func refers(address string) bool { return strings.HasPrefix(address, "=") }
 
 func listenStream(s option.Socket, abstract bool) (stream, bool) {
@@ -99,8 +99,8 @@ func listenTCP(a string) (stream, bool) {
 	return stream{value: netip.AddrPortFrom(ip, uint16(port)).String(), ip: ip}, true
 }
 
-// Anybodys says whether whoever has an account may listen on an address: systemd, as root, may do
-// so in his place.
+// Anybodys reports whether whoever has an account may listen on an address: systemd, as root, may
+// do so in his place.
 func Anybodys(address string) bool {
 	k, ok := listenStream(option.Socket{Address: address}, false)
 	if !ok || k.path != "" {

@@ -64,7 +64,7 @@ func (i Instance) DropIns() Tree {
 	return tree
 }
 
-// OnDemand says whether the first connection should start the application: it begins without
+// OnDemand reports whether the first connection should start the application: it begins without
 // workers anyway (cheap), and systemd holds its sockets, all of them.
 func (i Instance) OnDemand() bool {
 	return i.Settings.Cheap && len(i.streams()) > 0 && len(i.streams()) == i.listeners()

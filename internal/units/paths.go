@@ -62,7 +62,7 @@ func (i Instance) writable() []string {
 	return out
 }
 
-// temporary says whether PrivateTmp=yes would hide the path from others.
+// temporary reports whether PrivateTmp=yes would hide the path from others.
 func temporary(p string) bool {
 	p = path.Clean(p)
 	return strings.HasPrefix(p, "/tmp/") || strings.HasPrefix(p, "/var/tmp/") || p == "/tmp" || p == "/var/tmp"

@@ -18,8 +18,8 @@ import (
 // RootWrites says no, it is the instance's after all.
 const RootPidfile = "UWSGI_ROOT_PIDFILE"
 
-// RootWrites says whether root may write a file of that name: see openFolder. Who asks need not be
-// root.
+// RootWrites reports whether root may write a file of that name: see openFolder. Who asks need not
+// be root.
 func RootWrites(name string) bool {
 	dir, _, err := openFolder(name)
 	if err == nil {

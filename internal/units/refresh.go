@@ -229,7 +229,7 @@ func (m manager) checkAccounts(h Host, a app) {
 	}
 }
 
-// stamp notes what an instance's sockets are opened with, and says whether they were opened with
+// stamp notes what an instance's sockets are opened with, and reports whether they were opened with
 // something else. Right after the boot there is no note, and what systemd knows is what it opened.
 func (m manager) stamp(instance, socket string) (changed bool, err error) {
 	_, socket, _ = strings.Cut(socket, "[Socket]")

@@ -21,7 +21,7 @@ usage:
   uwsgi-generator --wishes FOLDER OPTION ...        show what a configuration asks of its unit
 `
 
-// IsGenerator says whether the program was called by the generator's name.
+// IsGenerator reports whether the program was called by the generator's name.
 func IsGenerator(argv0 string) bool { return filepath.Base(argv0) == "uwsgi-generator" }
 
 // Run is the program; args come without its name. The exit status of a call by systemd is 0 but for

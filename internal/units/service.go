@@ -97,7 +97,8 @@ func (i Instance) unitAccount() (user, group string) {
 	return i.account()
 }
 
-// needsRoot says whether the configuration has work for root that systemd does not do in its place.
+// needsRoot reports whether the configuration has work for root that systemd does not do in its
+// place.
 func (i Instance) needsRoot() bool {
 	if i.Settings.MasterAsRoot {
 		return true

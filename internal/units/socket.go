@@ -91,7 +91,7 @@ func anyBelow(streams []stream, dir string) bool {
 	return false
 }
 
-// below says whether a path is dir or lies in it.
+// below reports whether a path is dir or lies in it.
 func below(p, dir string) bool {
 	p = path.Clean(p)
 	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")

@@ -40,7 +40,7 @@ func (t Tree) Write(dir string) error {
 	return errors.Join(errs...)
 }
 
-// In says whether every entry stands below dir as it should.
+// In reports whether every entry stands below dir as it should.
 func (t Tree) In(dir string) bool {
 	for name, e := range t {
 		path := filepath.Join(dir, name)

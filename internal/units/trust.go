@@ -10,7 +10,7 @@ import (
 	"uwsgi/internal/config"
 )
 
-// RootsAlone says whether nobody but root can change what a configuration says: its files are
+// RootsAlone reports whether nobody but root can change what a configuration says: its files are
 // root's, and so is every folder and link that leads to one of them.
 func RootsAlone(c *config.Config) bool { return rootsAlone(c, rootsFile) }
 
@@ -68,8 +68,8 @@ func rootsEntry(name string) (target string, ours bool) {
 	return "", false
 }
 
-// othersWrite says whether somebody other than root can change a file, or put another one into the
-// place of one of a folder's.
+// othersWrite reports whether somebody other than root can change a file, or put another one into
+// the place of one of a folder's.
 func othersWrite(st *unix.Stat_t) bool {
 	shared := st.Mode&unix.S_IFMT == unix.S_IFDIR && st.Mode&unix.S_ISVTX != 0
 	return st.Uid != 0 || st.Mode&0o022 != 0 && !shared

@@ -40,7 +40,7 @@ func (c *casualties) during(do func()) {
 	c.deaths = append(c.deaths, span{from, time.Now()})
 }
 
-// explain says whether a death can have hit a request: it came while its connection waited for this
+// explain reports whether a death can have hit a request: it came while its connection waited for this
 // answer, and the worker that has served this connection so far did not survive it. A connection
 // that nobody has served yet may have been accepted by any worker.
 func (c *casualties) explain(f failure) bool {

@@ -107,7 +107,7 @@ func halt(t *testing.T, pid int) {
 	})
 }
 
-// clear says whether no thread is where the code shall be written.
+// clear reports whether no thread is where the code shall be written.
 func clear(t *testing.T, pid int, at, size uint64) bool {
 	t.Helper()
 	for _, task := range tasks(pid) {

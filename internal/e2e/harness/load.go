@@ -121,7 +121,7 @@ func (l *Load) client() {
 	}
 }
 
-// once asks once and says whether the connection goes on.
+// once asks once and reports whether the connection goes on.
 func (l *Load) once(c net.Conn, in *bufio.Reader) (bool, error) {
 	if _, err := io.WriteString(c, l.request); err != nil {
 		return false, err

@@ -20,7 +20,7 @@ func Eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// Within waits for a condition that nothing announces, at most d, and says whether it came.
+// Within waits for a condition that nothing announces, at most d, and reports whether it came.
 func Within(d time.Duration, cond func() bool) bool {
 	for end := time.Now().Add(d); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -30,13 +30,13 @@ func Within(d time.Duration, cond func() bool) bool {
 	return true
 }
 
-// Exists says whether there is something at a path.
+// Exists reports whether there is something at a path.
 func Exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
 
-// Alive says whether a process exists and is no zombie.
+// Alive reports whether a process exists and is no zombie.
 func Alive(pid int) bool {
 	state := ""
 	if f := stat(pid); len(f) > 0 {

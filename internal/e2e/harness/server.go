@@ -206,7 +206,7 @@ func (s *Server) Exit() int {
 	return st.ExitStatus()
 }
 
-// Running says whether the supervisor lives.
+// Running reports whether the supervisor lives.
 func (s *Server) Running() bool {
 	select {
 	case <-s.exited:

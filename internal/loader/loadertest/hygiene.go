@@ -38,7 +38,7 @@ func Hygiene(t testing.TB) {
 	})
 }
 
-// gone collects a child and says whether it had ended, or did within a moment.
+// gone collects a child and reports whether it had ended, or did within a moment.
 func gone(pid string) bool {
 	n := 0
 	for _, c := range pid {

@@ -72,7 +72,7 @@ func (s *Stdin) begin() error {
 	return nil
 }
 
-// ended says whether the record whose padding has just been read was the empty one that ends the
+// ended reports whether the record whose padding has just been read was the empty one that ends the
 // body.
 func (s *Stdin) ended() bool {
 	return !s.skip && s.header[4] == 0 && s.header[5] == 0

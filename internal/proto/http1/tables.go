@@ -86,7 +86,7 @@ func makeHexByte() (t [256]byte) {
 	return t
 }
 
-// control says whether b holds a control byte other than TAB: NUL, CR and LF among them, none of
+// control reports whether b holds a control byte other than TAB: NUL, CR and LF among them, none of
 // which a field value may hold (RFC 9110 §5.5). Eight bytes at a time; only a hit is looked at
 // closely.
 func control(b []byte) bool {

@@ -203,7 +203,7 @@ func schemeLen(target []byte) int {
 	return 0
 }
 
-// validHost says whether h is uri-host [ ":" port ] (RFC 9110 §7.2), empty included.
+// validHost reports whether h is uri-host [ ":" port ] (RFC 9110 §7.2), empty included.
 func validHost(h []byte) bool {
 	class := byte(0)
 	for _, c := range h {

@@ -31,8 +31,8 @@ func AppendField(dst []byte, name, value string) []byte {
 	return append(dst, '\n')
 }
 
-// ValidFieldName says whether a client may use the name: capitals, digits and underscores, at most
-// 64, not starting with a digit or an underscore (those are journald's own).
+// ValidFieldName reports whether a client may use the name: capitals, digits and underscores, at
+// most 64, not starting with a digit or an underscore (those are journald's own).
 func ValidFieldName(name string) bool {
 	if name == "" || len(name) > 64 || name[0] < 'A' || name[0] > 'Z' {
 		return false
