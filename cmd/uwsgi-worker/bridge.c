@@ -14,14 +14,16 @@
 #include <unistd.h>
 
 #include "environ.h"
+#include "head.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
 
-int uw_forked, uw_has_forked, uw_has_after, uw_again;
+int uw_forked, uw_has_forked, uw_has_after;
 
 static uw_core **cores;
-static uw_exchange **exchanges;
-static int ncores; // and as many exchanges
+static int ncores;
+static uw_exchange **exchanges; // made when they are first asked for
+static int nexchanges;
 
 static PyObject *applications; // list of callables
 static PyObject *report_hook;  // f(type, value, traceback): prints it in one write
@@ -31,9 +33,30 @@ static PyObject *str_fileno, *str_close, *str_filelike;
 
 uw_core *uw_core_get(int id) { return id >= 0 && id < ncores ? cores[id] : NULL; }
 
-uw_exchange *uw_exchange_get(int id) { return id >= 0 && id < ncores ? exchanges[id] : NULL; }
+// own_lines gives zeroed memory of which no cache line is another thread's.
+static void *own_lines(size_t n)
+{
+	enum { LINE = 64 };
+	n = (n + LINE - 1) / LINE * LINE;
+	void *p = aligned_alloc(LINE, n);
+	return p ? memset(p, 0, n) : NULL;
+}
 
-static void report(void)
+uw_exchange *uw_exchange_known(int id) { return id >= 0 && id < nexchanges ? exchanges[id] : NULL; }
+
+uw_exchange *uw_exchange_get(int id)
+{
+	uw_exchange *x = uw_exchange_known(id);
+	if (x || id < 0 || id >= nexchanges || !(x = own_lines(sizeof *x)))
+		return x;
+	x->id = id;
+	x->core = uw_core_get(id);
+	x->fd = x->file_fd = -1;
+	x->length = -1;
+	return exchanges[id] = x;
+}
+
+void uw_report(void)
 {
 	PyObject *t, *v, *tb;
 	PyErr_Fetch(&t, &v, &tb);
@@ -50,8 +73,7 @@ static void report(void)
 	Py_XDECREF(tb);
 }
 
-// failed turns the pending exception into an outcome.
-static int failed(uw_exchange *x)
+int uw_failed(uw_exchange *x)
 {
 	if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
 		PyObject *t, *v, *tb;
@@ -73,7 +95,7 @@ static int failed(uw_exchange *x)
 	if (x->write_failed && PyErr_ExceptionMatches(PyExc_OSError))
 		PyErr_Clear(); // the client is gone: the data plane logs that, a traceback would not help
 	else
-		report();
+		uw_report();
 	return UW_FAILED;
 }
 
@@ -87,7 +109,7 @@ static int close_result(PyObject *result)
 	PyObject *r = PyObject_CallObject(m, NULL);
 	Py_DECREF(m);
 	if (!r) {
-		report();
+		uw_report();
 		return -1;
 	}
 	Py_DECREF(r);
@@ -294,14 +316,14 @@ static int respond(uw_exchange *x, PyObject *result)
 		return rc;
 	}
 	if (rc == -1)
-		return failed(x);
+		return uw_failed(x);
 	int outcome = UW_DONE;
 	rc = iterate(x, result, 0);
 	if (rc < 0) {
-		outcome = failed(x);
+		outcome = uw_failed(x);
 	} else if (rc == 0 && !x->has_head) {
 		PyErr_SetString(PyExc_AssertionError, "the application returned without calling start_response (PEP 3333)");
-		outcome = failed(x);
+		outcome = uw_failed(x);
 	}
 	if (rc == 0 && outcome == UW_DONE && !uw_forked) {
 		// The last byte goes out before close(), where applications like to tidy up. It waits for
@@ -338,8 +360,10 @@ void uw_bury(void *pinned)
 }
 
 // The caller holds the GIL. A destructor may run Python, so no lock is held meanwhile.
-static void bury_all(void)
+void uw_bury_all(void)
 {
+	if (!atomic_load(&grave_any))
+		return;
 	for (;;) {
 		pthread_mutex_lock(&grave_lock);
 		PyObject *o = grave_n > 0 ? grave[--grave_n] : NULL;
@@ -352,18 +376,27 @@ static void bury_all(void)
 	}
 }
 
-// end_child ends a child of the application that came back here. There is no request of its own to
-// answer and no Go below to return to.
-static void end_child(PyObject *result)
+void uw_end_child(PyObject *result)
 {
 	static const char msg[] = "uwsgi: a child forked by the application returned into the server; it ends here (use os._exit)\n";
 	if (!uw_forked)
 		return;
 	if (!result)
-		report();
+		uw_report();
 	if (write(2, msg, sizeof msg - 1) < 0) {
 	}
 	_exit(result ? 0 : 1);
+}
+
+void uw_exchange_begin(uw_exchange *x)
+{
+	x->serial++;
+	x->head_sent = x->over = x->write_failed = x->switches = x->exit_code = 0;
+	x->stream = UW_NO_STREAM;
+	x->streamed = 0;
+	x->file_fd = -1;
+	x->body_len = 0;
+	uw_head_reset(x);
 }
 
 int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd)
@@ -373,16 +406,9 @@ int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int 
 	int outcome;
 
 	PyEval_RestoreThread(c->tstate);
-	if (atomic_load(&grave_any))
-		bury_all();
+	uw_bury_all();
 	c->current = x;
-	x->serial++;
-	x->head_sent = x->over = x->write_failed = x->switches = x->exit_code = 0;
-	x->stream = UW_NO_STREAM;
-	x->streamed = 0;
-	x->file_fd = -1;
-	x->body_len = 0;
-	uw_reset_head(x);
+	uw_exchange_begin(x);
 
 	callable = app >= 0 && app < PyList_Size(applications) ? PyList_GetItem(applications, app) : NULL;
 	if (!callable || callable == Py_None) {
@@ -397,21 +423,21 @@ int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int 
 	if (!sr) {
 		Py_XDECREF(environ);
 		Py_DECREF(callable);
-		outcome = failed(x);
+		outcome = uw_failed(x);
 		goto out;
 	}
 	x->environ = environ;
 	x->start_response = sr;
 	result = PyObject_CallFunctionObjArgs(callable, environ, sr, NULL);
 	Py_DECREF(callable);
-	end_child(result);
+	uw_end_child(result);
 	if (result) {
 		outcome = respond(x, result);
 		if (uw_forked)
 			_exit(0);
 		Py_DECREF(result);
 	} else {
-		outcome = failed(x);
+		outcome = uw_failed(x);
 	}
 	x->environ = x->start_response = NULL;
 	Py_DECREF(sr);
@@ -423,15 +449,22 @@ out:
 	return outcome;
 }
 
+void uw_after_hook(void)
+{
+	if (!uw_has_after)
+		return;
+	PyObject *r = PyObject_CallObject(after_hook, NULL);
+	uw_end_child(r);
+	if (!r)
+		uw_report();
+	Py_XDECREF(r);
+}
+
 void uw_after(uw_exchange *x)
 {
 	uw_core *c = x->core;
 	PyEval_RestoreThread(c->tstate);
-	PyObject *r = PyObject_CallObject(after_hook, NULL);
-	end_child(r);
-	if (!r)
-		report();
-	Py_XDECREF(r);
+	uw_after_hook();
 	c->tstate = PyEval_SaveThread();
 }
 
@@ -444,7 +477,7 @@ int uw_signals(uw_core *c)
 		if (PyErr_ExceptionMatches(PyExc_SystemExit))
 			PyErr_Clear();
 		else
-			report();
+			uw_report();
 	}
 	c->tstate = PyEval_SaveThread();
 	return rc;
@@ -452,7 +485,7 @@ int uw_signals(uw_core *c)
 
 // --- what module.c needs ---
 
-int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads)
+int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads, int limit)
 {
 	str_fileno = PyUnicode_InternFromString("fileno");
 	str_close = PyUnicode_InternFromString("close");
@@ -468,22 +501,14 @@ int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int t
 		file_wrapper = wrapper;
 	}
 	cores = calloc((size_t)threads, sizeof *cores);
-	exchanges = calloc((size_t)threads, sizeof *exchanges);
+	exchanges = calloc((size_t)limit, sizeof *exchanges);
 	if (!cores || !exchanges)
 		return -1;
+	nexchanges = limit;
 	for (int i = 0; i < threads; i++) {
-		struct { // in one piece: no cache line of it is another thread's
-			uw_core core;
-			uw_exchange exchange;
-		} *own = calloc(1, sizeof *own);
-		if (!own)
+		if (!(cores[i] = own_lines(sizeof *cores[i])))
 			return -1;
-		cores[i] = &own->core;
-		exchanges[i] = &own->exchange;
-		own->core.id = own->exchange.id = i;
-		own->exchange.core = cores[i];
-		own->exchange.fd = own->exchange.file_fd = -1;
-		own->exchange.length = -1;
+		cores[i]->id = i;
 	}
 	ncores = threads;
 	return 0;
@@ -496,22 +521,11 @@ void uw_set_after(PyObject *hook)
 	uw_has_after = 1;
 }
 
-// uw_current finds the exchange that the calling code is part of, by its thread; NULL: it is part
-// of none. Nothing else asks who that is.
-uw_exchange *uw_current(void)
-{
-	unsigned long me = PyThread_get_thread_ident();
-	for (int i = 0; i < ncores; i++)
-		if (cores[i]->thread == me)
-			return cores[i]->current;
-	return NULL;
-}
-
 // uw_close_inherited lets go of the connections that this child of the application got by fork: the
 // client must see them end when the worker ends them.
 void uw_close_inherited(void)
 {
-	for (int i = 0; i < ncores; i++)
-		if (exchanges[i]->fd >= 0)
+	for (int i = 0; i < nexchanges; i++)
+		if (exchanges[i] && exchanges[i]->fd >= 0)
 			close(exchanges[i]->fd);
 }

@@ -52,6 +52,7 @@ typedef struct uw_exchange {
 
 	// Request.
 	void *environ, *start_response; // uw_call's
+	void *driver;                   // asgi.c's, NULL: no coroutine serves it
 
 	// Response: the head.
 	int has_head;       // start_response was called
@@ -92,9 +93,11 @@ typedef struct uw_exchange {
 	size_t body_cap;
 } uw_exchange;
 
-// A thread has one exchange, of its own number. NULL: there is none of that number.
+// NULL: there is none of that number. An exchange is made when it is first asked for, in a threaded
+// worker as the one of the thread of its number.
 uw_core *uw_core_get(int id);
 uw_exchange *uw_exchange_get(int id);
+uw_exchange *uw_exchange_known(int id); // NULL also where it was not asked for yet
 
 // uw_call takes the GIL, builds the environ and runs application number app. body_fd >= 0: the body
 // is that file (owned by Python from here on); else body_len bytes at body.

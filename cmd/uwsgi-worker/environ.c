@@ -4,23 +4,13 @@
 #include <unistd.h>
 
 #include "environ.h"
+#include "names.h"
 
-static PyObject *base_environ, *make_bytes_io, *open_file;
-static PyObject *key_input, *key_scheme, *key_core, *val_http, *val_https;
-static PyObject *empty;
-static int many_cores;
-static PyObject **core_numbers;
-
-// Names of variables recur from request to request: each is made once and its hash with it.
-// Bounded, since names come from clients.
-enum { SLOTS = 1024, KEEP = 512 };
-typedef struct {
-	PyObject *str;
-	char *bytes;
-	uint32_t len, hash;
-} name;
-static name names[SLOTS];
-static int nnames;
+static PyObject *env_base, *env_bytes_io, *env_open_file;
+static PyObject *env_key_input, *env_key_scheme, *env_key_core, *env_http, *env_https;
+static PyObject *env_empty;
+static int env_many_cores;
+static PyObject **env_core_numbers;
 
 // Values such as the host's or the browser's name recur too: each name remembers its last one.
 typedef struct {
@@ -28,59 +18,17 @@ typedef struct {
 	uint32_t len;
 	char bytes[148];
 } value;
-static value last[SLOTS];
+static value env_last[UW_NAMES];
 
-static uint32_t hash_of(const char *s, uint32_t n)
-{
-	uint32_t h = 2166136261u;
-	for (uint32_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)s[i]) * 16777619u;
-	return h;
-}
-
-// name_of gives a new reference; *slot is where it is kept, -1 when it is not.
-static PyObject *name_of(const char *s, uint32_t n, int *slot)
-{
-	uint32_t h = hash_of(s, n);
-	for (uint32_t i = 0; i < 16; i++) {
-		name *e = &names[(h + i) % SLOTS];
-		if (!e->str) {
-			if (nnames >= KEEP || n > 128)
-				break;
-			char *copy = malloc(n ? n : 1);
-			PyObject *str = PyUnicode_DecodeLatin1(s, n, NULL);
-			if (!copy || !str) {
-				free(copy);
-				*slot = -1;
-				return str;
-			}
-			memcpy(copy, s, n);
-			PyUnicode_InternInPlace(&str);
-			*e = (name){str, copy, n, h};
-			nnames++;
-			*slot = (int)(e - names);
-			Py_INCREF(str);
-			return str;
-		}
-		if (e->hash == h && e->len == n && memcmp(e->bytes, s, n) == 0) {
-			*slot = (int)(e - names);
-			Py_INCREF(e->str);
-			return e->str;
-		}
-	}
-	*slot = -1;
-	return PyUnicode_DecodeLatin1(s, n, NULL);
-}
-
-static PyObject *value_of(const char *s, uint32_t n, int slot)
+static PyObject *env_value(const char *s, uint32_t n, int slot)
 {
 	if (n == 0) {
-		Py_INCREF(empty);
-		return empty;
+		Py_INCREF(env_empty);
+		return env_empty;
 	}
-	if (slot < 0 || n > sizeof last[0].bytes)
+	if (slot < 0 || n > sizeof env_last[0].bytes)
 		return PyUnicode_DecodeLatin1(s, n, NULL);
-	value *v = &last[slot];
+	value *v = &env_last[slot];
 	if (v->str && v->len == n && memcmp(v->bytes, s, n) == 0) {
 		Py_INCREF(v->str);
 		return v->str;
@@ -99,39 +47,39 @@ static PyObject *value_of(const char *s, uint32_t n, int slot)
 int uw_environ_init(PyObject *base, PyObject *bytes_io, PyObject *open_fd, int cores)
 {
 	Py_INCREF(base);
-	base_environ = base;
+	env_base = base;
 	Py_INCREF(bytes_io);
-	make_bytes_io = bytes_io;
+	env_bytes_io = bytes_io;
 	Py_INCREF(open_fd);
-	open_file = open_fd;
-	key_input = PyUnicode_InternFromString("wsgi.input");
-	key_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
-	key_core = PyUnicode_InternFromString("uwsgi.core");
-	val_http = PyUnicode_InternFromString("http");
-	val_https = PyUnicode_InternFromString("https");
-	empty = PyUnicode_FromStringAndSize("", 0);
-	many_cores = cores > 1;
-	core_numbers = calloc((size_t)cores, sizeof *core_numbers);
-	for (int i = 0; core_numbers && i < cores; i++)
-		if (!(core_numbers[i] = PyLong_FromLong(i)))
+	env_open_file = open_fd;
+	env_key_input = PyUnicode_InternFromString("wsgi.input");
+	env_key_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
+	env_key_core = PyUnicode_InternFromString("uwsgi.core");
+	env_http = PyUnicode_InternFromString("http");
+	env_https = PyUnicode_InternFromString("https");
+	env_empty = PyUnicode_FromStringAndSize("", 0);
+	env_many_cores = cores > 1;
+	env_core_numbers = calloc((size_t)cores, sizeof *env_core_numbers);
+	for (int i = 0; env_core_numbers && i < cores; i++)
+		if (!(env_core_numbers[i] = PyLong_FromLong(i)))
 			return -1;
-	return core_numbers && key_input && key_scheme && key_core && val_http && val_https && empty ? 0 : -1;
+	return env_core_numbers && env_key_input && env_key_scheme && env_key_core && env_http && env_https && env_empty ? 0 : -1;
 }
 
-static PyObject *input_of(const char *body, size_t len, int fd)
+static PyObject *env_input(const char *body, size_t len, int fd)
 {
 	if (fd >= 0) {
 		PyObject *n = PyLong_FromLong(fd);
-		PyObject *f = n ? PyObject_CallFunctionObjArgs(open_file, n, NULL) : NULL;
+		PyObject *f = n ? PyObject_CallFunctionObjArgs(env_open_file, n, NULL) : NULL;
 		Py_XDECREF(n);
 		if (!f)
 			close(fd);
 		return f;
 	}
 	if (len == 0)
-		return PyObject_CallObject(make_bytes_io, NULL);
+		return PyObject_CallObject(env_bytes_io, NULL);
 	PyObject *b = PyBytes_FromStringAndSize(body, (Py_ssize_t)len);
-	PyObject *io = b ? PyObject_CallFunctionObjArgs(make_bytes_io, b, NULL) : NULL;
+	PyObject *io = b ? PyObject_CallFunctionObjArgs(env_bytes_io, b, NULL) : NULL;
 	Py_XDECREF(b);
 	return io;
 }
@@ -142,30 +90,30 @@ static PyObject *input_of(const char *body, size_t len, int fd)
 // hashing and no growing, and only values that differ are set.
 enum { LARGEST = 128 };
 typedef struct {
-	PyObject *dict; // has every key, those of finish() too
+	PyObject *dict; // has every key, those of env_finish() too
 	int n, stale, https;
 	unsigned life; // changes with dict: an allocation may collect garbage, whose finalizers may let another thread in here
 	short slots[LARGEST];
 	PyObject *values[LARGEST]; // borrowed from dict
 } template;
-static template shapes[2]; // of requests with and without a body, which have other names, say
+static template env_shapes[2]; // of requests with and without a body, which have other names, say
 
 // finish sets what no client names. scheme: url_scheme is not yet what https says.
-static PyObject *finish(PyObject *env, PyObject *in, int scheme, int https, int core)
+static PyObject *env_finish(PyObject *env, PyObject *in, int scheme, int https, int core)
 {
-	if (env && (PyDict_SetItem(env, key_input, in) < 0 || (scheme && PyDict_SetItem(env, key_scheme, https ? val_https : val_http) < 0) ||
-	            (many_cores && PyDict_SetItem(env, key_core, core_numbers[core]) < 0)))
+	if (env && (PyDict_SetItem(env, env_key_input, in) < 0 || (scheme && PyDict_SetItem(env, env_key_scheme, https ? env_https : env_http) < 0) ||
+	            (env_many_cores && PyDict_SetItem(env, env_key_core, env_core_numbers[core]) < 0)))
 		Py_CLEAR(env);
 	return env;
 }
 
 // fits tells whether the variables have the template's names in its order.
-static int fits(const template *t, const char *arena, const uw_var *vars, int n)
+static int env_fits(const template *t, const char *arena, const uw_var *vars, int n)
 {
 	if (!t->dict || t->n != n)
 		return 0;
 	for (int i = 0; i < n; i++) {
-		const name *e = &names[t->slots[i]];
+		const uw_name *e = &uw_names[t->slots[i]];
 		if (e->len != vars[i].key_len || memcmp(e->bytes, arena + vars[i].key_off, e->len))
 			return 0;
 	}
@@ -174,7 +122,7 @@ static int fits(const template *t, const char *arena, const uw_var *vars, int n)
 
 // from_template gives the environ of a request that fits t. All texts are looked up before anything
 // is allocated that could let another thread in.
-static PyObject *from_template(template *t, int core, const char *arena, const uw_var *vars, int n, int https, PyObject *in)
+static PyObject *env_from_template(template *t, int core, const char *arena, const uw_var *vars, int n, int https, PyObject *in)
 {
 	struct {
 		PyObject *key, *value; // names stay for ever; the value's reference is ours
@@ -183,14 +131,14 @@ static PyObject *from_template(template *t, int core, const char *arena, const u
 	unsigned life = t->life;
 	PyObject *dict = t->dict, *env = NULL;
 	for (int i = 0; i < n; i++) {
-		PyObject *v = value_of(arena + vars[i].val_off, vars[i].val_len, t->slots[i]);
+		PyObject *v = env_value(arena + vars[i].val_off, vars[i].val_len, t->slots[i]);
 		if (!v)
 			goto done;
 		if (v == t->values[i]) {
 			Py_DECREF(v); // the template's own
 			continue;
 		}
-		changes[changed].key = names[t->slots[i]].str;
+		changes[changed].key = uw_names[t->slots[i]].str;
 		changes[changed++].value = v;
 	}
 	Py_INCREF(dict);
@@ -199,7 +147,7 @@ static PyObject *from_template(template *t, int core, const char *arena, const u
 	for (int i = 0; env && i < changed; i++)
 		if (PyDict_SetItem(env, changes[i].key, changes[i].value) < 0)
 			Py_CLEAR(env);
-	env = finish(env, in, scheme, https, core);
+	env = env_finish(env, in, scheme, https, core);
 	if (t->life == life && changed > 4 && ++t->stale > 64) { // other values have become usual
 		t->life++;
 		Py_CLEAR(t->dict);
@@ -212,13 +160,18 @@ done:
 
 // texts looks the variables up: new references in keys and values, where names are kept in slots.
 // -1: an exception is set.
-static int texts(const char *arena, const uw_var *vars, int n, PyObject **keys, PyObject **values, short *slots)
+static int env_texts(const char *arena, const uw_var *vars, int n, PyObject **keys, PyObject **values, short *slots)
 {
 	for (int i = 0; i < n; i++) {
 		const uw_var *v = &vars[i];
-		int slot;
-		keys[i] = name_of(arena + v->key_off, v->key_len, &slot);
-		values[i] = keys[i] ? value_of(arena + v->val_off, v->val_len, slot) : NULL;
+		int slot = uw_name_find(arena + v->key_off, v->key_len);
+		if (slot >= 0) {
+			keys[i] = uw_names[slot].str;
+			Py_INCREF(keys[i]);
+		} else {
+			keys[i] = PyUnicode_DecodeLatin1(arena + v->key_off, v->key_len, NULL);
+		}
+		values[i] = keys[i] ? env_value(arena + v->val_off, v->val_len, slot) : NULL;
 		slots[i] = (short)slot;
 		if (!values[i]) {
 			Py_XDECREF(keys[i]);
@@ -234,9 +187,9 @@ static int texts(const char *arena, const uw_var *vars, int n, PyObject **keys, 
 
 // distinct tells whether every name is kept and none occurs twice: of two the later counts, which a
 // copy by position would get wrong.
-static int distinct(const short *slots, int n)
+static int env_distinct(const short *slots, int n)
 {
-	static unsigned seen[SLOTS], round;
+	static unsigned seen[UW_NAMES], round;
 	round++;
 	for (int i = 0; i < n; i++) {
 		if (slots[i] < 0 || seen[slots[i]] == round)
@@ -247,16 +200,16 @@ static int distinct(const short *slots, int n)
 }
 
 // keep makes env, of n variables, a template. Failing is no fault: there is one less.
-static void keep(PyObject *env, PyObject **values, const short *slots, int n, int https)
+static void env_keep(PyObject *env, PyObject **values, const short *slots, int n, int https)
 {
 	PyObject *copy = PyDict_Copy(env);
-	if (!copy || PyDict_SetItem(copy, key_input, Py_None) < 0) { // a body must not live as long
+	if (!copy || PyDict_SetItem(copy, env_key_input, Py_None) < 0) { // a body must not live as long
 		Py_XDECREF(copy);
 		PyErr_Clear();
 		return;
 	}
-	static int victim;
-	template *t = shapes[0].dict ? shapes[1].dict ? &shapes[victim ^= 1] : &shapes[1] : &shapes[0];
+	static int env_victim;
+	template *t = env_shapes[0].dict ? env_shapes[1].dict ? &env_shapes[env_victim ^= 1] : &env_shapes[1] : &env_shapes[0];
 	PyObject *old = t->dict;
 	t->dict = copy;
 	t->life++;
@@ -273,12 +226,12 @@ PyObject *uw_environ(int core, const char *arena, const uw_var *vars, int nvars,
 	PyObject *keys_here[LARGEST], *values_here[LARGEST], **keys = keys_here, **values = values_here;
 	short slots_here[LARGEST], *slots = slots_here;
 	void *more = NULL;
-	PyObject *in = input_of(body, body_len, body_fd), *env = NULL;
+	PyObject *in = env_input(body, body_len, body_fd), *env = NULL;
 	if (!in)
 		return NULL;
 	for (int s = 0; s < 2; s++) {
-		if (fits(&shapes[s], arena, vars, nvars)) {
-			env = from_template(&shapes[s], core, arena, vars, nvars, https, in);
+		if (env_fits(&env_shapes[s], arena, vars, nvars)) {
+			env = env_from_template(&env_shapes[s], core, arena, vars, nvars, https, in);
 			Py_DECREF(in);
 			return env;
 		}
@@ -293,14 +246,14 @@ PyObject *uw_environ(int core, const char *arena, const uw_var *vars, int nvars,
 		values = keys + nvars;
 		slots = (short *)(values + nvars);
 	}
-	if (texts(arena, vars, nvars, keys, values, slots) == 0) {
-		env = PyDict_Copy(base_environ);
+	if (env_texts(arena, vars, nvars, keys, values, slots) == 0) {
+		env = PyDict_Copy(env_base);
 		for (int i = 0; env && i < nvars; i++)
 			if (PyDict_SetItem(env, keys[i], values[i]) < 0)
 				Py_CLEAR(env);
-		env = finish(env, in, 1, https, core);
-		if (env && nvars <= LARGEST && distinct(slots, nvars))
-			keep(env, values, slots, nvars, https);
+		env = env_finish(env, in, 1, https, core);
+		if (env && nvars <= LARGEST && env_distinct(slots, nvars))
+			env_keep(env, values, slots, nvars, https);
 		for (int i = 0; i < nvars; i++) {
 			Py_DECREF(keys[i]);
 			Py_DECREF(values[i]);

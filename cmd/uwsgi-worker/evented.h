@@ -38,6 +38,8 @@ typedef struct {
 	const uw_var *vars;
 	int nvars;
 	int https;
+	const char *socket; // the path of the unix socket that it came on, by HTTP; socket_len is 0 otherwise
+	size_t socket_len;
 	int websocket; // a handshake (RFC 6455 §4.1) that the application is to accept or deny
 
 	// UW_REQUEST: the body as far as it has come; UW_BODY, UW_MESSAGE. UW_CLOSE: the reason.
@@ -53,6 +55,10 @@ typedef struct {
 // Set by any of the calls that leaves work which no descriptor tells of (a pipelined request, a
 // connection to look at again): events.c has poll() called soon, and resets it.
 extern int uw_again;
+
+// The number of the exchange whose application runs this moment on the loop's thread, -1: none. For
+// other threads, which look why the loop does not come back.
+extern int uw_running;
 
 // What the calls for sending return.
 enum {

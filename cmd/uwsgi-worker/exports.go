@@ -270,6 +270,9 @@ func newBridge() *bridge {
 	for c := C.uw_core_get(0); c != nil; c = C.uw_core_get(C.int(len(b.cores))) {
 		b.cores = append(b.cores, c)
 	}
+	for i := range b.cores { // now, before there are threads that ask
+		b.exchange(i)
+	}
 	return b
 }
 

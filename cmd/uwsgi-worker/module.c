@@ -12,11 +12,11 @@
 
 #include "bridge.h"
 #include "environ.h"
+#include "events.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
 
-int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads);
-uw_exchange *uw_current(void);
+int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads, int limit);
 void uw_close_inherited(void);
 void uw_set_after(PyObject *hook);
 
@@ -50,11 +50,11 @@ static uw_exchange *need(void)
 
 static PyObject *m_start(PyObject *self, PyObject *args)
 {
-	int boot_fd, control_fd, slot, row, threads;
+	int boot_fd, control_fd, slot, row, threads, evented = 0;
 	PyObject *apps, *mounts, *report, *wrapper, *base, *bytes_io, *open_fd;
-	if (!PyArg_ParseTuple(args, "iiiiiOOOOOOO:start", &boot_fd, &control_fd, &slot, &row, &threads, &apps, &mounts, &report, &wrapper, &base, &bytes_io, &open_fd))
+	if (!PyArg_ParseTuple(args, "iiiiiOOOOOOO|i:start", &boot_fd, &control_fd, &slot, &row, &threads, &apps, &mounts, &report, &wrapper, &base, &bytes_io, &open_fd, &evented))
 		return NULL;
-	if (uw_bridge_init(apps, report, wrapper, threads) < 0 || uw_environ_init(base, bytes_io, open_fd, threads) < 0)
+	if (uw_bridge_init(apps, report, wrapper, threads, evented > threads ? evented : threads) < 0 || uw_environ_init(base, bytes_io, open_fd, threads) < 0)
 		return NULL;
 	char *err;
 	PyObject *joined = PyUnicode_FromString("\n");
@@ -72,7 +72,7 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 	char *m = PyBytes_AsString(bytes);
 	int napps = (int)PyList_Size(apps);
 	Py_BEGIN_ALLOW_THREADS
-	err = uwGoStart(boot_fd, control_fd, slot, row, m, napps, 0, 0);
+	err = uwGoStart(boot_fd, control_fd, slot, row, m, napps, evented, evented > 0);
 	Py_END_ALLOW_THREADS
 	Py_DECREF(bytes);
 	if (err) {
@@ -281,6 +281,10 @@ static PyObject *m_start_response(PyObject *self, PyObject *unused)
 static PyObject *m_write(PyObject *self, PyObject *data)
 {
 	uw_exchange *x = need();
+	if (x && x->driver) {
+		PyErr_SetString(PyExc_RuntimeError, "an ASGI application answers with send()");
+		return NULL;
+	}
 	if (!x || uw_send_object(x, data, "a block of the body is") < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -369,7 +373,7 @@ static PyObject *m_set_title(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-	{"start", m_start, METH_VARARGS, "start(boot_fd, control_fd, slot, row, threads, apps, mounts, report, file_wrapper, base_environ, BytesIO, open_fd): bring the data plane up"},
+	{"start", m_start, METH_VARARGS, "start(boot_fd, control_fd, slot, row, threads, apps, mounts, report, file_wrapper, base_environ, BytesIO, open_fd, evented=0): bring the data plane up"},
 	{"run", m_run, METH_O, "run(core) -> int: serve on the calling thread until the worker drains; the exit status"},
 	{"ready", m_ready, METH_NOARGS, "ready(): tell the supervisor that this worker serves"},
 	{"forked", m_forked, METH_O, "forked(child): note a fork of the application's; in the child the bridge refuses from here on"},
@@ -395,6 +399,7 @@ static PyMethodDef methods[] = {
 	{"watch_signals", m_watch_signals, METH_O, "watch_signals(fd): run signal handlers when fd, of signal.set_wakeup_fd, has bytes"},
 	{"descriptors", m_descriptors, METH_NOARGS, "descriptors() -> list: the server's own, which a child of the application has no use for"},
 	{"exit_code", m_exit_code, METH_NOARGS, "exit_code() -> int: what the worker shall exit with"},
+	EVENTS_METHODS
 	{"given_up", m_given_up, METH_NOARGS, "given_up() -> bool: only requests past their deadline are left, and they are answered"},
 	{"set_title", m_set_title, METH_VARARGS, "set_title(text): the process title"},
 	{NULL, NULL, 0, NULL},

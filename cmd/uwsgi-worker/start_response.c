@@ -4,6 +4,7 @@
 #include <Python.h>
 #include <string.h>
 
+#include "head.h"
 #include "wsgi.h"
 
 // Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
@@ -36,9 +37,9 @@ static int responder_stale(responder *self)
 	return 0;
 }
 
-// latin1 gives the ISO-8859-1 bytes of a str (PEP 3333, "Unicode Issues"). *tmp is a new reference
-// to drop afterwards, or NULL.
-static const char *latin1(PyObject *o, Py_ssize_t *len, PyObject **tmp, const char *what)
+// wsgi_latin1 gives the ISO-8859-1 bytes of a str (PEP 3333, "Unicode Issues"). *tmp is a new
+// reference to drop afterwards, or NULL.
+static const char *wsgi_latin1(PyObject *o, Py_ssize_t *len, PyObject **tmp, const char *what)
 {
 	*tmp = NULL;
 	const char *s = PyUnicode_AsUTF8AndSize(o, len);
@@ -58,47 +59,6 @@ static const char *latin1(PyObject *o, Py_ssize_t *len, PyObject **tmp, const ch
 	return b;
 }
 
-// A response head may hold no control byte: CR or LF would let the application's user write headers
-// of his own (RFC 9110 §5.5).
-static int clean(const char *s, Py_ssize_t n, const char *what)
-{
-	Py_ssize_t i = 0;
-	for (; i + 8 <= n; i += 8) { // eight at a time, while none of them can be one
-		uint64_t w;
-		memcpy(&w, s + i, 8);
-		const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
-		uint64_t below = (w - 32 * ones) & ~w, del = w ^ (127 * ones);
-		if ((below | ((del - ones) & ~del)) & high)
-			break;
-	}
-	for (; i < n; i++) {
-		unsigned char ch = (unsigned char)s[i];
-		if ((ch < 32 && ch != '\t') || ch == 127) {
-			PyErr_Format(PyExc_ValueError, "%s must not contain control characters", what);
-			return -1;
-		}
-	}
-	return 0;
-}
-
-// The bytes of a header's name (RFC 9110 §5.6.2).
-static const unsigned char name_byte[256] = {
-	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1,
-	['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
-};
-
-static int token(const char *s, Py_ssize_t n)
-{
-	if (n == 0)
-		return 0;
-	for (Py_ssize_t i = 0; i < n; i++) {
-		unsigned char ch = (unsigned char)s[i];
-		if (!name_byte[ch])
-			return 0;
-	}
-	return 1;
-}
-
 // Frameworks name headers and statuses by the same str objects again and again. Those that were
 // found good are kept, so that the object alone tells: a str never changes, and one that is kept is
 // not freed, so its address is no other's.
@@ -108,11 +68,11 @@ typedef struct {
 	Py_ssize_t len;
 } text;
 enum { KNOWN = 64, KEPT = 64 };
-static text known_names[KNOWN], known_status[KNOWN];
+static text wsgi_names[KNOWN], wsgi_statuses[KNOWN];
 
-static text *known(text *table, PyObject *str) { return &table[((uintptr_t)str >> 4) % KNOWN]; }
+static text *wsgi_known(text *table, PyObject *str) { return &table[((uintptr_t)str >> 4) % KNOWN]; }
 
-static void remember(text *slot, PyObject *str, const char *bytes, Py_ssize_t len)
+static void wsgi_remember(text *slot, PyObject *str, const char *bytes, Py_ssize_t len)
 {
 	PyObject *old = slot->str;
 	if (len > KEPT)
@@ -122,10 +82,10 @@ static void remember(text *slot, PyObject *str, const char *bytes, Py_ssize_t le
 	Py_XDECREF(old);
 }
 
-// header_name gives the bytes of a header's name, NULL with an exception set.
-static const char *header_name(PyObject *k, Py_ssize_t *len)
+// wsgi_header_name gives the bytes of a header's name, NULL with an exception set.
+static const char *wsgi_header_name(PyObject *k, Py_ssize_t *len)
 {
-	text *t = known(known_names, k);
+	text *t = wsgi_known(wsgi_names, k);
 	if (t->str == k) {
 		*len = t->len;
 		return t->bytes;
@@ -135,135 +95,41 @@ static const char *header_name(PyObject *k, Py_ssize_t *len)
 		return NULL;
 	}
 	PyObject *tmp;
-	const char *s = latin1(k, len, &tmp, "http header");
+	const char *s = wsgi_latin1(k, len, &tmp, "http header");
 	if (!s)
 		return NULL;
-	if (tmp || !token(s, *len)) {
+	if (tmp || !uw_token(s, *len)) {
 		Py_XDECREF(tmp);
 		PyErr_Format(PyExc_ValueError, "invalid http header name %R", k);
 		return NULL;
 	}
-	remember(t, k, s, *len);
+	wsgi_remember(t, k, s, *len);
 	return s;
 }
 
-static int same(const char *s, Py_ssize_t n, const char *lower, size_t m)
-{
-	if ((size_t)n != m)
-		return 0;
-	for (size_t i = 0; i < m; i++) {
-		char ch = s[i];
-		if (ch >= 'A' && ch <= 'Z')
-			ch += 32;
-		if (ch != lower[i])
-			return 0;
-	}
-	return 1;
-}
-#define IS(s, n, lit) same(s, n, lit, sizeof(lit) - 1)
-
-static int contains(const char *s, Py_ssize_t n, const char *lower, size_t m)
-{
-	for (Py_ssize_t i = 0; i + (Py_ssize_t)m <= n; i++)
-		if (same(s + i, (Py_ssize_t)m, lower, m))
-			return 1;
-	return 0;
-}
-
-// note_header remembers what the framing depends on. Returns 1 when the header is the server's to
-// write, not the application's.
-static int note_header(uw_exchange *x, const char *k, Py_ssize_t kl, const char *v, Py_ssize_t vl)
-{
-	switch (kl) {
-	case 4:
-		if (IS(k, kl, "date"))
-			x->has_date = 1;
-		break;
-	case 6:
-		if (IS(k, kl, "server"))
-			x->has_server = 1;
-		break;
-	case 10:
-		if (IS(k, kl, "connection")) {
-			if (contains(v, vl, "upgrade", 7)) {
-				x->upgrade = 1;
-				return 0;
-			}
-			if (contains(v, vl, "close", 5))
-				x->conn_close = 1;
-			return 1;
-		}
-		if (IS(k, kl, "keep-alive"))
-			return 1;
-		break;
-	case 14:
-		if (IS(k, kl, "content-length")) {
-			int64_t n = 0;
-			Py_ssize_t i = 0;
-			for (; i < vl && v[i] >= '0' && v[i] <= '9' && n < (INT64_MAX - 9) / 10; i++)
-				n = n * 10 + (v[i] - '0');
-			if (vl == 0 || i < vl || (x->length >= 0 && x->length != n)) {
-				PyErr_SetString(PyExc_ValueError, "Content-Length must be one decimal number");
-				return -1;
-			}
-			if (x->length >= 0 || x->status == 204) // RFC 9110 §8.6: 204 has none
-				return 1;
-			x->length = n;
-		}
-		break;
-	case 17:
-		if (IS(k, kl, "transfer-encoding"))
-			x->has_te = 1;
-		break;
-	}
-	return 0;
-}
-
-static int add_header(uw_exchange *x, PyObject *k, PyObject *v)
+static int wsgi_add_header(uw_exchange *x, PyObject *k, PyObject *v)
 {
 	PyObject *vt;
 	Py_ssize_t kl, vl;
-	int rc = -1;
-	const char *ks = header_name(k, &kl);
+	const char *ks = wsgi_header_name(k, &kl);
 	if (!ks)
 		return -1;
 	if (!PyUnicode_Check(v)) {
 		PyErr_SetString(PyExc_TypeError, "http header value must be a string");
 		return -1;
 	}
-	const char *vs = latin1(v, &vl, &vt, "http header");
+	const char *vs = wsgi_latin1(v, &vl, &vt, "http header");
 	if (!vs)
 		return -1;
-	if (clean(vs, vl, "http header value") < 0)
-		goto done;
-	int own = note_header(x, ks, kl, vs, vl);
-	if (own) {
-		rc = own > 0 ? 0 : -1;
-		goto done;
-	}
-	if (uw_grow(&x->head_buf, &x->head_cap, x->head_len + (size_t)(kl + vl) + 4) < 0)
-		goto done;
-	char *p = x->head_buf + x->head_len;
-	memcpy(p, ks, (size_t)kl);
-	p += kl;
-	*p++ = ':';
-	*p++ = ' ';
-	memcpy(p, vs, (size_t)vl);
-	p += vl;
-	*p++ = '\r';
-	*p++ = '\n';
-	x->head_len = (size_t)(p - x->head_buf);
-	x->headers++;
-	rc = 0;
-done:
+	int rc = uw_head_field(x, ks, kl, vs, vl);
 	Py_XDECREF(vt);
 	return rc;
 }
 
-static int set_status(uw_exchange *x, PyObject *status)
+static int wsgi_set_status(uw_exchange *x, PyObject *status)
 {
 	PyObject *tmp = NULL;
-	text *t = known(known_status, status);
+	text *t = wsgi_known(wsgi_statuses, status);
 	Py_ssize_t n = t->len;
 	const char *s = t->bytes;
 	int rc = -1;
@@ -272,17 +138,17 @@ static int set_status(uw_exchange *x, PyObject *status)
 			PyErr_SetString(PyExc_TypeError, "http status must be a string");
 			return -1;
 		}
-		s = latin1(status, &n, &tmp, "http status string");
+		s = wsgi_latin1(status, &n, &tmp, "http status string");
 		if (!s)
 			return -1;
 		if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' || s[2] > '9' || (n > 3 && s[3] != ' ')) {
 			PyErr_Format(PyExc_ValueError, "invalid http status %R: write it as '200 OK'", status);
 			goto done;
 		}
-		if (clean(s, n, "http status") < 0)
+		if (uw_head_clean(s, n, "http status") < 0)
 			goto done;
 		if (!tmp)
-			remember(t, status, s, n);
+			wsgi_remember(t, status, s, n);
 	}
 	x->status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
 	const char *reason = n <= 4 ? uw_reason(x->status) : ""; // "200" or "200 "
@@ -302,19 +168,9 @@ done:
 	return rc;
 }
 
-void uw_reset_head(uw_exchange *x)
-{
-	x->has_head = 0;
-	x->status = 0;
-	x->reason_len = x->head_len = 0;
-	x->headers = 0;
-	x->length = -1;
-	x->conn_close = x->upgrade = x->has_te = x->has_date = x->has_server = 0;
-}
-
-// raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one, the
+// wsgi_raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one, the
 // interpreter would believe that it is an exception and write into it.
-static void raise_again(PyObject *exc_info)
+static void wsgi_raise_again(PyObject *exc_info)
 {
 	PyObject *v = NULL, *tb = Py_None;
 	if (PyTuple_Check(exc_info) && PyTuple_Size(exc_info) == 3) {
@@ -328,7 +184,7 @@ static void raise_again(PyObject *exc_info)
 }
 
 static PyObject *responder_write(PyObject *o, PyObject *data);
-static PyMethodDef write_def = {"write", responder_write, METH_O, "write(data): send a block of the body at once (PEP 3333)"};
+static PyMethodDef wsgi_write_def = {"write", responder_write, METH_O, "write(data): send a block of the body at once (PEP 3333)"};
 
 static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 {
@@ -356,7 +212,7 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 		exc_info = NULL;
 	if (exc_info) {
 		if (x->head_sent) {
-			raise_again(exc_info); // PEP 3333: the head is on its way, so the error goes back to where it came from
+			wsgi_raise_again(exc_info); // PEP 3333: the head is on its way, so the error goes back to where it came from
 			return NULL;
 		}
 	} else if (x->has_head) {
@@ -367,8 +223,8 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 		PyErr_SetString(PyExc_TypeError, "http headers must be in a python list");
 		return NULL;
 	}
-	uw_reset_head(x);
-	if (set_status(x, status) < 0)
+	uw_head_reset(x);
+	if (wsgi_set_status(x, status) < 0)
 		return NULL;
 	// A finalizer of the application's may run in between, and change the list.
 	for (Py_ssize_t i = 0; i < PyList_Size(headers); i++) {
@@ -378,10 +234,10 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 		if (!PyTuple_Check(h) || PyTuple_Size(h) != 2)
 			PyErr_SetString(PyExc_TypeError, "http header must be defined in a tuple of name and value");
 		else
-			rc = add_header(x, PyTuple_GetItem(h, 0), PyTuple_GetItem(h, 1));
+			rc = wsgi_add_header(x, PyTuple_GetItem(h, 0), PyTuple_GetItem(h, 1));
 		Py_DECREF(h);
 		if (rc < 0) {
-			uw_reset_head(x);
+			uw_head_reset(x);
 			return NULL;
 		}
 	}
@@ -389,18 +245,17 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 	// take the next one for it.
 	if (x->status < 200 && !(x->status == 101 && x->upgrade)) {
 		PyErr_Format(PyExc_ValueError, "%R is no final http status", status);
-		uw_reset_head(x);
+		uw_head_reset(x);
 		return NULL;
 	}
 	// With both, two readers may find its end in two places (RFC 9112 §6.2).
 	if (x->has_te && x->length >= 0) {
 		PyErr_SetString(PyExc_ValueError, "Content-Length and Transfer-Encoding exclude each other");
-		uw_reset_head(x);
+		uw_head_reset(x);
 		return NULL;
 	}
-	x->head = x->head_buf;
-	x->has_head = 1;
-	return PyCFunction_NewEx(&write_def, o, NULL);
+	uw_head_done(x);
+	return PyCFunction_NewEx(&wsgi_write_def, o, NULL);
 }
 
 static PyObject *responder_write(PyObject *o, PyObject *data)

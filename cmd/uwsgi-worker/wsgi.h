@@ -21,13 +21,37 @@ int uw_send_block(uw_exchange *x, const char *p, Py_ssize_t n);
 // not bytes" for what is none.
 int uw_send_object(uw_exchange *x, PyObject *o, const char *what);
 
-// uw_reset_head forgets what start_response said.
-void uw_reset_head(uw_exchange *x);
-
 // uw_start_response_new gives the start_response of the request of x, a new reference, or NULL with
 // an exception set.
 PyObject *uw_start_response_new(uw_exchange *x);
 int uw_start_response_init(void);
+
+// uw_report prints the pending exception.
+void uw_report(void);
+
+// uw_failed turns the pending exception into an outcome.
+int uw_failed(uw_exchange *x);
+
+// uw_end_child ends a child of the application that came back here; result is what it returned.
+// There is no request of its own to answer and no Go below to return to. It does nothing elsewhere.
+void uw_end_child(PyObject *result);
+
+// uw_exchange_begin makes x ready for a request.
+void uw_exchange_begin(uw_exchange *x);
+
+// uw_bury_all drops what uw_bury was given.
+void uw_bury_all(void);
+
+// uw_after_hook runs the application's after_req_hook, if there is one.
+void uw_after_hook(void);
+
+// uw_current finds the exchange that the calling code is part of; NULL: it is part of none. Nothing
+// else asks who that is.
+uw_exchange *uw_current(void);
+
+// uw_enter makes who, a coroutine's driver, what uw_current finds in this context and those that are
+// copied from it. -1: an exception is set.
+int uw_enter(PyObject *who);
 
 // uw_reason is the standard reason of a status, "" if there is none.
 const char *uw_reason(int status);

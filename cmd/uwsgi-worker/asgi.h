@@ -1,0 +1,175 @@
+// ASGI 3 on an evented worker: what its files share. All of it runs with the GIL held.
+#ifndef UWSGI_ASGI_H
+#define UWSGI_ASGI_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "evented.h"
+#include "wsgi.h"
+
+// Interned strings, asgi_str.body being "body".
+#define ASGI_STRINGS(S) \
+	S(type) S(body) S(more_body) S(status) S(headers) S(trailers) S(more_trailers) S(path) S(file) S(offset) S(count) \
+	S(links) S(text) S(bytes) S(code) S(reason) S(subprotocol) S(cancel) S(done) S(set_result) S(fileno) S(throw) S(close) S(send) \
+	S(exceptions) S(_asyncio_future_blocking) S(__await__) S(__cause__) S(__context__) S(__name__) S(__qualname__) \
+	S(cr_frame) S(cr_code) S(cr_await) S(cr_origin)
+typedef struct {
+#define S(name) PyObject *name;
+	ASGI_STRINGS(S)
+#undef S
+} asgi_strings;
+extern asgi_strings asgi_str;
+
+// One application and what its scopes begin with.
+typedef struct {
+	PyObject *callable; // NULL: the application of this number is none of ours
+	PyObject *http, *websocket; // templates of scopes
+	PyObject *state; // what lifespan has left, NULL: none
+} asgi_app;
+
+// How far the response is, or the websocket.
+enum {
+	ASGI_START,    // nothing is said (websocket: neither accepted nor denied)
+	ASGI_HEAD,     // the head is known; it goes out with the first of the body
+	ASGI_BODY,     // the body is under way
+	ASGI_TRAILERS, // the body is whole, trailers are to come
+	ASGI_OPEN,     // the websocket is accepted
+	ASGI_ENDED,
+};
+
+// A step of a coroutine, as PySendResult.
+enum { ASGI_RETURN = 0, ASGI_ERROR = -1, ASGI_NEXT = 1 };
+
+// What 3.10 and later have besides; in 3.9 the function is NULL and the slot unknown.
+extern int PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result) __attribute__((weak));
+enum { ASGI_AM_SEND = 81 };
+// asgi_type is PyType_FromSpec for slots that end with ASGI_AM_SEND.
+PyObject *asgi_type(PyType_Spec *spec);
+PyObject *asgi_no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs); // for its tp_new
+
+// One exchange: the coroutine that loop.create_task() gets, around the application's own, and the
+// self of receive and send. It is no object of the garbage collector's, which walks all of its own:
+// what it refers to is let go when the exchange is over, and that each comes to its end is seen to
+// here.
+typedef struct asgi_driver {
+	PyObject_HEAD
+	uw_exchange *x; // NULL: over
+	const asgi_app *app;
+	PyObject *scope;               // until the first step
+	PyObject *coroutine;           // the application's
+	PyObject *iterator;            // what drives it: itself, mostly
+	PyObject *task;
+	struct asgi_wait *receiving, *sending; // who waits
+
+	// Request.
+	PyObject *data; // a piece of the body, or a message, that nobody has received; NULL: none
+	PyObject *reason;
+	int code;       // of a websocket's disconnect, 0: none
+	char websocket, head;
+	char text;      // data is of a text message
+	char more;      // of the body is to come
+	char asked;     // … and asked for
+	char connected; // websocket.connect was received
+
+	// Response.
+	char state;
+	char trailers;  // they follow the body
+	char bodiless;  // of HEAD, 204, 304: what the application gives is not sent
+	char behind;    // the client is to catch up before the next send
+	char gone;      // the client is
+	int64_t given;  // bytes of the body
+	int64_t last;   // monotonic ns: the last send of this step; 0: none
+
+	// Life.
+	char running;   // its step is
+	char suspended; // it has been: Go watches the connection
+	char cancelled; // by the server
+	char leaving;   // the worker wants its end
+} asgi_driver;
+
+// Something to await: for a message, or for the client to catch up.
+typedef struct asgi_wait {
+	PyObject_HEAD
+	asgi_driver *driver;
+	PyObject *future; // while it waits
+	struct asgi_wait *next, **back;
+	char sending;
+	char over;
+} asgi_wait;
+
+// asgi.c
+extern asgi_driver *asgi_running;  // whose step runs
+extern PyObject *asgi_disconnected; // the exception's class
+int asgi_init(void);
+// asgi_event takes one event of an exchange's, asgi_begins UW_REQUEST.
+void asgi_event(asgi_driver *d, const uw_event *ev);
+void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task);
+// asgi_abandon ends an exchange whose loop ends.
+void asgi_abandon(asgi_driver *d);
+// asgi_lost raises asgi_disconnected.
+void asgi_lost(asgi_driver *d);
+long asgi_live(void);
+int asgi_is_driver(PyObject *o);
+
+// asgi_await.c
+int asgi_await_init(void);
+PyObject *asgi_done(void); // an awaitable that is through
+PyObject *asgi_wait_new(asgi_driver *d, int sending);
+void asgi_wake(asgi_wait **list);
+// asgi_throw raises what the arguments of a coroutine's throw() say.
+void asgi_throw(PyObject *args);
+// asgi_method gives a step's end as a coroutine's send() and throw() do.
+PyObject *asgi_method(int rc, PyObject *result);
+extern PyObject *asgi_create_future;
+
+// asgi_receive.c
+extern PyMethodDef asgi_receive_def;
+int asgi_receive_init(void);
+// asgi_take gives the next message. 1: there is one; 0: it is to be waited for; -1: an exception
+// is set.
+int asgi_take(asgi_driver *d, PyObject **message);
+// asgi_store keeps what an event brought for the application.
+void asgi_store(asgi_driver *d, const uw_event *ev);
+
+// asgi_send.c
+extern PyMethodDef asgi_send_def;
+int asgi_send_init(void);
+// asgi_flush sends what has been collected. -1: the client is gone.
+int asgi_flush(asgi_driver *d);
+void asgi_drop(asgi_driver *d); // … or forgets it
+
+// asgi_message.c: what stands in a message.
+// asgi_get gives what stands under key, a new reference. NULL: nothing or None does, or an exception
+// is set.
+PyObject *asgi_get(PyObject *message, PyObject *key);
+// asgi_flag: 0, 1; -1: an exception is set.
+int asgi_flag(PyObject *message, PyObject *key);
+// asgi_integer gives missing where there is nothing; -1 with an exception set.
+int64_t asgi_integer(PyObject *message, PyObject *key, int64_t missing);
+// The bytes of an object, which owner keeps.
+typedef struct {
+	char *p;
+	Py_ssize_t n;
+	PyObject *owner;
+} asgi_span;
+// asgi_bytes: the span is empty and without an owner where there is nothing. -1: an exception is
+// set.
+int asgi_bytes(PyObject *message, PyObject *key, asgi_span *s);
+// asgi_fields has add called for each pair of names and values of an iterable; names are tokens.
+int asgi_fields(PyObject *message, PyObject *key, int (*add)(void *to, const char *name, Py_ssize_t nl, const char *value, Py_ssize_t vl), void *to);
+
+// asgi_websocket.c
+int asgi_websocket_send(asgi_driver *d, PyObject *type, PyObject *message); // -1: an exception is set
+
+// asgi_scope.c
+int asgi_scope_init(void);
+// asgi_scope_template completes what Python says of a scope. NULL: an exception is set.
+PyObject *asgi_scope_template(PyObject *dict, int websocket);
+// asgi_scope gives the scope of a request; *head says whether the method is HEAD.
+PyObject *asgi_scope(const asgi_app *app, const uw_event *ev, char *head);
+
+// events.c
+void events_soon(void);
+
+#endif

@@ -1,0 +1,35 @@
+// Who asks: the exchange that code of the application's is part of.
+#include "asgi.h"
+
+// Exported by every CPython 3.7.1+, not in the limited API.
+extern PyObject *PyContextVar_New(const char *name, PyObject *fallback);
+extern int PyContextVar_Get(PyObject *var, PyObject *fallback, PyObject **value);
+extern PyObject *PyContextVar_Set(PyObject *var, PyObject *value);
+
+static PyObject *current_var; // made in evented workers, of which one thread serves many exchanges
+
+int uw_enter(PyObject *who)
+{
+	if (!current_var && !(current_var = PyContextVar_New("uwsgi.exchange", NULL)))
+		return -1;
+	PyObject *token = PyContextVar_Set(current_var, who);
+	Py_XDECREF(token);
+	return token ? 0 : -1;
+}
+
+uw_exchange *uw_current(void)
+{
+	unsigned long me = PyThread_get_thread_ident();
+	uw_core *c;
+	for (int i = 0; (c = uw_core_get(i)); i++)
+		if (c->thread == me && c->current)
+			return c->current;
+	if (!current_var)
+		return NULL;
+	PyObject *who = NULL;
+	if (PyContextVar_Get(current_var, NULL, &who) < 0)
+		PyErr_Clear();
+	uw_exchange *x = who && asgi_is_driver(who) ? ((asgi_driver *)who)->x : NULL;
+	Py_XDECREF(who);
+	return x;
+}

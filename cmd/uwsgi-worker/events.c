@@ -1,0 +1,159 @@
+// Events of an evented worker, pulled from Go when Python's loop says that there are any.
+#include "asgi.h"
+#include "events.h"
+#include "_cgo_export.h"
+
+int uw_again;
+
+// What one call of poll() works on at most, so that the loop's other callbacks get their turn.
+enum { EVENTS_AT_ONCE = 64 };
+
+static PyObject *events_create_task, *events_call_soon, *events_leave;
+static PyObject *events_poll_self; // poll itself
+static int events_polling, events_scheduled;
+static asgi_app *events_apps;
+static Py_ssize_t events_napps;
+
+static PyObject *events_soon_called(void)
+{
+	events_scheduled = 1;
+	return PyObject_CallFunctionObjArgs(events_call_soon, events_poll_self, NULL);
+}
+
+void events_soon(void)
+{
+	if (!uw_again || events_polling || events_scheduled || !events_poll_self)
+		return;
+	// An exception of the caller's may be under way.
+	PyObject *t, *v, *tb;
+	PyErr_Fetch(&t, &v, &tb);
+	PyObject *r = events_soon_called();
+	if (!r)
+		uw_report(); // the loop is closed
+	Py_XDECREF(r);
+	PyErr_Restore(t, v, tb);
+}
+
+static void events_handle(const uw_event *ev)
+{
+	static const asgi_app none;
+	if (ev->kind == UW_REQUEST) {
+		asgi_begins(ev, ev->app >= 0 && ev->app < events_napps ? &events_apps[ev->app] : &none, events_create_task);
+		return;
+	}
+	if (ev->kind == UW_LEAVE) {
+		PyObject *r = PyObject_CallObject(events_leave, NULL);
+		if (!r)
+			uw_report();
+		Py_XDECREF(r);
+		return;
+	}
+	uw_exchange *x = uw_exchange_get(ev->exchange);
+	if (x && x->driver)
+		asgi_event(x->driver, ev);
+}
+
+PyObject *events_poll(PyObject *self, PyObject *unused)
+{
+	static uw_event ev;
+	int n = 0;
+	if (uw_forked) { // a copy of the loop, in a child that did not leave
+		uw_end_child(Py_None);
+		return NULL;
+	}
+	if (events_polling || !events_create_task) // re-entered by a nested run of the loop
+		Py_RETURN_NONE;
+	events_polling = 1;
+	events_scheduled = 0;
+	uw_again = 0;
+	uw_bury_all();
+	while (n < EVENTS_AT_ONCE && uwGoNext(&ev) != UW_NONE) {
+		uw_event now = ev;
+		events_handle(&now);
+		n++;
+	}
+	events_polling = 0;
+	if (n == EVENTS_AT_ONCE)
+		uw_again = 1;
+	events_soon();
+	Py_RETURN_NONE;
+}
+
+PyObject *events_poll_fd(PyObject *self, PyObject *unused) { return PyLong_FromLong(uwGoPollFD()); }
+
+// events_app reads what Python says of one application.
+static int events_app(asgi_app *app, PyObject *o)
+{
+	PyObject *callable, *http, *websocket, *state;
+	if (o == Py_None)
+		return 0;
+	if (!PyArg_ParseTuple(o, "OO!O!O;an application is (callable, http, websocket, state)", &callable, &PyDict_Type, &http, &PyDict_Type, &websocket, &state))
+		return -1;
+	if (state != Py_None && !PyDict_Check(state)) {
+		PyErr_SetString(PyExc_TypeError, "the state of an application is a dict or None");
+		return -1;
+	}
+	app->http = asgi_scope_template(http, 0);
+	app->websocket = asgi_scope_template(websocket, 1);
+	if (!app->http || !app->websocket)
+		return -1;
+	Py_INCREF(callable);
+	app->callable = callable;
+	if (state != Py_None) {
+		Py_INCREF(state);
+		app->state = state;
+	}
+	return 0;
+}
+
+PyObject *events_begin(PyObject *self, PyObject *args)
+{
+	PyObject *create_task, *create_future, *call_soon, *leave, *apps;
+	if (!PyArg_ParseTuple(args, "OOOOO!:asgi_begin", &create_task, &create_future, &call_soon, &leave, &PyList_Type, &apps))
+		return NULL;
+	if (events_create_task) {
+		PyErr_SetString(PyExc_RuntimeError, "a worker has one loop");
+		return NULL;
+	}
+	if (asgi_init() < 0 || PyObject_SetAttrString(self, "ClientDisconnected", asgi_disconnected) < 0 ||
+	    !(events_poll_self = PyObject_GetAttrString(self, "poll")))
+		return NULL;
+	events_napps = PyList_Size(apps);
+	events_apps = calloc(events_napps > 0 ? (size_t)events_napps : 1, sizeof *events_apps);
+	if (!events_apps)
+		return PyErr_NoMemory();
+	for (Py_ssize_t i = 0; i < events_napps; i++)
+		if (events_app(&events_apps[i], PyList_GetItem(apps, i)) < 0)
+			return NULL;
+	Py_INCREF(create_future);
+	asgi_create_future = create_future;
+	Py_INCREF(call_soon);
+	events_call_soon = call_soon;
+	Py_INCREF(leave);
+	events_leave = leave;
+	Py_INCREF(create_task);
+	events_create_task = create_task;
+	Py_RETURN_NONE;
+}
+
+PyObject *events_end(PyObject *self, PyObject *unused)
+{
+	uw_exchange *x;
+	PyObject *soon = events_poll_self;
+	events_poll_self = NULL; // the loop takes nothing more
+	Py_XDECREF(soon);
+	for (int i = 0; (x = uw_exchange_known(i)); i++)
+		if (x->driver)
+			asgi_abandon(x->driver);
+	Py_CLEAR(events_create_task);
+	Py_RETURN_NONE;
+}
+
+PyObject *events_live(PyObject *self, PyObject *unused)
+{
+	uw_exchange *x;
+	long n = 0;
+	for (int i = 0; (x = uw_exchange_known(i)); i++)
+		n += x->driver != NULL;
+	return Py_BuildValue("(ll)", n, asgi_live());
+}

@@ -1,0 +1,23 @@
+// What module.c offers of evented workers.
+#ifndef UWSGI_EVENTS_H
+#define UWSGI_EVENTS_H
+
+#include <Python.h>
+
+PyObject *events_poll(PyObject *self, PyObject *unused);
+PyObject *events_poll_fd(PyObject *self, PyObject *unused);
+PyObject *events_begin(PyObject *self, PyObject *args);
+PyObject *events_end(PyObject *self, PyObject *unused);
+PyObject *events_live(PyObject *self, PyObject *unused);
+
+#define EVENTS_METHODS \
+	{"poll", events_poll, METH_NOARGS, "poll(): work on what has happened; called by the loop when poll_fd() is readable"}, \
+	{"poll_fd", events_poll_fd, METH_NOARGS, "poll_fd() -> int: the descriptor that becomes readable when something happens"}, \
+	{"asgi_begin", events_begin, METH_VARARGS, \
+	 "asgi_begin(create_task, create_future, call_soon, leave, apps): serve on a loop, by these methods of it. leave() is called when the worker " \
+	 "has drained. apps has for each application's number (callable, http, websocket, state): what the scopes of each kind begin with, and the " \
+	 "state that lifespan has left or None; or None for an application that is not ASGI's"}, \
+	{"asgi_end", events_end, METH_NOARGS, "asgi_end(): the loop is about to be closed: end the exchanges that are left"}, \
+	{"asgi_live", events_live, METH_NOARGS, "asgi_live() -> (exchanges, drivers): how many are at work, and how many objects for that exist"},
+
+#endif
