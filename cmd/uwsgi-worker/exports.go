@@ -39,7 +39,7 @@ func guard(where string) {
 }
 
 //export uwGoStart
-func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges, streams C.int) (errText *C.char) {
+func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges C.int, interfaces *C.char) (errText *C.char) {
 	errText = C.CString("internal error while the data plane started")
 	defer guard("start")
 	debug.SetGCPercent(50)
@@ -48,7 +48,7 @@ func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges
 		points = strings.Split(C.GoString(mounts), "\n")
 	}
 	e, err := dataplane.New(newBridge(), int(bootFD), int(control), int(slot), int(row), points,
-		dataplane.Serving{Exchanges: int(exchanges), Streams: streams != 0})
+		serving(int(exchanges), C.GoString(interfaces)))
 	C.free(unsafe.Pointer(errText))
 	if err != nil {
 		return C.CString(err.Error())
@@ -59,6 +59,17 @@ func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges
 	runtime.GOMAXPROCS(e.Cores() + 2)
 	threads.Reserve(e.Cores() + 2)
 	return nil
+}
+
+// serving reads what uwGoStart is told of the applications' interfaces, a line each.
+func serving(exchanges int, interfaces string) (s dataplane.Serving) {
+	s.Exchanges = exchanges
+	for i := range strings.Lines(interfaces) {
+		i = strings.TrimSpace(i)
+		s.Async = append(s.Async, i == "asgi")
+		s.Greenlets = s.Greenlets || i == "greenlet"
+	}
+	return s
 }
 
 //export uwGoReady

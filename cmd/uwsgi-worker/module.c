@@ -48,38 +48,49 @@ static uw_exchange *need(void)
 	return x;
 }
 
+// joined gives the texts of a list, a line each, as bytes: a new reference, or NULL with an exception
+// set.
+static PyObject *joined(PyObject *texts)
+{
+	PyObject *newline = PyUnicode_FromString("\n");
+	PyObject *text = newline ? PyUnicode_Join(newline, texts) : NULL;
+	PyObject *bytes = text ? PyUnicode_AsUTF8String(text) : NULL;
+	Py_XDECREF(newline);
+	Py_XDECREF(text);
+	return bytes;
+}
+
 static PyObject *m_start(PyObject *self, PyObject *args)
 {
-	int boot_fd, control_fd, slot, row, threads, evented = 0;
-	PyObject *apps, *mounts, *report, *wrapper, *base, *bytes_io, *open_fd;
-	if (!PyArg_ParseTuple(args, "iiiiiOOOOOOO|i:start", &boot_fd, &control_fd, &slot, &row, &threads, &apps, &mounts, &report, &wrapper, &base, &bytes_io, &open_fd, &evented))
+	int boot_fd, control_fd, slot, row, threads, evented;
+	PyObject *apps, *mounts, *report, *wrapper, *base, *bytes_io, *open_fd, *kinds;
+	if (!PyArg_ParseTuple(args, "iiiiiOOOOOOOiO:start", &boot_fd, &control_fd, &slot, &row, &threads, &apps, &mounts, &report, &wrapper, &base, &bytes_io, &open_fd,
+			      &evented, &kinds))
 		return NULL;
 	if (uw_bridge_init(apps, report, wrapper, threads, evented > threads ? evented : threads) < 0 || uw_environ_init(base, bytes_io, open_fd, threads) < 0)
 		return NULL;
-	char *err;
-	PyObject *joined = PyUnicode_FromString("\n");
-	PyObject *text = joined ? PyUnicode_Join(joined, mounts) : NULL;
-	Py_XDECREF(joined);
-	PyObject *bytes = text ? PyUnicode_AsUTF8String(text) : NULL;
-	Py_XDECREF(text);
-	if (!bytes)
-		return NULL;
-	if ((errno = uw_begin()) != 0) {
-		PyErr_SetFromErrno(PyExc_OSError);
-		Py_DECREF(bytes);
+	PyObject *points = joined(mounts), *interfaces = points ? joined(kinds) : NULL;
+	if (!interfaces) {
+		Py_XDECREF(points);
 		return NULL;
 	}
-	char *m = PyBytes_AsString(bytes);
+	char *err = NULL, *m = PyBytes_AsString(points), *i = PyBytes_AsString(interfaces);
 	int napps = (int)PyList_Size(apps);
-	Py_BEGIN_ALLOW_THREADS
-	err = uwGoStart(boot_fd, control_fd, slot, row, m, napps, evented, evented > 0);
-	Py_END_ALLOW_THREADS
-	Py_DECREF(bytes);
+	if ((errno = uw_begin()) != 0) {
+		PyErr_SetFromErrno(PyExc_OSError);
+	} else {
+		Py_BEGIN_ALLOW_THREADS
+		err = uwGoStart(boot_fd, control_fd, slot, row, m, napps, evented, i);
+		Py_END_ALLOW_THREADS
+	}
+	Py_DECREF(points);
+	Py_DECREF(interfaces);
 	if (err) {
 		PyErr_SetString(PyExc_RuntimeError, err);
 		free(err);
-		return NULL;
 	}
+	if (PyErr_Occurred())
+		return NULL;
 	// Go answers a SIGPIPE of its own; a write to a client that left is an error code to us, never
 	// a signal.
 	signal(SIGPIPE, SIG_IGN);
@@ -373,7 +384,8 @@ static PyObject *m_set_title(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-	{"start", m_start, METH_VARARGS, "start(boot_fd, control_fd, slot, row, threads, apps, mounts, report, file_wrapper, base_environ, BytesIO, open_fd, evented=0): bring the data plane up"},
+	{"start", m_start, METH_VARARGS, "start(boot_fd, control_fd, slot, row, threads, apps, mounts, report, file_wrapper, base_environ, BytesIO, open_fd, evented, kinds): bring the data plane up. "
+	 "evented: how many exchanges a loop may have in flight, 0 without one; kinds: \"wsgi\", \"asgi\" or \"greenlet\" (WSGI on the loop) for each of apps"},
 	{"run", m_run, METH_O, "run(core) -> int: serve on the calling thread until the worker drains; the exit status"},
 	{"ready", m_ready, METH_NOARGS, "ready(): tell the supervisor that this worker serves"},
 	{"forked", m_forked, METH_O, "forked(child): note a fork of the application's; in the child the bridge refuses from here on"},

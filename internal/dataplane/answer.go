@@ -89,7 +89,10 @@ func (x *Exchange) run(body []byte, bodyFD int) int {
 		}
 		return -1
 	}
-	app := e.route(&x.req)
+	app := x.cn.app
+	if e.loop == nil { // which had to know it before
+		app = e.route(&x.req)
+	}
 	e.app.Serving(x.id, x.cn.fd)
 	x.call = Call{Request: &x.req, App: app, Body: body, BodyFD: bodyFD}
 	x.conclude(e.app.Call(x.id, &x.call))

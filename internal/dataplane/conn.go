@@ -25,6 +25,8 @@ type conn struct {
 	active     bool        // counted in Engine.active: it holds a part of a request
 	served     int         // requests answered on it
 	since      int64       // monotonic ns of the first byte of the head that cn.in has a part of
+	app        int         // on a Loop: index of the application that its request is for
+	pooled     *pooled     // the request waits for a core of the pool
 	flight     *Exchange   // the one in flight on a Loop, whose thread alone looks here
 	inFlight   atomic.Bool // there is one
 	watched    bool        // the epoll set tells when it can be written to

@@ -48,6 +48,9 @@ func newCore(e *Engine, id int) *Core {
 // shall exit with.
 func (c *Core) Run() int {
 	e := c.eng
+	if e.pool != nil {
+		return c.runPooled()
+	}
 	c.looping.Store(true)
 	if c.id == 0 {
 		e.signals.thread.Store(int64(unix.Gettid()))

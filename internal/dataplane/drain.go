@@ -203,12 +203,19 @@ func (e *Engine) passOnQueued() {
 const maxPassed = 4096
 
 // wakeAll gives every core a token, so that each looks at the phase.
-func (e *Engine) wakeAll() { e.wake(len(e.cores)) }
+func (e *Engine) wakeAll() {
+	e.wake(len(e.cores))
+	if e.pool != nil {
+		wake(e.pool.wakefd, len(e.cores))
+	}
+}
 
-func (e *Engine) wake(tokens int) {
+func (e *Engine) wake(tokens int) { wake(e.wakefd, tokens) }
+
+func wake(fd, tokens int) {
 	var b [8]byte
 	binary.NativeEndian.PutUint64(b[:], uint64(tokens))
-	unix.Write(e.wakefd, b[:])
+	unix.Write(fd, b[:])
 }
 
 // handed is what travels with a connection that is handed on.

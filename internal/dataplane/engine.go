@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type Engine struct {
 	rowIndex  int
 	cores     []*Core
 	loop      *Loop       // nil: threaded
+	pool      *pool       // nil: all applications run on the loop
 	exchanges []*Exchange // by their number
 	listeners []*listener
 	mounts    []mount
@@ -80,9 +82,13 @@ type Engine struct {
 
 // Serving says how requests meet the application's threads.
 type Serving struct {
-	Exchanges int  // that an event loop of Python's has in flight at a time; 0: threads, with one each
-	Streams   bool // the application may start before the body is whole
+	Exchanges int    // that an event loop of Python's has in flight at a time; 0: threads, with one each
+	Async     []bool // by the application's index: it is called with the loop's own interface (ASGI) and may start before the body is whole
+	Greenlets bool   // the others run on the loop as well, each in a greenlet; else on threads
 }
+
+// pools reports whether a worker with a loop needs threads as well.
+func (s *Serving) pools() bool { return !s.Greenlets && slices.Contains(s.Async, false) }
 
 // New makes the data plane of the worker in that slot. bootFD holds a boot.Boot; mounts are the mount
 // points of the applications in the order of their index, "" for the default one.
@@ -237,18 +243,37 @@ func (e *Engine) open(how Serving) error {
 		return err
 	}
 	if how.Exchanges > 0 {
-		e.loop = newLoop(e, how.Exchanges, how.Streams)
-		e.cores, e.exchanges = []*Core{e.loop.Core}, make([]*Exchange, how.Exchanges)
-		e.exchanges[0] = e.loop.x
-		e.row.Cells.Store(1)
-		e.row.Loop.Runs.Store(1)
-		return nil
+		return e.openLoop(how)
 	}
 	for i := range e.settings.Threads {
 		c := newCore(e, i)
 		e.cores, e.exchanges = append(e.cores, c), append(e.exchanges, c.x)
 	}
 	e.row.Cells.Store(int32(len(e.exchanges)))
+	return nil
+}
+
+// openLoop makes the loop, exchange 0, and the cores of the pool.
+func (e *Engine) openLoop(how Serving) (err error) {
+	e.loop = newLoop(e, how)
+	e.cores, e.exchanges = []*Core{e.loop.Core}, make([]*Exchange, how.Exchanges)
+	e.exchanges[0] = e.loop.x
+	if how.pools() {
+		if e.settings.Threads >= how.Exchanges {
+			return fmt.Errorf("%d threads for WSGI applications leave none of %d exchanges to the loop", e.settings.Threads, how.Exchanges)
+		}
+		if e.pool, err = newPool(); err != nil {
+			return err
+		}
+		for i := range e.settings.Threads {
+			c := newCore(e, i+1)
+			e.cores = append(e.cores, c)
+			e.exchanges[i+1] = c.x
+		}
+	}
+	e.loop.made.Store(int32(len(e.cores)))
+	e.row.Cells.Store(int32(len(e.cores)))
+	e.row.Loop.Runs.Store(1)
 	return nil
 }
 
@@ -269,6 +294,9 @@ func (e *Engine) Close() {
 	}
 	unix.Close(e.epfd)
 	unix.Close(e.wakefd)
+	if e.pool != nil {
+		unix.Close(e.pool.wakefd)
+	}
 	e.house.close()
 }
 

@@ -46,10 +46,13 @@ const (
 	highWater = 64 << 10
 )
 
+// async reports whether that application is called with its loop's own interface.
+func (l *Loop) async(app int) bool { return app >= 0 && l.how.Async[app] }
+
 // mayStream says that the application may start before the body of r is whole, of which have bytes
 // are there.
-func (l *Loop) mayStream(r *request.Request, want, have int64) bool {
-	return l.streams && (r.Chunked || want < 0 || want > have && (want > streamFrom || r.Expect100))
+func (l *Loop) mayStream(cn *conn, r *request.Request, want, have int64) bool {
+	return l.async(cn.app) && (r.Chunked || want < 0 || want > have && (want > streamFrom || r.Expect100))
 }
 
 // stream begins the exchange of a request whose body is still coming. rest is what follows the

@@ -143,12 +143,15 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	if err := request.Finish(r, &c.eng.limits, cn.lis.proto.finish); err != nil {
 		return c.refuse(cn, err, true)
 	}
+	if c.loop != nil {
+		cn.app = c.eng.route(r)
+	}
 	rest := buf[head:]
 	want := r.ContentLength
 	switch {
 	case cn.lis.proto.records != nil:
 		return c.beginRecords(cn, buf, head)
-	case c.loop != nil && c.loop.mayStream(r, want, int64(len(rest))):
+	case c.loop != nil && c.loop.mayStream(cn, r, want, int64(len(rest))):
 		return c.loop.stream(cn, head, rest)
 	case r.Chunked:
 		cn.body.startChunked(c.eng)

@@ -15,8 +15,7 @@ import (
 // is called on that one thread, but for what is said to be called by others.
 type Loop struct {
 	*Core
-	limit   int  // exchanges at a time
-	streams bool // an application may start before the body of its request is whole
+	how Serving
 
 	events    [fetchAtOnce]unix.EpollEvent
 	n, at     int       // events fetched, and worked on
@@ -49,8 +48,8 @@ type post struct {
 	news    news
 }
 
-func newLoop(e *Engine, limit int, streams bool) *Loop {
-	l := &Loop{Core: newCore(e, 0), limit: limit, streams: streams}
+func newLoop(e *Engine, how Serving) *Loop {
+	l := &Loop{Core: newCore(e, 0), how: how}
 	l.made.Store(1)
 	l.Core.loop, l.own.loop = l, l
 	return l
@@ -211,10 +210,16 @@ func (l *Loop) post(p post) {
 // once; of an application the next event tells.
 func (l *Loop) dispatch(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
 	x := l.x
+	if l.eng.pool != nil && cn.app >= 0 && !l.async(cn.app) {
+		return l.pass(cn, head, body, bodyFD, rest)
+	}
 	x.begin(cn, head)
-	if x.serveStatic() {
+	if x.serveStatic() || cn.app < 0 {
 		if bodyFD >= 0 {
 			unix.Close(bodyFD)
+		}
+		if !x.ended {
+			x.conclude(NoApp)
 		}
 		return l.answered(x, rest)
 	}
@@ -243,18 +248,17 @@ func (l *Loop) answered(x *Exchange, rest []byte) step {
 // asks for it.
 func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more bool) step {
 	e, cn := l.eng, x.cn
-	app := e.route(&x.req)
 	x.req.Keep()
 	cn.in = rest
 	cn.detach()
-	x.call = Call{Request: &x.req, App: app, BodyFD: -1}
+	x.call = Call{Request: &x.req, App: cn.app, BodyFD: -1}
 	x.flight = flight{inFlight: true, unread: more}
 	cn.flight = x
 	cn.inFlight.Store(true)
 	e.app.Serving(x.id, cn.fd)
 	l.inFlight++
 	e.row.Loop.InFlight.Store(int32(l.inFlight))
-	l.begun = Event{Kind: RequestBegins, Exchange: x.id, App: app, Request: &x.req, BodyFD: bodyFD, Data: body, More: more}
+	l.begun = Event{Kind: RequestBegins, Exchange: x.id, App: cn.app, Request: &x.req, BodyFD: bodyFD, Data: body, More: more}
 	if l.x = l.take(); l.x == nil {
 		e.hinder(laden)
 		e.stopListening()
@@ -270,7 +274,7 @@ func (l *Loop) take() *Exchange {
 		return x
 	}
 	n := int(l.made.Load())
-	if n == l.limit {
+	if n == l.how.Exchanges {
 		return nil
 	}
 	x := &Exchange{loop: l}

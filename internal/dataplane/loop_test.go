@@ -30,7 +30,7 @@ type looped struct {
 func async(t *testing.T, cfg config, app asyncApp) *looped {
 	t.Helper()
 	if cfg.serving.Exchanges == 0 {
-		cfg.serving = Serving{Exchanges: 8, Streams: true}
+		cfg.serving = Serving{Exchanges: 8, Async: []bool{true}}
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
@@ -141,7 +141,7 @@ func TestLoopKeepsConnections(t *testing.T) {
 func TestLoopLimit(t *testing.T) {
 	const limit, all = 3, 9
 	begun := make(chan int, all)
-	l := async(t, config{serving: Serving{Exchanges: limit, Streams: true}}, func(l *looped, ev *Event) {
+	l := async(t, config{serving: Serving{Exchanges: limit, Async: []bool{true}}}, func(l *looped, ev *Event) {
 		if ev.Kind == RequestBegins {
 			begun <- ev.Exchange
 		}
@@ -505,4 +505,41 @@ func receive[T any](t *testing.T, from <-chan T) (v T) {
 		t.Fatal("nothing came")
 	}
 	return v
+}
+
+// WSGI applications beside one on the loop are answered by threads, and their connections come back
+// to the loop.
+func TestLoopBesideThreads(t *testing.T) {
+	threads := make(chan int, 16)
+	l := async(t, config{
+		mounts:  []string{"", "/wsgi"},
+		serving: Serving{Exchanges: 8, Async: []bool{true, false}},
+		set:     func(s *option.Settings) { s.Threads, s.ManageScriptName = 2, true },
+		handler: func(x *fakeCall) Outcome {
+			threads <- unix.Gettid()
+			x.start("200 OK")
+			return x.reply(x.variable("SCRIPT_NAME") + "|" + x.variable("PATH_INFO") + "|" + string(x.body()))
+		},
+	}, hello)
+	for i := range l.eng.settings.Threads {
+		l.cores.Go(func() { l.codes <- l.eng.Core(i + 1).Run() })
+	}
+	c := l.dial("http")
+	for range 3 {
+		c.send("POST /wsgi/a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" + "GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+		wantBody(t, c, "/wsgi|/a|body")
+		wantBody(t, c, "hello /b")
+	}
+	l.do(func() {
+		if n := l.loop.inFlight; n != 0 {
+			t.Errorf("%d in flight", n)
+		}
+		for range 3 {
+			if receive(t, threads) == unix.Gettid() {
+				t.Error("a WSGI application ran on the loop's thread")
+			}
+		}
+	})
+	l.eng.Drain("test", false)
+	l.wait()
 }

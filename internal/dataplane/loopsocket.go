@@ -33,7 +33,7 @@ func (x *Exchange) opened() bool { return x.socket != nil && x.socket.opened }
 
 // handshake reports whether r is to become a WebSocket; an error says why it cannot.
 func (l *Loop) handshake(cn *conn, r *request.Request) (*loopSocket, error) {
-	if !l.streams || !cn.lis.raw() || !websocket.Requested(r) {
+	if !l.async(cn.app) || !cn.lis.raw() || !websocket.Requested(r) {
 		return nil, nil
 	}
 	key, err := websocket.Check(r)

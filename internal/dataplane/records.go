@@ -34,7 +34,7 @@ func (c *Core) beginRecords(cn *conn, buf []byte, head int) step {
 	if r.HasLength {
 		want = r.ContentLength
 	}
-	if c.loop != nil && c.loop.mayStream(r, want, 0) {
+	if c.loop != nil && c.loop.mayStream(cn, r, want, 0) {
 		return c.loop.streamRecords(cn, head, next, want, body)
 	}
 	cn.in = nil

@@ -93,7 +93,7 @@ class Worker:
         # The data plane's own threads shall not take the application's signals.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         _uwsgi.start(BOOT, self.control, self.slot, self.row, threads, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
-                     FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body)
+                     FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body, 0, [])
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         overhead = library.size + max(0, uwsgi._statm()[1] - before)
         _uwsgi.address_space(overhead)

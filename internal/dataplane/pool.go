@@ -1,0 +1,97 @@
+package dataplane
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// pool runs WSGI applications in a worker with an event loop, on threads of their own: the loop
+// reads their requests whole, and a core of the pool answers them.
+type pool struct {
+	wakefd int // an eventfd, one token for each connection in queue
+
+	mu    sync.Mutex
+	queue []*conn
+}
+
+// pooled is a request that waits for a core of the pool, with its connection: cn.req is its head.
+type pooled struct {
+	body   []byte
+	bodyFD int
+}
+
+func newPool() (*pool, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_SEMAPHORE)
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	return &pool{wakefd: fd}, nil
+}
+
+func (p *pool) put(cn *conn) {
+	p.mu.Lock()
+	p.queue = append(p.queue, cn)
+	p.mu.Unlock()
+	wake(p.wakefd, 1)
+}
+
+// get waits for a connection; nil: the worker may have drained.
+func (p *pool) get() *conn {
+	var b [8]byte
+	unix.Read(p.wakefd, b[:])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) == 0 {
+		return nil
+	}
+	cn := p.queue[0]
+	p.queue = p.queue[1:]
+	return cn
+}
+
+// pass leaves a whole request to the pool.
+func (l *Loop) pass(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
+	cn.pooled = &pooled{body: bytes.Clone(body), bodyFD: bodyFD}
+	l.suspend(cn, head)
+	cn.in = rest
+	cn.detach()
+	l.eng.setActive(cn, true)
+	l.eng.pool.put(cn)
+	return stepClosed
+}
+
+// runPooled is Run for a core of the pool.
+func (c *Core) runPooled() int {
+	e := c.eng
+	c.looping.Store(true)
+	for {
+		if e.phase() >= leaving && !c.sawLeaving.Load() {
+			c.sawLeaving.Store(true)
+			e.tellAnswered(e.active.Load())
+		}
+		if cn := e.pool.get(); cn != nil {
+			c.servePooled(cn)
+		}
+		if e.phase() >= leaving && e.active.Load() <= 0 {
+			return e.ExitCode()
+		}
+	}
+}
+
+// servePooled answers one request; what follows it on the connection is the loop's.
+func (c *Core) servePooled(cn *conn) {
+	e, p := c.eng, cn.pooled
+	c.serving.Store(true)
+	cn.pooled = nil
+	c.resume(cn)
+	if c.x.answer(cn, cn.head, p.body, p.bodyFD, cn.in) == stepAgain {
+		e.enqueue(cn)
+	}
+	c.serving.Store(false)
+	if e.stuck.Load() > 0 {
+		e.tellAnswered(e.active.Load())
+	}
+}
