@@ -70,6 +70,9 @@ enum {
 // The descriptor that Python's loop watches: readable when uwGoNext has an event.
 int uwGoPollFD(void);
 
+// Has the listening sockets watched in the epoll set of Python's loop. Before uwGoReady.
+void uwGoListenIn(int epfd);
+
 // The next event: its kind.
 int uwGoNext(uw_event *ev);
 

@@ -79,6 +79,15 @@ PyObject *events_poll(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+PyObject *events_listen_in(PyObject *self, PyObject *arg)
+{
+	long fd = PyLong_AsLong(arg);
+	if (fd == -1 && PyErr_Occurred())
+		return NULL;
+	uwGoListenIn((int)fd);
+	Py_RETURN_NONE;
+}
+
 PyObject *events_poll_fd(PyObject *self, PyObject *unused) { return PyLong_FromLong(uwGoPollFD()); }
 
 // events_app reads what Python says of one application.

@@ -30,6 +30,12 @@ func toldOf() {
 //export uwGoPollFD
 func uwGoPollFD() C.int { return C.int(engine.PollFD()) }
 
+//export uwGoListenIn
+func uwGoListenIn(epfd C.int) {
+	defer guard("listen in")
+	engine.ListenIn(int(epfd))
+}
+
 //export uwGoNext
 func uwGoNext(ev *C.uw_event) (kind C.int) {
 	defer guard("next")

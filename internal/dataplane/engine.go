@@ -47,6 +47,7 @@ type Engine struct {
 	limits    request.Limits
 
 	epfd    int
+	outer   int // the epoll set of Python's loop, where the listening sockets are; -1: they are in epfd
 	wakefd  int // an eventfd: one token for each core that shall look at the phase
 	conns   []atomic.Pointer[conn]
 	highest atomic.Int64 // the largest descriptor that was ever in conns
@@ -98,7 +99,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string, how Serving) 
 		return nil, err
 	}
 	s := b.Settings
-	e := &Engine{app: app, boot: b, settings: s, slot: slot, control: control, rowIndex: row, epfd: -1, wakefd: -1}
+	e := &Engine{app: app, boot: b, settings: s, slot: slot, control: control, rowIndex: row, epfd: -1, wakefd: -1, outer: -1}
 	e.house.eng = e // a note may come before all else
 	if e.board, err = scoreboard.Open(b.ScoreboardFD); err != nil {
 		return nil, err

@@ -87,8 +87,12 @@ func (l *listener) prepare(nodelay bool) error {
 func (e *Engine) listen() error {
 	for i, l := range e.listeners {
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
-		setData(&ev, tagListener|uint64(i))
-		if err := unix.EpollCtl(e.epfd, unix.EPOLL_CTL_ADD, l.FD, &ev); err != nil && err != unix.EEXIST {
+		if e.outer >= 0 {
+			setData(&ev, uint64(e.epfd))
+		} else {
+			setData(&ev, tagListener|uint64(i))
+		}
+		if err := unix.EpollCtl(e.listenSet(), unix.EPOLL_CTL_ADD, l.FD, &ev); err != nil && err != unix.EEXIST {
 			return fmt.Errorf("epoll_ctl: listening socket %s: %w", l.Name, err)
 		}
 	}
@@ -98,7 +102,37 @@ func (e *Engine) listen() error {
 // unlisten takes them out again.
 func (e *Engine) unlisten() {
 	for _, l := range e.listeners {
-		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, l.FD, nil)
+		unix.EpollCtl(e.listenSet(), unix.EPOLL_CTL_DEL, l.FD, nil)
+	}
+}
+
+// listenSet is the epoll set of the listening sockets.
+func (e *Engine) listenSet() int {
+	if e.outer >= 0 {
+		return e.outer
+	}
+	return e.epfd
+}
+
+// ListenIn has the listening sockets watched in the epoll set of Python's event loop, in which ours
+// is: EXCLUSIVE is lost on sockets of a set that is nested, and each connection would wake all
+// workers. An event of theirs looks like one of our set, which Python watches.
+func (e *Engine) ListenIn(epfd int) {
+	e.listenMu.Lock()
+	defer e.listenMu.Unlock()
+	e.outer = epfd
+}
+
+// relisten puts this worker behind the others that wait for connections.
+func (e *Engine) relisten() {
+	e.listenMu.Lock()
+	defer e.listenMu.Unlock()
+	if !e.listens() {
+		return
+	}
+	e.unlisten()
+	if err := e.listen(); err != nil {
+		e.cannotServe(err)
 	}
 }
 

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,11 +19,13 @@ type Loop struct {
 	how Serving
 
 	events    [fetchAtOnce]unix.EpollEvent
-	n, at     int       // events fetched, and worked on
-	asked     bool      // the epoll set has told all it had
-	accepting *listener // may have more connections
-	local     []*conn   // ours, to be looked at again
-	begun     Event     // the request that was just started
+	n, at     int         // events fetched, and worked on
+	asked     bool        // the epoll set has told all it had
+	asks      uint        // how often it was asked
+	accepting *listener   // may have more connections
+	offered   []*listener // may have some
+	local     []*conn     // ours, to be looked at again
+	begun     Event       // the request that was just started
 
 	made      atomic.Int32 // exchanges that exist
 	free      []*Exchange  // the last one used is used first: its memory is warm
@@ -38,8 +41,12 @@ type Loop struct {
 // fetchAtOnce is how many events are asked for at a time.
 const fetchAtOnce = 64
 
-// post is what another thread tells the loop: that an exchange (or a connection) is due
-// some news.
+// offerEvery: sockets that are watched elsewhere are tried when there is nothing else to do, and as
+// often as that when there is.
+const offerEvery = 8
+
+// post is what another thread tells the loop: that an exchange, a connection or
+// (none of both) all exchanges are due some news.
 type post struct {
 	conn    *conn // whose time is up
 	gen     uint32
@@ -98,6 +105,10 @@ func (l *Loop) step() bool {
 		ev := &l.events[l.at]
 		l.at++
 		l.handle(ev)
+	case len(l.offered) > 0:
+		lis := l.offered[0]
+		l.offered = l.offered[1:]
+		l.accept(lis)
 	case l.asked:
 		l.asked = false
 		return false
@@ -111,10 +122,12 @@ func (l *Loop) step() bool {
 			l.eng.house.lost(errno)
 		}
 		l.n, l.at, l.asked = n, 0, n < len(l.events)
-		if n == 0 {
+		if l.asks++; l.eng.outer >= 0 && (n == 0 || l.asks%offerEvery == 0) {
+			l.offered = l.eng.listeners // it may have been one of them that woke Python's loop
+		} else if n == 0 {
 			l.asked = false
+			return false
 		}
-		return n > 0
 	}
 	return true
 }
@@ -162,9 +175,29 @@ func (l *Loop) accept(lis *listener) {
 	if l.x == nil || !e.listens() {
 		return
 	}
-	if l.acceptOne(lis) && l.again.worth() {
+	if !l.acceptOne(lis) {
+		return
+	}
+	switch {
+	case e.settings.Processes > 1 && l.leads():
+		e.relisten()
+	case l.again.worth():
 		l.accepting = lis
 	}
+}
+
+// leads reports whether this worker has more connections than the others have on average: what a
+// loop accepts it keeps, however long that lives.
+func (l *Loop) leads() bool {
+	e := l.eng
+	var all, workers int64
+	for i := range e.board.Rows() {
+		if row := e.board.Row(i); row.Accepting.Load() != 0 && row.PID.Load() != 0 {
+			all += row.Conns.Load()
+			workers++
+		}
+	}
+	return workers > 1 && e.row.Conns.Load()*workers > all
 }
 
 // takeToken does what another thread has woken the loop for.
@@ -177,6 +210,8 @@ func (l *Loop) takeToken() {
 	l.mu.Unlock()
 	for _, p := range posted {
 		switch {
+		case p.conn == nil && p.x == nil:
+			l.tellAll(p.news, func(*Exchange) bool { return true })
 		case p.conn == nil:
 			if p.x.request() == p.request && p.x.inFlight {
 				p.x.tell(p.news)
@@ -187,14 +222,24 @@ func (l *Loop) takeToken() {
 	}
 	if l.eng.phase() >= draining && !l.drainTold {
 		l.drainTold = true
-		for _, x := range l.eng.used() {
-			if x.inFlight {
-				x.tell(newsDrain)
+		l.tellAll(newsDrain, (*Exchange).opened)
+		time.AfterFunc(l.eng.settings.Mercy()/2, func() {
+			if l.eng.phase() < left {
+				l.post(post{news: newsDrain})
 			}
-		}
+		})
 	}
 	if cn := l.eng.dequeue(); cn != nil {
 		l.look(cn)
+	}
+}
+
+// tellAll has news for those exchanges in flight that are meant.
+func (l *Loop) tellAll(n news, meant func(x *Exchange) bool) {
+	for _, x := range l.eng.used() {
+		if x.inFlight && !x.over && meant(x) {
+			x.tell(n)
+		}
 	}
 }
 
