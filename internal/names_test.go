@@ -160,7 +160,7 @@ func TestPythonReadsWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	for _, key := range found(texts, `for \w+ in \(("\w+"(?:, "\w+")*)\)\)`) {
+	for _, key := range found(texts, `for \w+ in \(\s*("\w+"(?:, "\w+")*)\)\)`) {
 		for _, k := range strings.Split(strings.ReplaceAll(key, `"`, ""), ", ") {
 			if _, ok := reflect.TypeFor[option.Settings]().FieldByName(k); !ok && k[0] >= 'A' && k[0] <= 'Z' {
 				t.Errorf("Python reads settings[%q], and there is no such field", k)

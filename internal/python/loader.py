@@ -1,4 +1,5 @@
-"""Starts the loader, as ``<python> loader.py <libdir>``: uwsgi_loader.py. A script is compiled whenever it runs, a module is not.
+"""Starts the loader, as ``<python> loader.py <libdir>``: uwsgi_loader.py. A script is compiled
+whenever it runs, a module is not.
 
 Any Python can read this file, the ones that cannot run the rest of it, too: it says so.
 """
@@ -16,7 +17,8 @@ def unfit():
     if sys.implementation.name != "cpython":
         return "CPython is needed, and this is %s" % sys.implementation.name
     if "t" in sys.abiflags:
-        return "it is free-threaded: a build with the global interpreter lock is needed (python%d.%d, say)" % sys.version_info[:2]
+        return ("it is free-threaded: a build with the global interpreter lock is needed (python%d.%d, say)"
+                % sys.version_info[:2])
     with open("/proc/self/maps") as f:
         if "/ld-musl-" in f.read():
             return "it is linked with musl: one that is linked with glibc is needed"
@@ -25,7 +27,8 @@ def unfit():
 def refuse(reason):
     """End this process, as the wire to the supervisor demands (internal/loader/doc.go)."""
     said = "%s, Python %s: %s (home names the virtualenv)" % (sys.executable, sys.version.split()[0], reason)
-    socket.fromfd(3, socket.AF_UNIX, 5).send(json.dumps({"op": "failed", "error": said, "code": 1}).encode())  # 5: SOCK_SEQPACKET
+    # 5: SOCK_SEQPACKET
+    socket.fromfd(3, socket.AF_UNIX, 5).send(json.dumps({"op": "failed", "error": said, "code": 1}).encode())
     os._exit(1)
 
 

@@ -12,7 +12,8 @@ _imported = {}  # path -> modification time, in ns, of what was imported of it
 
 
 def note_imports(settings):
-    """Remember what is imported: a file that is saved while the application still loads is newer than that."""
+    """Remember what is imported: a file that is saved while the application still loads is newer
+    than that."""
     if not settings["PyAutoreload"]:
         return
     theirs = SourceFileLoader.path_stats
@@ -25,7 +26,8 @@ def note_imports(settings):
 
 
 def modified(path):
-    """When a file was changed last, in ns; 0 where it is not to be had, as for a moment while an editor saves it."""
+    """When a file was changed last, in ns; 0 where it is not to be had, as for a moment while an
+    editor saves it."""
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
@@ -50,7 +52,8 @@ def changed(skip):
 
 
 def watch_modules(settings, _uwsgi):
-    """py-autoreload: ask for a reload when the file of a loaded module changes, and go on looking: the reload may fail."""
+    """py-autoreload: ask for a reload when the file of a loaded module changes, and go on looking:
+    the reload may fail."""
     every = (settings["PyAutoreload"] or 0) / 1e9
     if every <= 0:
         return
@@ -67,6 +70,7 @@ def watch_modules(settings, _uwsgi):
                 say("[uwsgi-python-reloader] module/file %s has been modified" % path)
                 # The time tells the supervisor one change that several workers see from another
                 # one.
-                _uwsgi.tell("reload", "py-autoreload: %s, saved %s.%09d" % (path, time.strftime("%H:%M:%S", time.localtime(when // 10**9)), when % 10**9))
+                _uwsgi.tell("reload", "py-autoreload: %s, saved %s.%09d" % (
+                    path, time.strftime("%H:%M:%S", time.localtime(when // 10**9)), when % 10**9))
 
     uwsgi_threads.thread(watch, name="uWSGIAutoReloader", daemon=True).start()

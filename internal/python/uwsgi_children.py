@@ -11,8 +11,8 @@ from uwsgi_signals import HELD, is_ours
 def guard_forks(_uwsgi, descriptors):
     """In a child that the application forks: no server any more, and signals do what they do by default.
 
-    They are held back meanwhile: one that is sent to a child at once, as Pool.terminate of multiprocessing does, would meet our handler
-    there and be lost.
+    They are held back meanwhile: one that is sent to a child at once, as Pool.terminate of
+    multiprocessing does, would meet our handler there and be lost.
     """
     held = threading.local()
 
@@ -38,7 +38,8 @@ def leave_server(descriptors):
             os.close(fd)
         except OSError:
             pass
-    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL, signal.SIGPIPE: signal.SIG_IGN}
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL, signal.SIGPIPE: signal.SIG_IGN}
     for signum in HELD:
         if is_ours(signal.getsignal(signum)):
             defaults.setdefault(signum, signal.SIG_DFL)

@@ -1,9 +1,11 @@
 """Threads that the application has started in the loader, while it was imported.
 
-They live there alone, for fork() copies no thread but the one that calls it, and a lock that one of them holds at that moment would stay locked
-in the worker for ever: a queue's, a logger's, a module's that is being imported. So the loader looks for all locks there are, waits for those that
-are held and holds them itself while it forks. What the new process finds held nevertheless was taken in between: it ends, and another one is
-forked. A lock that never comes free counts as free in the worker, where its holder does not exist.
+They live there alone, for fork() copies no thread but the one that calls it, and a lock that one of
+them holds at that moment would stay locked in the worker for ever: a queue's, a logger's, a
+module's that is being imported. So the loader looks for all locks there are, waits for those that
+are held and holds them itself while it forks. What the new process finds held nevertheless was
+taken in between: it ends, and another one is forked. A lock that never comes free counts as free in
+the worker, where its holder does not exist.
 """
 
 import _thread
@@ -24,7 +26,9 @@ from uwsgi_report import report
 PATIENCE = 2.0  # seconds that a fork waits for locks
 GIVE_UP = 10.0  # and for a moment in which none writes to a stream
 STEP, BRIEF = 0.2, 0.05  # for one lock at a time, and for one more
-STUCK = 1.0  # a lock that was waited for that long in vain counts as held for ever: whoever takes it again at once is always faster
+# a lock that was waited for that long in vain counts as held for ever: whoever takes it again at
+# once is always faster
+STUCK = 1.0
 WRITABLE = 0.1  # seconds in which a stream that nobody writes to takes nothing
 
 _LOCK, _RLOCK = _thread.LockType, _thread.RLock
@@ -45,8 +49,9 @@ def told(pid):
     """What to say of them, "" where there are none."""
     if uwsgi_threads.patched() or not others():
         return ""
-    return ("threads that the application has started while it was imported live in the loader (pid: %d) alone, no worker has them: %s. Where workers need them, "
-            "start them in a function with @uwsgidecorators.postfork, or set lazy-apps" % (pid, ", ".join('"%s"' % name for name in names())))
+    return ("threads that the application has started while it was imported live in the loader (pid: %d) alone, "
+            "no worker has them: %s. Where workers need them, start them in a function with "
+            "@uwsgidecorators.postfork, or set lazy-apps" % (pid, ", ".join('"%s"' % name for name in names())))
 
 
 class Locks:
@@ -96,11 +101,13 @@ class Locks:
         return locks, conditions, writers
 
     def held(self, locks, conditions):
-        """Those locks that another thread holds, but for what threads use to wait for one another."""
+        """Those locks that another thread holds, but for what threads use to wait for one
+        another."""
         waits = {id(waiter) for condition in conditions for waiter in getattr(condition, "_waiters", ())}
         waits.update(id(lock) for lock in getattr(threading, "_shutdown_locks", ()))
         waits.update(id(getattr(thread, "_tstate_lock", None)) for thread in list(threading._active.values()))
-        waits.add(id(getattr(sys.modules.get("concurrent.futures.thread"), "_global_shutdown_lock", None)))  # it is taken by os.fork() itself
+        # it is taken by os.fork() itself
+        waits.add(id(getattr(sys.modules.get("concurrent.futures.thread"), "_global_shutdown_lock", None)))
         return [lock for lock in locks if id(lock) not in waits and locked(lock)]
 
     def take(self, until):
@@ -108,7 +115,8 @@ class Locks:
         mine, waited = [], self.waited
         while time.monotonic() < until:
             locks, conditions, _ = self.all()
-            held = [lock for lock in self.held(locks, conditions) if waited.get(id(lock), 0) < STUCK and not any(lock is own for own in mine)]
+            held = [lock for lock in self.held(locks, conditions) if waited.get(id(lock), 0) < STUCK
+                and not any(lock is own for own in mine)]
             if not held and not importing():
                 return mine
             if held:
@@ -157,10 +165,12 @@ class Locks:
                 return pid
             os.waitpid(pid, 0)
             if time.monotonic() > until - PATIENCE + GIVE_UP:
-                raise OSError(errno.EBUSY, "a thread that the application has started never stops writing to a file: " + ", ".join(names()))
+                raise OSError(errno.EBUSY, "a thread that the application has started never stops writing to "
+                    "a file: " + ", ".join(names()))
 
     def settle(self, mine, last):
-        """In the new process, which has one thread: what is held now was held by a thread that does not exist here."""
+        """In the new process, which has one thread: what is held now was held by a thread that does
+        not exist here."""
         for lock in mine:
             lock._at_fork_reinit()  # os.register_at_fork() may have had it done already
         locks, conditions, writers = self.all()
@@ -212,7 +222,8 @@ def importing():
 
 
 def end_unless_writable(writers):
-    """End this process if a thread was writing to a stream: that lock can neither be asked for without waiting nor be freed."""
+    """End this process if a thread was writing to a stream: that lock can neither be asked for
+    without waiting nor be freed."""
     if not writers:
         return
     with open(os.devnull, "w") as nowhere:

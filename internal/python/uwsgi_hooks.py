@@ -1,4 +1,5 @@
-"""The hooks that run in a worker: hook-post-fork, hook-accepting, hook-accepting1 and their -once forms.
+"""The hooks that run in a worker: hook-post-fork, hook-accepting, hook-accepting1 and their -once
+forms.
 
 The supervisor runs the hooks of all earlier phases (internal/hooks/hooks.go).
 """
@@ -104,17 +105,22 @@ def _say(text):
 
 
 _actions = {
-    "exec": _shell, "safeexec": _safe, "cd": os.chdir, "chdir": os.chdir, "mkdir": os.mkdir, "putenv": _putenv, "chmod": _chmod,
-    "create": _put("w"), "creat": _put("w"), "write": _put("w"), "writen": _put("w", "\n"), "append": _put("a"), "appendn": _put("a", "\n"),
-    "chown": _chown(_user, _group), "chown2": _chown(int, int), "sticky": lambda arg: os.chmod(arg, 0o1777), "writefifo": _write_fifo,
-    "hostname": socket.sethostname, "wait_for_fs": _wait_for(os.path.exists), "wait_for_file": _wait_for(os.path.isfile),
+    "exec": _shell, "safeexec": _safe, "cd": os.chdir, "chdir": os.chdir, "mkdir": os.mkdir,
+    "putenv": _putenv, "chmod": _chmod,
+    "create": _put("w"), "creat": _put("w"), "write": _put("w"), "writen": _put("w", "\n"), "append": _put("a"),
+    "appendn": _put("a", "\n"),
+    "chown": _chown(_user, _group), "chown2": _chown(int, int), "sticky": lambda arg: os.chmod(arg, 0o1777),
+    "writefifo": _write_fifo,
+    "hostname": socket.sethostname, "wait_for_fs": _wait_for(os.path.exists),
+    "wait_for_file": _wait_for(os.path.isfile),
     "wait_for_dir": _wait_for(os.path.isdir), "wait_for_socket": _wait_for(_accepts),
     "unlink": os.unlink, "print": _say, "log": _say, "exit": lambda arg: os._exit(int(arg or 0)),
 }
 
 
 def run(settings, slot, *phases):
-    """Run the worker's hooks of these phases in the order they were written; OSError or ValueError from the first that fails.
+    """Run the worker's hooks of these phases in the order they were written; OSError or ValueError
+    from the first that fails.
 
     accepting1 and accepting1-once are for worker 1 alone.
     """

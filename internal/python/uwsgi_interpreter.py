@@ -33,7 +33,8 @@ def set_path(settings):
 
 
 class Decorators:
-    """Finds uwsgidecorators where the application has no module of that name, and nothing else of ours."""
+    """Finds uwsgidecorators where the application has no module of that name, and nothing else of
+    ours."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -43,7 +44,8 @@ class Decorators:
 
 
 def set_main(settings):
-    """An empty __main__: the application must not see the loader's names, nor multiprocessing import the loader again."""
+    """An empty __main__: the application must not see the loader's names, nor multiprocessing
+    import the loader again."""
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     sys.argv = ["uwsgi"] + list(settings["PyArgv"] or ())
@@ -52,13 +54,16 @@ def set_main(settings):
 
 
 def set_output():
-    """print() goes where uWSGI's goes, a line in one write, and no character of the application's can make it fail.
+    """print() goes where uWSGI's goes, a line in one write, and no character of the application's
+    can make it fail.
 
-    There is no BufferedWriter below: it refuses a signal handler's print() while another one is at it.
+    There is no BufferedWriter below: it refuses a signal handler's print() while another one is at
+    it.
     """
 
     def stream():
-        return io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        return io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8",
+            errors="backslashreplace", line_buffering=True)
 
     sys.stderr = sys.__stderr__ = stream()
     if os.isatty(1):

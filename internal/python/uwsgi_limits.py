@@ -11,8 +11,9 @@ F_SETSIG = 10  # fcntl(2)
 
 
 def tether(fd):
-    """Have the kernel kill this process when the other end of a socket closes: while the application is imported nobody reads it, and
-    code that holds the interpreter's lock would keep anybody from doing so. Until untether() nothing may be sent to it."""
+    """Have the kernel kill this process when the other end of a socket closes: while the
+    application is imported nobody reads it, and code that holds the interpreter's lock would keep
+    anybody from doing so. Until untether() nothing may be sent to it."""
     fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
@@ -39,8 +40,8 @@ def wanted(settings):
 
 
 def hold(settings):
-    """What the supervisor may not do for us: changing the limits of another user's process takes CAP_SYS_RESOURCE, which containers
-    do not have."""
+    """What the supervisor may not do for us: changing the limits of another user's process takes
+    CAP_SYS_RESOURCE, which containers do not have."""
     for _, what, n in wanted(settings):
         if resource.getrlimit(what)[0] != n:
             soften(what, n)
@@ -71,7 +72,8 @@ def cramped():
     soft = resource.getrlimit(resource.RLIMIT_AS)[0]
     if soft == resource.RLIM_INFINITY or soft >= 1792 << 20:
         return []
-    return ["the address space is limited to %d MB (ulimit -v, LimitAS= of the unit, or setrlimit() by the application): a worker reserves up to "
+    return ["the address space is limited to %d MB (ulimit -v, LimitAS= of the unit, or setrlimit() by the "
+            "application): a worker reserves up to "
             "2 GB of it without using them, and may not start; limit-as leaves them out" % (soft >> 20)]
 
 
@@ -79,7 +81,8 @@ DATA_PLANE = 12  # threads of Go's runtime and the housekeeper in a worker, at t
 
 
 def group_room():
-    """How many more processes and threads the control group, or one above it, lets there be; None where nothing bounds them."""
+    """How many more processes and threads the control group, or one above it, lets there be; None
+    where nothing bounds them."""
     room = None
     try:
         with open("/proc/self/cgroup") as f:
@@ -119,11 +122,13 @@ def why_no_more(what, threads):
     if group_room() is not None:
         bounds.append("the pids limit of the control group leaves %d (TasksMax=, --pids-limit)" % max(group_room(), 0))
     return "%s: %s; a worker has %d threads with threads = %d: %s" % (
-        what, os.strerror(errno.EAGAIN), DATA_PLANE + threads, threads, ", ".join(bounds) or "the kernel has no more (kernel.threads-max, kernel.pid_max)")
+        what, os.strerror(errno.EAGAIN), DATA_PLANE + threads, threads,
+        ", ".join(bounds) or "the kernel has no more (kernel.threads-max, kernel.pid_max)")
 
 
 def crowded(threads):
-    """The line that says why this worker cannot have its threads, or None. Go's runtime would end the process in the middle of one."""
+    """The line that says why this worker cannot have its threads, or None. Go's runtime would end
+    the process in the middle of one."""
     want = DATA_PLANE + threads - 1
     room = group_room()
     if user_limit() is None and (room is None or room >= 4 * want):
@@ -158,10 +163,12 @@ def raise_descriptors(settings):
 
 
 def make_room(fd):
-    """Have the kernel make its table of this process's descriptors large enough for a crowd. Once there are threads it waits 10 to 30 ms each
-    time the table grows, at 256 of them, 512 and so on, and meanwhile no connection can be accepted (expand_fdtable in fs/file.c)."""
+    """Have the kernel make its table of this process's descriptors large enough for a crowd. Once
+    there are threads it waits 10 to 30 ms each time the table grows, at 256 of them, 512 and so on,
+    and meanwhile no connection can be accepted (expand_fdtable in fs/file.c)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        os.close(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 8191 if soft == resource.RLIM_INFINITY else min(soft, 8192) - 1))
+        os.close(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC,
+            8191 if soft == resource.RLIM_INFINITY else min(soft, 8192) - 1))
     except OSError:
         pass

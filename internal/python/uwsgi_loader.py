@@ -1,7 +1,8 @@
-"""The loader: imports the application once, unless each worker shall, and forks a worker when the supervisor asks.
+"""The loader: imports the application once, unless each worker shall, and forks a worker when the
+supervisor asks.
 
-The wire is described in internal/loader/doc.go. Nothing of Go runs in this process: a Go runtime does not survive fork(), so each worker
-starts the data plane after it.
+The wire is described in internal/loader/doc.go. Nothing of Go runs in this process: a Go runtime
+does not survive fork(), so each worker starts the data plane after it.
 """
 
 import errno
@@ -17,7 +18,8 @@ import uwsgi_limits
 import uwsgi_report
 from uwsgi_application import Loaded, load_all
 from uwsgi_autoreload import note_imports
-from uwsgi_interpreter import Decorators, imports, prepare, set_comm, set_environment, set_main, set_output, set_path, set_title, title
+from uwsgi_interpreter import (Decorators, imports, prepare, set_comm, set_environment, set_main, set_output,
+                               set_path, set_title, title)
 from uwsgi_report import ERROR, WARNING, report, say
 from uwsgi_signals import hold, ignore
 from uwsgi_wire import CONTROL, Belongings, Wire, read_boot
@@ -62,7 +64,8 @@ class LoaderProcess:
         if not self.boot["Lazy"]:
             try:
                 self.library = Library(self.libdir)
-            except (OSError, ImportError):  # the application has left no descriptor, say: a worker tries again, and tells
+            except (OSError, ImportError):
+                # the application has left no descriptor, say: a worker tries again, and tells
                 pass
             gc.collect()
             self.locks.freeze()
@@ -110,7 +113,8 @@ class LoaderProcess:
             pass
         try:
             if not fds:
-                raise OSError(errno.EMFILE, "no descriptor is left for it: the application holds all that max-fd allows")
+                raise OSError(errno.EMFILE, "no descriptor is left for it: the application holds "
+                    "all that max-fd allows")
             pid = self.locks.fork()
         except OSError as exc:
             for fd in fds:
@@ -155,7 +159,8 @@ def close_on_exec(boot):
 
 
 def step_aside(ours):
-    """Leave sys.modules to the application: a module of its own may have the name of one of ours, which live on in one another."""
+    """Leave sys.modules to the application: a module of its own may have the name of one of ours,
+    which live on in one another."""
     for name in ours:
         if name != "uwsgi":
             sys.modules.pop(name, None)
@@ -163,7 +168,8 @@ def step_aside(ours):
 
 
 def main(libdir, ours):
-    """Run the loader: ``libdir`` is where the worker library is, ``ours`` are the names of this program's modules."""
+    """Run the loader: ``libdir`` is where the worker library is, ``ours`` are the names of this
+    program's modules."""
     boot = read_boot()
     settings = boot["Settings"]
     uwsgi_report.marked = boot["Marked"]

@@ -1,8 +1,9 @@
 """uwsgi.lock and its like: mutexes that all processes of the instance share, across reloads too.
 
-Each is a byte of a file that the supervisor made, locked by the kernel (fcntl(2), open file description locks), which lets go of it when
-its process dies. The threads of a process share one description, so they meet at a lock of Python's first. Who has a lock leaves his
-process id for the statistics: lock n's is the n-th int32 of the same file.
+Each is a byte of a file that the supervisor made, locked by the kernel (fcntl(2), open file
+description locks), which lets go of it when its process dies. The threads of a process share one
+description, so they meet at a lock of Python's first. Who has a lock leaves his process id for the
+statistics: lock n's is the n-th int32 of the same file.
 """
 
 import fcntl
@@ -24,7 +25,8 @@ class Locks:
         os.register_at_fork(after_in_child=self.free)
 
     def free(self):
-        """Begin without a lock. A child has neither those of its parent nor, closed here, the description that holds them."""
+        """Begin without a lock. A child has neither those of its parent nor, closed here, the
+        description that holds them."""
         if self.file >= 0:
             try:
                 os.close(self.file)

@@ -1,7 +1,8 @@
 """Several applications in one interpreter: none may get what is another's.
 
-uWSGI gives each mount an interpreter of its own. Here they share one, and with it the modules: of two that have the same name the one that is
-imported first would answer for both. So what each application finds on its own sys.path is compared with what it got.
+uWSGI gives each mount an interpreter of its own. Here they share one, and with it the modules: of
+two that have the same name the one that is imported first would answer for both. So what each
+application finds on its own sys.path is compared with what it got.
 """
 
 import collections
@@ -12,7 +13,8 @@ import sys
 from uwsgi_report import ERROR, say
 
 DJANGO = "DJANGO_SETTINGS_MODULE"
-WAY_OUT = "all mounts live in one interpreter, where one would answer with what is the other's: start an instance for each of them (the emperor does), or set single-interpreter where they are to share it"
+WAY_OUT = ("all mounts live in one interpreter, where one would answer with what is the other's: start an "
+           "instance for each of them (the emperor does), or set single-interpreter where they are to share it")
 
 
 class Shared(Exception):
@@ -44,13 +46,15 @@ class Tenants:
         vars(os.environ).pop("setdefault", None)
 
     def setdefault(self, name, value):
-        """os.environ.setdefault, by which wsgi.py of a Django project names its settings: what an earlier one has set stays, and is not its own."""
+        """os.environ.setdefault, by which wsgi.py of a Django project names its settings: what an
+        earlier one has set stays, and is not its own."""
         if name == DJANGO and not self.given:
             self.wanted.append(value)
         return type(os.environ).setdefault(os.environ, name, value)
 
     def add(self, app):
-        """Take in the application that was loaded; Shared where it cannot live with one before it."""
+        """Take in the application that was loaded; Shared where it cannot live with one before
+        it."""
         if self.share:
             return
         added = collections.Counter(sys.path) - self.path
@@ -72,7 +76,8 @@ def own_path(others, added):
 
 def compare(old, new):
     if new.settings and old.settings and new.settings != old.settings:
-        raise Shared("%s wants the Django settings %s, and %s has set up %s: %s" % (new.label, new.settings, old.label, old.settings, WAY_OUT))
+        raise Shared("%s wants the Django settings %s, and %s has set up %s: %s" % (new.label, new.settings,
+            old.label, old.settings, WAY_OUT))
     for name, file in old.brought.items():
         differ(name, old, file, new, find(name, new.path))
     for name, file in new.brought.items():
@@ -81,11 +86,13 @@ def compare(old, new):
 
 def differ(name, old, of_old, new, of_new):
     if of_old and of_new and of_old != of_new:
-        raise Shared("%s and %s both have a module %s, %s and %s: %s" % (old.label, new.label, name, of_old, of_new, WAY_OUT))
+        raise Shared("%s and %s both have a module %s, %s and %s: %s" % (old.label, new.label, name,
+            of_old, of_new, WAY_OUT))
 
 
 def settings_of(wanted):
-    """The Django settings that an application which was loaded just now wants, None where there are none."""
+    """The Django settings that an application which was loaded just now wants, None where there are
+    none."""
     return wanted[-1] if wanted else os.environ.get(DJANGO)
 
 
@@ -117,8 +124,8 @@ def place(spec):
 
 
 class Late:
-    """Finds, before anybody else, the top-level modules that an application imports later on, in a request: one that means something else to
-    another application is not imported."""
+    """Finds, before anybody else, the top-level modules that an application imports later on, in a
+    request: one that means something else to another application is not imported."""
 
     def __init__(self, tenants):
         self.tenants, self.said = tenants, set()

@@ -39,15 +39,18 @@ def text_of(exc):
 
 
 def reporter(settings, _uwsgi):
-    """report for exceptions in a request: with reload-on-exception and its kind the worker asks to be replaced, too."""
-    names, values, reprs = (set(settings[k] or ()) for k in ("ReloadOnExceptionOf", "ReloadOnExceptionValue", "ReloadOnExceptionRepr"))
+    """report for exceptions in a request: with reload-on-exception and its kind the worker asks to
+    be replaced, too."""
+    names, values, reprs = (set(settings[k] or ()) for k in (
+        "ReloadOnExceptionOf", "ReloadOnExceptionValue", "ReloadOnExceptionRepr"))
     if not (settings["ReloadOnException"] or names or values or reprs):
         return report
 
     def report_and_recycle(kind, value, tb):
         report(kind, value, tb)
         text = text_of(value)
-        if settings["ReloadOnException"] or kind.__name__ in names or text in values or "%s: %s" % (kind.__name__, text) in reprs:
+        if (settings["ReloadOnException"] or kind.__name__ in names or text in values
+                or "%s: %s" % (kind.__name__, text) in reprs):
             _uwsgi.tell("recycle", "reload-on-exception")
 
     return report_and_recycle

@@ -1,11 +1,13 @@
-"""Threads of the system, though the application may have made greenlets of Python's (gevent's and eventlet's monkey patches)."""
+"""Threads of the system, though the application may have made greenlets of Python's (gevent's and
+eventlet's monkey patches)."""
 
 import _thread
 import sys
 import threading
 
 _start, _allocate = _thread.start_new_thread, _thread.allocate_lock
-_STARTERS = {name: getattr(threading, name) for name in ("_start_new_thread", "_start_joinable_thread") if hasattr(threading, name)}
+_STARTERS = {name: getattr(threading, name) for name in ("_start_new_thread", "_start_joinable_thread")
+    if hasattr(threading, name)}
 
 
 def patched():
@@ -14,14 +16,16 @@ def patched():
 
 
 def hub():
-    """gevent's hub of this thread: threads that make theirs at the same time, in their first requests, can lock each other out."""
+    """gevent's hub of this thread: threads that make theirs at the same time, in their first
+    requests, can lock each other out."""
     gevent = sys.modules.get("gevent")
     if gevent:
         gevent.get_hub()
 
 
 class Native:
-    """What there is of threading.Thread here, for when that is patched: threading knows such a thread once it runs."""
+    """What there is of threading.Thread here, for when that is patched: threading knows such a
+    thread once it runs."""
 
     def __init__(self, target, args, name, daemon=False):
         self.target, self.args, self.name, self.daemon = target, args, name, daemon

@@ -1,4 +1,5 @@
-"""The wire to the supervisor (internal/loader/doc.go describes it) and the descriptors that came with it."""
+"""The wire to the supervisor (internal/loader/doc.go describes it) and the descriptors that came
+with it."""
 
 import json
 import os
@@ -20,7 +21,8 @@ def read_boot():
 
 
 class Wire:
-    """One end of a SOCK_SEQPACKET pair: a JSON object a packet. Descriptors come beside it and are never sent."""
+    """One end of a SOCK_SEQPACKET pair: a JSON object a packet. Descriptors come beside it and are
+    never sent."""
 
     def __init__(self, fd):
         self.sock = socket.socket(fileno=fd)
@@ -53,13 +55,14 @@ class Wire:
 
 
 class Belongings:
-    """The descriptors that loader and worker cannot do without. An application that closes what is not its own, as old recipes for daemons
-    do (os.closerange), takes them away."""
+    """The descriptors that loader and worker cannot do without. An application that closes what is
+    not its own, as old recipes for daemons do (os.closerange), takes them away."""
 
     lost = "the application has closed descriptors that are not its own while it was imported (os.closerange?)"
 
     def __init__(self, boot, *more):
-        numbers = [BOOT, boot["ScoreboardFD"], boot["RequestLog"]["FD"], boot["HandoffFD"], boot["HandoffInFD"], boot["LockFD"], *more]
+        numbers = [BOOT, boot["ScoreboardFD"], boot["RequestLog"]["FD"], boot["HandoffFD"],
+            boot["HandoffInFD"], boot["LockFD"], *more]
         numbers += [listener["FD"] for listener in boot["Listeners"] or ()]
         self.known = {fd: identity(fd) for fd in numbers if fd > 2}
 

@@ -1,7 +1,8 @@
 """uwsgidecorators: what of uWSGI's module of that name applies to this server.
 
-``postfork``, ``thread``, ``lock`` and ``harakiri`` work. The decorators of uWSGI's signals, spooler and mules are not there, and the log says what to
-use instead: a task that is silently never run is worse than one that is refused.
+``postfork``, ``thread``, ``lock`` and ``harakiri`` work. The decorators of uWSGI's signals, spooler
+and mules are not there, and the log says what to use instead: a task that is silently never run is
+worse than one that is refused.
 """
 
 import contextlib
@@ -88,7 +89,8 @@ _refused = {
 
 
 def __getattr__(name):
-    """Refuse a decorator as a name that is not there: ``from uwsgidecorators import timer`` is an ImportError, which people's fallbacks catch."""
+    """Refuse a decorator as a name that is not there: ``from uwsgidecorators import timer`` is an
+    ImportError, which people's fallbacks catch."""
     why = "module 'uwsgidecorators' has no attribute %r" % name
     if name in _refused:
         why = "uwsgidecorators.%s is not supported here: %s" % (name, _refused[name])
