@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"runtime"
 	"sync/atomic"
 
@@ -112,6 +113,22 @@ func (c *Core) handle(tag uint64) {
 			c.serve(cn)
 		}
 	}
+}
+
+// wakeAll gives every core a token, so that each looks at the phase.
+func (e *Engine) wakeAll() {
+	e.wake(len(e.cores))
+	if e.pool != nil {
+		wake(e.pool.wakefd, len(e.cores))
+	}
+}
+
+func (e *Engine) wake(tokens int) { wake(e.wakefd, tokens) }
+
+func wake(fd, tokens int) {
+	var b [8]byte
+	binary.NativeEndian.PutUint64(b[:], uint64(tokens))
+	unix.Write(fd, b[:])
 }
 
 func (c *Core) takeToken() {

@@ -1,0 +1,123 @@
+package dataplane
+
+import (
+	"encoding/json"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/boot"
+	"uwsgi/internal/sys"
+)
+
+// message is one packet of the control socket; see internal/loader for the wire.
+type message struct {
+	Op      string `json:"op"`
+	Reason  string `json:"reason,omitempty"`
+	Error   string `json:"error,omitempty"`
+	Code    int    `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+	Level   string `json:"level,omitempty"`
+	Core    int    `json:"core,omitempty"`
+	Started int64  `json:"started,omitempty"`
+	Handoff bool   `json:"handoff,omitempty"`
+	Close   bool   `json:"close,omitempty"`
+}
+
+// Tell sends a message to the supervisor.
+func (e *Engine) Tell(m message) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return unix.Sendto(e.control, b, unix.MSG_NOSIGNAL, nil)
+}
+
+// Say is Tell for the bridge: op with one text.
+func (e *Engine) Say(op, text string) error {
+	return e.Tell(message{Op: op, Reason: text, Message: text})
+}
+
+// receive obeys one message of the supervisor's. End of file: it is gone, and so shall we be.
+func (e *Engine) receive() {
+	var buf [4096]byte
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := unix.Recvmsg(e.control, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
+	if err == unix.EINTR || err == unix.EAGAIN {
+		return
+	}
+	if err != nil || n == 0 {
+		e.orphaned()
+		return
+	}
+	fd := oneDescriptor(oob[:oobn])
+	var m message
+	if json.Unmarshal(buf[:n], &m) == nil {
+		e.obey(m, fd)
+	} else if fd >= 0 {
+		unix.Close(fd)
+	}
+}
+
+// obey does what the supervisor said; fd is the descriptor that came with it, -1 for none.
+func (e *Engine) obey(m message, fd int) {
+	switch m.Op {
+	case boot.OpServe:
+		e.serve()
+	case boot.OpPart:
+		e.parting.Store(true)
+	case boot.OpDrain:
+		e.drain(m.Reason, m.Handoff, m.Close)
+	case boot.OpCancel:
+		e.cancel(m.Core, m.Started)
+	case boot.OpHarakiri:
+		e.house.harakiri(m.Core, m.Started)
+		e.Drain("harakiri", true)
+		e.settleStuck()
+	case boot.OpGiveUp:
+		e.house.giveUp()
+		e.settleStuck()
+	case boot.OpReopenLog:
+		if fd >= 0 {
+			e.log.replace(fd)
+			fd = -1
+		}
+	case boot.OpPause:
+		e.hinder(paused)
+		e.stopListening()
+	case boot.OpResume:
+		e.relieve(paused)
+		e.listenAgain()
+	}
+	if fd >= 0 {
+		unix.Close(fd) // nothing else takes one
+	}
+}
+
+// orphanGrace is how long requests may still run once the supervisor is gone: nobody would answer
+// for them later.
+const orphanGrace = 700 * time.Millisecond
+
+func (e *Engine) orphaned() {
+	e.house.note("worker %d (pid: %d): the supervisor is gone, this worker ends", e.slot, os.Getpid())
+	unix.EpollCtl(e.house.epfd, unix.EPOLL_CTL_DEL, e.control, nil)
+	if e.settings.NoOrphans {
+		unix.Exit(1)
+	}
+	time.AfterFunc(orphanGrace, func() { unix.Exit(1) }) // first: nothing that Drain waits for may keep it from ending
+	e.Drain("orphan", false)
+}
+
+// oneDescriptor is the descriptor that came with a message, -1 for none. The room for one may have
+// held two (CMSG_SPACE(3)): such a message is nobody's, and they are closed.
+func oneDescriptor(oob []byte) int {
+	all := sys.Descriptors(oob)
+	if len(all) == 1 {
+		return all[0]
+	}
+	for _, fd := range all {
+		unix.Close(fd)
+	}
+	return -1
+}
