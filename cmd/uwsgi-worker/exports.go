@@ -22,7 +22,7 @@ import (
 	"unsafe"
 
 	"uwsgi/internal/dataplane"
-	"uwsgi/internal/threads"
+	"uwsgi/internal/sys"
 )
 
 func main() {}
@@ -57,7 +57,7 @@ func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges
 	// One for each core, the housekeeper and one more: while one is free, nobody wakes a thread to
 	// look for work when a core is in a call.
 	runtime.GOMAXPROCS(e.Cores() + 2)
-	threads.Reserve(e.Cores() + 2)
+	sys.ReserveThreads(e.Cores() + 2)
 	return nil
 }
 

@@ -25,7 +25,7 @@ import (
 	"uwsgi/internal/privilege"
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
-	"uwsgi/internal/threads"
+	"uwsgi/internal/sys"
 )
 
 // instance is one running server: what serve builds and a reload rebuilds.
@@ -140,7 +140,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	} else if note != "" {
 		fmt.Fprintln(in.std.Err, "*** WARNING: "+note+" ***")
 	}
-	threads.Reserve(processors + blocked)
+	sys.ReserveThreads(processors + blocked)
 	if err := confine(); err != nil {
 		return exitError, err
 	}

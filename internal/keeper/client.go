@@ -13,8 +13,8 @@ import (
 
 	"uwsgi/internal/attached"
 	"uwsgi/internal/crash"
-	"uwsgi/internal/memfd"
 	"uwsgi/internal/option"
+	"uwsgi/internal/sys"
 )
 
 // Client is the supervisor's side. It is safe for concurrent use; a nil Client refuses everything.
@@ -80,7 +80,7 @@ func planFile(plan Plan) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keeper: encode the plan: %w", err)
 	}
-	fd, err := memfd.Create("uwsgi-plan", int64(len(body)))
+	fd, err := sys.Memfd("uwsgi-plan", int64(len(body)))
 	if err != nil {
 		return nil, fmt.Errorf("keeper: %w", err)
 	}

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"uwsgi/internal/sys"
 
-	"uwsgi/internal/memfd"
+	"golang.org/x/sys/unix"
 )
 
 // Spec is what a loader is started with. The files stay the caller's; Start needs them only while
@@ -175,7 +175,7 @@ func bootFile(boot *Boot) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("start loader: encode boot: %w", err)
 	}
-	fd, err := memfd.Create("uwsgi-boot", int64(len(body)))
+	fd, err := sys.Memfd("uwsgi-boot", int64(len(body)))
 	if err != nil {
 		return -1, fmt.Errorf("start loader: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/escape"
-	"uwsgi/internal/memfd"
+	"uwsgi/internal/sys"
 )
 
 // States of a cell.
@@ -131,7 +131,7 @@ func Size(rows, cells int) int {
 
 // New makes a board in a memfd of its own.
 func New(rows, cells int) (*Board, error) {
-	fd, err := memfd.Create("uwsgi-scoreboard", int64(Size(rows, cells)))
+	fd, err := sys.Memfd("uwsgi-scoreboard", int64(Size(rows, cells)))
 	if err != nil {
 		return nil, fmt.Errorf("scoreboard: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/loader"
-	"uwsgi/internal/memfd"
+	"uwsgi/internal/sys"
 )
 
 // Exit codes of Run.
@@ -189,7 +189,7 @@ func (s *Supervisor) open() error {
 	for i, fd := range fds {
 		s.handoff[i] = os.NewFile(uintptr(fd), "handoff")
 	}
-	fd, err := memfd.Create("uwsgi-locks", lockSpace)
+	fd, err := sys.Memfd("uwsgi-locks", lockSpace)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // Package sys is what several packages ask of the kernel in the same way: the clock that all
 // processes of an instance share, a process's memory and CPU time, the descriptors beside a
-// message.
+// message, memory to share, threads to have.
 package sys
 
 import (

@@ -1,4 +1,4 @@
-package memfd
+package sys
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 )
 
 func TestSealed(t *testing.T) {
-	fd, err := Create("test", 4096)
+	fd, err := Memfd("test", 4096)
 	if err != nil {
 		t.Fatal(err)
 	}

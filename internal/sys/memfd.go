@@ -1,5 +1,4 @@
-// Package memfd makes the memory that the supervisor shares with the application's processes.
-package memfd
+package sys
 
 import (
 	"fmt"
@@ -7,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create makes an anonymous file of size bytes, close-on-exec, whose size nobody can change:
-// reading a mapping past the end of a file that has been cut short is SIGBUS.
-func Create(name string, size int64) (int, error) {
+// Memfd makes an anonymous file of size bytes, close-on-exec, for memory that the supervisor shares
+// with the application's processes. Nobody can change its size: reading a mapping past the end of a file that has been cut short is SIGBUS.
+func Memfd(name string, size int64) (int, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return -1, fmt.Errorf("memfd_create %s: %w", name, err)
