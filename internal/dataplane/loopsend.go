@@ -1,0 +1,246 @@
+package dataplane
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/proto/websocket"
+)
+
+// putOff keeps x.vec until the client takes it.
+func (x *Exchange) putOff() {
+	s := &x.cn.out
+	for i := range x.vec.n {
+		s.append(x.vec.span(i))
+	}
+	x.vec.n = 0
+	if !x.cn.watched {
+		x.await()
+		x.watch(true)
+	}
+}
+
+// behind says that the client is so far behind that the application has to wait.
+func (x *Exchange) behind() bool {
+	s := &x.cn.out
+	return int64(len(s.mem)+len(s.rest)+len(s.tail))+s.left > highWater
+}
+
+// pushOut writes of what is kept what the client takes now.
+func (x *Exchange) pushOut() {
+	cn := x.cn
+	switch errno := cn.out.write(cn); errno {
+	case 0:
+		cn.out.reset(x.eng)
+		cn.deadline.Store(0)
+		cn.queued.Store(0)
+		if cn.watched {
+			x.watch(false)
+		}
+		if x.opened() {
+			x.keepAlive()
+		}
+	case unix.EAGAIN:
+		x.await()
+		x.watch(true) // once more: the write may have ended for fairness
+	case unix.ENODATA:
+		x.log("%s", cn.out.cutShort())
+		cn.out.reset(x.eng)
+		x.resetIfUndelimited()
+		x.broken = true
+		x.tell(newsGone)
+	default:
+		cn.out.reset(x.eng)
+		x.clientGone(errno)
+		x.tell(newsGone)
+	}
+	if x.full && (x.broken || !x.behind()) {
+		x.full = false
+		x.tell(newsRoom)
+	}
+}
+
+// Send writes a part of the body, the head before it; more: others follow. A response whose head
+// and whole body come in one call gets a Content-Length. 0: done; WouldBlock: done, and the client is so
+// far behind that the application should wait for RoomToWrite; -1: the client is gone.
+func (x *Exchange) Send(p []byte, more bool) int {
+	switch {
+	case x.over:
+		return -1
+	case more:
+		rc := x.TryWrite(p)
+		x.cell.Started.Store(monotonic()) // a stream may take as long as it likes: it is over its time when nothing comes
+		x.full = rc == WouldBlock
+		return rc
+	case !x.headDone:
+		x.eng.app.Response(x.id, &x.resp)
+		x.resp.Body = p
+		x.buffered()
+	case x.chunked && len(p) > 0 && len(p) <= copyLimit && !x.broken:
+		x.bodyBytes += int64(len(p))
+		x.out = strconv.AppendUint(x.out[:0], uint64(len(p)), 16)
+		x.out = append(append(append(x.out, crlf...), p...), crlf...)
+		x.out = append(x.out, lastChunk...)
+		x.ended = true
+		x.sendLast(nil)
+	default:
+		if len(p) > 0 {
+			x.TryWrite(p)
+		}
+		x.Finish()
+	}
+	return x.conclusion()
+}
+
+// SendFile is Send for n bytes of a regular file from off; fd is ours.
+func (x *Exchange) SendFile(fd int, off, n int64, more bool) int {
+	switch {
+	case x.over, x.broken, x.cn.out.left > 0: // the application did not wait
+		unix.Close(fd)
+		return -1
+	case !x.headDone && !more:
+		x.eng.app.Response(x.id, &x.resp)
+		x.sendWhole(fd, off, n)
+		return x.conclusion()
+	case x.cn.lis.proto.records != nil:
+		x.copyFile(fd, off, n)
+		unix.Close(fd)
+	default:
+		x.spliceFile(fd, off, n)
+	}
+	if !more {
+		x.Finish()
+		return x.conclusion()
+	}
+	switch {
+	case x.broken:
+		return -1
+	case x.cn.out.some():
+		x.full = true
+		return WouldBlock
+	}
+	return 0
+}
+
+// spliceFile writes a file as a block of the body.
+func (x *Exchange) spliceFile(fd int, off, n int64) {
+	if !x.headDone {
+		x.TryWrite(nil)
+	}
+	if x.remaining >= 0 && x.cn.lis.proto.delimits {
+		n = min(n, x.remaining)
+		x.remaining -= n
+	}
+	x.bodyBytes += n
+	if x.noBody || n == 0 || x.broken {
+		unix.Close(fd)
+		return
+	}
+	s := &x.cn.out
+	if x.chunked {
+		s.append(append(strconv.AppendInt(nil, n, 16), crlf...))
+		s.tail = append(s.tail, crlf...)
+	}
+	s.file, s.off, s.left, s.copying = fd, off, n, x.eng.settings.NoSendfile
+	x.via = "sendfile"
+	x.pushOut()
+}
+
+// copyFile writes a file where its frames do not allow sendfile within a response.
+func (x *Exchange) copyFile(fd int, off, n int64) {
+	buf := make([]byte, min(n, streamFrom))
+	for n > 0 && !x.broken {
+		k, err := unix.Pread(fd, buf[:min(n, int64(len(buf)))], off)
+		if err == unix.EINTR {
+			continue
+		}
+		if k <= 0 {
+			x.log("a file could not be read while it was sent: %v", err)
+			x.broken = true
+			return
+		}
+		x.TryWrite(buf[:k])
+		off, n = off+int64(k), n-int64(k)
+	}
+}
+
+// conclusion ends the response; it says whether the client got it.
+func (x *Exchange) conclusion() int {
+	broken := x.broken
+	x.loop.responded(x)
+	if broken {
+		return -1
+	}
+	return 0
+}
+
+// Inform sends an interim response (RFC 8297) with those header lines, where the client may know
+// what that is.
+func (x *Exchange) Inform(lines []byte) int {
+	switch {
+	case x.over, x.broken:
+		return -1
+	case x.headDone, !x.cn.lis.proto.client, x.req.HTTP10:
+		return 0
+	}
+	x.vec.n = 0
+	x.vec.add(earlyHints)
+	x.vec.add(lines)
+	x.vec.add(crlf)
+	x.tryFlush()
+	if x.broken {
+		return -1
+	}
+	return 0
+}
+
+var earlyHints = []byte("HTTP/1.1 103 Early Hints\r\n")
+
+// Trailers ends a response with those header lines, which go out where the body is chunked (RFC
+// 9112 §7.1.2).
+func (x *Exchange) Trailers(lines []byte) int {
+	if x.over {
+		return -1
+	}
+	if !x.chunked || x.broken || !x.headDone {
+		x.Finish()
+		return x.conclusion()
+	}
+	x.ended = true
+	x.out = append(append(append(x.out[:0], "0\r\n"...), lines...), crlf...)
+	x.sendLast(nil)
+	return x.conclusion()
+}
+
+// Finished ends the exchange: the application has returned. What it has not answered is answered
+// here.
+func (x *Exchange) Finished(outcome Outcome) {
+	switch {
+	case !x.over && x.opened():
+		code := websocket.Normal
+		if outcome != Done {
+			code = websocket.Unexpected
+		}
+		if outcome == Failed {
+			x.failed(x.call.App)
+		}
+		if x.CloseSocket(code, ""); !x.over {
+			x.endSocket()
+		}
+	case !x.over:
+		if outcome == Cancelled {
+			x.abort(504)
+		} else {
+			x.conclude(outcome)
+		}
+		x.loop.responded(x)
+	case outcome == Failed:
+		x.failed(x.call.App)
+	case outcome == Exit:
+		x.eng.app.Response(x.id, &x.resp)
+		x.exit(x.resp.ExitCode)
+	}
+	x.recovered()
+	x.loop.give(x)
+}
