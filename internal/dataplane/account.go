@@ -42,6 +42,6 @@ func (x *Exchange) account(app int, end int64) {
 // askRecycle asks the supervisor, once, for a replacement; this worker serves until it has one.
 func (e *Engine) askRecycle(reason string) {
 	if e.recycle.CompareAndSwap(false, true) {
-		e.Tell(message{Op: boot.OpRecycle, Reason: reason})
+		e.Tell(boot.Report{Op: boot.OpRecycle, Reason: reason})
 	}
 }

@@ -11,22 +11,8 @@ import (
 	"uwsgi/internal/sys"
 )
 
-// message is one packet of the control socket; see internal/loader for the wire.
-type message struct {
-	Op      string `json:"op"`
-	Reason  string `json:"reason,omitempty"`
-	Error   string `json:"error,omitempty"`
-	Code    int    `json:"code,omitempty"`
-	Message string `json:"message,omitempty"`
-	Level   string `json:"level,omitempty"`
-	Core    int    `json:"core,omitempty"`
-	Started int64  `json:"started,omitempty"`
-	Handoff bool   `json:"handoff,omitempty"`
-	Close   bool   `json:"close,omitempty"`
-}
-
 // Tell sends a message to the supervisor.
-func (e *Engine) Tell(m message) error {
+func (e *Engine) Tell(m boot.Report) error {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -36,7 +22,7 @@ func (e *Engine) Tell(m message) error {
 
 // Say is Tell for the bridge: op with one text.
 func (e *Engine) Say(op, text string) error {
-	return e.Tell(message{Op: op, Reason: text, Message: text})
+	return e.Tell(boot.Report{Op: op, Reason: text, Message: text})
 }
 
 // receive obeys one message of the supervisor's. End of file: it is gone, and so shall we be.
@@ -52,7 +38,7 @@ func (e *Engine) receive() {
 		return
 	}
 	fd := oneDescriptor(oob[:oobn])
-	var m message
+	var m boot.Order
 	if json.Unmarshal(buf[:n], &m) == nil {
 		e.obey(m, fd)
 	} else if fd >= 0 {
@@ -61,7 +47,7 @@ func (e *Engine) receive() {
 }
 
 // obey does what the supervisor said; fd is the descriptor that came with it, -1 for none.
-func (e *Engine) obey(m message, fd int) {
+func (e *Engine) obey(m boot.Order, fd int) {
 	switch m.Op {
 	case boot.OpServe:
 		e.serve()

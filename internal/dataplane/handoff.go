@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/request"
 )
 
@@ -51,15 +52,6 @@ func (e *Engine) passOnQueued() {
 // maxPassed is more than the queue of the handoff socket holds.
 const maxPassed = 4096
 
-// handed is what travels with a connection that is handed on.
-type handed struct {
-	Listener string `json:"l"` // its name: the other worker may be of a generation with other sockets
-	Protocol string `json:"x"`
-	Addr     string `json:"a"`
-	Port     string `json:"p"`
-	Served   int    `json:"s"`
-}
-
 // handoffWait is how long a draining worker waits, in all, for the others to take its idle
 // connections.
 const handoffWait = time.Second
@@ -68,7 +60,8 @@ func (e *Engine) handOn(cn *conn) bool {
 	if !cn.plain { // what is between the socket and the request cannot travel
 		return false
 	}
-	b, err := json.Marshal(handed{cn.lis.Name, cn.lis.Protocol, cn.peer.Addr, cn.peer.Port, cn.served})
+	b, err := json.Marshal(boot.Handed{Listener: cn.lis.Name, Protocol: cn.lis.Protocol, Addr: cn.peer.Addr,
+		Port: cn.peer.Port, Served: cn.served})
 	if err != nil {
 		return false
 	}
@@ -126,7 +119,7 @@ func (e *Engine) takeHanded() *conn {
 		if fd < 0 {
 			continue // no descriptor was left for it: the kernel has closed the connection
 		}
-		var h handed
+		var h boot.Handed
 		if json.Unmarshal(buf[:n], &h) != nil {
 			unix.Close(fd)
 			continue

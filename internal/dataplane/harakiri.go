@@ -113,6 +113,6 @@ func (e *Engine) tellAnswered(active int64) {
 		}
 	}
 	if e.enter(givenUp) {
-		e.Tell(message{Op: boot.OpAnswered})
+		e.Tell(boot.Report{Op: boot.OpAnswered})
 	}
 }

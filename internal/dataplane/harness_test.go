@@ -264,8 +264,11 @@ func (s *server) open(b *boot.Boot, cfg config) (files []*os.File) {
 	return files
 }
 
+// message is what the supervisor says.
+type message = boot.Order
+
 // hear waits for a message of the worker's.
-func (s *server) hear(op string) message {
+func (s *server) hear(op string) boot.Report {
 	s.t.Helper()
 	tv := unix.NsecToTimeval(int64(patience))
 	unix.SetsockoptTimeval(s.control, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
@@ -274,7 +277,7 @@ func (s *server) hear(op string) message {
 	if err != nil {
 		s.t.Fatalf("waiting for %q: %v", op, err)
 	}
-	var m message
+	var m boot.Report
 	if err := json.Unmarshal(buf[:n], &m); err != nil || m.Op != op {
 		s.t.Fatalf("heard %s, want %q", buf[:n], op)
 	}

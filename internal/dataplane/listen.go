@@ -15,13 +15,13 @@ import (
 func (e *Engine) Ready() {
 	for _, l := range e.listeners {
 		if err := l.prepare(e.settings.TCPNodelay); err != nil {
-			e.Tell(message{Op: boot.OpFailed, Error: err.Error(), Code: 1})
+			e.Tell(boot.Report{Op: boot.OpFailed, Error: err.Error(), Code: 1})
 			e.cannotServe(err)
 			return
 		}
 	}
 	e.house.start()
-	e.Tell(message{Op: boot.OpReady})
+	e.Tell(boot.Report{Op: boot.OpReady})
 }
 
 // serve begins to take connections.

@@ -3,6 +3,8 @@ package loader
 import (
 	"syscall"
 
+	"uwsgi/internal/boot"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -14,15 +16,8 @@ type Event interface{ event() }
 // forks may be asked for.
 type Loaded struct {
 	Loader *Loader
-	Apps   []App  // none: need-app is off and nothing could be imported, or lazy-apps
-	Python string // "3.11.2"
-}
-
-// App is one application that was imported.
-type App struct {
-	Mount   string  `json:"mount"`
-	Seconds float64 `json:"seconds"` // what importing it took
-	Source  string  `json:"source"`
+	Apps   []boot.App // none: need-app is off and nothing could be imported, or lazy-apps
+	Python string     // "3.11.2"
 }
 
 // Failed says that there is no application.
@@ -55,7 +50,7 @@ type WorkerReady struct{ Worker *Worker }
 // WorkerLoaded says that the worker has imported the applications itself (lazy-apps).
 type WorkerLoaded struct {
 	Worker *Worker
-	Apps   []App
+	Apps   []boot.App
 }
 
 // WorkerFailed says that the worker could not import the application (lazy-apps); it exits next.

@@ -77,7 +77,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 		conn.close()
 		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
 	}
-	if err := l.conn.send(forkOrder{Op: boot.OpFork, Slot: slot, Row: row, Reason: f.Reason, First: f.First,
+	if err := l.conn.send(boot.Fork{Op: boot.OpFork, Slot: slot, Row: row, Reason: f.Reason, First: f.First,
 		Again: f.Again}, files...); err != nil {
 		conn.close()
 		return nil, err
@@ -87,7 +87,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 }
 
 // Quit tells the loader to exit once its last child is gone.
-func (l *Loader) Quit() error { return l.conn.send(plainOrder{Op: boot.OpQuit}) }
+func (l *Loader) Quit() error { return l.conn.send(boot.Order{Op: boot.OpQuit}) }
 
 // Kill ends the loader at once; its workers live on.
 func (l *Loader) Kill() error { return l.process.signal(syscall.SIGKILL) }
@@ -111,7 +111,7 @@ func (l *Loader) listen() {
 	}
 }
 
-func (l *Loader) hear(m incoming) {
+func (l *Loader) hear(m boot.Report) {
 	switch m.Op {
 	case boot.OpLoaded:
 		l.emit(Loaded{Loader: l, Apps: m.Apps, Python: m.Python})
@@ -139,7 +139,7 @@ func (l *Loader) hear(m incoming) {
 
 // forked gives a worker its process. A loader that names another one is ended: the application's
 // code is in it, and we may be allowed to do what the application is not.
-func (l *Loader) forked(m incoming) {
+func (l *Loader) forked(m boot.Report) {
 	w := l.take(m.Row)
 	err := error(errForged)
 	var p *process

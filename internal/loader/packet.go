@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"uwsgi/internal/boot"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -88,16 +90,16 @@ var errMessage = errors.New("not a message")
 
 // receive waits for the next message. After hurry it returns what has arrived already and then
 // io.EOF.
-func (c *packetConn) receive() (incoming, error) {
+func (c *packetConn) receive() (boot.Report, error) {
 	n, err := c.receivePacket()
 	if err != nil {
-		return incoming{}, err
+		return boot.Report{}, err
 	}
-	var m incoming
+	var m boot.Report
 	if err := json.Unmarshal(c.buf[:n], &m); err != nil {
-		return incoming{}, fmt.Errorf("%w: %.200q: %w", errMessage, c.buf[:n], err)
+		return boot.Report{}, fmt.Errorf("%w: %.200q: %w", errMessage, c.buf[:n], err)
 	}
-	m.tame()
+	tame(&m)
 	return m, nil
 }
 

@@ -3,28 +3,12 @@ package loader
 import (
 	"strings"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/escape"
 )
 
 // maxPacket bounds a message; a sender cuts long texts to fit.
 const maxPacket = 64 << 10
-
-// incoming is every message that a loader or a worker sends; each op uses some of the fields.
-type incoming struct {
-	Op        string `json:"op"`
-	Slot      int    `json:"slot"`
-	Row       int    `json:"row"`
-	PID       int    `json:"pid"`
-	Status    uint32 `json:"status"`
-	Apps      []App  `json:"apps"`
-	Python    string `json:"python"`
-	Error     string `json:"error"`
-	Exclusive bool   `json:"exclusive"`
-	Code      int    `json:"code"`
-	Reason    string `json:"reason"`
-	Message   string `json:"message"`
-	Level     string `json:"level"`
-}
 
 const (
 	longestText = 8 << 10 // of a reason, an error, a line
@@ -34,8 +18,8 @@ const (
 	highestPID  = 1 << 22 // PID_MAX_LIMIT: more would be cut to another number on its way into the kernel
 )
 
-// tame holds what was received to what can be: it goes into logs, statistics and exit statuses.
-func (m *incoming) tame() {
+// tame holds what a loader or a worker has said to what can be: it goes into logs, statistics and exit statuses.
+func tame(m *boot.Report) {
 	for _, text := range []*string{&m.Python, &m.Error, &m.Reason, &m.Message} {
 		*text = tameText(*text)
 	}
@@ -56,29 +40,3 @@ func (m *incoming) tame() {
 func tameText(s string) string {
 	return escape.String(strings.ReplaceAll(strings.TrimSpace(s[:min(len(s), longestText)]), "\n", " "))
 }
-
-// What the supervisor sends.
-type (
-	forkOrder struct {
-		Op     string `json:"op"`
-		Slot   int    `json:"slot"`
-		Row    int    `json:"row"`
-		Reason string `json:"reason"`
-		First  bool   `json:"first"`
-		Again  bool   `json:"again"`
-	}
-	drainOrder struct {
-		Op      string `json:"op"`
-		Reason  string `json:"reason"`
-		Handoff bool   `json:"handoff"`
-		Close   bool   `json:"close"`
-	}
-	harakiriOrder struct {
-		Op      string `json:"op"`
-		Core    int    `json:"core"`
-		Started int64  `json:"started"`
-	}
-	plainOrder struct {
-		Op string `json:"op"`
-	}
-)

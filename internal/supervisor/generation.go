@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/loader"
 )
 
@@ -43,7 +44,7 @@ type generation struct {
 	state  loaderState
 	slots  []*slot // slot i+1 at i
 	procs  int     // processes of any state
-	apps   []loader.App
+	apps   []boot.App
 	hooked bool      // the post-app hooks were run
 	ready  time.Time // loaded
 	log    int       // which request log its loader was started with

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/boot"
 	"uwsgi/internal/sys"
 )
 
@@ -19,13 +20,10 @@ func newConn(fd int) *conn {
 
 // order is a message of the supervisor's.
 type order struct {
-	Op      string
-	Slot    int
-	Row     int
-	Reason  string
-	Core    int
-	Handoff bool
-	fds     []int
+	boot.Order
+	Slot int
+	Row  int
+	fds  []int
 }
 
 // send ends the process when the supervisor is gone.
