@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/logging"
 	"uwsgi/internal/option"
+	"uwsgi/internal/wire"
 )
 
 // sources are the texts of files by path; none of a test.
@@ -49,9 +49,9 @@ func found(texts map[string]string, pattern string) []string {
 	return slices.Compact(out)
 }
 
-// ops are the values of the constants in internal/boot/ops.go.
+// ops are the values of the constants in internal/wire/ops.go.
 func ops(t *testing.T) []string {
-	return found(sources(t, "boot/ops.go"), `Op\w+\s+= "(\w+)"`)
+	return found(sources(t, "wire/ops.go"), `Op\w+\s+= "(\w+)"`)
 }
 
 // TestOps: what is said on the wires is declared in one place, and both ends know the words: those
@@ -64,7 +64,7 @@ func TestOps(t *testing.T) {
 	python := sources(t, "python/*.py")
 	spoken := found(python, `(?:"op": |\.tell\()"(\w+)"`)
 	heard := found(python, `message\["op"\] == "(\w+)"`)
-	if !slices.Contains(spoken, boot.OpForked) || !slices.Contains(heard, boot.OpFork) {
+	if !slices.Contains(spoken, wire.OpForked) || !slices.Contains(heard, wire.OpFork) {
 		t.Fatalf("Python says %q and hears %q", spoken, heard)
 	}
 	for _, op := range append(spoken, heard...) {
@@ -79,12 +79,12 @@ func TestOps(t *testing.T) {
 	}
 	document := found(sources(t, "loader/doc.go"), `"op":"(\w+)"`)
 	golang := sources(t, "loader/*.go", "dataplane/*.go")
-	said := found(golang, `Op: +boot\.Op(\w+)`)
-	understood := found(golang, `case (?:boot\.Op\w+, )?boot\.Op(\w+)`)
-	understood = append(understood, found(golang, `case boot\.Op(\w+),`)...)
+	said := found(golang, `Op: +wire\.Op(\w+)`)
+	understood := found(golang, `case (?:wire\.Op\w+, )?wire\.Op(\w+)`)
+	understood = append(understood, found(golang, `case wire\.Op(\w+),`)...)
 	values := map[string]string{}
 	for _, m := range regexp.MustCompile(`Op(\w+)\s+= "(\w+)"`).FindAllStringSubmatch(sources(t,
-		"boot/ops.go")["boot/ops.go"], -1) {
+		"wire/ops.go")["wire/ops.go"], -1) {
 		values[m[1]] = m[2]
 	}
 	for name, op := range values {
@@ -147,8 +147,8 @@ func TestEvents(t *testing.T) {
 func TestPythonReadsWhatThereIs(t *testing.T) {
 	texts := sources(t, "python/*.py")
 	for name, typ := range map[string]reflect.Type{
-		"settings": reflect.TypeFor[option.Settings](), "boot": reflect.TypeFor[boot.Boot](),
-		"hook": reflect.TypeFor[option.Hook](), "listener": reflect.TypeFor[boot.Listener](),
+		"settings": reflect.TypeFor[option.Settings](), "boot": reflect.TypeFor[wire.Boot](),
+		"hook": reflect.TypeFor[option.Hook](), "listener": reflect.TypeFor[wire.Listener](),
 	} {
 		keys := found(texts, `\b`+name+`(?:\[|\.get\()"([A-Z]\w*)"`)
 		if len(keys) == 0 {

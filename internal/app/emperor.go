@@ -16,8 +16,8 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// runEmperor is serve for a configuration with `emperor`: it runs other instances and no application of
-// its own.
+// runEmperor is serve for a configuration with `emperor`: it runs other instances and no
+// application of its own.
 func runEmperor(cfg *config.Config, args, environ []string, host config.Host, std Streams) (int, error) {
 	s := cfg.Settings
 	if err := confine(); err != nil {

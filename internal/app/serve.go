@@ -26,6 +26,7 @@ import (
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
 	"uwsgi/internal/sys"
+	"uwsgi/internal/wire"
 )
 
 // instance is one running server: what serve builds and a reload rebuilds.
@@ -409,7 +410,7 @@ func (in *instance) buildConfig(d *deployment) error {
 	}
 	for _, sock := range d.sockets.Sockets {
 		d.config.Listeners = append(d.config.Listeners, supervisor.Listener{
-			Listener: loader.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option,
+			Listener: wire.Listener{Name: sock.Name, Protocol: sock.Protocol, Option: sock.Option,
 				Inherited: sock.Inherited, Backlog: d.sockets.Backlog},
 			File:  sock.File,
 			FD:    sock.FD(),

@@ -3,7 +3,7 @@ package dataplane
 import (
 	"time"
 
-	"uwsgi/internal/boot"
+	"uwsgi/internal/wire"
 )
 
 // failed counts an exception of the application with that index, -1 where there was none to ask.
@@ -42,6 +42,6 @@ func (x *Exchange) account(app int, end int64) {
 // askRecycle asks the supervisor, once, for a replacement; this worker serves until it has one.
 func (e *Engine) askRecycle(reason string) {
 	if e.recycle.CompareAndSwap(false, true) {
-		e.Tell(boot.Report{Op: boot.OpRecycle, Reason: reason})
+		e.Tell(wire.Report{Op: wire.OpRecycle, Reason: reason})
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
+	"uwsgi/internal/wire"
 )
 
 // warmUp has the Go runtime open now what it would open when it is first needed, were it by its own
@@ -34,7 +34,7 @@ func room(descriptors int) error {
 	return nil
 }
 
-func readBoot(fd int) (*boot.Boot, error) {
+func readBoot(fd int) (*wire.Boot, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, fmt.Errorf("boot: fstat: %w", err)
@@ -43,7 +43,7 @@ func readBoot(fd int) (*boot.Boot, error) {
 	if n, err := unix.Pread(fd, buf, 0); err != nil || n != len(buf) {
 		return nil, fmt.Errorf("boot: read %d of %d bytes: %w", n, len(buf), err)
 	}
-	b := &boot.Boot{}
+	b := &wire.Boot{}
 	if err := json.Unmarshal(buf, b); err != nil {
 		return nil, fmt.Errorf("boot: %w", err)
 	}

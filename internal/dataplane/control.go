@@ -7,12 +7,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/sys"
+	"uwsgi/internal/wire"
 )
 
 // Tell sends a message to the supervisor.
-func (e *Engine) Tell(m boot.Report) error {
+func (e *Engine) Tell(m wire.Report) error {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -22,7 +22,7 @@ func (e *Engine) Tell(m boot.Report) error {
 
 // Say is Tell for the bridge: op with one text.
 func (e *Engine) Say(op, text string) error {
-	return e.Tell(boot.Report{Op: op, Reason: text, Message: text})
+	return e.Tell(wire.Report{Op: op, Reason: text, Message: text})
 }
 
 // receive obeys one message of the supervisor's. End of file: it is gone, and so shall we be.
@@ -38,7 +38,7 @@ func (e *Engine) receive() {
 		return
 	}
 	fd := oneDescriptor(oob[:oobn])
-	var m boot.Order
+	var m wire.Order
 	if json.Unmarshal(buf[:n], &m) == nil {
 		e.obey(m, fd)
 	} else if fd >= 0 {
@@ -47,32 +47,32 @@ func (e *Engine) receive() {
 }
 
 // obey does what the supervisor said; fd is the descriptor that came with it, -1 for none.
-func (e *Engine) obey(m boot.Order, fd int) {
+func (e *Engine) obey(m wire.Order, fd int) {
 	switch m.Op {
-	case boot.OpServe:
+	case wire.OpServe:
 		e.serve()
-	case boot.OpPart:
+	case wire.OpPart:
 		e.parting.Store(true)
-	case boot.OpDrain:
+	case wire.OpDrain:
 		e.drain(m.Reason, m.Handoff, m.Close)
-	case boot.OpCancel:
+	case wire.OpCancel:
 		e.cancel(m.Core, m.Started)
-	case boot.OpHarakiri:
+	case wire.OpHarakiri:
 		e.house.harakiri(m.Core, m.Started)
 		e.Drain("harakiri", true)
 		e.settleStuck()
-	case boot.OpGiveUp:
+	case wire.OpGiveUp:
 		e.house.giveUp()
 		e.settleStuck()
-	case boot.OpReopenLog:
+	case wire.OpReopenLog:
 		if fd >= 0 {
 			e.log.replace(fd)
 			fd = -1
 		}
-	case boot.OpPause:
+	case wire.OpPause:
 		e.hinder(paused)
 		e.stopListening()
-	case boot.OpResume:
+	case wire.OpResume:
 		e.relieve(paused)
 		e.listenAgain()
 	}

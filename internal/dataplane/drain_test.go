@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
+	"uwsgi/internal/wire"
 )
 
 // handoffPair makes the sockets that connections travel through.
@@ -121,7 +121,7 @@ func TestDrainHandsOnQueued(t *testing.T) {
 func TestTooManyDescriptors(t *testing.T) {
 	checkFDs(t)
 	pair := handoffPair(t)
-	e := &Engine{boot: &boot.Boot{HandoffInFD: pair[1]}, wakefd: pair[0]}
+	e := &Engine{boot: &wire.Boot{HandoffInFD: pair[1]}, wakefd: pair[0]}
 	if err := unix.Sendmsg(pair[0], []byte("{}"), unix.UnixRights(pair[0], pair[0]), nil, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestTooManyDescriptors(t *testing.T) {
 func TestHandedOnWithoutRoom(t *testing.T) {
 	checkFDs(t)
 	pair := handoffPair(t)
-	e := &Engine{boot: &boot.Boot{HandoffInFD: pair[1]}, wakefd: pair[0]}
+	e := &Engine{boot: &wire.Boot{HandoffInFD: pair[1]}, wakefd: pair[0]}
 	if err := unix.Sendmsg(pair[0], []byte("{}"), unix.UnixRights(pair[0]), nil, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -18,16 +18,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
 	"uwsgi/internal/request"
 	"uwsgi/internal/scoreboard"
+	"uwsgi/internal/wire"
 )
 
 // Engine is the data plane of one worker.
 type Engine struct {
 	app       App
-	boot      *boot.Boot
+	boot      *wire.Boot
 	settings  *option.Settings
 	slot      int
 	control   int // SOCK_SEQPACKET to the supervisor
@@ -90,7 +90,7 @@ type Serving struct {
 // pools reports whether a worker with a loop needs threads as well.
 func (s *Serving) pools() bool { return !s.Greenlets && slices.Contains(s.Async, false) }
 
-// New makes the data plane of the worker in that slot. bootFD holds a boot.Boot; mounts are the mount
+// New makes the data plane of the worker in that slot. bootFD holds a wire.Boot; mounts are the mount
 // points of the applications in the order of their index, "" for the default one.
 func New(app App, bootFD, control, slot, row int, mounts []string, how Serving) (*Engine, error) {
 	b, err := readBoot(bootFD)

@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/request"
+	"uwsgi/internal/wire"
 )
 
 // passOn hands on what other workers have handed to whoever comes first. The kernel may have told
@@ -60,7 +60,7 @@ func (e *Engine) handOn(cn *conn) bool {
 	if !cn.plain { // what is between the socket and the request cannot travel
 		return false
 	}
-	b, err := json.Marshal(boot.Handed{Listener: cn.lis.Name, Protocol: cn.lis.Protocol, Addr: cn.peer.Addr,
+	b, err := json.Marshal(wire.Handed{Listener: cn.lis.Name, Protocol: cn.lis.Protocol, Addr: cn.peer.Addr,
 		Port: cn.peer.Port, Served: cn.served})
 	if err != nil {
 		return false
@@ -119,7 +119,7 @@ func (e *Engine) takeHanded() *conn {
 		if fd < 0 {
 			continue // no descriptor was left for it: the kernel has closed the connection
 		}
-		var h boot.Handed
+		var h wire.Handed
 		if json.Unmarshal(buf[:n], &h) != nil {
 			unix.Close(fd)
 			continue

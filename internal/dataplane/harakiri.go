@@ -1,8 +1,8 @@
 package dataplane
 
 import (
-	"uwsgi/internal/boot"
 	"uwsgi/internal/scoreboard"
+	"uwsgi/internal/wire"
 )
 
 // harakiri answers in the place of a core whose request, the one that began at started, is past its
@@ -113,6 +113,6 @@ func (e *Engine) tellAnswered(active int64) {
 		}
 	}
 	if e.enter(givenUp) {
-		e.Tell(boot.Report{Op: boot.OpAnswered})
+		e.Tell(wire.Report{Op: wire.OpAnswered})
 	}
 }

@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
 	"uwsgi/internal/scoreboard"
+	"uwsgi/internal/wire"
 )
 
 // stderrLog is where the data plane's own messages go during the tests.
@@ -133,7 +133,7 @@ func serve(t *testing.T, cfg config) *server {
 	if cfg.set != nil {
 		cfg.set(settings)
 	}
-	b := boot.Boot{Settings: settings, HandoffFD: cfg.handoff[0], HandoffInFD: cfg.handoff[1]}
+	b := wire.Boot{Settings: settings, HandoffFD: cfg.handoff[0], HandoffInFD: cfg.handoff[1]}
 	var err error
 	if s.board, err = scoreboard.New(4, max(settings.Threads, cfg.serving.Exchanges)); err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func serve(t *testing.T, cfg config) *server {
 	if s.log, err = os.CreateTemp(t.TempDir(), "requests"); err != nil {
 		t.Fatal(err)
 	}
-	b.RequestLog = boot.RequestLog{FD: int(s.log.Fd()), Kind: "stream"}
+	b.RequestLog = wire.RequestLog{FD: int(s.log.Fd()), Kind: "stream"}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func descriptors() (names []string) {
 	return names
 }
 
-func (s *server) open(b *boot.Boot, cfg config) (files []*os.File) {
+func (s *server) open(b *wire.Boot, cfg config) (files []*os.File) {
 	protocols := cfg.listen
 	if protocols == nil {
 		protocols = []string{"http"}
@@ -259,16 +259,16 @@ func (s *server) open(b *boot.Boot, cfg config) (files []*os.File) {
 		s.addrs[p] = l.Addr().String()
 		l.Close()
 		files = append(files, f)
-		b.Listeners = append(b.Listeners, boot.Listener{FD: int(f.Fd()), Name: s.addrs[p], Protocol: p})
+		b.Listeners = append(b.Listeners, wire.Listener{FD: int(f.Fd()), Name: s.addrs[p], Protocol: p})
 	}
 	return files
 }
 
 // message is what the supervisor says.
-type message = boot.Order
+type message = wire.Order
 
 // hear waits for a message of the worker's.
-func (s *server) hear(op string) boot.Report {
+func (s *server) hear(op string) wire.Report {
 	s.t.Helper()
 	tv := unix.NsecToTimeval(int64(patience))
 	unix.SetsockoptTimeval(s.control, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
@@ -277,7 +277,7 @@ func (s *server) hear(op string) boot.Report {
 	if err != nil {
 		s.t.Fatalf("waiting for %q: %v", op, err)
 	}
-	var m boot.Report
+	var m wire.Report
 	if err := json.Unmarshal(buf[:n], &m); err != nil || m.Op != op {
 		s.t.Fatalf("heard %s, want %q", buf[:n], op)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
+	"uwsgi/internal/wire"
 )
 
 // journald listens at path as systemd-journald does.
@@ -64,7 +64,7 @@ func TestRequestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serve(t, config{listen: []string{"http", "uwsgi"}, prepare: func(e *Engine) {
-		e.boot.RequestLog, e.boot.Instance = boot.RequestLog{FD: fd, Kind: "journal"}, "shop"
+		e.boot.RequestLog, e.boot.Instance = wire.RequestLog{FD: fd, Kind: "journal"}, "shop"
 		if err := e.log.open(e); err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestRequestEntry(t *testing.T) {
 	}
 	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
 	s := serve(t, config{listen: []string{"http"}, prepare: func(e *Engine) {
-		e.boot.RequestLog, e.boot.Instance = boot.RequestLog{FD: fds[1], Kind: "entry"}, "shop"
+		e.boot.RequestLog, e.boot.Instance = wire.RequestLog{FD: fds[1], Kind: "entry"}, "shop"
 		if err := e.log.open(e); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
+	"uwsgi/internal/wire"
 )
 
 // Ready tells the supervisor that this worker can serve. It takes no connection before the
@@ -15,13 +15,13 @@ import (
 func (e *Engine) Ready() {
 	for _, l := range e.listeners {
 		if err := l.prepare(e.settings.TCPNodelay); err != nil {
-			e.Tell(boot.Report{Op: boot.OpFailed, Error: err.Error(), Code: 1})
+			e.Tell(wire.Report{Op: wire.OpFailed, Error: err.Error(), Code: 1})
 			e.cannotServe(err)
 			return
 		}
 	}
 	e.house.start()
-	e.Tell(boot.Report{Op: boot.OpReady})
+	e.Tell(wire.Report{Op: wire.OpReady})
 }
 
 // serve begins to take connections.

@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
 	"uwsgi/internal/request"
+	"uwsgi/internal/wire"
 )
 
 // listener is one listening socket.
 type listener struct {
-	boot.Listener
+	wire.Listener
 	index int
 	proto *protocol
 	parse parser
@@ -27,7 +27,7 @@ type listener struct {
 	inode uint32 // of a unix socket; the housekeeper's
 }
 
-func newListener(i int, l boot.Listener, hostname string, s *option.Settings) (*listener, error) {
+func newListener(i int, l wire.Listener, hostname string, s *option.Settings) (*listener, error) {
 	p := protocols[l.Protocol]
 	if p == nil {
 		return nil, fmt.Errorf("socket %s: %q is no protocol that is spoken here", l.Name, l.Protocol)

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
 	"uwsgi/internal/request"
+	"uwsgi/internal/wire"
 )
 
 // A protocol that an option can name is one that is spoken, and no other is.
@@ -226,7 +226,7 @@ func TestARowIsAProtocol(t *testing.T) {
 // A socket whose protocol is not known is not served with another one.
 func TestUnknownProtocol(t *testing.T) {
 	settings := option.Default()
-	if _, err := newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "https"}, "host", settings); err == nil ||
+	if _, err := newListener(0, wire.Listener{Name: "127.0.0.1:80", Protocol: "https"}, "host", settings); err == nil ||
 		!strings.Contains(err.Error(), `127.0.0.1:80: "https" is no protocol`) {
 		t.Errorf("%v", err)
 	}

@@ -15,7 +15,7 @@ import (
 type requestLog struct {
 	format *accesslog.Logger
 	fd     atomic.Int32
-	kind   string // as boot.RequestLog.Kind
+	kind   string // as wire.RequestLog.Kind
 	pid    int
 	fixed  []byte        // journal, entry: the fields that every entry has
 	peer   unix.Sockaddr // journal: where it listens

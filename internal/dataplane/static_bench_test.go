@@ -6,10 +6,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/option"
 	"uwsgi/internal/request"
 	"uwsgi/internal/scoreboard"
+	"uwsgi/internal/wire"
 )
 
 // BenchmarkStatic is one core's work for a file of 1 KiB on a kept connection.
@@ -65,7 +65,7 @@ func benchCore(b *testing.B, settings *option.Settings, fd int) *Core {
 	b.Cleanup(func() { unix.Close(board.FD()) })
 	e := &Engine{app: &fakeApp{}, settings: settings, board: board, row: board.Row(0), limits: request.Limits{Head: settings.BufferSize}}
 	c := newCore(e, 0)
-	lis, err := newListener(0, boot.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)
+	lis, err := newListener(0, wire.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)
 	if err != nil {
 		b.Fatal(err)
 	}

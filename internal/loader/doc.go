@@ -15,7 +15,7 @@
 // with these descriptors (the first three are the instance's own stdin, stdout and stderr):
 //
 //	3   control socket
-//	4   memfd with a Boot as JSON
+//	4   memfd with a wire.Boot as JSON
 //	5   memfd of the scoreboard
 //	6…  the listening sockets, in the order of Boot.Listeners, then the request log, the handoff pair … at the numbers Boot says
 //

@@ -3,7 +3,7 @@ package loader
 import (
 	"syscall"
 
-	"uwsgi/internal/boot"
+	"uwsgi/internal/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +16,7 @@ type Event interface{ event() }
 // forks may be asked for.
 type Loaded struct {
 	Loader *Loader
-	Apps   []boot.App // none: need-app is off and nothing could be imported, or lazy-apps
+	Apps   []wire.App // none: need-app is off and nothing could be imported, or lazy-apps
 	Python string     // "3.11.2"
 }
 
@@ -50,7 +50,7 @@ type WorkerReady struct{ Worker *Worker }
 // WorkerLoaded says that the worker has imported the applications itself (lazy-apps).
 type WorkerLoaded struct {
 	Worker *Worker
-	Apps   []boot.App
+	Apps   []wire.App
 }
 
 // WorkerFailed says that the worker could not import the application (lazy-apps); it exits next.

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"syscall"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/crash"
+	"uwsgi/internal/wire"
 )
 
 // Loader is one loader process. Its methods send and signal, never wait (but Wait); what comes of
@@ -77,7 +77,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 		conn.close()
 		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
 	}
-	if err := l.conn.send(boot.Fork{Op: boot.OpFork, Slot: slot, Row: row, Reason: f.Reason, First: f.First,
+	if err := l.conn.send(wire.Fork{Op: wire.OpFork, Slot: slot, Row: row, Reason: f.Reason, First: f.First,
 		Again: f.Again}, files...); err != nil {
 		conn.close()
 		return nil, err
@@ -87,7 +87,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 }
 
 // Quit tells the loader to exit once its last child is gone.
-func (l *Loader) Quit() error { return l.conn.send(boot.Order{Op: boot.OpQuit}) }
+func (l *Loader) Quit() error { return l.conn.send(wire.Order{Op: wire.OpQuit}) }
 
 // Kill ends the loader at once; its workers live on.
 func (l *Loader) Kill() error { return l.process.signal(syscall.SIGKILL) }
@@ -111,25 +111,25 @@ func (l *Loader) listen() {
 	}
 }
 
-func (l *Loader) hear(m boot.Report) {
+func (l *Loader) hear(m wire.Report) {
 	switch m.Op {
-	case boot.OpLoaded:
+	case wire.OpLoaded:
 		l.emit(Loaded{Loader: l, Apps: m.Apps, Python: m.Python})
-	case boot.OpFailed:
+	case wire.OpFailed:
 		l.emit(Failed{Loader: l, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
-	case boot.OpForked:
+	case wire.OpForked:
 		l.forked(m)
-	case boot.OpForkFailed:
+	case wire.OpForkFailed:
 		if w := l.take(m.Row); w != nil {
 			w.conn.close()
 			l.emit(ForkFailed{Worker: w, Error: m.Error})
 		}
-	case boot.OpExited:
+	case wire.OpExited:
 		if w := l.workers[m.PID]; w != nil {
 			delete(l.workers, m.PID)
 			w.status <- Exit{Known: true, Status: syscallStatus(m.Status)}
 		}
-	case boot.OpLog:
+	case wire.OpLog:
 		l.emit(Log{Loader: l, Level: m.Level, Message: m.Message})
 	default:
 		l.emit(Log{Loader: l, Level: "error", Message: fmt.Sprintf("loader %d sent the unknown message %q",
@@ -139,7 +139,7 @@ func (l *Loader) hear(m boot.Report) {
 
 // forked gives a worker its process. A loader that names another one is ended: the application's
 // code is in it, and we may be allowed to do what the application is not.
-func (l *Loader) forked(m boot.Report) {
+func (l *Loader) forked(m wire.Report) {
 	w := l.take(m.Row)
 	err := error(errForged)
 	var p *process

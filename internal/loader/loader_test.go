@@ -12,6 +12,7 @@ import (
 	"uwsgi/internal/loader/loadertest"
 	"uwsgi/internal/option"
 	"uwsgi/internal/scoreboard"
+	"uwsgi/internal/wire"
 )
 
 // bench is a loader under test and what it reports.
@@ -37,7 +38,7 @@ func start(t *testing.T, change func(*loader.Spec), roles ...string) *bench {
 	}
 	b := &bench{T: t, events: make(chan loader.Event), done: make(chan struct{})}
 	spec := loader.Spec{
-		Python: exe, LibDir: t.TempDir(), Env: loadertest.Env(roles...), Boot: loader.Boot{Settings: option.Default(), Generation: 7},
+		Python: exe, LibDir: t.TempDir(), Env: loadertest.Env(roles...), Boot: wire.Boot{Settings: option.Default(), Generation: 7},
 		Scoreboard: board.FD(), Events: b.events, Done: b.done,
 	}
 	if change != nil {
@@ -197,7 +198,7 @@ func TestFailures(t *testing.T) {
 	})
 	t.Run("no interpreter", func(t *testing.T) {
 		loadertest.Hygiene(t)
-		_, err := loader.Start(loader.Spec{Python: "/nonexistent/python", Boot: loader.Boot{Settings: option.Default()}})
+		_, err := loader.Start(loader.Spec{Python: "/nonexistent/python", Boot: wire.Boot{Settings: option.Default()}})
 		if err == nil || !os.IsNotExist(unwrap(err)) {
 			t.Errorf("err = %v", err)
 		}

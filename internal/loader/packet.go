@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"uwsgi/internal/boot"
+	"uwsgi/internal/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,14 +90,14 @@ var errMessage = errors.New("not a message")
 
 // receive waits for the next message. After hurry it returns what has arrived already and then
 // io.EOF.
-func (c *packetConn) receive() (boot.Report, error) {
+func (c *packetConn) receive() (wire.Report, error) {
 	n, err := c.receivePacket()
 	if err != nil {
-		return boot.Report{}, err
+		return wire.Report{}, err
 	}
-	var m boot.Report
+	var m wire.Report
 	if err := json.Unmarshal(c.buf[:n], &m); err != nil {
-		return boot.Report{}, fmt.Errorf("%w: %.200q: %w", errMessage, c.buf[:n], err)
+		return wire.Report{}, fmt.Errorf("%w: %.200q: %w", errMessage, c.buf[:n], err)
 	}
 	tame(&m)
 	return m, nil

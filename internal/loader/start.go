@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"uwsgi/internal/sys"
+	"uwsgi/internal/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,7 @@ type Spec struct {
 	OwnGroup   bool                // a process group of its own, so that ^C at a terminal reaches the supervisor alone
 	Limits     Limits
 
-	Boot       Boot // Start fills in the descriptors, Setenv and Unsetenv
+	Boot       wire.Boot // Start fills in the descriptors, Setenv and Unsetenv
 	Listeners  []*os.File
 	Scoreboard int             // descriptor of the board
 	RequestLog *os.File        // nil = nowhere
@@ -112,7 +113,7 @@ func Start(spec Spec) (*Loader, error) {
 
 // number puts the descriptors into boot that the files of spec will have in the loader, and returns
 // them in that order.
-func number(boot *Boot, spec Spec) ([]uintptr, error) {
+func number(boot *wire.Boot, spec Spec) ([]uintptr, error) {
 	var fds []uintptr
 	next := func(f *os.File) (int, error) {
 		if f == nil {
@@ -125,7 +126,7 @@ func number(boot *Boot, spec Spec) ([]uintptr, error) {
 		fds = append(fds, uintptr(fd))
 		return firstListener + len(fds) - 1, nil
 	}
-	boot.Listeners = append([]Listener(nil), boot.Listeners...)
+	boot.Listeners = append([]wire.Listener(nil), boot.Listeners...)
 	if len(boot.Listeners) != len(spec.Listeners) {
 		return nil, fmt.Errorf("start loader: %d listening sockets for %d descriptions",
 			len(spec.Listeners), len(boot.Listeners))
@@ -152,7 +153,7 @@ func number(boot *Boot, spec Spec) ([]uintptr, error) {
 
 // environment adds to env what the interpreter needs, and tells boot how to undo it before the
 // application sees it.
-func environment(boot *Boot, env []string) []string {
+func environment(boot *wire.Boot, env []string) []string {
 	out := make([]string, 0, len(env)+1)
 	boot.Unsetenv, boot.Setenv = nil, map[string]string{}
 	value := tunableTLS
@@ -170,7 +171,7 @@ func environment(boot *Boot, env []string) []string {
 }
 
 // bootFile is boot as JSON in a memfd, ready to be read from its start.
-func bootFile(boot *Boot) (int, error) {
+func bootFile(boot *wire.Boot) (int, error) {
 	body, err := json.Marshal(boot)
 	if err != nil {
 		return -1, fmt.Errorf("start loader: encode boot: %w", err)

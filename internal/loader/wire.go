@@ -3,8 +3,8 @@ package loader
 import (
 	"strings"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/escape"
+	"uwsgi/internal/wire"
 )
 
 // maxPacket bounds a message; a sender cuts long texts to fit.
@@ -18,8 +18,9 @@ const (
 	highestPID  = 1 << 22 // PID_MAX_LIMIT: more would be cut to another number on its way into the kernel
 )
 
-// tame holds what a loader or a worker has said to what can be: it goes into logs, statistics and exit statuses.
-func tame(m *boot.Report) {
+// tame holds what a loader or a worker has said to what can be: it goes into logs, statistics and
+// exit statuses.
+func tame(m *wire.Report) {
 	for _, text := range []*string{&m.Python, &m.Error, &m.Reason, &m.Message} {
 		*text = tameText(*text)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
+	"uwsgi/internal/wire"
 )
 
 // DumpSignal makes a worker write every Python thread's stack to its stderr.
@@ -41,51 +41,51 @@ func (w *Worker) PID() int {
 
 // Serve tells a worker that is ready to take connections from now on. Until then it may be killed
 // without a loss.
-func (w *Worker) Serve() error { return w.conn.send(boot.Order{Op: boot.OpServe}) }
+func (w *Worker) Serve() error { return w.conn.send(wire.Order{Op: wire.OpServe}) }
 
 // Part tells the worker to serve on, and to ask its clients to go: the instance will stop.
-func (w *Worker) Part() error { return w.conn.send(boot.Order{Op: boot.OpPart}) }
+func (w *Worker) Part() error { return w.conn.send(wire.Order{Op: wire.OpPart}) }
 
 // Drain tells the worker to take no more, finish what runs and exit 0; idle connections are handed
 // to the other workers or closed.
 func (w *Worker) Drain(reason string, handoff bool) error {
-	return w.conn.send(boot.Order{Op: boot.OpDrain, Reason: reason, Handoff: handoff})
+	return w.conn.send(wire.Order{Op: wire.OpDrain, Reason: reason, Handoff: handoff})
 }
 
 // Stop is Drain at the end of the instance: there is no other worker, and what waits in the queues
 // of sockets that end with it is answered. A worker that drains already takes it too.
 func (w *Worker) Stop(reason string) error {
-	return w.conn.send(boot.Order{Op: boot.OpDrain, Reason: reason, Close: true})
+	return w.conn.send(wire.Order{Op: wire.OpDrain, Reason: reason, Close: true})
 }
 
 // Harakiri tells the worker that a core's request is past its deadline; started says which one:
 // what the core's cell has of it, monotonic ns.
 func (w *Worker) Harakiri(core int, started int64) error {
-	return w.conn.send(boot.Order{Op: boot.OpHarakiri, Core: core, Started: started})
+	return w.conn.send(wire.Order{Op: wire.OpHarakiri, Core: core, Started: started})
 }
 
 // Cancel tells a worker with an event loop that a request is to be cancelled; see Harakiri.
 func (w *Worker) Cancel(core int, started int64) error {
-	return w.conn.send(boot.Order{Op: boot.OpCancel, Core: core, Started: started})
+	return w.conn.send(wire.Order{Op: wire.OpCancel, Core: core, Started: started})
 }
 
 // GiveUp tells the worker that it will be killed in a moment: it answers in the place of the
 // requests that it still runs.
-func (w *Worker) GiveUp() error { return w.conn.send(boot.Order{Op: boot.OpGiveUp}) }
+func (w *Worker) GiveUp() error { return w.conn.send(wire.Order{Op: wire.OpGiveUp}) }
 
 // Pause makes the worker take no requests until Resume.
-func (w *Worker) Pause() error { return w.conn.send(boot.Order{Op: boot.OpPause}) }
+func (w *Worker) Pause() error { return w.conn.send(wire.Order{Op: wire.OpPause}) }
 
 // Resume ends Pause.
-func (w *Worker) Resume() error { return w.conn.send(boot.Order{Op: boot.OpResume}) }
+func (w *Worker) Resume() error { return w.conn.send(wire.Order{Op: wire.OpResume}) }
 
 // ReopenLog makes the worker write its request lines to f from now on; nil makes it reopen what it
 // writes to by itself.
 func (w *Worker) ReopenLog(f *os.File) error {
 	if f == nil {
-		return w.conn.send(boot.Order{Op: boot.OpReopenLog})
+		return w.conn.send(wire.Order{Op: wire.OpReopenLog})
 	}
-	return w.conn.send(boot.Order{Op: boot.OpReopenLog}, f)
+	return w.conn.send(wire.Order{Op: wire.OpReopenLog}, f)
 }
 
 // Signal sends sig to the worker; one without a process is left alone.
@@ -114,22 +114,22 @@ func (w *Worker) listen() {
 	}
 }
 
-func (w *Worker) hear(m boot.Report) {
+func (w *Worker) hear(m wire.Report) {
 	emit := w.Loader.emit
 	switch m.Op {
-	case boot.OpReady:
+	case wire.OpReady:
 		emit(WorkerReady{Worker: w})
-	case boot.OpLoaded:
+	case wire.OpLoaded:
 		emit(WorkerLoaded{Worker: w, Apps: m.Apps})
-	case boot.OpFailed:
+	case wire.OpFailed:
 		emit(WorkerFailed{Worker: w, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
-	case boot.OpRecycle:
+	case wire.OpRecycle:
 		emit(WorkerRecycle{Worker: w, Reason: m.Reason})
-	case boot.OpReload, boot.OpStop:
+	case wire.OpReload, wire.OpStop:
 		emit(WorkerAsks{Worker: w, What: m.Op, Reason: m.Reason})
-	case boot.OpAnswered:
+	case wire.OpAnswered:
 		emit(WorkerAnswered{Worker: w})
-	case boot.OpLog:
+	case wire.OpLog:
 		emit(Log{Loader: w.Loader, Worker: w, Level: m.Level, Message: m.Message})
 	default:
 		emit(Log{Loader: w.Loader, Worker: w, Level: "error",

@@ -14,7 +14,7 @@ import (
 	"uwsgi/internal/sd"
 )
 
-// RequestLog returns where the workers write request lines, and how (boot.RequestLog.Kind):
+// RequestLog returns where the workers write request lines, and how (wire.RequestLog.Kind):
 // "stream", a descriptor that takes bytes; "journal", a socket that takes native entries; "packet",
 // a socket that takes a datagram a line and is read here; "entry", one that takes a native entry
 // each, where the journal is not the only one that gets them. The descriptor is the caller's to

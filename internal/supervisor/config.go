@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/loader"
 	"uwsgi/internal/option"
+	"uwsgi/internal/wire"
 )
 
 // Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure, Log,
@@ -29,7 +29,7 @@ type Config struct {
 
 	Listeners      []Listener
 	RequestLog     *os.File // nil = nowhere
-	RequestLogKind string   // as in loader.RequestLog
+	RequestLogKind string   // as in wire.RequestLog
 	WorkerStderr   func(slot int) (*os.File, error)
 	Stdio          [3]*os.File // of loader and workers; nil = the supervisor's own
 
@@ -60,7 +60,7 @@ type Config struct {
 // Listener is a listening socket; File stays open while a configuration that names it is in use.
 // Queue measures how many connections wait in it and how many may; nil = nobody can tell.
 type Listener struct {
-	loader.Listener
+	wire.Listener
 	File  *os.File
 	FD    int // of File, for the log
 	Queue func() (waiting, limit int, err error)

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/loader"
+	"uwsgi/internal/wire"
 )
 
 // sameRequest is how close together several workers' wishes for a reload mean the same: each of
@@ -60,7 +60,7 @@ func (s *Supervisor) asked(e loader.WorkerAsks) {
 	if p.gen != s.gen && !coming {
 		return
 	}
-	if e.What == boot.OpStop {
+	if e.What == wire.OpStop {
 		s.stop("uwsgi.stop()", true)
 		return
 	}

@@ -5,8 +5,8 @@ import (
 	"os"
 	"time"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/loader"
+	"uwsgi/internal/wire"
 )
 
 // loaderState is the state of a generation's loader.
@@ -44,7 +44,7 @@ type generation struct {
 	state  loaderState
 	slots  []*slot // slot i+1 at i
 	procs  int     // processes of any state
-	apps   []boot.App
+	apps   []wire.App
 	hooked bool      // the post-app hooks were run
 	ready  time.Time // loaded
 	log    int       // which request log its loader was started with
@@ -115,11 +115,11 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 	}
 	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, lazy: cfg.lazy() && !s.once, log: s.requestLog.epoch}
 	files := make([]*os.File, len(cfg.Listeners))
-	boot := loader.Boot{
+	boot := wire.Boot{
 		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n,
 		MasterPID: os.Getpid(),
 		Lazy:      g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(),
-		RequestLog: loader.RequestLog{Kind: cfg.RequestLogKind},
+		RequestLog: wire.RequestLog{Kind: cfg.RequestLogKind},
 	}
 	stdio, err := cfg.stdio()
 	if err != nil {

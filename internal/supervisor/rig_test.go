@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/loader"
 	"uwsgi/internal/loader/loadertest"
 	"uwsgi/internal/option"
+	"uwsgi/internal/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -78,7 +78,7 @@ func newRig(t *testing.T, processes int, roles ...string) *rig {
 	r.addr = ln.Addr().String()
 	r.cfg = Config{
 		Settings: set, Python: exe, LibDir: t.TempDir(), Env: loadertest.Env(roles...),
-		Listeners: []Listener{{Listener: loader.Listener{Name: r.addr, Protocol: "http"}, File: f}},
+		Listeners: []Listener{{Listener: wire.Listener{Name: r.addr, Protocol: "http"}, File: f}},
 		Notify:    r.notes, Host: System(),
 		WorkerStderr: func(int) (*os.File, error) { return os.OpenFile(os.DevNull, os.O_WRONLY, 0) },
 		Log: func(level slog.Level, event, text string, attrs ...slog.Attr) {

@@ -7,7 +7,8 @@ import (
 )
 
 // Memfd makes an anonymous file of size bytes, close-on-exec, for memory that the supervisor shares
-// with the application's processes. Nobody can change its size: reading a mapping past the end of a file that has been cut short is SIGBUS.
+// with the application's processes. Nobody can change its size: reading a mapping past the end of a
+// file that has been cut short is SIGBUS.
 func Memfd(name string, size int64) (int, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"uwsgi/internal/boot"
 	"uwsgi/internal/sys"
+	"uwsgi/internal/wire"
 )
 
 // conn is the far end of the control socket.
@@ -20,7 +20,7 @@ func newConn(fd int) *conn {
 
 // order is a message of the supervisor's.
 type order struct {
-	boot.Order
+	wire.Order
 	Slot int
 	Row  int
 	fds  []int

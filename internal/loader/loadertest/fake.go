@@ -47,9 +47,9 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"uwsgi/internal/wire"
 
-	"uwsgi/internal/loader"
+	"golang.org/x/sys/unix"
 )
 
 // Roles is the name of the variable with the roles, separated by blanks.
@@ -86,7 +86,7 @@ func Env(roles ...string) []string {
 type player struct {
 	roles     map[string]string
 	conn      *conn
-	boot      loader.Boot
+	boot      wire.Boot
 	slot, row int
 	forks     int // so far
 }
@@ -100,13 +100,13 @@ func (p *player) wait(role string) {
 	}
 }
 
-func readBoot() loader.Boot {
+func readBoot() wire.Boot {
 	var st unix.Stat_t
 	must(unix.Fstat(4, &st))
 	body := make([]byte, st.Size)
 	_, err := unix.Pread(4, body, 0) // the offset is shared with the loader and its other workers
 	must(err)
-	var b loader.Boot
+	var b wire.Boot
 	must(json.Unmarshal(body, &b))
 	return b
 }

@@ -1,7 +1,7 @@
-// Package boot is what a loader and its workers are told at birth. It stands apart from
-// internal/loader so that a worker, which reads it, does not carry the supervisor's side of the
-// wire.
-package boot
+// Package wire is what the processes of an instance tell each other: the boot document, the words
+// and the messages. internal/loader/doc.go tells who says what when. It stands apart from that
+// package so that a worker does not carry the supervisor's end.
+package wire
 
 import "uwsgi/internal/option"
 

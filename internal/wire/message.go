@@ -1,4 +1,4 @@
-package boot
+package wire
 
 // Fork is an OpFork: what a loader is told of the worker that it shall fork.
 type Fork struct {

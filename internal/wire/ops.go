@@ -1,4 +1,4 @@
-package boot
+package wire
 
 // What the processes tell each other, "op" of a message; internal/loader/doc.go is the wire's
 // document.
