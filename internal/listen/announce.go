@@ -32,7 +32,8 @@ func (o *opener) announce(what string, k *Socket, from *held) {
 		}
 		o.log(fmt.Sprintf("uwsgi %s bound to %s address %s%s fd %d", what, network, k.Name, auto, k.FD()))
 		if k.network == "UNIX" && onlyDigits(k.Name) {
-			o.log(fmt.Sprintf("*** WARNING: %s = %s is a unix socket of that name in the current directory; a TCP port is written :%s ***", k.Option, k.Name, k.Name))
+			o.log(fmt.Sprintf("*** WARNING: %s = %s is a unix socket of that name in the current directory; a TCP "+
+				"port is written :%s ***", k.Option, k.Name, k.Name))
 		}
 	case from.old != nil:
 		o.log(fmt.Sprintf("uwsgi %s inherited %s address %s fd %d", what, network, k.Name, k.FD()))
@@ -50,14 +51,17 @@ func (o *opener) announce(what string, k *Socket, from *held) {
 // warnExposed tells of a socket whose protocol trusts its peer (it names the client's address, the
 // user and more) where others than this host can connect to it.
 func (o *opener) warnExposed(k *Socket) {
-	if k.Protocol == "" || !option.BelievesPeer(k.Protocol) || k.network == "UNIX" { // "": a shared socket, before it is known who serves it
+	// "": a shared socket, before it is known who serves it
+	if k.Protocol == "" || !option.BelievesPeer(k.Protocol) || k.network == "UNIX" {
 		return
 	}
 	if l, err := inspect(k.FD()); err != nil || l.addr.Addr().Unmap().IsLoopback() {
 		return
 	}
-	o.log(fmt.Sprintf("*** WARNING: %s = %s speaks %s beyond this host: that protocol believes whoever connects (his address, REMOTE_USER, https). "+
-		"Listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone ***", k.Option, k.Name, k.Protocol))
+	o.log(fmt.Sprintf("*** WARNING: %s = %s speaks %s beyond this host: that protocol believes whoever connects (his "+
+		"address, REMOTE_USER, https). "+
+		"Listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone ***",
+		k.Option, k.Name, k.Protocol))
 }
 
 // unlike says where a socket that systemd made is not what the configuration asks for.
@@ -65,14 +69,16 @@ func (o *opener) warnExposed(k *Socket) {
 // next restart on.)
 func (o *opener) unlike(k *Socket, l local) {
 	say := func(option, value, is, setting string) {
-		o.log(fmt.Sprintf("%s: systemd made this socket, so %s = %s does not apply to it: it is %s (%s of its unit)", k.Name, option, value, is, setting))
+		o.log(fmt.Sprintf("%s: systemd made this socket, so %s = %s does not apply to it: it is %s (%s of its unit)",
+			k.Name, option, value, is, setting))
 	}
 	var st unix.Stat_t
 	if l.path != "" && unix.Stat(l.path, &st) == nil {
 		if mode := st.Mode & 0o777; o.set.ChmodSocket != "" && mode != uint32(o.bind.mode) {
 			say("chmod-socket", o.set.ChmodSocket, fmt.Sprintf("%03o", mode), "SocketMode=")
 		}
-		if w := o.bind.owner; o.set.ChownSocket != "" && (w.uid >= 0 && uint32(w.uid) != st.Uid || w.gid >= 0 && uint32(w.gid) != st.Gid) {
+		if w := o.bind.owner; o.set.ChownSocket != "" &&
+			(w.uid >= 0 && uint32(w.uid) != st.Uid || w.gid >= 0 && uint32(w.gid) != st.Gid) {
 			say("chown-socket", o.set.ChownSocket, fmt.Sprintf("%d:%d", st.Uid, st.Gid), "SocketUser=, SocketGroup=")
 		}
 	}

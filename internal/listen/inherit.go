@@ -49,7 +49,8 @@ func inspect(fd int) (local, error) {
 		return local{}, fmt.Errorf("descriptor %d is not a stream socket (ListenStream= makes one)", fd)
 	}
 	if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || on == 0 {
-		return local{}, fmt.Errorf("descriptor %d is a connection, not a listening socket (a socket unit must have Accept=no)", fd)
+		return local{}, fmt.Errorf("descriptor %d is a connection, not a listening socket (a socket unit "+
+			"must have Accept=no)", fd)
 	}
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
@@ -73,7 +74,8 @@ func inspect(fd int) (local, error) {
 func (l local) is(a address) bool {
 	switch a.kind {
 	case kindTCP:
-		return l.network != "UNIX" && a.port != 0 && l.addr.Port() == uint16(a.port) && l.addr.Addr().Unmap() == a.ip.Unmap()
+		return l.network != "UNIX" && a.port != 0 && l.addr.Port() == uint16(a.port) &&
+			l.addr.Addr().Unmap() == a.ip.Unmap()
 	case kindUnix:
 		return l.path != "" && samePath(l.path, a.path)
 	case kindAbstract:
@@ -85,7 +87,8 @@ func (l local) is(a address) bool {
 // covers reports whether a socket bound to every address of the same port serves what was
 // configured: systemd's ListenStream=8000 is [::]:8000, which takes IPv4 too.
 func (l local) covers(a address) bool {
-	return a.kind == kindTCP && l.network != "UNIX" && a.port != 0 && l.addr.Port() == uint16(a.port) && l.addr.Addr().IsUnspecified() &&
+	return a.kind == kindTCP && l.network != "UNIX" && a.port != 0 && l.addr.Port() == uint16(a.port) &&
+		l.addr.Addr().IsUnspecified() &&
 		(l.addr.Addr().Is6() || a.ip.Is4())
 }
 

@@ -22,18 +22,22 @@ func (o *opener) unclaimed(set *Set, nothingConfigured bool) error {
 		}
 		if !nothingConfigured && h.old != nil && h.old.key != keyStdin {
 			k := *h.old
-			o.log(fmt.Sprintf("*** WARNING: %s is not in the configuration any more, and systemd holds it: it is served until the next restart ***", k.Name))
+			o.log(fmt.Sprintf("*** WARNING: %s is not in the configuration any more, and systemd holds it: it is "+
+				"served until the next restart ***", k.Name))
 			o.announce("socket "+strconv.Itoa(len(set.Sockets)), &k, h)
 			set.Sockets = append(set.Sockets, &k)
 			continue
 		}
 		if !nothingConfigured && h.old == nil {
-			errs = append(errs, &Error{Address: h.local.String(), Err: fmt.Errorf("systemd passed socket %s (%s), and no socket option asks for it",
-				h.local, nameOr(h.fdname, "no FileDescriptorName=")), Hint: "write socket = " + h.local.String() + ", or remove it from the socket unit"})
+			errs = append(errs, &Error{Address: h.local.String(),
+				Err: fmt.Errorf("systemd passed socket %s (%s), and no socket option asks for it",
+					h.local, nameOr(h.fdname, "no FileDescriptorName=")),
+				Hint: "write socket = " + h.local.String() + ", or remove it from the socket unit"})
 			continue
 		}
-		k := &Socket{File: h.file, Name: h.local.String(), Protocol: o.defaultProtocol(), Inherited: true, network: h.local.network,
-			key: "inherited:" + h.local.String(), fdname: h.fdname}
+		k := &Socket{File: h.file, Name: h.local.String(), Protocol: o.defaultProtocol(), Inherited: true,
+			network: h.local.network,
+			key:     "inherited:" + h.local.String(), fdname: h.fdname}
 		switch {
 		case h.old != nil:
 			k.Protocol, k.Name, k.key = h.old.Protocol, h.old.Name, h.old.key
@@ -60,7 +64,8 @@ func (o *opener) adoptStdin(set *Set, fd int) {
 	if err != nil {
 		return
 	}
-	k := &Socket{File: newFile(dup, l.String()), Name: l.String(), Protocol: o.defaultProtocol(), Inherited: true, network: l.network, key: keyStdin, fdname: keyStdin}
+	k := &Socket{File: newFile(dup, l.String()), Name: l.String(), Protocol: o.defaultProtocol(), Inherited: true,
+		network: l.network, key: keyStdin, fdname: keyStdin}
 	o.announce("socket "+strconv.Itoa(len(set.Sockets)), k, &held{})
 	set.Sockets = append(set.Sockets, k)
 }

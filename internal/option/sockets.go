@@ -18,33 +18,42 @@ func BelievesPeer(protocol string) bool { return protocol != "http" }
 
 var socketRows = []Row{
 	{Name: "socket", Short: 's', Kind: Address, Repeat: true, Group: groupSockets, Set: socket(""),
-		Help: "listen here and speak the default protocol (uwsgi unless protocol says otherwise): :PORT, IP:PORT, [v6]:PORT, a unix path, @abstract, fd://N, =N (shared socket N)"},
+		Help: "listen here and speak the default protocol (uwsgi unless protocol says otherwise): :PORT, IP:PORT, " +
+			"[v6]:PORT, a unix path, @abstract, fd://N, =N (shared socket N)"},
 	{Name: "uwsgi-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("uwsgi"),
 		Help: "listen here and speak the uwsgi protocol"},
-	{Name: "http", Aliases: []string{"httprouter"}, Kind: Address, Repeat: true, Group: groupSockets, Set: socket("http"),
+	{Name: "http", Aliases: []string{"httprouter"}, Kind: Address, Repeat: true, Group: groupSockets,
+		Set:  socket("http"),
 		Help: "listen here and speak HTTP; workers serve it themselves, there is no separate router process"},
 	{Name: "http-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("http"),
 		Help: "listen here and speak HTTP (the same engine as http)"},
 	{Name: "http11-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("http"),
 		Help: "listen here and speak HTTP (the same engine as http; connections are kept alive anyway)"},
-	{Name: "fastcgi-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("fastcgi"), Help: "listen here and speak FastCGI"},
+	{Name: "fastcgi-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("fastcgi"),
+		Help: "listen here and speak FastCGI"},
 	{Name: "fastcgi-nph-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("fastcgi-nph"),
 		Help: "listen here and speak FastCGI with a full HTTP status line in the response"},
-	{Name: "scgi-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("scgi"), Help: "listen here and speak SCGI"},
+	{Name: "scgi-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("scgi"),
+		Help: "listen here and speak SCGI"},
 	{Name: "scgi-nph-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("scgi-nph"),
 		Help: "listen here and speak SCGI with a full HTTP status line in the response"},
-	{Name: "shared-socket", Aliases: []string{"undeferred-shared-socket"}, Kind: Address, Repeat: true, Group: groupSockets, Set: sharedSocket,
+	{Name: "shared-socket", Aliases: []string{"undeferred-shared-socket"}, Kind: Address, Repeat: true,
+		Group: groupSockets, Set: sharedSocket,
 		Help: "bind this address; other options refer to it as =0, =1 … in the order of writing"},
 	{Name: "protocol", Aliases: []string{"socket-protocol"}, Kind: Text, Group: groupSockets, Set: protocol,
 		Help: "protocol of sockets that name none: uwsgi, http, fastcgi, fastcgi-nph, scgi, scgi-nph"},
-	{Name: "listen", Short: 'l', Kind: Int, Group: groupSockets, Set: integer(func(s *Settings) *int { return &s.Listen }),
-		Help: "connections that may wait before workers that are busy take them in or answer 503; 0 or unset = the kernel's limit, net.core.somaxconn"},
+	{Name: "listen", Short: 'l', Kind: Int, Group: groupSockets,
+		Set: integer(func(s *Settings) *int { return &s.Listen }),
+		Help: "connections that may wait before workers that are busy take them in or answer 503; 0 or unset = the " +
+			"kernel's limit, net.core.somaxconn"},
 	{Name: "chmod-socket", Aliases: []string{"chmod"}, Short: 'C', Kind: Octal, Optional: true, Group: groupSockets,
 		Set:  mode(func(s *Settings) *string { return &s.ChmodSocket }),
 		Help: "permissions of unix sockets, three octal digits; without a value 666"},
-	{Name: "chown-socket", Kind: Text, Group: groupSockets, Set: text(func(s *Settings) *string { return &s.ChownSocket }),
+	{Name: "chown-socket", Kind: Text, Group: groupSockets,
+		Set:  text(func(s *Settings) *string { return &s.ChownSocket }),
 		Help: "owner of unix sockets: USER, USER:GROUP or :GROUP"},
-	{Name: "abstract-socket", Short: 'a', Kind: Flag, Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.AbstractSocket }),
+	{Name: "abstract-socket", Short: 'a', Kind: Flag, Group: groupSockets,
+		Set:  flag(func(s *Settings) *bool { return &s.AbstractSocket }),
 		Help: "put unix sockets into the abstract namespace"},
 	{Name: "reuse-port", Kind: Flag, Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.ReusePort }),
 		Help: "let several instances listen on one TCP port (SO_REUSEPORT)"},
@@ -52,27 +61,39 @@ var socketRows = []Row{
 		Help: "bind to addresses this machine does not have yet"},
 	{Name: "tcp-nodelay", Kind: Flag, Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.TCPNodelay }),
 		Help: "send small packets at once (TCP_NODELAY)"},
-	{Name: "so-keepalive", Kind: Flag, Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.SoKeepalive }),
+	{Name: "so-keepalive", Kind: Flag, Group: groupSockets,
+		Set:  flag(func(s *Settings) *bool { return &s.SoKeepalive }),
 		Help: "let the kernel probe idle TCP connections (SO_KEEPALIVE)"},
-	{Name: "defer-accept", Kind: Flag, Since: "ours", Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.DeferAccept }),
-		Help: "accept a TCP connection once its request has begun to come, or after socket-timeout (TCP_DEFER_ACCEPT); on unless refused"},
-	{Name: "no-defer-accept", Kind: Flag, Group: groupSockets, Set: flagOff(func(s *Settings) *bool { return &s.DeferAccept }),
+	{Name: "defer-accept", Kind: Flag, Since: "ours", Group: groupSockets,
+		Set: flag(func(s *Settings) *bool { return &s.DeferAccept }),
+		Help: "accept a TCP connection once its request has begun to come, or after socket-timeout " +
+			"(TCP_DEFER_ACCEPT); on unless refused"},
+	{Name: "no-defer-accept", Kind: Flag, Group: groupSockets,
+		Set:  flagOff(func(s *Settings) *bool { return &s.DeferAccept }),
 		Help: "accept TCP connections before anything has come"},
 	{Name: "tcp-fast-open", Aliases: []string{"tcp-fastopen"}, Kind: Int, Group: groupSockets,
 		Set:  integer(func(s *Settings) *int { return &s.TCPFastOpen }),
 		Help: "accept data in the first packet of a TCP connection, with a queue of this length (TCP_FASTOPEN)"},
-	{Name: "socket-sndbuf", Kind: Bytes, Group: groupSockets, Set: sizeBytes(func(s *Settings) *int { return &s.SoSndbuf }), Help: "kernel send buffer of a connection (SO_SNDBUF)"},
-	{Name: "socket-rcvbuf", Kind: Bytes, Group: groupSockets, Set: sizeBytes(func(s *Settings) *int { return &s.SoRcvbuf }), Help: "kernel receive buffer of a connection (SO_RCVBUF)"},
-	{Name: "honour-stdin", Kind: Flag, Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.HonourStdin }),
+	{Name: "socket-sndbuf", Kind: Bytes, Group: groupSockets,
+		Set:  sizeBytes(func(s *Settings) *int { return &s.SoSndbuf }),
+		Help: "kernel send buffer of a connection (SO_SNDBUF)"},
+	{Name: "socket-rcvbuf", Kind: Bytes, Group: groupSockets,
+		Set:  sizeBytes(func(s *Settings) *int { return &s.SoRcvbuf }),
+		Help: "kernel receive buffer of a connection (SO_RCVBUF)"},
+	{Name: "honour-stdin", Kind: Flag, Group: groupSockets,
+		Set:  flag(func(s *Settings) *bool { return &s.HonourStdin }),
 		Help: "keep standard input as it is instead of /dev/null"},
 	{Name: "skip-zero", Kind: Flag, Group: groupSockets, Set: flag(func(s *Settings) *bool { return &s.SkipZero }),
 		Help: "do not take a socket found on descriptor 0"},
 	// Fatal where it would do something: package config looks at the sockets.
-	{Name: "enable-proxy-protocol", Kind: Flag, Group: groupSockets, Standing: Refused, Note: noProxyProtocol, Help: "HTTP connections begin with a PROXY line that names the client"},
-	{Name: "http-enable-proxy-protocol", Kind: Flag, Optional: true, Group: groupSockets, Standing: Refused, Note: noProxyProtocol, Help: "the same for http, not for http-socket"},
+	{Name: "enable-proxy-protocol", Kind: Flag, Group: groupSockets, Standing: Refused, Note: noProxyProtocol,
+		Help: "HTTP connections begin with a PROXY line that names the client"},
+	{Name: "http-enable-proxy-protocol", Kind: Flag, Optional: true, Group: groupSockets, Standing: Refused,
+		Note: noProxyProtocol, Help: "the same for http, not for http-socket"},
 }
 
-const noProxyProtocol = "a PROXY line is not understood: have the proxy send X-Forwarded-For, or put nginx (real_ip) before this server"
+const noProxyProtocol = "a PROXY line is not understood: have the proxy send X-Forwarded-For, or put nginx " +
+	"(real_ip) before this server"
 
 func socket(proto string) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
@@ -102,14 +123,16 @@ func address(v Value) (string, error) {
 	case a == "":
 		return "", fault("write "+v.Name+" = 127.0.0.1:8000, = :8000 or = /run/app.sock", "an address is expected")
 	case IsBoolWord(a):
-		return "", warning("write "+v.Name+" = 127.0.0.1:8000 or a path", "an address is expected, not a boolean; the line is left out")
+		return "", warning("write "+v.Name+" = 127.0.0.1:8000 or a path",
+			"an address is expected, not a boolean; the line is left out")
 	case a[0] == '=':
 		n := strings.TrimSpace(a[1:])
 		if n != "" && strings.Trim(n, "0123456789") == "" {
 			return "=" + n, nil
 		}
 		first, _, _ := cutBlank(n)
-		return "", fault("write "+v.Name+" = "+first, "one \"=\" too many: \"=N\" stands for shared socket number N, %q is no number", n)
+		return "", fault("write "+v.Name+" = "+first,
+			"one \"=\" too many: \"=N\" stands for shared socket number N, %q is no number", n)
 	case a[0] == '@' || a[0] == '/' || strings.HasPrefix(a, `\0`):
 		return a, bareAddress(v.Name, a)
 	case strings.HasPrefix(a, "fd://"):
@@ -118,7 +141,8 @@ func address(v Value) (string, error) {
 		}
 		return a, nil
 	case strings.HasPrefix(a, "unix:"):
-		return "", fault("write "+v.Name+" = "+strings.TrimPrefix(a, "unix:"), "a unix socket is written as its path alone")
+		return "", fault("write "+v.Name+" = "+strings.TrimPrefix(a, "unix:"),
+			"a unix socket is written as its path alone")
 	case strings.Contains(a, "://"):
 		return "", fault("write HOST:PORT, :PORT or a path", "%q is a URL, not a socket address", a)
 	}
@@ -154,12 +178,15 @@ func bareAddress(name, a string) error {
 	_, notIP := netip.ParseAddr(strings.Trim(a, "[]"))
 	switch {
 	case notIP == nil || a == "localhost" || a == "*":
-		return fault("write "+name+" = "+a+":8000", "the port is missing: without a colon this is the path of a unix socket")
+		return fault("write "+name+" = "+a+":8000",
+			"the port is missing: without a colon this is the path of a unix socket")
 	case strings.HasSuffix(a, ";") || strings.HasSuffix(a, ","):
-		return warning("write "+name+" = "+a[:len(a)-1], "the %q at the end is taken as a part of the address", a[len(a)-1:])
+		return warning("write "+name+" = "+a[:len(a)-1], "the %q at the end is taken as a part of the address",
+			a[len(a)-1:])
 	}
 	if strings.Trim(a, "0123456789") == "" {
-		return warning("write "+name+" = :"+a+" for a TCP port", "%q without a colon is a unix socket file of that name", a)
+		return warning("write "+name+" = :"+a+" for a TCP port",
+			"%q without a colon is a unix socket file of that name", a)
 	}
 	if strings.ContainsAny(a, " \t") {
 		return warning("write one address a line", "%q is taken whole as the path of a unix socket", a)

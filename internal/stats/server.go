@@ -154,7 +154,8 @@ func (s *Server) answer(ctx context.Context, c net.Conn) {
 		if _, err := c.Read(make([]byte, 4096)); err != nil {
 			return
 		}
-		head = "HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n\r\n"
+		head = "HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: " +
+			"application/json\r\n\r\n"
 	}
 	body := s.source().JSON(s.opts.Minified, s.opts.NoCores)
 	_ = c.SetDeadline(time.Now().Add(timeout))

@@ -73,7 +73,8 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 		s.delay(sl, retryFork)
 		return nil
 	}
-	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, again: again, stuck: map[int]int64{}, cancelled: map[int]cancelled{}}
+	p := &process{slot: sl, gen: g, w: w, row: row, cause: why, again: again, stuck: map[int]int64{},
+		cancelled: map[int]cancelled{}}
 	s.procs[w] = p
 	p.death = s.timers.after(forkPatience, func() { s.unanswered(p) })
 	g.procs++

@@ -74,10 +74,12 @@ type client struct {
 }
 
 type framing struct {
-	left    int64 // Content-Length still to come, -1 until the connection ends, -2 chunked
-	close   bool
-	status  int
-	chunk   int64 // chunked: bytes left of the chunk, -1 in a size line, -2 in the line end after one, -3 after the last
+	left   int64 // Content-Length still to come, -1 until the connection ends, -2 chunked
+	close  bool
+	status int
+	// chunked: bytes left of the chunk, -1 in a size line, -2 in the line end after one, -3 after
+	// the last
+	chunk   int64
 	line    []byte
 	trailer bool
 }
@@ -262,7 +264,8 @@ func (c *client) reset() {
 func (g *generator) send(c *client) {
 	for c.sent < len(g.request) {
 		p := g.request[c.sent:]
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)),
+			unix.MSG_NOSIGNAL, 0, 0)
 		if errno != 0 {
 			return // EAGAIN, ENOTCONN while connecting; anything else shows when it is read
 		}
@@ -286,7 +289,8 @@ func (g *generator) event(i int, events uint32) {
 		return
 	}
 	for {
-		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(&g.buf[0])), uintptr(len(g.buf)))
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(c.fd),
+			uintptr(unsafe.Pointer(&g.buf[0])), uintptr(len(g.buf)))
 		if errno == unix.EAGAIN {
 			return
 		}

@@ -25,7 +25,8 @@ type process struct {
 
 // start runs argv with its output in a file of dir.
 func start(dir, name string, argv, env []string, cwd string, stderr *os.File, stop syscall.Signal) (*process, error) {
-	p := &process{cmd: exec.Command(argv[0], argv[1:]...), log: filepath.Join(dir, name+".log"), stop: stop, done: make(chan struct{})}
+	p := &process{cmd: exec.Command(argv[0], argv[1:]...), log: filepath.Join(dir, name+".log"), stop: stop,
+		done: make(chan struct{})}
 	f, err := os.Create(p.log)
 	if err != nil {
 		return nil, err

@@ -115,9 +115,11 @@ func (rep *report) setting() string {
 	for i, name := range names {
 		names[i] = name + " " + rep.Versions[name]
 	}
-	return fmt.Sprintf("%s · %s cores, %s, %s, Linux %s · %s.\n%s.\n\n", rep.Date, rep.Machine["cores"], rep.Machine["cpu"], rep.Machine["memory"], rep.Machine["kernel"], rep.Pace,
+	return fmt.Sprintf("%s · %s cores, %s, %s, Linux %s · %s.\n%s.\n\n", rep.Date, rep.Machine["cores"],
+		rep.Machine["cpu"], rep.Machine["memory"], rep.Machine["kernel"], rep.Pace,
 		strings.Join(names, ", ")) +
-		"CPU is user + system time of the server's whole process tree, in µs a request. The load generator runs on the same machine and is not counted. " +
+		"CPU is user + system time of the server's whole process tree, in µs a request. The load generator runs on " +
+		"the same machine and is not counted. " +
 		"Every answer's status, length and content was checked.\n\n"
 }
 
@@ -134,13 +136,15 @@ func (rep *report) table() string {
 			if !v.Held {
 				mark = "✘"
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %s %.2f | %s |\n", r.Title, label(v.Metric), v.Than, v.Ratio, sign, v.Must, mark)
+			fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %s %.2f | %s |\n", r.Title, label(v.Metric), v.Than,
+				v.Ratio, sign, v.Must, mark)
 		}
 	}
 	return b.String()
 }
 
-var labels = map[string]string{"cpu": "CPU a request", "rps": "requests/s", "p99": "p99", "pss": "memory, MB", "peak_pss": "peak memory, MB", "seconds": "seconds", "ideal": "share of the ideal", "mb_per_s": "MB/s"}
+var labels = map[string]string{"cpu": "CPU a request", "rps": "requests/s", "p99": "p99", "pss": "memory, MB",
+	"peak_pss": "peak memory, MB", "seconds": "seconds", "ideal": "share of the ideal", "mb_per_s": "MB/s"}
 
 func label(metric string) string {
 	if l, ok := labels[metric]; ok {

@@ -85,7 +85,8 @@ func (r *row) request(s side) []byte {
 }
 
 func (r *row) load(s *running) load {
-	return load{network: s.network, addr: s.addr, conns: r.conns, request: r.request(s.side), keep: s.side.keep, untilEnd: strings.HasPrefix(s.side.proto, "uwsgi"), want: r.want, once: r.once}
+	return load{network: s.network, addr: s.addr, conns: r.conns, request: r.request(s.side), keep: s.side.keep,
+		untilEnd: strings.HasPrefix(s.side.proto, "uwsgi"), want: r.want, once: r.once}
 }
 
 // ready waits until s gives the right answer, and learns it where the row says so.
@@ -233,7 +234,8 @@ func (w *world) sample(r *row, s *running, p pace, f *figures) {
 		f.Error = "no answer in a whole stretch"
 	}
 	if o.Answers > 0 {
-		f.samples = append(f.samples, sample{(after - before) * 1e6 / float64(o.Answers), float64(o.Answers) / o.Seconds, o.Latency.at(.5), o.Latency.at(.99)})
+		f.samples = append(f.samples, sample{(after - before) * 1e6 / float64(o.Answers),
+			float64(o.Answers) / o.Seconds, o.Latency.at(.5), o.Latency.at(.99)})
 	}
 }
 
@@ -253,7 +255,8 @@ func (f *figures) settle() {
 	}
 	f.Least = cpu[0]
 	f.CPU, f.RPS = median(cpu), median(pick(func(s sample) float64 { return s.rps }))
-	f.P50, f.P99 = median(pick(func(s sample) float64 { return s.p50 })), median(pick(func(s sample) float64 { return s.p99 }))
+	f.P50, f.P99 = median(pick(func(s sample) float64 { return s.p50 })),
+		median(pick(func(s sample) float64 { return s.p99 }))
 	if f.CPU > 0 {
 		f.Spread = (cpu[len(cpu)-1] - cpu[0]) / f.CPU
 	}
@@ -300,7 +303,8 @@ func (out *result) judge(musts []must) {
 			continue
 		}
 		v := verdict{Metric: m.metric, Than: name, Must: m.ratio, Ratio: out.Sides[0].value(m.metric) / best}
-		v.Held = v.Ratio > 0 && (more(m.metric) && v.Ratio >= m.ratio || !more(m.metric) && v.Ratio <= m.ratio) && out.Sides[0].Wrong == 0
+		v.Held = v.Ratio > 0 && (more(m.metric) && v.Ratio >= m.ratio || !more(m.metric) && v.Ratio <= m.ratio) &&
+			out.Sides[0].Wrong == 0
 		out.Verdicts = append(out.Verdicts, v)
 	}
 }
@@ -311,7 +315,8 @@ func (out *result) print() {
 		f := &out.Sides[i]
 		fmt.Fprintf(os.Stderr, "  %-28s", f.Side)
 		if f.CPU > 0 {
-			fmt.Fprintf(os.Stderr, " %9.1f µs CPU (±%2.0f%%, least %.1f) %9.0f/s  p50 %8.0f p99 %8.0f µs", f.CPU, f.Spread*50, f.Least, f.RPS, f.P50, f.P99)
+			fmt.Fprintf(os.Stderr, " %9.1f µs CPU (±%2.0f%%, least %.1f) %9.0f/s  p50 %8.0f p99 %8.0f µs", f.CPU,
+				f.Spread*50, f.Least, f.RPS, f.P50, f.P99)
 		}
 		for k, v := range f.Extra {
 			fmt.Fprintf(os.Stderr, "  %s %.4g", k, v)
@@ -322,6 +327,7 @@ func (out *result) print() {
 		fmt.Fprintln(os.Stderr)
 	}
 	for _, v := range out.Verdicts {
-		fmt.Fprintf(os.Stderr, "  -> %s %.3f of %s (must %.2f) %s\n", v.Metric, v.Ratio, v.Than, v.Must, map[bool]string{true: "holds", false: "DOES NOT HOLD"}[v.Held])
+		fmt.Fprintf(os.Stderr, "  -> %s %.3f of %s (must %.2f) %s\n", v.Metric, v.Ratio, v.Than, v.Must,
+			map[bool]string{true: "holds", false: "DOES NOT HOLD"}[v.Held])
 	}
 }

@@ -173,7 +173,8 @@ func (s *Server) header(line []byte, r *request.Request, flags uint32) (uint32, 
 	}
 	at := len(arena)
 	r.Arena = append(arena, val...)
-	r.Vars = append(r.Vars, request.Var{KeyOff: uint32(key), KeyLen: uint32(at - key), ValOff: uint32(at), ValLen: uint32(len(val))})
+	r.Vars = append(r.Vars, request.Var{KeyOff: uint32(key), KeyLen: uint32(at - key), ValOff: uint32(at),
+		ValLen: uint32(len(val))})
 	return flags, nil
 }
 

@@ -50,7 +50,8 @@ const (
 	varsSet
 )
 
-var setNames = [varsSet]string{"REQUEST_METHOD", "REQUEST_URI", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT"}
+var setNames = [varsSet]string{"REQUEST_METHOD", "REQUEST_URI", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL",
+	"REMOTE_ADDR", "REMOTE_PORT"}
 
 func (s *Server) prepare() {
 	t := &s.tmpl

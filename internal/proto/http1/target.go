@@ -27,7 +27,8 @@ func (s *Server) requestLine(line []byte, r *request.Request, peer request.Peer)
 	protocol := t.http11
 	if string(version) != "HTTP/1.1" {
 		switch {
-		case len(version) != 8 || string(version[:5]) != "HTTP/" || version[6] != '.' || version[5]-'0' > 9 || version[7]-'0' > 9:
+		case len(version) != 8 || string(version[:5]) != "HTTP/" || version[6] != '.' ||
+			version[5]-'0' > 9 || version[7]-'0' > 9:
 			return 0, ErrVersion
 		case version[5] != '1':
 			return 0, ErrMajor

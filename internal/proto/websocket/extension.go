@@ -35,7 +35,8 @@ func (d Deflate) appendHeader(dst []byte) []byte {
 	if !d.On {
 		return dst
 	}
-	dst = append(dst, "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover"...)
+	dst = append(dst, "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "+
+		"client_no_context_takeover"...)
 	if d.bits > 0 {
 		dst = strconv.AppendUint(append(dst, "; server_max_window_bits="...), uint64(d.bits), 10)
 	}
