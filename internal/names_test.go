@@ -113,7 +113,8 @@ func TestProtocols(t *testing.T) {
 			continue
 		}
 		if names := found(map[string]string{path: text}, `"((?:fastcgi|scgi)(?:-nph)?|http11)"`); len(names) > 0 {
-			t.Errorf("%s names %q: what a protocol is like stands in dataplane/protocol.go and option/sockets.go", path, names)
+			t.Errorf("%s names %q: what a protocol is like stands in dataplane/protocol.go and option/sockets.go", path,
+				names)
 		}
 	}
 }

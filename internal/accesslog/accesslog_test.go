@@ -33,7 +33,8 @@ func requestOf(t testing.TB, pairs ...string) *request.Request {
 	return r
 }
 
-var post = []string{"REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "PATH_INFO=/a", "QUERY_STRING=b", "SERVER_PROTOCOL=HTTP/1.1", "SCRIPT_NAME=",
+var post = []string{"REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "PATH_INFO=/a", "QUERY_STRING=b",
+	"SERVER_PROTOCOL=HTTP/1.1", "SCRIPT_NAME=",
 	"SERVER_NAME=vm", "SERVER_PORT=19900", "REMOTE_ADDR=127.0.0.1", "HTTP_HOST=127.0.0.1:19900", "HTTP_USER_AGENT=curl/7.88.1",
 	"HTTP_ACCEPT=*/*", "HTTP_X_FORWARDED_FOR=1.2.3.4, 5.6.7.8", "HTTP_REFERER=r", "CONTENT_LENGTH=3", "CONTENT_TYPE=application/x-www-form-urlencoded"}
 
@@ -80,7 +81,8 @@ func TestDefaultLine(t *testing.T) {
 		{"user, via, packet", option.Settings{LogXForwarded: true}, with(func(e *Entry) {
 			e.Req = requestOf(t, "REMOTE_USER=joe", "REMOTE_ADDR=::1", "REQUEST_METHOD=GET", "REQUEST_URI=/")
 			e.Via, e.Packet, e.CoreID, e.Duration = "sendfile", 999, 3, 1999999999
-		}), "[pid: 21348|app: 0|req: 1/7] ::1 (joe) {10 vars in 999 bytes} [Sun Nov 22 16:49:28 2026] GET / => generated 5 bytes in 1999 msecs via sendfile() ( 200) 1 headers in 45 bytes (1 switches on core 3)"},
+		}), "[pid: 21348|app: 0|req: 1/7] ::1 (joe) {10 vars in 999 bytes} [Sun Nov 22 16:49:28 2026] GET / => " +
+			"generated 5 bytes in 1999 msecs via sendfile() ( 200) 1 headers in 45 bytes (1 switches on core 3)"},
 	} {
 		if got := line(t, &c.settings, c.entry); got != c.want {
 			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)
@@ -103,7 +105,9 @@ func TestLongLine(t *testing.T) {
 		if len(whole)+1 <= 4096 {
 			longest = n
 		} else {
-			whole = "[pid: 21348|app: 0|req: 1/7] 0.0.0.0 () {6 vars in " + strconv.Itoa(e.packet()) + " bytes} [Sun Nov 22 16:49:28 2026] - - => generated 5 bytes in 0 msecs (- 200) 1 headers in 45 bytes (1 switches on core 0)"
+			whole = "[pid: 21348|app: 0|req: 1/7] 0.0.0.0 () {6 vars in " + strconv.Itoa(e.packet()) +
+				" bytes} [Sun Nov 22 16:49:28 2026] - - => generated 5 bytes in 0 msecs (- 200) 1 headers in 45 " +
+				"bytes (1 switches on core 0)"
 		}
 		if got != whole {
 			t.Fatalf("%d bytes of URI:\n%s, want\n%s", n, got, whole)
@@ -137,7 +141,8 @@ func TestFormat(t *testing.T) {
 		}
 	}
 	empty := &Entry{App: -1, Duration: 61000001000, Start: 59e9, WriteErrors: 3}
-	if got, want := line(t, &option.Settings{LogFormat: "%(uri) %(addr) %(host) %(var.X) %(cl) %(vars) %(pktsize) %(secs) %(epoch) %(ioerr) %(rerr) %(werr) %(modifier1) %(modifier2)"}, empty),
+	if got, want := line(t, &option.Settings{LogFormat: "%(uri) %(addr) %(host) %(var.X) %(cl) %(vars) %(pktsize) " +
+		"%(secs) %(epoch) %(ioerr) %(rerr) %(werr) %(modifier1) %(modifier2)"}, empty),
 		"- - - - 0 0 0 61.000001 120 3 0 3 0 0"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -151,7 +156,8 @@ func TestFormat(t *testing.T) {
 // Nothing that a client sends ends a line, or reaches a terminal as a control sequence.
 func TestForgedLines(t *testing.T) {
 	forged := "x\n[pid: 1|app: 0] \r\x1b[2J\x00\x7f\ty"
-	e := entryOf(t, "REQUEST_METHOD="+forged, "REQUEST_URI="+forged, "REMOTE_ADDR="+forged, "REMOTE_USER="+forged, "SERVER_PROTOCOL="+forged,
+	e := entryOf(t, "REQUEST_METHOD="+forged, "REQUEST_URI="+forged, "REMOTE_ADDR="+forged, "REMOTE_USER="+forged,
+		"SERVER_PROTOCOL="+forged,
 		"HTTP_HOST="+forged, "HTTP_USER_AGENT="+forged, "HTTP_REFERER="+forged, "HTTP_X_FORWARDED_FOR="+forged, "HTTP_X="+forged)
 	e.LogVars = []LogVar{{[]byte("mine"), []byte(forged)}}
 	for _, s := range []option.Settings{
@@ -181,7 +187,8 @@ func TestText(t *testing.T) {
 		{`"%(uagent)" %(uagent)`, `a" 200 "b\`, `"a\" 200 \"b\\" a" 200 "b\`},
 		{`%% "%() %(method) %(uagent)" %(uagent)`, `"`, `%% "%() - \"" "`},
 	} {
-		if got := line(t, &option.Settings{LogFormat: c.format}, entryOf(t, "HTTP_USER_AGENT="+c.agent)); got != c.want {
+		if got := line(t, &option.Settings{LogFormat: c.format},
+			entryOf(t, "HTTP_USER_AGENT="+c.agent)); got != c.want {
 			t.Errorf("%s of %q: %s, want %s", c.format, c.agent, got, c.want)
 		}
 	}
@@ -194,7 +201,8 @@ const jsonFormat = `{"uri":"%(uri)", "agent":"%(uagent)","nested":"m=\"%(method)
 
 // What a client sends, or the application sets, a line of a format that is JSON says the same.
 func TestJSON(t *testing.T) {
-	e := entryOf(t, "REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "SERVER_PROTOCOL=HTTP/1.1", "REMOTE_ADDR=127.0.0.1", "HTTP_X=[1, true]",
+	e := entryOf(t, "REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "SERVER_PROTOCOL=HTTP/1.1",
+		"REMOTE_ADDR=127.0.0.1", "HTTP_X=[1, true]",
 		"HTTP_USER_AGENT=\"},{\\ caf\xc3\xa9 \xff\x9b\n\x1b[2J\u202e\U000e0001")
 	got := line(t, &option.Settings{LogFormat: jsonFormat}, e)
 	var fields map[string]any
@@ -231,7 +239,8 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, uri, agent, mine string) {
 		r := new(request.Request)
-		for name, value := range map[string]string{"REQUEST_URI": uri, "REQUEST_METHOD": agent, "SERVER_PROTOCOL": mine, "REMOTE_ADDR": uri, "HTTP_USER_AGENT": agent, "HTTP_X": uri} {
+		for name, value := range map[string]string{"REQUEST_URI": uri, "REQUEST_METHOD": agent, "SERVER_PROTOCOL": mine,
+			"REMOTE_ADDR": uri, "HTTP_USER_AGENT": agent, "HTTP_X": uri} {
 			r.AddVarString(name, value)
 		}
 		if err := request.Finish(r, &request.Limits{Head: 1 << 20}, request.Options{}); err != nil {
@@ -242,7 +251,8 @@ func FuzzJSON(f *testing.F) {
 		if err := json.Unmarshal(got, &fields); err != nil {
 			t.Fatalf("%v: %q", err, got)
 		}
-		if bytes.ContainsFunc(bytes.ReplaceAll(got, []byte(",\n "), nil), func(c rune) bool { return c != utf8.RuneError && !unicode.IsPrint(c) }) || !utf8.Valid(got) {
+		if bytes.ContainsFunc(bytes.ReplaceAll(got, []byte(",\n "), nil),
+			func(c rune) bool { return c != utf8.RuneError && !unicode.IsPrint(c) }) || !utf8.Valid(got) {
 			t.Fatalf("raw: %q", got)
 		}
 		if want := agent; utf8.ValidString(want) && want != "" && fields["agent"] != want {
@@ -318,7 +328,8 @@ func TestStrftime(t *testing.T) {
 	if checked < 100 {
 		t.Fatalf("only %d rows were checked", checked)
 	}
-	for format, want := range map[string]string{"%": "%", "100%": "100%", "%-": "%-", "%Q": "%Q", "%-Q": "%-Q", "a%nb%tc": "a\nb\tc", "": ""} {
+	for format, want := range map[string]string{"%": "%", "100%": "100%", "%-": "%-", "%Q": "%Q", "%-Q": "%-Q",
+		"a%nb%tc": "a\nb\tc", "": ""} {
 		if got := string(Strftime(nil, format, time.Unix(0, 0))); got != want {
 			t.Errorf("%q: %q, want %q", format, got, want)
 		}

@@ -84,7 +84,8 @@ func TestLeavesTheTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, want := range []string{"leader: true\n", "before: true\n", "after: false\n", "below: false\n", "interrupted: true\n"} {
+	for _, want := range []string{"leader: true\n", "before: true\n", "after: false\n", "below: false\n",
+		"interrupted: true\n"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("not %q:\n%s", want, out)
 		}

@@ -36,7 +36,8 @@ func TestSoleProcess(t *testing.T) {
 // UTF-8; the manager's own variables are this process's.
 func TestKeptEnvironment(t *testing.T) {
 	run := t.TempDir()
-	mine := []string{"A=b=c", "BASH_FUNC_f%%=() {  :\n}", "RAW=\xff\xfe", "EMPTY=", "INVOCATION_ID=of the shell's service", "JOURNAL_STREAM=8:1"}
+	mine := []string{"A=b=c", "BASH_FUNC_f%%=() {  :\n}", "RAW=\xff\xfe", "EMPTY=",
+		"INVOCATION_ID=of the shell's service", "JOURNAL_STREAM=8:1"}
 	kept, err := keepEnvironment(run, "uwsgi-x", mine)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +54,8 @@ func TestKeptEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := resumed(string(text), []string{"PATH=/bin", "NOTIFY_SOCKET=/run/systemd/notify", "INVOCATION_ID=mine", environmentVar + "=" + kept.path()})
+	got := resumed(string(text), []string{"PATH=/bin", "NOTIFY_SOCKET=/run/systemd/notify", "INVOCATION_ID=mine",
+		environmentVar + "=" + kept.path()})
 	want := append(slices.Clone(mine[:4]), "NOTIFY_SOCKET=/run/systemd/notify", "INVOCATION_ID=mine")
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)

@@ -115,7 +115,8 @@ func TestDaemonThrottle(t *testing.T) {
 		for i := 1; i <= 3; i++ { // dies at once, waits a second longer each time
 			h.last().exit <- "exited with status 1"
 			synctest.Wait()
-			if log.Count(fmt.Sprintf("[uwsgi-daemons] throttling %q for %d seconds", "redis", i)) != 1 || h.started() != i {
+			if log.Count(fmt.Sprintf("[uwsgi-daemons] throttling %q for %d seconds", "redis", i)) != 1 ||
+				h.started() != i {
 				t.Fatalf("%d: %d started\n%s", i, h.started(), log)
 			}
 			time.Sleep(time.Duration(i) * time.Second) // why: synctest's clock
@@ -134,7 +135,8 @@ func TestDaemonThrottle(t *testing.T) {
 		if got := h.last().signals(); got != "[terminated]" {
 			t.Error(got)
 		}
-		if !strings.HasPrefix(log.String(), "[uwsgi-daemons] spawning \"redis\" (uid: ") || log.Count("[uwsgi-daemons] respawning \"redis\"") != 4 {
+		if !strings.HasPrefix(log.String(), "[uwsgi-daemons] spawning \"redis\" (uid: ") ||
+			log.Count("[uwsgi-daemons] respawning \"redis\"") != 4 {
 			t.Errorf("%s", log)
 		}
 	})
@@ -149,7 +151,8 @@ func TestDaemonThatWillNotDie(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		d.Stop()
-		if got := h.last().signals(); got != "[interrupt interrupt interrupt killed]" || time.Since(began) != 2500*time.Millisecond {
+		if got := h.last().signals(); got != "[interrupt interrupt interrupt killed]" ||
+			time.Since(began) != 2500*time.Millisecond {
 			t.Error(got, time.Since(began))
 		}
 		log.Wait("[uwsgi-daemons] daemon did not die in time, killing (pid: ")
@@ -207,7 +210,8 @@ func TestSmartDaemonIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := &fakeHost{}, testlog.New()
 		path := filepath.Join(t.TempDir(), "pid")
-		d := StartDaemons([]option.Daemon{{Command: "celery", Pidfile: path, Daemonize: true, Freq: 3}}, fakeEnv(h, log))
+		d := StartDaemons([]option.Daemon{{Command: "celery", Pidfile: path, Daemonize: true, Freq: 3}},
+			fakeEnv(h, log))
 		synctest.Wait()
 		p := h.last()
 		if got, err := pidfile.Read(path); err != nil || got != p.pid || !h.free(0) {
@@ -285,7 +289,8 @@ func TestDaemonForReal(t *testing.T) {
 func TestEnding(t *testing.T) {
 	s := NewSpawner()
 	defer s.Close()
-	for shell, want := range map[string]string{"exit 0": "exited with status 0", "exit 3": "exited with status 3", "kill -9 $$": "killed by signal 9"} {
+	for shell, want := range map[string]string{"exit 0": "exited with status 0", "exit 3": "exited with status 3",
+		"kill -9 $$": "killed by signal 9"} {
 		p, err := s.Start(Command{Shell: shell, Group: true})
 		if err != nil {
 			t.Fatal(err)

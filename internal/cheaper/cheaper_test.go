@@ -11,7 +11,8 @@ import (
 
 // TestNames: the option takes what there is.
 func TestNames(t *testing.T) {
-	if got, want := slices.Sorted(maps.Keys(algorithms)), slices.Sorted(slices.Values(option.CheaperAlgorithms)); !slices.Equal(got, want) {
+	if got, want := slices.Sorted(maps.Keys(algorithms)),
+		slices.Sorted(slices.Values(option.CheaperAlgorithms)); !slices.Equal(got, want) {
 		t.Errorf("there are %v, cheaper-algo takes %v", got, want)
 	}
 	if algo := option.Default().CheaperAlgo; !slices.Contains(option.CheaperAlgorithms, algo) {

@@ -34,7 +34,8 @@ func uwsgiEnds(t *testing.T) map[string]bool {
 // once, with its place.
 func TestEmptyValues(t *testing.T) {
 	ends := uwsgiEnds(t)
-	mayEnd := map[string]bool{"ini": true, "yaml": true, "json": true, "xml": true, "config": true, "include": true, "inherit": true,
+	mayEnd := map[string]bool{"ini": true, "yaml": true, "json": true, "xml": true, "config": true,
+		"include": true, "inherit": true,
 		"set": true, "set-placeholder": true, "declare-option": true, "declare-option2": true, "resolve": true}
 	for _, row := range option.All() {
 		for _, name := range row.Names() {
@@ -58,10 +59,12 @@ func TestEmptyValues(t *testing.T) {
 					said++
 				}
 			}
-			if said > 1 && row.Kind != option.Block && row.Name != "cheaper-busyness-max" { // a block is not closed, too; a number counts as 0
+			// a block is not closed, too; a number counts as 0
+			if said > 1 && row.Kind != option.Block && row.Name != "cheaper-busyness-max" {
 				t.Errorf("%s: %q", name, c.StartReport())
 			}
-			if s := c.Settings; err == nil && (len(s.Sockets) != 1 || len(s.Apps) != 1 || s.Processes != 1 || len(s.Env)+len(s.AddGIDs)+len(s.LogDrain) > 0) {
+			if s := c.Settings; err == nil && (len(s.Sockets) != 1 || len(s.Apps) != 1 || s.Processes != 1 ||
+				len(s.Env)+len(s.AddGIDs)+len(s.LogDrain) > 0) {
 				t.Errorf("%s: settings are changed", name)
 			}
 		}
@@ -70,11 +73,13 @@ func TestEmptyValues(t *testing.T) {
 
 // Who is not root cannot keep root's rights: uid and gid may be empty.
 func TestEmptyUserOfAUser(t *testing.T) {
-	c, err := Load([]string{"--ini", "x.ini"}, nil, fakeHost(map[string]string{"x.ini": "[uwsgi]\nhttp = :8000\nuid =\ngid =\n"}))
+	c, err := Load([]string{"--ini", "x.ini"}, nil,
+		fakeHost(map[string]string{"x.ini": "[uwsgi]\nhttp = :8000\nuid =\ngid =\n"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(c.StartReport(), "\n"); !strings.Contains(got, "x.ini:3: warning: uid: ") || !strings.Contains(got, "x.ini:4: warning: gid: ") {
+	if got := strings.Join(c.StartReport(), "\n"); !strings.Contains(got, "x.ini:3: warning: uid: ") ||
+		!strings.Contains(got, "x.ini:4: warning: gid: ") {
 		t.Error(got)
 	}
 }
@@ -89,11 +94,13 @@ func TestValuesUWSGIStartsWith(t *testing.T) {
 		"log-route = nolog abc", "log-req-route = nolog abc", "static-expires = a b", "umask = 9", "umask = 22", "umask = true", "for-times = true\nend =",
 		"inject-before = /none/x", "inject-after = /none/x", "http-enable-proxy-protocol = true", "http = : 5000",
 	} {
-		c, err := Load([]string{"--ini", "x.ini"}, nil, fakeHost(map[string]string{"x.ini": "[uwsgi]\nhttp-socket = :8000\nwsgi-file = app.py\n" + line + "\n"}))
+		c, err := Load([]string{"--ini", "x.ini"}, nil,
+			fakeHost(map[string]string{"x.ini": "[uwsgi]\nhttp-socket = :8000\nwsgi-file = app.py\n" + line + "\n"}))
 		if err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
-		if said := strings.Join(c.StartReport(), "\n"); !strings.Contains(said, "x.ini:4: ") && line != "umask = 22" && line != "http = : 5000" {
+		if said := strings.Join(c.StartReport(), "\n"); !strings.Contains(said, "x.ini:4: ") && line != "umask = 22" &&
+			line != "http = : 5000" {
 			t.Errorf("%s: nothing is said: %q", line, said)
 		}
 	}

@@ -97,7 +97,8 @@ func FuzzExpand(f *testing.F) {
 		if len(a)+len(b)+len(c) > 1<<12 {
 			return
 		}
-		got, _ := Load([]string{"--set", "a=" + a, "--set", "b=" + b, "--set", "c=" + c}, []string{"E=$(E)", "HOME=/root"}, fakeHost(nil))
+		got, _ := Load([]string{"--set", "a=" + a, "--set", "b=" + b, "--set", "c=" + c},
+			[]string{"E=$(E)", "HOME=/root"}, fakeHost(nil))
 		plain := func(s string) bool { return !strings.Contains(s, "(") }
 		for key, raw := range map[string]string{"a": a, "b": b, "c": c} {
 			value, ok := got.Lookup(key)

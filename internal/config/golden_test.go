@@ -132,7 +132,8 @@ func runGolden(t *testing.T, name string) {
 	comment, parts := parseArchive(string(raw))
 	files := map[string]string{}
 	var args, environ []string
-	outputs := map[string]bool{"error": true, "command": true, "pairs": true, "settings": true, "check": true, "json": true, "start": true}
+	outputs := map[string]bool{"error": true, "command": true, "pairs": true, "settings": true, "check": true,
+		"json": true, "start": true}
 	wanted := 0
 	for _, p := range parts {
 		switch {
@@ -143,7 +144,8 @@ func runGolden(t *testing.T, name string) {
 		case outputs[p.name]:
 			wanted++
 		default:
-			files[p.name] = strings.NewReplacer("<CR>", "\r", "<BOM>", bom).Replace(strings.TrimSuffix(p.text, "<EOF>\n"))
+			files[p.name] = strings.NewReplacer("<CR>", "\r", "<BOM>",
+				bom).Replace(strings.TrimSuffix(p.text, "<EOF>\n"))
 		}
 	}
 	if wanted == 0 {

@@ -17,14 +17,16 @@ func TestShowConfig(t *testing.T) {
 	}
 	var b bytes.Buffer
 	c.WriteShowConfig(&b)
-	want := "\n;uWSGI instance configuration\n[uwsgi]\nmaster = true\nhttp = :80\nshow-config = true\n;end of configuration\n\n"
+	want := "\n;uWSGI instance configuration\n[uwsgi]\nmaster = true\nhttp = :80\nshow-config = " +
+		"true\n;end of configuration\n\n"
 	if b.String() != want {
 		t.Errorf("got %q", b.String())
 	}
 }
 
 func TestSubcommands(t *testing.T) {
-	for args, want := range map[string]Command{"list": List, "status": List, "completion bash": Completion, "man uwsgi.ini": Man, "--help": Help, "-h": Help,
+	for args, want := range map[string]Command{"list": List, "status": List, "completion bash": Completion,
+		"man uwsgi.ini": Man, "--help": Help, "-h": Help,
 		"--version": Version, "--dump-options": DumpOptions, "--python-version": PythonVersion, "--pyrun x.py": Pyrun, "--no-server": Serve,
 		"--connect-and-read :1": ConnectAndRead, "--extract x": ExtractSource, "--resume x": Pause, "check": Check} {
 		c, err := Load(strings.Fields(args), nil, fakeHost(nil))
@@ -57,7 +59,8 @@ func TestOSHost(t *testing.T) {
 		}
 		return path
 	}
-	ini := write("site.ini", "[uwsgi]\nchdir = %d\npidfile = %d%n.pid\nenv = A=@(exec://echo hi)\nenv = B=%i\nfor-glob = %d*.txt\nenv = F=%(_)\nendfor=\n"+
+	ini := write("site.ini", "[uwsgi]\nchdir = %d\npidfile = %d%n.pid\nenv = A=@(exec://echo hi)\nenv = "+
+		"B=%i\nfor-glob = %d*.txt\nenv = F=%(_)\nendfor=\n"+
 		"if-exists = %dnone\nthreads = 9\nendif=\nprocname = %U\n")
 	write("a.txt", "")
 	link := filepath.Join(dir, "link.ini")
@@ -70,7 +73,8 @@ func TestOSHost(t *testing.T) {
 	}
 	s := c.Settings
 	if s.Chdir != dir+"/" || s.Pidfile != dir+"/link.pid" || s.Threads != 1 || s.Name != "link" || s.Procname == "" {
-		t.Errorf("chdir %q, pidfile %q, threads %d, name %q, procname %q", s.Chdir, s.Pidfile, s.Threads, s.Name, s.Procname)
+		t.Errorf("chdir %q, pidfile %q, threads %d, name %q, procname %q", s.Chdir, s.Pidfile,
+			s.Threads, s.Name, s.Procname)
 	}
 	if len(s.Env) != 3 || s.Env[0].Value != "hi" || s.Env[1].Value == "" || s.Env[2].Value != dir+"/a.txt" {
 		t.Errorf("env %v", s.Env)

@@ -105,7 +105,8 @@ func TestReloadThroughTheSocket(t *testing.T) {
 	file := write(t, fmt.Sprintln(os.Getpid()))
 	var out bytes.Buffer
 	outcome <- nil
-	if err := Reload(file, &out); err != nil || out.String() != "generation 2 serves\\x1b[2J\nfor now\n" { // whoever owns the process may answer
+	// whoever owns the process may answer
+	if err := Reload(file, &out); err != nil || out.String() != "generation 2 serves\\x1b[2J\nfor now\n" {
 		t.Error(err, out.String())
 	}
 	outcome <- errors.New("ImportError: no module named \x07x")
@@ -162,7 +163,8 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 // A name that somebody else has made is not believed, whatever it says, and is in nobody's way.
 func TestNamesAreNotBelieved(t *testing.T) {
 	const other = 1<<22 + 9
-	for _, name := range []string{socketPrefix + fmt.Sprint(os.Getpid()), socketPrefix + fmt.Sprint(other), socketPrefix + "x y\n"} {
+	for _, name := range []string{socketPrefix + fmt.Sprint(os.Getpid()), socketPrefix + fmt.Sprint(other),
+		socketPrefix + "x y\n"} {
 		l, err := net.Listen("unix", name)
 		if err != nil {
 			t.Fatal(err)
@@ -200,7 +202,10 @@ func TestGenuine(t *testing.T) {
 		{"a container's, seen from the host", unix.Ucred{Pid: 9, Uid: 0}, true, 0, true, false},
 		{"of another PID namespace", unix.Ucred{Pid: 0, Uid: 0}, true, 0, false, false},
 	} {
-		if got := genuine(&c.cred, func(int) (standing, bool) { return standing{c.user, c.inner}, c.running }); got != c.want {
+		if got := genuine(&c.cred, func(int) (standing, bool) {
+			return standing{c.user, c.inner},
+				c.running
+		}); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -252,7 +257,8 @@ func TestRefusedBeforeItIsAsked(t *testing.T) {
 }
 
 func TestConnectAndRead(t *testing.T) {
-	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(testlog.ShortDir(t), "s")} {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0",
+		"unix": filepath.Join(testlog.ShortDir(t), "s")} {
 		l, err := net.Listen(network, address)
 		if err != nil {
 			t.Fatal(err)
@@ -267,7 +273,8 @@ func TestConnectAndRead(t *testing.T) {
 			}
 		}()
 		var out bytes.Buffer
-		if err := ConnectAndRead(l.Addr().String(), &out); err != nil || out.String() != "{\n\t\"a\": \"é\\x1b]0;x\\x07\"\n\\xc3" {
+		if err := ConnectAndRead(l.Addr().String(), &out); err != nil ||
+			out.String() != "{\n\t\"a\": \"é\\x1b]0;x\\x07\"\n\\xc3" {
 			t.Error(err, out.String())
 		}
 	}

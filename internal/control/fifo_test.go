@@ -14,9 +14,12 @@ import (
 func recorded(ch chan string) *Commands {
 	say := func(name string) func() { return func() { ch <- name } }
 	return &Commands{
-		Reload: say("reload"), BrutalReload: say("brutal-reload"), ChainReload: say("chain"), ReloadWorkers: say("workers"), KillWorkers: say("kill"),
-		Stop: say("stop"), BrutalStop: say("brutal-stop"), TogglePause: say("pause"), MoreWorkers: say("more"), FewerWorkers: say("fewer"),
-		Cheap: say("cheap"), Report: say("report"), ReopenLog: say("reopen"), RotateLog: say("rotate"), WritePidfiles: say("pidfiles"),
+		Reload: say("reload"), BrutalReload: say("brutal-reload"), ChainReload: say("chain"),
+		ReloadWorkers: say("workers"), KillWorkers: say("kill"),
+		Stop: say("stop"), BrutalStop: say("brutal-stop"), TogglePause: say("pause"), MoreWorkers: say("more"),
+		FewerWorkers: say("fewer"),
+		Cheap:        say("cheap"), Report: say("report"), ReopenLog: say("reopen"), RotateLog: say("rotate"),
+		WritePidfiles: say("pidfiles"),
 	}
 }
 
@@ -79,7 +82,8 @@ func TestFIFO(t *testing.T) {
 	if err := os.WriteFile(a, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenFIFO([]string{a}, ownFIFO, recorded(ch), log.Add); err == nil || !strings.Contains(err.Error(), "is not a FIFO") {
+	if _, err := OpenFIFO([]string{a}, ownFIFO, recorded(ch), log.Add); err == nil ||
+		!strings.Contains(err.Error(), "is not a FIFO") {
 		t.Error(err)
 	}
 }

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 }
 
 func TestGuard(t *testing.T) {
-	for role, want := range map[string]string{"bare": "panic: assignment to entry in nil map", "handled": "handled: panic: assignment", "stuck": "panic: assignment"} {
+	for role, want := range map[string]string{"bare": "panic: assignment to entry in nil map",
+		"handled": "handled: panic: assignment", "stuck": "panic: assignment"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(os.Args[0])

@@ -13,12 +13,14 @@ import (
 
 // What operators look for at a start.
 func TestBanner(t *testing.T) {
-	for args, mode := range map[string]string{"-p 1": "single process", "-p 2": "preforking", "--threads 2": "threaded", "-p 2 --threads 2": "preforking+threaded"} {
+	for args, mode := range map[string]string{"-p 1": "single process", "-p 2": "preforking", "--threads 2": "threaded",
+		"-p 2 --threads 2": "preforking+threaded"} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Write("app.py", version("x"))
-			s.Write("u.ini", "[uwsgi]\nhttp-socket = "+addr+"\nmodule = app\nlisten = 17\nworker-reload-mercy = 8\nstatic-map = /s=files\ncheck-static = public\n")
+			s.Write("u.ini", "[uwsgi]\nhttp-socket = "+addr+
+				"\nmodule = app\nlisten = 17\nworker-reload-mercy = 8\nstatic-map = /s=files\ncheck-static = public\n")
 			s.Start(append(strings.Fields(args), "--ini", "u.ini")...)
 			for _, line := range []string{
 				`^\*\*\* Starting uWSGI \S+ \(64bit\) on \[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\] \*\*\*$`,

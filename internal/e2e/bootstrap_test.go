@@ -18,7 +18,8 @@ func bootstrap(t *testing.T) []string {
 	}
 	var names []string
 	for _, f := range files {
-		if name := strings.TrimSuffix(filepath.Base(f), ".py"); name != "uwsgi" && name != "uwsgidecorators" { // those are for the application
+		// those are for the application
+		if name := strings.TrimSuffix(filepath.Base(f), ".py"); name != "uwsgi" && name != "uwsgidecorators" {
 			names = append(names, name)
 		}
 	}
@@ -37,9 +38,11 @@ func TestModulesOfTheApplicationsOwn(t *testing.T) {
 				s.Write(name+".py", "whose = 'the application has "+name+"'\n")
 			}
 			if preload {
-				s.Write("site/sitecustomize.py", "import sys\nsys.path.insert(0, "+quote(s.Dir)+")\nimport "+strings.Join(names, ", ")+"\nsys.path.pop(0)\n")
+				s.Write("site/sitecustomize.py", "import sys\nsys.path.insert(0, "+quote(s.Dir)+")\nimport "+
+					strings.Join(names, ", ")+"\nsys.path.pop(0)\n")
 			}
-			s.Write("app.py", "import "+strings.Join(names, ", ")+"\nimport uwsgi\n\ndef application(environ, start_response):\n"+
+			s.Write("app.py", "import "+strings.Join(names, ", ")+
+				"\nimport uwsgi\n\ndef application(environ, start_response):\n"+
 				"    start_response('200 OK', [])\n    return [('%s, version %s' % (', '.join(m.whose for m in ("+strings.Join(names, ", ")+")), uwsgi.version)).encode()]\n")
 			s.Setenv("PYTHONPATH="+s.Path("site")+string(os.PathListSeparator)+s.Dir, "PYTHONSAFEPATH=1")
 			s.Start("--http", addr, "--module", "app", "--touch-reload", s.Write("trigger", ""))

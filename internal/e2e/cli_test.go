@@ -84,7 +84,8 @@ func runArchive(t *testing.T, name string) {
 			t.Fatal(err)
 		}
 	}
-	got := map[string]string{"exit": itoa(cmd.ProcessState.ExitCode()) + "\n", "stdout": tidy(stdout.String(), s.Dir), "stderr": tidy(stderr.String(), s.Dir)}
+	got := map[string]string{"exit": itoa(cmd.ProcessState.ExitCode()) + "\n", "stdout": tidy(stdout.String(), s.Dir),
+		"stderr": tidy(stderr.String(), s.Dir)}
 	for i, p := range parts {
 		if p.name == "stdout has" {
 			for _, line := range strings.Split(strings.TrimSuffix(p.text, "\n"), "\n") {

@@ -25,7 +25,8 @@ func initServer(t *testing.T) *harness.Server {
 
 // inside runs the program beside a server, in its namespaces.
 func inside(s *harness.Server, args ...string) (string, error) {
-	out, err := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(s.PID), "-p", "-m", harness.Binary()}, args...)...).CombinedOutput()
+	out, err := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(s.PID), "-p", "-m", harness.Binary()},
+		args...)...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
@@ -54,7 +55,8 @@ func TestTwoInitsInOneNetwork(t *testing.T) {
 	if a.Log.Count(reloaded) != 1 || b.Log.Count(reloaded) != 0 {
 		t.Errorf("%d reloads of the one asked, %d of the other", a.Log.Count(reloaded), b.Log.Count(reloaded))
 	}
-	if out, err := inside(b, "list"); err != nil || len(strings.Split(out, "\n")) != 2 || !strings.Contains(out, "  1    1/1  ") {
+	if out, err := inside(b, "list"); err != nil || len(strings.Split(out, "\n")) != 2 ||
+		!strings.Contains(out, "  1    1/1  ") {
 		t.Errorf("uwsgi list shows not just the one: %v\n%s", err, out)
 	}
 	// The host reaches a container's instance by the number it has there.

@@ -33,7 +33,8 @@ func TestCrowdBehindNginx(t *testing.T) {
 	s := harness.New(t)
 	s.Setenv(harness.DebianPath)
 	s.Copy("testdata/django", "site")
-	s.Start("--socket", s.Path("s.sock"), "--chmod-socket=666", "--chdir", "site", "--module", "mysite1.wsgi", "--master", "-p", "4", "--threads", "2")
+	s.Start("--socket", s.Path("s.sock"), "--chmod-socket=666", "--chdir", "site", "--module", "mysite1.wsgi",
+		"--master", "-p", "4", "--threads", "2")
 	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }")
 	ab(t, n.Addr, "/")
 }
@@ -48,7 +49,8 @@ func ab(t *testing.T, addr, path string, args ...string) {
 	for _, m := range abFigures.FindAllStringSubmatch(string(out), -1) {
 		figures[m[1]] = m[2]
 	}
-	if err != nil || figures["Complete requests"] != "10000" || figures["Failed requests"] != "0" || figures["Non-2xx responses"] != "" {
+	if err != nil || figures["Complete requests"] != "10000" || figures["Failed requests"] != "0" ||
+		figures["Non-2xx responses"] != "" {
 		t.Errorf("ab %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	t.Logf("%s requests/s", figures["Requests per second"])

@@ -19,7 +19,8 @@ func TestDaemonize(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Write("app.py", version("old"))
-			s.Write("u.ini", "[uwsgi]\nhttp-socket = "+addr+"\nmodule = app\npidfile = p.pid\nvacuum = true\nmaster = true\n")
+			s.Write("u.ini", "[uwsgi]\nhttp-socket = "+addr+
+				"\nmodule = app\npidfile = p.pid\nvacuum = true\nmaster = true\n")
 			s.StartDaemon(s.Path("p.pid"), s.Path("d.log"), strings.Fields(args)...)
 			if p := harness.Parent(s.PID); p == syscall.Getpid() {
 				t.Errorf("the daemon is still our child")

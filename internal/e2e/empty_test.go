@@ -19,7 +19,8 @@ func TestEmptyValuesServe(t *testing.T) {
 			continue
 		case row.Standing != option.Supported:
 			continue
-		case row.Name == "set" || row.Name == "set-placeholder" || row.Name == "resolve" || row.Name == "declare-option" || row.Name == "declare-option2":
+		case row.Name == "set" || row.Name == "set-placeholder" || row.Name == "resolve" ||
+			row.Name == "declare-option" || row.Name == "declare-option2":
 			continue // uWSGI ends there as well
 		case row.Name == "pyrun" || row.Name == "blacklist" || row.Name == "whitelist":
 			continue // a program of its own; these forbid what stands below
@@ -31,7 +32,8 @@ func TestEmptyValuesServe(t *testing.T) {
 	if a := harness.HTTP(t, s.Path("h.sock")).Get("/"); a.Status != 200 || string(a.Body) != "hello" {
 		t.Errorf("%d %q", a.Status, a.Body)
 	}
-	for _, name := range []string{"env", "stats", "http", "exec-asap", "exec-pre-app", "attach-daemon", "umask", "log-route", "add-header", "static-expires"} {
+	for _, name := range []string{"env", "stats", "http", "exec-asap", "exec-pre-app", "attach-daemon", "umask",
+		"log-route", "add-header", "static-expires"} {
 		if n := s.Log.Count(`^u\.ini:\d+: warning: ` + name + `: .* is left out`); n != 1 {
 			t.Errorf("%s is told %d times", name, n)
 		}

@@ -57,7 +57,8 @@ func TestEnvironment(t *testing.T) {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", look)
 	s.Write("vars/FROM_DIR", "in a file\n")
-	s.Write("u.ini", "[uwsgi]\nhttp = "+addr+"\nmodule = app\nenv = GIVEN=a=b c\nenv = TWICE=1\nenv = TWICE=2\nunenv = TAKEN\nenvdir = vars\npyargv = one two\numask = 027\nchdir = %d\n")
+	s.Write("u.ini", "[uwsgi]\nhttp = "+addr+"\nmodule = app\nenv = GIVEN=a=b c\nenv = TWICE=1\nenv = TWICE=2\nunenv "+
+		"= TAKEN\nenvdir = vars\npyargv = one two\numask = 027\nchdir = %d\n")
 	s.Setenv("TAKEN=away", "KEPT=yes", "GLIBC_TUNABLES=glibc.malloc.check=0")
 	s.Start("--ini", "u.ini")
 	l := lookAt(t, addr)
@@ -66,15 +67,19 @@ func TestEnvironment(t *testing.T) {
 		"LISTEN_FDS": "", "NOTIFY_SOCKET": "", "PYTHONPATH": "",
 	} {
 		if l.Environ[name] != want || l.AtImport[name] != want {
-			t.Errorf("%s is %q in a request and %q while importing, not %q", name, l.Environ[name], l.AtImport[name], want)
+			t.Errorf("%s is %q in a request and %q while importing, not %q", name,
+				l.Environ[name], l.AtImport[name], want)
 		}
 	}
 	for name := range l.Environ {
-		if _, inherited := os.LookupEnv(name); !inherited && !slices.Contains([]string{"GIVEN", "TWICE", "FROM_DIR", "KEPT", "UWSGI_E2E_MARK", "GLIBC_TUNABLES", "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS"}, name) {
+		if _, inherited := os.LookupEnv(name); !inherited &&
+			!slices.Contains([]string{"GIVEN", "TWICE", "FROM_DIR", "KEPT", "UWSGI_E2E_MARK", "GLIBC_TUNABLES",
+				"UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS"}, name) {
 			t.Errorf("%s=%s is nobody's", name, l.Environ[name])
 		}
 	}
-	if strings.Join(l.Argv, " ") != "uwsgi one two" || l.Path[0] != "." || l.Umask != 0o027 || strings.TrimSuffix(l.Cwd, "/") != s.Dir {
+	if strings.Join(l.Argv, " ") != "uwsgi one two" || l.Path[0] != "." || l.Umask != 0o027 ||
+		strings.TrimSuffix(l.Cwd, "/") != s.Dir {
 		t.Errorf("argv %q, path %q, umask %o, cwd %s", l.Argv, l.Path, l.Umask, l.Cwd)
 	}
 	if !strings.Contains(l.Executable, "python") || !slices.Contains(l.Main, "__name__") || len(l.Main) > 8 {
@@ -108,15 +113,18 @@ func TestThreads(t *testing.T) {
 	for args, want := range map[string]struct {
 		multithread, multiprocess bool
 		core                      bool
-	}{"-p 1": {}, "-p 2": {multiprocess: true}, "--threads 3": {multithread: true, core: true}, "-p 2 --threads 2": {true, true, true}, "--enable-threads": {}} {
+	}{"-p 1": {}, "-p 2": {multiprocess: true}, "--threads 3": {multithread: true, core: true},
+		"-p 2 --threads 2": {true, true, true}, "--enable-threads": {}} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Write("app.py", look)
 			s.Start(append(strings.Fields(args), "--http", addr, "--module", "app")...)
 			l := lookAt(t, addr)
-			flags := map[string]any{"wsgi.multithread": want.multithread, "wsgi.multiprocess": want.multiprocess, "wsgi.run_once": false, "wsgi.url_scheme": "http"}
-			if !maps.Equal(l.Flags, flags) || (l.Core != nil) != want.core || !strings.HasPrefix(l.Thread, "uWSGIWorker") {
+			flags := map[string]any{"wsgi.multithread": want.multithread, "wsgi.multiprocess": want.multiprocess,
+				"wsgi.run_once": false, "wsgi.url_scheme": "http"}
+			if !maps.Equal(l.Flags, flags) || (l.Core != nil) != want.core ||
+				!strings.HasPrefix(l.Thread, "uWSGIWorker") {
 				t.Errorf("%v, core %v, thread %s", l.Flags, l.Core, l.Thread)
 			}
 		})
@@ -192,8 +200,10 @@ func TestIdentity(t *testing.T) {
 			t.Parallel()
 			s := harness.New(t)
 			s.Setenv(harness.DebianPath)
-			s.Write("app.py", look+"print('imported as', os.getuid(), os.getgid(), os.geteuid(), os.getgroups(), flush=True)\n")
-			s.Start(append(strings.Fields(args), "--http-socket", s.Path("h.sock"), "--chmod-socket=600", "--module", "app", "--vacuum")...)
+			s.Write("app.py", look+"print('imported as', os.getuid(), os.getgid(), os.geteuid(), "+
+				"os.getgroups(), flush=True)\n")
+			s.Start(append(strings.Fields(args), "--http-socket", s.Path("h.sock"), "--chmod-socket=600",
+				"--module", "app", "--vacuum")...)
 			s.Log.Wait(t, "^imported as "+itoa(want[0])+" "+itoa(want[1])+" "+itoa(want[0])+" ")
 			l := lookAt(t, s.Path("h.sock"))
 			if l.UID != want[0] || l.GID != want[1] || slices.Contains(l.Groups, 0) {
@@ -205,7 +215,8 @@ func TestIdentity(t *testing.T) {
 			}
 		})
 	}
-	for args, says := range map[string]string{"--uid nobody_of_this_name": "nobody_of_this_name", "--gid nothing_of_this_name": "nothing_of_this_name"} {
+	for args, says := range map[string]string{"--uid nobody_of_this_name": "nobody_of_this_name",
+		"--gid nothing_of_this_name": "nothing_of_this_name"} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
 			s := harness.New(t)
@@ -237,7 +248,8 @@ def application(environ, start_response):
 	s.Under("/bin/bash", "-c", `exec 9<`+secret+` 250<`+secret+`; exec "$0" "$@"`)
 	s.Start("--http", addr, "--module", "app")
 	for range 2 {
-		if got := harness.HTTP(t, addr).Get("/").Body; !strings.Contains(got, "memfd:") || strings.Contains(got, secret) {
+		if got := harness.HTTP(t, addr).Get("/").Body; !strings.Contains(got, "memfd:") ||
+			strings.Contains(got, secret) {
 			t.Errorf("open: %s", got)
 		}
 		s.Reload()
@@ -279,7 +291,8 @@ def application(environ, start_response):
 `)
 	s.Start("--http", addr, "--module", "app", "--limit-as", "4096")
 	var soft, hard int64
-	if _, err := fmt.Sscan(harness.HTTP(t, addr).Get("/").Body, &soft, &hard); err != nil || soft <= 4096<<20 || soft > 4096<<21 || hard != soft {
+	if _, err := fmt.Sscan(harness.HTTP(t, addr).Get("/").Body, &soft, &hard); err != nil || soft <= 4096<<20 ||
+		soft > 4096<<21 || hard != soft {
 		t.Errorf("soft %d, hard %d, %v", soft, hard, err)
 	}
 }
@@ -289,7 +302,8 @@ def application(environ, start_response):
 func TestCrampedAddressSpace(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
-	s.Write("app.py", "import resource\nresource.setrlimit(resource.RLIMIT_AS, (1700 << 20, resource.RLIM_INFINITY))\n"+app("one"))
+	s.Write("app.py", "import resource\nresource.setrlimit(resource.RLIMIT_AS, (1700 << 20, resource.RLIM_INFINITY))\n"+
+		app("one"))
 	s.Tolerate(`fatal error|runtime|goroutine|pthread_create|Aborted|DAMN|exit`) // it may, or may not, be enough
 	s.Launch("--http", addr, "--module", "app", "--die-on-term")
 	s.Log.Wait(t, `^the address space is limited to 1700 MB .*limit-as leaves them out`)

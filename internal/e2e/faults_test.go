@@ -48,7 +48,8 @@ func TestStartErrorsNameTheirLine(t *testing.T) {
 			name, _, _ := strings.Cut(last, " ")
 			found := 0
 			for _, l := range strings.Split(string(out), "\n") {
-				if strings.Contains(l, "u.ini:"+itoa(2+len(lines))) && (strings.Contains(l, name+" = ") || strings.Contains(l, "nosuch.py")) && strings.Contains(l, want) {
+				if strings.Contains(l, "u.ini:"+itoa(2+len(lines))) &&
+					(strings.Contains(l, name+" = ") || strings.Contains(l, "nosuch.py")) && strings.Contains(l, want) {
 					found++
 				}
 			}

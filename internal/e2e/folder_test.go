@@ -18,7 +18,8 @@ func TestReloadsStayInTheFolder(t *testing.T) {
 	s.Write("one/app.py", version("one"))
 	s.Write("two/app.py", version("two"))
 	config := func(dir string) {
-		s.Write("uwsgi.ini", "[uwsgi]\nchdir = "+dir+"\nmodule = app\nhttp-socket = app.sock\nstats = stats.sock\nmaster-fifo = fifo\n"+
+		s.Write("uwsgi.ini", "[uwsgi]\nchdir = "+dir+
+			"\nmodule = app\nhttp-socket = app.sock\nstats = stats.sock\nmaster-fifo = fifo\n"+
 			"touch-reload = touched\nvacuum = true\n"+
 			"hook-as-user = exec:pwd > as-user\nhook-as-user = write:as-user2 x\nhook-pre-app = exec:pwd > pre-app\nhook-pre-app = cd:..\nhook-pre-app = exec:pwd > pre-app\n")
 	}

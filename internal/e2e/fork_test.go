@@ -28,7 +28,8 @@ func TestForks(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Copy("testdata/forks.py", "forks.py")
 			s.Start("--http", addr, "--module", "forks", "--threads", threads, "-p", "1")
-			s.Allow("^uwsgi: a child forked by the application returned into the server; it ends here", "OSError: this process was forked by the application")
+			s.Allow("^uwsgi: a child forked by the application returned into the server; it ends here",
+				"OSError: this process was forked by the application")
 			site := harness.HTTP(t, addr)
 			for _, c := range cases {
 				if a := site.Do("POST", c.path, strings.NewReader(c.body)); a.Status != 200 || a.Body != c.want {

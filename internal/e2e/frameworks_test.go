@@ -53,7 +53,8 @@ func TestFlaskByHTTPAlone(t *testing.T) {
 			return []string{"--http", addr, "--module", "shop:app"}
 		},
 		"virtualenv": func(s *harness.Server, addr string) []string {
-			return []string{"--http", addr, "--module", "shop:app", "--virtualenv", harness.Venv(t, harness.OtherPython())}
+			return []string{"--http", addr, "--module", "shop:app", "--virtualenv",
+				harness.Venv(t, harness.OtherPython())}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +74,8 @@ func checkShop(t *testing.T, s *harness.Server, shop *harness.Client) {
 	}
 	a := shop.Do("POST", "/items/7?a=b", strings.NewReader(`{"k": [1]}`), "Content-Type: application/json")
 	var got map[string]any
-	if err := json.Unmarshal([]byte(a.Body), &got); err != nil || got["number"] != 7.0 || got["json"].(map[string]any)["k"].([]any)[0] != 1.0 {
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil || got["number"] != 7.0 ||
+		got["json"].(map[string]any)["k"].([]any)[0] != 1.0 {
 		t.Errorf("%s %s", a.Line, a.Body)
 	}
 	if a := shop.Get("/stream"); a.Body != "part 0\npart 1\npart 2\n" {

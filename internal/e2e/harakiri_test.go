@@ -54,7 +54,8 @@ func TestHarakiri(t *testing.T) {
 	site.Get("/background")
 	stuck := harness.Send(t, addr, "GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
 	site.Get("/nap1")
-	other := harness.Send(t, addr, "GET /nap1.5 HTTP/1.1\r\nHost: x\r\n\r\n") // half a second longer than the stuck one may take
+	// half a second longer than the stuck one may take
+	other := harness.Send(t, addr, "GET /nap1.5 HTTP/1.1\r\nHost: x\r\n\r\n")
 	if a := harness.Parse(t, stuck, "GET"); a.Status != 504 {
 		t.Errorf("the stuck request got %s %q", a.Line, a.Body)
 	}
@@ -67,7 +68,8 @@ func TestHarakiri(t *testing.T) {
 	s.Log.Wait(t, `DAMN ! worker 1 .* killed by signal 9`)
 	s.Log.Wait(t, `Respawned uWSGI worker 1`)
 	log := s.Log.String()
-	for _, want := range []string{"in deep_in_the_application", "in a_background_thread", "HARAKIRI [core ", " - GET /stuck since ", "HARAKIRI: -- syscall> ", "HARAKIRI: -- wchan> "} {
+	for _, want := range []string{"in deep_in_the_application", "in a_background_thread", "HARAKIRI [core ",
+		" - GET /stuck since ", "HARAKIRI: -- syscall> ", "HARAKIRI: -- wchan> "} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log does not hold %q", want)
 		}
@@ -82,7 +84,8 @@ func TestForgedLines(t *testing.T) {
 	s.Write("app.py", stuck)
 	s.Start("--socket", addr, "--module", "app", "--harakiri", "2")
 	s.Allow("HARAKIRI", `DAMN ! worker 1 \(pid: \d+\) died, killed by signal 9`)
-	forged := harness.Request("GET", "/begun", "").With("REQUEST_METHOD", "GET\x1b[2J", "REQUEST_URI", "/x\nforged line\u202e\u009b31m", "REMOTE_ADDR", "1\x1b")
+	forged := harness.Request("GET", "/begun", "").With("REQUEST_METHOD", "GET\x1b[2J", "REQUEST_URI",
+		"/x\nforged line\u202e\u009b31m", "REMOTE_ADDR", "1\x1b")
 	c := harness.Dial(t, addr)
 	if _, err := c.Write(forged.Packet()); err != nil {
 		t.Fatal(err)
@@ -119,7 +122,8 @@ func TestHarakiriGracefulSignal(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Write("app.py", c.handler+stuck)
-			s.Start("--http", addr, "--module", "app", "--harakiri", "1", "--harakiri-graceful-signal", "14", "--harakiri-graceful-timeout", "2")
+			s.Start("--http", addr, "--module", "app", "--harakiri", "1", "--harakiri-graceful-signal", "14",
+				"--harakiri-graceful-timeout", "2")
 			s.Allow("HARAKIRI", `graceful: yes`, "DAMN ! worker 1 .* killed by signal "+c.ends+" ")
 			if a := harness.HTTP(t, addr).Get("/stuck"); a.Status != 504 {
 				t.Errorf("%s %q", a.Line, a.Body)
@@ -165,7 +169,8 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"fine"]
 `)
-	s.Start("--http", addr, "--module", "app", "--harakiri", "60", "--harakiri-graceful-timeout", "60", "--threads", "2")
+	s.Start("--http", addr, "--module", "app", "--harakiri", "60", "--harakiri-graceful-timeout", "60", "--threads",
+		"2")
 	s.Allow("HARAKIRI", `graceful: yes`)
 	for _, other := range []bool{false, true} {
 		mark := s.Log.Mark()

@@ -37,12 +37,14 @@ func TestHookOrder(t *testing.T) {
 	if err := os.Chmod(notes, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	ini := "[uwsgi]\nmodule = app\nmaster = true\nchdir = site\nprocesses = 1\nsocket = %d/made/one.sock\nsocket = two.sock\nchmod-socket = 666\nvacuum = true\n" +
+	ini := "[uwsgi]\nmodule = app\nmaster = true\nchdir = site\nprocesses = 1\nsocket = %d/made/one.sock\nsocket = " +
+		"two.sock\nchmod-socket = 666\nvacuum = true\n" +
 		"env = NOTES=" + notes + "\npidfile = first.pid\npidfile2 = second.pid\nsafe-pidfile = third.pid\nhook-asap = putenv:PUT=well\nexec-as-root = mkdir made\n"
 	if os.Getuid() == 0 {
 		ini += "uid = www-data\ngid = www-data\n"
 	}
-	for _, p := range slices.Concat(earlyPhases, []string{"post-fork", "accepting", "accepting1", "accepting-once", "accepting1-once", "as-user-atexit"}) {
+	for _, p := range slices.Concat(earlyPhases, []string{"post-fork", "accepting", "accepting1", "accepting-once",
+		"accepting1-once", "as-user-atexit"}) {
 		ini += fmt.Sprintf("hook-%s = exec:echo %s >> %s\n", p, p, notes)
 	}
 	s.Write("u.ini", ini)
@@ -79,7 +81,8 @@ func TestHookOrder(t *testing.T) {
 	worker := atoi(t, s.Log.WaitFrom(t, mark, `^spawned uWSGI worker 1 \(pid: (\d+)`)[1])
 	harness.Signal(t, worker, syscall.SIGHUP)
 	s.Log.Wait(t, "^Respawned uWSGI worker 1")
-	harness.Eventually(t, "the new worker accepts", func() bool { return strings.Contains(readFile(t, notes), "accepting1") })
+	harness.Eventually(t, "the new worker accepts",
+		func() bool { return strings.Contains(readFile(t, notes), "accepting1") })
 	check("a new worker", "post-fork", "accepting", "accepting1")
 
 	s.Stop()

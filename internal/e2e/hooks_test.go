@@ -26,7 +26,8 @@ func TestWorkerHooks(t *testing.T) {
 			t.Errorf("%q ran %d times, want %d: %q", what, n, want, lines)
 		}
 	}
-	if forked, executed, accepting := strings.Index(lines, "forked"), strings.Index(lines, "executed"), strings.Index(lines, "accepting"); forked > executed || accepting < executed {
+	if forked, executed, accepting := strings.Index(lines, "forked"), strings.Index(lines, "executed"),
+		strings.Index(lines, "accepting"); forked > executed || accepting < executed {
 		t.Errorf("the order: %q", lines)
 	}
 }

@@ -51,13 +51,17 @@ func TestExitOnReload(t *testing.T) {
 
 // TestPaste: an application of PasteDeploy, its ini being the server's too.
 func TestPaste(t *testing.T) {
-	for name, args := range map[string]string{"paste": "--paste config:%d/site.ini", "ini-paste": "--ini-paste %d/site.ini"} {
+	for name, args := range map[string]string{"paste": "--paste config:%d/site.ini",
+		"ini-paste": "--ini-paste %d/site.ini"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
-			s.Write("made.py", "def factory(global_conf, **local):\n    def app(environ, start_response):\n        start_response('200 OK', [])\n        return [local['greeting'].encode()]\n    return app\n")
-			s.Write("site.ini", "[app:main]\npaste.app_factory = made:factory\ngreeting = hello\n[uwsgi]\nprocesses = 1\n")
-			s.Start(append(strings.Fields(strings.ReplaceAll(args, "%d", s.Dir)), "--http", addr, "--home", harness.Venv(t, harness.OtherPython()), "--pythonpath", s.Dir)...)
+			s.Write("made.py", "def factory(global_conf, **local):\n    def app(environ, start_response):\n        "+
+				"start_response('200 OK', [])\n        return [local['greeting'].encode()]\n    return app\n")
+			s.Write("site.ini", "[app:main]\npaste.app_factory = made:factory\ngreeting = "+
+				"hello\n[uwsgi]\nprocesses = 1\n")
+			s.Start(append(strings.Fields(strings.ReplaceAll(args, "%d", s.Dir)), "--http", addr, "--home",
+				harness.Venv(t, harness.OtherPython()), "--pythonpath", s.Dir)...)
 			if a := harness.HTTP(t, addr).Get("/"); a.Body != "hello" {
 				t.Errorf("%s %q", a.Line, a.Body)
 			}
@@ -74,7 +78,8 @@ func TestStatic(t *testing.T) {
 	s.Write("secret", "no")
 	s.Start("--http", addr, "--module", "app", "--static-map", "/static="+s.Path("files"), "--threads", "2")
 	site := harness.HTTP(t, addr)
-	if a := site.Get("/static/a.css"); a.Body != "body {}\n" || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/css") {
+	if a := site.Get("/static/a.css"); a.Body != "body {}\n" ||
+		!strings.HasPrefix(a.Header.Get("Content-Type"), "text/css") {
 		t.Errorf("%s %q %v", a.Line, a.Body, a.Header)
 	}
 	for _, path := range []string{"/static/../secret", "/static/%2e%2e/secret", "/static/none"} {

@@ -36,7 +36,8 @@ def application(environ, start_response):
 // Without a master the process that imports the application serves it, with the threads that it has
 // started, as under uWSGI.
 func TestMasterless(t *testing.T) {
-	for args, at := range map[string]string{"-p 1": "(0, True, False)", "--lazy-apps": "(1, False, True)", "--lazy-apps --master": "(1, False, True)"} {
+	for args, at := range map[string]string{"-p 1": "(0, True, False)", "--lazy-apps": "(1, False, True)",
+		"--lazy-apps --master": "(1, False, True)"} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)

@@ -21,13 +21,16 @@ func TestInitScriptFollowsNoLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := strings.NewReplacer("/run/systemd/system", at("none"), "/run/uwsgi", at("run"), "/var/log/uwsgi", at("log"), "/etc/uwsgi/apps-enabled", at("apps"),
+	script := strings.NewReplacer("/run/systemd/system", at("none"), "/run/uwsgi", at("run"), "/var/log/uwsgi",
+		at("log"), "/etc/uwsgi/apps-enabled", at("apps"),
 		"/usr/bin/uwsgi", "/bin/true").Replace(string(text))
 	if strings.Contains(script, "RUN=/run") {
 		t.Fatal("the script's folders have other names by now")
 	}
-	for _, err := range []error{os.WriteFile(at("script"), []byte(script), 0o755), os.Mkdir(at("apps"), 0o755), os.WriteFile(at("apps/x.ini"), nil, 0o644), os.Mkdir(at("run"), 0o755),
-		os.Chown(at("run"), 0, victim), os.Chmod(at("run"), 0o1775), os.Mkdir(at("private"), 0o700), os.Chown(at("private"), 4242, 4242),
+	for _, err := range []error{os.WriteFile(at("script"), []byte(script), 0o755), os.Mkdir(at("apps"), 0o755),
+		os.WriteFile(at("apps/x.ini"), nil, 0o644), os.Mkdir(at("run"), 0o755),
+		os.Chown(at("run"), 0, victim), os.Chmod(at("run"), 0o1775), os.Mkdir(at("private"), 0o700),
+		os.Chown(at("private"), 4242, 4242),
 		os.Symlink(at("private"), at("run/app")), os.Lchown(at("run/app"), victim, victim)} {
 		if err != nil {
 			t.Fatal(err)

@@ -42,15 +42,19 @@ func TestInput(t *testing.T) {
 	c := harness.Dial(t, addr) // one connection for all: a body that is not read must not be taken for the next request
 	for _, r := range readings {
 		length := itoa(len(r.body))
-		a := harness.Ask(t, c, fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %s\r\n\r\n%s", r.path, length, r.body))
+		a := harness.Ask(t, c, fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %s\r\n\r\n%s",
+			r.path, length, r.body))
 		if a.Body != r.want || a.Header.Get("X-Length") != length || a.Header.Get("X-Terminated") != "True" {
 			t.Errorf("%s: %s %.200q %v", r.path, a.Line, a.Body, a.Header)
 		}
-		a = harness.Ask(t, c, fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%s", r.path, chunked(r.body)))
-		if a.Body != r.want || a.Header.Get("X-Length") != length || a.Header.Get("X-Terminated") != "True" || a.Header.Get("X-Encoding") != "absent" {
+		a = harness.Ask(t, c, fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%s",
+			r.path, chunked(r.body)))
+		if a.Body != r.want || a.Header.Get("X-Length") != length || a.Header.Get("X-Terminated") != "True" ||
+			a.Header.Get("X-Encoding") != "absent" {
 			t.Errorf("%s, chunked: %s %.200q %v", r.path, a.Line, a.Body, a.Header)
 		}
-		a = harness.Uwsgi(t, s.Path("s.sock"), harness.Request("POST", "/"+r.path, "").With("CONTENT_LENGTH", length), r.body)
+		a = harness.Uwsgi(t, s.Path("s.sock"), harness.Request("POST", "/"+r.path, "").With("CONTENT_LENGTH", length),
+			r.body)
 		if a.Body != r.want || a.Header.Get("X-Length") != length {
 			t.Errorf("%s, uwsgi: %s %.200q %v", r.path, a.Line, a.Body, a.Header)
 		}

@@ -71,7 +71,8 @@ func TestClientLeavesQuietly(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", writer)
-	s.Start("--http", addr, "--module", "app", "--ignore-sigpipe", "--ignore-write-errors", "--disable-write-exception", "--disable-logging")
+	s.Start("--http", addr, "--module", "app", "--ignore-sigpipe", "--ignore-write-errors",
+		"--disable-write-exception", "--disable-logging")
 	c := harness.Send(t, addr, "GET /quiet HTTP/1.1\r\nHost: x\r\n\r\n")
 	c.Read(make([]byte, 1000))
 	c.Close()

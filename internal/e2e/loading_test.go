@@ -163,7 +163,8 @@ func TestMounts(t *testing.T) {
 	for _, name := range []string{"a", "b", "rest"} {
 		s.Write(name+".py", app(name))
 	}
-	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--mount", "/a=a.py", "--mount", "/a/b=b:application", "--module", "rest", "--manage-script-name")
+	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--mount", "/a=a.py", "--mount", "/a/b=b:application",
+		"--module", "rest", "--manage-script-name")
 	site := harness.HTTP(t, addr)
 	for path, want := range map[string]string{
 		"/a": "a /a ", "/a/": "a /a /", "/a/x": "a /a /x", "/a/b/x": "b /a/b /x", "/ab": "rest  /ab", "/": "rest  /", "/a%20": "rest  /a ",
@@ -217,7 +218,8 @@ func TestMountsByScriptName(t *testing.T) {
 	s.Write("rest.py", app("rest"))
 	s.Start("--socket", s.Path("s.sock"), "--mount", "/a=a.py", "--module", "rest")
 	for script, want := range map[string]string{"/a": "a /a /x", "": "rest  /x", "/zzz": "rest /zzz /x"} {
-		if a := harness.Uwsgi(t, s.Path("s.sock"), harness.Request("GET", "/x", "").With("SCRIPT_NAME", script), ""); a.Body != want {
+		if a := harness.Uwsgi(t, s.Path("s.sock"), harness.Request("GET", "/x", "").With("SCRIPT_NAME", script),
+			""); a.Body != want {
 			t.Errorf("SCRIPT_NAME=%s: %q, not %q", script, a.Body, want)
 		}
 	}

@@ -92,7 +92,8 @@ func TestLocks(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", locking)
-	s.Write("outside.py", "try:\n    import uwsgi\n    answer = 'a server'\nexcept ImportError as exc:\n    answer = str(exc)\ndef ask():\n    return answer\n")
+	s.Write("outside.py", "try:\n    import uwsgi\n    answer = 'a server'\nexcept ImportError as exc:\n    answer = "+
+		"str(exc)\ndef ask():\n    return answer\n")
 	s.Start("--http", addr, "--module", "app", "-p", "2", "--locks", "2", "--stats", s.Path("stats"))
 	site := harness.HTTP(t, addr)
 	holder := func() int {

@@ -100,7 +100,8 @@ func TestModule(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", api)
-	s.Start("--http", addr, "--module", "app", "--master", "-p", "2", "--set", "colour=blue", "--log-format", "%(method) %(mine)")
+	s.Start("--http", addr, "--module", "app", "--master", "-p", "2", "--set", "colour=blue",
+		"--log-format", "%(method) %(mine)")
 	s.Log.Wait(t, "^uwsgidecorators.timer is not supported here: use a systemd timer")
 	held := make(chan apiSeen)
 	go func() { held <- askAPI(t, addr, "/wait") }() // the one that answers this has no other thread to take the next
@@ -113,20 +114,23 @@ func TestModule(t *testing.T) {
 	}
 	for id, a := range seen {
 		i := a.Import
-		if i.WorkerID != 0 || i.Numproc != 2 || i.Workers != 2 || i.MasterPID != s.PID || i.Parent != s.PID || i.Total != 0 || i.IsReload || i.Opt["colour"] != "blue" || i.Opt["module"] != "app" {
+		if i.WorkerID != 0 || i.Numproc != 2 || i.Workers != 2 || i.MasterPID != s.PID || i.Parent != s.PID ||
+			i.Total != 0 || i.IsReload || i.Opt["colour"] != "blue" || i.Opt["module"] != "app" {
 			t.Errorf("while importing: %+v", i)
 		}
 		if i.Refused == "" || i.Timer != "False None" || i.Spool != "False None" || i.Mule != "False None" {
 			t.Errorf("refused: %+v", i)
 		}
-		if a.Master != s.PID || !a.Connected || !a.Ready || a.Logvar != "of the request" || len(a.Mem) != 2 || a.Mem[0] == 0 {
+		if a.Master != s.PID || !a.Connected || !a.Ready || a.Logvar != "of the request" ||
+			len(a.Mem) != 2 || a.Mem[0] == 0 {
 			t.Errorf("in a request: %+v", a)
 		}
 		want := []string{"every 1", "every 2 second"}[id-1]
 		if got := strings.Join(a.Forked, " "); got != want {
 			t.Errorf("postfork in worker %d: %s, not %s", id, got, want)
 		}
-		if len(a.Workers) != 2 || a.Workers[id-1].ID != id || a.Workers[id-1].PID != a.PID || a.Workers[id-1].Status != "busy" {
+		if len(a.Workers) != 2 || a.Workers[id-1].ID != id || a.Workers[id-1].PID != a.PID ||
+			a.Workers[id-1].Status != "busy" {
 			t.Errorf("workers() in worker %d: %+v", id, a.Workers)
 		}
 	}
@@ -170,14 +174,16 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [("the application in " + os.getcwd()).encode()]
 `)
-	evil := s.Write("evil.py", "print('evil code ran', flush=True)\ndef application(e, s):\n    s('200 OK', [])\n    return [b'evil']\n")
+	evil := s.Write("evil.py", "print('evil code ran', flush=True)\ndef application(e, s):\n    s('200 OK', "+
+		"[])\n    return [b'evil']\n")
 	s.Start("--socket", s.Path("s.sock"), "--module", "app")
 	want := "the application in " + s.Dir
 	for name, value := range map[string]string{
 		"UWSGI_FILE": evil, "UWSGI_SCRIPT": "evil", "UWSGI_MODULE": "evil", "UWSGI_CALLABLE": "other", "UWSGI_CHDIR": "/", "UWSGI_PYHOME": "/nowhere",
 		"UWSGI_HOME": "/nowhere", "UWSGI_TOUCH_RELOAD": evil, "UWSGI_SETENV": "A=b", "UWSGI_APPID": "/evil", "UWSGI_POSTFILE": "/etc/passwd", "SCRIPT_FILENAME": evil,
 	} {
-		if a := harness.Uwsgi(t, s.Path("s.sock"), harness.Request("GET", "/", "").With(name, value), ""); a.Body != want {
+		if a := harness.Uwsgi(t, s.Path("s.sock"), harness.Request("GET", "/", "").With(name, value),
+			""); a.Body != want {
 			t.Errorf("%s=%s: %s %q", name, value, a.Line, a.Body)
 		}
 	}

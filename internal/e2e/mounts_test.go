@@ -51,7 +51,8 @@ func twoProjects(s *harness.Server, imports, late string) {
 }
 
 func mounts(addr string, more ...string) []string {
-	return append([]string{"--http", addr, "--manage-script-name", "--mount", "/one=one/wsgi_one.py", "--mount", "/two=two/wsgi_two.py"}, more...)
+	return append([]string{"--http", addr, "--manage-script-name", "--mount", "/one=one/wsgi_one.py", "--mount",
+		"/two=two/wsgi_two.py"}, more...)
 }
 
 // Of two mounts that have modules of the same name none answers with the other's: the start ends
@@ -108,7 +109,8 @@ func TestMountsOfOneProject(t *testing.T) {
 	}
 	s.Write("site/names.py", "import pack.names\nNAME = 'both'\n")
 	s.Write("site/pack/names.py", "")
-	s.Start("--http", addr, "--manage-script-name", "--mount", "/api=site/api.py", "--mount", "/web=site/web.py", "--module", "api", "--pythonpath", "site")
+	s.Start("--http", addr, "--manage-script-name", "--mount", "/api=site/api.py", "--mount", "/web=site/web.py",
+		"--module", "api", "--pythonpath", "site")
 	site := harness.HTTP(t, addr)
 	for _, path := range []string{"/", "/api", "/web"} {
 		if got := site.Get(path).Body; got != "both" {
@@ -135,7 +137,8 @@ func TestMountsOfDjango(t *testing.T) {
 			}
 			s.Write("one/wsgi.py", fmt.Sprintf(djangoProject, "mysite.settings"))
 			s.Write("two/wsgi.py", fmt.Sprintf(djangoProject, c.second+".settings"))
-			args := []string{"--http", addr, "--manage-script-name", "--master", "--mount", "/one=one/wsgi.py", "--mount", "/two=two/wsgi.py"}
+			args := []string{"--http", addr, "--manage-script-name", "--master", "--mount", "/one=one/wsgi.py",
+				"--mount", "/two=two/wsgi.py"}
 			if c.says != "" {
 				s.Allow(c.says)
 				s.Launch(args...)

@@ -14,7 +14,9 @@ type oracleRequest struct {
 	bytes   string // what is sent
 	where   func(side) string
 	fastcgi bool
-	half    bool // the client says that nothing more comes: uWSGI's http11-socket waits for that whatever Connection says
+	// the client says that nothing more comes: uWSGI's http11-socket waits for that whatever
+	// Connection says
+	half bool
 }
 
 func (r *oracleRequest) ask(t *testing.T, at side) seen {
@@ -108,7 +110,8 @@ func oracleRequests() (out []*oracleRequest) {
 	for name, p := range oraclePackets() {
 		gateways(name, p.vars, p.body)
 	}
-	twice := harness.Packet("REQUEST_METHOD", "GET", "PATH_INFO", "/", "QUERY_STRING", "", "HTTP_X_A", "1", "HTTP_X_A", "2", "HTTP_COOKIE", "a=1", "HTTP_COOKIE", "b=2", "MINE", "1", "MINE", "2")
+	twice := harness.Packet("REQUEST_METHOD", "GET", "PATH_INFO", "/", "QUERY_STRING", "", "HTTP_X_A", "1", "HTTP_X_A",
+		"2", "HTTP_COOKIE", "a=1", "HTTP_COOKIE", "b=2", "MINE", "1", "MINE", "2")
 	add("uwsgi, names twice", string(twice), socket)
 	for _, c := range oracleCases {
 		add("http-socket, case "+c, "GET /case/"+c+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", direct)

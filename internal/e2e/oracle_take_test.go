@@ -88,7 +88,8 @@ func (s seen) addEnviron(at side, body []byte) bool {
 	if s["environ uwsgi.core"] != "" {
 		s["environ uwsgi.core"] = "a core" // whichever was free
 	}
-	for name, addr := range map[string]string{"the http-socket's": at.http, "the http11-socket's": at.http11, "nginx's": at.front, "the router's": at.router} {
+	for name, addr := range map[string]string{"the http-socket's": at.http, "the http11-socket's": at.http11,
+		"nginx's": at.front, "the router's": at.router} {
 		if _, port, _ := strings.Cut(addr, ":"); s["environ SERVER_PORT"] == fmt.Sprintf("%q", port) {
 			s["environ SERVER_PORT"] = name
 		}

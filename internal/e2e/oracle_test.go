@@ -17,7 +17,8 @@ import (
 type side struct {
 	http, http11, socket, fastcgi, scgi string
 	front                               string // nginx before the uwsgi socket
-	router                              string // http, of an instance of its own: what it forwards to must be the only socket
+	// http, of an instance of its own: what it forwards to must be the only socket
+	router string
 }
 
 // newSide chooses addresses; dir is for the unix sockets.
@@ -78,12 +79,14 @@ func startOurs(t *testing.T, threads string) side {
 }
 
 func oracleArgs(at side, threads string) []string {
-	return append([]string{"--http-socket", at.http, "--http11-socket", at.http11, "--socket", at.socket, "--fastcgi-socket", at.fastcgi, "--scgi-socket", at.scgi,
+	return append([]string{"--http-socket", at.http, "--http11-socket", at.http11, "--socket", at.socket,
+		"--fastcgi-socket", at.fastcgi, "--scgi-socket", at.scgi,
 		"--chmod-socket=666", "--processes", "2"}, oracleApp(threads)...)
 }
 
 func oracleRouterArgs(at side, threads string) []string {
-	return append([]string{"--http", at.router, "--http-keepalive", "--http-auto-chunked", "--http-chunked-input", "--processes", "2"}, oracleApp(threads)...)
+	return append([]string{"--http", at.router, "--http-keepalive", "--http-auto-chunked", "--http-chunked-input",
+		"--processes", "2"}, oracleApp(threads)...)
 }
 
 func oracleApp(threads string) []string {

@@ -98,7 +98,8 @@ func TestPEP3333(t *testing.T) {
 			s.Allow(c.says)
 		}
 		c.check(t, "HTTP/1.1", site.Get("/"+c.path))
-		c.check(t, "HTTP/1.0", harness.Parse(t, strings.NewReader(harness.Raw(t, addr, "GET /"+c.path+" HTTP/1.0\r\n\r\n")), "GET"))
+		c.check(t, "HTTP/1.0", harness.Parse(t, strings.NewReader(harness.Raw(t, addr,
+			"GET /"+c.path+" HTTP/1.0\r\n\r\n")), "GET"))
 		if c.path != "too_long" { // there it is the front end that counts
 			c.check(t, "uwsgi", harness.Uwsgi(t, s.Path("s.sock"), harness.Request("GET", "/"+c.path, ""), ""))
 		}
@@ -117,10 +118,12 @@ func TestCasesPipelined(t *testing.T) {
 	s.Copy("testdata/cases.py", "cases.py")
 	s.Tolerate(".")
 	s.Start("--http", addr, "--module", "cases")
-	cases := append([]wsgiCase{{path: "fails_midway"}, {path: "fails_midway_with_length"}, {path: "too_short"}, {path: "exc_info_after"}}, wsgiCases...)
+	cases := append([]wsgiCase{{path: "fails_midway"}, {path: "fails_midway_with_length"}, {path: "too_short"},
+		{path: "exc_info_after"}}, wsgiCases...)
 	for _, method := range []string{"GET", "HEAD", "POST"} {
 		for _, c := range cases {
-			request := method + " /" + c.path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" + "GET /keywords HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+			request := method + " /" + c.path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" +
+				"GET /keywords HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 			answers := bufio.NewReader(harness.Send(t, addr, request))
 			first, err := http.ReadResponse(answers, &http.Request{Method: method})
 			if err != nil {
@@ -129,10 +132,12 @@ func TestCasesPipelined(t *testing.T) {
 			}
 			_, cut := io.Copy(io.Discard, first.Body)
 			rest, _ := io.ReadAll(answers)
-			if c.status != 0 && first.StatusCode != c.status || len(rest) == 0 && cut == nil && !first.Close && method == "GET" {
+			if c.status != 0 && first.StatusCode != c.status || len(rest) == 0 && cut == nil &&
+				!first.Close && method == "GET" {
 				t.Errorf("%s %s: %s, and then nothing", method, c.path, first.Status)
 			}
-			if len(rest) != 0 && (cut != nil || !strings.HasPrefix(string(rest), "HTTP/1.1 201 Created\r\n") || !strings.HasSuffix(string(rest), "\r\n\r\nkw")) {
+			if len(rest) != 0 && (cut != nil || !strings.HasPrefix(string(rest), "HTTP/1.1 201 Created\r\n") ||
+				!strings.HasSuffix(string(rest), "\r\n\r\nkw")) {
 				t.Errorf("%s %s: %s, and then %.200q", method, c.path, first.Status, rest)
 			}
 		}

@@ -44,7 +44,8 @@ func newAttack(t *testing.T) *attack {
 	a := &attack{Server: harness.New(t), t: t, addr: harness.Addr(t)}
 	a.Setenv(harness.DebianPath)
 	a.his, a.roots = a.Path("his"), a.Path("roots")
-	for _, err := range []error{os.Chmod(a.Dir, 0o755), os.Mkdir(a.his, 0o755), os.Chown(a.his, victim, victim), os.Mkdir(a.roots, 0o755)} {
+	for _, err := range []error{os.Chmod(a.Dir, 0o755), os.Mkdir(a.his, 0o755), os.Chown(a.his, victim, victim),
+		os.Mkdir(a.roots, 0o755)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +62,8 @@ func newAttack(t *testing.T) *attack {
 func (a *attack) begin(lines string) {
 	a.t.Helper()
 	lines = strings.NewReplacer("HIS", a.his, "ROOTS", a.roots).Replace(lines)
-	a.Write("u.ini", "[uwsgi]\nmaster = true\nhttp = "+a.addr+"\nuid = www-data\ngid = www-data\nchdir = "+a.his+"\nmodule = app\n"+lines)
+	a.Write("u.ini", "[uwsgi]\nmaster = true\nhttp = "+a.addr+"\nuid = www-data\ngid = www-data\nchdir = "+a.his+
+		"\nmodule = app\n"+lines)
 	a.Start("--ini", a.Path("u.ini"))
 }
 
@@ -114,7 +116,8 @@ func keepers(pid int) (found []int) {
 	for _, list := range lists {
 		b, _ := os.ReadFile(list)
 		for _, word := range strings.Fields(string(b)) {
-			if line, _ := os.ReadFile("/proc/" + word + "/cmdline"); strings.HasPrefix(string(line), "uwsgi-keeper\x00") {
+			if line, _ := os.ReadFile("/proc/" + word + "/cmdline"); strings.HasPrefix(string(line),
+				"uwsgi-keeper\x00") {
 				var n int
 				fmt.Sscan(word, &n)
 				found = append(found, n)
@@ -149,7 +152,8 @@ func TestSupervisorBecomesTheUser(t *testing.T) {
 			if (len(found) == 1) != keeps {
 				t.Errorf("keepers %v, want one: %v", found, keeps)
 			}
-			if got := a.as("print(os.access('/proc/%d/environ' % uwsgi.masterpid(), os.R_OK))"); strings.TrimSpace(got) != "False" {
+			if got := a.as("print(os.access('/proc/%d/environ' % uwsgi.masterpid(), " +
+				"os.R_OK))"); strings.TrimSpace(got) != "False" {
 				t.Errorf("the application may look into the supervisor: %s", got)
 			}
 			a.reload()
@@ -171,7 +175,8 @@ func TestTheUserCommandsHisInstance(t *testing.T) {
 	a.begin("pidfile = ROOTS/pid\n")
 	for _, command := range []string{"--reload", "reload"} {
 		mark := a.Log.Mark()
-		out := a.as(fmt.Sprintf("import subprocess; print(subprocess.run([%q, %q, 'ROOTS/pid']).returncode)", harness.Binary(), command))
+		out := a.as(fmt.Sprintf("import subprocess; print(subprocess.run([%q, %q, 'ROOTS/pid']).returncode)",
+			harness.Binary(), command))
 		if strings.TrimSpace(out) != "0" {
 			t.Errorf("%s: %s", command, out)
 		}
@@ -203,7 +208,8 @@ func TestLogsLeadNowhere(t *testing.T) {
 				}
 				a.LooseFDs() // a request log that was opened again has descriptors of its own until the loader goes
 				a.Tolerate(`permission denied|no such device|is no regular file|link that user|unable to|reload failed|serves on`)
-				a.begin("logger = stdio\nlogger = file:HIS/log\nlogger = file:HIS/sub/secret\nmaster-fifo = HIS/fifo.master\nlog-maxsize = 100000\n" + chown)
+				a.begin("logger = stdio\nlogger = file:HIS/log\nlogger = file:HIS/sub/secret\nmaster-fifo = " +
+					"HIS/fifo.master\nlog-maxsize = 100000\n" + chown)
 				a.as(trick)
 				a.reload()
 				for _, command := range "lL" {
@@ -228,7 +234,8 @@ func TestPidfilesLeadNowhere(t *testing.T) {
 			a.Tolerate(`permission denied|link that user|too many levels`)
 			a.begin(name + " = HIS/pid\nmaster-fifo = HIS/fifo.master\nvacuum = true\n")
 			mark := a.Log.Mark()
-			a.as("os.rename('HIS/pid', 'HIS/old'); os.symlink('ROOTS/secret', 'HIS/pid'); open('HIS/fifo.master', 'w').write('P')")
+			a.as("os.rename('HIS/pid', 'HIS/old'); os.symlink('ROOTS/secret', 'HIS/pid'); " +
+				"open('HIS/fifo.master', 'w').write('P')")
 			a.Log.WaitFrom(t, mark, "permission denied")
 			a.unharmed()
 			a.Stop()
@@ -287,7 +294,8 @@ func TestSocketsLeadNowhere(t *testing.T) {
 	a.Tolerate(`replaced|permission denied|not a socket`)
 	a.begin("stats = HIS/stats\nsocket = HIS/sock\nchmod-socket = 666\n")
 	for range 5 {
-		a.as("for n in ('stats', 'sock'):\n os.path.lexists('HIS/'+n) and os.unlink('HIS/'+n); os.symlink('ROOTS/secret', 'HIS/'+n)")
+		a.as("for n in ('stats', 'sock'):\n os.path.lexists('HIS/'+n) and os.unlink('HIS/'+n); " +
+			"os.symlink('ROOTS/secret', 'HIS/'+n)")
 		a.reload()
 		a.unharmed()
 	}

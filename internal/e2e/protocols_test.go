@@ -26,19 +26,22 @@ func TestProtocolsBehindNginx(t *testing.T) {
 			s.Copy("testdata/oracle.py", "oracle.py")
 			s.Copy("testdata/cases.py", "cases.py")
 			s.Start(c.option, s.Path("s.sock"), "--chmod-socket=666", "--module", "oracle", "--threads", "2")
-			site := harness.HTTP(t, harness.StartNginx(t, "location / { "+strings.ReplaceAll(c.location, "%s", s.Path("s.sock"))+" }").Addr)
+			site := harness.HTTP(t, harness.StartNginx(t,
+				"location / { "+strings.ReplaceAll(c.location, "%s", s.Path("s.sock"))+" }").Addr)
 			for range 3 {
 				a := site.Do("POST", "/caf%C3%A9?q=1", strings.NewReader("the body"), "X-Two: words")
 				var env map[string]any
 				if err := json.Unmarshal([]byte(a.Body), &env); err != nil {
 					t.Fatalf("%s %q", a.Line, a.Body)
 				}
-				for k, want := range map[string]any{"REQUEST_METHOD": "POST", "QUERY_STRING": "q=1", "CONTENT_LENGTH": "8", "body": "the body", "HTTP_X_TWO": "words", "wsgi.url_scheme": "http"} {
+				for k, want := range map[string]any{"REQUEST_METHOD": "POST", "QUERY_STRING": "q=1",
+					"CONTENT_LENGTH": "8", "body": "the body", "HTTP_X_TWO": "words", "wsgi.url_scheme": "http"} {
 					if env[k] != want {
 						t.Errorf("%s is %v, not %v", k, env[k], want)
 					}
 				}
-				if path, _ := env["PATH_INFO"].(string); path != "/caf\u00c3\u00a9" && env["SCRIPT_NAME"] != "/caf\u00c3\u00a9" {
+				if path, _ := env["PATH_INFO"].(string); path != "/caf\u00c3\u00a9" &&
+					env["SCRIPT_NAME"] != "/caf\u00c3\u00a9" {
 					t.Errorf("PATH_INFO is %q", env["PATH_INFO"])
 				}
 			}
@@ -51,8 +54,10 @@ func TestProtocolsBehindNginx(t *testing.T) {
 					t.Errorf("%d complaints about HEAD", n)
 				}
 			}
-			for _, w := range []wsgiCase{{"plain", 200, "plain", ""}, {"large", 200, strings.Repeat("x", 5000000), ""}, {"file", 200, fileBody, ""}, {"no_content", 204, "", ""}, {"many", 200, "abc", ""}} {
-				if !strings.Contains(name, "cgi") && (w.path != "no_content" || name != "uwsgi") { // stock cgi parameters give no PATH_INFO; nginx warns of the body
+			for _, w := range []wsgiCase{{"plain", 200, "plain", ""}, {"large", 200, strings.Repeat("x", 5000000), ""},
+				{"file", 200, fileBody, ""}, {"no_content", 204, "", ""}, {"many", 200, "abc", ""}} {
+				// stock cgi parameters give no PATH_INFO; nginx warns of the body
+				if !strings.Contains(name, "cgi") && (w.path != "no_content" || name != "uwsgi") {
 					w.check(t, name, site.Get("/case/"+w.path))
 				}
 			}
@@ -66,7 +71,8 @@ func TestListeners(t *testing.T) {
 	s, tcp, six := harness.New(t), harness.Addr(t), harness.Addr(t)
 	_, port, _ := strings.Cut(six, ":")
 	s.Write("app.py", version("up"))
-	s.Start("--http-socket", tcp, "--http-socket", "[::1]:"+port, "--http-socket", s.Path("h.sock"), "--socket", s.Path("u.sock"), "--chmod-socket=640", "--module", "app", "--vacuum")
+	s.Start("--http-socket", tcp, "--http-socket", "[::1]:"+port, "--http-socket", s.Path("h.sock"), "--socket",
+		s.Path("u.sock"), "--chmod-socket=640", "--module", "app", "--vacuum")
 	for _, addr := range []string{tcp, "[::1]:" + port, s.Path("h.sock")} {
 		if a := harness.HTTP(t, addr).Get("/"); a.Body != "up" {
 			t.Errorf("%s: %s %q", addr, a.Line, a.Body)
@@ -92,7 +98,8 @@ func TestLimits(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", version("up"))
-	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--module", "app", "--buffer-size", "8192", "--limit-post", "1000")
+	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--module", "app", "--buffer-size",
+		"8192", "--limit-post", "1000")
 	for name, c := range map[string]struct {
 		request string
 		status  int

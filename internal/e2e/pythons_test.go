@@ -16,7 +16,8 @@ func TestPythons(t *testing.T) {
 			s.Setenv("PATH=" + filepath.Dir(python) + ":/usr/bin:/bin")
 			s.Copy("testdata/cases.py", "cases.py")
 			s.Copy("testdata/forks.py", "forks.py")
-			s.Start("--http", addr, "--mount", "/f=forks.py", "--mount", "/c=cases.py", "--manage-script-name", "--threads", "2", "-p", "2", "--harakiri", "30")
+			s.Start("--http", addr, "--mount", "/f=forks.py", "--mount", "/c=cases.py", "--manage-script-name",
+				"--threads", "2", "-p", "2", "--harakiri", "30")
 			site := harness.HTTP(t, addr)
 			for _, c := range []wsgiCase{
 				{"c/plain", 200, "plain", ""}, {"c/file", 200, fileBody, ""}, {"c/large", 200, largeBody, ""}, {"c/write", 200, "one two three", ""},

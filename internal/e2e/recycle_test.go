@@ -12,8 +12,10 @@ import (
 func TestMaxRequests(t *testing.T) {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("steady.py", steady)
-	s.Start("--http", addr, "--module", "steady", "-p", "2", "--max-requests", "40", "--min-worker-lifetime", "0", "--disable-logging")
-	loads := []*harness.Load{harness.StartLoad(addr, "/", "steady", 4, true), harness.StartLoad(addr, "/", "steady", 4, false)}
+	s.Start("--http", addr, "--module", "steady", "-p", "2", "--max-requests", "40", "--min-worker-lifetime",
+		"0", "--disable-logging")
+	loads := []*harness.Load{harness.StartLoad(addr, "/", "steady", 4, true),
+		harness.StartLoad(addr, "/", "steady", 4, false)}
 	for s.Log.Count(`^\.\.\.The work of process \d+ is done`) < 8 {
 		for _, l := range loads {
 			l.Await(t, 20)
@@ -44,7 +46,8 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"ok"]
 `)
-	s.Start("--http", addr, "--module", "app", "--reload-on-as", "1024", "--memory-report", "--min-worker-lifetime", "0")
+	s.Start("--http", addr, "--module", "app", "--reload-on-as", "1024", "--memory-report",
+		"--min-worker-lifetime", "0")
 	site := harness.HTTP(t, addr)
 	for range 20 {
 		site.Get("/")
@@ -68,7 +71,8 @@ func TestMaxWorkerLifetime(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("steady.py", steady)
-	s.Start("--http", addr, "--module", "steady", "-p", "1", "--max-worker-lifetime", "1", "--min-worker-lifetime", "0", "--disable-logging")
+	s.Start("--http", addr, "--module", "steady", "-p", "1", "--max-worker-lifetime", "1", "--min-worker-lifetime",
+		"0", "--disable-logging")
 	load := harness.StartLoad(addr, "/", "steady", 2, true)
 	s.Log.Wait(t, `^worker 1 lifetime reached, it was running for \d+ second`)
 	s.Log.Wait(t, `^Respawned uWSGI worker 1`)

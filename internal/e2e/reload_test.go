@@ -31,7 +31,8 @@ def application(environ, start_response):
 func TestReloadUnderLoad(t *testing.T) {
 	s, web := harness.New(t), harness.Addr(t)
 	s.Write("steady.py", steady)
-	s.Start("--http", web, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "steady", "-p", "2", "--threads", "2", "--disable-logging")
+	s.Start("--http", web, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "steady", "-p", "2",
+		"--threads", "2", "--disable-logging")
 	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }")
 	loads := map[string]*harness.Load{
 		"keep-alive":    harness.StartLoad(web, "/", "steady", 6, true),
@@ -85,7 +86,8 @@ func TestReloadBroken(t *testing.T) {
 	site := harness.HTTP(t, addr)
 	site.Get("/")
 	s.Write("app.py", "import nothing_of_this_name\n")
-	s.Allow("No module named 'nothing_of_this_name'", "unable to load app 0", "GAME OVER", "^reload failed: .*nothing_of_this_name.*serves on")
+	s.Allow("No module named 'nothing_of_this_name'", "unable to load app 0", "GAME OVER",
+		"^reload failed: .*nothing_of_this_name.*serves on")
 	s.Signal(syscall.SIGHUP)
 	s.Log.Wait(t, `^reload failed: .*nothing_of_this_name.*the old generation serves on`)
 	if a := site.Get("/"); a.Body != "one" {

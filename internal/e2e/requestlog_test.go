@@ -32,7 +32,8 @@ func TestRequestLine(t *testing.T) {
 	harness.HTTP(t, addr).Get("/a%20b?x=%0A", "User-Agent: y")
 	s.Log.Wait(t, `^\[pid: \d+\|app: 0\|req: 1/1\] 127\.0\.0\.1 \(\) \{\d+ vars in \d+ bytes\} \[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\] `+
 		`GET /a%20b\?x=%0A => generated 10 bytes in \d+ msecs \(HTTP/1\.1 200\) 4 headers in \d+ bytes \(2 switches on core 0\)$`)
-	v := harness.Request("GET", "/", "").With("REQUEST_URI", "/x\n[pid: 1] forged\x1b[31m", "REMOTE_USER", "a\nb", "REMOTE_ADDR", "192.0.2.1")
+	v := harness.Request("GET", "/", "").With("REQUEST_URI", "/x\n[pid: 1] forged\x1b[31m", "REMOTE_USER", "a\nb",
+		"REMOTE_ADDR", "192.0.2.1")
 	harness.Uwsgi(t, s.Path("s.sock"), v, "")
 	s.Log.Wait(t, `^\[pid: \d+\|app: 0\|req: 2/2\] 192\.0\.2\.1 \(a[^ ]*b\) .* GET /x\S*\[pid: 1\] forged\S*\[31m => `)
 	for _, line := range s.Log.Lines(0) {
@@ -133,7 +134,8 @@ func TestLoggersTakeTheImport(t *testing.T) {
 	}
 	text := readFile(t, s.Path("all.log"))
 	at := 0
-	for _, want := range []string{"> printed\n", "> from a child\n", "> Traceback (most recent call last):\n", "ModuleNotFoundError: No module named 'nothing_of_this_name'\n",
+	for _, want := range []string{"> printed\n", "> from a child\n", "> Traceback (most recent call last):\n",
+		"ModuleNotFoundError: No module named 'nothing_of_this_name'\n",
 		"> *** no app loaded. GAME OVER ***\n", "; exiting with status 22\n"} {
 		i := strings.Index(text[at:], want)
 		if i < 0 {

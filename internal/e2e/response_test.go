@@ -17,7 +17,8 @@ func startCases(t *testing.T, args ...string) (s *harness.Server, addr string) {
 	t.Helper()
 	s, addr = harness.New(t), harness.Addr(t)
 	s.Copy("testdata/cases.py", "cases.py")
-	s.Start(append([]string{"--http", addr, "--socket", s.Path("s.sock"), "--module", "cases", "--threads", "2"}, args...)...)
+	s.Start(append([]string{"--http", addr, "--socket", s.Path("s.sock"), "--module", "cases", "--threads", "2"},
+		args...)...)
 	return s, addr
 }
 

@@ -40,7 +40,8 @@ func newSeed(t *testing.T, home, uid string) *seed {
 		"pidfile=/tmp/", "pidfile="+s.Path("tmp")+"/",
 		"daemonize=/var/log/uwsgi/", "daemonize="+s.Path("log")+"/")
 	if uid != "www-data" {
-		s.ini = s.replace(t, s.ini, "uid=www-data", "uid="+uid, "gid=www-data", "gid="+groupOf(t, uid), ":www-data\n", ":"+groupOf(t, uid)+"\n")
+		s.ini = s.replace(t, s.ini, "uid=www-data", "uid="+uid, "gid=www-data", "gid="+groupOf(t, uid), ":www-data\n",
+			":"+groupOf(t, uid)+"\n")
 	}
 	return s
 }
@@ -153,7 +154,8 @@ func (s *seed) check(t *testing.T, site *harness.Client) {
 	if a := site.Get("/?q=1"); a.Status != 200 || a.Body != "<h1>It worked!</h1>\n<p>/?q=1</p>\n" {
 		t.Errorf("index: %s %q", a.Line, a.Body)
 	}
-	if a := site.Do("POST", "/form/?a=1&a=%C3%A9", strings.NewReader("name=%E4%B8%AD&name=x"), "Content-Type: application/x-www-form-urlencoded"); a.Body !=
+	if a := site.Do("POST", "/form/?a=1&a=%C3%A9", strings.NewReader("name=%E4%B8%AD&name=x"),
+		"Content-Type: application/x-www-form-urlencoded"); a.Body !=
 		`{"get": {"a": ["1", "\u00e9"]}, "post": {"name": ["\u4e2d", "x"]}, "method": "POST"}` {
 		t.Errorf("form: %s %s", a.Line, a.Body)
 	}
@@ -188,8 +190,10 @@ func (s *seed) checkPlace(t *testing.T, site *harness.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := []any{at.Cwd, itoa(at.UID), itoa(at.GID), at.Remote}; got[0] != s.Path("mysite1") || got[1] != u.Uid || got[2] != u.Gid || got[3] != "127.0.0.1" {
-		t.Errorf("the application runs in %v as %v:%v for %v, not in %s as %s:%s", got[0], got[1], got[2], got[3], s.Path("mysite1"), u.Uid, u.Gid)
+	if got := []any{at.Cwd, itoa(at.UID), itoa(at.GID), at.Remote}; got[0] != s.Path("mysite1") || got[1] != u.Uid ||
+		got[2] != u.Gid || got[3] != "127.0.0.1" {
+		t.Errorf("the application runs in %v as %v:%v for %v, not in %s as %s:%s", got[0], got[1], got[2], got[3],
+			s.Path("mysite1"), u.Uid, u.Gid)
 	}
 	if at.Prefix != s.home && at.Prefix != s.Path("Env/mysite1") {
 		t.Errorf("sys.prefix is %s, not the virtualenv %s", at.Prefix, s.home)

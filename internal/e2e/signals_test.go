@@ -90,7 +90,8 @@ func TestSignalHandlerExits(t *testing.T) {
 // A worker that somebody signals: HUP, TERM and INT let it finish what it does; a new one comes.
 // HUP is no accident, and none is logged.
 func TestSignalsToWorkers(t *testing.T) {
-	for name, sig := range map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
+	for name, sig := range map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM,
+		"INT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
@@ -125,7 +126,8 @@ func TestHarmlessSignals(t *testing.T) {
 	s.Log.Wait(t, "GET / => generated") // it is counted
 	c := harness.Send(t, addr, "GET /slow?600 HTTP/1.0\r\n\r\n")
 	harness.ReadUntil(t, c, "begun")
-	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP, syscall.SIGWINCH, syscall.SIGPIPE} {
+	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP,
+		syscall.SIGWINCH, syscall.SIGPIPE} {
 		harness.Signal(t, harness.Parent(worker), sig)
 		harness.Signal(t, worker, sig)
 		if sig == syscall.SIGUSR1 { // what SIGUSR2 brings is written by whichever thread gets it, in pieces

@@ -52,7 +52,8 @@ uwsgi.atexit = lambda: print("uwsgi.atexit ran")
 
 // SIGQUIT does not wait, nor does a second signal.
 func TestStopAtOnce(t *testing.T) {
-	for name, sigs := range map[string][]syscall.Signal{"QUIT": {syscall.SIGQUIT}, "twice": {syscall.SIGTERM, syscall.SIGTERM}} {
+	for name, sigs := range map[string][]syscall.Signal{"QUIT": {syscall.SIGQUIT},
+		"twice": {syscall.SIGTERM, syscall.SIGTERM}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
@@ -147,7 +148,8 @@ func TestHangupDuringConfiguration(t *testing.T) {
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Write("conf.sh", "test -e passed || { echo reading >&2; read x < gate; : > passed; }\nprintf '[uwsgi]\\nhttp = "+addr+"\\nmodule = app\\n'\n")
+	s.Write("conf.sh", "test -e passed || { echo reading >&2; read x < gate; : > passed; }\nprintf '[uwsgi]\\nhttp = "+
+		addr+"\\nmodule = app\\n'\n")
 	s.Launch("--ini", "exec://sh conf.sh")
 	s.Log.Wait(t, "^reading")
 	s.Signal(syscall.SIGHUP)
@@ -197,7 +199,8 @@ func TestStopAnswersWhoWaits(t *testing.T) {
 		if i%2 == 0 {
 			waiting = append(waiting, harness.Send(t, addr, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 		} else {
-			waiting = append(waiting, harness.Send(t, s.Path("s.sock"), string(harness.Request("GET", "/", "").Packet())))
+			waiting = append(waiting, harness.Send(t, s.Path("s.sock"),
+				string(harness.Request("GET", "/", "").Packet())))
 		}
 	}
 	s.Signal(syscall.SIGTERM)

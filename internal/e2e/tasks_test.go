@@ -25,12 +25,15 @@ func TestTooFewTasks(t *testing.T) {
 			}
 			id := strconv.Itoa(54300 + most) // the kernel counts what a user has
 			s.Under("setpriv", "--reuid="+id, "--regid="+id, "--clear-groups", "prlimit", "--nproc="+strconv.Itoa(most))
-			out, err := s.Command("--http-socket", s.Path("h.sock"), "--master", "--module", "app", "--threads", "4").CombinedOutput()
+			out, err := s.Command("--http-socket", s.Path("h.sock"), "--master", "--module", "app",
+				"--threads", "4").CombinedOutput()
 			if err == nil {
 				t.Fatal("it served")
 			}
-			if text := string(out); !strings.Contains(text, "too few processes and threads: RLIMIT_NPROC of the user is "+strconv.Itoa(most)) ||
-				strings.Contains(text, "Traceback") || strings.Contains(text, "Fatal Python") || strings.Contains(text, "goroutine ") {
+			if text := string(out); !strings.Contains(text,
+				"too few processes and threads: RLIMIT_NPROC of the user is "+strconv.Itoa(most)) ||
+				strings.Contains(text, "Traceback") || strings.Contains(text, "Fatal Python") ||
+				strings.Contains(text, "goroutine ") {
 				t.Errorf("%s", text)
 			}
 		})

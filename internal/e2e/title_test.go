@@ -12,7 +12,8 @@ import (
 
 // titles are what ps shows of a server's processes.
 func titles(s *harness.Server) (all []string) {
-	for _, pid := range append(s.Processes(), s.PID) { // of the supervisor a long title has overwritten what it is found by
+	// of the supervisor a long title has overwritten what it is found by
+	for _, pid := range append(s.Processes(), s.PID) {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		all = append(all, strings.TrimRight(strings.ReplaceAll(string(b), "\x00", " "), " "))
 	}

@@ -106,7 +106,8 @@ func TestUnfitKernel(t *testing.T) {
 	if code := s.Exit(); code != 1 {
 		t.Errorf("exit status %d", code)
 	}
-	if text := strings.TrimSpace(s.Log.String()); !strings.Contains(text, "pidfd_open: function not implemented: Linux 5.4 or newer is needed") || strings.Contains(text, "\n") {
+	if text := strings.TrimSpace(s.Log.String()); !strings.Contains(text,
+		"pidfd_open: function not implemented: Linux 5.4 or newer is needed") || strings.Contains(text, "\n") {
 		t.Errorf("said: %s", text)
 	}
 }
@@ -131,7 +132,8 @@ exec /usr/bin/python3 "$@"
 		t.Fatal(err)
 	}
 	s.Write("site/app.py", version("x"))
-	s.Start("--http", addr, "--module", "app", "--chdir", "site", "--uid", "www-data", "--gid", "www-data", "--env", "HINT=hinted", "--env", "TOLD="+told,
+	s.Start("--http", addr, "--module", "app", "--chdir", "site", "--uid", "www-data", "--gid", "www-data", "--env",
+		"HINT=hinted", "--env", "TOLD="+told,
 		"--env", "PATH="+s.Path("shims")+":/usr/bin:/bin")
 	s.Reload()
 	if got, line := readFile(t, told), "33 33 33 "+s.Path("site")+" hinted\n"; got != line+line {

@@ -33,8 +33,10 @@ func TestUpload(t *testing.T) {
 	sock = s.Path("s.sock")
 	s.Setenv(harness.DebianPath, "TMPDIR="+s.Dir)
 	s.Copy("testdata/django", "site")
-	s.Start("--http", web, "--socket", sock, "--chmod-socket=666", "--chdir", "site", "--module", "mysite1.wsgi", "--master", "-p", "1", "--threads", "2")
-	buffered := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+sock+"; uwsgi_request_buffering off; uwsgi_read_timeout 300s; }")
+	s.Start("--http", web, "--socket", sock, "--chmod-socket=666", "--chdir", "site", "--module", "mysite1.wsgi",
+		"--master", "-p", "1", "--threads", "2")
+	buffered := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+sock+
+		"; uwsgi_request_buffering off; uwsgi_read_timeout 300s; }")
 	harness.HTTP(t, web).Get("/") // a first request, so that what Django loads late is counted before
 	before := largest(s)
 	for _, way := range []struct{ name, addr, length string }{
@@ -60,10 +62,12 @@ func TestUploadForm(t *testing.T) {
 	t.Parallel()
 	_, addr := startDjango(t)
 	const size = 20 << 20
-	head := "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"big.bin\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+	head := "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"big.bin\"\r\nContent-Type: " +
+		"application/octet-stream\r\n\r\n"
 	tail := "\r\n--XX--\r\n"
 	body := io.MultiReader(strings.NewReader(head), &endless{size}, strings.NewReader(tail))
-	a := harness.HTTP(t, addr).Do("POST", "/upload/", body, "Content-Type: multipart/form-data; boundary=XX", fmt.Sprintf("Content-Length: %d", len(head)+size+len(tail)))
+	a := harness.HTTP(t, addr).Do("POST", "/upload/", body, "Content-Type: multipart/form-data; boundary=XX",
+		fmt.Sprintf("Content-Length: %d", len(head)+size+len(tail)))
 	if a.Status != 200 || !strings.Contains(a.Body, fmt.Sprintf(`"size": %d`, size)) {
 		t.Errorf("%s %s", a.Line, a.Body)
 	}

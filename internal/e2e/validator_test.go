@@ -27,7 +27,8 @@ func TestValidator(t *testing.T) {
 					site.Do("POST", "/"+want, struct{ *strings.Reader }{strings.NewReader("chunked")}),
 					site.Get("/" + want),
 					site.Do("HEAD", "/"+want, nil),
-					harness.Uwsgi(t, s.Path("s.sock"), harness.Request("POST", "/"+want, "").With("CONTENT_LENGTH", "4", "SCRIPT_NAME", ""), "body"),
+					harness.Uwsgi(t, s.Path("s.sock"),
+						harness.Request("POST", "/"+want, "").With("CONTENT_LENGTH", "4", "SCRIPT_NAME", ""), "body"),
 				} {
 					if a.Status != 200 || a.Body != "" && a.Body != want {
 						t.Errorf("%s: %s %q", want, a.Line, a.Body)

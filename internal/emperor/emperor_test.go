@@ -65,7 +65,8 @@ type court struct {
 
 func reign(t *testing.T, change func(*option.Settings)) *court {
 	t.Helper()
-	c := &court{t: t, dir: t.TempDir(), notes: filepath.Join(t.TempDir(), "notes"), done: make(chan error, 1), rescan: make(chan struct{}, 1)}
+	c := &court{t: t, dir: t.TempDir(), notes: filepath.Join(t.TempDir(), "notes"), done: make(chan error, 1),
+		rescan: make(chan struct{}, 1)}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +81,8 @@ func reign(t *testing.T, change func(*option.Settings)) *court {
 	ctx, end := context.WithCancel(context.Background())
 	c.end = end
 	go func() {
-		c.done <- Run(ctx, Config{Settings: s, Binary: exe, Environ: append(os.Environ(), "EMPEROR_TEST_ROLE="+c.notes), Notify: c, Rescan: c.rescan,
+		c.done <- Run(ctx, Config{Settings: s, Binary: exe, Environ: append(os.Environ(), "EMPEROR_TEST_ROLE="+c.notes),
+			Notify: c, Rescan: c.rescan,
 			Watchdog: 10 * time.Millisecond, Log: c.log})
 	}()
 	t.Cleanup(func() {
@@ -119,7 +121,8 @@ func (c *court) noted() string {
 
 func (c *court) eventually(what string, cond func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(5 * time.Millisecond) { // why: what it waits for is told by files and a log
+	// why: what it waits for is told by files and a log
+	for deadline := time.Now().Add(patience); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -218,7 +221,8 @@ func TestEndStopsVassals(t *testing.T) {
 
 func TestLook(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"a.ini": "", "a.xml": "", "b.conf": "", "c.txt": "", "on.ini": "", "on.ini.sock": "@lazy\nmore"} {
+	for name, text := range map[string]string{"a.ini": "", "a.xml": "", "b.conf": "", "c.txt": "", "on.ini": "",
+		"on.ini.sock": "@lazy\nmore"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +230,8 @@ func TestLook(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling.ini")); err != nil {
 		t.Fatal(err)
 	}
-	found, problems := look(&option.Emperor{Sources: []string{"dir://" + dir, "glob://" + filepath.Join(dir, "*.ini"), filepath.Join(dir, "not-there")},
+	found, problems := look(&option.Emperor{Sources: []string{"dir://" + dir, "glob://" + filepath.Join(dir, "*.ini"),
+		filepath.Join(dir, "not-there")},
 		ExtraExtensions: []string{".conf"}, OnDemandExtension: ".sock"}, nil)
 	var names []string
 	for _, n := range []string{"a", "b", "c", "on", "dangling"} {

@@ -37,7 +37,8 @@ func TestStatsAddressIsNoWayToRemove(t *testing.T) {
 func TestStatsAddressLeadsNowhere(t *testing.T) {
 	_, dir := tyranny(t)
 	roots, his := filepath.Join(dir, "roots"), filepath.Join(dir, "his")
-	for _, err := range []error{os.Mkdir(roots, 0o755), os.Mkdir(his, 0o755), os.Chown(his, owner, owner), os.Symlink(roots, filepath.Join(his, "run"))} {
+	for _, err := range []error{os.Mkdir(roots, 0o755), os.Mkdir(his, 0o755), os.Chown(his, owner, owner),
+		os.Symlink(roots, filepath.Join(his, "run"))} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +52,8 @@ func TestStatsAddressLeadsNowhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{os.Remove(path), os.WriteFile(filepath.Join(roots, "stats"), []byte("precious"), 0o600), os.Rename(his, his+"2"), os.Symlink(roots, his),
+	for _, err := range []error{os.Remove(path), os.WriteFile(filepath.Join(roots, "stats"), []byte("precious"), 0o600),
+		os.Rename(his, his+"2"), os.Symlink(roots, his),
 		os.Lchown(his, owner, owner)} {
 		if err != nil {
 			t.Fatal(err)

@@ -101,14 +101,16 @@ func TestTyrantTrustsNoOwner(t *testing.T) {
 			t.Errorf("%q: %v", evil, err)
 			continue
 		}
-		for _, line := range []string{"User=4242", "Group=4242", "WorkingDirectory=-/srv/site", "Environment=" + config.OwnFile + "=" + dir + "/a.ini"} {
+		for _, line := range []string{"User=4242", "Group=4242", "WorkingDirectory=-/srv/site",
+			"Environment=" + config.OwnFile + "=" + dir + "/a.ini"} {
 			if !strings.Contains(got, "\n"+line+"\n") {
 				t.Errorf("%q: no %s in\n%s", evil, line, got)
 			}
 		}
 		for line := range strings.Lines(got) {
 			key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-			if slices.Contains([]string{"SupplementaryGroups", "ExecStartPre", "ExecStartPost", "ExecStopPost", "ListenStream", "Nice", "CapabilityBoundingSet",
+			if slices.Contains([]string{"SupplementaryGroups", "ExecStartPre", "ExecStartPost", "ExecStopPost",
+				"ListenStream", "Nice", "CapabilityBoundingSet",
 				"SystemCallFilter", "SocketUser"}, key) || key == "User" && value != "4242" || key == "TimeoutStopSec" && len(value) > 4 {
 				t.Errorf("%q: %s", evil, line)
 			}
@@ -132,7 +134,8 @@ func TestTyrantOnDemand(t *testing.T) {
 	u.Settings.Emperor.OnDemandExtension = ".socket"
 	theirs(t, filepath.Join(dir, "a.ini"), "[uwsgi]\nmodule = app\n")
 	socket := filepath.Join(dir, "a.ini.socket")
-	for address, fine := range map[string]bool{"127.0.0.1:8000": true, "@mine": true, "127.0.0.1:80": false, "/etc/x": false, ":22": false} {
+	for address, fine := range map[string]bool{"127.0.0.1:8000": true, "@mine": true, "127.0.0.1:80": false,
+		"/etc/x": false, ":22": false} {
 		theirs(t, socket, address+"\n")
 		found, problems := look(&u.Settings.Emperor, nil)
 		if _, ok := found["a"]; ok != fine {
@@ -141,7 +144,8 @@ func TestTyrantOnDemand(t *testing.T) {
 		if !fine {
 			continue
 		}
-		if got, err := u.unitOf(t, "a"); err != nil || !strings.Contains(got, "\nListenStream="+address+"\n") || !strings.Contains(got, "\nSocketUser=4242\n") {
+		if got, err := u.unitOf(t, "a"); err != nil || !strings.Contains(got, "\nListenStream="+address+"\n") ||
+			!strings.Contains(got, "\nSocketUser=4242\n") {
 			t.Errorf("%s: %v\n%s", address, err, got)
 		}
 	}
@@ -177,7 +181,8 @@ func TestNobodyTakesAName(t *testing.T) {
 	running, _ := look(e, nil)
 	theirs(t, filepath.Join(dir, "a", "shop.ini"), "[uwsgi]\n")
 	found, problems := look(e, running)
-	if got := found["shop"]; !got.same(running["shop"]) || len(problems) != 1 || !strings.Contains(problems[0].Error(), filepath.Join("a", "shop.ini")+" is not run") {
+	if got := found["shop"]; !got.same(running["shop"]) || len(problems) != 1 ||
+		!strings.Contains(problems[0].Error(), filepath.Join("a", "shop.ini")+" is not run") {
 		t.Errorf("%+v %v", got, problems)
 	}
 	if found, _ := look(e, nil); found["shop"].file != filepath.Join(dir, "a", "shop.ini") {
@@ -203,7 +208,8 @@ func TestTyrantJudgesWhatIsRead(t *testing.T) {
 	if err := os.Symlink(roots, path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.ask(context.Background(), u.Binary, v.arguments(&u.Settings.Emperor)); err == nil || !strings.Contains(err.Error(), "belongs to user 0 now") {
+	if _, err := v.ask(context.Background(), u.Binary, v.arguments(&u.Settings.Emperor)); err == nil ||
+		!strings.Contains(err.Error(), "belongs to user 0 now") {
 		t.Errorf("read all the same: %v", err)
 	}
 	// A link of the owner's own to it is what emperor-tyrant-nofollow is for.

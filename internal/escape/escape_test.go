@@ -36,7 +36,8 @@ func FuzzJSON(f *testing.F) {
 		if err := json.Unmarshal(append(got, '"'), &back); err != nil {
 			t.Fatalf("%q: %v", got, err)
 		}
-		if strings.ContainsFunc(string(got), func(r rune) bool { return !unicode.IsPrint(r) }) || utf8.ValidString(text) && back != text {
+		if strings.ContainsFunc(string(got), func(r rune) bool { return !unicode.IsPrint(r) }) ||
+			utf8.ValidString(text) && back != text {
 			t.Fatalf("%q became %q, and then %q", text, got, back)
 		}
 	})

@@ -129,12 +129,14 @@ func TestHookFailures(t *testing.T) {
 			t.Errorf("%s:%s: %v", c.action, c.arg, err)
 		}
 	}
-	err := hooks(testlog.New(), option.Hook{Action: "exec", Arg: "exit 4; password", Private: true}).Run(t.Context(), option.PhaseASAP)
+	err := hooks(testlog.New(), option.Hook{Action: "exec", Arg: "exit 4; password", Private: true}).Run(t.Context(),
+		option.PhaseASAP)
 	if err == nil || strings.Contains(err.Error(), "password") {
 		t.Error(err)
 	}
 	var exit *ExitError
-	if err := hooks(testlog.New(), option.Hook{Action: "exit", Arg: "5"}).Run(t.Context(), option.PhaseASAP); !errors.As(err, &exit) || exit.Code != 5 {
+	if err := hooks(testlog.New(), option.Hook{Action: "exit", Arg: "5"}).Run(t.Context(),
+		option.PhaseASAP); !errors.As(err, &exit) || exit.Code != 5 {
 		t.Error(err)
 	}
 	log := testlog.New()
@@ -143,7 +145,8 @@ func TestHookFailures(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := hooks(testlog.New(), option.Hook{Action: "wait_for_fs", Arg: "/no/such/path"}).Run(ctx, option.PhaseASAP); !errors.Is(err, ErrFailed) {
+	if err := hooks(testlog.New(), option.Hook{Action: "wait_for_fs", Arg: "/no/such/path"}).Run(ctx,
+		option.PhaseASAP); !errors.Is(err, ErrFailed) {
 		t.Error(err)
 	}
 	if err := hooks(testlog.New()).Exec(t.Context(), "true"); err != nil {
@@ -172,7 +175,8 @@ func TestHooksAfterTheDrop(t *testing.T) {
 		return // nobody to drop to
 	}
 	dir := t.TempDir() // root's, mode 0755 at most
-	h := hooks(testlog.New(), option.Hook{Phase: option.PhaseAsUser, Action: "write", Arg: filepath.Join(dir, "f") + " x"},
+	h := hooks(testlog.New(), option.Hook{Phase: option.PhaseAsUser, Action: "write",
+		Arg: filepath.Join(dir, "f") + " x"},
 		option.Hook{Phase: option.PhasePostApp, Action: "exec", Arg: `test "$(id -u)" = 4242`})
 	h.Credential = &syscall.Credential{Uid: 4242, Gid: 4242}
 	if err := h.Run(t.Context(), option.PhaseAsUser); !errors.Is(err, os.ErrPermission) {

@@ -37,7 +37,8 @@ func hostile(t *testing.T) world {
 	}
 	dir := folder(t)
 	w := world{t, filepath.Join(dir, "his"), filepath.Join(dir, "roots")}
-	for _, err := range []error{os.Chmod(dir, 0o755), os.Mkdir(w.his, 0o755), os.Chown(w.his, victim, victim), os.Mkdir(w.roots, 0o755)} {
+	for _, err := range []error{os.Chmod(dir, 0o755), os.Mkdir(w.his, 0o755), os.Chown(w.his, victim, victim),
+		os.Mkdir(w.roots, 0o755)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +68,8 @@ func (w world) as(uid uint32, do func() error) {
 // plant makes a file of somebody's.
 func (w world) plant(path string, uid int, mode os.FileMode) {
 	w.Helper()
-	for _, err := range []error{os.WriteFile(path, []byte("precious"), mode), os.Chmod(path, mode), os.Chown(path, uid, uid)} {
+	for _, err := range []error{os.WriteFile(path, []byte("precious"), mode), os.Chmod(path, mode),
+		os.Chown(path, uid, uid)} {
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -98,7 +100,8 @@ func TestNothingPassesForALog(t *testing.T) {
 	w := hostile(t)
 	log := filepath.Join(w.his, "sub", "log")
 	sub := filepath.Dir(log)
-	device, everybodys, another := filepath.Join(w.roots, "null"), filepath.Join(w.roots, "everybodys"), filepath.Join(w.roots, "another")
+	device, everybodys, another := filepath.Join(w.roots, "null"), filepath.Join(w.roots, "everybodys"),
+		filepath.Join(w.roots, "another")
 	if err := unix.Mknod(device, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
 		t.Fatal(err)
 	}

@@ -54,9 +54,12 @@ func TestWhatIsPlanned(t *testing.T) {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	sock := listen.Order{Address: at("sock"), UID: -1, GID: -1, Mode: 0o640, ModeSet: true}
 	hook := option.Hook{Phase: "as-root", Action: "exec", Arg: `echo "$NAME in $PWD"`}
-	p := Plan{UID: os.Geteuid(), GID: os.Getegid(), Umask: 0o022, Sockets: []listen.Order{sock}, Logs: []Log{{Path: at("log"), Mode: 0o604}, {Path: at("kept"), Backup: at("old")}},
-		Pidfiles: []string{at("pid")}, FIFOs: []string{at("fifo")}, Configs: []string{at("ini")}, Hooks: []option.Hook{hook}, Dir: dir, Environ: []string{"NAME=hook"},
-		Daemons: []Daemon{{Command: "exit 3", Dir: dir, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, {Command: "exec sleep 100", Dir: dir, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}}}
+	p := Plan{UID: os.Geteuid(), GID: os.Getegid(), Umask: 0o022, Sockets: []listen.Order{sock},
+		Logs:     []Log{{Path: at("log"), Mode: 0o604}, {Path: at("kept"), Backup: at("old")}},
+		Pidfiles: []string{at("pid")}, FIFOs: []string{at("fifo")}, Configs: []string{at("ini")},
+		Hooks: []option.Hook{hook}, Dir: dir, Environ: []string{"NAME=hook"},
+		Daemons: []Daemon{{Command: "exit 3", Dir: dir, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())},
+			{Command: "exec sleep 100", Dir: dir, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}}}
 	if err := os.WriteFile(at("ini"), []byte("[uwsgi]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +149,8 @@ func TestWhatIsNot(t *testing.T) {
 	if err := os.WriteFile(at("pid"), []byte("1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := start(t, Plan{Umask: -1, Sockets: []listen.Order{{Address: at("sock"), UID: -1, GID: -1}}, Pidfiles: []string{at("pid")}, FIFOs: []string{at("fifo")}})
+	c := start(t, Plan{Umask: -1, Sockets: []listen.Order{{Address: at("sock"), UID: -1, GID: -1}},
+		Pidfiles: []string{at("pid")}, FIFOs: []string{at("fifo")}})
 	for verb, err := range map[string]error{
 		"bind": second(c.descriptor(request{Verb: verbBind, Name: "unix:" + other})), "log": second(c.Log(other)), "rotate": c.RotateLog(other),
 		"pidfile": c.WritePidfile(other), "fifo": second(c.FIFO(other)), "remove": c.Remove(other), "config": second(c.Config(other)),
@@ -180,8 +184,10 @@ func TestWhatIsNot(t *testing.T) {
 // A keeper that is gone is said to be, by whoever waits for it and whoever comes later.
 func TestGone(t *testing.T) {
 	dir := folder(t)
-	c := start(t, Plan{Umask: -1, Daemons: []Daemon{{Command: "exec sleep 100", Dir: dir, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}}})
-	d, err := c.Daemon(Daemon{Command: "exec sleep 100", Dir: dir, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, nil)
+	c := start(t, Plan{Umask: -1, Daemons: []Daemon{{Command: "exec sleep 100", Dir: dir, UID: uint32(os.Geteuid()),
+		GID: uint32(os.Getegid())}}})
+	d, err := c.Daemon(Daemon{Command: "exec sleep 100", Dir: dir, UID: uint32(os.Geteuid()),
+		GID: uint32(os.Getegid())}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

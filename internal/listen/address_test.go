@@ -100,7 +100,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(a.text) > maxUnixPath || len(a.path) > maxUnixPath && a.kind == kindAbstract || a.port < 0 || a.port > 65535 {
+		if len(a.text) > maxUnixPath || len(a.path) > maxUnixPath && a.kind == kindAbstract ||
+			a.port < 0 || a.port > 65535 {
 			t.Fatalf("%q: %+v", in, a)
 		}
 		if a.kind == kindTCP && !a.ip.IsValid() {

@@ -31,16 +31,19 @@ func TestInheritByAddress(t *testing.T) {
 	if err := os.Symlink(filepath.Dir(path), link); err != nil {
 		t.Fatal(err)
 	}
-	s.Sockets = append(s.Sockets, option.Socket{Address: filepath.Join(link, "in.sock"), Option: "http-socket", Protocol: "http"})
+	s.Sockets = append(s.Sockets, option.Socket{Address: filepath.Join(link, "in.sock"),
+		Option: "http-socket", Protocol: "http"})
 	s.ChmodSocket, s.ChownSocket, s.Vacuum = "666", fmt.Sprint(os.Geteuid()), true
 	set, log := mustOpen(t, s, unixIn, tcpIn)
-	if set.Sockets[0].File != tcpIn.File || set.Sockets[1].File != unixIn.File || set.Sockets[1].Protocol != "http" || !set.Sockets[1].Inherited {
+	if set.Sockets[0].File != tcpIn.File || set.Sockets[1].File != unixIn.File || set.Sockets[1].Protocol != "http" ||
+		!set.Sockets[1].Inherited {
 		t.Fatalf("%+v %+v", set.Sockets[0], set.Sockets[1])
 	}
 	if st, _ := os.Lstat(path); st.Mode().Perm() != 0o600 || inodeOf(t, path) != before {
 		t.Error("an inherited socket was changed")
 	}
-	for _, want := range []string{"- SystemD socket activation detected -", "uwsgi socket 0 attached to INET address " + l.addr.String(),
+	for _, want := range []string{"- SystemD socket activation detected -",
+		"uwsgi socket 0 attached to INET address " + l.addr.String(),
 		"uwsgi socket 1 attached to UNIX address", "chmod-socket = 666 does not apply to it: it is 600 (SocketMode="} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log lacks %q:\n%s", want, log)
@@ -154,7 +157,8 @@ func TestReloadMovesAwayFromSystemdsSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(next.Sockets) != 3 || next.Sockets[0].Path != fresh || next.Sockets[1].File != tcp.File || next.Sockets[2].File != in.File || next.Sockets[2].Protocol != "http" {
+	if len(next.Sockets) != 3 || next.Sockets[0].Path != fresh || next.Sockets[1].File != tcp.File ||
+		next.Sockets[2].File != in.File || next.Sockets[2].Protocol != "http" {
 		t.Fatalf("%+v", next.Sockets)
 	}
 	if !strings.Contains(log.String(), path+" is not in the configuration any more, and systemd holds it") {
@@ -179,7 +183,8 @@ func TestReloadMovesAwayFromSystemdsSocket(t *testing.T) {
 }
 
 func TestNothingConfigured(t *testing.T) {
-	set, _ := mustOpen(t, settings(), passed(t, "tcp", "127.0.0.1:0", "app.socket"), passed(t, "tcp", "127.0.0.1:0", "http"),
+	set, _ := mustOpen(t, settings(), passed(t, "tcp", "127.0.0.1:0", "app.socket"),
+		passed(t, "tcp", "127.0.0.1:0", "http"),
 		passed(t, "tcp", "127.0.0.1:0", "https"))
 	if len(set.Sockets) != 3 || set.Sockets[0].Protocol != "uwsgi" || set.Sockets[1].Protocol != "http" {
 		t.Fatalf("%+v", set.Sockets)
@@ -213,7 +218,8 @@ func TestConnectionIsNoListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := Open(settings(), "", []sd.Inherited{{File: f}}, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "Accept=no") {
+	if _, err := Open(settings(), "", []sd.Inherited{{File: f}}, nil, func(string) {}); err == nil ||
+		!strings.Contains(err.Error(), "Accept=no") {
 		t.Error(err)
 	}
 	null, err := os.Open(os.DevNull)
@@ -221,7 +227,8 @@ func TestConnectionIsNoListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if _, err := Open(settings(), "", []sd.Inherited{{File: null, Name: "x"}}, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+	if _, err := Open(settings(), "", []sd.Inherited{{File: null, Name: "x"}}, nil, func(string) {}); err == nil ||
+		!strings.Contains(err.Error(), "is not a socket") {
 		t.Error(err)
 	}
 }
@@ -239,7 +246,8 @@ func TestDescriptorAddress(t *testing.T) {
 	}
 	set, _ = mustOpen(t, settings(fmt.Sprintf("fd://%d", dup)))
 	canConnect(t, "tcp", set.Sockets[0].Name)
-	if _, err := Open(settings("fd://999"), "", nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+	if _, err := Open(settings("fd://999"), "", nil, nil, func(string) {}); err == nil ||
+		!strings.Contains(err.Error(), "is not a socket") {
 		t.Error(err)
 	}
 }
@@ -251,7 +259,8 @@ func TestReopen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if next.Sockets[1].File != old.Sockets[0].File || next.Sockets[2].File != old.Sockets[1].File || next.Sockets[2].Name != old.Sockets[1].Name {
+	if next.Sockets[1].File != old.Sockets[0].File || next.Sockets[2].File != old.Sockets[1].File ||
+		next.Sockets[2].Name != old.Sockets[1].Name {
 		t.Fatalf("descriptors not kept:\n%s", log)
 	}
 	canConnect(t, "unix", gone) // the old configuration serves on

@@ -26,9 +26,11 @@ func TestOpenEveryForm(t *testing.T) {
 	canConnect(t, "unix", path)
 	canConnect(t, "unix", abstract)
 	canConnect(t, "tcp", set.Sockets[3].Name)
-	want := fmt.Sprintf("uwsgi socket 0 bound to TCP address %s (port auto-assigned) fd %d\nuwsgi socket 1 bound to UNIX address %s fd %d\n"+
+	want := fmt.Sprintf("uwsgi socket 0 bound to TCP address %s (port auto-assigned) fd %d\nuwsgi socket 1 bound to "+
+		"UNIX address %s fd %d\n"+
 		"uwsgi socket 2 bound to UNIX address %s fd %d\nuWSGI http bound on %s fd %d",
-		set.Sockets[0].Name, set.Sockets[0].FD(), path, set.Sockets[1].FD(), abstract, set.Sockets[2].FD(), set.Sockets[3].Name, set.Sockets[3].FD())
+		set.Sockets[0].Name, set.Sockets[0].FD(), path, set.Sockets[1].FD(), abstract, set.Sockets[2].FD(),
+		set.Sockets[3].Name, set.Sockets[3].FD())
 	if log.String() != want {
 		t.Errorf("log:\n%s\nwant:\n%s", log, want)
 	}
@@ -48,7 +50,8 @@ func TestOpenEveryForm(t *testing.T) {
 
 func TestSocketOptions(t *testing.T) {
 	s := settings("127.0.0.1:0")
-	s.ReusePort, s.SoKeepalive, s.TCPNodelay, s.DeferAccept, s.Freebind, s.SoRcvbuf = true, true, true, true, true, 1<<16
+	s.ReusePort, s.SoKeepalive, s.TCPNodelay, s.DeferAccept, s.Freebind, s.SoRcvbuf = true,
+		true, true, true, true, 1<<16
 	s.SocketTimeout = 4e9
 	set, _ := mustOpen(t, s)
 	fd := set.Sockets[0].FD()
@@ -131,7 +134,8 @@ func TestChownSocket(t *testing.T) {
 		t.Errorf("owner %s, want %s", got, s.ChownSocket)
 	}
 	s.ChownSocket = "nobody-of-that-name"
-	if _, err := Open(s, "", nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "unable to find user nobody-of-that-name") {
+	if _, err := Open(s, "", nil, nil, func(string) {}); err == nil ||
+		!strings.Contains(err.Error(), "unable to find user nobody-of-that-name") {
 		t.Error(err)
 	}
 }
@@ -140,7 +144,8 @@ func TestLiveSocketIsNotStolen(t *testing.T) {
 	path := socketPath(t, "live.sock")
 	first, _ := mustOpen(t, settings(path))
 	_, err := Open(settings(path), "", nil, nil, func(string) {})
-	want := "probably another instance of uWSGI is running on the same address (" + path + ").\nbind(): Address already in use"
+	want := "probably another instance of uWSGI is running on the same address (" + path +
+		").\nbind(): Address already in use"
 	if err == nil || err.Error() != want {
 		t.Fatalf("error %q, want %q", err, want)
 	}
@@ -169,7 +174,8 @@ func TestAddressInUse(t *testing.T) {
 	first, _ := mustOpen(t, settings("127.0.0.1:0"))
 	made := socketPath(t, "undo.sock")
 	_, err := Open(settings(made, first.Sockets[0].Name), "", nil, nil, func(string) {})
-	if err == nil || !strings.HasPrefix(err.Error(), "probably another instance of uWSGI is running on the same address ("+first.Sockets[0].Name+").") {
+	if err == nil || !strings.HasPrefix(err.Error(),
+		"probably another instance of uWSGI is running on the same address ("+first.Sockets[0].Name+").") {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(made); !errors.Is(err, os.ErrNotExist) {
@@ -186,7 +192,8 @@ func TestErrorNamesItsPlace(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = Open(&option.Settings{Sockets: s.Sockets[:1], Umask: -1}, "", nil, nil, func(string) {})
-	want := "/etc/x.ini:7: socket = /no/such/directory/x.sock: bind(): No such file or directory\nthe directory does not exist; under systemd RuntimeDirectory= makes one below /run"
+	want := "/etc/x.ini:7: socket = /no/such/directory/x.sock: bind(): No such file or directory\nthe directory does " +
+		"not exist; under systemd RuntimeDirectory= makes one below /run"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
 	}
@@ -218,7 +225,8 @@ func TestSharedSockets(t *testing.T) {
 	}
 	canConnect(t, "tcp", set.Sockets[0].Name)
 	s.Sockets[1].Address = "=1"
-	if _, err := Open(s, "", nil, nil, func(string) {}); err == nil || !strings.Contains(err.Error(), "no shared-socket number 1") {
+	if _, err := Open(s, "", nil, nil, func(string) {}); err == nil ||
+		!strings.Contains(err.Error(), "no shared-socket number 1") {
 		t.Error(err)
 	}
 }

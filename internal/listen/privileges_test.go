@@ -16,17 +16,18 @@ func newDup(f *os.File) (int, error) { return unix.FcntlInt(f.Fd(), unix.F_DUPFD
 
 func testAccounts(t *testing.T) accounts {
 	dir := t.TempDir()
-	db := accounts{passwd: filepath.Join(dir, "passwd"), group: filepath.Join(dir, "group"), getent: func(database, key string) string {
-		switch database + " " + key {
-		case "passwd ldapuser":
-			return "ldapuser:*:70001:70000:From LDAP:/home/ldapuser:/bin/sh\n"
-		case "initgroups ldapuser":
-			return "ldapuser 70000 70009\n"
-		case "group 70009":
-			return "ldapteam:*:70009:ldapuser\n"
-		}
-		return ""
-	}}
+	db := accounts{passwd: filepath.Join(dir, "passwd"), group: filepath.Join(dir, "group"),
+		getent: func(database, key string) string {
+			switch database + " " + key {
+			case "passwd ldapuser":
+				return "ldapuser:*:70001:70000:From LDAP:/home/ldapuser:/bin/sh\n"
+			case "initgroups ldapuser":
+				return "ldapuser 70000 70009\n"
+			case "group 70009":
+				return "ldapteam:*:70009:ldapuser\n"
+			}
+			return ""
+		}}
 	for path, text := range map[string]string{
 		db.passwd: "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www:/var/www:/bin/false\nbroken\n",
 		db.group:  "root:x:0:\nwww-data:x:33:\nssl-cert:x:110:postgres,www-data\nadm:x:4:syslog\n",
@@ -94,7 +95,8 @@ func TestLookupSaysWhatItDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "setgid() to 70000\nset additional group 70000 (70000)\nset additional group 70009 (ldapteam)\nsetuid() to 70001"
+	want := "setgid() to 70000\nset additional group 70000 (70000)\nset additional group 70009 " +
+		"(ldapteam)\nsetuid() to 70001"
 	if got := strings.Join(id.Notes, "\n"); got != want {
 		t.Errorf("%s\nwant:\n%s", got, want)
 	}
@@ -128,7 +130,8 @@ func TestSocketOwner(t *testing.T) {
 		}
 	}
 	if os.Geteuid() == 0 {
-		if got, err := socketOwner(&option.Settings{UID: "4242", GID: "4343"}, 0); err != nil || got != (owner{4242, 4343, true}) {
+		if got, err := socketOwner(&option.Settings{UID: "4242", GID: "4343"}, 0); err != nil ||
+			got != (owner{4242, 4343, true}) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}

@@ -38,7 +38,8 @@ func start(t *testing.T, change func(*loader.Spec), roles ...string) *bench {
 	}
 	b := &bench{T: t, events: make(chan loader.Event), done: make(chan struct{})}
 	spec := loader.Spec{
-		Python: exe, LibDir: t.TempDir(), Env: loadertest.Env(roles...), Boot: wire.Boot{Settings: option.Default(), Generation: 7},
+		Python: exe, LibDir: t.TempDir(), Env: loadertest.Env(roles...),
+		Boot:       wire.Boot{Settings: option.Default(), Generation: 7},
 		Scoreboard: board.FD(), Events: b.events, Done: b.done,
 	}
 	if change != nil {

@@ -116,7 +116,8 @@ func TestRequestLoggerBesideTheJournal(t *testing.T) {
 	if e := j.next(); e["MESSAGE"] != "<GET />" || e["STATUS"] != "500" || e["UWSGI_APP"] != "mysite" {
 		t.Errorf("%v", e)
 	}
-	if e := j.next(); !strings.HasPrefix(e["MESSAGE"], "<xxx") || !strings.HasSuffix(e["MESSAGE"], "x>") { // cut where it does not fit
+	// cut where it does not fit
+	if e := j.next(); !strings.HasPrefix(e["MESSAGE"], "<xxx") || !strings.HasSuffix(e["MESSAGE"], "x>") {
 		t.Errorf("%.40v", e)
 	}
 	if err := l.Close(); err != nil {
@@ -147,7 +148,8 @@ func TestNoFileBesideTheJournal(t *testing.T) {
 	s := testSettings()
 	s.LogTo = "/none/log"
 	l, j, _ := journalLog(t, s)
-	if e := j.next(); e["MESSAGE"] != "logto = /none/log: open /none/log: no such file or directory; the log is in the journal alone" {
+	if e := j.next(); e["MESSAGE"] != "logto = /none/log: open /none/log: no such file or directory; the log "+
+		"is in the journal alone" {
 		t.Errorf("%v", e)
 	}
 	if f, kind, err := l.RequestLog(); err != nil || kind != "journal" {

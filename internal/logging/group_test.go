@@ -40,7 +40,8 @@ func TestGroup(t *testing.T) {
 }
 
 func FuzzGroup(f *testing.F) {
-	f.Add([]byte("a\n  b\nTraceback (most recent call last):\n  File\nE: x\n\nDuring handling of the above exception, another exception occurred:\n"), byte(3))
+	f.Add([]byte("a\n  b\nTraceback (most recent call last):\n  File\nE: x\n\nDuring handling of the above "+
+		"exception, another exception occurred:\n"), byte(3))
 	f.Fuzz(func(t *testing.T, in []byte, every byte) {
 		var got []string
 		g := &grouper{emit: func(text string, pri int) {

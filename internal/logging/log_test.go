@@ -122,7 +122,8 @@ func TestRotation(t *testing.T) {
 	l.Print("0123456789")
 	l.Print("after")
 	old := fmt.Sprintf("%s.%d", s.LogTo, at.Unix())
-	if got := readFile(t, old); got != "0123456789\n0123456789\nSun Nov 22 11:05:07 2026 - logsize: 22, triggering rotation to "+old+"...\n" {
+	if got := readFile(t, old); got != "0123456789\n0123456789\nSun Nov 22 11:05:07 2026 - logsize: 22, triggering "+
+		"rotation to "+old+"...\n" {
 		t.Errorf("%q", got)
 	}
 	if got := readFile(t, s.LogTo); got != "after\n" {
@@ -191,7 +192,8 @@ func TestReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Print("y")
-	if got, want := readFile(t, s.LogTo+".1"), fmt.Sprintf("x\n[%d] logsize: 2, triggering log-reopen...\n", at.Unix()); got != want {
+	if got, want := readFile(t, s.LogTo+".1"), fmt.Sprintf("x\n[%d] logsize: 2, triggering log-reopen...\n",
+		at.Unix()); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got, want := readFile(t, s.LogTo), fmt.Sprintf("[%d] %s reopened.\ny\n", at.Unix(), s.LogTo); got != want {
@@ -203,7 +205,8 @@ func TestLoggersAndRoutes(t *testing.T) {
 	dir := t.TempDir()
 	p := func(n string) string { return filepath.Join(dir, n) }
 	s := testSettings()
-	s.Loggers = []option.Logger{{Kind: "file", Arg: p("all")}, {ID: "slow", Kind: "file", Arg: "logfile=" + p("slow") + ",maxsize=100000"}}
+	s.Loggers = []option.Logger{{Kind: "file", Arg: p("all")},
+		{ID: "slow", Kind: "file", Arg: "logfile=" + p("slow") + ",maxsize=100000"}}
 	s.LogRoutes = []option.LogRoute{{ID: "slow", Pattern: "took [0-9]{4,} msecs"}}
 	s.LogDrain = []string{"^health"}
 	s.LogEncoders = []option.LogEncoder{{Kind: "prefix", Logger: "slow", Arg: "SLOW "}}
@@ -387,7 +390,8 @@ func TestMessageIDs(t *testing.T) {
 	if len(seen) != 8 {
 		t.Errorf("%d identifiers", len(seen))
 	}
-	if priority(slog.LevelError) != sd.PriErr || priority(slog.LevelDebug) != sd.PriDebug || fieldName("worker-id") != "UWSGI_WORKER_ID" {
+	if priority(slog.LevelError) != sd.PriErr || priority(slog.LevelDebug) != sd.PriDebug ||
+		fieldName("worker-id") != "UWSGI_WORKER_ID" {
 		t.Error("mapping")
 	}
 }

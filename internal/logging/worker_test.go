@@ -25,16 +25,20 @@ func TestJournalEntries(t *testing.T) {
 	s := testSettings()
 	s.Daemonize, s.LogDate = "/var/log/uwsgi.log", option.DefaultLogDate
 	l, j, read := journalLog(t, s)
-	if e := j.next(); e["MESSAGE"] != "daemonize = /var/log/uwsgi.log is not used under systemd: the log is in the journal, read it with journalctl -u uwsgi@mysite" {
+	if e := j.next(); e["MESSAGE"] != "daemonize = /var/log/uwsgi.log is not used under systemd: the log is in the "+
+		"journal, read it with journalctl -u uwsgi@mysite" {
 		t.Errorf("%v", e)
 	}
 	l.Timed("dated elsewhere")
-	if e := j.next(); e["MESSAGE"] != "dated elsewhere" || e["PRIORITY"] != "6" || e["SYSLOG_IDENTIFIER"] != "uwsgi" || e["UWSGI_APP"] != "mysite" {
+	if e := j.next(); e["MESSAGE"] != "dated elsewhere" || e["PRIORITY"] != "6" || e["SYSLOG_IDENTIFIER"] != "uwsgi" ||
+		e["UWSGI_APP"] != "mysite" {
 		t.Errorf("%v", e)
 	}
-	l.Event(slog.LevelError, "worker.died", "DAMN ! worker 1 (pid: 9) died :( trying respawn ...", slog.Int("worker", 1), slog.Int("pid", 9))
+	l.Event(slog.LevelError, "worker.died", "DAMN ! worker 1 (pid: 9) died :( trying respawn ...",
+		slog.Int("worker", 1), slog.Int("pid", 9))
 	e := j.next()
-	if e["PRIORITY"] != "3" || e["MESSAGE_ID"] != sd.MessageWorkerDied || e["UWSGI_WORKER"] != "1" || e["UWSGI_PID"] != "9" || e["UWSGI_EVENT"] != "worker.died" {
+	if e["PRIORITY"] != "3" || e["MESSAGE_ID"] != sd.MessageWorkerDied || e["UWSGI_WORKER"] != "1" ||
+		e["UWSGI_PID"] != "9" || e["UWSGI_EVENT"] != "worker.died" {
 		t.Errorf("%v", e)
 	}
 	if read() != "" {
@@ -53,10 +57,12 @@ func TestJournalOfAWorker(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 	// As Python does: a write a piece. Silence ends it.
-	for _, piece := range []string{"Traceback (most recent call last):\n", "  File \"x.py\", line 1, in f\n", "Value", "Error: x\n"} {
+	for _, piece := range []string{"Traceback (most recent call last):\n", "  File \"x.py\", line 1, in f\n",
+		"Value", "Error: x\n"} {
 		fmt.Fprint(w, piece)
 	}
-	if e := j.next(); e["MESSAGE"] != "Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nValueError: x" || e["PRIORITY"] != "3" {
+	if e := j.next(); e["MESSAGE"] != "Traceback (most recent call last):\n  File \"x.py\", line 1, in "+
+		"f\nValueError: x" || e["PRIORITY"] != "3" {
 		t.Errorf("%v", e)
 	}
 	fmt.Fprint(w, "no newline")
@@ -94,7 +100,8 @@ func TestLostRequestLines(t *testing.T) {
 	j := newJournald(t)
 	l, _ := testLog(t, testSettings(), func(e *Env) { e.Journal, e.JournalPath = true, j.path })
 	l.Event(slog.LevelWarn, "log.lost", "7 request lines were lost", slog.Int64("lost", 7))
-	if e := j.next(); !strings.HasPrefix(e["MESSAGE"], "7 log entries were lost") || e["PRIORITY"] != "4" || e["UWSGI_APP"] != "mysite" {
+	if e := j.next(); !strings.HasPrefix(e["MESSAGE"], "7 log entries were lost") || e["PRIORITY"] != "4" ||
+		e["UWSGI_APP"] != "mysite" {
 		t.Errorf("%q", e)
 	}
 	l, read := testLog(t, testSettings(), nil)
@@ -190,7 +197,8 @@ func TestCloseTakesInWhatIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := read()
-	if !strings.Contains(got, "last words\n") || !strings.Contains(got, "without newline\n") || strings.Count(got, "request ") != 100 {
+	if !strings.Contains(got, "last words\n") || !strings.Contains(got, "without newline\n") ||
+		strings.Count(got, "request ") != 100 {
 		t.Errorf("%q", got)
 	}
 	if _, err := l.WorkerStderr(1); err == nil {

@@ -140,7 +140,8 @@ func TestWithPrefix(t *testing.T) {
 
 // FuzzSet: no value makes a setter panic, and a value that stops start-up says what is wrong.
 func FuzzSet(f *testing.F) {
-	for _, s := range []string{"", "true", "-1", "99999999999999999999", "5m", ":8000", "=1", "[::1]:80", "a=b", "x y z", "*/5 * * * * x",
+	for _, s := range []string{"", "true", "-1", "99999999999999999999", "5m", ":8000", "=1", "[::1]:80", "a=b",
+		"x y z", "*/5 * * * * x",
 		"cmd=x,freq=y", "minute=-5,hour=99 x", "!exec:x", "unix_signal:15 gracefully_kill_them_all", "/x=", "regexp 5", "json:a {}", "\\0x", "a:b:c.py"} {
 		for i := 0; i < len(All()); i += 7 {
 			f.Add(i, s)

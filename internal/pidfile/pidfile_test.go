@@ -35,7 +35,8 @@ func TestPidfile(t *testing.T) {
 	if !Remove(p, 123) || Remove(p, 123) {
 		t.Error("not removed once")
 	}
-	for text, want := range map[string]string{"": "is empty", "\n": "is empty", "x": "not a process id", "0": "not a process id", "-5": "not a process id"} {
+	for text, want := range map[string]string{"": "is empty", "\n": "is empty", "x": "not a process id",
+		"0": "not a process id", "-5": "not a process id"} {
 		if _, err := Read(write(t, text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}

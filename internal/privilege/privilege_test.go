@@ -27,7 +27,8 @@ func place(t *testing.T) (roots, strangers string) {
 	}
 	t.Cleanup(func() { os.RemoveAll(top) })
 	strangers = filepath.Join(top, "his")
-	for _, err := range []error{os.Chmod(top, 0o755), os.Mkdir(strangers, 0o755), os.Chown(strangers, stranger, stranger)} {
+	for _, err := range []error{os.Chmod(top, 0o755), os.Mkdir(strangers, 0o755),
+		os.Chown(strangers, stranger, stranger)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,8 @@ func TestALinkLeadsWithoutItsGroup(t *testing.T) {
 	secret := filepath.Join(roots, "secret")
 	write(t, secret, "precious", 0o660)
 	link(t, secret, filepath.Join(his, "log"), stranger)
-	if err := errors.Join(os.Chown(secret, 0, group), os.Chmod(secret, 0o660), os.Lchown(filepath.Join(his, "log"), stranger, group)); err != nil {
+	if err := errors.Join(os.Chown(secret, 0, group), os.Chmod(secret, 0o660),
+		os.Lchown(filepath.Join(his, "log"), stranger, group)); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := OpenFile(filepath.Join(his, "log"), appending, 0o640); err == nil {
@@ -133,7 +135,8 @@ func TestALinkLeadsWithoutItsGroup(t *testing.T) {
 // others who may do everything.
 func aclOf(uid uint32) []byte {
 	acl := binary.LittleEndian.AppendUint32(nil, 2) // its version
-	for _, e := range [][3]uint32{{1, 7, ^uint32(0)}, {2, 7, uid}, {4, 5, ^uint32(0)}, {16, 7, ^uint32(0)}, {32, 5, ^uint32(0)}} {
+	for _, e := range [][3]uint32{{1, 7, ^uint32(0)}, {2, 7, uid}, {4, 5, ^uint32(0)},
+		{16, 7, ^uint32(0)}, {32, 5, ^uint32(0)}} {
 		acl = binary.LittleEndian.AppendUint16(acl, uint16(e[0]))
 		acl = binary.LittleEndian.AppendUint16(acl, uint16(e[1]))
 		acl = binary.LittleEndian.AppendUint32(acl, e[2])
@@ -154,7 +157,8 @@ func TestFoldersWithAnAccessControlList(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	if err := As(&syscall.Credential{Uid: stranger, Gid: stranger}, func() error { return os.Symlink(secret, filepath.Join(shared, "log")) }); err != nil {
+	if err := As(&syscall.Credential{Uid: stranger, Gid: stranger},
+		func() error { return os.Symlink(secret, filepath.Join(shared, "log")) }); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := OpenFile(filepath.Join(shared, "log"), appending, 0o640); err == nil {
@@ -167,7 +171,8 @@ func TestFoldersWithAnAccessControlList(t *testing.T) {
 func TestFirm(t *testing.T) {
 	roots, his := place(t)
 	group, tmp := filepath.Join(roots, "group"), filepath.Join(roots, "tmp")
-	for _, err := range []error{os.Mkdir(group, 0o770), os.Chown(group, 0, 77), os.Chmod(group, 0o770), os.Mkdir(tmp, 0o777), os.Chmod(tmp, 0o777|os.ModeSticky),
+	for _, err := range []error{os.Mkdir(group, 0o770), os.Chown(group, 0, 77), os.Chmod(group, 0o770),
+		os.Mkdir(tmp, 0o777), os.Chmod(tmp, 0o777|os.ModeSticky),
 		os.Mkdir(filepath.Join(his, "roots"), 0o755)} {
 		if err != nil {
 			t.Fatal(err)
@@ -205,7 +210,8 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	if err := errors.Join(unix.Mkfifo(fifo, 0o666), os.Link(first, second)); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]error{fifo: unix.ENXIO, second: errSecondName, his: unix.EISDIR} { // nobody reads the FIFO, and nobody waits
+	// nobody reads the FIFO, and nobody waits
+	for path, want := range map[string]error{fifo: unix.ENXIO, second: errSecondName, his: unix.EISDIR} {
 		if _, err := OpenFile(path, appending|unix.O_TRUNC, 0o640); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", path, err, want)
 		}
@@ -250,7 +256,8 @@ func TestAs(t *testing.T) {
 	if err := As(cred, func() error { return open(groups) }); !errors.Is(err, os.ErrPermission) {
 		t.Error("root's groups were left:", err)
 	}
-	if err := As(&syscall.Credential{Uid: stranger, Gid: stranger, Groups: []uint32{0}}, func() error { return open(groups) }); err != nil {
+	if err := As(&syscall.Credential{Uid: stranger, Gid: stranger, Groups: []uint32{0}},
+		func() error { return open(groups) }); err != nil {
 		t.Error("his own groups do not count:", err)
 	}
 	if err := As(cred, func() error { return open(filepath.Join(his, "made")) }); err != nil {
@@ -293,7 +300,8 @@ func TestADirStaysWhatItWas(t *testing.T) {
 	if err := errors.Join(h.Chown(stranger, stranger), h.Chmod(0o622)); err != nil {
 		t.Error(err)
 	}
-	if st, err := os.Lstat(filepath.Join(away, "x")); err != nil || st.Mode().Perm() != 0o622 || st.Sys().(*syscall.Stat_t).Uid != stranger {
+	if st, err := os.Lstat(filepath.Join(away, "x")); err != nil || st.Mode().Perm() != 0o622 ||
+		st.Sys().(*syscall.Stat_t).Uid != stranger {
 		t.Error(st, err)
 	}
 	if err := d.Unlink(); err != nil {

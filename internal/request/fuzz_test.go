@@ -12,8 +12,10 @@ func FuzzFinish(f *testing.F) {
 	f.Add(strings.Join(browser, "\x00"), int64(0), uint8(0))
 	f.Add("HTTP_B=1\x00HTTP_C=2\x00HTTP_B=3\x00HTTP_COOKIE=a\x00HTTP_COOKIE=b", int64(5), uint8(9))
 	f.Add("CONTENT_LENGTH=5\x00CONTENT_LENGTH=05\x00SCRIPT_NAME=/a\x00DOCUMENT_URI=/a/b", int64(4), uint8(0))
-	f.Add("HTTPS=on\x00HTTP_X_FORWARDED_PROTO=https\x00UWSGI_SCHEME=http\x00HTTP_HOST=a\x00HTTP_HOST=b", int64(0), uint8(0))
-	f.Add("SCRIPT_NAME=/a/b\x00GATEWAY_INTERFACE=CGI/1.1\x00HTTP_PROXY=x\x00HTTP_TRANSFER_ENCODING=chunked", int64(0), uint8(0))
+	f.Add("HTTPS=on\x00HTTP_X_FORWARDED_PROTO=https\x00UWSGI_SCHEME=http\x00HTTP_HOST=a\x00HTTP_HOST=b", int64(0),
+		uint8(0))
+	f.Add("SCRIPT_NAME=/a/b\x00GATEWAY_INTERFACE=CGI/1.1\x00HTTP_PROXY=x\x00HTTP_TRANSFER_ENCODING=chunked", int64(0),
+		uint8(0))
 	f.Fuzz(func(t *testing.T, text string, body int64, vars uint8) {
 		pairs := strings.Split(text, "\x00")
 		r := packet(pairs...)
@@ -46,7 +48,8 @@ func FuzzFinish(f *testing.F) {
 				t.Fatalf("%s=%s became %q", key, val, got)
 			}
 		}
-		if n, ok := Digits([]byte(seen["CONTENT_LENGTH"])); ok != r.HasLength || n != r.ContentLength || body > 0 && n > body {
+		if n, ok := Digits([]byte(seen["CONTENT_LENGTH"])); ok != r.HasLength ||
+			n != r.ContentLength || body > 0 && n > body {
 			t.Fatalf("length %q is %t %d with limit %d", seen["CONTENT_LENGTH"], r.HasLength, r.ContentLength, body)
 		}
 		for name, span := range map[string]Span{

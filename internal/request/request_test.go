@@ -112,7 +112,8 @@ func TestFinishRefuses(t *testing.T) {
 }
 
 func TestFinishFields(t *testing.T) {
-	r := packet("REQUEST_METHOD=HEAD", "REQUEST_URI=/a?b", "PATH_INFO=/a", "SERVER_PROTOCOL=HTTP/1.1", "REMOTE_ADDR=1.2.3.4",
+	r := packet("REQUEST_METHOD=HEAD", "REQUEST_URI=/a?b", "PATH_INFO=/a",
+		"SERVER_PROTOCOL=HTTP/1.1", "REMOTE_ADDR=1.2.3.4",
 		"CONTENT_LENGTH=42", "HTTP_X=1", "HTTP_X=2", "REMOTE_ADDR=5.6.7.8")
 	if err := Finish(r, testLimits, Options{}); err != nil {
 		t.Fatal(err)
@@ -217,14 +218,16 @@ func TestRepairPath(t *testing.T) {
 func TestUnknownLength(t *testing.T) {
 	for in, want := range map[string]string{"CONTENT_LENGTH=-1 A=b": "A=b", "CONTENT_LENGTH=-1 CONTENT_LENGTH=-1": ""} {
 		r := packet(strings.Fields(in)...)
-		if err := Finish(r, testLimits, Options{Ends: true}); err != nil || r.HasLength || strings.ReplaceAll(pairsOf(r), "|", " ") != want {
+		if err := Finish(r, testLimits, Options{Ends: true}); err != nil || r.HasLength ||
+			strings.ReplaceAll(pairsOf(r), "|", " ") != want {
 			t.Errorf("%s: %v, %t, %s", in, err, r.HasLength, pairsOf(r))
 		}
 	}
 	if err := Finish(packet("CONTENT_LENGTH=-1"), testLimits, Options{}); err != ErrLength {
 		t.Errorf("%v in a protocol that needs a length", err)
 	}
-	if err := Finish(packet("CONTENT_LENGTH=-1", "CONTENT_LENGTH=5"), testLimits, Options{Ends: true}); err != ErrTwoLengths {
+	if err := Finish(packet("CONTENT_LENGTH=-1", "CONTENT_LENGTH=5"), testLimits,
+		Options{Ends: true}); err != ErrTwoLengths {
 		t.Errorf("%v for a length and none", err)
 	}
 }
@@ -235,7 +238,8 @@ func TestSetLength(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.SetLength(1 << 40)
-	if got := pairsOf(r); got != "REQUEST_METHOD=POST|PATH_INFO=/|CONTENT_LENGTH=1099511627776" || r.ContentLength != 1<<40 || !r.HasLength {
+	if got := pairsOf(r); got != "REQUEST_METHOD=POST|PATH_INFO=/|CONTENT_LENGTH=1099511627776" ||
+		r.ContentLength != 1<<40 || !r.HasLength {
 		t.Errorf("%s, %d", got, r.ContentLength)
 	}
 	if string(r.Bytes(r.Method)) != "POST" {

@@ -77,7 +77,8 @@ func TestClearTouchesOneRow(t *testing.T) {
 		if i == 1 {
 			want = 0
 		}
-		if b.Row(i).Requests.Load() != want || b.Cell(i, 0).Requests.Load() != want || len(b.Cell(i, 1).GetSnap()) != int(want) {
+		if b.Row(i).Requests.Load() != want || b.Cell(i, 0).Requests.Load() != want ||
+			len(b.Cell(i, 1).GetSnap()) != int(want) {
 			t.Errorf("row %d after clearing row 1", i)
 		}
 	}

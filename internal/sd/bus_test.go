@@ -38,7 +38,8 @@ func (m *manager) job(unit string) (godbus.ObjectPath, *godbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range m.conns {
-		if err := c.Emit("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager.JobRemoved", uint32(7), godbus.ObjectPath(path), unit, m.result); err != nil {
+		if err := c.Emit("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager.JobRemoved", uint32(7),
+			godbus.ObjectPath(path), unit, m.result); err != nil {
 			return "", godbus.MakeFailedError(err)
 		}
 	}
@@ -85,10 +86,12 @@ func (m *manager) StartTransientUnit(name, mode string, props []property, _ []st
 	Props []property
 }) (godbus.ObjectPath, *godbus.Error) {
 	if name == "twice.service" {
-		return "", godbus.NewError("org.freedesktop.systemd1.UnitExists", []any{"Unit twice.service was already loaded or has a fragment file."})
+		return "", godbus.NewError("org.freedesktop.systemd1.UnitExists",
+			[]any{"Unit twice.service was already loaded or has a fragment file."})
 	}
 	if name == "old.service" {
-		return "", godbus.NewError("org.freedesktop.DBus.Error.PropertyReadOnly", []any{"Cannot set property OOMPolicy, or unknown property."})
+		return "", godbus.NewError("org.freedesktop.DBus.Error.PropertyReadOnly",
+			[]any{"Cannot set property OOMPolicy, or unknown property."})
 	}
 	var all []string
 	for _, p := range props {
@@ -109,7 +112,8 @@ type unitRow struct {
 
 func (m *manager) ListUnitsByPatterns(_, patterns []string) ([]unitRow, *godbus.Error) {
 	m.note("list %s", patterns)
-	return []unitRow{{"uwsgi@mysite.service", "uWSGI", "loaded", "active", "running", "", "/org/freedesktop/systemd1/unit/x", 0, "", "/"}}, nil
+	return []unitRow{{"uwsgi@mysite.service", "uWSGI", "loaded", "active", "running", "",
+		"/org/freedesktop/systemd1/unit/x", 0, "", "/"}}, nil
 }
 
 // GetAll is org.freedesktop.DBus.Properties of every unit.
@@ -167,7 +171,8 @@ func (m *manager) dial(t *testing.T) func() (*godbus.Conn, error) {
 				return nil, err
 			}
 		}
-		if err := srv.ExportSubtree(units{m}, "/org/freedesktop/systemd1/unit", "org.freedesktop.DBus.Properties"); err != nil {
+		if err := srv.ExportSubtree(units{m}, "/org/freedesktop/systemd1/unit",
+			"org.freedesktop.DBus.Properties"); err != nil {
 			return nil, err
 		}
 		m.mu.Lock()
@@ -261,11 +266,13 @@ func TestBusJobs(t *testing.T) {
 	if err := b.DaemonReload(ctx); err != nil {
 		t.Error(err)
 	}
-	want := "[start uwsgi@a.service replace stop uwsgi@a.service replace restart uwsgi@a.service replace reload uwsgi@a.service replace daemon-reload]"
+	want := "[start uwsgi@a.service replace stop uwsgi@a.service replace restart uwsgi@a.service replace reload " +
+		"uwsgi@a.service replace daemon-reload]"
 	if got := fmt.Sprint(m.calls); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	if err := b.StartUnit(ctx, "missing.service"); err == nil || !strings.Contains(err.Error(), "start missing.service: Unit missing.service not found.") {
+	if err := b.StartUnit(ctx, "missing.service"); err == nil ||
+		!strings.Contains(err.Error(), "start missing.service: Unit missing.service not found.") {
 		t.Error(err)
 	}
 }
@@ -281,8 +288,10 @@ func TestBusFailedJob(t *testing.T) {
 func TestBusStartTransient(t *testing.T) {
 	b, m := testBus(t, "done")
 	err := b.StartTransient(testContext(t), Transient{
-		Name: "uwsgi-mysite.service", Description: "uWSGI mysite", Argv: []string{"/usr/bin/uwsgi", "--ini", "my site.ini"}, Type: "notify",
-		Environ: []string{"A=b"}, Dir: "/srv", Watchdog: 30 * time.Second, KillMode: "mixed", Reload: []string{"/usr/bin/uwsgi", "--reload", "1"},
+		Name: "uwsgi-mysite.service", Description: "uWSGI mysite",
+		Argv: []string{"/usr/bin/uwsgi", "--ini", "my site.ini"}, Type: "notify",
+		Environ: []string{"A=b"}, Dir: "/srv", Watchdog: 30 * time.Second, KillMode: "mixed",
+		Reload:     []string{"/usr/bin/uwsgi", "--reload", "1"},
 		Properties: map[string]any{"Restart": "on-failure"},
 	})
 	if err != nil {
@@ -333,7 +342,8 @@ func TestBusListUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := UnitState{Name: "uwsgi@mysite.service", Description: "uWSGI", Active: "active", Sub: "running", Since: time.Unix(1_700_000_000, 0), MainPID: 42,
+	want := UnitState{Name: "uwsgi@mysite.service", Description: "uWSGI", Active: "active", Sub: "running",
+		Since: time.Unix(1_700_000_000, 0), MainPID: 42,
 		Memory: 7 << 20, Status: "2 busy", Result: "success", Restarts: 3}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("%+v\nwant %+v", got, want)

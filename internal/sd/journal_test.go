@@ -55,7 +55,8 @@ func (j *journald) next(t *testing.T) map[string]string {
 	f := os.NewFile(uintptr(fds[0]), "memfd")
 	defer f.Close()
 	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
-	if want := unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL; err != nil || seals != want {
+	if want := unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL; err != nil ||
+		seals != want {
 		t.Errorf("seals %x, %v", seals, err)
 	}
 	st, err := f.Stat()
@@ -109,7 +110,8 @@ func TestJournalSend(t *testing.T) {
 		t.Fatal("not sent")
 	}
 	e := d.next(t)
-	if len(e) != 4 || e["MESSAGE"] != "two\nlines" || e["PRIORITY"] != "3" || e["UWSGI_WORKER"] != "1" || e["SYSLOG_IDENTIFIER"] != "uwsgi" {
+	if len(e) != 4 || e["MESSAGE"] != "two\nlines" || e["PRIORITY"] != "3" || e["UWSGI_WORKER"] != "1" ||
+		e["SYSLOG_IDENTIFIER"] != "uwsgi" {
 		t.Errorf("%q", e)
 	}
 	big := strings.Repeat("x", 9<<20)
@@ -144,7 +146,8 @@ func TestJournalNeverBlocks(t *testing.T) {
 	if !j.Send(PriInfo, "again") {
 		t.Fatal("not sent")
 	}
-	if e := d.next(t); e["MESSAGE"] != "10 log entries were lost: the journal did not take them in time" || e["PRIORITY"] != "4" {
+	if e := d.next(t); e["MESSAGE"] != "10 log entries were lost: the journal did not take them in time" ||
+		e["PRIORITY"] != "4" {
 		t.Errorf("%q", e)
 	}
 	if e := d.next(t); e["MESSAGE"] != "again" {
@@ -213,7 +216,8 @@ func TestJournalTellsOfALossByItself(t *testing.T) {
 		d.next(t)
 	}
 	j.Lose(5)
-	if e := d.next(t); e["MESSAGE"] != "6 log entries were lost: the journal did not take them in time" || j.Lost() != 6 {
+	if e := d.next(t); e["MESSAGE"] != "6 log entries were lost: the journal did not take them in time" ||
+		j.Lost() != 6 {
 		t.Errorf("%q", e)
 	}
 }
@@ -283,7 +287,8 @@ func FuzzEntry(f *testing.F) {
 
 func TestMessageIDsAreDistinct(t *testing.T) {
 	seen := map[string]bool{}
-	for _, id := range []string{MessageStartFailed, MessageReady, MessageReloadOK, MessageReloadFailed, MessageHarakiri, MessageWorkerDied,
+	for _, id := range []string{MessageStartFailed, MessageReady, MessageReloadOK, MessageReloadFailed,
+		MessageHarakiri, MessageWorkerDied,
 		MessageWorkerRecycled, MessageStopped} {
 		if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || seen[id] {
 			t.Error(id)

@@ -45,7 +45,8 @@ func shortDir(t *testing.T) string {
 }
 
 func TestNotify(t *testing.T) {
-	for _, name := range []string{filepath.Join(shortDir(t), "notify"), fmt.Sprintf("@uwsgi-notify-test-%d", os.Getpid())} {
+	for _, name := range []string{filepath.Join(shortDir(t), "notify"),
+		fmt.Sprintf("@uwsgi-notify-test-%d", os.Getpid())} {
 		socket, next := notifySocket(t, name)
 		n, err := NewNotifier(socket)
 		if err != nil {
@@ -93,7 +94,8 @@ func TestNotifyNobody(t *testing.T) {
 	if _, err := NewNotifier("vsock:1:2"); err == nil {
 		t.Error("vsock: no error")
 	}
-	if _, err := NewNotifier("/no/such/socket"); err == nil || !strings.Contains(err.Error(), "NOTIFY_SOCKET=/no/such/socket") {
+	if _, err := NewNotifier("/no/such/socket"); err == nil ||
+		!strings.Contains(err.Error(), "NOTIFY_SOCKET=/no/such/socket") {
 		t.Error(err)
 	}
 }
@@ -168,7 +170,8 @@ func TestJournalStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := fmt.Sprintf("%d:%d", st.Dev, st.Ino)
-	for value, want := range map[string]bool{own: true, "": false, "1:2": false, "x:y": false, fmt.Sprintf("%d", st.Dev): false} {
+	for value, want := range map[string]bool{own: true, "": false, "1:2": false, "x:y": false,
+		fmt.Sprintf("%d", st.Dev): false} {
 		if got := JournalStream(value, fds[1]); got != want {
 			t.Errorf("%q: %v", value, got)
 		}

@@ -14,7 +14,8 @@ func TestCheap(t *testing.T) {
 	r.set.Cheap = true
 	r.up()
 	st := r.sup.Snapshot()
-	if st.Phase != Sleeping || st.Workers[0].Status != "cheap" || st.Workers[0].PID != 0 || r.count("worker.spawned") != 0 {
+	if st.Phase != Sleeping || st.Workers[0].Status != "cheap" || st.Workers[0].PID != 0 ||
+		r.count("worker.spawned") != 0 {
 		t.Errorf("status: %+v", st)
 	}
 	if r.logged("cheap", "cheap mode enabled: waiting for socket connection...") < 0 {
@@ -89,7 +90,8 @@ func TestBusyIsNotIdle(t *testing.T) {
 	r := newRig(t, 1)
 	r.set.Idle = time.Hour
 	clock := r.cfg.Host.Monotonic
-	r.cfg.Host.Monotonic = func() int64 { return clock() + int64(24*time.Hour) } // a machine that was not booted just now
+	// a machine that was not booted just now
+	r.cfg.Host.Monotonic = func() int64 { return clock() + int64(24*time.Hour) }
 	r.up()
 	r.busy(1, 0, 2*time.Hour)
 	// Time goes on by two hours; to put the start back by as much would give a time before the
@@ -213,7 +215,8 @@ func TestCheaperFollowsTheLoad(t *testing.T) {
 func TestBusynessVerbose(t *testing.T) {
 	for _, verbose := range []bool{true, false} {
 		r := newRig(t, 2)
-		r.set.Cheaper, r.set.CheaperAlgo, r.set.CheaperOverload, r.set.Busyness.Verbose = 1, "busyness", time.Second, verbose
+		r.set.Cheaper, r.set.CheaperAlgo, r.set.CheaperOverload, r.set.Busyness.Verbose = 1,
+			"busyness", time.Second, verbose
 		r.up()
 		r.do(r.sup.checkCheaper)
 		if got := r.count("cheaper.busyness") > 0; got != verbose {

@@ -16,7 +16,8 @@ func TestCrashedWorkerIsReplaced(t *testing.T) {
 	r := newRig(t, 2).up()
 	old := r.pids()
 	r.signal(2, syscall.SIGKILL)
-	r.wait("worker.died", fmt.Sprintf("DAMN ! worker 2 (pid: %d) died, killed by signal 9 :( trying respawn ...", old[1]))
+	r.wait("worker.died", fmt.Sprintf("DAMN ! worker 2 (pid: %d) died, killed by signal 9 :( trying respawn ...",
+		old[1]))
 	r.wait("worker.ready", "")
 	st := r.sup.Snapshot()
 	if w := st.Workers[1]; w.PID == old[1] || w.Status != "idle" || w.Spawns != 2 || st.Workers[0].PID != old[0] {
@@ -47,7 +48,8 @@ func TestCountsSurviveAWorker(t *testing.T) {
 	}
 	st := r.sup.Snapshot()
 	if w := st.Workers[0]; st.Requests != 8 || w.Requests != 8 || w.Delta != 1 {
-		t.Errorf("%d requests in all, %d of the slot, %d of the process; want 8, 8, 1", st.Requests, w.Requests, w.Delta)
+		t.Errorf("%d requests in all, %d of the slot, %d of the process; want 8, 8, 1",
+			st.Requests, w.Requests, w.Delta)
 	}
 	var base int64
 	r.do(func() { base = r.sup.rows.board.Row(r.sup.gen.slots[0].cur.row).Base.Load() })
@@ -250,7 +252,8 @@ func TestOrphansAreCollected(t *testing.T) {
 func TestOrphansOfThisTickAreLeftAlone(t *testing.T) {
 	var reaped []int
 	zombies := []int{7, 8}
-	s := &Supervisor{host: &Host{Zombies: func() []int { return zombies }, Reap: func(pid int) { reaped = append(reaped, pid) }}, orphans: map[int]bool{}}
+	s := &Supervisor{host: &Host{Zombies: func() []int { return zombies },
+		Reap: func(pid int) { reaped = append(reaped, pid) }}, orphans: map[int]bool{}}
 	s.reapOrphans()
 	if reaped != nil {
 		t.Errorf("reaped %v at first sight", reaped)

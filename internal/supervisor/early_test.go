@@ -102,7 +102,8 @@ func TestFailedReloadDrainsWhatServes(t *testing.T) {
 	if err := syscall.Kill(loader, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-over; err == nil || !strings.Contains(err.Error(), "was killed by signal 9 before the new generation could serve") {
+	if err := <-over; err == nil || !strings.Contains(err.Error(),
+		"was killed by signal 9 before the new generation could serve") {
 		t.Fatalf("reload: %v", err)
 	}
 	var states []string

@@ -48,7 +48,8 @@ func TestSaturation(t *testing.T) {
 			p := s.gen.slots[0].cur
 			busy, full := s.saturation(p)
 			if busy != c.busy || full != c.full || s.inUse(p) != c.inUse {
-				t.Errorf("busy %t, full %t, in use %t: want %t, %t, %t", busy, full, s.inUse(p), c.busy, c.full, c.inUse)
+				t.Errorf("busy %t, full %t, in use %t: want %t, %t, %t", busy, full, s.inUse(p),
+					c.busy, c.full, c.inUse)
 			}
 			if l, _ := s.load(); (l.Idle == 1) == c.busy || (l.Full == 1) != c.full {
 				t.Errorf("cheaper sees %+v", l)
@@ -80,7 +81,8 @@ func TestSampleLoads(t *testing.T) {
 	for _, c := range []struct {
 		ran  time.Duration
 		want int32
-	}{{7 * time.Second, 0}, {250 * time.Millisecond, 250}, {0, 0}, {time.Second, 1000}, {2 * time.Second, 1000}, {-time.Second, 0}} {
+	}{{7 * time.Second, 0}, {250 * time.Millisecond, 250}, {0, 0}, {time.Second, 1000},
+		{2 * time.Second, 1000}, {-time.Second, 0}} {
 		s.load()
 		now += int64(time.Second)
 		ran += c.ran

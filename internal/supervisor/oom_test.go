@@ -25,7 +25,8 @@ func TestOutOfMemory(t *testing.T) {
 	r.do(func() { r.sup.sampleOOM(); kills.Add(1) })
 	w := func() (w *loader.Worker) { r.do(func() { w = r.sup.gen.slots[0].cur.w }); return }
 	w().Kill()
-	e := r.wait("worker.died", "killed by signal 9 :( trying respawn ... out of memory: the kernel has killed it, in 127.0.0.1 GET /sleep and 1 more")
+	e := r.wait("worker.died", "killed by signal 9 :( trying respawn ... out of memory: the kernel has killed it, in "+
+		"127.0.0.1 GET /sleep and 1 more")
 	if !e.attrs[KeyOOM].Bool() || e.attrs[KeyRequest].String() != "127.0.0.1 GET /sleep" {
 		t.Errorf("fields %v", e.attrs)
 	}

@@ -50,12 +50,14 @@ func TestPanicOfTheLoop(t *testing.T) {
 			if text := <-doomed; !strings.Contains(text, "injected") {
 				t.Errorf("the end is for %q", text)
 			}
-			if i := r.logged("panic", "panic: injected"); i < 0 || !strings.Contains(r.seen[i].text, "supervisor.(*Supervisor).Run") {
+			if i := r.logged("panic", "panic: injected"); i < 0 ||
+				!strings.Contains(r.seen[i].text, "supervisor.(*Supervisor).Run") {
 				t.Error("no panic with its stack in the log")
 			}
 			for _, fd := range watched {
 				for {
-					n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+					n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}},
+						int(patience.Milliseconds()))
 					if err == unix.EINTR {
 						continue
 					}

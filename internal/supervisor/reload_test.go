@@ -77,10 +77,12 @@ func TestReload(t *testing.T) {
 		}
 		r.stop()
 		r.noErrors()
-		if told := r.notes.all(); !slices.Equal(told, []string{"READY", "RELOADING", "READY", "RELOADING", "READY", "RELOADING", "READY", "STOPPING"}) {
+		if told := r.notes.all(); !slices.Equal(told,
+			[]string{"READY", "RELOADING", "READY", "RELOADING", "READY", "RELOADING", "READY", "STOPPING"}) {
 			t.Errorf("told %q", told)
 		}
-		if r.logged("master.respawned", "gracefully (RE)spawned uWSGI master process (pid: ") < 0 || r.logged("reload.retire", "...gracefully killing workers...") < 0 {
+		if r.logged("master.respawned", "gracefully (RE)spawned uWSGI master process (pid: ") < 0 ||
+			r.logged("reload.retire", "...gracefully killing workers...") < 0 {
 			t.Error("uWSGI's lines are missing")
 		}
 	}

@@ -64,7 +64,8 @@ func newRig(t *testing.T, processes int, roles ...string) *rig {
 	set.Processes, set.Master = processes, true
 	set.ForkbombDelay = 80 * time.Millisecond
 	set.MinWorkerLifetime = 0
-	r := &rig{T: t, set: set, code: make(chan int, 1), entries: make(chan entry, 10000), notes: &notes{}, endures: endurance{limit: time.Second, pause: 10 * time.Millisecond}}
+	r := &rig{T: t, set: set, code: make(chan int, 1), entries: make(chan entry, 10000), notes: &notes{},
+		endures: endurance{limit: time.Second, pause: 10 * time.Millisecond}}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

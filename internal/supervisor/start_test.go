@@ -14,7 +14,8 @@ func TestStartAndStop(t *testing.T) {
 	r.up()
 	r.accepting(2)
 	st := r.sup.Snapshot()
-	if st.Phase != Running || st.Generation != 1 || len(st.Workers) != 2 || len(st.Workers[0].Apps) != 1 || st.LoaderPID == 0 {
+	if st.Phase != Running || st.Generation != 1 || len(st.Workers) != 2 ||
+		len(st.Workers[0].Apps) != 1 || st.LoaderPID == 0 {
 		t.Errorf("status: %+v", st)
 	}
 	for i, w := range st.Workers {
@@ -30,7 +31,8 @@ func TestStartAndStop(t *testing.T) {
 	if r.count("worker.buried") != 2 || r.logged("worker.buried", "worker 1 buried after 0 seconds") < 0 {
 		t.Error("workers are not buried")
 	}
-	for _, line := range []string{"spawned uWSGI master process (pid: ", "spawned uWSGI worker 2 (pid: ", "graceful shutdown triggered...", "goodbye to uWSGI."} {
+	for _, line := range []string{"spawned uWSGI master process (pid: ", "spawned uWSGI worker 2 (pid: ",
+		"graceful shutdown triggered...", "goodbye to uWSGI."} {
 		if !slices.ContainsFunc(r.seen, func(e entry) bool { return strings.Contains(e.text, line) }) {
 			t.Errorf("not logged: %s", line)
 		}

@@ -17,7 +17,8 @@ func TestNoMercy(t *testing.T) {
 	r.up()
 	r.stop()
 	r.noErrors()
-	if r.count("worker.nomercy") != 2 || r.logged("worker.nomercy", "is taking too much time to die...NO MERCY !!!") < 0 {
+	if r.count("worker.nomercy") != 2 || r.logged("worker.nomercy",
+		"is taking too much time to die...NO MERCY !!!") < 0 {
 		t.Error("no NO MERCY line for each")
 	}
 }
@@ -157,7 +158,8 @@ func TestHooks(t *testing.T) {
 	if err := r.reload(); err == nil || err.Error() != "hooks of phase post-app: hook says no" {
 		t.Errorf("reload: %v", err)
 	}
-	for _, want := range []string{"as-user-atexit", "pre-app", "post-app"} { // the old ones end before the new ones begin
+	// the old ones end before the new ones begin
+	for _, want := range []string{"as-user-atexit", "pre-app", "post-app"} {
 		if got := <-phases; got != want {
 			t.Errorf("hooks of %s ran at the reload, want %s", got, want)
 		}

@@ -54,7 +54,8 @@ func TestMoves(t *testing.T) {
 			t.Errorf("a loader that is %s cannot die", s)
 		}
 	}
-	for _, bad := range [][2]state{{forking, serving}, {starting, draining}, {draining, serving}, {condemned, draining}, {killed, draining}, {gone, starting}} {
+	for _, bad := range [][2]state{{forking, serving}, {starting, draining}, {draining, serving}, {condemned, draining},
+		{killed, draining}, {gone, starting}} {
 		if checkMove(stateMoves, bad[0], bad[1]) == nil {
 			t.Errorf("%s → %s is legal", bad[0], bad[1])
 		}
@@ -147,7 +148,8 @@ func TestEndurance(t *testing.T) {
 		o.failed()
 		pauses = append(pauses, o.pause(usual))
 	}
-	if want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 4 * time.Second, 4 * time.Second}; !slices.Equal(pauses, want) {
+	if want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 4 * time.Second,
+		4 * time.Second}; !slices.Equal(pauses, want) {
 		t.Errorf("%v, want %v", pauses, want)
 	}
 	if o.hopeless(usual) {

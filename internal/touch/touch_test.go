@@ -27,18 +27,24 @@ func TestTouch(t *testing.T) {
 	at("reload", 100)
 	at("exec", 100)
 	s := &option.Settings{
-		TouchReload: []string{p("reload")}, TouchWorkersReload: []string{p("workers")}, TouchChainReload: []string{p("chain")},
-		TouchLogreopen: []string{p("reopen")}, TouchLogrotate: []string{p("rotate")}, TouchExec: []string{p("exec") + " run this"},
-		Hooks: []option.Hook{{Phase: "touch " + p("hook"), Action: "exec", Arg: "x"}, {Phase: "asap", Action: "exec", Arg: "y"}},
+		TouchReload: []string{p("reload")}, TouchWorkersReload: []string{p("workers")},
+		TouchChainReload: []string{p("chain")},
+		TouchLogreopen:   []string{p("reopen")}, TouchLogrotate: []string{p("rotate")},
+		TouchExec: []string{p("exec") + " run this"},
+		Hooks: []option.Hook{{Phase: "touch " + p("hook"), Action: "exec", Arg: "x"},
+			{Phase: "asap", Action: "exec", Arg: "y"}},
 	}
 	var got []string
 	say := func(n string) func() { return func() { got = append(got, n) } }
 	plain, timed := testlog.New(), testlog.New()
 	w := Watch(s, "", nil, Actions{
-		Reload: say("reload"), ReloadWorkers: say("workers"), ChainReload: say("chain"), ReopenLog: say("reopen"), RotateLog: say("rotate"),
-		Exec: func(c string) { got = append(got, "exec "+c) }, Hook: func(h option.Hook) { got = append(got, "hook "+h.Arg) },
+		Reload: say("reload"), ReloadWorkers: say("workers"), ChainReload: say("chain"), ReopenLog: say("reopen"),
+		RotateLog: say("rotate"),
+		Exec:      func(c string) { got = append(got, "exec "+c) },
+		Hook:      func(h option.Hook) { got = append(got, "hook "+h.Arg) },
 	}, plain.Add, timed.Add)
-	if want := "unable to stat() " + p("workers") + ", events will be triggered as soon as the file is created"; !strings.HasPrefix(plain.String(), want) {
+	if want := "unable to stat() " + p("workers") +
+		", events will be triggered as soon as the file is created"; !strings.HasPrefix(plain.String(), want) {
 		t.Errorf("%s", plain)
 	}
 	step := func(want ...string) {
@@ -63,7 +69,8 @@ func TestTouch(t *testing.T) {
 	at("reopen", 1)
 	at("rotate", 1)
 	step("chain", "reopen", "rotate")
-	for _, want := range []string{"*** " + p("reload") + " has been touched... grace them all !!! ***", "*** " + p("workers") + " has been touched... workers reload !!! ***",
+	for _, want := range []string{"*** " + p("reload") + " has been touched... grace them all !!! ***",
+		"*** " + p("workers") + " has been touched... workers reload !!! ***",
 		"*** " + p("chain") + " has been touched... chain reload !!! ***", "[uwsgi-touch-exec] running run this"} {
 		if timed.Count(want) == 0 {
 			t.Errorf("no line %q in\n%s", want, timed)
@@ -91,7 +98,8 @@ func TestTouchAcrossReload(t *testing.T) {
 	path("f", 2)
 	old.Poll()
 	path("f", 3)
-	next := Watch(&option.Settings{TouchReload: []string{filepath.Join(dir, "f"), path("g", 1)}, TouchChainReload: []string{filepath.Join(dir, "f")}}, "", old, a, quiet, quiet)
+	next := Watch(&option.Settings{TouchReload: []string{filepath.Join(dir, "f"), path("g", 1)},
+		TouchChainReload: []string{filepath.Join(dir, "f")}}, "", old, a, quiet, quiet)
 	next.Poll()
 	next.Poll()
 	if fired != 2 {

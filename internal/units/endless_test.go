@@ -12,7 +12,8 @@ import (
 // A pipe, a device, a file that includes itself, one that is on a server which does not answer:
 // each is reported, none is waited for, and the good one has its drop-ins.
 func TestNothingIsWaitedFor(t *testing.T) {
-	f := newFake(t, map[string]string{"good.ini": "[uwsgi]\n", "device.ini": "[uwsgi]\nini = /dev/zero\n", "far.ini": "[uwsgi]\nini = /net/far.ini\n"})
+	f := newFake(t, map[string]string{"good.ini": "[uwsgi]\n", "device.ini": "[uwsgi]\nini = /dev/zero\n",
+		"far.ini": "[uwsgi]\nini = /net/far.ini\n"})
 	f.write("self.ini", "[uwsgi]\nini = "+filepath.Join(f.host.Apps, "self.ini")+"\n")
 	f.write("huge.ini", "[uwsgi]\n"+strings.Repeat("# comment\n", sizeLimit/10))
 	f.write("pipes.ini", "[uwsgi]\nini = "+filepath.Join(f.host.Apps, "pipe.ini")+"\n")
@@ -40,7 +41,8 @@ func TestNothingIsWaitedFor(t *testing.T) {
 	for _, p := range problems {
 		said[filepath.Base(p.File)] += p.Error()
 	}
-	for name, want := range map[string]string{"device.ini": "not a regular file", "self.ini": "self.ini", "huge.ini": "larger than 4 MiB",
+	for name, want := range map[string]string{"device.ini": "not a regular file", "self.ini": "self.ini",
+		"huge.ini":  "larger than 4 MiB",
 		"pipes.ini": "not a regular file", "pipe.ini": "not a regular file", "zero.ini": "not a regular file", "far.ini": "longer than"} {
 		if !strings.Contains(said[name], want) {
 			t.Errorf("%s: %q, want …%s…", name, said[name], want)

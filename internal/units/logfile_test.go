@@ -29,7 +29,8 @@ func TestLogfileFollowsNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, made := range map[string]bool{"new": true, "precious": false, "link": false, "dangling": false, "user/log": true, "way/log": true} {
+	for name, made := range map[string]bool{"new": true, "precious": false, "link": false, "dangling": false,
+		"user/log": true, "way/log": true} {
 		if err := makeLogfile(path(name), user, user); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -48,7 +48,8 @@ func TestPidfileFollowsNobody(t *testing.T) {
 	must(os.Symlink("roots.ini", path("linked.ini")))
 	must(os.Symlink("user/back.ini", path("about.ini")))
 	link("../roots.ini", "user/back.ini")
-	for name, alone := range map[string]bool{"roots.ini": true, "linked.ini": true, "open.ini": false, "about.ini": false, "user/back.ini": false, "none.ini": false} {
+	for name, alone := range map[string]bool{"roots.ini": true, "linked.ini": true, "open.ini": false,
+		"about.ini": false, "user/back.ini": false, "none.ini": false} {
 		if got := rootsFile(path(name)); got != alone {
 			t.Errorf("only root's to change: %s: %v", name, got)
 		}
@@ -71,7 +72,8 @@ func TestPidfileFollowsNobody(t *testing.T) {
 		{"precious/pid", true},
 	} {
 		var said bytes.Buffer
-		if code := run([]string{"--pidfile", path(c.name), "17"}, Host{}, manager{}, &said, &said); code != 0 || said.Len() > 0 {
+		if code := run([]string{"--pidfile", path(c.name), "17"}, Host{}, manager{}, &said, &said); code != 0 ||
+			said.Len() > 0 {
 			t.Errorf("%s: %d %s", c.name, code, said.String())
 		}
 		st, err := os.Lstat(path(c.name))
@@ -93,7 +95,8 @@ func TestPidfileFollowsNobody(t *testing.T) {
 	var said bytes.Buffer
 	run([]string{"--pidfile", path("precious/file"), "17"}, Host{}, manager{}, &said, &said)
 	run([]string{"--pidfile", path("precious/file")}, Host{}, manager{}, &said, &said)
-	if text, _ := os.ReadFile(path("precious/file")); !strings.HasPrefix(string(text), "precious") || !strings.Contains(said.String(), "precious/file") {
+	if text, _ := os.ReadFile(path("precious/file")); !strings.HasPrefix(string(text), "precious") ||
+		!strings.Contains(said.String(), "precious/file") {
 		t.Errorf("it holds %q; said: %s", text, said.String())
 	}
 }

@@ -23,7 +23,8 @@ type fakeManager struct {
 }
 
 func newFake(t *testing.T, files map[string]string) *fakeManager {
-	f := &fakeManager{t: t, host: testHost(t, "seed"), dir: t.TempDir(), jobs: map[string]string{}, times: map[string]string{}, state: "dead"}
+	f := &fakeManager{t: t, host: testHost(t, "seed"), dir: t.TempDir(), jobs: map[string]string{},
+		times: map[string]string{}, state: "dead"}
 	f.host.Apps = filepath.Join(f.dir, "apps")
 	if err := os.Mkdir(f.host.Apps, 0o755); err != nil {
 		t.Fatal(err)
@@ -130,7 +131,8 @@ func TestRefresh(t *testing.T) {
 	// Several new ones start at once, and another one's daemon-reload came first: nobody has asked
 	// for this one's sockets yet.
 	f.opens = false
-	if got := f.run("--refresh", "a"); got != "report a.ini: uid = nosuch: user nosuch not found.; start uwsgi@a.socket" {
+	if got := f.run("--refresh", "a"); got != "report a.ini: uid = nosuch: user nosuch not "+
+		"found.; start uwsgi@a.socket" {
 		t.Errorf("with sockets that are closed: %q", got)
 	}
 	// systemctl daemon-reload by hand, before the restart: the sockets are still those from before.
@@ -168,7 +170,8 @@ func TestRefreshByState(t *testing.T) {
 func TestRefreshForgives(t *testing.T) {
 	f := newFake(t, map[string]string{"a.ini": "[uwsgi]\nsocket = /run/a.sock\n"})
 	f.run("--refresh", "a")
-	for result, want := range map[string]string{"success": "reset-failed uwsgi@a.service", "exit-code": "", "watchdog": ""} {
+	for result, want := range map[string]string{"success": "reset-failed uwsgi@a.service",
+		"exit-code": "", "watchdog": ""} {
 		f.result = result
 		if got := f.run("--refresh", "a"); got != want {
 			t.Errorf("after %s: %q, want %q", result, got, want)
@@ -251,7 +254,8 @@ func TestGenerate(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if target, err := os.Readlink(filepath.Join(dir, "uwsgi.service.wants/uwsgi@a.service")); err != nil || target != "/usr/lib/systemd/system/uwsgi@.service" {
+	if target, err := os.Readlink(filepath.Join(dir, "uwsgi.service.wants/uwsgi@a.service")); err != nil ||
+		target != "/usr/lib/systemd/system/uwsgi@.service" {
 		t.Errorf("%q %v", target, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "uwsgi@bad.service.d")); err == nil {
@@ -271,7 +275,8 @@ func TestInherited(t *testing.T) {
 	}
 	tree, problems := Plan(f.host)
 	text := tree["uwsgi@a.service.d/00-ini.conf"].Text
-	if len(problems) > 0 || !strings.Contains(text, "\nUser=other\n") || !strings.Contains(text, "--ini "+mine+" --ini ") {
+	if len(problems) > 0 || !strings.Contains(text, "\nUser=other\n") ||
+		!strings.Contains(text, "--ini "+mine+" --ini ") {
 		t.Errorf("%v\n%s", problems, text)
 	}
 }

@@ -16,7 +16,8 @@ func TestUnitFileLines(t *testing.T) {
 		s.AddGIDs = []string{evil, "disk"}
 		s.Pidfile, s.LogTo = "/run/"+evil, "/srv/log"+evil+"/log"
 		s.Sockets = []option.Socket{{Address: "/run/x/" + evil}, {Address: "@" + evil}}
-		i := Instance{Name: "x", ConfName: "x" + evil, File: "/etc/x" + evil + ".ini", Args: []string{evil}, Dir: evil, Settings: s, Origin: "a test" + evil,
+		i := Instance{Name: "x", ConfName: "x" + evil, File: "/etc/x" + evil + ".ini", Args: []string{evil}, Dir: evil,
+			Settings: s, Origin: "a test" + evil,
 			DropIn: "d.conf"}
 		for name, e := range i.DropIns() {
 			var keys []string

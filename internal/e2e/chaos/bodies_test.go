@@ -78,7 +78,8 @@ func TestLargeBodies(t *testing.T) {
 		t.Errorf("the worker grew from %d to %d KiB", before, after)
 	}
 	median, p99 := small.end(t)
-	t.Logf("up and down %d MiB; small requests beside it: half within %v, 99 of 100 within %v", size>>20, median.Round(time.Microsecond), p99.Round(time.Microsecond))
+	t.Logf("up and down %d MiB; small requests beside it: half within %v, 99 of 100 within %v", size>>20,
+		median.Round(time.Microsecond), p99.Round(time.Microsecond))
 }
 
 // send posts a body to /digest.
@@ -149,7 +150,8 @@ func TestEarlyAnswer(t *testing.T) {
 	r.begin("-p", "1", "--threads", "2", "--limit-post", "100000000000")
 	limited := start(t, "-p", "1", "--limit-post", "1000")
 	proxied := "proxy_http_version 1.1; proxy_request_buffering off; proxy_pass http://"
-	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; uwsgi_request_buffering off; }\n"+
+	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+
+		"; uwsgi_request_buffering off; }\n"+
 		"location /http/ { "+proxied+r.addr+"/; }\nlocation /http/limited { "+proxied+limited.addr+"; }\n"+
 		"location /limited { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+limited.sock+"; uwsgi_request_buffering off; }")
 	for url, want := range map[string]struct {
@@ -164,7 +166,8 @@ func TestEarlyAnswer(t *testing.T) {
 		"http://" + n.Addr + "/http/refuse":    {"401", 13000},
 		"http://" + n.Addr + "/http/limited":   {"413", len("Content Too Large\n")},
 	} {
-		args := []string{"-sS", "-o", r.Path("out"), "-w", "%{http_code} %{size_download}", "-H", "Expect:", "-X", "POST", "-T", file, url}
+		args := []string{"-sS", "-o", r.Path("out"), "-w", "%{http_code} %{size_download}", "-H", "Expect:", "-X",
+			"POST", "-T", file, url}
 		if strings.HasSuffix(url, "chunked") {
 			args = append(args, "-H", "Transfer-Encoding: chunked")
 		}

@@ -13,7 +13,8 @@ import (
 // for what is Go in them and what is Python: no deadline comes early or never, nothing is lost,
 // reloads, harakiri and timeouts go on.
 func TestClockJumps(t *testing.T) {
-	r := start(t, "-p", "2", "--threads", "2", "--harakiri", "2", "--max-worker-lifetime", "3600", "--http-headers-timeout", "2")
+	r := start(t, "-p", "2", "--threads", "2", "--harakiri", "2", "--max-worker-lifetime", "3600",
+		"--http-headers-timeout", "2")
 	r.Allow(`HARAKIRI`, `died, killed by signal 9`)
 	c := traffic(r.addr, "/sleep?s=0.01", "slept\n", 4, true)
 	c.await(t, 100)

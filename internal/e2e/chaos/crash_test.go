@@ -22,7 +22,8 @@ func disturb(t *testing.T, r *rig, fault func(dead *casualties)) {
 	var dead casualties
 	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
 	n.Tolerate(dying)
-	crowds := []*crowd{traffic(r.addr, "/sleep?s=0.002", "slept\n", 4, true), traffic(r.addr, "/sleep?s=0.002", "slept\n", 1, false),
+	crowds := []*crowd{traffic(r.addr, "/sleep?s=0.002", "slept\n", 4, true),
+		traffic(r.addr, "/sleep?s=0.002", "slept\n", 1, false),
 		traffic(n.Addr, "/sleep?s=0.002", "slept\n", 1, true)}
 	crowds[2].proxied = true
 	for _, c := range crowds {
@@ -130,7 +131,8 @@ func TestKillSupervisor(t *testing.T) {
 // loaded machine delays both.
 func killSupervisor(t *testing.T, r *rig, lifetime time.Duration) {
 	t.Helper()
-	peer := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf("import socket, time; time.sleep(%v)", lifetime.Seconds()))
+	peer := exec.Command("/usr/bin/python3", "-c",
+		fmt.Sprintf("import socket, time; time.sleep(%v)", lifetime.Seconds()))
 	kill(t, r.PID)
 	begun := time.Now()
 	if err := peer.Start(); err != nil {
@@ -201,7 +203,11 @@ func TestKillSupervisorDuringImport(t *testing.T) {
 				args = append(args, "--lazy-apps")
 			}
 			r.Launch(r.args(args...)...)
-			harness.Eventually(t, "the import", func() bool { _, err := os.Stat(r.Path("importing")); return err == nil })
+			harness.Eventually(t, "the import", func() bool {
+				_,
+					err := os.Stat(r.Path("importing"))
+				return err == nil
+			})
 			killSupervisor(t, r, time.Second)
 			r.Exit()
 		})

@@ -23,7 +23,8 @@ type crowd struct {
 	keep                bool
 	proxied             bool               // somebody else's connections lead to the workers
 	excuse              func(failure) bool // what the test provokes; asked at the end, when all that happened is known
-	leaving             func(pid int) bool // says of a worker that it hands its connections on; nil = it can be seen to end
+	// says of a worker that it hands its connections on; nil = it can be seen to end
+	leaving func(pid int) bool
 
 	begun   time.Time
 	stop    chan struct{}
@@ -37,9 +38,11 @@ type crowd struct {
 // failure is a request without a good answer.
 type failure struct {
 	err    error
-	status int       // 0: nothing came
-	pid    int       // the worker that gave the answer before on the same connection, 0 = there was none
-	since  time.Time // when that one was asked for, or the connection opened: what happened from here on may have hit it
+	status int // 0: nothing came
+	pid    int // the worker that gave the answer before on the same connection, 0 = there was none
+	// when that one was asked for, or the connection opened: what happened from here on may have
+	// hit it
+	since  time.Time
 	at     time.Time // when it failed
 	served int       // answers on the connection before
 	left   bool      // that worker did not live on
@@ -50,7 +53,8 @@ func (f failure) String() string {
 	if f.left {
 		lives = "which has left"
 	}
-	return fmt.Sprintf("request %d of a connection, last answered by %d (%s), in %v until %s: %v", f.served+1, f.pid, lives, f.at.Sub(f.since).Round(time.Microsecond),
+	return fmt.Sprintf("request %d of a connection, last answered by %d (%s), in %v until %s: %v", f.served+1, f.pid,
+		lives, f.at.Sub(f.since).Round(time.Microsecond),
 		f.at.Format("15:04:05.000"), f.err)
 }
 
@@ -125,7 +129,8 @@ type figures struct {
 }
 
 func (f figures) String() string {
-	return fmt.Sprintf("%.0f requests/s, half within %v, 99 of 100 within %v, all within %v", f.rate, f.median.Round(time.Microsecond), f.p99.Round(time.Microsecond), f.slowest.Round(time.Microsecond))
+	return fmt.Sprintf("%.0f requests/s, half within %v, 99 of 100 within %v, all within %v", f.rate,
+		f.median.Round(time.Microsecond), f.p99.Round(time.Microsecond), f.slowest.Round(time.Microsecond))
 }
 
 // figures ends the crowd.

@@ -46,7 +46,8 @@ func TestDiskFull(t *testing.T) {
 	tmp, _ := r.small("small", "8m")
 	r.Setenv("TMPDIR=" + tmp)
 	r.begin("-p", "2", "--threads", "2", "--post-buffering=4096")
-	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; uwsgi_request_buffering off; }")
+	n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+
+		"; uwsgi_request_buffering off; }")
 	small := traffic(r.addr, "/", "hello\n", 2, true)
 	for range scale(3, 20) {
 		for _, addr := range []string{r.addr, n.Addr} {
@@ -109,7 +110,8 @@ func TestDiskOfTheLogIsFull(t *testing.T) {
 		had := len(log())
 		r.Signal(syscall.SIGHUP)
 		harness.Eventually(t, "the log goes on", func() bool {
-			return strings.Contains(log()[had:], "gracefully (RE)spawned") && strings.Contains(log()[had:], "/log works again; ")
+			return strings.Contains(log()[had:], "gracefully (RE)spawned") &&
+				strings.Contains(log()[had:], "/log works again; ")
 		})
 	}
 	c.end(t)
@@ -119,7 +121,8 @@ func TestDiskOfTheLogIsFull(t *testing.T) {
 // What has to be written for the start has no room: a clear line and the right exit status, and
 // nothing is left.
 func TestDiskFullAtStart(t *testing.T) {
-	for name, args := range map[string][]string{"pidfile": {"--pidfile", "small/pid"}, "pidfile2": {"--pidfile2", "small/pid"}} {
+	for name, args := range map[string][]string{"pidfile": {"--pidfile", "small/pid"},
+		"pidfile2": {"--pidfile2", "small/pid"}} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			dir, _ := r.small("small", "64k")

@@ -20,7 +20,8 @@ type group struct {
 // newGroup makes one for a controller; a server is started in it.
 func newGroup(r *rig, controller string) *group {
 	r.t.Helper()
-	g := &group{t: r.t, dir: fmt.Sprintf("/sys/fs/cgroup/%s/uwsgi-chaos-%d", controller, os.Getpid()), limit: controller + ".max", usage: controller + ".current"}
+	g := &group{t: r.t, dir: fmt.Sprintf("/sys/fs/cgroup/%s/uwsgi-chaos-%d", controller, os.Getpid()),
+		limit: controller + ".max", usage: controller + ".current"}
 	switch {
 	case harness.Exists("/sys/fs/cgroup/cgroup.controllers"): // the unified hierarchy
 		g.dir = fmt.Sprintf("/sys/fs/cgroup/uwsgi-chaos-%d", os.Getpid())

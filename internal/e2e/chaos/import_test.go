@@ -10,7 +10,8 @@ import (
 func TestImportTakesDescriptors(t *testing.T) {
 	const after = "\ndef application(environ, start): return []\n"
 	hoard := func(left int) string {
-		return fmt.Sprintf("kept = []\ntry:\n    while True: kept.append(open('/dev/null'))\nexcept OSError:\n    del kept[len(kept) - %d:]\n", left)
+		return fmt.Sprintf("kept = []\ntry:\n    while True: kept.append(open('/dev/null'))\nexcept OSError:\n    "+
+			"del kept[len(kept) - %d:]\n", left)
 	}
 	for name, c := range map[string]struct {
 		code  string

@@ -46,7 +46,8 @@ func TestStaticTraversal(t *testing.T) {
 			"GET http://a" + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
 		} {
 			b, err := conversation(t, r.addr, raw)
-			if err != nil || strings.Contains(string(b), "secret") || strings.Contains(string(b), "root:") || strings.Contains(string(b), "PATH=") || !strings.HasPrefix(string(b), "HTTP/1.1 ") {
+			if err != nil || strings.Contains(string(b), "secret") || strings.Contains(string(b), "root:") ||
+				strings.Contains(string(b), "PATH=") || !strings.HasPrefix(string(b), "HTTP/1.1 ") {
 				t.Errorf("%.200s: %v %.300q", path, err, b)
 				continue
 			}
@@ -70,7 +71,8 @@ func TestLogInjection(t *testing.T) {
 	t.Cleanup(r.settled)
 	forged := "a line of somebody else's"
 	evil := "a\n" + forged + "\r\n" + forged + "\x1b[2J\x00\u2028" + forged
-	v := harness.Request("GET", "/inject", "").With("REQUEST_URI", "/"+evil, "REQUEST_METHOD", evil, "HTTP_USER_AGENT", evil, "HTTP_REFERER", evil,
+	v := harness.Request("GET", "/inject", "").With("REQUEST_URI", "/"+evil, "REQUEST_METHOD", evil, "HTTP_USER_AGENT",
+		evil, "HTTP_REFERER", evil,
 		"REMOTE_USER", evil, "HTTP_HOST", evil, "HTTP_X", evil, "REMOTE_ADDR", evil, "PATH_INFO", "/"+evil, "SERVER_PROTOCOL", evil)
 	for range 3 {
 		r.talk(v.Packet())
@@ -124,7 +126,8 @@ func TestWarningsAtStart(t *testing.T) {
 			r.begin(append([]string{"--ini", ini}, c.args...)...)
 			// The first WARNING is the one about running as root, which stands in every log here.
 			found := regexp.MustCompile(`(?m)^.*WARNING: (?:[^y]|y[^o]).*$`).FindAllString(r.Log.String(), -1)
-			if c.want == "" && len(found) > 0 || c.want != "" && (len(found) != 1 || !regexp.MustCompile(c.want).MatchString(found[0])) {
+			if c.want == "" && len(found) > 0 || c.want != "" &&
+				(len(found) != 1 || !regexp.MustCompile(c.want).MatchString(found[0])) {
 				t.Errorf("warnings %q, want %q", found, c.want)
 			}
 			r.serves()

@@ -32,7 +32,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	io.WriteString(waiting, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	served.await(t, 1000) // those that are in are served at full speed
 	median, p99 := served.end(t)
-	t.Logf("without a descriptor left, on open connections: half within %v, 99 of 100 within %v", median.Round(time.Microsecond), p99.Round(time.Microsecond))
+	t.Logf("without a descriptor left, on open connections: half within %v, 99 of 100 within %v",
+		median.Round(time.Microsecond), p99.Round(time.Microsecond))
 	// A reload finds nothing different: the old worker's connections are the new one's, as many as
 	// it can hold.
 	again := traffic(r.addr, "/", "hello\n", 2, true)
@@ -67,7 +68,8 @@ func TestApplicationTakesAllDescriptors(t *testing.T) {
 // the worker that a reload brings, and the old one, which can open nothing any more, still leaves
 // as it should.
 func TestApplicationKeepsAllDescriptors(t *testing.T) {
-	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64", "--no-defer-accept") // the silent connection below shall take a place at once
+	// the silent connection below shall take a place at once
+	r := start(t, "-p", "1", "--threads", "2", "--max-fd", "64", "--no-defer-accept")
 	r.Tolerate(`cannot accept connections`)
 	connected := traffic(r.addr, "/", "hello\n", 2, true)
 	connected.await(t, 100)

@@ -42,7 +42,8 @@ type runner struct{ m *testing.M }
 func (r runner) Run() int {
 	code := r.m.Run()
 	t := &tally
-	fmt.Printf("\n%d requests sent: %d answered right, %d answered with an error on purpose, %d lost\n%d passed, %d failed\n",
+	fmt.Printf("\n%d requests sent: %d answered right, %d answered with an error on purpose, %d "+
+		"lost\n%d passed, %d failed\n",
 		t.sent.Load(), t.right.Load(), t.onPurpose.Load(), t.lost.Load(), t.passed.Load(), t.failed.Load())
 	return code
 }

@@ -107,7 +107,8 @@ func (r *rig) seeded(seed int64) error {
 	case 2:
 		raw = fmt.Sprintf("GET /seeded?%d HTTP/1.0\r\n\r\n", seed)
 	case 3:
-		addr, raw = r.sock, string(harness.Request("POST", "/seeded", strconv.FormatInt(seed, 10)).With("CONTENT_LENGTH", "2").Packet())+"ab"
+		addr, raw = r.sock, string(harness.Request("POST", "/seeded",
+			strconv.FormatInt(seed, 10)).With("CONTENT_LENGTH", "2").Packet())+"ab"
 	}
 	b, err := conversation(r.t, addr, raw)
 	if errors.Is(err, os.ErrDeadlineExceeded) {

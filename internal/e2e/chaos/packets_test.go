@@ -31,7 +31,8 @@ func TestPacketTruncation(t *testing.T) {
 		}
 		tally.onPurpose.Add(1)
 	}
-	if got := r.talk(whole); !strings.Contains(got, "200 OK") || !strings.HasSuffix(got, "5 aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d\n") {
+	if got := r.talk(whole); !strings.Contains(got, "200 OK") ||
+		!strings.HasSuffix(got, "5 aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d\n") {
 		t.Errorf("whole: %q", got)
 	}
 	tally.right.Add(1)
@@ -70,7 +71,8 @@ func TestPackets(t *testing.T) {
 		"more than CONTENT_LENGTH":   {append(get.Packet(), "GET / HTTP/1.1\r\n\r\n"...), "200 OK"},
 	} {
 		got := r.talk(c.raw)
-		if c.want == "" && got != "" || !strings.Contains(strings.SplitN(got, "\r\n", 2)[0], strings.TrimSpace(c.want)) || strings.Count(got, "HTTP/1.") > 1 {
+		if c.want == "" && got != "" || !strings.Contains(strings.SplitN(got, "\r\n", 2)[0],
+			strings.TrimSpace(c.want)) || strings.Count(got, "HTTP/1.") > 1 {
 			t.Errorf("%s: %.200q, want %q", name, got, c.want)
 			continue
 		}
@@ -116,7 +118,8 @@ func TestPacketGarbage(t *testing.T) {
 // Variables that make uWSGI load code or files are no more than variables.
 func TestPacketVariablesThatLoadCode(t *testing.T) {
 	r := newRig(t)
-	evil := r.Write("evil.py", "open('"+r.Path("owned")+"', 'w')\ndef application(e, s):\n    s('200 OK', [])\n    return [b'evil']\n")
+	evil := r.Write("evil.py", "open('"+r.Path("owned")+
+		"', 'w')\ndef application(e, s):\n    s('200 OK', [])\n    return [b'evil']\n")
 	r.begin("-p", "1")
 	for _, name := range []string{
 		"UWSGI_FILE", "UWSGI_SCRIPT", "UWSGI_MODULE", "UWSGI_CALLABLE", "UWSGI_CHDIR", "UWSGI_PYHOME", "UWSGI_HOME", "UWSGI_SETENV", "UWSGI_POSTFILE",

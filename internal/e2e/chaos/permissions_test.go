@@ -48,7 +48,8 @@ func TestSocketPermissions(t *testing.T) {
 // supervisor's, no capability.
 func TestPrivilegesAreDropped(t *testing.T) {
 	r := newRig(t)
-	r.Under("setpriv", "--groups", "0,4,24,27,33,50", "--inh-caps", "+chown,+net_raw", "--") // Docker left some to inherit (CVE-2022-24769)
+	// Docker left some to inherit (CVE-2022-24769)
+	r.Under("setpriv", "--groups", "0,4,24,27,33,50", "--inh-caps", "+chown,+net_raw", "--")
 	sock := r.Path("run/uwsgi.sock")
 	r.Write("run/.keep", "")
 	r.sock = sock
@@ -85,7 +86,8 @@ func TestPrivilegesAreDropped(t *testing.T) {
 	check()
 	r.serves()
 	r.Reload()
-	harness.Eventually(t, "the end of the old generation", func() bool { return len(r.workers()) == 3 && len(r.children(r.PID)) == 1 })
+	harness.Eventually(t, "the end of the old generation",
+		func() bool { return len(r.workers()) == 3 && len(r.children(r.PID)) == 1 })
 	for _, pid := range r.workers() {
 		kill(t, pid)
 	}

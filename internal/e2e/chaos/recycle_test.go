@@ -21,9 +21,12 @@ func TestRecycling(t *testing.T) {
 	} {
 		for _, processes := range []string{"1", "4"} {
 			t.Run(name+", processes="+processes, func(t *testing.T) {
-				r := start(t, append([]string{"-p", processes, "--threads", "2", "--min-worker-lifetime", "0"}, c.args...)...)
-				n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
-				crowds := []*crowd{traffic(r.addr, c.path, "hello\n", 4, true), traffic(r.addr, c.path, "hello\n", 2, false), traffic(n.Addr, c.path, "hello\n", 2, true)}
+				r := start(t, append([]string{"-p", processes, "--threads", "2", "--min-worker-lifetime", "0"},
+					c.args...)...)
+				n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+
+					"; }")
+				crowds := []*crowd{traffic(r.addr, c.path, "hello\n", 4, true),
+					traffic(r.addr, c.path, "hello\n", 2, false), traffic(n.Addr, c.path, "hello\n", 2, true)}
 				begun := time.Now()
 				for n := 1; n <= c.want; n++ {
 					harness.Eventually(t, "a replacement", func() bool {
@@ -36,7 +39,8 @@ func TestRecycling(t *testing.T) {
 					load.end(t)
 					good += load.good
 				}
-				t.Logf("%d workers replaced in %v, %d requests", countFrom(r, 0, "Respawned uWSGI worker"), took.Round(time.Millisecond), good)
+				t.Logf("%d workers replaced in %v, %d requests", countFrom(r, 0, "Respawned uWSGI worker"),
+					took.Round(time.Millisecond), good)
 			})
 		}
 	}

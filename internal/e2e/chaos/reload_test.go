@@ -20,13 +20,15 @@ func TestHundredReloads(t *testing.T) {
 		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {
 			r := start(t, "-p", fmt.Sprint(processes), "--threads", "2")
 			n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
-			crowds := []*crowd{traffic(r.addr, "/", "hello\n", 3, true), traffic(r.addr, "/", "hello\n", 1, false), traffic(n.Addr, "/", "hello\n", 2, true)}
+			crowds := []*crowd{traffic(r.addr, "/", "hello\n", 3, true), traffic(r.addr, "/", "hello\n", 1, false),
+				traffic(n.Addr, "/", "hello\n", 2, true)}
 			crowds[0].await(t, 100)
 			for range scale(1, 30) { // until the heap is as large as it gets
 				r.Reload()
 			}
 			alone := func() {
-				harness.Eventually(t, "the end of the old generations", func() bool { return len(r.Processes()) == processes+2 })
+				harness.Eventually(t, "the end of the old generations",
+					func() bool { return len(r.Processes()) == processes+2 })
 			}
 			alone()
 			rss, fds := harness.Memory(r.PID, "VmRSS"), descriptors(r.PID)
@@ -44,7 +46,8 @@ func TestHundredReloads(t *testing.T) {
 			}
 			alone()
 			grown := harness.Memory(r.PID, "VmRSS") - rss
-			t.Logf("%d reloads, %v each, %d requests; the supervisor has %d descriptors (before: %d) and grew by %d KiB", rounds, took.Round(time.Millisecond), good, descriptors(r.PID), fds, grown)
+			t.Logf("%d reloads, %v each, %d requests; the supervisor has %d descriptors (before: %d) and grew "+
+				"by %d KiB", rounds, took.Round(time.Millisecond), good, descriptors(r.PID), fds, grown)
 			if grown > scale(4096, 1536) || !soon(func() bool { return descriptors(r.PID) <= fds }) {
 				t.Errorf("it grows")
 			}
@@ -132,7 +135,8 @@ func TestReloadOfBrokenCode(t *testing.T) {
 			r.code(c.code)
 			r.Signal(syscall.SIGHUP)
 			if c.again {
-				harness.Eventually(t, "the import", func() bool { _, err := os.Stat(r.Path("importing")); return err == nil })
+				harness.Eventually(t, "the import",
+					func() bool { _, err := os.Stat(r.Path("importing")); return err == nil })
 				r.code(good)
 				r.Signal(syscall.SIGHUP)
 			}

@@ -97,7 +97,8 @@ func TestResponsesWithBadBodies(t *testing.T) {
 			tally.sent.Add(1)
 			io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 			rest, err := io.ReadAll(in)
-			if err != nil || !strings.HasPrefix(string(rest), "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(string(rest), "\r\n\r\nhello\n") {
+			if err != nil || !strings.HasPrefix(string(rest), "HTTP/1.1 200 OK\r\n") ||
+				!strings.HasSuffix(string(rest), "\r\n\r\nhello\n") {
 				t.Errorf("behind %s: %q %v", name, rest, err)
 				continue
 			}

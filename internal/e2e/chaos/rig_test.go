@@ -53,7 +53,8 @@ func (r *rig) code(text string) {
 
 // args are those that every server here has.
 func (r *rig) args(more ...string) []string {
-	return append([]string{"--http", r.addr, "--socket", r.sock, "--wsgi-file", "app.py", "--master", "--vacuum", "--disable-logging", "--chmod-socket=666"}, more...)
+	return append([]string{"--http", r.addr, "--socket", r.sock, "--wsgi-file", "app.py", "--master", "--vacuum",
+		"--disable-logging", "--chmod-socket=666"}, more...)
 }
 
 func (r *rig) begin(args ...string) {
@@ -88,7 +89,8 @@ func (r *rig) holdsNoMore() {
 	for _, pid := range r.workers() {
 		// One more: what the housekeeper measures queues with is opened when it is needed.
 		if !soon(func() bool { return !harness.Alive(pid) || descriptors(pid) <= r.fds+1 }) {
-			r.t.Errorf("worker %d began with %d descriptors and has %d:\n%s", pid, r.fds, descriptors(pid), describe(pid))
+			r.t.Errorf("worker %d began with %d descriptors and has %d:\n%s", pid, r.fds,
+				descriptors(pid), describe(pid))
 		}
 	}
 }

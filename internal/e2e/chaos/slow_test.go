@@ -108,7 +108,8 @@ func TestSlowClients(t *testing.T) {
 	each := scale(200, 1000)
 	for _, h := range hordes {
 		t.Run(h.name, func(t *testing.T) {
-			args := []string{"-p", "2", "--threads", "2", "--post-buffering=4096", "--ignore-sigpipe", "--ignore-write-errors"}
+			args := []string{"-p", "2", "--threads", "2", "--post-buffering=4096", "--ignore-sigpipe",
+				"--ignore-write-errors"}
 			if h.option != "" {
 				args = append(args, h.option+fmt.Sprint(scale(1, 3)))
 			}
@@ -146,9 +147,11 @@ func TestSlowClients(t *testing.T) {
 			if h.ends && h.name != "readers that stop" {
 				all.Wait() // the server ends them by itself
 			}
-			if h.name == "readers that stop" { // who does not read does not see the end either: the server's descriptors tell
+			// who does not read does not see the end either: the server's descriptors tell
+			if h.name == "readers that stop" {
 				for _, pid := range r.workers() {
-					harness.Eventually(t, "the end of those who read nothing", func() bool { return descriptors(pid) < r.fds+10 })
+					harness.Eventually(t, "the end of those who read nothing",
+						func() bool { return descriptors(pid) < r.fds+10 })
 				}
 			}
 			close(hold)
@@ -159,7 +162,8 @@ func TestSlowClients(t *testing.T) {
 			with, without := normal.figures(t), alone.figures(t)
 			t.Logf("beside %d %s: %v; a server without them: %v", each, h.name, with, without)
 			// On a machine that has little else to do: half a second, and three.
-			if with.p99 > max(500*time.Millisecond, 10*without.p99) || with.slowest > max(3*time.Second, 10*without.slowest) {
+			if with.p99 > max(500*time.Millisecond, 10*without.p99) ||
+				with.slowest > max(3*time.Second, 10*without.slowest) {
 				t.Errorf("normal traffic suffers")
 			}
 		})
@@ -182,7 +186,8 @@ func TestLeaks(t *testing.T) {
 	abort(t, r, aborted-aborted/4)
 	c.end(t)
 	done := harness.Memory(pid, "VmRSS")
-	t.Logf("after %d requests and %d aborted ones: %d KiB, %d descriptors; before: %d KiB, %d", c.good, aborted, done, descriptors(pid), warm, warmFDs)
+	t.Logf("after %d requests and %d aborted ones: %d KiB, %d descriptors; before: %d KiB, %d", c.good, aborted, done,
+		descriptors(pid), warm, warmFDs)
 	if done-warm > 8<<10 {
 		t.Errorf("the worker grew by %d KiB", done-warm)
 	}
@@ -205,15 +210,18 @@ func abort(t *testing.T, r *rig, n int) {
 				case 0:
 					text = "GET / HTTP/1.1\r\nHos"
 				case 1:
-					text = "POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 10000)
+					text = "POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" +
+						strings.Repeat("x", 10000)
 				case 2:
 					text = "GET /buffered?n=300000 HTTP/1.1\r\nHost: a\r\n\r\n"
 				case 3:
 					text = "GET /big?n=300000 HTTP/1.1\r\nHost: a\r\n\r\n"
 				case 4:
-					text = "POST /digest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n" + strings.Repeat("x", 20000)
+					text = "POST /digest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n" +
+						strings.Repeat("x", 20000)
 				case 5:
-					addr, text = r.sock, string(harness.Request("POST", "/digest", "").With("CONTENT_LENGTH", "50000").Packet())+"half"
+					addr, text = r.sock, string(harness.Request("POST", "/digest", "").With("CONTENT_LENGTH",
+						"50000").Packet())+"half"
 				}
 				c, err := net.Dial(network(addr), addr)
 				if err != nil {
@@ -233,5 +241,6 @@ func abort(t *testing.T, r *rig, n int) {
 		})
 	}
 	all.Wait()
-	harness.Eventually(t, fmt.Sprintf("the end of %d aborted requests", n), func() bool { return descriptors(r.workers()[0]) < r.fds+10 })
+	harness.Eventually(t, fmt.Sprintf("the end of %d aborted requests", n),
+		func() bool { return descriptors(r.workers()[0]) < r.fds+10 })
 }

@@ -141,7 +141,8 @@ func TestSmugglingInBodies(t *testing.T) {
 	r := start(t, "-p", "1")
 	for i, v := range verdicts(t, "chunked") {
 		b := r.smuggle(v, chunkedHead+v.raw, "POST", true, i)
-		if want := fmt.Sprintf("\r\n\r\n%d %x\n", len(v.body), sha1.Sum([]byte(v.body))); v.status == 200 && !strings.Contains(string(b), want) {
+		if want := fmt.Sprintf("\r\n\r\n%d %x\n", len(v.body), sha1.Sum([]byte(v.body))); v.status == 200 &&
+			!strings.Contains(string(b), want) {
 			t.Errorf("%s: %q, want %q", v.name, b, want)
 		}
 	}

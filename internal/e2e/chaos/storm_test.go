@@ -68,12 +68,14 @@ func TestStorm(t *testing.T) {
 
 func newStorm(t *testing.T, seed uint64) *storm {
 	r := newRig(t)
-	s := &storm{rig: r, dice: rand.New(rand.NewPCG(seed, 0)), trigger: r.Write("trigger", ""), good: readFile("testdata/app.py")}
+	s := &storm{rig: r, dice: rand.New(rand.NewPCG(seed, 0)), trigger: r.Write("trigger", ""),
+		good: readFile("testdata/app.py")}
 	threads := 16 // more than there are clients: who has a connection is known
 	if s.dead.busy = s.dice.IntN(2) == 0; s.dead.busy {
 		threads = 2
 	}
-	args := []string{"-p", strconv.Itoa(stormWorkers), "--threads", strconv.Itoa(threads), "--harakiri", "60", "--max-requests", "200", "--min-worker-lifetime", "0",
+	args := []string{"-p", strconv.Itoa(stormWorkers), "--threads", strconv.Itoa(threads), "--harakiri", "60",
+		"--max-requests", "200", "--min-worker-lifetime", "0",
 		"--forkbomb-delay", "0", "--touch-reload", s.trigger, "--master-fifo", r.Path("fifo"), "--stats", r.Path("stats.sock"), "--reload-mercy", "20"}
 	if s.dice.IntN(3) == 0 {
 		args = append(args, "--lazy-apps")
@@ -124,7 +126,8 @@ func (s *storm) blow(count int) {
 	n := harness.StartNginx(s.t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.sock+"; }")
 	n.Tolerate(dying)
 	s.Tolerate(`uWSGI process \d+ got Segmentation Fault`)
-	crowds := []*crowd{traffic(s.addr, "/sleep?s=0.002", "slept\n", 4, true), traffic(s.addr, "/sleep?s=0.002", "slept\n", 1, false),
+	crowds := []*crowd{traffic(s.addr, "/sleep?s=0.002", "slept\n", 4, true),
+		traffic(s.addr, "/sleep?s=0.002", "slept\n", 1, false),
 		traffic(n.Addr, "/sleep?s=0.002", "slept\n", 1, true)}
 	crowds[2].proxied = true
 	for _, c := range crowds {
@@ -158,9 +161,11 @@ func (s *storm) blow(count int) {
 		c.end(s.t)
 		good, failed = good+c.good, failed+len(c.failed)
 	}
-	s.t.Logf("%d faults in %v, %d requests answered, %d hit by a death", count, time.Since(s.begun).Round(time.Millisecond), good, failed)
+	s.t.Logf("%d faults in %v, %d requests answered, %d hit by a death", count,
+		time.Since(s.begun).Round(time.Millisecond), good, failed)
 	if s.t.Failed() {
-		s.t.Logf("what happened:\n%s\nthe deaths:\n%s\nand the whole log:\n%s", strings.Join(s.done, "\n"), &s.dead, s.Log)
+		s.t.Logf("what happened:\n%s\nthe deaths:\n%s\nand the whole log:\n%s",
+			strings.Join(s.done, "\n"), &s.dead, s.Log)
 	}
 }
 
@@ -187,7 +192,8 @@ func (s *storm) killWorker() {
 }
 
 func (s *storm) killLoader() {
-	if pid := s.pick(s.children(s.PID)); pid != 0 && len(s.children(pid)) > 0 { // one without workers may be a worker that was orphaned
+	// one without workers may be a worker that was orphaned
+	if pid := s.pick(s.children(s.PID)); pid != 0 && len(s.children(pid)) > 0 {
 		s.note("pid %d", pid)
 		syscall.Kill(pid, syscall.SIGKILL)
 	}

@@ -34,7 +34,8 @@ func TestHarakiri(t *testing.T) {
 				var beside sync.WaitGroup
 				if name != "GIL held in C" { // nobody else runs Python then
 					for range 6 {
-						beside.Go(func() { r.answers("/sleep?s=1.5", 200) }) // past the deadline of the one that is stuck
+						// past the deadline of the one that is stuck
+						beside.Go(func() { r.answers("/sleep?s=1.5", 200) })
 					}
 				}
 				r.answers(c.path, 504)
@@ -72,7 +73,8 @@ func TestHarakiriBesideLongRequests(t *testing.T) {
 // Who is still not served when the mercy is over gets an answer, too, whatever it is that keeps the
 // worker.
 func TestMercyEnds(t *testing.T) {
-	for name, path := range map[string]string{"asleep": "/sleep?s=3600", "deadlock": "/deadlock", "GIL held in C": "/gil"} {
+	for name, path := range map[string]string{"asleep": "/sleep?s=3600", "deadlock": "/deadlock",
+		"GIL held in C": "/gil"} {
 		for how, end := range map[string]func(*rig){
 			"reload": func(r *rig) { r.Reload() },
 			"stop":   func(r *rig) { r.Signal(syscall.SIGTERM) },
@@ -120,7 +122,8 @@ func TestHarakiriUnderLoad(t *testing.T) {
 	}
 	c.await(t, 300)
 	median, p99 := c.end(t)
-	t.Logf("%d requests beside %d stuck ones: half within %v, 99 of 100 within %v", c.good, scale(2, 10), median.Round(time.Millisecond), p99.Round(time.Millisecond))
+	t.Logf("%d requests beside %d stuck ones: half within %v, 99 of 100 within %v", c.good, scale(2, 10),
+		median.Round(time.Millisecond), p99.Round(time.Millisecond))
 }
 
 // Without a limit on them stuck requests take their threads and nothing else: the others serve.
@@ -153,7 +156,8 @@ func limited(t *testing.T, uid, nproc int, args ...string) *rig {
 	r := newRig(t)
 	r.sock = r.Path("run/uwsgi.sock")
 	r.Write("run/.keep", "")
-	r.begin(append([]string{"--uid", fmt.Sprint(uid), "--gid", fmt.Sprint(uid), "--limit-nproc", fmt.Sprint(nproc)}, args...)...)
+	r.begin(append([]string{"--uid", fmt.Sprint(uid), "--gid", fmt.Sprint(uid), "--limit-nproc", fmt.Sprint(nproc)},
+		args...)...)
 	return r
 }
 

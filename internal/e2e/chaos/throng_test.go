@@ -56,7 +56,8 @@ func TestTenThousandConnections(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range conns {
 			all.Go(func() {
-				if status, body, _, err := ask(conns[i], readers[i], "/", conn); err != nil || status != 200 || body != "hello\n" {
+				if status, body, _, err := ask(conns[i], readers[i], "/", conn); err != nil ||
+					status != 200 || body != "hello\n" {
 					lost.Add(1)
 					first.Do(func() { t.Errorf("round %d, connection %d: %d %q %v", round, i, status, body, err) })
 				}
@@ -65,7 +66,8 @@ func TestTenThousandConnections(t *testing.T) {
 		all.Wait()
 		tally.lost.Add(lost.Load())
 		tally.right.Add(int64(clients) - lost.Load())
-		t.Logf("round %d: %d requests at once in %v, %d lost", round, clients, time.Since(begun).Round(time.Millisecond), lost.Load())
+		t.Logf("round %d: %d requests at once in %v, %d lost", round, clients,
+			time.Since(begun).Round(time.Millisecond), lost.Load())
 	}
 	for _, c := range conns {
 		c.Close()
@@ -125,7 +127,8 @@ func burst(t *testing.T, addr string) {
 				c.SetDeadline(time.Now().Add(2 * harness.Patience))
 				var status int
 				var body string
-				if status, body, _, err = ask(c, bufio.NewReader(c), "/sleep?s=0.001", "close"); err == nil && body != "slept\n" {
+				if status, body, _, err = ask(c, bufio.NewReader(c), "/sleep?s=0.001", "close"); err == nil &&
+					body != "slept\n" {
 					err = fmt.Errorf("%d %q", status, body)
 				}
 			}

@@ -100,7 +100,8 @@ func (c *Client) Try(method, path string, body io.Reader, headers ...string) (*A
 func answer(resp *http.Response) (*Answer, error) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return &Answer{Status: resp.StatusCode, Line: resp.Status, Proto: resp.Proto, Header: resp.Header, Body: string(b)}, err
+	return &Answer{Status: resp.StatusCode, Line: resp.Status, Proto: resp.Proto, Header: resp.Header, Body: string(b)},
+		err
 }
 
 // Dial opens a connection that the test ends with.

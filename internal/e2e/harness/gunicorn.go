@@ -18,7 +18,8 @@ func StartGunicorn(t testing.TB, app string) string {
 		t.Fatal(err)
 	}
 	venv := Venv(t, OtherPython())
-	cmd := exec.Command(filepath.Join(venv, "bin", "gunicorn"), "--bind", addr, "--no-control-socket", "app:application")
+	cmd := exec.Command(filepath.Join(venv, "bin", "gunicorn"), "--bind", addr,
+		"--no-control-socket", "app:application")
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var out strings.Builder

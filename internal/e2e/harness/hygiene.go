@@ -58,7 +58,8 @@ func (s *Server) checkDescriptors() {
 		return
 	}
 	if !Within(goneWithin, func() bool { return len(descriptors(s.PID)) <= s.fds }) {
-		s.t.Errorf("the supervisor had %d descriptors when it was ready, now:\n%s", s.fds, strings.Join(descriptors(s.PID), "\n"))
+		s.t.Errorf("the supervisor had %d descriptors when it was ready, now:\n%s", s.fds,
+			strings.Join(descriptors(s.PID), "\n"))
 	}
 }
 

@@ -40,7 +40,9 @@ func TestErrorLevelIsAComplaint(t *testing.T) {
 					fallthrough
 				default:
 					if event == "harakiri" || event == "" && filepath.Base(file) == "harakiri.go" {
-						line = "HARAKIRI " + line // all of them have the word; most are built in logHarakiri, which names the event by a variable
+						// all of them have the word; most are built in logHarakiri, which names the
+						// event by a variable
+						line = "HARAKIRI " + line
 					}
 					if !complaint.MatchString(line) {
 						t.Errorf("%s: event %q: %q is at error level and no complaint", file, event, text)

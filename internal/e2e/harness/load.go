@@ -34,7 +34,8 @@ func StartLoad(addr, path, want string, clients int, keepalive bool) *Load {
 	if keepalive {
 		conn = "keep-alive"
 	}
-	l := &Load{addr: addr, want: want, keep: keepalive, request: fmt.Sprintf("GET %s HTTP/1.1\r\nHost: test\r\nConnection: %s\r\n\r\n", path, conn)}
+	l := &Load{addr: addr, want: want, keep: keepalive,
+		request: fmt.Sprintf("GET %s HTTP/1.1\r\nHost: test\r\nConnection: %s\r\n\r\n", path, conn)}
 	return l.start(clients)
 }
 
@@ -67,7 +68,8 @@ func (l *Load) Stop(t testing.TB) {
 	close(l.stop)
 	l.clients.Wait()
 	if lost := l.losses(); len(lost) > 0 {
-		t.Errorf("%d requests lost of %d, first: %v", len(lost), int64(len(lost))+l.Good.Load(), lost[:min(5, len(lost))])
+		t.Errorf("%d requests lost of %d, first: %v", len(lost), int64(len(lost))+l.Good.Load(),
+			lost[:min(5, len(lost))])
 	}
 }
 

@@ -64,7 +64,8 @@ func StartNginx(t testing.TB, server string, http ...string) *Nginx {
 		user = "user www-data;" // as the distribution's own nginx.conf has it
 	}
 	conf := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, n.Addr, server, strings.Join(http, "\n    "), user), 0o644); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, n.Addr, server, strings.Join(http, "\n    "), user),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("nginx", "-p", dir, "-c", conf, "-e", filepath.Join(dir, "error.log"))

@@ -17,8 +17,10 @@ func Request(method, path, query string) Vars {
 		uri += "?" + query
 	}
 	return Vars{
-		"REQUEST_METHOD": method, "REQUEST_URI": uri, "PATH_INFO": path, "QUERY_STRING": query, "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "test",
-		"SERVER_NAME": "test", "SERVER_PORT": "80", "REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": "1234", "CONTENT_TYPE": "", "CONTENT_LENGTH": "",
+		"REQUEST_METHOD": method, "REQUEST_URI": uri, "PATH_INFO": path, "QUERY_STRING": query,
+		"SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "test",
+		"SERVER_NAME": "test", "SERVER_PORT": "80", "REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": "1234",
+		"CONTENT_TYPE": "", "CONTENT_LENGTH": "",
 		"DOCUMENT_ROOT": "/usr/share/nginx/html", "REQUEST_SCHEME": "http",
 	}
 }

@@ -116,7 +116,8 @@ func describe(pids []int) string {
 	var b strings.Builder
 	for _, pid := range pids {
 		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		fmt.Fprintf(&b, "%d (parent %d, %s): %s\n", pid, Parent(pid), Comm(pid), bytes.ReplaceAll(args, []byte{0}, []byte{' '}))
+		fmt.Fprintf(&b, "%d (parent %d, %s): %s\n", pid, Parent(pid), Comm(pid),
+			bytes.ReplaceAll(args, []byte{0}, []byte{' '}))
 	}
 	return b.String()
 }

@@ -40,7 +40,8 @@ type Server struct {
 // behind is a failure.
 func New(t testing.TB) *Server {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "uw") // short: the path of a unix socket has 107 bytes; and open to the user that uid= names
+	// short: the path of a unix socket has 107 bytes; and open to the user that uid= names
+	dir, err := os.MkdirTemp("", "uw")
 	if err == nil {
 		err = os.Chmod(dir, 0o755)
 	}
@@ -48,7 +49,8 @@ func New(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &Server{t: t, Dir: dir, Log: newLog(), mark: fmt.Sprintf("UWSGI_E2E_MARK=%d.%d", os.Getpid(), rand.Int64()), exited: make(chan struct{})}
+	s := &Server{t: t, Dir: dir, Log: newLog(), mark: fmt.Sprintf("UWSGI_E2E_MARK=%d.%d", os.Getpid(), rand.Int64()),
+		exited: make(chan struct{})}
 	s.Unsetenv("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID")
 	t.Cleanup(s.end)
 	return s

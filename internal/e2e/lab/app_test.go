@@ -108,7 +108,8 @@ func (m *Machine) App(t *testing.T, name string, lines ...string) App {
 
 // tail is the end of the journal, without requests.
 func (m *Machine) tail() string {
-	out, _ := m.Run("sh", "-c", "journalctl -n 400 --no-pager -o short-precise | grep -v ' => generated ' | tail -n 30 | cut -c 1-240")
+	out, _ := m.Run("sh", "-c", "journalctl -n 400 --no-pager -o short-precise | grep -v ' => generated ' | "+
+		"tail -n 30 | cut -c 1-240")
 	return out
 }
 
@@ -118,7 +119,8 @@ func (a App) INI(t *testing.T, lines ...string) {
 	if len(lines) == 0 {
 		lines = []string{"socket = /run/uwsgi/%n.sock"}
 	}
-	a.m.Write(t, "/etc/uwsgi/apps-enabled/"+a.Name+".ini", "[uwsgi]\nchdir = /srv/"+a.Name+"\nmodule = app\n"+strings.Join(lines, "\n")+"\n")
+	a.m.Write(t, "/etc/uwsgi/apps-enabled/"+a.Name+".ini",
+		"[uwsgi]\nchdir = /srv/"+a.Name+"\nmodule = app\n"+strings.Join(lines, "\n")+"\n")
 }
 
 // Code writes the application.

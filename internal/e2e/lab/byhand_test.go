@@ -29,7 +29,8 @@ func (m *Machine) byHand(t *testing.T, name string, port int, lines ...string) b
 		m.Run("sh", "-c", "systemctl stop "+h.Unit()+"; systemctl reset-failed; rm -rf /srv/"+name)
 	})
 	h.Code(t, "one")
-	m.Write(t, "/srv/"+name+"/uwsgi.ini", fmt.Sprintf("[uwsgi]\nmodule = app\nhttp = 127.0.0.1:%d\npidfile = /srv/%s/pid\n%s\n", port, name, strings.Join(lines, "\n")))
+	m.Write(t, "/srv/"+name+"/uwsgi.ini", fmt.Sprintf("[uwsgi]\nmodule = app\nhttp = 127.0.0.1:%d\npidfile = "+
+		"/srv/%s/pid\n%s\n", port, name, strings.Join(lines, "\n")))
 	return h
 }
 
@@ -78,12 +79,14 @@ func secretEnvironment(t *testing.T, m *Machine) {
 	out := m.Sh(t, `cd /srv/secret; env SECRET=S3cret RAW="$(printf '\377')" 'BASH_FUNC_f%%=() { :; }' uwsgi --ini uwsgi.ini --set 'x=$HOME' 2>&1`)
 	h.Answers(t, "one S3cret")
 	// It says where the log is, and is not: a file is not written.
-	if !strings.Contains(out, "its log is in the journal") || !strings.Contains(out, "under systemd daemonize = /srv/secret/log is not written") {
+	if !strings.Contains(out, "its log is in the journal") ||
+		!strings.Contains(out, "under systemd daemonize = /srv/secret/log is not written") {
 		t.Errorf("uwsgi -d says: %s", out)
 	}
 	m.Sh(t, "test ! -e /srv/secret/log")
 	pid := h.MainPID(t)
-	if got := m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ | grep -c -e '^SECRET=S3cret$' -e '^BASH_FUNC_f%%%%=() { :; }$' -e \"^RAW=$(printf '\\377')$\"", pid)); got != "3" {
+	if got := m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ | grep -c -e '^SECRET=S3cret$' -e "+
+		"'^BASH_FUNC_f%%%%=() { :; }$' -e \"^RAW=$(printf '\\377')$\"", pid)); got != "3" {
 		t.Errorf("%s of 3 variables have come through", got)
 	}
 	if got := m.Sh(t, fmt.Sprintf("tr '\\0' ' ' </proc/%d/cmdline", pid)); !strings.Contains(got, "x=$HOME") {
@@ -91,7 +94,8 @@ func secretEnvironment(t *testing.T, m *Machine) {
 	}
 	const look = `runuser -u nobody -- sh -c 'systemctl show --all %[1]s; systemctl cat %[1]s; systemctl status %[1]s; grep -rs S3cret /run; cat /proc/[0-9]*/environ 2>/dev/null | tr "\0" "\n"
 		busctl call org.freedesktop.systemd1 $(busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager GetUnit s %[1]s | cut -d\" -f2) org.freedesktop.DBus.Properties GetAll s "" || true'`
-	if got := m.Sh(t, fmt.Sprintf(look, h.Unit())); !strings.Contains(got, "uwsgi.ini") || strings.Contains(got, "S3cret") {
+	if got := m.Sh(t, fmt.Sprintf(look, h.Unit())); !strings.Contains(got, "uwsgi.ini") ||
+		strings.Contains(got, "S3cret") {
 		t.Errorf("nobody sees:\n%s", got)
 	}
 	// A reload, a restart, and what systemd starts again.
@@ -182,13 +186,18 @@ func asUser(t *testing.T, m *Machine) {
 	session := func(script string) string {
 		t.Helper()
 		m.Write(t, "/srv/mine/session", script+"\n")
-		return m.Sh(t, "systemd-run --quiet --wait --pipe -p PAMName=login -p User=labby -p StandardError=inherit -p WorkingDirectory=/srv/mine bash -e /srv/mine/session 2>&1")
+		return m.Sh(t, "systemd-run --quiet --wait --pipe -p PAMName=login -p User=labby -p StandardError=inherit -p "+
+			"WorkingDirectory=/srv/mine bash -e /srv/mine/session 2>&1")
 	}
-	out := session("systemctl --user is-system-running --wait || true; test -n \"$XDG_SESSION_ID\"; SECRET=s uwsgi --ini uwsgi.ini")
+	out := session("systemctl --user is-system-running --wait || true; test -n \"$XDG_SESSION_ID\"; " +
+		"SECRET=s uwsgi --ini uwsgi.ini")
 	if strings.Contains(out, "running as") {
 		t.Errorf("uwsgi -d without lingering says: %s", out)
 	}
-	m.Eventually(t, "end of the session", func() bool { return m.Sh(t, "loginctl show-user labby --value -p State || true") == "closing" })
+	m.Eventually(t, "end of the session", func() bool {
+		return m.Sh(t,
+			"loginctl show-user labby --value -p State || true") == "closing"
+	})
 	if got := m.Sh(t, "cat /proc/$(cat /srv/mine/pid)/cgroup"); strings.Contains(got, "user@") {
 		t.Errorf("it belongs to the user's manager, which ends: %s", got)
 	}

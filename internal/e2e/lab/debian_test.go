@@ -15,8 +15,11 @@ import (
 // start, under uwsgi.service and the emperor.
 func debianPackage(t *testing.T, m *Machine) {
 	const vassal = "/etc/uwsgi-emperor/vassals/radicale.ini"
-	m.Sh(t, "dpkg --no-triggers -i /var/cache/lab/apps/*.deb; systemctl disable --now radicale; rm -rf /var/log/radicale")
-	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/radicale.ini "+vassal+"; systemctl stop uwsgi-emperor uwsgi@radicale; for d in /var/cache/lab/apps/*.deb; do dpkg-deb -f $d Package; done | xargs dpkg --no-triggers --purge; rm -rf /var/lib/radicale; systemctl restart uwsgi")
+	m.Sh(t, "dpkg --no-triggers -i /var/cache/lab/apps/*.deb; systemctl disable --now radicale; "+
+		"rm -rf /var/log/radicale")
+	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/radicale.ini "+vassal+
+		"; systemctl stop uwsgi-emperor uwsgi@radicale; for d in /var/cache/lab/apps/*.deb; do dpkg-deb -f $d "+
+		"Package; done | xargs dpkg --no-triggers --purge; rm -rf /var/lib/radicale; systemctl restart uwsgi")
 	m.Sh(t, "ln -s ../apps-available/radicale.ini /etc/uwsgi/apps-enabled/; service uwsgi restart")
 	app := App{m: m, Name: "radicale"}
 	socket := "/run/uwsgi/app/radicale/socket"
@@ -24,7 +27,8 @@ func debianPackage(t *testing.T, m *Machine) {
 	if got := harness.Uwsgi(t, m.Path(socket), harness.Request("GET", "/.web/", ""), ""); got.Status != 200 {
 		t.Errorf("radicale: %d %q", got.Status, got.Body)
 	}
-	got := m.Sh(t, "stat -c '%U %G %a' "+socket+" /run/uwsgi/app/radicale/pid /var/log/radicale /var/log/radicale/radicale.log")
+	got := m.Sh(t, "stat -c '%U %G %a' "+socket+" /run/uwsgi/app/radicale/pid /var/log/radicale "+
+		"/var/log/radicale/radicale.log")
 	if want := "www-data www-data 660\nroot root 644\nradicale adm 750\nradicale adm 640"; got != want {
 		t.Errorf("socket, pidfile, log folder and log are\n%s\nwant\n%s", got, want)
 	}
@@ -33,7 +37,8 @@ func debianPackage(t *testing.T, m *Machine) {
 		t.Errorf("after the stop there is %s", out)
 	}
 	m.Sh(t, "! test -e "+socket+" && ! test -e /run/uwsgi/app/radicale/pid")
-	m.Sh(t, "rm /etc/uwsgi/apps-enabled/radicale.ini; systemctl daemon-reload; systemctl start uwsgi-emperor; { cat /etc/uwsgi/apps-available/radicale.ini; echo socket = /run/uwsgi/radicale.sock; } > "+vassal)
+	m.Sh(t, "rm /etc/uwsgi/apps-enabled/radicale.ini; systemctl daemon-reload; systemctl start uwsgi-emperor; { cat "+
+		"/etc/uwsgi/apps-available/radicale.ini; echo socket = /run/uwsgi/radicale.sock; } > "+vassal)
 	m.Eventually(t, "start of radicale by the emperor", func() bool { return app.State(t) == "active" })
 	if got := harness.Uwsgi(t, app.Socket(), harness.Request("GET", "/.web/", ""), ""); got.Status != 200 {
 		t.Errorf("radicale under the emperor: %d %q", got.Status, got.Body)
@@ -98,10 +103,12 @@ func debianUnits(t *testing.T, m *Machine) {
 	m.Write(t, "/srv/mailman/app.py", program("mailman"))
 	m.Write(t, "/etc/stack.ini", stackINI)
 	m.Write(t, "/etc/mailman.ini", mailmanINI)
-	m.Write(t, "/etc/systemd/system/stack.service", "[Service]\nUser=stack\nGroup=stack\nType=simple\nWorkingDirectory=~\nRuntimeDirectory=stack\n"+
-		"ExecStart=/usr/bin/uwsgi_python3 --http-socket 127.0.0.1:7200 --ini /etc/stack.ini\nRestart=on-failure\nLimitNOFILE=65535\nTimeoutStopSec=15\n")
-	m.Write(t, "/etc/systemd/system/mailman.service", "[Service]\nExecStart=/usr/bin/uwsgi --plugin python3 --ini /etc/mailman.ini\nRestart=on-failure\n"+
-		"KillSignal=SIGQUIT\nType=notify\nStandardError=journal\nNotifyAccess=all\nUser=root\nGroup=root\n")
+	m.Write(t, "/etc/systemd/system/stack.service",
+		"[Service]\nUser=stack\nGroup=stack\nType=simple\nWorkingDirectory=~\nRuntimeDirectory=stack\n"+
+			"ExecStart=/usr/bin/uwsgi_python3 --http-socket 127.0.0.1:7200 --ini /etc/stack.ini\nRestart=on-failure\nLimitNOFILE=65535\nTimeoutStopSec=15\n")
+	m.Write(t, "/etc/systemd/system/mailman.service",
+		"[Service]\nExecStart=/usr/bin/uwsgi --plugin python3 --ini /etc/mailman.ini\nRestart=on-failure\n"+
+			"KillSignal=SIGQUIT\nType=notify\nStandardError=journal\nNotifyAccess=all\nUser=root\nGroup=root\n")
 	m.Sh(t, `useradd -r -m -d /var/lib/stack stack; install -d -o stack -g adm -m 750 /var/log/stack; install -d -o www-data -g www-data /var/log/mailman /run/mailman
 		systemctl daemon-reload; systemctl start stack mailman`)
 	web := func() string { // a client that keeps the connection is told where the answer ends
@@ -115,7 +122,8 @@ func debianUnits(t *testing.T, m *Machine) {
 	if got := ask(); got != "www-data www-data /srv/mailman" {
 		t.Errorf("mailman3-web's kind is %q", got)
 	}
-	for log, owner := range map[string]string{"/var/log/stack/stack.log": "stack", "/var/log/mailman/web.log": "www-data"} {
+	for log, owner := range map[string]string{"/var/log/stack/stack.log": "stack",
+		"/var/log/mailman/web.log": "www-data"} {
 		m.Eventually(t, "request in "+log, func() bool {
 			text, _ := os.ReadFile(m.Path(log))
 			return strings.Contains(string(text), "*** Starting uWSGI") && strings.Contains(string(text), "GET /who")
@@ -155,7 +163,8 @@ func anyOrder(t *testing.T, m *Machine) {
 		a.Is(t, "one")
 		m.Write(t, "/etc/uwsgi/apps-enabled/"+file, fmt.Sprintf(text, name))
 	}
-	defer m.Run("sh", "-c", "systemctl stop 'uwsgi@order-*'; rm -rf /etc/uwsgi/apps-enabled/order-* /srv/order-*; systemctl restart uwsgi")
+	defer m.Run("sh", "-c", "systemctl stop 'uwsgi@order-*'; rm -rf /etc/uwsgi/apps-enabled/order-* /srv/order-*; "+
+		"systemctl restart uwsgi")
 	supervisors := func() string { return strings.TrimSpace(m.Sh(t, "pgrep -f '^/usr/bin/uwsgi --' | tr '\\n' ' '")) }
 	for _, command := range strings.Fields("start force-reload restart reload stop restart force-reload stop") {
 		m.Sh(t, "service uwsgi "+command)
@@ -171,7 +180,8 @@ func anyOrder(t *testing.T, m *Machine) {
 			m.Eventually(t, command+" of "+a.Name, func() bool { return a.State(t) == "active" })
 			a.Answers(t, "/", "one")
 			pid := fmt.Sprint(a.MainPID(t))
-			if got := m.Sh(t, "cat /run/uwsgi/app/"+a.Name+"/pid; stat -c '%U %a' /run/uwsgi/app/"+a.Name+"/pid"); got != pid+"\nroot 644" {
+			if got := m.Sh(t, "cat /run/uwsgi/app/"+a.Name+"/pid; stat -c '%U %a' /run/uwsgi/app/"+a.Name+
+				"/pid"); got != pid+"\nroot 644" {
 				t.Errorf("%s: the pidfile of %s is %q, its pid %s", command, a.Name, got, pid)
 			}
 		}
@@ -184,7 +194,8 @@ func anyOrder(t *testing.T, m *Machine) {
 // tyrant: a vassal's owner does nothing that he could not do himself, whatever his file says.
 func tyrant(t *testing.T, m *Machine) {
 	const dir = "/etc/uwsgi-emperor/vassals/"
-	defer m.Run("sh", "-c", "systemctl stop uwsgi-emperor; cp /root/emperor.ini /etc/uwsgi-emperor/; rm -rf "+dir+"*.ini /srv/theirs /srv/trace; chmod 755 "+dir)
+	defer m.Run("sh", "-c", "systemctl stop uwsgi-emperor; cp /root/emperor.ini /etc/uwsgi-emperor/; rm -rf "+dir+
+		"*.ini /srv/theirs /srv/trace; chmod 755 "+dir)
 	m.Sh(t, `cp /etc/uwsgi-emperor/emperor.ini /root/; echo emperor-tyrant = true >> /etc/uwsgi-emperor/emperor.ini; mkdir -p /srv/theirs /srv/trace
 		chmod 1777 /srv/trace; touch `+dir+`theirs.ini; chown -R games:games /srv/theirs `+dir+`theirs.ini; systemctl start uwsgi-emperor`)
 	a := App{m: m, Name: "theirs"}
@@ -211,7 +222,8 @@ func tyrant(t *testing.T, m *Machine) {
 	if got := m.Sh(t, "ps -o user= -p "+fmt.Sprint(a.MainPID(t))); got != "games" {
 		t.Errorf("its supervisor is %s", got)
 	}
-	if got := m.Sh(t, "grep Groups: /proc/"+fmt.Sprint(a.MainPID(t))+"/status"); strings.Join(strings.Fields(got), " ") != "Groups: 60" {
+	if got := m.Sh(t, "grep Groups: /proc/"+fmt.Sprint(a.MainPID(t))+"/status"); strings.Join(strings.Fields(got),
+		" ") != "Groups: 60" {
 		t.Errorf("its groups: %s", got)
 	}
 	if got := m.Sh(t, "find /srv/trace -type f ! -user games"); got != "" {
@@ -221,8 +233,11 @@ func tyrant(t *testing.T, m *Machine) {
 		t.Error("/etc/passwd is another one")
 	}
 	// By the time it is read the name leads to somebody else's file.
-	m.Sh(t, "systemctl stop uwsgi-emperor; cp "+dir+"theirs.ini /srv/roots.ini; sed -i 's/^http-socket.*/http-socket = 127.0.0.1:7301/' /srv/roots.ini; ln -sf /srv/roots.ini "+dir+"theirs.ini")
-	out, code := m.Run("runuser", "-u", "games", "--", "env", "UWSGI_OWN_FILE="+dir+"theirs.ini", "/usr/bin/uwsgi", "--ini", dir+"theirs.ini")
+	m.Sh(t, "systemctl stop uwsgi-emperor; cp "+dir+
+		"theirs.ini /srv/roots.ini; sed -i 's/^http-socket.*/http-socket = 127.0.0.1:7301/' /srv/roots.ini; ln -sf "+
+		"/srv/roots.ini "+dir+"theirs.ini")
+	out, code := m.Run("runuser", "-u", "games", "--", "env", "UWSGI_OWN_FILE="+dir+"theirs.ini", "/usr/bin/uwsgi",
+		"--ini", dir+"theirs.ini")
 	if code == 0 || !strings.Contains(out, "belongs to user 0 now") {
 		t.Errorf("root's file as games: %d %s", code, out)
 	}

@@ -11,9 +11,11 @@ import (
 // explained: what can happen to an application happens, and journalctl -x explains each, once, in
 // English and in Chinese.
 func explained(t *testing.T, m *Machine) {
-	a := m.App(t, "eventful", "socket = /run/uwsgi/%n.sock", "processes = 1", "harakiri = 1", "max-requests = 3", "min-worker-lifetime = 0")
+	a := m.App(t, "eventful", "socket = /run/uwsgi/%n.sock", "processes = 1", "harakiri = 1", "max-requests = 3",
+		"min-worker-lifetime = 0")
 	a.DropIn(t, "[Service]\nRestart=no\n")
-	m.Sh(t, "cp -r /usr/lib/locale/C.utf8 /usr/lib/locale/zh_CN.utf8") // so that there is such a locale; its texts are not asked for
+	// so that there is such a locale; its texts are not asked for
+	m.Sh(t, "cp -r /usr/lib/locale/C.utf8 /usr/lib/locale/zh_CN.utf8")
 	defer m.Run("rm", "-rf", "/usr/lib/locale/zh_CN.utf8")
 	a.Start(t)
 	for range 4 {
@@ -60,7 +62,8 @@ func explained(t *testing.T, m *Machine) {
 		t.Log(english)
 	}
 	// The stacks that the explanation of a harakiri speaks of.
-	if got := m.Sh(t, "journalctl -u uwsgi@eventful UWSGI_WORKER=1 -o cat"); !strings.Contains(got, "time.sleep(float(environ") && !strings.Contains(got, "in application") {
+	if got := m.Sh(t, "journalctl -u uwsgi@eventful UWSGI_WORKER=1 -o cat"); !strings.Contains(got,
+		"time.sleep(float(environ") && !strings.Contains(got, "in application") {
 		t.Errorf("no stack of the stuck request:\n%s", got)
 	}
 }
@@ -80,7 +83,8 @@ func logged(t *testing.T, m *Machine) {
 		}
 		return byText["ERROR:root:an exception by logging"] != nil
 	})
-	for first, priority := range map[string]string{"INFO:root:an info by logging": "6", "WARNING:root:a warning by logging": "4", "ERROR:root:an exception by logging": "3"} {
+	for first, priority := range map[string]string{"INFO:root:an info by logging": "6",
+		"WARNING:root:a warning by logging": "4", "ERROR:root:an exception by logging": "3"} {
 		e := byText[first]
 		if n := e["UWSGI_WORKER"]; e["PRIORITY"] != priority || n != "1" && n != "2" {
 			t.Errorf("%s: %v", first, e)
@@ -90,7 +94,8 @@ func logged(t *testing.T, m *Machine) {
 	if !strings.Contains(text, "KeyError: 'key'") || !strings.HasSuffix(text, "ValueError: the second of two") {
 		t.Errorf("the exception is not one entry:\n%s", text)
 	}
-	if got := m.Sh(t, "journalctl -u uwsgi@logs -p err -o cat"); strings.Count(got, "Traceback") != 2 || strings.Contains(got, "a warning") {
+	if got := m.Sh(t, "journalctl -u uwsgi@logs -p err -o cat"); strings.Count(got, "Traceback") != 2 ||
+		strings.Contains(got, "a warning") {
 		t.Errorf("journalctl -p err:\n%s", got)
 	}
 }

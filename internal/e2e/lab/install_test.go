@@ -35,7 +35,8 @@ func (m *Machine) install(t *testing.T) {
 
 // units: systemd and man have nothing to say against what is installed.
 func units(t *testing.T, m *Machine) {
-	for _, u := range []string{"uwsgi@lab.service", "uwsgi@lab.socket", "uwsgi.service", "uwsgi-unit@lab.service", "uwsgi-sockets@lab.service", "uwsgi-app@lab.service", "uwsgi-app@lab.socket",
+	for _, u := range []string{"uwsgi@lab.service", "uwsgi@lab.socket", "uwsgi.service", "uwsgi-unit@lab.service",
+		"uwsgi-sockets@lab.service", "uwsgi-app@lab.service", "uwsgi-app@lab.socket",
 		"uwsgi-emperor.service"} {
 		if out := m.Sh(t, "systemd-analyze verify "+u+" 2>&1"); out != "" {
 			t.Errorf("systemd-analyze verify %s: %s", u, out)
@@ -49,7 +50,8 @@ func units(t *testing.T, m *Machine) {
 		t.Logf("%s %s", u, score)
 	}
 	for _, page := range []string{"uwsgi.1", "uwsgi.ini.5", "uwsgi-generator.8", "uwsgi-core.1", "uwsgi_python3.1"} {
-		if out := m.Sh(t, "LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l /usr/share/man/man*/"+page+".gz 2>&1 >/dev/null"); out != "" {
+		if out := m.Sh(t, "LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l /usr/share/man/man*/"+page+
+			".gz 2>&1 >/dev/null"); out != "" {
 			t.Errorf("man --warnings %s: %s", page, out)
 		}
 	}
@@ -86,11 +88,14 @@ func completion(t *testing.T, m *Machine) {
 	defer m.Run("rm", "-rf", "/root/complete")
 	ask := func(words ...string) string {
 		t.Helper()
-		m.Write(t, "/root/complete/ask", ". /usr/share/bash-completion/bash_completion\n_completion_loader uwsgi\ncomplete -p uwsgi >/dev/null\ncd /root/complete\nCOMP_WORDS=(uwsgi "+
-			strings.Join(words, " ")+")\nCOMP_CWORD="+strconv.Itoa(len(words))+"\n_uwsgi\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n")
+		m.Write(t, "/root/complete/ask", ". /usr/share/bash-completion/bash_completion\n_completion_loader "+
+			"uwsgi\ncomplete -p uwsgi >/dev/null\ncd /root/complete\nCOMP_WORDS=(uwsgi "+
+			strings.Join(words, " ")+")\nCOMP_CWORD="+strconv.Itoa(len(words))+
+			"\n_uwsgi\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n")
 		return strings.Join(strings.Split(m.Sh(t, "bash /root/complete/ask | sort"), "\n"), "|")
 	}
-	for words, want := range map[string]string{"--reload-m": "--reload-mercy", "re": "reload", "--ini a": "a file.ini|ask", "--harakiri-v": "--harakiri-verbose"} {
+	for words, want := range map[string]string{"--reload-m": "--reload-mercy", "re": "reload",
+		"--ini a": "a file.ini|ask", "--harakiri-v": "--harakiri-verbose"} {
 		if got := ask(strings.Fields(words)...); got != want {
 			t.Errorf("uwsgi %s<TAB>: %q, want %q", words, got, want)
 		}
@@ -102,9 +107,11 @@ func completion(t *testing.T, m *Machine) {
 func generatorTime(t *testing.T, m *Machine) {
 	defer m.Run("sh", "-c", "rm -f /etc/uwsgi/apps-enabled/bulk*; systemctl daemon-reload")
 	for n := range 20 {
-		m.Write(t, fmt.Sprintf("/etc/uwsgi/apps-enabled/bulk%d.ini", n), "[uwsgi]\nsocket = /run/uwsgi/%n.sock\nmodule = x\n")
+		m.Write(t, fmt.Sprintf("/etc/uwsgi/apps-enabled/bulk%d.ini", n),
+			"[uwsgi]\nsocket = /run/uwsgi/%n.sock\nmodule = x\n")
 	}
-	m.Sh(t, "cd /etc/uwsgi/apps-enabled; mkfifo bulk-pipe.ini; ln -s /dev/zero bulk-endless.ini; ln -s bulk-loop.ini bulk-loop.ini; echo \"[uwsgi\" > bulk-broken.ini")
+	m.Sh(t, "cd /etc/uwsgi/apps-enabled; mkfifo bulk-pipe.ini; ln -s /dev/zero bulk-endless.ini; ln -s bulk-loop.ini "+
+		"bulk-loop.ini; echo \"[uwsgi\" > bulk-broken.ini")
 	took := m.Sh(t, `d=$(mktemp -d); for i in 1 2 3 4 5; do python3 -c '
 import subprocess, sys, time
 begin = time.monotonic()
@@ -158,16 +165,19 @@ func removeAndPurge(t *testing.T, m *Machine) {
 	if out, _ := m.Run("pgrep", "-a", "uwsgi"); out != "" {
 		t.Errorf("still there after removal: %s", out)
 	}
-	if out := m.Sh(t, "systemctl list-units --all --plain --no-legend 'uwsgi*' | grep -v not-found || true"); out != "" {
+	if out := m.Sh(t, "systemctl list-units --all --plain --no-legend 'uwsgi*' | grep -v "+
+		"not-found || true"); out != "" {
 		t.Errorf("units after removal:\n%s", out)
 	}
 	m.Sh(t, "rm -rf /etc/uwsgi/apps-enabled/leaving.ini")
 	m.Sh(t, "apt-get purge -y -q uwsgi")
 	m.Sh(t, "find / -xdev > /root/files-after")
-	left := m.Sh(t, "sort /root/files-before > /root/b; sort /root/files-after > /root/a; comm -13 /root/b /root/a; find /run -name '*uwsgi*'")
+	left := m.Sh(t, "sort /root/files-before > /root/b; sort /root/files-after > /root/a; comm -13 /root/b /root/a; "+
+		"find /run -name '*uwsgi*'")
 	lines := slices.DeleteFunc(strings.Split(left, "\n"), func(l string) bool {
 		// apt's and dpkg's own books, the lab's, and what other programs cache
-		for _, own := range []string{"/root/", "/var/lib/dpkg", "/var/lib/apt", "/var/cache/", "/var/log/apt", "/var/log/dpkg", "/var/log/alternatives",
+		for _, own := range []string{"/root/", "/var/lib/dpkg", "/var/lib/apt", "/var/cache/", "/var/log/apt",
+			"/var/log/dpkg", "/var/log/alternatives",
 			"/srv/", "/tmp/", "/var/tmp/", "/var/lib/systemd/catalog", "/run/log/", "/var/log/nginx", "/var/lib/nginx", "/etc/machine-id",
 			"/var/log/lastlog", "/var/log/wtmp", "/var/log/btmp", "/home/", "/run/systemd/units/", "/var/lib/systemd/", "/etc/.pwd", "/etc/subuid-", "/etc/subgid-", "/var/lib/private", "/var/lib/lab"} {
 			if strings.HasPrefix(l, own) {
@@ -179,7 +189,8 @@ func removeAndPurge(t *testing.T, m *Machine) {
 	if len(lines) > 0 {
 		t.Errorf("left after purge:\n%s", strings.Join(lines, "\n"))
 	}
-	if out := m.Sh(t, "find /etc /usr /var/lib/systemd /var/log /run -name '*uwsgi*' -not -path '/usr/lib/python3*' -not -path '/run/systemd/*' | grep -v -e nginx || true"); out != "" {
+	if out := m.Sh(t, "find /etc /usr /var/lib/systemd /var/log /run -name '*uwsgi*' -not -path '/usr/lib/python3*' "+
+		"-not -path '/run/systemd/*' | grep -v -e nginx || true"); out != "" {
 		t.Errorf("left after purge:\n%s", out)
 	}
 }
@@ -215,7 +226,8 @@ func fromDebian(t *testing.T, m *Machine) {
 	}
 	b := App{m: m, Name: "oldvassal"}
 	b.Is(t, "one")
-	m.Write(t, "/etc/uwsgi-emperor/vassals/oldvassal.ini", "[uwsgi]\nplugins = python3\nchdir = /srv/oldvassal\nmodule = app\nsocket = /run/uwsgi/oldvassal.sock\n")
+	m.Write(t, "/etc/uwsgi-emperor/vassals/oldvassal.ini",
+		"[uwsgi]\nplugins = python3\nchdir = /srv/oldvassal\nmodule = app\nsocket = /run/uwsgi/oldvassal.sock\n")
 	defer m.Run("rm", "-rf", "/etc/uwsgi-emperor/vassals/oldvassal.ini", "/srv/oldvassal")
 	m.Sh(t, "apt-get install -y -q --no-install-recommends /root/uwsgi.deb")
 	m.Eventually(t, "vassal of Debian's emperor under ours", func() bool { return b.State(t) == "active" })
@@ -224,10 +236,13 @@ func fromDebian(t *testing.T, m *Machine) {
 		t.Errorf("lab-dependent: %s", got)
 	}
 	m.Sh(t, "apt-get check")
-	if got := m.Sh(t, "dpkg-query -W -f '${db:Status-Abbrev}' uwsgi-core uwsgi-plugin-python3 2>/dev/null || true"); strings.Contains(got, "ii") {
+	if got := m.Sh(t, "dpkg-query -W -f '${db:Status-Abbrev}' uwsgi-core uwsgi-plugin-python3 2>/dev/null "+
+		"|| true"); strings.Contains(got, "ii") {
 		t.Errorf("Debian's packages are still there: %s", got)
 	}
-	if got := m.Sh(t, "readlink -f /usr/bin/uwsgi; readlink -f /usr/bin/uwsgi_python3; readlink -f /usr/bin/uwsgi-core"); strings.Join(strings.Fields(got), " ") != "/usr/bin/uwsgi /usr/bin/uwsgi /usr/bin/uwsgi" {
+	if got := m.Sh(t, "readlink -f /usr/bin/uwsgi; readlink -f /usr/bin/uwsgi_python3; readlink -f "+
+		"/usr/bin/uwsgi-core"); strings.Join(strings.Fields(got),
+		" ") != "/usr/bin/uwsgi /usr/bin/uwsgi /usr/bin/uwsgi" {
 		t.Errorf("the programs are %s", got)
 	}
 	m.Eventually(t, "application under the new server", func() bool { return a.State(t) == "active" })
@@ -238,5 +253,6 @@ func fromDebian(t *testing.T, m *Machine) {
 	if !strings.HasSuffix(got, "active") {
 		t.Error(got)
 	}
-	m.Sh(t, "apt-get purge -y -q uwsgi uwsgi-core uwsgi-emperor uwsgi-plugin-python3 python3-uwsgidecorators lab-dependent")
+	m.Sh(t, "apt-get purge -y -q uwsgi uwsgi-core uwsgi-emperor uwsgi-plugin-python3 "+
+		"python3-uwsgidecorators lab-dependent")
 }

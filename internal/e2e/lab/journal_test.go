@@ -13,7 +13,8 @@ import (
 func (m *Machine) entries(t *testing.T, args string) []map[string]any {
 	t.Helper()
 	var out []map[string]any
-	for line := range strings.Lines(m.Sh(t, "journalctl --sync >/dev/null 2>&1 || true; journalctl -o json --no-pager "+args)) {
+	for line := range strings.Lines(m.Sh(t, "journalctl --sync >/dev/null 2>&1 || true; journalctl -o json --no-pager "+
+		args)) {
 		var e map[string]any
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("%v: %s", err, line)
@@ -65,7 +66,8 @@ func requestFields(t *testing.T, m *Machine) {
 	if len(found) != 1 {
 		t.Fatalf("%d entries with STATUS=404", len(found))
 	}
-	for field, want := range map[string]string{"REQUEST_METHOD": "GET", "REQUEST_URI": "/missing", "STATUS": "404", "UWSGI_APP": "fields"} {
+	for field, want := range map[string]string{"REQUEST_METHOD": "GET", "REQUEST_URI": "/missing", "STATUS": "404",
+		"UWSGI_APP": "fields"} {
 		if found[0][field] != want {
 			t.Errorf("%s=%v, want %s", field, found[0][field], want)
 		}
@@ -80,7 +82,8 @@ func requestFields(t *testing.T, m *Machine) {
 // logFiles: files that an ini names are written beside the journal, in a folder of root's too, and
 // logrotate's copytruncate leaves no hole.
 func logFiles(t *testing.T, m *Machine) {
-	a := m.App(t, "filed", "socket = /run/uwsgi/%n.sock", "logto = /var/log/uwsgi/app/%n.log", "req-logger = file:/var/log/filed/requests.log", "log-date = true")
+	a := m.App(t, "filed", "socket = /run/uwsgi/%n.sock", "logto = /var/log/uwsgi/app/%n.log",
+		"req-logger = file:/var/log/filed/requests.log", "log-date = true")
 	m.Sh(t, "mkdir -p /var/log/filed")
 	t.Cleanup(func() { m.Run("rm", "-rf", "/var/log/filed", "/var/log/uwsgi/app/filed.log") })
 	a.Start(t)
@@ -88,14 +91,16 @@ func logFiles(t *testing.T, m *Machine) {
 	a.Ask(t, "/missing")
 	m.Eventually(t, "the lines in both files", func() bool {
 		out, _ := m.Run("cat", "/var/log/uwsgi/app/filed.log", "/var/log/filed/requests.log")
-		return strings.Contains(out, "uWSGI is ready") && strings.Contains(out, "printed in the lab") && strings.Contains(out, "GET /missing =>")
+		return strings.Contains(out, "uWSGI is ready") && strings.Contains(out, "printed in the lab") &&
+			strings.Contains(out, "GET /missing =>")
 	})
 	if out := m.Sh(t, "stat -c '%U %a' /var/log/uwsgi/app/filed.log"); out != "www-data 640" {
 		t.Errorf("the file is %s", out)
 	}
 	m.Eventually(t, "the same in the journal, with its fields", func() bool {
 		text := m.Sh(t, "journalctl --sync; journalctl -u uwsgi@filed -o cat")
-		return len(m.entries(t, "-u uwsgi@filed STATUS=404")) == 1 && strings.Contains(text, "uWSGI is ready") && strings.Contains(text, "printed in the lab")
+		return len(m.entries(t, "-u uwsgi@filed STATUS=404")) == 1 && strings.Contains(text, "uWSGI is ready") &&
+			strings.Contains(text, "printed in the lab")
 	})
 	m.Sh(t, "truncate -s 0 /var/log/uwsgi/app/filed.log /var/log/filed/requests.log")
 	a.Ask(t, "/print")
@@ -120,7 +125,8 @@ func traceback(t *testing.T, m *Machine) {
 		return len(found) > 0
 	})
 	text, _ := found[0]["MESSAGE"].(string)
-	if len(found) != 1 || !strings.Contains(text, "Traceback") || !strings.Contains(text, "RuntimeError: boom in the lab") || found[0]["PRIORITY"] != "3" {
+	if len(found) != 1 || !strings.Contains(text, "Traceback") ||
+		!strings.Contains(text, "RuntimeError: boom in the lab") || found[0]["PRIORITY"] != "3" {
 		t.Errorf("%d entries of priority err, the first: %v", len(found), found[0])
 	}
 	if out := m.Sh(t, "journalctl -u uwsgi@falls STATUS=500 -o cat"); out == "" {
@@ -137,7 +143,8 @@ func journaldStuck(t *testing.T, m *Machine) {
 	m.Sh(t, "kill -STOP "+pid)
 	cont := func() { m.Run("kill", "-CONT", pid) }
 	defer cont()
-	out := m.Sh(t, "timeout 60 ab -q -n 3000 -c 4 http://127.0.0.1:7500/print && timeout 60 ab -q -n 50 -c 4 http://127.0.0.1:7500/log")
+	out := m.Sh(t, "timeout 60 ab -q -n 3000 -c 4 http://127.0.0.1:7500/print && timeout 60 ab -q -n 50 -c 4 "+
+		"http://127.0.0.1:7500/log")
 	if strings.Count(out, "Failed requests:        0") != 2 {
 		t.Errorf("ab:\n%s", out)
 	}

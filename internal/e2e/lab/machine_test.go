@@ -85,7 +85,8 @@ func newGroup(name string) (path string, err error) {
 	}
 	for mount := range strings.Lines(string(mounts)) {
 		// Elsewhere it is somebody else's, a container's that shares our mounts.
-		if f := strings.Fields(mount); f[2] == "cgroup2" && (f[1] == "/sys/fs/cgroup" || f[1] == "/sys/fs/cgroup/unified") {
+		if f := strings.Fields(mount); f[2] == "cgroup2" &&
+			(f[1] == "/sys/fs/cgroup" || f[1] == "/sys/fs/cgroup/unified") {
 			path = f[1]
 		}
 	}
@@ -116,11 +117,13 @@ func removeGroup(path string) error {
 func (m *Machine) boot(t *testing.T) {
 	t.Helper()
 	var err error
-	if m.console, err = os.OpenFile(filepath.Join(m.dir, "console"), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o644); err != nil {
+	if m.console, err = os.OpenFile(filepath.Join(m.dir, "console"),
+		os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	m.nspawn = exec.Command("systemd-nspawn", "-q", "-D", m.root, "--register=no", "--keep-unit", "--boot", "--console=pipe", "--private-network",
+	m.nspawn = exec.Command("systemd-nspawn", "-q", "-D", m.root, "--register=no", "--keep-unit", "--boot",
+		"--console=pipe", "--private-network",
 		"--kill-signal=SIGRTMIN+4")
 	// systemd 256 and newer do not run on the first version of control groups; the others do not
 	// care.
@@ -236,7 +239,8 @@ func (m *Machine) Console() string {
 func (m *Machine) Run(args ...string) (output string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	enter := []string{"-t", strconv.Itoa(m.init), "-a", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
+	enter := []string{"-t", strconv.Itoa(m.init), "-a", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/root", "LANG=C.UTF-8",
 		"DEBIAN_FRONTEND=noninteractive", "SYSTEMD_PAGER=cat", "SYSTEMD_COLORS=0"}
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
 	var b bytes.Buffer

@@ -109,7 +109,8 @@ func TestLab(t *testing.T) {
 			begin := time.Now()
 			m.install(t)
 			up = true
-			t.Logf("%s: systemd %d, booted in %.2f s, package installed in %.1f s", suite, m.Version, m.booted.Seconds(), time.Since(begin).Seconds())
+			t.Logf("%s: systemd %d, booted in %.2f s, package installed in %.1f s", suite, m.Version,
+				m.booted.Seconds(), time.Since(begin).Seconds())
 			for _, s := range scenarios {
 				ran := false
 				ok := t.Run(s.name, func(t *testing.T) { ran = true; s.run(t, m) })

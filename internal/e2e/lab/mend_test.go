@@ -29,7 +29,8 @@ func brokenConfig(t *testing.T, m *Machine) {
 		text, _ := found[0]["MESSAGE"].(string)
 		return strings.HasPrefix(text, fault) && found[0]["UWSGI_APP"] == "misspelt"
 	})
-	if got := m.Sh(t, "journalctl -x -u uwsgi@misspelt --no-pager"); !strings.Contains(got, "Subject: Application misspelt could not be started") {
+	if got := m.Sh(t, "journalctl -x -u uwsgi@misspelt --no-pager"); !strings.Contains(got,
+		"Subject: Application misspelt could not be started") {
 		t.Errorf("journalctl -x does not explain it:\n%s", got)
 	}
 	m.Eventually(t, "end of systemd's tries", func() bool { return m.Show(t, a.Unit(), "SubState") == "failed" })
@@ -43,7 +44,8 @@ func brokenConfig(t *testing.T, m *Machine) {
 	}
 	// An edit is nothing that systemctl calls for a daemon-reload for.
 	a.INI(t, "socket = /run/uwsgi/%n.sock", "http = 127.0.0.1:7300", "processes = 3")
-	if out := m.Sh(t, "systemctl reload uwsgi@misspelt 2>&1; systemctl status uwsgi@misspelt --no-pager 2>&1"); strings.Contains(out, "daemon-reload") {
+	if out := m.Sh(t, "systemctl reload uwsgi@misspelt 2>&1; systemctl status uwsgi@misspelt "+
+		"--no-pager 2>&1"); strings.Contains(out, "daemon-reload") {
 		t.Errorf("after an edit:\n%s", out)
 	}
 }
@@ -65,7 +67,8 @@ func brokenReloadOfConfig(t *testing.T, m *Machine) {
 	a.INI(t, "socket = /run/uwsgi/%n.sock", "ini = /nowhere.ini")
 	m.Fails(t, "systemctl reload uwsgi@halfway")
 	a.Answers(t, "/", "one")
-	if got := m.Show(t, a.Unit(), "StatusText"); !strings.Contains(got, "reload failed") || !strings.Contains(got, "halfway.ini:5: ini = /nowhere.ini") {
+	if got := m.Show(t, a.Unit(), "StatusText"); !strings.Contains(got, "reload failed") ||
+		!strings.Contains(got, "halfway.ini:5: ini = /nowhere.ini") {
 		t.Errorf("STATUS=%q", got)
 	}
 }
@@ -93,7 +96,8 @@ func movedPort(t *testing.T, m *Machine) {
 	}
 	// A port that the instance may not bind itself: the reload says what to do, and that does it.
 	a.INI(t, "http = 127.0.0.1:82")
-	if out, _ := m.Run("uwsgi", "reload", "/run/uwsgi/app/moved/pid"); !strings.Contains(out, "a restart has it open the new address") {
+	if out, _ := m.Run("uwsgi", "reload", "/run/uwsgi/app/moved/pid"); !strings.Contains(out,
+		"a restart has it open the new address") {
 		t.Errorf("a reload to port 82: %s", out)
 	}
 	m.Sh(t, "systemctl restart uwsgi@moved")
@@ -107,8 +111,10 @@ func names(t *testing.T, m *Machine) {
 	for name, instance := range map[string]string{"my site": `my\x20site`, "café-2@50%": `caf\xc3\xa9-2\x4050\x25`} {
 		a := App{m: m, Name: name}
 		m.Write(t, "/srv/names/app.py", program(instance))
-		m.Write(t, "/etc/uwsgi/apps-enabled/"+name+".ini", "[uwsgi]\nchdir = /srv/names\nmodule = app\nsocket = /run/uwsgi/%n.sock\n")
-		defer m.Run("sh", "-c", "/etc/init.d/uwsgi stop '"+name+"'; rm -rf /srv/names '/etc/uwsgi/apps-enabled/"+name+".ini'; systemctl daemon-reload")
+		m.Write(t, "/etc/uwsgi/apps-enabled/"+name+".ini",
+			"[uwsgi]\nchdir = /srv/names\nmodule = app\nsocket = /run/uwsgi/%n.sock\n")
+		defer m.Run("sh", "-c", "/etc/init.d/uwsgi stop '"+name+"'; rm -rf /srv/names '/etc/uwsgi/apps-enabled/"+name+
+			".ini'; systemctl daemon-reload")
 		m.Sh(t, "/etc/init.d/uwsgi start '"+name+"'")
 		a.Answers(t, "/", instance)
 		for _, socket := range []string{"/run/uwsgi/" + name + ".sock", "/run/uwsgi/app/" + name + "/socket"} {
@@ -116,7 +122,8 @@ func names(t *testing.T, m *Machine) {
 				t.Errorf("%s answers %q", socket, got.Body)
 			}
 		}
-		m.Sh(t, "systemctl reload 'uwsgi@"+instance+"'; /etc/init.d/uwsgi restart '"+name+"'; /etc/init.d/uwsgi status '"+name+"'")
+		m.Sh(t, "systemctl reload 'uwsgi@"+instance+"'; /etc/init.d/uwsgi restart '"+name+
+			"'; /etc/init.d/uwsgi status '"+name+"'")
 		if got := m.Show(t, "'uwsgi@"+instance+".socket'", "ActiveState"); got != "active" {
 			t.Errorf("the socket of %q is %s", name, got)
 		}

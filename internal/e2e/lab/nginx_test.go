@@ -12,7 +12,8 @@ import (
 func behindNginx(t *testing.T, m *Machine, snippet string, lines ...string) {
 	a := m.App(t, "mysite", lines...)
 	a.Start(t)
-	m.Write(t, "/etc/nginx/sites-enabled/lab", "server {\n    listen 7080;\n    include /usr/share/uwsgi/nginx/"+snippet+";\n}\n")
+	m.Write(t, "/etc/nginx/sites-enabled/lab", "server {\n    listen 7080;\n    include /usr/share/uwsgi/nginx/"+
+		snippet+";\n}\n")
 	defer m.Run("sh", "-c", "systemctl stop nginx; rm -f /etc/nginx/sites-enabled/lab; > /var/log/nginx/error.log")
 	m.Sh(t, "nginx -t && systemctl start nginx")
 	if got := m.Sh(t, "curl -sS -m 5 http://127.0.0.1:7080/"); got != "one" {
@@ -40,7 +41,8 @@ func behindNginx(t *testing.T, m *Machine, snippet string, lines ...string) {
 }
 
 func nginxUnix(t *testing.T, m *Machine) {
-	behindNginx(t, m, "uwsgi-unix.conf", "socket = /run/uwsgi/%n.sock", "chown-socket = www-data:www-data", "chmod-socket = 664")
+	behindNginx(t, m, "uwsgi-unix.conf", "socket = /run/uwsgi/%n.sock",
+		"chown-socket = www-data:www-data", "chmod-socket = 664")
 }
 
 func nginxTCP(t *testing.T, m *Machine) {

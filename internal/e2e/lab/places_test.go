@@ -44,13 +44,15 @@ func seed(t *testing.T, m *Machine) {
 	// command to have it.
 	m.Sh(t, `cd /home/user1; printf 'from django.http import HttpResponse\ndef count(request):\n    request.session["n"] = request.session.get("n", 0) + 1\n    request.session.save()\n    return HttpResponse(request.session.session_key)\nurlpatterns = [*urlpatterns, path("count", count)]\n' >> mysite1/mysite1/urls.py
 		uwsgi --reload /tmp/mysite1-master.pid`)
-	if got := harness.Uwsgi(t, m.Path(sock), harness.Request("GET", "/count", ""), ""); got.Status != 200 || len(got.Body) != 32 {
+	if got := harness.Uwsgi(t, m.Path(sock), harness.Request("GET", "/count", ""), ""); got.Status != 200 ||
+		len(got.Body) != 32 {
 		t.Errorf("writing to the database is answered %d: %.300s", got.Status, got.Body)
 	}
 	// Its other two ways to nginx: TCP, and HTTP.
 	const ini = "/etc/uwsgi/apps-enabled/mysite1.ini"
 	m.Sh(t, "sed -i -e 's/^socket=.*/socket=:8000/' "+ini+"; systemctl restart uwsgi@mysite1; test ! -e "+sock)
-	if got := harnessAt(t, m, 8000, harness.Request("GET", "/count", "").Packet()); !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") {
+	if got := harnessAt(t, m, 8000, harness.Request("GET", "/count", "").Packet()); !strings.HasPrefix(got,
+		"HTTP/1.1 200 OK\r\n") {
 		t.Errorf("over TCP Django answers %.200q", got)
 	}
 	m.Sh(t, "sed -i -e 's/^socket=:8000/http=0.0.0.0:8000 /' "+ini+"; systemctl restart uwsgi@mysite1")
@@ -104,7 +106,8 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 `)
-	m.Sh(t, "chown www-data /srv/boxed; for d in /var/lib/labfree /var/spool/labfree; do mkdir -p $d; chown www-data $d; done")
+	m.Sh(t, "chown www-data /srv/boxed; for d in /var/lib/labfree /var/spool/labfree; do mkdir -p $d; "+
+		"chown www-data $d; done")
 	defer m.Run("rm", "-rf", "/var/lib/labfree", "/var/spool/labfree")
 	a.Start(t)
 	got := a.Ask(t, "/").Body
@@ -125,9 +128,11 @@ import socket
 s = socket.socket(socket.AF_UNIX); s.bind("/run/postgresql/.s.PGSQL.5432"); s.listen()
 while True:
     c = s.accept()[0]; c.sendall(b"from the database"); c.close()'`)
-	defer m.Run("sh", "-c", "systemctl stop labdb; rm -rf /var/www/media /srv/media /opt/media /var/lib/labmedia /var/cache/labmedia /home/user2 /mnt/media")
+	defer m.Run("sh", "-c", "systemctl stop labdb; rm -rf /var/www/media /srv/media /opt/media /var/lib/labmedia "+
+		"/var/cache/labmedia /home/user2 /mnt/media")
 	a.Start(t)
-	for _, dir := range []string{"/var/www/media", "/srv/media", "/opt/media", "/var/lib/labmedia", "/var/cache/labmedia", "/home/user2/site"} {
+	for _, dir := range []string{"/var/www/media", "/srv/media", "/opt/media", "/var/lib/labmedia",
+		"/var/cache/labmedia", "/home/user2/site"} {
 		a.Answers(t, "/write?"+dir+"/upload", "one")
 		if got := m.Sh(t, "cat "+dir+"/upload"); got != "one" {
 			t.Errorf("%s/upload holds %q", dir, got)
@@ -139,7 +144,8 @@ while True:
 	a.Answers(t, "/connect?/run/postgresql/.s.PGSQL.5432", "from the database")
 	// Elsewhere by a drop-in, as documented.
 	a.Answers(t, "/write?/mnt/media/upload", "Read-only file system")
-	a.DropIn(t, m.Sh(t, "sed 's,^#ReadWritePaths=-/mnt/uploads,ReadWritePaths=-/mnt/media,' /usr/share/doc/uwsgi/examples/systemd/more-rights.conf"))
+	a.DropIn(t, m.Sh(t, "sed 's,^#ReadWritePaths=-/mnt/uploads,ReadWritePaths=-/mnt/media,' "+
+		"/usr/share/doc/uwsgi/examples/systemd/more-rights.conf"))
 	m.Sh(t, "systemctl restart uwsgi@placed")
 	a.Answers(t, "/write?/mnt/media/upload", "one")
 }
@@ -158,7 +164,8 @@ func examples(t *testing.T, m *Machine) {
 		a.Answers(t, "/", "one")
 		return m.exposure(t, "uwsgi@example.service")
 	}
-	if got := try("fewer-rights.conf", m.Sh(t, "sed s,/srv/NAME,/srv/example, "+dir+"fewer-rights.conf")); got != "1.2" {
+	if got := try("fewer-rights.conf", m.Sh(t, "sed s,/srv/NAME,/srv/example, "+dir+
+		"fewer-rights.conf")); got != "1.2" {
 		t.Errorf("with fewer rights it stands at %s, and the file says 1.2", got)
 	}
 	a.Answers(t, "/write?/srv/example/x", "Permission denied")
@@ -176,7 +183,8 @@ func examples(t *testing.T, m *Machine) {
 
 // asRoot: hooks that run as root do, and the application does not.
 func asRoot(t *testing.T, m *Machine) {
-	a := m.App(t, "hooked", "socket = /run/uwsgi/%n.sock", "exec-as-root = mkdir -p /run/hooked && id -un > /run/hooked/who", "hook-as-root = write:/run/hooked/hook done")
+	a := m.App(t, "hooked", "socket = /run/uwsgi/%n.sock",
+		"exec-as-root = mkdir -p /run/hooked && id -un > /run/hooked/who", "hook-as-root = write:/run/hooked/hook done")
 	defer m.Run("rm", "-rf", "/run/hooked")
 	m.Sh(t, "mkdir -p /run/hooked")
 	a.Start(t)

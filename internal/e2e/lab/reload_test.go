@@ -63,7 +63,8 @@ func brokenReload(t *testing.T, m *Machine) {
 func notifyReload(t *testing.T, m *Machine) {
 	a := m.App(t, "notify")
 	dir := "/etc/systemd/system/" + a.Unit() + ".d"
-	m.Sh(t, "mkdir -p "+dir+"; cp /usr/share/doc/uwsgi/examples/systemd/notify-reload.conf "+dir+"; systemctl daemon-reload")
+	m.Sh(t, "mkdir -p "+dir+"; cp /usr/share/doc/uwsgi/examples/systemd/notify-reload.conf "+dir+
+		"; systemctl daemon-reload")
 	out := m.Sh(t, "systemd-analyze verify uwsgi@notify.service 2>&1")
 	if m.Version < 253 {
 		if out == "" {
@@ -105,7 +106,8 @@ func restartUnderLoad(t *testing.T, m *Machine) {
 func editAndRestart(t *testing.T, m *Machine) {
 	a := m.App(t, "edited")
 	a.Start(t)
-	a.INI(t, "socket = /run/uwsgi/%n.sock", "http = 127.0.0.1:7654", "chmod-socket = 600", "gid = nogroup", "worker-reload-mercy = 5")
+	a.INI(t, "socket = /run/uwsgi/%n.sock", "http = 127.0.0.1:7654", "chmod-socket = 600", "gid = nogroup",
+		"worker-reload-mercy = 5")
 	m.Sh(t, "systemctl restart uwsgi@edited")
 	a.Answers(t, "/who", "www-data nogroup /srv/edited")
 	if got := m.Sh(t, "curl -sS http://127.0.0.1:7654/"); got != "one" {

@@ -74,7 +74,8 @@ func cheap(t *testing.T, m *Machine) {
 	a.Start(t)
 	a.Answers(t, "/", "one")
 	m.Sh(t, "systemctl stop uwsgi@cheap; systemctl restart uwsgi")
-	m.Eventually(t, "socket of a cheap application", func() bool { return m.Show(t, "uwsgi@cheap.socket", "ActiveState") == "active" })
+	m.Eventually(t, "socket of a cheap application",
+		func() bool { return m.Show(t, "uwsgi@cheap.socket", "ActiveState") == "active" })
 	if got := a.State(t); got != "inactive" {
 		t.Errorf("uwsgi.service made a cheap application %s", got)
 	}
@@ -83,11 +84,13 @@ func cheap(t *testing.T, m *Machine) {
 
 // manySockets: each address with its own protocol, all held by systemd.
 func manySockets(t *testing.T, m *Machine) {
-	a := m.App(t, "many", "socket = /run/uwsgi/%n.sock", "socket = :7001", "http = 127.0.0.1:7002", "http-socket = [::1]:7003", "socket = @many",
+	a := m.App(t, "many", "socket = /run/uwsgi/%n.sock", "socket = :7001", "http = 127.0.0.1:7002",
+		"http-socket = [::1]:7003", "socket = @many",
 		"http-socket = /run/uwsgi/many-http.sock", "shared-socket = 127.0.0.1:7004", "http = =0", "http = localhost:7005")
 	a.Start(t)
 	a.Answers(t, "/", "one")
-	for _, url := range []string{"http://127.0.0.1:7002/", "http://[::1]:7003/", "http://127.0.0.1:7004/", "http://localhost:7005/",
+	for _, url := range []string{"http://127.0.0.1:7002/", "http://[::1]:7003/", "http://127.0.0.1:7004/",
+		"http://localhost:7005/",
 		"--unix-socket /run/uwsgi/many-http.sock http://x/"} {
 		if got := m.Sh(t, "curl -sS -m 5 "+url); got != "one" {
 			t.Errorf("%s: %q", url, got)
@@ -118,11 +121,16 @@ for family, address in (socket.AF_INET, ("127.0.0.1", 7001)), (socket.AF_UNIX, "
 func namedSockets(t *testing.T, m *Machine) {
 	const dir = "/etc/systemd/system/"
 	m.Write(t, "/srv/labnamed/app.py", program("named"))
-	m.Write(t, "/srv/labnamed/uwsgi.ini", "[uwsgi]\nchdir = /srv/labnamed\nmodule = app\nsocket = /run/elsewhere.sock\nhttp = 127.0.0.1:1\n")
-	m.Write(t, dir+"labnamed.service", "[Service]\nType=notify\nUser=www-data\nExecStart=/usr/bin/uwsgi --ini /srv/labnamed/uwsgi.ini\nSockets=labnamed-web.socket labnamed-nginx.socket\n")
-	m.Write(t, dir+"labnamed-web.socket", "[Socket]\nListenStream=[::1]:7601\nFileDescriptorName=http\nService=labnamed.service\n")
-	m.Write(t, dir+"labnamed-nginx.socket", "[Socket]\nListenStream=@labnamed\nFileDescriptorName=socket\nService=labnamed.service\n")
-	defer m.Run("sh", "-c", "systemctl stop 'labnamed*'; rm -rf /srv/labnamed "+dir+"labnamed*; systemctl daemon-reload")
+	m.Write(t, "/srv/labnamed/uwsgi.ini", "[uwsgi]\nchdir = /srv/labnamed\nmodule = app\nsocket = "+
+		"/run/elsewhere.sock\nhttp = 127.0.0.1:1\n")
+	m.Write(t, dir+"labnamed.service", "[Service]\nType=notify\nUser=www-data\nExecStart=/usr/bin/uwsgi --ini "+
+		"/srv/labnamed/uwsgi.ini\nSockets=labnamed-web.socket labnamed-nginx.socket\n")
+	m.Write(t, dir+"labnamed-web.socket",
+		"[Socket]\nListenStream=[::1]:7601\nFileDescriptorName=http\nService=labnamed.service\n")
+	m.Write(t, dir+"labnamed-nginx.socket",
+		"[Socket]\nListenStream=@labnamed\nFileDescriptorName=socket\nService=labnamed.service\n")
+	defer m.Run("sh", "-c", "systemctl stop 'labnamed*'; rm -rf /srv/labnamed "+dir+
+		"labnamed*; systemctl daemon-reload")
 	m.Sh(t, "systemctl daemon-reload; systemctl start labnamed-web.socket labnamed-nginx.socket")
 	for range 2 {
 		if got := m.Sh(t, "curl -sS -m 5 'http://[::1]:7601/'"); got != "named" {
@@ -179,7 +187,8 @@ func badFiles(t *testing.T, m *Machine) {
 	defer m.Run("sh", "-c", "rm /etc/uwsgi/apps-enabled/badone.ini; systemctl daemon-reload")
 	since := m.Sh(t, "date +'%F %T'; sleep 1")
 	m.Sh(t, "systemctl daemon-reload")
-	if got := m.Sh(t, "journalctl -o cat -t uwsgi-generator --since '"+since+"'"); !strings.Contains(got, "badone.ini:2") {
+	if got := m.Sh(t, "journalctl -o cat -t uwsgi-generator --since '"+since+"'"); !strings.Contains(got,
+		"badone.ini:2") {
 		t.Errorf("the generator reports %q", got)
 	}
 	if got := m.Sh(t, "journalctl -o cat -u uwsgi@badone --since '"+since+"'"); !strings.Contains(got, "badone.ini:2") {

@@ -24,14 +24,16 @@ func start(t *testing.T, m *Machine) {
 	if got := m.Show(t, a.Unit(), "StatusText"); !strings.Contains(got, "2 idle workers") {
 		t.Errorf("STATUS=%q does not tell of two workers", got)
 	}
-	if comm, _ := os.ReadFile(m.Path(fmt.Sprintf("/proc/%d/comm", a.MainPID(t)))); strings.TrimSpace(string(comm)) != "uwsgi" {
+	if comm, _ := os.ReadFile(m.Path(fmt.Sprintf("/proc/%d/comm",
+		a.MainPID(t)))); strings.TrimSpace(string(comm)) != "uwsgi" {
 		t.Errorf("the process is called %q", comm)
 	}
 	if got := m.Sh(t, "cat /run/uwsgi/app/first/pid"); got != strconv.Itoa(a.MainPID(t)) {
 		t.Errorf("/run/uwsgi/app/first/pid holds %q, the supervisor is %d", got, a.MainPID(t))
 	}
 	// Where the default configuration has it, too.
-	if got := harness.Uwsgi(t, m.Path("/run/uwsgi/app/first/socket"), harness.Request("GET", "/", ""), ""); got.Body != "one" {
+	if got := harness.Uwsgi(t, m.Path("/run/uwsgi/app/first/socket"), harness.Request("GET", "/", ""),
+		""); got.Body != "one" {
 		t.Errorf("/run/uwsgi/app/first/socket: %q", got.Body)
 	}
 	want := "3." + map[string]string{"bookworm": "11", "trixie": "13"}[m.Suite]
@@ -41,15 +43,19 @@ func start(t *testing.T, m *Machine) {
 
 // identity: users, groups, folders, modes.
 func identity(t *testing.T, m *Machine) {
-	m.Sh(t, "id labuser >/dev/null 2>&1 || useradd --system --create-home --home-dir /var/lib/labuser --shell /usr/sbin/nologin labuser")
-	a := m.App(t, "whose", "socket = /run/uwsgi/%n.sock", "uid = labuser", "gid = labuser", "chown-socket = labuser:www-data", "chmod-socket = 640", "listen = 77")
+	m.Sh(t, "id labuser >/dev/null 2>&1 || useradd --system --create-home --home-dir /var/lib/labuser --shell "+
+		"/usr/sbin/nologin labuser")
+	a := m.App(t, "whose", "socket = /run/uwsgi/%n.sock", "uid = labuser", "gid = labuser",
+		"chown-socket = labuser:www-data", "chmod-socket = 640", "listen = 77")
 	a.Start(t)
 	a.Answers(t, "/who", "labuser labuser /srv/whose")
 	sock := "/run/uwsgi/whose.sock"
 	if got := m.Sh(t, "stat -c '%a %U %G' "+sock); got != "640 labuser www-data" {
 		t.Errorf("%s is %s", sock, got)
 	}
-	if got := m.Sh(t, "stat -c '%U %G' /run/uwsgi/app/whose; stat -c %U /run/uwsgi/app/whose/pid"); got != "labuser labuser\nroot" { // the pidfile is root's, as Debian's
+	// the pidfile is root's, as Debian's
+	if got := m.Sh(t, "stat -c '%U %G' /run/uwsgi/app/whose; stat -c %U "+
+		"/run/uwsgi/app/whose/pid"); got != "labuser labuser\nroot" {
 		t.Errorf("/run/uwsgi/app/whose is %s", got)
 	}
 	if got := m.Sh(t, fmt.Sprintf("stat -c %%U /proc/%d", a.MainPID(t))); got != "labuser" {
@@ -59,10 +65,12 @@ func identity(t *testing.T, m *Machine) {
 	if got := m.Sh(t, "ss -xlH src "+sock); len(strings.Fields(got)) < 4 || strings.Fields(got)[3] != "4096" {
 		t.Errorf("the queue of %s is: %s", sock, got)
 	}
-	if got := m.Sh(t, "journalctl -u uwsgi@whose -o cat"); !strings.Contains(got, "listen backlog is limited to 77 connections") || strings.Contains(got, "Backlog=") {
+	if got := m.Sh(t, "journalctl -u uwsgi@whose -o cat"); !strings.Contains(got,
+		"listen backlog is limited to 77 connections") || strings.Contains(got, "Backlog=") {
 		t.Errorf("listen = 77 is told so:\n%s", got)
 	}
-	if got := m.Sh(t, fmt.Sprintf("grep -E '^(Cap(Eff|Prm|Amb|Bnd)|NoNewPrivs)' /proc/%d/status | tr -d '\\t\\n'", a.MainPID(t))); got !=
+	if got := m.Sh(t, fmt.Sprintf("grep -E '^(Cap(Eff|Prm|Amb|Bnd)|NoNewPrivs)' /proc/%d/status | tr -d '\\t\\n'",
+		a.MainPID(t))); got !=
 		"CapPrm:0000000000000000CapEff:0000000000000000CapBnd:0000000000000000CapAmb:0000000000000000NoNewPrivs:1" {
 		t.Errorf("capabilities: %s", got)
 	}
@@ -78,7 +86,8 @@ func brokenStart(t *testing.T, m *Machine) {
 	if got := m.Show(t, a.Unit(), "ExecMainStatus"); got != "22" {
 		t.Errorf("exit status %s", got)
 	}
-	if got := m.Sh(t, "journalctl -u uwsgi@broken -p err -o cat"); !strings.Contains(got, "ModuleNotFoundError: No module named 'not_there_at_all'") {
+	if got := m.Sh(t, "journalctl -u uwsgi@broken -p err -o cat"); !strings.Contains(got,
+		"ModuleNotFoundError: No module named 'not_there_at_all'") {
 		t.Errorf("the errors in the journal:\n%s", got)
 	}
 	if got := m.Show(t, a.Unit(), "StatusText"); !strings.Contains(got, "not_there_at_all") {
@@ -168,7 +177,8 @@ func busy(t *testing.T, m *Machine) {
 func daemonize(t *testing.T, m *Machine) {
 	a := m.App(t, "by-hand")
 	m.Sh(t, "mv /etc/uwsgi/apps-enabled/by-hand.ini /srv/by-hand/uwsgi.ini; chown www-data /srv/by-hand")
-	a.m.Write(t, "/srv/by-hand/uwsgi.ini", "[uwsgi]\nchdir = /srv/by-hand\nmodule = app\nsocket = /srv/by-hand/s.sock\nuid = www-data\ngid = www-data\npidfile = /srv/by-hand/pid\n")
+	a.m.Write(t, "/srv/by-hand/uwsgi.ini", "[uwsgi]\nchdir = /srv/by-hand\nmodule = app\nsocket = "+
+		"/srv/by-hand/s.sock\nuid = www-data\ngid = www-data\npidfile = /srv/by-hand/pid\n")
 	out := m.Sh(t, "cd /srv/by-hand; uwsgi -d --ini uwsgi.ini 2>&1")
 	if !strings.Contains(out, "journalctl") {
 		t.Errorf("uwsgi -d says: %s", out)
@@ -182,7 +192,8 @@ func daemonize(t *testing.T, m *Machine) {
 		t.Errorf("it answers %q", got.Body)
 	}
 	// What it says is how to follow and to stop it.
-	if want := "journalctl -fu " + unit; !strings.Contains(out, want) || !strings.Contains(out, "systemctl stop "+unit) {
+	if want := "journalctl -fu " + unit; !strings.Contains(out, want) ||
+		!strings.Contains(out, "systemctl stop "+unit) {
 		t.Errorf("uwsgi -d does not name %s:\n%s", unit, out)
 	}
 	m.Eventually(t, "request in the journal of the transient unit", func() bool {
@@ -197,10 +208,12 @@ func daemonize(t *testing.T, m *Machine) {
 		printf '[uwsgi]\nmodule = app\nsocket = /srv/other/s.sock\nuid = www-data\ngid = www-data\nchmod-socket = 666\n' > uwsgi.ini; chown -R www-data /srv/other
 		uwsgi -d --ini uwsgi.ini`)
 	defer m.Run("sh", "-c", "systemctl stop uwsgi-by-hand-2.service; rm -rf /srv/other")
-	if got := harness.Uwsgi(t, m.Path("/srv/other/s.sock"), harness.Request("GET", "/who", ""), ""); got.Body != "www-data www-data /srv/other/by-hand" {
+	if got := harness.Uwsgi(t, m.Path("/srv/other/s.sock"), harness.Request("GET", "/who", ""),
+		""); got.Body != "www-data www-data /srv/other/by-hand" {
 		t.Errorf("the other answers %q", got.Body)
 	}
-	if again := m.Fails(t, "cd /srv/by-hand; uwsgi -d --ini uwsgi.ini 2>&1"); !strings.Contains(again, "probably another instance of uWSGI is running on the same address (/srv/by-hand/s.sock)") {
+	if again := m.Fails(t, "cd /srv/by-hand; uwsgi -d --ini uwsgi.ini 2>&1"); !strings.Contains(again,
+		"probably another instance of uWSGI is running on the same address (/srv/by-hand/s.sock)") {
 		t.Errorf("a second uwsgi -d says: %s", again)
 	}
 	pid, _ := strconv.Atoi(m.Sh(t, "cat /srv/by-hand/pid"))
@@ -211,7 +224,8 @@ func daemonize(t *testing.T, m *Machine) {
 	})
 	// What cannot serve says so, and leaves nothing that goes on trying.
 	a.Code(t, "import not_there_at_all\n")
-	if out := m.Fails(t, "cd /srv/by-hand; uwsgi -d --ini uwsgi.ini 2>&1"); !strings.Contains(out, "No module named 'not_there_at_all'") {
+	if out := m.Fails(t, "cd /srv/by-hand; uwsgi -d --ini uwsgi.ini 2>&1"); !strings.Contains(out,
+		"No module named 'not_there_at_all'") {
 		t.Errorf("uwsgi -d of a broken application says: %s", out)
 	}
 	if got := m.Sh(t, "systemctl list-units --all --plain --no-legend '"+unit+"'"); got != "" {
@@ -243,7 +257,8 @@ func list(t *testing.T, m *Machine) {
 	})
 	// INSTANCE STATE PID WORKERS BUSY CONNS FLIGHT WS LAG REQUESTS REQ/S 503S MEMORY SINCE (a date, a time)
 	f := rows["uwsgi@listed.service"]
-	if f[1] != "active" || f[2] != strconv.Itoa(a.MainPID(t)) || f[3] != "2/2" || f[4] != "0" || f[6] != "0" || f[7] != "0" || f[8] != "0.0ms" ||
+	if f[1] != "active" || f[2] != strconv.Itoa(a.MainPID(t)) || f[3] != "2/2" || f[4] != "0" || f[6] != "0" ||
+		f[7] != "0" || f[8] != "0.0ms" ||
 		f[10] == "-" || f[11] != "0" || !strings.HasSuffix(f[12], "M") {
 		t.Errorf("uwsgi list: %q", f)
 	}
@@ -297,8 +312,10 @@ func boot(t *testing.T, m *Machine) {
 	}
 	t.Logf("booted in %v", m.booted.Round(10*time.Millisecond))
 	// One by one: a service that is enabled, and a socket that is.
-	m.Sh(t, "rm /etc/uwsgi/apps-enabled/nonsense.ini /etc/uwsgi/apps-enabled/pipe.ini; systemctl disable uwsgi; systemctl enable uwsgi@atboot.service uwsgi@lazyboot.socket")
-	defer m.Run("sh", "-c", "systemctl disable uwsgi@atboot.service uwsgi@lazyboot.socket; systemctl enable --now uwsgi")
+	m.Sh(t, "rm /etc/uwsgi/apps-enabled/nonsense.ini /etc/uwsgi/apps-enabled/pipe.ini; systemctl disable uwsgi; "+
+		"systemctl enable uwsgi@atboot.service uwsgi@lazyboot.socket")
+	defer m.Run("sh", "-c", "systemctl disable uwsgi@atboot.service uwsgi@lazyboot.socket; "+
+		"systemctl enable --now uwsgi")
 	c := m.App(t, "notboot")
 	m.Reboot(t)
 	m.Eventually(t, "enabled application after the boot", func() bool { return a.State(t) == "active" })

@@ -22,7 +22,8 @@ func enableDisable(t *testing.T, m *Machine) {
 	if got := m.Sh(t, "systemctl is-enabled uwsgi@enabled"); got != "enabled" {
 		t.Errorf("it is %s", got)
 	}
-	m.Sh(t, "systemctl enable uwsgi@enabled.socket; test -L /etc/systemd/system/sockets.target.wants/uwsgi@enabled.socket")
+	m.Sh(t, "systemctl enable uwsgi@enabled.socket; test -L "+
+		"/etc/systemd/system/sockets.target.wants/uwsgi@enabled.socket")
 	m.Sh(t, "systemctl disable uwsgi@enabled.service uwsgi@enabled.socket")
 	if _, err := os.Lstat(m.Path(link)); err == nil {
 		t.Error("the link is still there")
@@ -44,7 +45,8 @@ func umbrella(t *testing.T, m *Machine) {
 	b := m.App(t, "other")
 	before := a.MainPID(t)
 	m.Sh(t, "service uwsgi restart")
-	m.Eventually(t, "start of a new application by service uwsgi restart", func() bool { return b.State(t) == "active" })
+	m.Eventually(t, "start of a new application by service uwsgi restart",
+		func() bool { return b.State(t) == "active" })
 	m.Eventually(t, "restart of the other", func() bool { return a.State(t) == "active" && a.MainPID(t) != before })
 	before, other := a.MainPID(t), b.MainPID(t)
 	a.Is(t, "two")
@@ -63,7 +65,8 @@ func umbrella(t *testing.T, m *Machine) {
 		}
 	}
 	m.Sh(t, "service uwsgi start")
-	m.Eventually(t, "start by service uwsgi start", func() bool { return a.State(t) == "active" && b.State(t) == "active" })
+	m.Eventually(t, "start by service uwsgi start",
+		func() bool { return a.State(t) == "active" && b.State(t) == "active" })
 }
 
 // initScript: with systemd it is systemctl's, names included.
@@ -90,7 +93,8 @@ func initScript(t *testing.T, m *Machine) {
 func initScriptWithoutSystemd(t *testing.T, m *Machine) {
 	a := m.App(t, "sysv")
 	script := func(args string) string {
-		return "mkdir -p /run/systemd/hidden; env -u NOTIFY_SOCKET SYSTEMCTL_SKIP_REDIRECT=1 unshare -m sh -ec 'mount -t tmpfs none /run/systemd; /etc/init.d/uwsgi " + args + "'"
+		return "mkdir -p /run/systemd/hidden; env -u NOTIFY_SOCKET SYSTEMCTL_SKIP_REDIRECT=1 unshare -m sh -ec " +
+			"'mount -t tmpfs none /run/systemd; /etc/init.d/uwsgi " + args + "'"
 	}
 	m.Sh(t, "systemctl stop uwsgi")
 	defer m.Run("systemctl", "start", "uwsgi")
@@ -109,7 +113,8 @@ func initScriptWithoutSystemd(t *testing.T, m *Machine) {
 	if got := m.Sh(t, "ps -o user=,comm= -p "+pid); strings.Join(strings.Fields(got), " ") != "www-data uwsgi" {
 		t.Errorf("the supervisor is %s", got)
 	}
-	if got := harness.Uwsgi(t, socket, harness.Request("GET", "/who", ""), "").Body; got != "www-data www-data /srv/sysv" {
+	if got := harness.Uwsgi(t, socket, harness.Request("GET", "/who", ""),
+		"").Body; got != "www-data www-data /srv/sysv" {
 		t.Errorf("the application is %s", got)
 	}
 	m.Sh(t, script("status sysv"))
@@ -126,7 +131,8 @@ func initScriptWithoutSystemd(t *testing.T, m *Machine) {
 	if got := m.Sh(t, "cat /run/uwsgi/app/sysv/pid"); got == pid {
 		t.Errorf("restart did nothing")
 	}
-	if got := m.Sh(t, "cat /var/log/uwsgi/app/sysv.log"); !strings.Contains(got, "*** Starting uWSGI") || !strings.Contains(got, "GET /who") {
+	if got := m.Sh(t, "cat /var/log/uwsgi/app/sysv.log"); !strings.Contains(got, "*** Starting uWSGI") ||
+		!strings.Contains(got, "GET /who") {
 		t.Errorf("the log holds\n%s", got)
 	}
 	m.Sh(t, script("stop"))
@@ -140,8 +146,10 @@ func initScriptWithoutSystemd(t *testing.T, m *Machine) {
 // debianTemplate: uwsgi-app@, a user of its own.
 func debianTemplate(t *testing.T, m *Machine) {
 	m.Write(t, "/srv/tmpl/app.py", program("own"))
-	m.Write(t, "/etc/uwsgi/apps-available/tmpl.ini", "[uwsgi]\nchdir = /srv/tmpl\nmodule = app\nprocesses = 1\nplugins = python3,apparmor\n")
-	defer m.Run("sh", "-c", "systemctl stop uwsgi-app@tmpl.socket uwsgi-app@tmpl.service; rm -rf /srv/tmpl /etc/uwsgi/apps-available/tmpl.ini /var/lib/uwsgi /var/lib/private/uwsgi")
+	m.Write(t, "/etc/uwsgi/apps-available/tmpl.ini",
+		"[uwsgi]\nchdir = /srv/tmpl\nmodule = app\nprocesses = 1\nplugins = python3,apparmor\n")
+	defer m.Run("sh", "-c", "systemctl stop uwsgi-app@tmpl.socket uwsgi-app@tmpl.service; rm -rf /srv/tmpl "+
+		"/etc/uwsgi/apps-available/tmpl.ini /var/lib/uwsgi /var/lib/private/uwsgi")
 	m.Sh(t, "systemctl start uwsgi-app@tmpl.socket")
 	got := harness.Uwsgi(t, m.Path("/run/uwsgi/tmpl.socket"), harness.Request("GET", "/who", ""), "").Body
 	if got != "nobody's www-data /srv/tmpl" {
@@ -150,7 +158,8 @@ func debianTemplate(t *testing.T, m *Machine) {
 	if got := m.Sh(t, "stat -c '%a %U' /run/uwsgi/tmpl.socket"); got != "600 www-data" {
 		t.Errorf("the socket is %s", got)
 	}
-	m.Sh(t, "systemctl reload uwsgi-app@tmpl; for i in 1 2 3 4 5 6; do systemctl restart uwsgi-app@tmpl || exit 1; done; systemctl is-active uwsgi-app@tmpl")
+	m.Sh(t, "systemctl reload uwsgi-app@tmpl; for i in 1 2 3 4 5 6; do systemctl restart uwsgi-app@tmpl || exit 1; "+
+		"done; systemctl is-active uwsgi-app@tmpl")
 }
 
 // emperor: one instance a file, as files come, change and go.
@@ -161,7 +170,8 @@ func emperor(t *testing.T, m *Machine) {
 	vassal := func(name string, lines ...string) App {
 		a := App{m: m, Name: name}
 		a.Is(t, "one")
-		m.Write(t, dir+name+".ini", fmt.Sprintf("[uwsgi]\nchdir = /srv/%s\nmodule = app\nsocket = /run/uwsgi/%s.sock\nchmod-socket = 666\n%s\n", name, name, strings.Join(lines, "\n")))
+		m.Write(t, dir+name+".ini", fmt.Sprintf("[uwsgi]\nchdir = /srv/%s\nmodule = app\nsocket = "+
+			"/run/uwsgi/%s.sock\nchmod-socket = 666\n%s\n", name, name, strings.Join(lines, "\n")))
 		return a
 	}
 	a := vassal("vassal")
@@ -178,7 +188,8 @@ func emperor(t *testing.T, m *Machine) {
 	m.Eventually(t, "start of a second vassal", func() bool { return b.State(t) == "active" })
 	b.Answers(t, "/who", "www-data nogroup /srv/second")
 	// An address that changed calls for a restart.
-	m.Write(t, dir+"second.ini", "[uwsgi]\nchdir = /srv/second\nmodule = app\nsocket = /run/uwsgi/second.sock\nhttp = 127.0.0.1:7100\n")
+	m.Write(t, dir+"second.ini", "[uwsgi]\nchdir = /srv/second\nmodule = app\nsocket = "+
+		"/run/uwsgi/second.sock\nhttp = 127.0.0.1:7100\n")
 	m.Eventually(t, "new address of a vassal", func() bool {
 		out, _ := m.Run("curl", "-sS", "-m", "2", "http://127.0.0.1:7100/")
 		return out == "one"

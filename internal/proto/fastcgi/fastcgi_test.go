@@ -178,8 +178,9 @@ func TestResponse(t *testing.T) {
 	if got := AppendStdout(nil, 0x102, nil); len(got) != 0 {
 		t.Errorf("nothing became %q", got)
 	}
-	if got, want := string(AppendEnd(AppendStdout(nil, 0x102, []byte("hi")), 0x102, 3, UnknownRole)), rec(typeStdout, 0x102, "hi", 0)+
-		rec(typeStdout, 0x102, "", 0)+rec(typeEnd, 0x102, "\x00\x00\x00\x03\x03\x00\x00\x00", 0); got != want {
+	if got, want := string(AppendEnd(AppendStdout(nil, 0x102, []byte("hi")), 0x102, 3, UnknownRole)),
+		rec(typeStdout, 0x102, "hi", 0)+
+			rec(typeStdout, 0x102, "", 0)+rec(typeEnd, 0x102, "\x00\x00\x00\x03\x03\x00\x00\x00", 0); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	long := strings.Repeat("0123456789", 15000)
@@ -207,9 +208,10 @@ func TestReply(t *testing.T) {
 	}
 }
 
-var browser = []byte(begin(1, 0) + rec(typeParams, 1, pairs("SCRIPT_NAME=/hello", "DOCUMENT_URI=/hello", "REQUEST_METHOD=GET", "REQUEST_URI=/hello",
-	"QUERY_STRING=", "CONTENT_TYPE=", "CONTENT_LENGTH=", "SERVER_PROTOCOL=HTTP/1.1", "GATEWAY_INTERFACE=CGI/1.1", "REMOTE_ADDR=127.0.0.1",
-	"HTTP_HOST=example.test", "HTTP_USER_AGENT=curl/7.88.1", "HTTP_ACCEPT=*/*"), 3) + rec(typeParams, 1, "", 0) + rec(typeStdin, 1, "", 0))
+var browser = []byte(begin(1, 0) + rec(typeParams, 1,
+	pairs("SCRIPT_NAME=/hello", "DOCUMENT_URI=/hello", "REQUEST_METHOD=GET", "REQUEST_URI=/hello",
+		"QUERY_STRING=", "CONTENT_TYPE=", "CONTENT_LENGTH=", "SERVER_PROTOCOL=HTTP/1.1", "GATEWAY_INTERFACE=CGI/1.1", "REMOTE_ADDR=127.0.0.1",
+		"HTTP_HOST=example.test", "HTTP_USER_AGENT=curl/7.88.1", "HTTP_ACCEPT=*/*"), 3) + rec(typeParams, 1, "", 0) + rec(typeStdin, 1, "", 0))
 
 // nginx's stock fastcgi_params give the whole path as SCRIPT_NAME.
 func TestPath(t *testing.T) {
@@ -260,8 +262,10 @@ func BenchmarkParse(b *testing.B) {
 // same when written anew.
 func FuzzParse(f *testing.F) {
 	f.Add(browser, uint16(20))
-	f.Add([]byte(begin(1, 1)+rec(typeParams, 1, "\x01", 3)+rec(typeParams, 1, "\x01A1", 0)+rec(typeStdin, 1, "", 0)), uint16(30))
-	f.Add([]byte(begin(1, 0)+rec(typeParams, 1, "\x80\x00\x00\x01\x80\x00\x00\x00A", 0)+rec(typeParams, 1, "", 0)), uint16(9))
+	f.Add([]byte(begin(1, 1)+rec(typeParams, 1, "\x01", 3)+rec(typeParams, 1, "\x01A1", 0)+rec(typeStdin, 1, "", 0)),
+		uint16(30))
+	f.Add([]byte(begin(1, 0)+rec(typeParams, 1, "\x80\x00\x00\x01\x80\x00\x00\x00A", 0)+rec(typeParams, 1, "", 0)),
+		uint16(9))
 	f.Fuzz(func(t *testing.T, raw []byte, cut uint16) {
 		r := new(request.Request)
 		n, b, err := Parse(raw, r, testLimits)
@@ -292,7 +296,8 @@ func FuzzParse(f *testing.F) {
 		if len(text) > testLimits.Head {
 			return
 		}
-		if _, _, err := Parse([]byte(begin(b.ID, 0)+rec(typeParams, b.ID, text, 1)+rec(typeParams, b.ID, "", 0)), again, testLimits); err != nil || pairsOf(again) != pairsOf(r) {
+		if _, _, err := Parse([]byte(begin(b.ID, 0)+rec(typeParams, b.ID, text, 1)+rec(typeParams, b.ID, "", 0)), again,
+			testLimits); err != nil || pairsOf(again) != pairsOf(r) {
 			t.Fatalf("%s, written anew: %s, %v", pairsOf(r), pairsOf(again), err)
 		}
 	})

@@ -44,7 +44,8 @@ func TestChunked(t *testing.T) {
 			if got := verdict(err); got != c.status {
 				t.Errorf("%s, %d at a time: %d (%v), want %d", c.name, step, got, err, c.status)
 			} else if err == nil && (string(body) != c.body || used != len(c.raw)) {
-				t.Errorf("%s, %d at a time: %q, %d bytes used; want %q, %d", c.name, step, body, used, c.body, len(c.raw))
+				t.Errorf("%s, %d at a time: %q, %d bytes used; want %q, %d", c.name, step, body,
+					used, c.body, len(c.raw))
 			}
 			if err != nil {
 				continue

@@ -60,7 +60,11 @@ func judgeAccepted(t *testing.T, head []byte, lim *request.Limits, r *request.Re
 		}
 	}
 	for name := range env {
-		if name == "HTTP_PROXY" || name == "HTTP_TRANSFER_ENCODING" || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 'a' && c <= 'z' || c > '~' || c == '-' }) {
+		if name == "HTTP_PROXY" || name == "HTTP_TRANSFER_ENCODING" ||
+			strings.ContainsFunc(name, func(c rune) bool {
+				return c <= ' ' || c >= 'a' && c <= 'z' ||
+					c > '~' || c == '-'
+			}) {
 			t.Fatalf("variable %q", name)
 		}
 	}
@@ -70,7 +74,8 @@ func judgeAccepted(t *testing.T, head []byte, lim *request.Limits, r *request.Re
 	if path := env["PATH_INFO"]; strings.Contains(path, "\x00") || path != "*" && !strings.HasPrefix(path, "/") {
 		t.Fatalf("path %q", path)
 	}
-	if env["SCRIPT_NAME"] != "" || env["REMOTE_ADDR"] != "127.0.0.1" || env["UWSGI_ROUTER"] != "http" || env["HTTP_X_FIXED"] != "ours" {
+	if env["SCRIPT_NAME"] != "" || env["REMOTE_ADDR"] != "127.0.0.1" || env["UWSGI_ROUTER"] != "http" ||
+		env["HTTP_X_FIXED"] != "ours" {
 		t.Fatalf("the listener's own variables: %q", env)
 	}
 }

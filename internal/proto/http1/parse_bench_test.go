@@ -6,7 +6,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-const hello = "GET /hello?x=1 HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n"
+const hello = "GET /hello?x=1 HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: curl/7.88.1\r\nAccept: " +
+	"*/*\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n"
 
 func BenchmarkParseHello(b *testing.B) {
 	var r request.Request

@@ -177,7 +177,8 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	var refused *request.Error
-	_, _, err := take(newTestServer(), []byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"), &request.Limits{Head: 4096, Body: 5}, false)
+	_, _, err := take(newTestServer(), []byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"),
+		&request.Limits{Head: 4096, Body: 5}, false)
 	if !errors.As(err, &refused) || refused.Status != 413 || refused.Option != "limit-post" {
 		t.Errorf("a body over the limit: %v", err)
 	}
@@ -229,7 +230,8 @@ func TestUnixPeer(t *testing.T) {
 
 func TestHostAsName(t *testing.T) {
 	s := &Server{ServerName: "vm", ServerPort: "80", HostAsName: true}
-	for host, want := range map[string]string{"Host: example.test:8080\r\n": "example.test:8080", "Host:\r\n": "vm", "": "vm"} {
+	for host, want := range map[string]string{"Host: example.test:8080\r\n": "example.test:8080",
+		"Host:\r\n": "vm", "": "vm"} {
 		r := new(request.Request)
 		if _, err := s.Parse([]byte("GET / HTTP/1.0\r\nX: y\r\n"+host+"\r\n"), r, testLimits, testPeer); err != nil {
 			t.Fatal(err)

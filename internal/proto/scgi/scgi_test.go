@@ -80,7 +80,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-var browser = head("CONTENT_LENGTH=0", "SCGI=1", "REQUEST_METHOD=GET", "REQUEST_URI=/hello", "DOCUMENT_URI=/hello", "QUERY_STRING=",
+var browser = head("CONTENT_LENGTH=0", "SCGI=1", "REQUEST_METHOD=GET", "REQUEST_URI=/hello",
+	"DOCUMENT_URI=/hello", "QUERY_STRING=",
 	"SERVER_PROTOCOL=HTTP/1.1", "REMOTE_ADDR=127.0.0.1", "HTTP_HOST=example.test", "HTTP_USER_AGENT=curl/7.88.1", "HTTP_ACCEPT=*/*")
 
 // nginx's stock scgi_params have no PATH_INFO.
@@ -130,7 +131,8 @@ func FuzzParse(f *testing.F) {
 		r := new(request.Request)
 		n, err := Parse(raw, r, testLimits)
 		part := raw[:min(int(cut), len(raw))]
-		if _, partErr := Parse(part, new(request.Request), testLimits); partErr != err && partErr != request.ErrIncomplete {
+		if _, partErr := Parse(part, new(request.Request), testLimits); partErr != err &&
+			partErr != request.ErrIncomplete {
 			t.Fatalf("whole: %v; cut at %d: %v", err, len(part), partErr)
 		}
 		if err != nil {
@@ -144,7 +146,8 @@ func FuzzParse(f *testing.F) {
 		for i := range r.Vars {
 			text = append(append(append(append(text, r.Key(i)...), 0), r.Val(i)...), 0)
 		}
-		if again := strconv.Itoa(len(text)) + ":" + string(text) + ","; again != strings.TrimLeft(string(raw[:n]), "0") {
+		if again := strconv.Itoa(len(text)) + ":" + string(text) + ","; again != strings.TrimLeft(string(raw[:n]),
+			"0") {
 			t.Fatalf("%q was taken for %q", raw[:n], again)
 		}
 	})

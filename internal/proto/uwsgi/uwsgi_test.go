@@ -94,7 +94,8 @@ func TestParse(t *testing.T) {
 // What cannot become a request is refused as soon as that is known, not when the bytes it promises
 // have come.
 func TestRefusedEarly(t *testing.T) {
-	for raw, want := range map[string]error{"\x05": ErrModifier, "\x00\x01\x10\x00": request.ErrHeadSize, "\x00\x00\x00\x00": ErrEmpty} {
+	for raw, want := range map[string]error{"\x05": ErrModifier, "\x00\x01\x10\x00": request.ErrHeadSize,
+		"\x00\x00\x00\x00": ErrEmpty} {
 		for n := range raw {
 			if _, err := Parse([]byte(raw[:n]), new(request.Request), testLimits); err != request.ErrIncomplete {
 				t.Errorf("%q: %v", raw[:n], err)
@@ -179,7 +180,8 @@ func FuzzParse(f *testing.F) {
 		r := new(request.Request)
 		n, err := Parse(raw, r, testLimits)
 		part := raw[:min(int(cut), len(raw))]
-		if _, partErr := Parse(part, new(request.Request), testLimits); partErr != err && partErr != request.ErrIncomplete {
+		if _, partErr := Parse(part, new(request.Request), testLimits); partErr != err &&
+			partErr != request.ErrIncomplete {
 			t.Fatalf("whole: %v; cut at %d: %v", err, len(part), partErr)
 		}
 		if err != nil {

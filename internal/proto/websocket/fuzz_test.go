@@ -20,7 +20,8 @@ func reference(raw []byte, limit uint64) (heard []string) {
 	for len(raw) >= 2 {
 		fin, rsv, op, masked, n := raw[0]>>7 == 1, raw[0]>>4&7, int(raw[0]&15), raw[1]>>7 == 1, uint64(raw[1]&127)
 		switch {
-		case rsv != 0, !masked, op > 10, op > 2 && op < 8, op >= 8 && (!fin || n > 125), op == 0 && kind < 0, (op == 1 || op == 2) && kind >= 0:
+		case rsv != 0, !masked, op > 10, op > 2 && op < 8, op >= 8 && (!fin || n > 125), op == 0 && kind < 0,
+			(op == 1 || op == 2) && kind >= 0:
 			return failed(1002)
 		}
 		size := 2
@@ -72,8 +73,10 @@ func reference(raw []byte, limit uint64) (heard []string) {
 		case op == 8 && len(p) == 0:
 			return append(heard, "close 1005 ")
 		case op == 8:
-			if len(p) == 1 || !slices.Contains([]int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014},
-				int(binary.BigEndian.Uint16(p))) && binary.BigEndian.Uint16(p)/1000 != 3 && binary.BigEndian.Uint16(p)/1000 != 4 {
+			if len(p) == 1 || !slices.Contains([]int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010,
+				1011, 1012, 1013, 1014},
+				int(binary.BigEndian.Uint16(p))) && binary.BigEndian.Uint16(p)/1000 != 3 &&
+				binary.BigEndian.Uint16(p)/1000 != 4 {
 				return failed(1002)
 			}
 			if !utf8.Valid(p[2:]) {

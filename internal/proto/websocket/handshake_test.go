@@ -11,7 +11,8 @@ import (
 // ask is a handshake as a parser gives it; each change is NAME=VALUE, or NAME to leave it out.
 func ask(t *testing.T, changes ...string) *request.Request {
 	t.Helper()
-	vars := [][2]string{{"REQUEST_METHOD", "GET"}, {"SERVER_PROTOCOL", "HTTP/1.1"}, {"HTTP_UPGRADE", "websocket"}, {"HTTP_CONNECTION", "Upgrade"},
+	vars := [][2]string{{"REQUEST_METHOD", "GET"}, {"SERVER_PROTOCOL", "HTTP/1.1"}, {"HTTP_UPGRADE", "websocket"},
+		{"HTTP_CONNECTION", "Upgrade"},
 		{"HTTP_SEC_WEBSOCKET_VERSION", "13"}, {"HTTP_SEC_WEBSOCKET_KEY", websockettest.Key}}
 	r := &request.Request{}
 	for _, change := range changes {
@@ -139,7 +140,8 @@ func TestNegotiate(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	got := string(AppendHeaders([]byte("101\r\n"), []byte(websockettest.Key), Deflate{}))
-	if want := "101\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"; got != want {
+	if want := "101\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"; got != want {
 		t.Errorf("%q", got)
 	}
 }

@@ -44,7 +44,8 @@ func word(m Message) string {
 	case m.Op == Close:
 		return fmt.Sprintf("close %d %s", m.Code, m.Data)
 	}
-	return fmt.Sprintf("%s %s", map[Opcode]string{Text: "text", Binary: "binary", Ping: "ping", Pong: "pong"}[m.Op], m.Data)
+	return fmt.Sprintf("%s %s", map[Opcode]string{Text: "text", Binary: "binary", Ping: "ping", Pong: "pong"}[m.Op],
+		m.Data)
 }
 
 func concat(frames ...[]byte) []byte { return bytes.Join(frames, nil) }
@@ -73,7 +74,8 @@ var frames = []struct {
 	{name: "control frames in between", raw: concat(frame(0x01, "Hel"), frame(0x89, "p"), frame(0x8a, "q"), frame(0x80, "lo")),
 		heard: "ping p, pong q, text Hello", answers: "\x8a\x01p"},
 	{name: "a message, one that is larger, a message",
-		raw:   concat(frame(0x82, "a"), frame(0x02, strings.Repeat("b", 50)), frame(0x80, strings.Repeat("b", 50)), frame(0x82, "c")),
+		raw: concat(frame(0x82, "a"), frame(0x02, strings.Repeat("b", 50)),
+			frame(0x80, strings.Repeat("b", 50)), frame(0x82, "c")),
 		heard: "binary a, binary " + strings.Repeat("b", 100) + ", binary c"},
 	{name: "ping of 125", raw: frame(0x89, strings.Repeat("p", 125)), heard: "ping " + strings.Repeat("p", 125), answers: "\x8a\x7d" + strings.Repeat("p", 125)},
 	{name: "ping without a word", raw: frame(0x89, ""), heard: "ping ", answers: "\x8a\x00"},
@@ -144,7 +146,8 @@ func TestFrames(t *testing.T) {
 			}
 			var want int
 			fmt.Sscanf(f.heard[strings.Index(f.heard, "failed"):], "failed %d", &want)
-			if len(answers) < 4 || answers[0] != 0x88 || string(answers[2:4]) != code(want, "") || int(answers[1]) != len(answers)-2 {
+			if len(answers) < 4 || answers[0] != 0x88 || string(answers[2:4]) != code(want, "") ||
+				int(answers[1]) != len(answers)-2 {
 				t.Errorf("%s: answered with %q, expected a close frame with %d", f.name, answers, want)
 			}
 			if !c.Over() || !c.Closing() {
@@ -176,10 +179,12 @@ func TestCloseCodes(t *testing.T) {
 func TestClosing(t *testing.T) {
 	var c Conn
 	c.Init(limit, Deflate{})
-	if got := c.AppendClose(nil, Restart, "the server restarts"); string(got) != "\x88\x15"+code(1012, "the server restarts") {
+	if got := c.AppendClose(nil, Restart, "the server restarts"); string(got) != "\x88\x15"+code(1012,
+		"the server restarts") {
 		t.Errorf("close frame %q", got)
 	}
-	heard, answers := hear(&c, concat(frame(0x01, "aa"), frame(0x80, "b"), frame(0x89, "p"), frame(0x82, "c"), frame(0x88, code(1000, ""))), 1000)
+	heard, answers := hear(&c, concat(frame(0x01, "aa"), frame(0x80, "b"), frame(0x89, "p"), frame(0x82, "c"),
+		frame(0x88, code(1000, ""))), 1000)
 	if got := strings.Join(heard, ", "); got != "ping p, close 1000 " {
 		t.Errorf("heard %q", got)
 	}
