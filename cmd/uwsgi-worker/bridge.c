@@ -15,6 +15,7 @@
 
 #include "environ.h"
 #include "head.h"
+#include "websocket.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
 
@@ -73,6 +74,21 @@ void uw_report(void)
 	Py_XDECREF(tb);
 }
 
+// hung_up tells whether the pending exception is the end of a WebSocket's conversation.
+// StopIteration is how simple-websocket and engineio leave a gunicorn, ConnectionError how they
+// leave a werkzeug.
+static int hung_up(const uw_exchange *x)
+{
+	switch (x->upgrade_state) {
+	case UW_UPGRADE_OVER:
+		return PyErr_ExceptionMatches(PyExc_OSError);
+	case UW_UPGRADE_TAKEN:
+		return PyErr_ExceptionMatches(PyExc_StopIteration) ||
+		       (PyErr_ExceptionMatches(PyExc_ConnectionError) && !PyErr_ExceptionMatches(PyExc_ConnectionRefusedError));
+	}
+	return 0;
+}
+
 int uw_failed(uw_exchange *x)
 {
 	if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
@@ -92,8 +108,12 @@ int uw_failed(uw_exchange *x)
 		PyErr_Clear();
 		return UW_EXIT;
 	}
-	if (x->write_failed && PyErr_ExceptionMatches(PyExc_OSError))
-		PyErr_Clear(); // the client is gone: the data plane logs that, a traceback would not help
+	if (hung_up(x)) {
+		PyErr_Clear();
+		return UW_DONE;
+	}
+	if ((x->write_failed || x->upgrade_state == UW_UPGRADE_REFUSED) && PyErr_ExceptionMatches(PyExc_OSError))
+		PyErr_Clear(); // the client is gone, or wanted nothing of this: the data plane logs that, a traceback would not help
 	else
 		uw_report();
 	return UW_FAILED;
@@ -391,6 +411,7 @@ void uw_end_child(PyObject *result)
 void uw_exchange_begin(uw_exchange *x)
 {
 	x->serial++;
+	x->upgrade_state = UW_UPGRADE_NONE;
 	x->head_sent = x->over = x->write_failed = x->switches = x->exit_code = 0;
 	x->stream = UW_NO_STREAM;
 	x->streamed = 0;
@@ -420,7 +441,8 @@ int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int 
 	Py_INCREF(callable);
 	environ = uw_environ(c->id, arena, vars, nvars, https, body, body_len, body_fd);
 	sr = environ ? uw_start_response_new(x) : NULL;
-	if (!sr) {
+	if (!sr || (x->offers_socket && uw_offer_socket(x, environ) < 0)) {
+		Py_XDECREF(sr);
 		Py_XDECREF(environ);
 		Py_DECREF(callable);
 		outcome = uw_failed(x);

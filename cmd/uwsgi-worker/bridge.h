@@ -32,6 +32,30 @@ enum {
 // uwGoTryWrite: the client takes no more now, uwGoFlush writes the rest.
 enum { UW_AGAIN = 2 };
 
+// What uwGoWSReceive, uwGoWSSend and uwGoWSFlush give beside UW_AGAIN.
+enum {
+	UW_MESSAGE_TAKEN = 0,
+	UW_MESSAGE_NONE = 1,  // nothing now
+	UW_INTERRUPTED = 2,   // signals are to be looked at before the next call
+	UW_NOT_TEXT = 3,      // a text message is not UTF-8
+	UW_MESSAGE_LOST = -1, // the client is gone
+};
+
+// A message of a WebSocket, valid until the next call for the exchange.
+typedef struct {
+	const char *data;
+	size_t len;
+} uw_message;
+
+// What has become of a request that asks for a WebSocket.
+enum {
+	UW_UPGRADE_NONE = 0,
+	UW_UPGRADE_REFUSED = 1, // it was no handshake, and the application was told
+	UW_UPGRADE_OPEN = 2,    // it is one: what the application returns is not sent
+	UW_UPGRADE_OVER = 3,    // … and the application was told that it has ended
+	UW_UPGRADE_TAKEN = 4,   // the application has taken the connection
+};
+
 // A Python thread that serves.
 typedef struct {
 	int id;
@@ -53,6 +77,8 @@ typedef struct uw_exchange {
 	// Request.
 	void *environ, *start_response; // uw_call's
 	void *driver;                   // asgi.c's, NULL: no coroutine serves it
+	int offers_socket;              // the connection may be taken: see uw_take_socket
+	int upgrade_state;              // UW_UPGRADE_NONE …
 
 	// Response: the head.
 	int has_head;       // start_response was called

@@ -19,9 +19,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 
 	"uwsgi/internal/dataplane"
+	"uwsgi/internal/proto/websocket"
 	"uwsgi/internal/sys"
 )
 
@@ -125,6 +127,51 @@ func uwGoFile(exchange C.int) {
 func uwGoFinish(exchange C.int) {
 	defer guard("finish")
 	engine.Exchange(int(exchange)).Finish()
+}
+
+//export uwGoWSHandshake
+func uwGoWSHandshake(exchange C.int, key *C.char, kn C.size_t, protocol *C.char, pn C.size_t) (ok C.int) {
+	defer guard("handshake")
+	if engine.Exchange(int(exchange)).Handshake(string(span(key, kn)), string(span(protocol, pn))) {
+		return 1
+	}
+	return 0
+}
+
+//export uwGoWSReceive
+func uwGoWSReceive(exchange, wait C.int, m *C.uw_message) (rc C.int) {
+	rc = C.UW_MESSAGE_LOST
+	defer guard("receive")
+	p, got := engine.Exchange(int(exchange)).Receive(wait != 0)
+	m.data, m.len = (*C.char)(unsafe.Pointer(unsafe.SliceData(p))), C.size_t(len(p))
+	return C.int(got)
+}
+
+//export uwGoWSSend
+func uwGoWSSend(exchange, text C.int, p *C.char, n C.size_t) (rc C.int) {
+	rc = C.UW_MESSAGE_LOST
+	defer guard("message")
+	op := websocket.Binary
+	if text != 0 {
+		if op = websocket.Text; !utf8.Valid(span(p, n)) {
+			return C.UW_NOT_TEXT
+		}
+	}
+	return C.int(engine.Exchange(int(exchange)).SendMessage(op, span(p, n)))
+}
+
+//export uwGoWSFlush
+func uwGoWSFlush(exchange C.int) (rc C.int) {
+	rc = C.UW_MESSAGE_LOST
+	defer guard("flush message")
+	return C.int(engine.Exchange(int(exchange)).FlushMessage())
+}
+
+//export uwGoWSTake
+func uwGoWSTake(exchange C.int) (fd C.int) {
+	fd = -1
+	defer guard("take")
+	return C.int(engine.Exchange(int(exchange)).Take())
 }
 
 //export uwGoDrain
@@ -305,6 +352,10 @@ func (b *bridge) Call(exchange int, c *dataplane.Call) dataplane.Outcome {
 	https := C.int(0)
 	if r.HTTPS {
 		https = 1
+	}
+	b.exchanges[exchange].offers_socket = 0
+	if c.Socket {
+		b.exchanges[exchange].offers_socket = 1
 	}
 	return dataplane.Outcome(C.uw_call(b.exchange(exchange), C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
 		https, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.Body))), C.size_t(len(c.Body)), C.int(c.BodyFD)))

@@ -13,6 +13,7 @@
 #include "bridge.h"
 #include "environ.h"
 #include "events.h"
+#include "websocket.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
 
@@ -311,6 +312,55 @@ static PyObject *m_add_var(PyObject *self, PyObject *args)
 	return x ? PyBool_FromLong(uwGoAddVar(x->id, (char *)k, (int)kl, (char *)v, (int)vl)) : NULL;
 }
 
+static PyObject *m_websocket_handshake(PyObject *self, PyObject *args)
+{
+	const char *key = "", *origin, *protocol = "";
+	Py_ssize_t kn = 0, on, pn = 0;
+	if (!PyArg_ParseTuple(args, "|s#s#s#:websocket_handshake", &key, &kn, &origin, &on, &protocol, &pn))
+		return NULL;
+	uw_exchange *x = need();
+	return x ? uw_websocket_handshake(x, key, kn, protocol, pn) : NULL;
+}
+
+static PyObject *m_websocket_recv(PyObject *self, PyObject *unused)
+{
+	uw_exchange *x = need();
+	return x ? uw_websocket_receive(x, 1) : NULL;
+}
+
+static PyObject *m_websocket_recv_nb(PyObject *self, PyObject *unused)
+{
+	uw_exchange *x = need();
+	return x ? uw_websocket_receive(x, 0) : NULL;
+}
+
+static PyObject *m_websocket_send(PyObject *self, PyObject *data)
+{
+	uw_exchange *x = need();
+	return x ? uw_websocket_send(x, 1, data) : NULL;
+}
+
+static PyObject *m_websocket_send_binary(PyObject *self, PyObject *data)
+{
+	uw_exchange *x = need();
+	return x ? uw_websocket_send(x, 0, data) : NULL;
+}
+
+static PyObject *m_offer_sockets(PyObject *self, PyObject *f)
+{
+	uw_set_offer(f);
+	Py_RETURN_NONE;
+}
+
+static PyObject *m_take_socket(PyObject *self, PyObject *args)
+{
+	int exchange;
+	unsigned long long serial;
+	if (!PyArg_ParseTuple(args, "iK:take_socket", &exchange, &serial) || refuse() < 0)
+		return NULL;
+	return uw_take_socket(exchange, serial);
+}
+
 static PyObject *m_after_request(PyObject *self, PyObject *hook)
 {
 	if (refuse() < 0)
@@ -403,6 +453,13 @@ static PyMethodDef methods[] = {
 	{"start_response", m_start_response, METH_NOARGS, "start_response() -> callable: of the request in hand"},
 	{"write", m_write, METH_O, "write(data): a block of the body of the request in hand"},
 	{"add_var", m_add_var, METH_VARARGS, "add_var(name, value) -> bool: a variable of the request in hand"},
+	{"websocket_handshake", m_websocket_handshake, METH_VARARGS, "websocket_handshake(key='', origin='', protocol=''): answer 101"},
+	{"websocket_recv", m_websocket_recv, METH_NOARGS, "websocket_recv() -> bytes: the next message, waited for"},
+	{"websocket_recv_nb", m_websocket_recv_nb, METH_NOARGS, "websocket_recv_nb() -> bytes: the next message, b'' if there is none"},
+	{"websocket_send", m_websocket_send, METH_O, "websocket_send(data): a text message"},
+	{"websocket_send_binary", m_websocket_send_binary, METH_O, "websocket_send_binary(data): a binary message"},
+	{"offer_sockets", m_offer_sockets, METH_O, "offer_sockets(f): call f(environ, exchange, serial) for requests whose connection may be taken"},
+	{"take_socket", m_take_socket, METH_VARARGS, "take_socket(exchange, serial) -> int: a descriptor of that request's connection, which is the caller's from here on"},
 	{"after_request", m_after_request, METH_O, "after_request(hook): call hook() when a request is over"},
 	{"log_this_request", m_log_this_request, METH_NOARGS, "log_this_request(): log it whatever the options say"},
 	{"set_user_harakiri", m_set_user_harakiri, METH_VARARGS, "set_user_harakiri(seconds): a deadline for this request, 0 clears it"},

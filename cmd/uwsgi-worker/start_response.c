@@ -208,6 +208,8 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 	}
 	if (responder_stale(self))
 		return NULL;
+	if (x->upgrade_state >= UW_UPGRADE_OPEN) // the answer was given: this one goes nowhere
+		return PyCFunction_NewEx(&wsgi_write_def, o, NULL);
 	if (exc_info == Py_None)
 		exc_info = NULL;
 	if (exc_info) {

@@ -75,6 +75,8 @@ int uw_send_block(uw_exchange *x, const char *p, Py_ssize_t n)
 		PyErr_SetString(PyExc_RuntimeError, "the response is over: nothing can be written by close()");
 		return -1;
 	}
+	if (x->upgrade_state >= UW_UPGRADE_OPEN) // it would stand among the frames
+		return 0;
 	if (!x->has_head) {
 		PyErr_SetString(PyExc_AssertionError, "write() or the first block came before start_response (PEP 3333)");
 		return -1;

@@ -19,6 +19,7 @@ func (c *Core) deliver(cn *conn, head int, body []byte, bodyFD int, rest []byte)
 func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
 	e := x.eng
 	x.begin(cn, head)
+	x.rest = rest
 	e.house.rouse()
 
 	app := x.run(body, bodyFD)
@@ -71,6 +72,8 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 		if cn.in = nil; len(rest) > 0 {
 			cn.in = rest
 		}
+	case x.ws != nil || cn.shared:
+		x.part(cn)
 	case cn.lis.proto.lingers && (len(rest) > 0 || x.socket != nil || cn.unread()):
 		e.house.linger(cn)
 	default:
@@ -94,7 +97,7 @@ func (x *Exchange) run(body []byte, bodyFD int) int {
 		app = e.route(&x.req)
 	}
 	e.app.Serving(x.id, x.cn.fd)
-	x.call = Call{Request: &x.req, App: app, Body: body, BodyFD: bodyFD}
+	x.call = Call{Request: &x.req, App: app, Body: body, BodyFD: bodyFD, Socket: x.offersSocket()}
 	x.conclude(e.app.Call(x.id, &x.call))
 	e.app.Serving(x.id, -1)
 	if e.settings.Reaper {
@@ -107,6 +110,9 @@ func (x *Exchange) run(body []byte, bodyFD int) int {
 func (x *Exchange) conclude(outcome Outcome) {
 	x.eng.app.Response(x.id, &x.resp)
 	x.bodyBytes += x.resp.Streamed
+	if x.ws != nil || x.cn.shared {
+		x.endUpgrade(outcome)
+	}
 	switch outcome {
 	case Buffered:
 		x.buffered()
@@ -117,6 +123,9 @@ func (x *Exchange) conclude(outcome Outcome) {
 		x.plain(500, "Internal Server Error", "")
 		x.failed(-1)
 	case Failed:
+		if x.refuseUpgrade() {
+			break
+		}
 		x.failed(x.call.App)
 		x.abort(500)
 	case Exit:

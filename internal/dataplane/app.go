@@ -26,6 +26,7 @@ type Call struct {
 	Request *request.Request
 	App     int    // index of the application
 	Body    []byte // the whole body, nil when BodyFD is used
+	Socket  bool   // the application may take the connection: see Exchange.Take
 	BodyFD  int    // a file that holds the body, -1 for none; the application owns it from here on
 }
 

@@ -32,6 +32,7 @@ type conn struct {
 	watched    bool        // the epoll set tells when it can be written to
 	house      atomic.Bool // the housekeeper works on it; only that goroutine sets it
 
+	shared  bool             // the application has a descriptor of it, too
 	in      []byte           // bytes read and not used yet
 	lent    bool             // they lie in the core's rbuf: they must be copied before it leaves this connection
 	starved bool             // they are part of a head that waits for more
@@ -82,7 +83,7 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	c.gen.Add(1)
 	c.fd, c.lis, c.plain = fd, lis, lis.plain
 	c.registered, c.active, c.served, c.since, c.dry, c.hup = false, false, 0, 0, false, false
-	c.lent, c.starved, c.id = false, false, 0
+	c.shared, c.lent, c.starved, c.id = false, false, false, 0
 	c.unasked, c.writeErrs = 0, nil
 	c.queued.Store(0)
 	c.open()
@@ -98,9 +99,9 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 
 // close ends a connection that the caller owns.
 func (e *Engine) close(c *conn) {
-	if e.app.HasForked() {
-		// A child of the application may hold a copy: closing ours would tell neither the client
-		// nor epoll.
+	if c.shared || e.app.HasForked() {
+		// A child of the application may hold a copy, or it itself does: closing ours would tell
+		// neither the client nor epoll.
 		c.hangUp()
 	}
 	if c.owed() {

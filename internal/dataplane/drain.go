@@ -24,6 +24,7 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 		e.patience.Store(monotonic() + int64(handoffWait))
 		e.lingerUntil.Store(monotonic() + int64(lastGrace))
 		time.AfterFunc(lastGrace, e.dismissIdle)
+		e.upgrades.end()
 	}
 	if closing {
 		e.active.Add(1) // the cores stay for what waits

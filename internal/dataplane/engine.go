@@ -72,6 +72,8 @@ type Engine struct {
 	maxSpill int64        // in that of one
 	ram      budget       // temporary files that are kept in memory
 
+	upgrades upgrades
+
 	starvedAt atomic.Int64 // monotonic ns when it began to starve
 
 	headTimeout, socketTimeout, idleTimeout, sendTimeout int64 // ns
@@ -144,7 +146,7 @@ func (e *Engine) setTimeouts() {
 	e.socketTimeout = pick(s.SocketTimeout)
 	e.idleTimeout = pick(s.HTTPKeepalive, 75*time.Second)
 	e.sendTimeout = pick(s.SendTimeout, s.SocketTimeout)
-	e.socketMax, e.socketPing, e.socketPong = 16<<20, int64(20*time.Second), int64(20*time.Second)
+	e.socketMax, e.socketPing, e.socketPong = s.WebSocketMaxSize, int64(s.WebSocketPing), int64(s.WebSocketPong)
 }
 
 // bodyTimeout is how long a client may be silent within a body, in ns, and the option that says so.
@@ -255,6 +257,7 @@ func (e *Engine) Close() {
 		unix.Close(e.pool.wakefd)
 	}
 	e.house.close()
+	e.upgrades.close()
 }
 
 // ExitCode is what the worker shall exit with.

@@ -94,6 +94,10 @@ type reply struct {
 	bodyBytes  int64
 	waited     int64 // ns that the client was waited for, see waitBriefly
 	via        string
+
+	rest    []byte         // what the client has sent behind the request
+	ws      *threadSocket  // it has become one
+	refusal *request.Error // it should have, but was no handshake
 }
 
 // log writes a line for the operator about the request in hand.

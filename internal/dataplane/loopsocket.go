@@ -40,7 +40,15 @@ func (l *Loop) handshake(cn *conn, r *request.Request) (*loopSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loopSocket{key: slices.Clone(key), deflate: websocket.Negotiate(r)}, nil
+	return &loopSocket{key: slices.Clone(key), deflate: l.eng.compression(r)}, nil
+}
+
+// compression is what is agreed of permessage-deflate with the client of r.
+func (e *Engine) compression(r *request.Request) (d websocket.Deflate) {
+	if e.settings.WebSocketDeflate {
+		d = websocket.Negotiate(r)
+	}
+	return d
 }
 
 // refuseHandshake answers a handshake that is none.
@@ -49,7 +57,9 @@ func (x *Exchange) refuseHandshake(err error) {
 	if e, ok := err.(*request.Error); ok {
 		status = e.Status
 	}
-	x.log("refused a WebSocket from %s with %d: %s", x.cn.peer.Addr, status, reason(err))
+	if err != websocket.ErrNoUpgrade { // which a browser is told that was led here by a link
+		x.log("refused a WebSocket from %s with %d: %s", x.cn.peer.Addr, status, reason(err))
+	}
 	headers := ""
 	if status == 426 {
 		headers = websocket.UpgradeRequired

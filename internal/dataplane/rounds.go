@@ -119,7 +119,8 @@ func (h *housekeeper) share(now int64) (again bool) {
 		return false
 	}
 	for _, x := range e.used() {
-		if now-x.cell.Started.Load() < int64(shareAfter) {
+		// A WebSocket that waits for its client has a start that is still to come.
+		if since := now - x.cell.Started.Load(); since >= 0 && since < int64(shareAfter) {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"math"
 	"syscall"
 	"time"
 
@@ -40,11 +41,36 @@ func (c *conn) untaken() int64 { return queued(c.fd) }
 // waitWritable blocks until the client takes more, at most timeout ms.
 func (c *conn) waitWritable(timeout int) bool { return waitWritable(c.fd, timeout) }
 
+// waitReadable blocks until the client has sent something, or other, a descriptor, is readable, or
+// up to due, in monotonic ns; 0 = for ever. An error: neither has, or the wait was interrupted.
+func (c *conn) waitReadable(other int, due int64) syscall.Errno {
+	fds := [2]unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}, {Fd: int32(other), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds[:], timeoutUntil(due))
+	switch {
+	case err != nil:
+		return err.(syscall.Errno)
+	case n == 0:
+		return unix.ETIMEDOUT
+	}
+	return 0
+}
+
+// timeoutUntil is how many ms poll(2) may wait, -1: for ever.
+func timeoutUntil(due int64) int {
+	if due == 0 {
+		return -1
+	}
+	return int(min(max(due-monotonic(), 0)/int64(time.Millisecond)+1, math.MaxInt32))
+}
+
 // closeSocket closes the descriptor, which does not wait.
 func (c *conn) closeSocket() { closeFD(c.fd) }
 
 // endWriting tells the client that nothing more comes.
 func (c *conn) endWriting() { unix.Shutdown(c.fd, unix.SHUT_WR) }
+
+// endReading has whoever reads see the end of what the client sends.
+func (c *conn) endReading() { unix.Shutdown(c.fd, unix.SHUT_RD) }
 
 // hangUp ends both directions, whoever else has the descriptor.
 func (c *conn) hangUp() { unix.Shutdown(c.fd, unix.SHUT_RDWR) }

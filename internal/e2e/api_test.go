@@ -61,7 +61,7 @@ def asked(environ, start_response):
     said = {"listen_queue": uwsgi.listen_queue(), "logsize": uwsgi.logsize(), "magic": uwsgi.magic_table[b"n"].decode(), "has": hasattr(uwsgi, "add_timer"),
         "spawned": uwsgi.workers()[0]["last_spawn"] >= uwsgi.started_on, "respawns": uwsgi.workers()[0]["respawn_count"],
         "opt": [bool(uwsgi.opt.get(k)) for k in ("enable-threads", "master", "py-call-uwsgi-fork-hooks", "threads")]}
-    for name, args in (("listen_queue", (7,)), ("add_timer", (1, 2)), ("websocket_recv", ()), ("cache_get", ("k",)), ("cache_set", ("k", "v")),
+    for name, args in (("listen_queue", (7,)), ("add_timer", (1, 2)), ("websocket_send_from_sharedarea", (0, 0)), ("cache_get", ("k",)), ("cache_set", ("k", "v")),
             ("cache_keys", ()), ("metric_get", ("x",)), ("mule_msg", (b"x",)), ("rpc_list", ()), ("nothing", ())):
         try:
             said[name] = repr(getattr(uwsgi, name)(*args))
@@ -123,9 +123,10 @@ func checkAsked(t *testing.T, body string) {
 	}
 	for name, want := range map[string]any{
 		"listen_queue": "ValueError: unable to find socket 7", "logsize": 0.0, "magic": "site", "has": false, "spawned": true, "respawns": 0.0,
-		"add_timer":      "AttributeError: uwsgi.add_timer is not part of this server: there are no uWSGI signals and timers: use a systemd timer, cron, or Celery, RQ or Huey",
-		"websocket_recv": "AttributeError: uwsgi.websocket_recv is not part of this server: there are no websockets: run an ASGI server (uvicorn, daphne) beside this one",
-		"cache_get":      "None", "cache_set": "None", "cache_keys": "ValueError: no local uWSGI cache available", "metric_get": "0", "mule_msg": "ValueError: no mule configured",
+		"add_timer": "AttributeError: uwsgi.add_timer is not part of this server: there are no uWSGI signals and timers: use a systemd timer, cron, or Celery, RQ or Huey",
+		"websocket_send_from_sharedarea": "AttributeError: uwsgi.websocket_send_from_sharedarea is not part of this server: " +
+			"there are no shared areas: use multiprocessing.shared_memory",
+		"cache_get": "None", "cache_set": "None", "cache_keys": "ValueError: no local uWSGI cache available", "metric_get": "0", "mule_msg": "ValueError: no mule configured",
 		"rpc_list": "()", "nothing": "AttributeError: module 'uwsgi' has no attribute 'nothing'", "import": "ImportError",
 	} {
 		if said[name] != want {

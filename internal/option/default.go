@@ -25,6 +25,11 @@ func Default() *Settings {
 		SocketTimeout:       4 * time.Second,
 		ChunkedInputLimit:   1 << 20,
 
+		WebSocketMaxSize: 16 << 20,
+		WebSocketPing:    20 * time.Second,
+		WebSocketPong:    20 * time.Second,
+		WebSocketDeflate: true,
+
 		HarakiriSignal:    15,
 		MinWorkerLifetime: 10 * time.Second,
 		WorkerReloadMercy: 60 * time.Second,

@@ -33,6 +33,7 @@ var noNeed = []Row{
 	{Name: "scgi-modifier2", Kind: Int, Note: "there is one handler, Python", Help: "secondary number for SCGI requests"},
 	{Name: "raw-modifier1", Kind: Int, Note: "there is one handler, Python", Help: "handler number for raw connections"},
 	{Name: "raw-modifier2", Kind: Int, Note: "there is one handler, Python", Help: "secondary number for raw connections"},
+	{Name: "http-websockets", Note: "WebSockets need no switch", Help: "switch to raw mode on websocket upgrade"},
 	{Name: "thunder-lock", Note: "each connection wakes one worker only, without a lock", Help: "serialise accept across processes/threads with an inter-process mutex"},
 	{Name: "backtrace-depth", Kind: Int, Note: "crashes of native code are in the core dump; Python stacks are logged whole", Help: "frames printed in native backtraces (default 64)"},
 	{Name: "write-errors-tolerance", Kind: Int, Note: "a request whose client is gone ends at the first failed write", Help: "number of failed writes accepted before the request is given up"},

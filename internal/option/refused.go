@@ -16,7 +16,6 @@ func refusedRows() []Row {
 		{"Not offered: Routers", "there are no router processes: use an upstream block of nginx, or HAProxy, for several backends", routerRows},
 		{"Not offered: HTTP router", "workers speak HTTP themselves: use an upstream block of nginx for other backends", httpRouterRows},
 		{"Not offered: HTTP extras", "let the front end do it: gzip on in nginx", webEncodingRows},
-		{"Not offered: WebSockets", "WSGI has none: run an ASGI server (uvicorn, daphne) beside this one and let nginx lead Upgrade requests there", webSocketsRows},
 		{"Not offered: Subscriptions", "there is no subscription system: list the backends in an upstream block of nginx, or let DNS or Consul tell it", subscriptionRows},
 		{"Not offered: Legions", "there are no clusters: use keepalived for an address that moves, and a lock in Redis or the database for one leader", legionRows},
 		{"Not offered: Timed requests", "write cron = … curl -s URL", curlCronRows},

@@ -138,13 +138,6 @@ var webEncodingRows = []Row{
 	{Name: "http-auto-gzip", Help: "compress when the app sets uWSGI-Encoding: gzip"},
 }
 
-var webSocketsRows = []Row{
-	{Name: "websockets-ping-freq", Aliases: []string{"websocket-ping-freq"}, Kind: Seconds, Help: "ping interval (30)"},
-	{Name: "websockets-pong-tolerance", Aliases: []string{"websocket-pong-tolerance"}, Kind: Seconds, Help: "pong wait (3)"},
-	{Name: "websockets-max-size", Aliases: []string{"websocket-max-size"}, Kind: KiB, Help: "max message (1024)"},
-	{Name: "http-websockets", Help: "switch to raw mode on websocket upgrade"},
-}
-
 var subscriptionRows = []Row{
 	{Name: "weight", Kind: Int, Help: "load-balancing weight for subscriptions"},
 	{Name: "auto-weight", Kind: Text, Help: "weight = processes*threads"},

@@ -91,6 +91,12 @@ type Settings struct {
 	MaxVars             int
 	PostBufferingMemory int64 // bytes of a worker
 
+	// WebSockets
+	WebSocketMaxSize int64         // bytes of a client's message; default 16 MiB, 0 = no limit
+	WebSocketPing    time.Duration // a client that is silent for so long is sent a ping; default 20 s, 0 = never
+	WebSocketPong    time.Duration // … and may take so long to answer; default 20 s, 0 = for ever
+	WebSocketDeflate bool          // permessage-deflate is agreed to; default true
+
 	// Static files
 	StaticMaps     []StaticMap // static-map, static-map2 and check-static in the order they are looked up
 	StaticIndexes  []string

@@ -179,6 +179,10 @@ func sizeBytes[T int | int64](field func(*Settings) *T) func(*Settings, Value) e
 	return whole(byteUnits, "bytes", 1, field)
 }
 
+func sizeKiB[T int | int64](field func(*Settings) *T) func(*Settings, Value) error {
+	return whole(kibUnits, "KiB", 1<<10, field)
+}
+
 func sizeMiB[T int | int64](field func(*Settings) *T) func(*Settings, Value) error {
 	return whole(mibUnits, "MiB", 1<<20, field)
 }

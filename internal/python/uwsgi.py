@@ -284,6 +284,31 @@ def disconnect():
     _need().disconnect()
 
 
+def websocket_handshake(key="", origin="", protocol=""):
+    """Answer the current request as a WebSocket (RFC 6455), with a subprotocol, or else the client's first. OSError: the request is no handshake."""
+    _need().websocket_handshake(key, origin, protocol)
+
+
+def websocket_recv():
+    """Wait for the client's next message, bytes whether it is text or not. OSError: there is none any more. Pings and the like are seen to."""
+    return _need().websocket_recv()
+
+
+def websocket_recv_nb():
+    """The same without waiting: b"" if there is none now."""
+    return _need().websocket_recv_nb()
+
+
+def websocket_send(message):
+    """Send a text message: str, or bytes that are UTF-8. OSError: the client is gone."""
+    _need().websocket_send(message)
+
+
+def websocket_send_binary(message):
+    """Send a binary message: bytes, or a str as UTF-8. OSError: the client is gone."""
+    _need().websocket_send_binary(message)
+
+
 def set_user_harakiri(seconds):
     """A deadline of its own for the current request; 0 clears it."""
     _need().set_user_harakiri(seconds)

@@ -15,7 +15,6 @@ _mules = "there are no mules: use Celery, RQ or Huey, or attach-daemon"
 _rpc = "there is no RPC: use HTTP"
 _queue = "there is no queue: use Redis"
 _memory = "there are no shared areas: use multiprocessing.shared_memory"
-_websockets = "there are no websockets: run an ASGI server (uvicorn, daphne) beside this one"
 _loops = "there is no asynchronous mode: use threads"
 _sockets = "use the socket module"
 _files = "use open()"
@@ -44,10 +43,11 @@ absent = {
     "send_to_spooler": _spooler, "set_spooler_frequency": _spooler, "spool": _spooler, "spooler_get_task": _spooler, "spooler_jobs": _spooler,
     "spooler_pid": _spooler, "spooler_pids": _spooler, "close": _sockets, "connect": _sockets, "recv": _sockets,
     "send": "return the body, or use what start_response returns", "embedded_data": _files, "extract": _files, "parsefile": _files,
+    "websocket_send_from_sharedarea": _memory, "websocket_send_binary_from_sharedarea": _memory,
     "route": "there is no internal routing", "set_warning_message": "write to the log", "SymbolsImporter": "install the modules",
     "SymbolsZipImporter": "install the modules", "ZipImporter": "use zipimport, which sys.path does by itself",
 }
-_families = {"queue_": _queue, "sharedarea_": _memory, "websocket_": _websockets, "snmp_": "there is no SNMP agent: use stats"}
+_families = {"queue_": _queue, "sharedarea_": _memory, "snmp_": "there is no SNMP agent: use stats"}
 
 _said = set()
 

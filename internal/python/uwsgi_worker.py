@@ -14,6 +14,7 @@ import uwsgi
 import uwsgi_hooks
 import uwsgi_limits
 import uwsgi_threads
+import uwsgi_websocket
 from uwsgi_application import load_all
 from uwsgi_autoreload import watch_modules
 from uwsgi_children import guard_forks
@@ -97,6 +98,7 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         overhead = library.size + max(0, uwsgi._statm()[1] - before)
         _uwsgi.address_space(overhead)
+        _uwsgi.offer_sockets(uwsgi_websocket.offer)
         uwsgi_limits.hold_address_space(settings, overhead)
         uwsgi._attach(_uwsgi, overhead, [id(app) for app in self.loaded.apps])
         os.close(BOOT)

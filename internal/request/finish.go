@@ -55,6 +55,8 @@ func Finish(r *Request, lim *Limits, o Options) error {
 				forwardedProto = kept // where it repeats, the first one holds what is joined
 			case "X_FORWARDED_SSL":
 				forwardedSSL = kept
+			case "UPGRADE":
+				r.Upgrade = true
 			case "TRANSFER_ENCODING", "PROXY":
 				continue
 			}

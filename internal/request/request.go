@@ -33,6 +33,7 @@ type Request struct {
 	ContentLength int64 // 0 when there is none
 	HasLength     bool  // a Content-Length was given
 	Head          bool  // REQUEST_METHOD is HEAD
+	Upgrade       bool  // the client asks for another protocol, of HTTP_UPGRADE
 	Method        Span
 	URI           Span // REQUEST_URI
 	Path          Span // PATH_INFO

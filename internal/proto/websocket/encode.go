@@ -42,8 +42,8 @@ func (c *Conn) AppendPing(dst, p []byte) []byte {
 	return appendControl(dst, Ping, p)
 }
 
-// AppendReply adds what the protocol wants as an answer to m: a pong for a ping (RFC 6455 §5.5.2), a
-// close frame for one (§5.5.1) and for a fault; for all else nothing.
+// AppendReply adds what the protocol wants as an answer to m: a pong for a ping (RFC 6455 §5.5.2),
+// a close frame for one (§5.5.1) and for a fault; for all else nothing.
 func (c *Conn) AppendReply(dst []byte, m Message) []byte {
 	switch {
 	case m.Op == Ping && !c.closing:

@@ -88,8 +88,8 @@ func Accept(key []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// AppendHeaders adds the headers of the answer 101 to a handshake with that key, which all agree on;
-// a subprotocol and the application's own are the caller's.
+// AppendHeaders adds the headers of the answer 101 to a handshake with that key, which all agree
+// on; a subprotocol and the application's own are the caller's.
 func AppendHeaders(dst, key []byte, d Deflate) []byte {
 	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(append(dst, Accept(key)...), '\r', '\n')

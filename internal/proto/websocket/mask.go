@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// unmask applies a masking key (RFC 6455 §5.3), its first byte the lowest, to p in place. It returns
-// the key as the bytes that follow p need it.
+// unmask applies a masking key (RFC 6455 §5.3), its first byte the lowest, to p in place. It
+// returns the key as the bytes that follow p need it.
 func unmask(key uint32, p []byte) uint32 {
 	wide := uint64(key)<<32 | uint64(key)
 	for ; len(p) >= 32; p = p[32:] {

@@ -1,0 +1,148 @@
+// WebSockets of WSGI applications: uwsgi.websocket_…, and the connection itself for those that
+// frame by themselves.
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "websocket.h"
+#include "wsgi.h"
+#include "_cgo_export.h"
+
+// Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
+extern const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
+
+// over has the application's OSError count as the end of the conversation that it is.
+static PyObject *over(uw_exchange *x, const char *what)
+{
+	x->upgrade_state = UW_UPGRADE_OVER;
+	PyErr_SetString(PyExc_OSError, what);
+	return NULL;
+}
+
+PyObject *uw_websocket_handshake(uw_exchange *x, const char *key, Py_ssize_t key_len, const char *protocol, Py_ssize_t protocol_len)
+{
+	if (x->upgrade_state != UW_UPGRADE_NONE) {
+		PyErr_SetString(PyExc_RuntimeError, "the handshake was made before");
+		return NULL;
+	}
+	for (Py_ssize_t i = 0; i < key_len + protocol_len; i++) { // they go into the head
+		unsigned char ch = (unsigned char)(i < key_len ? key[i] : protocol[i - key_len]);
+		if (ch <= 32 || ch >= 127) {
+			PyErr_SetString(PyExc_ValueError, "a key or a subprotocol of a WebSocket holds no such byte");
+			return NULL;
+		}
+	}
+	int ok;
+	Py_BEGIN_ALLOW_THREADS
+	ok = uwGoWSHandshake(x->id, (char *)key, (size_t)key_len, (char *)protocol, (size_t)protocol_len);
+	Py_END_ALLOW_THREADS
+	if (!ok) {
+		x->upgrade_state = x->head_sent ? UW_UPGRADE_OVER : UW_UPGRADE_REFUSED;
+		PyErr_SetString(PyExc_OSError, "unable to complete websocket handshake");
+		return NULL;
+	}
+	x->upgrade_state = UW_UPGRADE_OPEN;
+	x->has_head = 1;
+	Py_RETURN_NONE;
+}
+
+PyObject *uw_websocket_receive(uw_exchange *x, int wait)
+{
+	uw_message m;
+	for (;;) {
+		int rc;
+		Py_BEGIN_ALLOW_THREADS
+		rc = uwGoWSReceive(x->id, wait, &m);
+		Py_END_ALLOW_THREADS
+		switch (rc) {
+		case UW_MESSAGE_TAKEN:
+			return PyBytes_FromStringAndSize(m.data, (Py_ssize_t)m.len);
+		case UW_MESSAGE_NONE:
+			return PyBytes_FromStringAndSize(NULL, 0);
+		case UW_INTERRUPTED:
+			if (PyErr_CheckSignals() < 0)
+				return NULL;
+			break;
+		default:
+			return over(x, "unable to receive websocket message");
+		}
+	}
+}
+
+PyObject *uw_websocket_send(uw_exchange *x, int text, PyObject *data)
+{
+	const char *p;
+	char *bytes;
+	Py_ssize_t n;
+	PyObject *tmp = NULL;
+	if (PyUnicode_Check(data)) {
+		p = PyUnicode_AsUTF8AndSize(data, &n);
+		if (!p)
+			return NULL;
+	} else {
+		if (!PyBytes_Check(data)) {
+			PyObject *view = PyMemoryView_FromObject(data);
+			tmp = view ? PyBytes_FromObject(view) : NULL;
+			Py_XDECREF(view);
+			if (!tmp)
+				return NULL;
+			data = tmp;
+		}
+		if (PyBytes_AsStringAndSize(data, &bytes, &n) < 0)
+			return NULL;
+		p = bytes;
+	}
+	int rc;
+	// As for blocks of a body: what the socket takes at once needs no other thread to run.
+	if (n < UW_COPY_LIMIT) {
+		rc = uwGoWSSend(x->id, text, (char *)p, (size_t)n);
+	} else {
+		Py_BEGIN_ALLOW_THREADS
+		rc = uwGoWSSend(x->id, text, (char *)p, (size_t)n);
+		Py_END_ALLOW_THREADS
+	}
+	if (rc == UW_AGAIN) {
+		Py_BEGIN_ALLOW_THREADS
+		rc = uwGoWSFlush(x->id);
+		Py_END_ALLOW_THREADS
+	}
+	Py_XDECREF(tmp);
+	if (rc == UW_MESSAGE_TAKEN)
+		Py_RETURN_NONE;
+	if (rc == UW_NOT_TEXT) {
+		PyErr_SetString(PyExc_ValueError, "a text message is UTF-8: use websocket_send_binary");
+		return NULL;
+	}
+	return over(x, text ? "unable to send websocket message" : "unable to send websocket binary message");
+}
+
+static PyObject *offer; // f(environ, exchange, serial), NULL: there is none
+
+void uw_set_offer(PyObject *f)
+{
+	Py_INCREF(f);
+	offer = f;
+}
+
+int uw_offer_socket(uw_exchange *x, PyObject *environ)
+{
+	if (!offer)
+		return 0;
+	PyObject *r = PyObject_CallFunction(offer, "OiK", environ, x->id, (unsigned long long)x->serial);
+	Py_XDECREF(r);
+	return r ? 0 : -1;
+}
+
+PyObject *uw_take_socket(int exchange, unsigned long long serial)
+{
+	uw_exchange *x = uw_exchange_get(exchange);
+	int fd = -1;
+	if (x && x->serial == serial && x->core->current == x && x->upgrade_state == UW_UPGRADE_NONE)
+		fd = uwGoWSTake(exchange);
+	if (fd < 0) {
+		PyErr_SetString(PyExc_OSError, "the connection is not to be had: the response has begun, or the request is over");
+		return NULL;
+	}
+	x->upgrade_state = UW_UPGRADE_TAKEN;
+	x->has_head = 1;
+	return PyLong_FromLong(fd);
+}

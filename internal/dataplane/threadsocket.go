@@ -1,0 +1,310 @@
+package dataplane
+
+import (
+	"math"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/proto/websocket"
+	"uwsgi/internal/request"
+)
+
+// A request may become a WebSocket (RFC 6455), which the thread that runs the application serves:
+// it blocks for messages and for the client. The frames are package websocket's. Or the application
+// takes the connection itself, and frames by itself. Either way the connection ends with the
+// request.
+
+// threadSocket is such a request, from the 101 on.
+type threadSocket struct {
+	conn   websocket.Conn
+	buf    []byte // what is read lands here
+	in     []byte // the part of it that was not looked at yet
+	out    []byte // frames to be sent
+	dry    bool   // the last read took all there was
+	ended  bool   // nothing more comes of the client
+	heard  int64  // monotonic ns: its last bytes
+	pinged int64  // monotonic ns of the ping that it has not answered, 0: there is none
+}
+
+const (
+	socketBuffer = 16 << 10
+	keepFrames   = 64 << 10 // of Exchange.ws.out, between two messages
+)
+
+// What Receive gives beside messages; the values are those of bridge.h.
+const (
+	MessageTaken = 0
+	MessageNone  = 1 // nothing now
+	Interrupted  = 2 // the main thread shall look at signals, and call again
+	MessageLost  = -1
+)
+
+var (
+	errNoWebSocket = &request.Error{Status: 501, Reason: "FastCGI carries no WebSockets: use uwsgi_pass or proxy_pass"}
+	errAnswered    = &request.Error{Status: 500, Reason: "the response has begun already"}
+)
+
+// Handshake answers 101 to the request in hand. key overrides the client's, protocol is the
+// subprotocol; without one it is the client's first, as browsers want one of theirs. False: the
+// request is no handshake. Unless the application answers something else, its client is then told
+// what is wrong.
+func (x *Exchange) Handshake(key, protocol string) bool {
+	own, err := websocket.Check(&x.req)
+	switch {
+	case !x.cn.lis.raw():
+		err = errNoWebSocket
+	case x.headDone:
+		err = errAnswered
+	}
+	if err != nil {
+		x.refusal, _ = err.(*request.Error)
+		return false
+	}
+	if !x.claimAnswer() {
+		x.broken = true
+		return false
+	}
+	e := x.eng
+	if key != "" {
+		own = []byte(key)
+	}
+	if protocol == "" {
+		protocol = websocket.FirstProtocol(&x.req)
+	}
+	deflate := e.compression(&x.req)
+	w := &threadSocket{buf: make([]byte, socketBuffer), heard: monotonic()}
+	w.conn.Init(e.socketMax, deflate)
+	w.in = append(w.in, x.rest...)
+	head := websocket.AppendHeaders(nil, own, deflate)
+	if protocol != "" {
+		head = append(append(append(head, "Sec-WebSocket-Protocol: "...), protocol...), crlf...)
+	}
+	x.resp = Response{Status: 101, Reason: []byte("101 Switching Protocols"), Head: head, Headers: strings.Count(string(head), "\r\n"),
+		Length: -1, Upgrade: true}
+	x.head(-1)
+	x.upgraded()
+	x.ws = w
+	x.vec.n = 0
+	x.vec.add(x.out)
+	return x.flushFrames()
+}
+
+// upgraded notes that the bytes that follow are no HTTP. Nothing tells of them any more but the
+// reads of this exchange.
+func (x *Exchange) upgraded() {
+	x.headDone, x.noBody, x.keep, x.remaining = true, true, false, -1
+	x.eng.app.Sent(x.id)
+	if x.cn.registered { // each message would wake another core
+		unix.EpollCtl(x.eng.epfd, unix.EPOLL_CTL_DEL, x.cn.fd, nil)
+		x.cn.registered = false
+	}
+}
+
+// Receive gives the client's next message, whose bytes are valid until the next call. It answers
+// pings and a close frame, and sends pings where the client is silent. While it waits, harakiri
+// does not count; the time begins anew with the message.
+func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
+	w, e := x.ws, x.eng
+	if w == nil {
+		return nil, MessageLost
+	}
+	w.dry = w.dry && wait
+	for !w.ended && !x.broken {
+		m, n := w.conn.Next(w.in)
+		w.in = w.in[n:]
+		switch m.Op {
+		case websocket.Text, websocket.Binary:
+			return m.Data, MessageTaken
+		case 0:
+		default:
+			x.control(m)
+			continue
+		}
+		if e.phase() >= draining {
+			x.closeFrames(websocket.Restart, "")
+			break
+		}
+		if !w.dry {
+			x.readFrames()
+			continue
+		}
+		due, lost := x.pingDue()
+		switch {
+		case lost:
+			w.ended = true
+			continue
+		case !wait:
+			return nil, MessageNone
+		}
+		x.cell.Started.Store(math.MaxInt64)
+		errno := x.cn.waitReadable(e.upgrades.signal(e), due)
+		x.cell.Started.Store(monotonic())
+		if errno == unix.EINTR && x.core.id == 0 {
+			return nil, Interrupted
+		}
+		w.dry = errno != 0
+	}
+	return nil, MessageLost
+}
+
+// control does what a control frame wants.
+func (x *Exchange) control(m websocket.Message) {
+	w := x.ws
+	if m.Err != nil {
+		x.log("the WebSocket client (%s) of %s has broken the protocol: %v", x.req.Bytes(x.req.RemoteAddr), x.req.Bytes(x.req.URI), m.Err)
+	}
+	w.ended = m.Op == websocket.Close
+	if w.out = w.conn.AppendReply(w.out[:0], m); len(w.out) > 0 {
+		x.vec.n = 0
+		x.vec.add(w.out)
+		x.flushFrames()
+	}
+}
+
+// readFrames reads what the client has sent, if it has.
+func (x *Exchange) readFrames() {
+	w := x.ws
+	n, errno := x.cn.recv(w.buf)
+	switch {
+	case errno == unix.EAGAIN:
+		w.dry = true
+	case errno != 0 || n == 0:
+		w.ended = true
+	default:
+		w.in, w.dry = w.buf[:n], n < len(w.buf)
+		w.heard, w.pinged = monotonic(), 0
+	}
+}
+
+// pingDue sends a ping if it is time, and says when the next thing is to be done, in monotonic ns;
+// 0 = never. lost: the client has not answered the last one. Whatever it sends is an answer, since
+// a pong may be far behind in a long message.
+func (x *Exchange) pingDue() (due int64, lost bool) {
+	w, every, patience := x.ws, x.eng.socketPing, x.eng.socketPong
+	if every <= 0 {
+		return 0, false
+	}
+	now := monotonic()
+	if w.pinged == 0 && now >= w.heard+every {
+		w.pinged = now
+		w.out = w.conn.AppendPing(w.out[:0], nil)
+		x.vec.n = 0
+		x.vec.add(w.out)
+		x.flushFrames()
+	}
+	switch {
+	case w.pinged == 0:
+		return w.heard + every, false
+	case patience <= 0:
+		return 0, false
+	}
+	return w.pinged + patience, now >= w.pinged+patience
+}
+
+// SendMessage sends one. 0: done; WouldBlock: p must stay until FlushMessage has written the rest;
+// -1: the client is gone.
+func (x *Exchange) SendMessage(op websocket.Opcode, p []byte) int {
+	w := x.ws
+	if w == nil || w.ended || x.broken || w.conn.Closing() {
+		return MessageLost
+	}
+	if x.eng.phase() >= draining {
+		x.closeFrames(websocket.Restart, "")
+		return MessageLost
+	}
+	if cap(w.out) > keepFrames {
+		w.out = nil
+	}
+	out, rest := w.conn.Encode(w.out[:0], op, p)
+	w.out = out
+	x.vec.n = 0
+	x.vec.add(out)
+	x.vec.add(rest)
+	x.bodyBytes += int64(len(out) + len(rest))
+	n, errno := x.cn.sendv(&x.vec)
+	switch {
+	case errno != 0 && errno != unix.EAGAIN:
+		x.vec.n = 0
+		w.ended = true
+		return MessageLost
+	case errno != 0 || x.vec.advance(n):
+		return WouldBlock
+	}
+	return MessageTaken
+}
+
+// FlushMessage writes what SendMessage has left, waiting for the client.
+func (x *Exchange) FlushMessage() int {
+	if !x.flushFrames() {
+		return MessageLost
+	}
+	return MessageTaken
+}
+
+// flushFrames writes x.vec whole. False: the client takes nothing any more.
+func (x *Exchange) flushFrames() bool {
+	for x.vec.n > 0 {
+		n, errno := x.cn.sendv(&x.vec)
+		switch {
+		case errno == 0:
+			x.vec.advance(n)
+		case errno == unix.EAGAIN && x.waitForClient():
+		default:
+			x.vec.n, x.broken = 0, true
+			if errno == unix.EAGAIN {
+				x.clientGone(unix.ETIMEDOUT)
+			}
+			return false
+		}
+	}
+	return true
+}
+
+// closeFrames sends a close frame, unless one was sent, or the client has no room for it.
+func (x *Exchange) closeFrames(code int, reason string) {
+	w := x.ws
+	if w.out = w.conn.AppendClose(w.out[:0], code, reason); len(w.out) > 0 && !x.broken {
+		x.cn.send(w.out, 0)
+	}
+}
+
+// endUpgrade says goodbye to the client of a WebSocket once the application has ended, and takes
+// back what it was lent.
+func (x *Exchange) endUpgrade(outcome Outcome) {
+	if x.cn.shared {
+		x.eng.upgrades.takeBack(x.cn)
+		unix.SetNonblock(x.cn.fd, true)
+	}
+	if x.ws == nil {
+		return
+	}
+	code := websocket.Normal
+	switch {
+	case outcome == Exit || x.eng.phase() >= draining:
+		code = websocket.Restart
+	case outcome == Failed:
+		code = websocket.Unexpected
+	}
+	x.closeFrames(code, "")
+}
+
+// refuseUpgrade answers for an application that failed since the request was no handshake. False:
+// it was one, or is answered.
+func (x *Exchange) refuseUpgrade() bool {
+	if x.refusal == nil || x.headDone {
+		return false
+	}
+	x.refuseHandshake(x.refusal)
+	return true
+}
+
+// part ends the connection of a request that was upgraded. The client may have something to say
+// still: its close frame, or what it sent before it had ours.
+func (x *Exchange) part(cn *conn) {
+	if x.ws != nil && x.ws.ended && !cn.unread() {
+		x.eng.close(cn)
+		return
+	}
+	x.eng.house.linger(cn)
+}

@@ -1,0 +1,95 @@
+package dataplane
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/proto/websocket"
+)
+
+// Take gives the application a descriptor of its own of the connection, which does not block, or
+// -1. From here on the application frames by itself.
+func (x *Exchange) Take() int {
+	if x.headDone || !x.cn.plain || !x.claimAnswer() {
+		return -1
+	}
+	fd, err := unix.FcntlInt(uintptr(x.cn.fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return -1
+	}
+	x.upgraded()
+	x.status = 101 // whatever it answers
+	x.cn.shared = true
+	x.eng.upgrades.lend(x.eng, x.cn)
+	return fd
+}
+
+// offersSocket says that Take may give the connection of the request in hand: the client asks for a
+// WebSocket and waits for the answer.
+func (x *Exchange) offersSocket() bool {
+	return x.req.Upgrade && x.cn.plain && x.cn.lis.raw() && len(x.rest) == 0 && websocket.Requested(&x.req)
+}
+
+// upgrades is what a worker that leaves tells those whose requests would not end by themselves.
+type upgrades struct {
+	mu   sync.Mutex
+	fd   int // an eventfd, readable once the worker drains; 0: nobody has waited yet
+	lent map[*conn]struct{}
+}
+
+// signal is a descriptor that is readable once the worker drains, -1: there is none left.
+func (u *upgrades) signal(e *Engine) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.fd == 0 {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		if err != nil {
+			return -1
+		}
+		u.fd = fd
+		if e.phase() >= draining {
+			u.tell()
+		}
+	}
+	return u.fd
+}
+
+func (u *upgrades) tell() { unix.Write(u.fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
+// lend notes that the application has a connection. Once the worker drains it reads the end of it.
+func (u *upgrades) lend(e *Engine, cn *conn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.lent == nil {
+		u.lent = map[*conn]struct{}{}
+	}
+	u.lent[cn] = struct{}{}
+	if e.phase() >= draining {
+		cn.endReading()
+	}
+}
+
+func (u *upgrades) takeBack(cn *conn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.lent, cn)
+}
+
+// end has every upgraded request end: the worker drains.
+func (u *upgrades) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.fd != 0 {
+		u.tell()
+	}
+	for cn := range u.lent {
+		cn.endReading()
+	}
+}
+
+func (u *upgrades) close() {
+	if u.fd != 0 {
+		unix.Close(u.fd)
+	}
+}

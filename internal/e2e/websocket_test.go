@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/proto/websocket/websockettest"
+)
+
+// frontEnds is nginx's configuration that leads WebSockets to a server: uwsgi_pass needs nothing
+// more than for any other request.
+const frontEnds = `
+location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:%s; }
+location /http/ { proxy_pass http://%s/; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host $http_host; }
+`
+
+// TestWebSocketClients: applications that use the uwsgi module, flask-sock and Flask-SocketIO, and
+// clients of three libraries, straight over HTTP and behind nginx.
+func TestWebSocketClients(t *testing.T) {
+	for _, python := range []string{harness.DebianPython, harness.OtherPython()} {
+		t.Run(python, func(t *testing.T) {
+			venv := harness.WebSocketVenv(t, python)
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Copy("testdata/websocket_app.py", "app.py")
+			s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app", "--virtualenv", venv, "--threads", "8")
+			front := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }").Addr
+			for _, base := range []string{addr, front} {
+				if out, err := exec.Command(venv+"/bin/python", "testdata/websocket_clients.py", base).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v\n%s", base, err, out)
+				}
+			}
+			if a := harness.HTTP(t, addr).Get("/environ"); a.Body != "[]" {
+				t.Errorf("a request that asks for no WebSocket is offered %s", a.Body)
+			}
+			s.Log.Wait(t, `GET /echo => generated \d+ bytes .*\(HTTP/1.1 101\)`)
+		})
+	}
+}
+
+func open(t *testing.T, addr, path string, headers ...string) *websockettest.Client {
+	t.Helper()
+	k, err := websockettest.Open(harness.Dial(t, addr), path, headers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Answer.StatusCode != 101 {
+		b, _ := io.ReadAll(k.Answer.Body)
+		t.Fatalf("%s: %s %v %s", path, k.Answer.Status, k.Answer.Header, b)
+	}
+	return k
+}
+
+func hear(t *testing.T, k *websockettest.Client, first byte, payload string) {
+	t.Helper()
+	f, p, err := k.Hear()
+	if err != nil || f != first || p != payload {
+		t.Fatalf("heard %#x %.100q %v, expected %#x %.100q", f, p, err, first, payload)
+	}
+}
+
+const echoApp = `
+import os, signal, threading, time
+import uwsgi
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/pid":
+        start_response("200 OK", [])
+        return [str(os.getpid()).encode()]
+    if path == "/taken":
+        sock = environ["gunicorn.socket"]
+        sock.sendall(b"HTTP/1.1 101 Mine\r\n\r\n")
+        while True:
+            data = sock.recv(100)
+            if not data:
+                raise StopIteration
+            sock.sendall(data)
+    uwsgi.websocket_handshake()
+    if path == "/closed":
+        try:
+            while True:
+                uwsgi.websocket_recv()
+        except OSError as exc:
+            print("over:", exc)
+            for function in (uwsgi.websocket_recv, uwsgi.websocket_recv_nb, lambda: uwsgi.websocket_send("x")):
+                try:
+                    function()
+                    print("it goes on")
+                except OSError:
+                    pass
+            return []
+    while True:
+        message = uwsgi.websocket_recv()
+        if message == b"raise":
+            raise LookupError("asked for")
+        if message == b"kill":
+            os.kill(os.getpid(), signal.SIGUSR2)
+        if message == b"sleep":
+            time.sleep(60)
+        uwsgi.websocket_send(message)
+
+def handler(*args):
+    print("a handler ran")
+
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGUSR2, handler)
+`
+
+// TestWebSocketBehindNginx: frames pass in both directions, and the ends of connections, with
+// uwsgi_pass and proxy_pass.
+func TestWebSocketBehindNginx(t *testing.T) {
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", echoApp)
+	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app", "--threads", "2")
+	front := harness.StartNginx(t, strings.NewReplacer("%s;", s.Path("s.sock")+";", "%s/", addr+"/").Replace(frontEnds)).Addr
+	for _, path := range []string{"/", "/http/"} {
+		k := open(t, front, path)
+		k.Say(websockettest.Text, "hello")
+		hear(t, k, websockettest.Text, "hello")
+		k.Say(websockettest.Close, websockettest.Code(1000, ""))
+		hear(t, k, websockettest.Close, websockettest.Code(1000, ""))
+		if _, _, err := k.Hear(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v, expected the end", path, err)
+		}
+		k = open(t, front, path+"taken")
+		k.Write([]byte("hello"))
+		buf := make([]byte, 5)
+		if _, err := io.ReadFull(k.Conn, buf); err != nil || string(buf) != "hello" {
+			t.Errorf("%s, the connection itself: %q, %v", path, buf, err)
+		}
+		k.Close()
+		s.Log.Wait(t, "GET /taken .*HTTP/1.1 101")
+	}
+}
+
+// TestWebSocketReload: those that are open are told to come again, and find the new code; nothing
+// waits for them.
+func TestWebSocketReload(t *testing.T) {
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", echoApp)
+	s.Start("--http", addr, "--module", "app", "--threads", "4", "--worker-reload-mercy", "60")
+	site := harness.HTTP(t, addr)
+	old := site.Get("/pid").Body
+	waits, taken := open(t, addr, "/"), open(t, addr, "/taken")
+	waits.Say(websockettest.Text, "hello")
+	hear(t, waits, websockettest.Text, "hello")
+	s.Reload()
+	hear(t, waits, websockettest.Close, websockettest.Code(1012, ""))
+	waits.Close()
+	io.ReadAll(taken.Conn)
+	taken.Close()
+	if !harness.Within(harness.Patience, func() bool { return site.Get("/pid").Body != old }) {
+		t.Error("the old code serves on")
+	}
+	k := open(t, addr, "/")
+	k.Say(websockettest.Text, "again")
+	hear(t, k, websockettest.Text, "again")
+}
+
+// TestWebSocketErrors: what the application sees of a client that left, and the client of an
+// application that failed; handlers of signals run while it waits; harakiri counts from the last
+// message.
+func TestWebSocketErrors(t *testing.T) {
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", echoApp)
+	s.Start("--http", addr, "--module", "app", "--threads", "1", "--harakiri", "2")
+	open(t, addr, "/closed").Close()
+	s.Log.Wait(t, "^over: unable to receive websocket message$")
+	k := open(t, addr, "/closed")
+	k.Say(websockettest.Close, "")
+	hear(t, k, websockettest.Close, "")
+	open(t, addr, "/").Close()
+	k = open(t, addr, "/")
+	k.Say(websockettest.Text, "kill")
+	hear(t, k, websockettest.Text, "kill")
+	s.Log.Wait(t, "^a handler ran$")
+	s.Allow("LookupError: asked for", "HARAKIRI", "killed by signal 9")
+	k.Say(websockettest.Text, "raise")
+	hear(t, k, websockettest.Close, websockettest.Code(1011, ""))
+	k.Close()
+	if s.Log.Count("^it goes on$|Traceback") != 1 {
+		t.Error("a client that left was a fault, or the conversation went on")
+	}
+	k = open(t, addr, "/")
+	k.Say(websockettest.Text, "sleep")
+	s.Log.Wait(t, "killed by signal 9")
+}
