@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include "evented.h"
+#include "events.h"
 #include "wsgi.h"
 
 // Interned strings, asgi_str.body being "body".
@@ -168,8 +169,5 @@ int asgi_scope_init(void);
 PyObject *asgi_scope_template(PyObject *dict, int websocket);
 // asgi_scope gives the scope of a request; *head says whether the method is HEAD.
 PyObject *asgi_scope(const asgi_app *app, const uw_event *ev, char *head);
-
-// events.c
-void events_soon(void);
 
 #endif

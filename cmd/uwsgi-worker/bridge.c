@@ -325,10 +325,11 @@ static int respond(uw_exchange *x, PyObject *result)
 	if (rc >= 0) {
 		if (rc == UW_FILE) {
 			// Written by Go before close(): a wrapper's close() may delete the file's name, not its
-			// descriptor.
-			Py_BEGIN_ALLOW_THREADS
+			// descriptor. On a loop it waits for nobody, and all calls are ordered by the GIL.
+			PyThreadState *tstate = x->driver ? NULL : PyEval_SaveThread();
 			uwGoFile(x->id);
-			Py_END_ALLOW_THREADS
+			if (tstate)
+				PyEval_RestoreThread(tstate);
 			x->over = 1;
 			close_result(result);
 			return UW_DONE;
@@ -420,38 +421,23 @@ void uw_exchange_begin(uw_exchange *x)
 	uw_head_reset(x);
 }
 
-int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd)
+PyObject *uw_application(int app)
 {
-	uw_core *c = x->core;
-	PyObject *environ, *sr, *result, *callable;
+	PyObject *callable = app >= 0 && app < PyList_Size(applications) ? PyList_GetItem(applications, app) : NULL;
+	return callable == Py_None ? NULL : callable;
+}
+
+int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ)
+{
 	int outcome;
-
-	PyEval_RestoreThread(c->tstate);
-	uw_bury_all();
-	c->current = x;
-	uw_exchange_begin(x);
-
-	callable = app >= 0 && app < PyList_Size(applications) ? PyList_GetItem(applications, app) : NULL;
-	if (!callable || callable == Py_None) {
-		if (body_fd >= 0)
-			close(body_fd);
-		outcome = UW_NOAPP;
-		goto out;
-	}
-	Py_INCREF(callable);
-	environ = uw_environ(c->id, arena, vars, nvars, https, body, body_len, body_fd);
-	sr = environ ? uw_start_response_new(x) : NULL;
+	PyObject *sr = environ ? uw_start_response_new(x) : NULL;
 	if (!sr || (x->offers_socket && uw_offer_socket(x, environ) < 0)) {
 		Py_XDECREF(sr);
-		Py_XDECREF(environ);
-		Py_DECREF(callable);
-		outcome = uw_failed(x);
-		goto out;
+		return uw_failed(x);
 	}
 	x->environ = environ;
 	x->start_response = sr;
-	result = PyObject_CallFunctionObjArgs(callable, environ, sr, NULL);
-	Py_DECREF(callable);
+	PyObject *result = PyObject_CallFunctionObjArgs(callable, environ, sr, NULL);
 	uw_end_child(result);
 	if (result) {
 		outcome = respond(x, result);
@@ -463,8 +449,30 @@ int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int 
 	}
 	x->environ = x->start_response = NULL;
 	Py_DECREF(sr);
-	Py_DECREF(environ);
-out:
+	return outcome;
+}
+
+int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int nvars, int https, const char *body, size_t body_len, int body_fd)
+{
+	uw_core *c = x->core;
+	PyObject *environ, *callable;
+	int outcome = UW_NOAPP;
+
+	PyEval_RestoreThread(c->tstate);
+	uw_bury_all();
+	c->current = x;
+	uw_exchange_begin(x);
+
+	callable = uw_application(app);
+	if (callable) {
+		Py_INCREF(callable);
+		environ = uw_environ(c->id, arena, vars, nvars, https, body, body_len, body_fd);
+		outcome = uw_answer(x, callable, environ);
+		Py_XDECREF(environ);
+		Py_DECREF(callable);
+	} else if (body_fd >= 0) {
+		close(body_fd);
+	}
 	x->serial++; // a start_response or write() that the application has kept is of no use from here on
 	c->current = NULL;
 	c->tstate = PyEval_SaveThread();

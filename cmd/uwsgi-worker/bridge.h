@@ -76,7 +76,7 @@ typedef struct uw_exchange {
 
 	// Request.
 	void *environ, *start_response; // uw_call's
-	void *driver;                   // asgi.c's, NULL: no coroutine serves it
+	void *driver;                   // what runs it on a loop (asgi.c, greenlet.c), NULL: a thread does
 	int offers_socket;              // the connection may be taken: see uw_take_socket
 	int upgrade_state;              // UW_UPGRADE_NONE …
 

@@ -1,5 +1,6 @@
 // Who asks: the exchange that code of the application's is part of.
 #include "asgi.h"
+#include "greenlet.h"
 
 // Exported by every CPython 3.7.1+, not in the limited API.
 extern PyObject *PyContextVar_New(const char *name, PyObject *fallback);
@@ -29,7 +30,7 @@ uw_exchange *uw_current(void)
 	PyObject *who = NULL;
 	if (PyContextVar_Get(current_var, NULL, &who) < 0)
 		PyErr_Clear();
-	uw_exchange *x = who && asgi_is_driver(who) ? ((asgi_driver *)who)->x : NULL;
+	uw_exchange *x = who && (asgi_is_driver(who) || greenlet_is_driver(who)) ? ((uw_driver *)who)->x : NULL;
 	Py_XDECREF(who);
 	return x;
 }

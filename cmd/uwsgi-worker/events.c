@@ -1,6 +1,5 @@
 // Events of an evented worker, pulled from Go when Python's loop says that there are any.
 #include "asgi.h"
-#include "events.h"
 #include "_cgo_export.h"
 
 int uw_again;
@@ -8,9 +7,14 @@ int uw_again;
 // What one call of poll() works on at most, so that the loop's other callbacks get their turn.
 enum { EVENTS_AT_ONCE = 64 };
 
-static PyObject *events_create_task, *events_call_soon, *events_leave;
+static void (*events_begins)(const uw_event *ev); // NULL: there is no loop
+static void (*events_happens)(void *driver, const uw_event *ev);
+static PyObject *events_call_soon, *events_leave;
 static PyObject *events_poll_self; // poll itself
 static int events_polling, events_scheduled;
+
+// Of an ASGI loop alone.
+static PyObject *events_create_task;
 static asgi_app *events_apps;
 static Py_ssize_t events_napps;
 
@@ -34,11 +38,18 @@ void events_soon(void)
 	PyErr_Restore(t, v, tb);
 }
 
-static void events_handle(const uw_event *ev)
+static void events_asgi_begins(const uw_event *ev)
 {
 	static const asgi_app none;
+	asgi_begins(ev, ev->app >= 0 && ev->app < events_napps ? &events_apps[ev->app] : &none, events_create_task);
+}
+
+static void events_asgi_happens(void *driver, const uw_event *ev) { asgi_event(driver, ev); }
+
+static void events_handle(const uw_event *ev)
+{
 	if (ev->kind == UW_REQUEST) {
-		asgi_begins(ev, ev->app >= 0 && ev->app < events_napps ? &events_apps[ev->app] : &none, events_create_task);
+		events_begins(ev);
 		return;
 	}
 	if (ev->kind == UW_LEAVE) {
@@ -50,7 +61,7 @@ static void events_handle(const uw_event *ev)
 	}
 	uw_exchange *x = uw_exchange_get(ev->exchange);
 	if (x && x->driver)
-		asgi_event(x->driver, ev);
+		events_happens(x->driver, ev);
 }
 
 PyObject *events_poll(PyObject *self, PyObject *unused)
@@ -61,7 +72,7 @@ PyObject *events_poll(PyObject *self, PyObject *unused)
 		uw_end_child(Py_None);
 		return NULL;
 	}
-	if (events_polling || !events_create_task) // re-entered by a nested run of the loop
+	if (events_polling || !events_begins) // re-entered by a nested run of the loop
 		Py_RETURN_NONE;
 	events_polling = 1;
 	events_scheduled = 0;
@@ -115,17 +126,31 @@ static int events_app(asgi_app *app, PyObject *o)
 	return 0;
 }
 
+int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*begins)(const uw_event *ev),
+	void (*happens)(void *driver, const uw_event *ev))
+{
+	if (events_call_soon) {
+		PyErr_SetString(PyExc_RuntimeError, "a worker has one loop");
+		return -1;
+	}
+	if (!(events_poll_self = PyObject_GetAttrString(self, "poll")))
+		return -1;
+	Py_INCREF(call_soon);
+	events_call_soon = call_soon;
+	Py_INCREF(leave);
+	events_leave = leave;
+	events_begins = begins;
+	events_happens = happens;
+	return 0;
+}
+
 PyObject *events_begin(PyObject *self, PyObject *args)
 {
 	PyObject *create_task, *create_future, *call_soon, *leave, *apps;
 	if (!PyArg_ParseTuple(args, "OOOOO!:asgi_begin", &create_task, &create_future, &call_soon, &leave, &PyList_Type, &apps))
 		return NULL;
-	if (events_create_task) {
-		PyErr_SetString(PyExc_RuntimeError, "a worker has one loop");
-		return NULL;
-	}
 	if (asgi_init() < 0 || PyObject_SetAttrString(self, "ClientDisconnected", asgi_disconnected) < 0 ||
-	    !(events_poll_self = PyObject_GetAttrString(self, "poll")))
+	    events_attach(self, call_soon, leave, events_asgi_begins, events_asgi_happens) < 0)
 		return NULL;
 	events_napps = PyList_Size(apps);
 	events_apps = calloc(events_napps > 0 ? (size_t)events_napps : 1, sizeof *events_apps);
@@ -136,10 +161,6 @@ PyObject *events_begin(PyObject *self, PyObject *args)
 			return NULL;
 	Py_INCREF(create_future);
 	asgi_create_future = create_future;
-	Py_INCREF(call_soon);
-	events_call_soon = call_soon;
-	Py_INCREF(leave);
-	events_leave = leave;
 	Py_INCREF(create_task);
 	events_create_task = create_task;
 	Py_RETURN_NONE;
@@ -154,6 +175,7 @@ PyObject *events_end(PyObject *self, PyObject *unused)
 	for (int i = 0; (x = uw_exchange_known(i)); i++)
 		if (x->driver)
 			asgi_abandon(x->driver);
+	events_begins = NULL;
 	Py_CLEAR(events_create_task);
 	Py_RETURN_NONE;
 }

@@ -4,6 +4,16 @@
 
 #include <Python.h>
 
+#include "evented.h"
+
+// events_attach has poll() give UW_REQUEST to begins, and what follows of an exchange's that has a
+// driver to happens. -1: an exception is set.
+int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*begins)(const uw_event *ev),
+	void (*happens)(void *driver, const uw_event *ev));
+
+// events_soon has poll() called soon where there is work that no descriptor tells of.
+void events_soon(void);
+
 PyObject *events_poll(PyObject *self, PyObject *unused);
 PyObject *events_poll_fd(PyObject *self, PyObject *unused);
 PyObject *events_listen_in(PyObject *self, PyObject *arg);

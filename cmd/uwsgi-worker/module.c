@@ -10,9 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bridge.h"
+#include "asgi.h"
 #include "environ.h"
 #include "events.h"
+#include "greenlet.h"
 #include "websocket.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
@@ -68,7 +69,8 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 	if (!PyArg_ParseTuple(args, "iiiiiOOOOOOOiO:start", &boot_fd, &control_fd, &slot, &row, &threads, &apps, &mounts, &report, &wrapper, &base, &bytes_io, &open_fd,
 			      &evented, &kinds))
 		return NULL;
-	if (uw_bridge_init(apps, report, wrapper, threads, evented > threads ? evented : threads) < 0 || uw_environ_init(base, bytes_io, open_fd, threads) < 0)
+	int limit = evented > threads ? evented : threads;
+	if (uw_bridge_init(apps, report, wrapper, threads, limit) < 0 || uw_environ_init(base, bytes_io, open_fd, limit) < 0)
 		return NULL;
 	PyObject *points = joined(mounts), *interfaces = points ? joined(kinds) : NULL;
 	if (!interfaces) {
@@ -100,6 +102,19 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+// steady_handlers: a handler without SA_ONSTACK would run on a goroutine's small stack. CPython sets
+// the flag from 3.10 on, event loops of C do not.
+static void steady_handlers(void)
+{
+	for (int s = 1; s < NSIG; s++) {
+		struct sigaction sa;
+		if (sigaction(s, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_ONSTACK)) {
+			sa.sa_flags |= SA_ONSTACK;
+			sigaction(s, &sa, NULL);
+		}
+	}
+}
+
 static PyObject *m_run(PyObject *self, PyObject *arg)
 {
 	long id = PyLong_AsLong(arg);
@@ -108,15 +123,6 @@ static PyObject *m_run(PyObject *self, PyObject *arg)
 		if (!PyErr_Occurred())
 			PyErr_SetString(PyExc_ValueError, "no such core");
 		return NULL;
-	}
-	// A handler without SA_ONSTACK would run on a goroutine's small stack (CPython sets the flag
-	// from 3.10 on).
-	for (int s = 1; s < NSIG; s++) {
-		struct sigaction sa;
-		if (sigaction(s, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_ONSTACK)) {
-			sa.sa_flags |= SA_ONSTACK;
-			sigaction(s, &sa, NULL);
-		}
 	}
 	c->thread = PyThread_get_thread_ident();
 	c->tstate = PyEval_SaveThread();
@@ -129,6 +135,7 @@ static PyObject *m_ready(PyObject *self, PyObject *unused)
 {
 	if (refuse() < 0)
 		return NULL;
+	steady_handlers();
 	uwGoReady();
 	Py_RETURN_NONE;
 }
@@ -137,6 +144,8 @@ static PyObject *m_forked(PyObject *self, PyObject *arg)
 {
 	int child = PyObject_IsTrue(arg);
 	uw_has_forked = 1;
+	if (!child)
+		steady_handlers(); // gevent's handler of SIGCHLD is there from the first child on
 	if (child && !uw_forked) {
 		uw_forked = 1;
 		if (started) {
@@ -293,7 +302,7 @@ static PyObject *m_start_response(PyObject *self, PyObject *unused)
 static PyObject *m_write(PyObject *self, PyObject *data)
 {
 	uw_exchange *x = need();
-	if (x && x->driver) {
+	if (x && x->driver && asgi_is_driver(x->driver)) {
 		PyErr_SetString(PyExc_RuntimeError, "an ASGI application answers with send()");
 		return NULL;
 	}
@@ -469,6 +478,7 @@ static PyMethodDef methods[] = {
 	{"descriptors", m_descriptors, METH_NOARGS, "descriptors() -> list: the server's own, which a child of the application has no use for"},
 	{"exit_code", m_exit_code, METH_NOARGS, "exit_code() -> int: what the worker shall exit with"},
 	EVENTS_METHODS
+	GREENLET_METHODS
 	{"given_up", m_given_up, METH_NOARGS, "given_up() -> bool: only requests past their deadline are left, and they are answered"},
 	{"set_title", m_set_title, METH_VARARGS, "set_title(text): the process title"},
 	{NULL, NULL, 0, NULL},

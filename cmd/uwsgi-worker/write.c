@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "greenlet.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
 
@@ -81,7 +82,11 @@ int uw_send_block(uw_exchange *x, const char *p, Py_ssize_t n)
 		PyErr_SetString(PyExc_AssertionError, "write() or the first block came before start_response (PEP 3333)");
 		return -1;
 	}
-	if (x->stream == UW_RAW ? n < UW_COPY_LIMIT : x->stream == UW_CHUNKED && n <= CHUNK_COPY) {
+	if (x->driver) {
+		rc = greenlet_write(x, p, (size_t)n);
+		if (rc == -2)
+			return -1;
+	} else if (x->stream == UW_RAW ? n < UW_COPY_LIMIT : x->stream == UW_CHUNKED && n <= CHUNK_COPY) {
 		rc = stream(x, p, (size_t)n);
 	} else if (n < UW_COPY_LIMIT) {
 		rc = uwGoTryWrite(x->id, (char *)p, (size_t)n);

@@ -36,6 +36,13 @@ int uw_failed(uw_exchange *x);
 // There is no request of its own to answer and no Go below to return to. It does nothing elsewhere.
 void uw_end_child(PyObject *result);
 
+// uw_application gives the callable of that number, a borrowed reference; NULL: there is none.
+PyObject *uw_application(int app);
+
+// uw_answer runs a WSGI application for x, and gives the outcome. An environ of NULL is one that
+// could not be made, of which the exception is set.
+int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ);
+
 // uw_exchange_begin makes x ready for a request.
 void uw_exchange_begin(uw_exchange *x);
 
@@ -49,7 +56,13 @@ void uw_after_hook(void);
 // else asks who that is.
 uw_exchange *uw_current(void);
 
-// uw_enter makes who, a coroutine's driver, what uw_current finds in this context and those that are
+// What runs an exchange on a loop, a coroutine's driver or a greenlet's, begins like this.
+typedef struct {
+	PyObject_HEAD
+	uw_exchange *x; // NULL: over
+} uw_driver;
+
+// uw_enter makes who, a driver, what uw_current finds in this context and those that are
 // copied from it. -1: an exception is set.
 int uw_enter(PyObject *who);
 

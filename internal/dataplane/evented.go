@@ -137,6 +137,7 @@ func (x *Exchange) late() {
 		}
 		cn.out.reset(x.eng)
 		x.clientGone(unix.ETIMEDOUT)
+		x.relieve()
 	case x.opened():
 		x.silent()
 		return

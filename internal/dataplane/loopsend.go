@@ -55,6 +55,11 @@ func (x *Exchange) pushOut() {
 		x.clientGone(errno)
 		x.tell(newsGone)
 	}
+	x.relieve()
+}
+
+// relieve tells an application that waits for room of it, or that there is nobody to wait for.
+func (x *Exchange) relieve() {
 	if x.full && (x.broken || !x.behind()) {
 		x.full = false
 		x.tell(newsRoom)
@@ -71,7 +76,9 @@ func (x *Exchange) Send(p []byte, more bool) int {
 	case more:
 		rc := x.TryWrite(p)
 		x.cell.Started.Store(monotonic()) // a stream may take as long as it likes: it is over its time when nothing comes
-		x.full = rc == WouldBlock
+		if rc != 0 && rc != WouldBlock {
+			return -1
+		}
 		return rc
 	case !x.headDone:
 		x.eng.app.Response(x.id, &x.resp)

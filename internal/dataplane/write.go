@@ -75,7 +75,8 @@ func (x *Exchange) Write(p []byte) int {
 }
 
 // TryWrite is Write for a caller that may not wait here: where the client does not take all of p at
-// once it gives WouldBlock, and p must stay until Flush has written the rest.
+// once it gives WouldBlock, and p must stay until Flush has written the rest. On a loop all of p is
+// taken, and WouldBlock says that the client is behind: RoomToWrite follows.
 func (x *Exchange) TryWrite(p []byte) int {
 	if x.broken || x.ended {
 		return x.writeFailedCode()
@@ -112,7 +113,10 @@ func (x *Exchange) TryWrite(p []byte) int {
 	switch {
 	case x.broken:
 		return x.writeFailedCode()
-	case x.vec.n > 0, x.loop != nil && x.behind():
+	case x.vec.n > 0:
+		return WouldBlock
+	case x.loop != nil && x.behind():
+		x.full = true
 		return WouldBlock
 	}
 	return 0

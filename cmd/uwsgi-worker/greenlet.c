@@ -1,0 +1,202 @@
+// The greenlet of a request. It is switched to as soon as the request is there, from poll() and so
+// from the hub, and comes back whenever the application waits for something; what wakes it then is
+// gevent's.
+#include <string.h>
+#include <unistd.h>
+
+#include "environ.h"
+#include "events.h"
+#include "greenlet.h"
+#include "_cgo_export.h"
+
+// What the greenlet calls. It is no object of the garbage collector's: the circle through the
+// greenlet is open once the request is over.
+typedef struct {
+	uw_driver base;
+	PyObject *callable, *environ; // until it runs
+	PyObject *greenlet;
+	PyObject *room; // an Event: greenlets wait until the client has caught up; NULL: none does
+	int cancelled;
+} driver;
+
+static PyTypeObject *driver_type;
+static PyObject *greenlet_class, *greenlet_room, *greenlet_cancelled;
+static PyObject *str_switch, *str_throw, *str_wait, *str_set;
+
+int greenlet_is_driver(PyObject *o) { return Py_TYPE(o) == driver_type; }
+
+// greenlet_tell calls a method of an object's. -1: an exception is set.
+static int greenlet_tell(PyObject *o, PyObject *method, PyObject *arg)
+{
+	PyObject *r = PyObject_CallMethodObjArgs(o, method, arg, NULL);
+	Py_XDECREF(r);
+	return r ? 0 : -1;
+}
+
+// driver_wake has those go on who wait for the client.
+static void driver_wake(driver *d)
+{
+	PyObject *room = d->room;
+	d->room = NULL;
+	if (room && greenlet_tell(room, str_set, NULL) < 0)
+		uw_report();
+	Py_XDECREF(room);
+}
+
+static void driver_over(driver *d, int outcome)
+{
+	uw_exchange *x = d->base.x;
+	PyObject *greenlet = d->greenlet;
+	x->serial++;
+	x->driver = NULL;
+	d->base.x = NULL;
+	d->greenlet = NULL;
+	uwGoDone(x->id, outcome);
+	driver_wake(d);
+	Py_XDECREF(greenlet);
+	uw_after_hook();
+	events_soon();
+	Py_DECREF(d); // the exchange's
+}
+
+// driver_call is what runs in the greenlet.
+static PyObject *driver_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	driver *d = (driver *)self;
+	PyObject *callable = d->callable, *environ = d->environ;
+	int outcome;
+	if (!environ) {
+		PyErr_SetString(PyExc_RuntimeError, "a request is answered once");
+		return NULL;
+	}
+	d->callable = d->environ = NULL;
+	Py_INCREF(d);
+	outcome = uw_enter(self) < 0 ? uw_failed(d->base.x) : uw_answer(d->base.x, callable, environ);
+	if (outcome == UW_FAILED && d->cancelled)
+		outcome = UW_CANCELLED;
+	Py_DECREF(callable);
+	Py_DECREF(environ);
+	driver_over(d, outcome);
+	Py_DECREF(d);
+	Py_RETURN_NONE;
+}
+
+static void driver_dealloc(PyObject *self)
+{
+	driver *d = (driver *)self;
+	Py_XDECREF(d->callable);
+	Py_XDECREF(d->environ);
+	PyObject_Free(d);
+	Py_DECREF(driver_type);
+}
+
+static PyObject *driver_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	PyErr_SetString(PyExc_TypeError, "the server makes these, one for each request");
+	return NULL;
+}
+
+static PyType_Slot driver_slots[] = {
+	{Py_tp_new, driver_new}, {Py_tp_call, driver_call}, {Py_tp_dealloc, driver_dealloc}, {0, NULL},
+};
+static PyType_Spec driver_spec = {"_uwsgi.request", sizeof(driver), 0, Py_TPFLAGS_DEFAULT, driver_slots};
+
+// driver_run makes the greenlet, and switches to it. -1: an exception is set, and it has not run.
+static int driver_run(driver *d)
+{
+	PyObject *greenlet = d->environ ? PyObject_CallFunctionObjArgs(greenlet_class, (PyObject *)d, NULL) : NULL;
+	if (!greenlet)
+		return -1;
+	d->greenlet = greenlet;
+	Py_INCREF(greenlet);
+	uw_running = d->base.x->id;
+	int rc = greenlet_tell(greenlet, str_switch, NULL);
+	uw_running = -1; // what gevent wakes is not known here
+	if (uw_forked)
+		uw_end_child(rc < 0 ? NULL : Py_None);
+	Py_DECREF(greenlet);
+	if (rc < 0 && !d->environ) { // it has run: the exchange is seen to
+		uw_report();
+		rc = 0;
+	}
+	return rc;
+}
+
+void greenlet_begins(const uw_event *ev)
+{
+	uw_exchange *x = uw_exchange_get(ev->exchange);
+	PyObject *callable = uw_application(ev->app);
+	driver *d = x && callable ? PyObject_New(driver, driver_type) : NULL;
+	if (x) {
+		uw_exchange_begin(x);
+		x->core = uw_core_get(0);
+	}
+	if (!d) {
+		if (ev->body_fd >= 0)
+			close(ev->body_fd);
+		if (PyErr_Occurred())
+			uw_report();
+		uwGoDone(ev->exchange, x && !callable ? UW_NOAPP : UW_FAILED);
+		return;
+	}
+	memset((char *)d + sizeof(PyObject), 0, sizeof *d - sizeof(PyObject));
+	d->base.x = x;
+	x->driver = d;
+	Py_INCREF(callable);
+	d->callable = callable;
+	Py_INCREF(d);
+	d->environ = uw_environ(x->id, ev->arena, ev->vars, ev->nvars, ev->https, ev->data, ev->len, ev->body_fd);
+	if (driver_run(d) < 0)
+		driver_over(d, uw_failed(x));
+	Py_DECREF(d);
+}
+
+void greenlet_event(void *o, const uw_event *ev)
+{
+	driver *d = o;
+	Py_INCREF(d);
+	switch (ev->kind) {
+	case UW_WRITABLE:
+		driver_wake(d);
+		break;
+	case UW_CANCEL:
+		d->cancelled = 1;
+		if (d->greenlet && greenlet_tell(d->greenlet, str_throw, greenlet_cancelled) < 0)
+			uw_report();
+		break;
+	}
+	Py_DECREF(d);
+}
+
+int greenlet_write(uw_exchange *x, const char *p, size_t n)
+{
+	driver *d = x->driver;
+	int rc = uwGoTryWrite(x->id, (char *)p, n);
+	if (rc != UW_AGAIN)
+		return rc;
+	if (!d->room && !(d->room = PyObject_CallObject(greenlet_room, NULL)))
+		return -2;
+	PyObject *room = d->room;
+	Py_INCREF(room);
+	rc = greenlet_tell(room, str_wait, NULL);
+	Py_DECREF(room);
+	return rc < 0 ? -2 : 0;
+}
+
+PyObject *greenlet_begin(PyObject *self, PyObject *args)
+{
+	PyObject *call_soon, *leave;
+	if (!PyArg_ParseTuple(args, "OOOOO:greenlet_begin", &greenlet_class, &greenlet_room, &greenlet_cancelled, &call_soon, &leave) ||
+	    events_attach(self, call_soon, leave, greenlet_begins, greenlet_event) < 0)
+		return NULL;
+	if (!(driver_type = (PyTypeObject *)PyType_FromSpec(&driver_spec)) || !(str_switch = PyUnicode_InternFromString("switch")) ||
+	    !(str_throw = PyUnicode_InternFromString("throw")) || !(str_wait = PyUnicode_InternFromString("wait")) ||
+	    !(str_set = PyUnicode_InternFromString("set")))
+		return NULL;
+	Py_INCREF(greenlet_class);
+	Py_INCREF(greenlet_room);
+	Py_INCREF(greenlet_cancelled);
+	uw_core_get(0)->thread = PyThread_get_thread_ident();
+	chunks_keep();
+	Py_RETURN_NONE;
+}

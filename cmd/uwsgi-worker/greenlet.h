@@ -1,0 +1,32 @@
+// WSGI on gevent's hub: a greenlet for each request. All of it runs with the GIL held, on the thread
+// of the hub.
+#ifndef UWSGI_GREENLET_H
+#define UWSGI_GREENLET_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "evented.h"
+#include "wsgi.h"
+
+// greenlet_begins takes UW_REQUEST: the application runs until it waits for the first time.
+void greenlet_begins(const uw_event *ev);
+// greenlet_event takes another event of an exchange's.
+void greenlet_event(void *driver, const uw_event *ev);
+int greenlet_is_driver(PyObject *o);
+
+// greenlet_write writes a block of the body. Where the client is behind it has the greenlet that
+// calls wait until it has caught up. What uwGoTryWrite gives; -2: an exception is set.
+int greenlet_write(uw_exchange *x, const char *p, size_t n);
+
+// chunks_keep has the interpreter's blocks for the frames of a greenlet used again.
+void chunks_keep(void);
+
+PyObject *greenlet_begin(PyObject *self, PyObject *args);
+
+#define GREENLET_METHODS \
+	{"greenlet_begin", greenlet_begin, METH_VARARGS, \
+	 "greenlet_begin(Greenlet, Event, Cancelled, call_soon, leave): serve on gevent's hub, which calls poll(). leave() is called when the worker " \
+	 "has drained. Cancelled is thrown into a greenlet that is over its time"},
+
+#endif
