@@ -198,7 +198,9 @@ func (r *reader) bare(a string) {
 		return
 	case format(a) != "":
 		key = format(a)
-	case strings.HasSuffix(a, ".py") || strings.HasSuffix(a, ".wsgi"):
+	case strings.HasSuffix(a, ".py"):
+		key = "file" // of either interface
+	case strings.HasSuffix(a, ".wsgi"):
 		key = "wsgi-file"
 	case dotted.MatchString(a):
 		key = "module"
@@ -208,5 +210,5 @@ func (r *reader) bare(a string) {
 		r.argument(a, "", "a configuration file ends in .ini, .yaml, .json or .xml; name others with --ini", errors.New("unable to load a configuration from it"))
 		return
 	}
-	r.add(&pair{Pair: Pair{Key: key, Value: a, Given: true}, source: fromArgs, bare: key != "module" && key != "wsgi-file"})
+	r.add(&pair{Pair: Pair{Key: key, Value: a, Given: true}, source: fromArgs, bare: key != "module" && !strings.HasSuffix(key, "file")})
 }

@@ -30,7 +30,7 @@
 //
 // loader → supervisor:
 //
-//	{"op":"loaded","apps":[{"mount":"","seconds":0.2,"source":"mysite.wsgi"}],"python":"3.11.2"}      the application is imported (lazy-apps: the interpreter is up)
+//	{"op":"loaded","apps":[{"mount":"","seconds":0.2,"source":"mysite.wsgi","interface":"wsgi"}],"python":"3.11.2"}      the application is imported (lazy-apps: the interpreter is up)
 //	{"op":"failed","error":"ImportError: …","exclusive":false,"code":22}                       no application; the traceback is on stderr already. exclusive: a lock
 //	                                                                                          or an address was in use, so a reload that stops the old ones first may work
 //	{"op":"forked","slot":1,"row":0,"pid":4711}

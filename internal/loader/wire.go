@@ -35,6 +35,9 @@ func tame(m *wire.Report) {
 		a := &m.Apps[i]
 		a.Mount, a.Source = tameText(a.Mount), tameText(a.Source)
 		a.Seconds = max(0, min(a.Seconds, longestLoad))
+		if a.Interface != "asgi" {
+			a.Interface = "wsgi"
+		}
 	}
 }
 

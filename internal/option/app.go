@@ -6,8 +6,9 @@ const groupApp Group = "Application"
 
 var appRows = []Row{
 	{Name: "module", Aliases: []string{"wsgi"}, Short: 'w', Kind: Text, Group: groupApp, Set: app("module"),
-		Help: "the WSGI application: MODULE, MODULE:CALLABLE or MODULE:FACTORY()"},
-	{Name: "wsgi-file", Aliases: []string{"file"}, Kind: Path, Group: groupApp, Set: app("file"), Help: "the Python file that defines the application"},
+		Help: "the application, WSGI or ASGI: MODULE, MODULE:CALLABLE or MODULE:FACTORY(); as wsgi it is WSGI"},
+	{Name: "wsgi-file", Aliases: []string{"file"}, Kind: Path, Group: groupApp, Set: app("file"),
+		Help: "the Python file that defines the application, which is WSGI; as file it may be ASGI"},
 	{Name: "callable", Kind: Text, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Callable }),
 		Help: "name of the application where module or file give none (application)"},
 	{Name: "eval", Kind: Text, Group: groupApp, Set: app("eval"), Help: "the application as Python code"},
@@ -41,11 +42,15 @@ func app(kind string) func(*Settings, Value) error {
 		if value == "" {
 			return fault("write "+v.Name+" = …", "the application is missing")
 		}
-		add := App{Kind: kind, Value: value, Origin: v.Origin}
+		add := App{Kind: kind, Interface: interfaceOf(v.Name), Value: value, Origin: v.Origin}
 		var hint error
 		switch {
 		case kind == "module" && strings.HasSuffix(strings.SplitN(value, ":", 2)[0], ".py"):
-			hint = warning("write wsgi-file = "+strings.SplitN(value, ":", 2)[0]+", or the module's name without .py", "%q is a file, not a module", value)
+			file := "wsgi-file"
+			if add.Interface == asgi {
+				file = "asgi-file"
+			}
+			hint = warning("write "+file+" = "+strings.SplitN(value, ":", 2)[0]+", or the module's name without .py", "%q is a file, not a module", value)
 		case kind == "file" && strings.HasSuffix(strings.TrimSuffix(value, ":"+lastPart(value)), ".py") && strings.Contains(value, ":"):
 			path, callable := value[:strings.LastIndexByte(value, ':')], lastPart(value)
 			add.Value, s.Callable = path, callable
@@ -55,6 +60,9 @@ func app(kind string) func(*Settings, Value) error {
 		for i, a := range s.Apps {
 			if a.Mount == "" && a.Kind == kind {
 				s.Apps[i] = add
+				if hint == nil && a.Interface != add.Interface {
+					hint = warning("write one of the two", "it takes the place of %s, which another option names", a.Value)
+				}
 				return hint
 			}
 			if a.Mount == "" && kind == "module" && at == len(s.Apps) {
@@ -66,6 +74,22 @@ func app(kind string) func(*Settings, Value) error {
 		s.Apps[at] = add
 		return hint
 	}
+}
+
+// The interfaces of applications.
+const (
+	wsgi = "wsgi"
+	asgi = "asgi"
+)
+
+// interfaceOf is the interface that the name of an option says, "" if it leaves that to the
+// application.
+func interfaceOf(name string) string {
+	before, _, _ := strings.Cut(name, "-")
+	if before == wsgi || before == asgi {
+		return before
+	}
+	return ""
 }
 
 func lastPart(s string) string { return s[strings.LastIndexByte(s, ':')+1:] }

@@ -10,8 +10,13 @@ func Default() *Settings {
 	return &Settings{
 		Processes: 1,
 		Threads:   1,
-		Protocol:  "uwsgi",
-		Umask:     -1,
+
+		AsgiConcurrency: 1000,
+		AsgiLoop:        "auto",
+		Lifespan:        "auto",
+
+		Protocol: "uwsgi",
+		Umask:    -1,
 
 		DeferAccept: true,
 

@@ -54,7 +54,11 @@ func judgeLoop(v Value) error {
 	case "simple", "gevent":
 		return nil
 	}
-	return warning("write threads = 20, or what the work needs; an ASGI application needs an ASGI server", "there is no loop %q: requests run on threads", v.Text)
+	switch text := strings.TrimSpace(v.Text); text {
+	case "asyncio", "uvloop", "auto":
+		return warning("write asgi-loop = "+text+" for an ASGI application", "a WSGI application runs on threads, or on gevent's loop")
+	}
+	return warning("write asgi = MODULE:CALLABLE for an ASGI application, else threads = 20, or what the work needs", "there is no loop %q: requests run on threads", v.Text)
 }
 
 // guards are routing actions that keep requests out: a server that starts without them would let

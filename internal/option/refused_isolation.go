@@ -87,7 +87,7 @@ var symbolsRows = []Row{
 	{Name: "symcall-use-next", Help: "RTLD_NEXT lookup"},
 	{Name: "symcall-register-rpc", Kind: Text, Repeat: true, Help: "C function as RPC"},
 	{Name: "symcall-post-fork", Kind: Text, Repeat: true, Help: "C function after fork"},
-	{Name: "ugreen", Help: "ugreen suspend engine"},
+	{Name: "ugreen", Note: "write gevent = 100, or asgi = MODULE:CALLABLE for an ASGI application", Help: "ugreen suspend engine"},
 	{Name: "ugreen-stacksize", Kind: Text, Help: "its stack"},
 	{Name: "dumbloop-modifier1", Kind: Int, Help: "option of the dumbloop plugin"},
 	{Name: "dumbloop-code", Kind: Text, Help: "option of the dumbloop plugin"},

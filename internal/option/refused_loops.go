@@ -1,12 +1,23 @@
 package option
 
+import "strings"
+
 // Other loops and other kinds of application.
 
 var loopsRows = []Row{
-	{Name: "async", Kind: Int, Help: "N concurrent cores per worker in an async loop"},
-	{Name: "asyncio", Kind: Int, Note: "no asyncio loop for WSGI: write threads = 20, or serve an ASGI application with uvicorn", Help: "asyncio loop with N cores"},
+	{Name: "async", Kind: Int, Judge: judgeAsync, Help: "N concurrent cores per worker in an async loop"},
+	{Name: "asyncio", Kind: Int, Judge: judgeAsync, Help: "asyncio loop with N cores"},
 	{Name: "greenlet", Help: "use greenlets to suspend requests (asyncio/tornado loops)"},
-	{Name: "tornado", Kind: Int, Help: "tornado loop with N cores"},
+	{Name: "tornado", Kind: Int, Judge: judgeAsync, Help: "tornado loop with N cores"},
+}
+
+// judgeAsync says what to write in the place of N requests at a time that are no threads.
+func judgeAsync(v Value) error {
+	n := strings.TrimSpace(v.Text)
+	if _, rest, ok := number(n); !ok || rest != "" {
+		n = "100"
+	}
+	return warning("write asgi = MODULE:CALLABLE for an ASGI application, gevent = "+n+" for a WSGI one", "a request of WSGI is not suspended but by gevent")
 }
 
 var otherAppsRows = []Row{

@@ -17,7 +17,11 @@ type Settings struct {
 	Threads   int
 	Gevent    int  // requests at a time asked for as greenlets: as many threads
 	Master    bool // import the application once, before the fork
-	LazyApps  bool // import it after the fork, in each worker, whatever Master says
+	// AsgiConcurrency is how many requests and websockets a worker with an event loop has in hand.
+	AsgiConcurrency int
+	AsgiLoop        string // auto, uvloop, asyncio
+	Lifespan        string // auto, on, off
+	LazyApps        bool   // import it after the fork, in each worker, whatever Master says
 
 	// Sockets, in the order they were written.
 	Sockets        []Socket
@@ -268,10 +272,12 @@ type Socket struct {
 
 // App is one application source.
 type App struct {
-	Mount  string // "" = the default application
-	Kind   string // module, file, paste, eval, ini-paste
-	Value  string // as written: pkg.mod:callable, path, uri
-	Origin Origin
+	Mount string // "" = the default application
+	Kind  string // module, file, paste, eval, ini-paste
+	// Interface is wsgi or asgi where the option says so, else "": the application is looked at.
+	Interface string `json:",omitempty"`
+	Value     string // as written: pkg.mod:callable, path, uri
+	Origin    Origin
 }
 
 // EnvOp changes one variable of the application's environment; Unset wins over Value.

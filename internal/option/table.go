@@ -10,7 +10,7 @@ import (
 var rows = sync.OnceValue(func() []Row {
 	var all []Row
 	for _, part := range [][]Row{
-		languageRows, commandRows, socketRows, appRows, pythonRows, workerRows, lifecycleRows, requestRows, webSocketRows, staticRows,
+		languageRows, commandRows, socketRows, appRows, pythonRows, workerRows, asgiRows, lifecycleRows, requestRows, webSocketRows, staticRows,
 		privilegeRows, logRows, statsRows, hookRows, daemonRows, emperorRows,
 		noNeedRows(), refusedRows(),
 	} {

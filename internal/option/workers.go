@@ -12,7 +12,7 @@ var workerRows = []Row{
 	{Name: "master", Short: 'M', Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.Master }),
 		Help: "import the application once, and fork the workers from that; without it each worker imports it itself (there is a supervisor either way)"},
 	{Name: "processes", Aliases: []string{"workers"}, Short: 'p', Kind: Int, Group: groupWorkers, Set: processes, Help: "number of worker processes (1)"},
-	{Name: "threads", Kind: Int, Group: groupWorkers, Set: threads, Help: "requests a worker serves at the same time, each on its own thread (1)"},
+	{Name: "threads", Kind: Int, Group: groupWorkers, Set: threads, Help: "WSGI requests a worker serves at the same time, each on its own thread (1). With an ASGI application: more than 1 is the size of its loop's default executor"},
 	{Name: "gevent", Kind: Int, Group: groupWorkers, Set: gevent, Help: "as many threads, and a socket-timeout of 30 at least; there is no loop of gevent's"},
 	{Name: "enable-threads", Short: 'T', Kind: Flag, Group: groupWorkers, Set: checked, Help: "let the application start threads (always so here)"},
 	{Name: "lazy-apps", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.LazyApps }),

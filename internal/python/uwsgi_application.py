@@ -10,6 +10,8 @@ import time
 import types
 
 import uwsgi
+import uwsgi_asgi
+import uwsgi_interface
 import uwsgi_mounts
 from uwsgi_report import ERROR, WARNING, report, say, text_of
 
@@ -54,7 +56,7 @@ def pick(module, name):
                 raise NoApplication('unable to find "%s" callable in %s' % (name, getattr(module, "__file__", None) or module.__name__))
             value = getattr(value, part)
     if not callable(value):
-        raise NoApplication('"%s" of %s is no WSGI application: %r is not callable' % (name, module.__name__, type(value).__name__))
+        raise NoApplication('"%s" of %s is no application: %r is not callable' % (name, module.__name__, type(value).__name__))
     return value
 
 
@@ -109,6 +111,23 @@ def load(app, settings):
     raise NoApplication("unknown kind of application %r" % kind)
 
 
+def interfaces(app, calls, settings):
+    """What uwsgi_interface.find says of each callable, by mount point; NoApplication where it cannot be served as the configuration has it."""
+    out = {}
+    for mount, call in calls.items():
+        try:
+            out[mount] = uwsgi_interface.find(call, app.get("Interface"))
+        except uwsgi_interface.Mismatch as exc:
+            name = (exc.interface or "") + {"file": "-file"}.get(app["Kind"], "")
+            hint = " (write %s = %s)" % (name, app["Value"]) if exc.interface else ""
+            raise NoApplication("%s %s%s" % (app["Value"], exc, hint)) from None
+        if out[mount][0] == uwsgi_interface.ASGI:
+            lacking = uwsgi_asgi.prepare(settings)
+            if lacking:
+                raise NoApplication("%s is an ASGI application (%s): %s" % (app["Value"], out[mount][2], lacking))
+    return out
+
+
 def report_loading():
     """Print the exception of a failed load without the frames of the loader and of the import system above the application's."""
     kind, value, tb = sys.exc_info()
@@ -140,17 +159,26 @@ class Loaded:
     """The applications by index, with their mount points and how loading them went."""
 
     def __init__(self):
-        self.apps, self.mounts, self.info, self.error, self.exclusive, self.code = [], [], [], "", False, 22
+        self.apps, self.mounts, self.kinds, self.info, self.error, self.exclusive, self.code = [], [], [], [], "", False, 22
         self.again = False  # it is loaded once more otherwise
         self.shared = False  # two cannot live in one interpreter
 
-    def add(self, mount, call, seconds, source):
+    def add(self, mount, found, seconds, source):
+        """Take in what uwsgi_interface.find gave of a callable."""
+        kind, call, why = found
         index = len(self.apps)
         self.apps.append(call)
         self.mounts.append(mount)
-        self.info.append({"mount": mount, "seconds": round(seconds, 3), "source": source})
-        say("WSGI app %d (mountpoint='%s') ready in %d seconds on interpreter 0x%x pid: %d%s"
-            % (index, mount, int(seconds), id(sys.modules), os.getpid(), " (default app)" if index == 0 else ""))
+        self.kinds.append(kind)
+        self.info.append({"mount": mount, "seconds": round(seconds, 3), "source": source, "interface": kind})
+        say("%s app %d (mountpoint='%s') ready in %d seconds on interpreter 0x%x pid: %d%s%s"
+            % (kind.upper(), index, mount, int(seconds), id(sys.modules), os.getpid(), " (default app)" if index == 0 else "",
+               ": " + why if why and kind == uwsgi_interface.ASGI else ""))
+
+    @property
+    def looped(self):
+        """Whether the workers serve with an event loop."""
+        return uwsgi_interface.ASGI in self.kinds
 
     def usable(self, settings):
         """Whether a worker can serve with what there is; says so where it cannot."""
@@ -198,6 +226,7 @@ def load_all(settings, again):
         try:
             with tenants:
                 call = load(app, settings)
+                found = interfaces(app, call if type(call) is dict else {mount: call}, settings)
             tenants.add(app)
         except SystemExit as exc:
             report_loading()
@@ -222,7 +251,7 @@ def load_all(settings, again):
             report_loading()
         else:
             seconds = time.monotonic() - start
-            for at, one in (call if type(call) is dict else {mount: call}).items():
+            for at, one in found.items():
                 done.add(at, one, seconds, app["Value"])
             continue
         say("unable to load app %d (mountpoint='%s') (callable not found or import error)%s" % (len(done.apps), mount, named_at(app)), ERROR)

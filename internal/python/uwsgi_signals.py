@@ -75,12 +75,11 @@ def is_ours(handler):
     return handler is ignore or isinstance(getattr(handler, "__self__", None), Signals)
 
 
-def watch_signals(_uwsgi):
-    """Have the worker's main thread look at signals though it waits for requests; the descriptors that this takes.
+def wakeup():
+    """(reader, writer): whoever waits in the worker's main thread shall watch the reader, which gets a byte at each signal.
 
-    A signal that comes just before the thread waits would else have its handler run at the next request only.
+    A signal that comes just before the thread waits would else have its handler run when something else happens.
     """
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    _uwsgi.watch_signals(reader)
-    return [reader, writer]
+    return reader, writer

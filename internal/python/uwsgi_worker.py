@@ -11,16 +11,17 @@ import sys
 import threading
 
 import uwsgi
+import uwsgi_asgi
 import uwsgi_hooks
 import uwsgi_limits
 import uwsgi_threads
 import uwsgi_websocket
-from uwsgi_application import load_all
+from uwsgi_application import is_exclusive, load_all
 from uwsgi_autoreload import watch_modules
 from uwsgi_children import guard_forks
 from uwsgi_interpreter import imports, set_title, title
 from uwsgi_report import ERROR, WARNING, report, reporter, say
-from uwsgi_signals import STACKS, Signals, watch_signals
+from uwsgi_signals import STACKS, Signals, wakeup
 from uwsgi_wire import BOOT, Belongings, Wire
 
 
@@ -41,9 +42,9 @@ class Worker:
                 os.dup2(fds[1], 1)
             os.close(fds[1])
 
-    def incapable(self, why):
-        Wire(os.dup(self.control)).send({"op": "failed", "error": why, "exclusive": False, "code": 1})
-        return 1
+    def incapable(self, why, code=1, exclusive=False):
+        Wire(os.dup(self.control)).send({"op": "failed", "error": why, "exclusive": exclusive, "code": code})
+        return code
 
     def run(self):
         settings = self.settings
@@ -84,7 +85,10 @@ class Worker:
         self.place()
         for line in uwsgi_limits.cramped():
             say(line, WARNING)
-        lacking = uwsgi_limits.crowded(threads)
+        looped, cores = self.loaded.looped, threads
+        if looped:  # this thread has the loop, others what there is of WSGI
+            cores = threads + 1 if "wsgi" in self.loaded.kinds else 1
+        lacking = uwsgi_limits.crowded(cores)
         if lacking:
             return self.incapable(lacking)
         library = self.library or Library(self.libdir)
@@ -93,8 +97,9 @@ class Worker:
         base = self.base_environ(threads)
         # The data plane's own threads shall not take the application's signals.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        _uwsgi.start(BOOT, self.control, self.slot, self.row, threads, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
-                     FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body, 0, [])
+        _uwsgi.start(BOOT, self.control, self.slot, self.row, cores, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
+                     FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body,
+                     settings["AsgiConcurrency"] if looped else 0, self.loaded.kinds)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         overhead = library.size + max(0, uwsgi._statm()[1] - before)
         _uwsgi.address_space(overhead)
@@ -102,8 +107,8 @@ class Worker:
         uwsgi_limits.hold_address_space(settings, overhead)
         uwsgi._attach(_uwsgi, overhead, [id(app) for app in self.loaded.apps])
         os.close(BOOT)
-        ours = _uwsgi.descriptors() + watch_signals(_uwsgi)
-        guard_forks(_uwsgi, ours)
+        signalled, writer = wakeup()
+        guard_forks(_uwsgi, _uwsgi.descriptors() + [signalled, writer])
         self.hooks("post-fork")
         uwsgi._post_fork()
         if callable(getattr(uwsgi, "after_req_hook", None)):
@@ -117,17 +122,32 @@ class Worker:
         signals = Signals(self.slot, _uwsgi, self.at_exit)
         signals.take()
         watch_modules(settings, _uwsgi)
+        server = None
+        if looped:
+            server = uwsgi_asgi.Server(settings, self.loaded, _uwsgi)
+            uwsgi.loop = server.name.encode()
+            failed = server.startup()
+            if failed:
+                code = self.incapable("%s: %s" % (failed.label, failed.failure), failed.code, is_exclusive(failed.exception))
+                server.shutdown()
+                return code
         # No daemons: the threads that a request starts inherit that, and shall be alike whichever
         # core it runs on.
-        pool = [uwsgi_threads.thread(serve, (_uwsgi, i), "uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, threads)]
+        pool = [uwsgi_threads.thread(serve, (_uwsgi, i), "uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, cores)]
         uwsgi_threads.hub()
         for thread in pool:
             thread.start()
         self.hooks("accepting", "accepting1", *(("accepting-once", "accepting1-once") if self.first else ()))
         _uwsgi.ready()
-        _uwsgi.run(0)
+        if server:
+            server.serve(signalled)
+        else:
+            _uwsgi.watch_signals(signalled)
+            _uwsgi.run(0)
         for thread in pool:
             thread.join()
+        if server:
+            server.shutdown()
         self.leave()
         return _uwsgi.exit_code() or signals.exit_code
 

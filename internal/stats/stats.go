@@ -99,6 +99,7 @@ type App struct {
 	Requests   int64  `json:"requests"`     // since the start of the instance
 	Exceptions int64  `json:"exceptions"`
 	Chdir      string `json:"chdir"`
+	Interface  string `json:"interface"` // wsgi, asgi
 }
 
 // Core is one exchange that a worker may have in hand: where it has no loop, one thread.

@@ -24,7 +24,7 @@ func sample() Snapshot {
 			ID: 1, PID: 11, Accepting: true, Requests: 7, Delta: 3, Exceptions: 1, Harakiris: 2, Status: "busy",
 			RSS: 1 << 20, VSZ: 2 << 20, Running: 1500, AvgRT: 250, LastSpawn: 1000, Spawns: 1, TX: 99,
 			Generation: 3, Connections: 4, InFlight: 3, Websockets: 2, LoopLag: 1500, Refused: 5, LogLost: 6,
-			Apps: []App{{Mountpoint: "", Startup: 2, Requests: 7, Chdir: ""}},
+			Apps: []App{{Mountpoint: "", Startup: 2, Requests: 7, Chdir: "", Interface: "asgi"}},
 			Cores: []Core{{Requests: 7, Exceptions: 1, Busy: true, Vars: Vars("1.2.3.4 GET /a\"\xff\x01b c"),
 				Request: Request{Since: 2000}}, {ID: 1, Vars: []string{}}},
 		}, {ID: 2, Status: "cheap"}},

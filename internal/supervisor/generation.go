@@ -107,9 +107,9 @@ func (g *generation) activate(count int, why string) {
 func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*generation, error) {
 	set := cfg.Settings
 	r := s.rows
-	if r == nil || !r.fits(set.Processes, cfg.cores()) {
+	if r == nil || !r.fits(set.Processes, set.Exchanges()) {
 		var err error
-		if r, err = newRows(set.Processes, cfg.cores()); err != nil {
+		if r, err = newRows(set.Processes, set.Exchanges()); err != nil {
 			return nil, err
 		}
 	}

@@ -44,6 +44,8 @@ type App struct {
 	Mount   string  `json:"mount"`
 	Seconds float64 `json:"seconds"` // what importing it took
 	Source  string  `json:"source"`
+
+	Interface string `json:"interface"` // wsgi, asgi
 }
 
 // Handed is what travels with a connection from one worker to another.

@@ -1,0 +1,129 @@
+"""Which interface an application's callable has: WSGI (PEP 3333) or ASGI 3 (asgi.readthedocs.io).
+
+Nothing is called for that. What the signs leave open is WSGI, as it always was.
+"""
+
+import functools
+import sys
+import types
+
+WSGI, ASGI = "wsgi", "asgi"
+COROUTINE = 0x80  # inspect.CO_COROUTINE
+
+
+class Mismatch(Exception):
+    """The callable cannot be served (``interface`` is None), or as what the configuration does not say."""
+
+    def __init__(self, text, interface=None):
+        super().__init__(text)
+        self.interface = interface
+
+
+def find(call, wanted=None):
+    """(interface, callable to serve, why) of a callable; ``wanted`` is the interface that the configuration names.
+
+    An application of ASGI 2 is given as one of ASGI 3. Why is None where no sign says so.
+    """
+    interface, why, served = judge(call)
+    if wanted and why and interface != wanted:
+        raise Mismatch("is no %s application: %s" % (wanted.upper(), why), interface)
+    if wanted and interface != wanted:
+        return wanted, call, None
+    return interface, served, why
+
+
+def judge(call):
+    if type(call) is types.FunctionType and not hasattr(call, "__wrapped__") and not call.__code__.co_flags & COROUTINE and plain(call) == 2:
+        return WSGI, "it takes two arguments", call  # most are such; inspect, which takes a while to import, has no more to say
+    import inspect
+
+    what = name_of(call)
+    if inspect.isclass(call):
+        if marked(getattr(call, "__call__", None)) and takes(call, 1) and not takes(call, 2):
+            return ASGI, "objects of the class %s are called with receive and send (ASGI 2)" % what, Single(call)
+        if hasattr(call, "__await__") and takes(call, 3):
+            return ASGI, "objects of the class %s are awaited" % what, call
+        return WSGI, None, call
+    if is_coroutine_function(call):
+        if not takes(call, 3):
+            raise Mismatch("cannot be served: %s is a coroutine function, but does not take scope, receive and send, as ASGI 3 asks" % what)
+        return ASGI, "%s is a coroutine function" % what, call
+    if takes(call, 2):
+        inner = inspect.unwrap(call)
+        if takes(call, 3) and inner is not call and is_coroutine_function(inner) and takes(inner, 3):
+            return ASGI, "%s is wrapped around a coroutine function" % what, call
+        return WSGI, None if takes(call, 3) else "it takes two arguments", call
+    if takes(call, 3):
+        return ASGI, "%s takes three arguments" % what, call
+    if takes(call, 1) and first_name(call) == "scope":
+        return ASGI, "%s takes scope alone (ASGI 2)" % what, Single(call)
+    return WSGI, None, call
+
+
+def plain(function):
+    """How many arguments a function takes, -1 where that is not so simple."""
+    code = function.__code__
+    if code.co_flags & 0x0C or code.co_kwonlyargcount or function.__defaults__:  # *args, **kwargs
+        return -1
+    return code.co_argcount
+
+
+def is_coroutine_function(call):
+    """Whether calling it makes a coroutine: it, what a partial holds, or its __call__ is ``async def``, or marked as such."""
+    while isinstance(call, functools.partial):
+        call = call.func
+    return marked(call) or marked(getattr(call, "__call__", None))
+
+
+def marked(call):
+    import inspect
+
+    if inspect.iscoroutinefunction(call):
+        return True
+    mark = getattr(sys.modules.get("asyncio.coroutines"), "_is_coroutine", None)  # asgiref's, before Python 3.12
+    return mark is not None and getattr(call, "_is_coroutine", None) is mark
+
+
+def signature(call):
+    import inspect
+
+    for one in (call, getattr(call, "__call__", None)):  # which may stand in a slot of the object, that inspect does not look at
+        try:
+            return inspect.signature(one, follow_wrapped=False)
+        except (TypeError, ValueError):  # of C, mostly
+            pass
+    return None
+
+
+def takes(call, count):
+    """Whether it can be called with so many arguments; what does not say takes two."""
+    found = signature(call)
+    if found is None:
+        return count == 2
+    try:
+        found.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
+
+
+def first_name(call):
+    return next(iter(signature(call).parameters), None)
+
+
+def name_of(call):
+    while isinstance(call, functools.partial):
+        call = call.func
+    if isinstance(getattr(call, "__qualname__", None), str):
+        return "%s.%s" % (getattr(call, "__module__", None), call.__qualname__)
+    return "%s.%s.__call__" % (type(call).__module__, type(call).__qualname__)
+
+
+class Single:
+    """An application of ASGI 2, called with the scope and then with receive and send, as one of ASGI 3."""
+
+    def __init__(self, call):
+        self.call = call
+
+    async def __call__(self, scope, receive, send):
+        await self.call(scope)(receive, send)
