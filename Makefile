@@ -39,16 +39,16 @@ check: build
 
 # The suites that start the real thing: nginx, Django, Flask, the real uWSGI beside us …
 e2e: build
-	@packaging/deps.sh test
+	@packaging/deps.sh test async
 	$(GO) test -count=1 -timeout 15m ./internal/e2e ./internal/e2e/harness
 
 # … faults and hostile clients: with full counts, and with those that take a minute …
 chaos: build
-	@packaging/deps.sh test
+	@packaging/deps.sh test async
 	UWSGI_CHAOS=full $(GO) test -count=1 -timeout 40m -v ./internal/e2e/chaos
 
 chaos-short: build
-	@packaging/deps.sh test
+	@packaging/deps.sh test async
 	$(GO) test -count=1 -timeout 15m ./internal/e2e/chaos
 
 # … the worker library under the address sanitizer and the supervisor under the race detector …
@@ -67,7 +67,7 @@ lab:
 test: check e2e chaos-short sanitize-short lab
 
 bench: build
-	@packaging/deps.sh test
+	@packaging/deps.sh test async
 	$(GO) run ./packaging/bench
 
 deb:
