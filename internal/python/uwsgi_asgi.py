@@ -10,6 +10,14 @@ import sys
 from uwsgi_report import ERROR, report, say, text_of
 
 
+VERSION = {"version": "3.0", "spec_version": "2.5"}
+# What scopes begin with.
+HTTP = {"type": "http", "asgi": VERSION, "extensions": {
+    "http.response.pathsend": {}, "http.response.zerocopysend": {}, "http.response.early_hint": {},
+}}
+WEBSOCKET = {"type": "websocket", "asgi": VERSION, "extensions": {"websocket.http.response": {}}}
+
+
 def prepare(settings):
     """Import what the loop is made of, once for all workers; the text of why that cannot be, or None."""
     if settings["Gevent"]:
@@ -62,10 +70,10 @@ class Server:
         """Run until the worker has left. ``reader`` gets a byte at each signal: without it one that comes just before the loop waits would be seen
         late. uvloop has its own."""
         loop = self.loop
-        self.core.asgi_begin(loop, [lifespan and lifespan.state for lifespan in self.lifespans], self.leave)
+        apps = [lifespan and (lifespan.app, HTTP, WEBSOCKET, lifespan.state) for lifespan in self.lifespans]
+        self.core.asgi_begin(loop.create_task, loop.create_future, loop.call_soon, self.leave, apps)
         loop.add_reader(self.core.poll_fd(), self.core.poll)
         loop.add_reader(reader, drain, reader)
-        loop.call_soon(self.core.poll)  # what was there before
         while not self.left:
             try:
                 loop.run_forever()
@@ -83,6 +91,7 @@ class Server:
         loop = self.loop
         for lifespan in reversed(self.distinct):
             self.until(lifespan.shutdown())
+        self.core.asgi_end()
         self.until(cancel_all())
         self.until(loop.shutdown_asyncgens())
         self.until(loop.shutdown_default_executor())
