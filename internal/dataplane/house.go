@@ -141,6 +141,9 @@ func (h *housekeeper) sweep(now int64) {
 	if h.asleep.Load() {
 		h.fetch()
 	}
+	if l := h.eng.loop; l != nil {
+		l.ask(now)
+	}
 	if e := h.eng; e.boot.HandoffInFD > 0 && e.idle() && pending(e.boot.HandoffInFD) && e.hold() {
 		if cn := e.takeHanded(); cn != nil {
 			e.enqueue(cn)

@@ -34,6 +34,8 @@ type Loop struct {
 
 	mu     sync.Mutex
 	posted []post // by other threads
+
+	askedAt atomic.Int64 // monotonic ns, when the housekeeper asked how late it is; 0: it has the answer
 }
 
 // fetchAtOnce is how many events are asked for at a time.
@@ -202,6 +204,7 @@ func (l *Loop) leads() bool {
 func (l *Loop) takeToken() {
 	var b [8]byte
 	unix.Read(l.eng.wakefd, b[:])
+	l.reply()
 	l.mu.Lock()
 	posted := l.posted
 	l.posted = nil

@@ -137,6 +137,40 @@ func TestLoopKeepsConnections(t *testing.T) {
 	})
 }
 
+// come waits until something has come about.
+func come(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for late := time.Now().Add(patience); !cond(); unix.Poll(nil, 1) { // why: what is counted has no event to wait for
+		if time.Now().After(late) {
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
+// How late a loop is can be seen while it is busy, and is over when it has nothing in hand.
+func TestLoopLag(t *testing.T) {
+	began, gate := make(chan int), make(chan struct{})
+	l := async(t, config{set: func(s *option.Settings) { s.SocketTimeout = 80 * time.Millisecond }}, func(_ *looped, ev *Event) { // sweeps are frequent, then
+		if ev.Kind == RequestBegins {
+			began <- ev.Exchange
+			<-gate // a coroutine that computes
+		}
+	})
+	lag := &l.eng.row.Loop.Lag
+	c := l.dial("http")
+	c.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
+	exchange := <-began
+	come(t, "the loop is late", func() bool { return time.Duration(lag.Load()) > 100*time.Millisecond })
+	close(gate)
+	come(t, "the loop is on time, with a request that waits", func() bool { return time.Duration(lag.Load()) < 50*time.Millisecond })
+	l.do(func() {
+		x := l.head(exchange, "200 OK")
+		x.Send(nil, false)
+		x.Finished(Done)
+	})
+	come(t, "nothing is late", func() bool { return lag.Load() == 0 })
+}
+
 // Requests in flight at once end in any order, and no more than may be are begun.
 func TestLoopLimit(t *testing.T) {
 	const limit, all = 3, 9
