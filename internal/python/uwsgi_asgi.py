@@ -182,7 +182,7 @@ class Lifespan:
         if self.started.done():
             self.exception = exc
             if exc is not None and not self.failure and not isinstance(exc, asyncio.CancelledError):
-                report(type(exc), exc, exc.__traceback__)
+                self.print(exc)
             return
         said = "it ended without lifespan.startup.complete" if exc is None else "%s: %s" % (type(exc).__name__, text_of(exc))
         if isinstance(exc, SystemExit):
@@ -193,8 +193,11 @@ class Lifespan:
             say("%s has no lifespan (%s): lifespan = off says so, lifespan = on takes that for an error" % (self.label, said))
             return
         if exc is not None:
-            report(type(exc), exc, exc.__traceback__)
+            self.print(exc)
         self.failure, self.exception = said, exc
+
+    def print(self, exc):
+        report(type(exc), exc, exc.__traceback__.tb_next)  # run's frame is none of the application's
 
     async def receive(self):
         return await self.inbox.get()
