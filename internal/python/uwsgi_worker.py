@@ -99,7 +99,7 @@ class Worker:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         _uwsgi.start(BOOT, self.control, self.slot, self.row, cores, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
                      FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body,
-                     settings["AsgiConcurrency"] if looped else 0)
+                     settings["AsgiConcurrency"] if looped else 0, self.loaded.kinds)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         overhead = library.size + max(0, uwsgi._statm()[1] - before)
         _uwsgi.address_space(overhead)
