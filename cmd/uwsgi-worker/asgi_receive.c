@@ -97,7 +97,7 @@ int asgi_take(asgi_driver *d, PyObject **message) { return d->websocket ? receiv
 static PyObject *receive_bytes(const uw_event *ev)
 {
 	if (ev->len > 0)
-		return PyBytes_FromStringAndSize(ev->data, (Py_ssize_t)ev->len);
+		return PyBytes_FromStringAndSize(uw_at(ev->data), (Py_ssize_t)ev->len);
 	Py_INCREF(receive_empty);
 	return receive_empty;
 }
@@ -109,7 +109,7 @@ static void receive_closed(asgi_driver *d, const uw_event *ev)
 	if (d->code) // the application, or the server, was first
 		return;
 	d->code = ev->code;
-	d->reason = ev->len > 0 ? PyUnicode_DecodeUTF8(ev->data, (Py_ssize_t)ev->len, "replace") : NULL;
+	d->reason = ev->len > 0 ? PyUnicode_DecodeUTF8(uw_at(ev->data), (Py_ssize_t)ev->len, "replace") : NULL;
 	PyErr_Clear(); // without memory it goes without its reason
 }
 
@@ -131,7 +131,7 @@ void asgi_store(asgi_driver *d, const uw_event *ev)
 		return; // the application has closed it
 	} else {
 		d->text = ev->opcode == UW_TEXT;
-		data = d->text ? PyUnicode_DecodeUTF8(ev->data, (Py_ssize_t)ev->len, NULL) : receive_bytes(ev);
+		data = d->text ? PyUnicode_DecodeUTF8(uw_at(ev->data), (Py_ssize_t)ev->len, NULL) : receive_bytes(ev);
 	}
 	if (!data) { // no memory: that something is lost can be told in no other way
 		uw_report();

@@ -315,7 +315,7 @@ static int scope_private(PyObject *scope, PyObject *key)
 static PyObject *scope_server_of(const uw_event *ev, const scope_span *at)
 {
 	if (ev->socket_len > 0)
-		return Py_BuildValue("(NO)", PyUnicode_DecodeUTF8(ev->socket, (Py_ssize_t)ev->socket_len, "surrogateescape"), Py_None);
+		return Py_BuildValue("(NO)", PyUnicode_DecodeUTF8(uw_at(ev->socket), (Py_ssize_t)ev->socket_len, "surrogateescape"), Py_None);
 	if (at[SCOPE_SERVER_NAME].n == 0)
 		Py_RETURN_NONE;
 	return scope_address(&scope_server, at[SCOPE_SERVER_NAME], at[SCOPE_SERVER_PORT]);
@@ -360,6 +360,8 @@ static int scope_offer(PyObject *scope, const scope_span *at)
 PyObject *asgi_scope(const asgi_app *app, const uw_event *ev, char *head)
 {
 	PyObject *few[SCOPE_FEW], **pairs = few, *headers = NULL, *scope = NULL, *subprotocols = ev->websocket ? PyList_New(0) : NULL;
+	const char *arena = uw_at(ev->arena);
+	const uw_var *vars = uw_at(ev->vars);
 	scope_span at[SCOPE_KINDS];
 	Py_ssize_t n = 0;
 	int slot = -1;
@@ -371,9 +373,9 @@ PyObject *asgi_scope(const asgi_app *app, const uw_event *ev, char *head)
 		return PyErr_NoMemory();
 	}
 	for (int i = 0; i < ev->nvars; i++) {
-		const uw_var *v = &ev->vars[i];
-		const char *name = ev->arena + v->key_off;
-		scope_span value = {ev->arena + v->val_off, v->val_len};
+		const uw_var *v = &vars[i];
+		const char *name = arena + v->key_off;
+		scope_span value = {arena + v->val_off, v->val_len};
 		slot = uw_name_after(slot, name, v->key_len);
 		scope_name other = {0}, *e = slot >= 0 ? &scope_names[slot] : &other;
 		if (e->kind == SCOPE_UNKNOWN && scope_classify(e, name, v->key_len) < 0)

@@ -116,9 +116,13 @@ static int send_field(void *to, const char *name, Py_ssize_t nl, const char *val
 static int send_start(asgi_driver *d, PyObject *message)
 {
 	uw_exchange *x = d->x;
-	int64_t status = asgi_integer(message, asgi_str.status, 0);
+	int64_t status = asgi_integer(message, asgi_str.status, INT64_MAX);
 	if (status < 0)
 		return -1;
+	if (status == INT64_MAX) {
+		PyErr_Format(PyExc_TypeError, "'status' is missing in '%s'", send_names[d->websocket ? SEND_DENIAL_START : SEND_START]);
+		return -1;
+	}
 	if (status < 200 || status > 999) { // any other announces a response that is still to come (RFC 9110 §15.2)
 		PyErr_Format(PyExc_ValueError, "%lld is no final http status", (long long)status);
 		return -1;

@@ -27,23 +27,23 @@ enum { UW_CANCELLED = 6 };
 // Opcodes of messages (RFC 6455 §5.2).
 enum { UW_TEXT = 1, UW_BINARY = 2, UW_CLOSE = 8 };
 
-// One event. Its spans are valid until the next uwGoNext or uwGoRead.
+// One event. Its spans are valid until the next uwGoNext or uwGoRead; they are addresses, since memory
+// of C's may hold no pointer into Go's. uw_at makes pointers of them.
 typedef struct {
 	int kind;     // UW_NONE …
 	int exchange; // its number
 
 	// UW_REQUEST. The variables are as uw_call's.
 	int app; // number of the application
-	const char *arena;
-	const uw_var *vars;
+	uintptr_t arena, vars;
 	int nvars;
 	int https;
-	const char *socket; // the path of the unix socket that it came on, by HTTP; socket_len is 0 otherwise
+	uintptr_t socket; // the path of the unix socket that a client itself came on, not a web server; socket_len is 0 otherwise
 	size_t socket_len;
 	int websocket; // a handshake (RFC 6455 §4.1) that the application is to accept or deny
 
 	// UW_REQUEST: the body as far as it has come; UW_BODY, UW_MESSAGE. UW_CLOSE: the reason.
-	const char *data;
+	uintptr_t data;
 	size_t len;
 	int more;    // of the body is to come: ask for it with uwGoRead
 	int body_fd; // UW_REQUEST: the whole body in a file, which the receiver of the event owns; -1: none. Never for kind asgi
@@ -51,6 +51,8 @@ typedef struct {
 	int opcode; // UW_MESSAGE: UW_TEXT (valid UTF-8), UW_BINARY, UW_CLOSE
 	int code;   // UW_CLOSE: the peer's; 1005: it gave none, 1006: the connection was lost
 } uw_event;
+
+static inline const void *uw_at(uintptr_t address) { return (const void *)address; }
 
 // Set by any of the calls that leaves work which no descriptor tells of (a pipelined request, a
 // connection to look at again): events.c has poll() called soon, and resets it.

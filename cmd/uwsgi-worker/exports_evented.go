@@ -55,15 +55,17 @@ func uwGoRead(exchange C.int, ev *C.uw_event) (kind C.int) {
 
 func fill(ev *C.uw_event, e *dataplane.Event) {
 	ev.kind, ev.exchange, ev.app = C.int(e.Kind), C.int(e.Exchange), C.int(e.App)
-	ev.data, ev.len = (*C.char)(unsafe.Pointer(unsafe.SliceData(e.Data))), C.size_t(len(e.Data))
+	ev.data, ev.len = address(unsafe.SliceData(e.Data)), C.size_t(len(e.Data))
 	ev.more, ev.websocket, ev.body_fd = flag(e.More), flag(e.WebSocket), C.int(e.BodyFD)
 	ev.opcode, ev.code = C.int(e.Opcode), C.int(e.Code)
 	if r := e.Request; r != nil {
-		ev.arena = (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena)))
-		ev.vars, ev.nvars = (*C.uw_var)(unsafe.Pointer(unsafe.SliceData(r.Vars))), C.int(len(r.Vars))
+		ev.arena, ev.vars, ev.nvars = address(unsafe.SliceData(r.Arena)), address(unsafe.SliceData(r.Vars)), C.int(len(r.Vars))
+		ev.socket, ev.socket_len = address(unsafe.StringData(e.Socket)), C.size_t(len(e.Socket))
 		ev.https = flag(r.HTTPS)
 	}
 }
+
+func address[T any](p *T) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(p))) }
 
 func flag(on bool) C.int {
 	if on {

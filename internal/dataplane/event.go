@@ -26,8 +26,9 @@ type Event struct {
 
 	App       int // index of the application
 	Request   *request.Request
-	WebSocket bool // Request is a WebSocket handshake
-	BodyFD    int  // a file with the body, to be closed by the receiver; -1: none
+	Socket    string // the path of the unix socket that a client itself came on; "": none
+	WebSocket bool   // Request is a WebSocket handshake
+	BodyFD    int    // a file with the body, to be closed by the receiver; -1: none
 
 	Data   []byte // of the body, or a message
 	More   bool   // more of the body comes

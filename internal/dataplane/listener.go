@@ -22,6 +22,7 @@ type listener struct {
 	proto *protocol
 	parse parser
 	unix  bool
+	path  string // of a unix socket whose peers are clients
 	port  string
 	plain bool   // of its connections
 	inode uint32 // of a unix socket; the housekeeper's
@@ -37,6 +38,9 @@ func newListener(i int, l wire.Listener, hostname string, s *option.Settings) (*
 		lis.port = l.Name[i+1:]
 	} else {
 		lis.unix = true
+		if p.client {
+			lis.path = l.Name
+		}
 	}
 	if p.parserOf != nil {
 		lis.parse = p.parserOf(lis, hostname, s)
