@@ -47,7 +47,7 @@ func entryOf(t testing.TB, pairs ...string) *Entry {
 	}
 }
 
-func compiled(t testing.TB, s *option.Settings) *Logger {
+func compiled(t testing.TB, s *option.LogSettings) *Logger {
 	l, err := Compile(s)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func compiled(t testing.TB, s *option.Settings) *Logger {
 	return l
 }
 
-func line(t testing.TB, s *option.Settings, e *Entry) string {
+func line(t testing.TB, s *option.LogSettings, e *Entry) string {
 	return string(compiled(t, s).Append(nil, e))
 }
 
@@ -67,18 +67,18 @@ func TestDefaultLine(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name     string
-		settings option.Settings
+		settings option.LogSettings
 		entry    *Entry
 		want     string
 	}{
 		// The text of uWSGI itself for this request.
-		{"plain", option.Settings{}, entryOf(t, post...),
+		{"plain", option.LogSettings{}, entryOf(t, post...),
 			"[pid: 21348|app: 0|req: 1/7] 127.0.0.1 () {32 vars in 377 bytes} [Sun Nov 22 16:49:28 2026] POST /a?b => generated 5 bytes in 0 msecs (HTTP/1.1 200) 1 headers in 45 bytes (1 switches on core 0)"},
-		{"micros, forwarded for, memory", option.Settings{LogMicros: true, LogXForwarded: true, MemoryReport: true}, entryOf(t, post...),
+		{"micros, forwarded for, memory", option.LogSettings{LogMicros: true, LogXForwarded: true, MemoryReport: true}, entryOf(t, post...),
 			"{address space usage: 60809216 bytes/57MB} {rss usage: 16449536 bytes/15MB} [pid: 21348|app: 0|req: 1/7] 1.2.3.4, 5.6.7.8 () {32 vars in 377 bytes} [Sun Nov 22 16:49:28 2026] POST /a?b => generated 5 bytes in 265 micros (HTTP/1.1 200) 1 headers in 45 bytes (1 switches on core 0)"},
-		{"nothing known", option.Settings{LogXForwarded: true}, &Entry{PID: 1, App: -1, AppRequests: -1, TotalRequests: 2, Duration: -5},
+		{"nothing known", option.LogSettings{LogXForwarded: true}, &Entry{PID: 1, App: -1, AppRequests: -1, TotalRequests: 2, Duration: -5},
 			"[pid: 1|app: -1|req: -1/2]  () {0 vars in 0 bytes} [Wed Dec 31 19:00:00 1969]   => generated 0 bytes in 0 msecs ( 0) 0 headers in 0 bytes (0 switches on core 0)"},
-		{"user, via, packet", option.Settings{LogXForwarded: true}, with(func(e *Entry) {
+		{"user, via, packet", option.LogSettings{LogXForwarded: true}, with(func(e *Entry) {
 			e.Req = requestOf(t, "REMOTE_USER=joe", "REMOTE_ADDR=::1", "REQUEST_METHOD=GET", "REQUEST_URI=/")
 			e.Via, e.Packet, e.CoreID, e.Duration = "sendfile", 999, 3, 1999999999
 		}), "[pid: 21348|app: 0|req: 1/7] ::1 (joe) {10 vars in 999 bytes} [Sun Nov 22 16:49:28 2026] GET / => " +
@@ -92,7 +92,7 @@ func TestDefaultLine(t *testing.T) {
 
 // A line of more than 4096 bytes, newline included, loses all that the client chose.
 func TestLongLine(t *testing.T) {
-	l := compiled(t, &option.Settings{MemoryReport: true})
+	l := compiled(t, &option.LogSettings{MemoryReport: true})
 	const memory = "{address space usage: 60809216 bytes/57MB} {rss usage: 16449536 bytes/15MB} "
 	longest := 0
 	for n := 3800; n < 4000; n++ {
@@ -122,18 +122,18 @@ func TestFormat(t *testing.T) {
 	all := "XX %(uri)|%(method)|%(user)|%(addr)|%(host)|%(proto)|%(uagent)|%(referer)|%(status)|%(micros)|%(msecs)|%(secs)|%(time)|%(tmsecs)|%(tmicros)|%(epoch)|%(ctime)|%(ltime)|%(ftime)|%(size)|%(rsize)|%(hsize)|%(cl)|%(pid)|%(wid)|%(core)|%(switches)|%(vars)|%(headers)|%(pktsize)|%(modifier1)|%(modifier2)|%(rss)|%(vsz)|%(rssM)|%(vszM)|%(rerr)|%(werr)|%(ioerr)|%(var.HTTP_REFERER)|%(var.NONE)|%(metric.x)|%(mine)|%(nope)|%%(uri)|"
 	for _, c := range []struct {
 		format   string
-		settings option.Settings
+		settings option.LogSettings
 		want     string
 	}{
 		// The text of uWSGI itself, but for rss and vsz, which it had not measured.
-		{all, option.Settings{LogXForwarded: true}, "XX /a?b|POST|-|1.2.3.4, 5.6.7.8|127.0.0.1:19900|HTTP/1.1|curl/7.88.1|r|200|265|0|0.000265|1795384168|1795384168223|1795384168223598|1795384168|Sun Nov 22 16:49:28 2026|22/Nov/2026:16:49:28 -0500|22/Nov/2026:16:49:28 -0500|50|5|45|3|21348|1|0|1|32|1|377|0|0|16449536|60809216|15|57|0|0|0|r|-|0|v2|-|%/a?b|"},
-		{"%(addr) %(ftime)", option.Settings{LogFormatFtime: true, LogDate: "%Y-%m-%dT%H:%M:%S%z"}, "127.0.0.1 2026-11-22T16:49:28-0500"},
-		{"%(ftime)", option.Settings{LogDate: "%Y"}, "22/Nov/2026:16:49:28 -0500"},
-		{"no variable, 100% %d %%", option.Settings{}, "no variable, 100% %d %%"},
-		{"%() %(a b) %(", option.Settings{}, "%() - %("},
-		{"%(uri", option.Settings{}, "%(uri"},
-		{"%(method)%(uri)", option.Settings{}, "POST/a?b"},
-		{"%", option.Settings{}, "%"},
+		{all, option.LogSettings{LogXForwarded: true}, "XX /a?b|POST|-|1.2.3.4, 5.6.7.8|127.0.0.1:19900|HTTP/1.1|curl/7.88.1|r|200|265|0|0.000265|1795384168|1795384168223|1795384168223598|1795384168|Sun Nov 22 16:49:28 2026|22/Nov/2026:16:49:28 -0500|22/Nov/2026:16:49:28 -0500|50|5|45|3|21348|1|0|1|32|1|377|0|0|16449536|60809216|15|57|0|0|0|r|-|0|v2|-|%/a?b|"},
+		{"%(addr) %(ftime)", option.LogSettings{LogFormatFtime: true, LogDate: "%Y-%m-%dT%H:%M:%S%z"}, "127.0.0.1 2026-11-22T16:49:28-0500"},
+		{"%(ftime)", option.LogSettings{LogDate: "%Y"}, "22/Nov/2026:16:49:28 -0500"},
+		{"no variable, 100% %d %%", option.LogSettings{}, "no variable, 100% %d %%"},
+		{"%() %(a b) %(", option.LogSettings{}, "%() - %("},
+		{"%(uri", option.LogSettings{}, "%(uri"},
+		{"%(method)%(uri)", option.LogSettings{}, "POST/a?b"},
+		{"%", option.LogSettings{}, "%"},
 	} {
 		c.settings.LogFormat = c.format
 		if got := line(t, &c.settings, entryOf(t, post...)); got != c.want {
@@ -141,14 +141,14 @@ func TestFormat(t *testing.T) {
 		}
 	}
 	empty := &Entry{App: -1, Duration: 61000001000, Start: 59e9, WriteErrors: 3}
-	if got, want := line(t, &option.Settings{LogFormat: "%(uri) %(addr) %(host) %(var.X) %(cl) %(vars) %(pktsize) " +
+	if got, want := line(t, &option.LogSettings{LogFormat: "%(uri) %(addr) %(host) %(var.X) %(cl) %(vars) %(pktsize) " +
 		"%(secs) %(epoch) %(ioerr) %(rerr) %(werr) %(modifier1) %(modifier2)"}, empty),
 		"- - - - 0 0 0 61.000001 120 3 0 3 0 0"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	e := entryOf(t, post...)
 	e.Req.Modifier1, e.Req.Modifier2 = 30, 7
-	if got := line(t, &option.Settings{LogFormat: "%(modifier1) %(modifier2)"}, e); got != "30 7" {
+	if got := line(t, &option.LogSettings{LogFormat: "%(modifier1) %(modifier2)"}, e); got != "30 7" {
 		t.Errorf("modifiers %s, want 30 7", got)
 	}
 }
@@ -160,7 +160,7 @@ func TestForgedLines(t *testing.T) {
 		"SERVER_PROTOCOL="+forged,
 		"HTTP_HOST="+forged, "HTTP_USER_AGENT="+forged, "HTTP_REFERER="+forged, "HTTP_X_FORWARDED_FOR="+forged, "HTTP_X="+forged)
 	e.LogVars = []LogVar{{[]byte("mine"), []byte(forged)}}
-	for _, s := range []option.Settings{
+	for _, s := range []option.LogSettings{
 		{}, {LogXForwarded: true},
 		{LogFormat: "%(method) %(uri) %(addr) %(user) %(proto) %(host) %(uagent) %(referer) %(var.HTTP_X) %(mine)"},
 	} {
@@ -187,7 +187,7 @@ func TestText(t *testing.T) {
 		{`"%(uagent)" %(uagent)`, `a" 200 "b\`, `"a\" 200 \"b\\" a" 200 "b\`},
 		{`%% "%() %(method) %(uagent)" %(uagent)`, `"`, `%% "%() - \"" "`},
 	} {
-		if got := line(t, &option.Settings{LogFormat: c.format},
+		if got := line(t, &option.LogSettings{LogFormat: c.format},
 			entryOf(t, "HTTP_USER_AGENT="+c.agent)); got != c.want {
 			t.Errorf("%s of %q: %s, want %s", c.format, c.agent, got, c.want)
 		}
@@ -204,7 +204,7 @@ func TestJSON(t *testing.T) {
 	e := entryOf(t, "REQUEST_METHOD=POST", "REQUEST_URI=/a?b", "SERVER_PROTOCOL=HTTP/1.1",
 		"REMOTE_ADDR=127.0.0.1", "HTTP_X=[1, true]",
 		"HTTP_USER_AGENT=\"},{\\ caf\xc3\xa9 \xff\x9b\n\x1b[2J\u202e\U000e0001")
-	got := line(t, &option.Settings{LogFormat: jsonFormat}, e)
+	got := line(t, &option.LogSettings{LogFormat: jsonFormat}, e)
 	var fields map[string]any
 	if err := json.Unmarshal([]byte(got), &fields); err != nil {
 		t.Fatalf("%v: %s", err, got)
@@ -223,7 +223,7 @@ func TestJSON(t *testing.T) {
 		`{%(uagent)}`:             `{\xff}`,
 		`{"a":"%(uagent)"} %(pid`: `{"a":"\xff"} %(pid`,
 	} {
-		if got := line(t, &option.Settings{LogFormat: format}, entryOf(t, "HTTP_USER_AGENT=\xff")); got != want {
+		if got := line(t, &option.LogSettings{LogFormat: format}, entryOf(t, "HTTP_USER_AGENT=\xff")); got != want {
 			t.Errorf("%s: %s, want %s", format, got, want)
 		}
 	}
@@ -233,7 +233,7 @@ func FuzzJSON(f *testing.F) {
 	f.Add("/", "curl", "1")
 	f.Add("/\n\"\\", "\xff\xe2\x80\xae\x7f", "{\"a\":[1,2]}")
 	f.Add("\U000e0001\ufffd", "\xed\xa0\x80", "-")
-	l, err := Compile(&option.Settings{LogFormat: jsonFormat})
+	l, err := Compile(&option.LogSettings{LogFormat: jsonFormat})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -262,39 +262,39 @@ func FuzzJSON(f *testing.F) {
 }
 
 func TestWants(t *testing.T) {
-	quiet := option.Settings{DisableLogging: true}
-	with := func(change func(s *option.Settings)) *option.Settings {
+	quiet := option.LogSettings{DisableLogging: true}
+	with := func(change func(s *option.LogSettings)) *option.LogSettings {
 		s := quiet
 		change(&s)
 		return &s
 	}
 	for _, c := range []struct {
 		name     string
-		settings *option.Settings
+		settings *option.LogSettings
 		yes, no  Entry
 	}{
 		{"forced", &quiet, Entry{Forced: true}, Entry{}},
-		{"4xx", with(func(s *option.Settings) { s.Log4xx = true }), Entry{Status: 499}, Entry{Status: 500}},
-		{"5xx", with(func(s *option.Settings) { s.Log5xx = true }), Entry{Status: 500}, Entry{Status: 499}},
-		{"zero", with(func(s *option.Settings) { s.LogZero = true }), Entry{Body: 0}, Entry{Body: 1}},
-		{"sendfile", with(func(s *option.Settings) { s.LogSendfile = true }), Entry{Via: "sendfile"}, Entry{Via: "offload"}},
-		{"write error", with(func(s *option.Settings) { s.LogIOError = true }), Entry{WriteErrors: 1}, Entry{}},
-		{"slow", with(func(s *option.Settings) { s.LogSlow = time.Second }), Entry{Duration: 1e9}, Entry{Duration: 999999999}},
-		{"big", with(func(s *option.Settings) { s.LogBig = 10 }), Entry{Body: 10}, Entry{Body: 9}},
+		{"4xx", with(func(s *option.LogSettings) { s.Log4xx = true }), Entry{Status: 499}, Entry{Status: 500}},
+		{"5xx", with(func(s *option.LogSettings) { s.Log5xx = true }), Entry{Status: 500}, Entry{Status: 499}},
+		{"zero", with(func(s *option.LogSettings) { s.LogZero = true }), Entry{Body: 0}, Entry{Body: 1}},
+		{"sendfile", with(func(s *option.LogSettings) { s.LogSendfile = true }), Entry{Via: "sendfile"}, Entry{Via: "offload"}},
+		{"write error", with(func(s *option.LogSettings) { s.LogIOError = true }), Entry{WriteErrors: 1}, Entry{}},
+		{"slow", with(func(s *option.LogSettings) { s.LogSlow = time.Second }), Entry{Duration: 1e9}, Entry{Duration: 999999999}},
+		{"big", with(func(s *option.LogSettings) { s.LogBig = 10 }), Entry{Body: 10}, Entry{Body: 9}},
 	} {
 		l := compiled(t, c.settings)
 		if !l.Wants(&c.yes) || l.Wants(&c.no) {
 			t.Errorf("%s: %t for %+v, %t for %+v", c.name, l.Wants(&c.yes), c.yes, l.Wants(&c.no), c.no)
 		}
 	}
-	if !compiled(t, &option.Settings{}).Wants(&Entry{Status: 200, Body: 1}) {
+	if !compiled(t, &option.LogSettings{}).Wants(&Entry{Status: 200, Body: 1}) {
 		t.Error("without disable-logging a request is not wanted")
 	}
 }
 
 // The kept second must not leak into lines of other seconds, earlier or later.
 func TestClock(t *testing.T) {
-	l := compiled(t, &option.Settings{LogFormat: "%(ctime) %(ltime)"})
+	l := compiled(t, &option.LogSettings{LogFormat: "%(ctime) %(ltime)"})
 	for range 2 {
 		for _, sec := range []int64{1795384168, 1795384169, 1795384100, 1795384169} {
 			want := time.Unix(sec, 0).Format("Mon Jan _2 15:04:05 2006 02/Jan/2006:15:04:05 -0700")
@@ -336,7 +336,7 @@ func TestStrftime(t *testing.T) {
 	}
 }
 
-var formats = map[string]option.Settings{
+var formats = map[string]option.LogSettings{
 	"Default": {MemoryReport: true, LogXForwarded: true},
 	"JSON":    {LogFormat: `{"addr":"%(addr)","uri":"%(uri)","agent":"%(uagent)","status":%(status),"t":"%(ltime)"}`},
 	"Format":  {LogFormat: `%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(size) "%(referer)" "%(uagent)" %(secs) %(mine) %(ctime)`},

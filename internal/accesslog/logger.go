@@ -31,7 +31,7 @@ type Logger struct {
 
 // Compile makes a Logger of the options. Every log-format can be compiled: a name that is no
 // variable is one that the application may set.
-func Compile(s *option.Settings) (*Logger, error) {
+func Compile(s *option.LogSettings) (*Logger, error) {
 	l := &Logger{
 		all:        !s.DisableLogging,
 		on4xx:      s.Log4xx,

@@ -36,7 +36,7 @@ func (l *requestLog) open(e *Engine) (err error) {
 		l.fixed = journalFixed(e)
 		l.peer, _ = unix.Getpeername(e.boot.RequestLog.FD) // gone this very moment: lines are lost and counted
 	}
-	l.format, err = accesslog.Compile(e.settings)
+	l.format, err = accesslog.Compile(&e.settings.LogSettings)
 	return err
 }
 

@@ -33,7 +33,8 @@ func (l *lines) String() string {
 }
 
 func settings(addresses ...string) *option.Settings {
-	s := &option.Settings{Protocol: "uwsgi", Umask: -1, SkipZero: true}
+	s := &option.Settings{SocketSettings: option.SocketSettings{Protocol: "uwsgi", SkipZero: true},
+		PrivilegeSettings: option.PrivilegeSettings{Umask: -1}}
 	for _, a := range addresses {
 		s.Sockets = append(s.Sockets, option.Socket{Address: a, Option: "socket"})
 	}

@@ -191,7 +191,8 @@ func TestErrorNamesItsPlace(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `http = :what: "what" is not a port number`) {
 		t.Error(err)
 	}
-	_, err = Open(&option.Settings{Sockets: s.Sockets[:1], Umask: -1}, "", nil, nil, func(string) {})
+	_, err = Open(&option.Settings{SocketSettings: option.SocketSettings{Sockets: s.Sockets[:1]},
+		PrivilegeSettings: option.PrivilegeSettings{Umask: -1}}, "", nil, nil, func(string) {})
 	want := "/etc/x.ini:7: socket = /no/such/directory/x.sock: bind(): No such file or directory\nthe directory does " +
 		"not exist; under systemd RuntimeDirectory= makes one below /run"
 	if err == nil || err.Error() != want {

@@ -118,11 +118,11 @@ func TestSocketOwner(t *testing.T) {
 		want owner
 	}{
 		{option.Settings{}, 0, owner{-1, -1, false}},
-		{option.Settings{ChownSocket: "1:2", UID: "5"}, 0, owner{1, 2, true}},
-		{option.Settings{ChownSocket: ":2"}, 0, owner{-1, 2, true}},
-		{option.Settings{ChownSocket: "0"}, 0, owner{0, -1, true}},
-		{option.Settings{UID: "4242"}, 1000, owner{-1, -1, false}},
-		{option.Settings{UID: "4242", MasterAsRoot: true}, 0, owner{-1, -1, false}},
+		{option.Settings{SocketSettings: option.SocketSettings{ChownSocket: "1:2"}, PrivilegeSettings: option.PrivilegeSettings{UID: "5"}}, 0, owner{1, 2, true}},
+		{option.Settings{SocketSettings: option.SocketSettings{ChownSocket: ":2"}}, 0, owner{-1, 2, true}},
+		{option.Settings{SocketSettings: option.SocketSettings{ChownSocket: "0"}}, 0, owner{0, -1, true}},
+		{option.Settings{PrivilegeSettings: option.PrivilegeSettings{UID: "4242"}}, 1000, owner{-1, -1, false}},
+		{option.Settings{PrivilegeSettings: option.PrivilegeSettings{UID: "4242", MasterAsRoot: true}}, 0, owner{-1, -1, false}},
 	} {
 		got, err := socketOwner(&c.s, c.euid)
 		if err != nil || got != c.want {
@@ -130,7 +130,8 @@ func TestSocketOwner(t *testing.T) {
 		}
 	}
 	if os.Geteuid() == 0 {
-		if got, err := socketOwner(&option.Settings{UID: "4242", GID: "4343"}, 0); err != nil ||
+		if got, err := socketOwner(&option.Settings{PrivilegeSettings: option.PrivilegeSettings{UID: "4242",
+			GID: "4343"}}, 0); err != nil ||
 			got != (owner{4242, 4343, true}) {
 			t.Errorf("%+v, %v", got, err)
 		}

@@ -18,7 +18,9 @@ import (
 // at is the fake clock's time.
 var at = time.Date(2026, 11, 22, 11, 5, 7, 123456000, time.UTC)
 
-func testSettings() *option.Settings { return &option.Settings{Name: "mysite", Umask: -1} }
+func testSettings() *option.Settings {
+	return &option.Settings{Name: "mysite", PrivilegeSettings: option.PrivilegeSettings{Umask: -1}}
+}
 
 // testLog makes a Log whose standard error is a file, which read returns.
 func testLog(t *testing.T, s *option.Settings, change func(*Env)) (l *Log, read func() string) {

@@ -4,6 +4,21 @@ import "strings"
 
 const groupApp Group = "Application"
 
+// AppSettings is what these rows say about the application.
+type AppSettings struct {
+	Apps             []App // in order; several without a mount point are tried in turn
+	Callable         string
+	ManageScriptName bool
+	IgnoreScriptName bool
+	NeedApp          bool // default true
+	NoDefaultApp     bool
+	Chdir            string
+	Chdir2           string
+	PasteLogger      bool
+	PasteName        string
+	Env              []EnvOp // env, unenv, envdir in the order they apply
+}
+
 var appRows = []Row{
 	{Name: "module", Aliases: []string{"wsgi"}, Short: 'w', Kind: Text, Group: groupApp, Set: app("module"),
 		Help: "the application, WSGI or ASGI: MODULE, MODULE:CALLABLE or MODULE:FACTORY(); as wsgi it is WSGI"},

@@ -7,6 +7,13 @@ import (
 
 const groupASGI Group = "Asynchronous applications"
 
+// AsgiSettings is what these rows say about asynchronous applications.
+type AsgiSettings struct {
+	AsgiConcurrency int    // requests and websockets that a worker with an event loop has in hand
+	AsgiLoop        string // auto, uvloop, asyncio
+	Lifespan        string // auto, on, off
+}
+
 // Short names are those of uvicorn, gunicorn and Granian, where uWSGI has none like them.
 var asgiRows = []Row{
 	{Name: "asgi", Kind: Text, Since: "ours", Group: groupASGI, Set: app("module"),

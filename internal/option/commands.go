@@ -2,6 +2,15 @@ package option
 
 const groupCommands Group = "Commands"
 
+// CommandSettings is what these rows say about commands and the background.
+type CommandSettings struct {
+	Pyrun          string // script to run in place of a server
+	NoServer       bool   // load the application, then exit 0
+	Daemonize      string // log file or host:port, "" = stay in the foreground
+	DaemonizeLate  bool   // daemonize2: detach only once the application is loaded
+	DaemonizePlain bool   // bare -d: detach without naming a log
+}
+
 // Rows of the command line: package config turns them into a Command.
 var commandRows = []Row{
 	{Name: "help", Aliases: []string{"usage"}, Short: 'h', Kind: Flag, CLIOnly: true, Group: groupCommands,

@@ -8,6 +8,14 @@ import (
 
 const groupDaemons Group = "Programs beside the application"
 
+// DaemonSettings is what these rows say about what runs beside the application.
+type DaemonSettings struct {
+	Daemons            []Daemon
+	DaemonsHonourStdin bool
+	Crons              []Cron
+	CronHarakiri       time.Duration // of commands that name none; 0 = no limit
+}
+
 var daemonRows = []Row{
 	{Name: "attach-daemon", Kind: Command, Repeat: true, Group: groupDaemons, Set: attachDaemon(Daemon{}),
 		Help: "keep a command running"},

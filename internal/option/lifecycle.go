@@ -4,6 +4,55 @@ import "time"
 
 const groupLifecycle Group = "Life cycle"
 
+// LifecycleSettings is what these rows say about how processes and instances come and go.
+type LifecycleSettings struct {
+	Harakiri             time.Duration
+	HarakiriNoARH        bool // the clock stops before after_req_hook
+	HarakiriVerbose      bool
+	HarakiriGrace        time.Duration // harakiri-graceful-timeout
+	HarakiriSignal       int           // harakiri-graceful-signal
+	MaxRequests          int64
+	MaxRequestsDelta     int64
+	MinWorkerLifetime    time.Duration
+	MaxWorkerLifetime    time.Duration
+	MaxWorkerDelta       time.Duration
+	ReloadMercy          time.Duration
+	ShutdownDelay        time.Duration
+	GracefulTimeout      time.Duration // 0 = none was asked for
+	WorkerReloadMercy    time.Duration // default 60 s
+	ReloadOnAS           int64         // bytes
+	ReloadOnRSS          int64
+	EvilReloadOnAS       int64
+	EvilReloadOnRSS      int64
+	NoOrphans            bool
+	ExitOnReload         bool
+	ReloadStopFirst      bool
+	Reaper               bool
+	ForkbombDelay        time.Duration
+	CheckInterval        time.Duration
+	HarakiriQueue        int           // harakiri-queue-threshold: act only when at least so many connections wait; 0 = always
+	MemCollectorFreq     time.Duration // sampling of evil-reload-on-*; 0 = default
+	DieOnNoWorkers       bool
+	ReloadOnUSS          int64 // bytes
+	ReloadOnPSS          int64
+	TouchChainReload     []string
+	WaitForFS            []string // paths that must exist before the start goes on
+	WaitForDir           []string
+	WaitForFile          []string
+	WaitForMount         []string
+	WaitForSocket        []string
+	WaitForIface         []string
+	WaitForFSTimeout     time.Duration
+	WaitForSocketTimeout time.Duration
+	WaitForIfaceTimeout  time.Duration
+	Flock                []string // files locked at start
+	FlockWait            []string
+	TouchReload          []string
+	TouchWorkersReload   []string
+	TouchExec            []string // "file command"
+	MasterFIFO           []string
+}
+
 var lifecycleRows = []Row{
 	{Name: "harakiri", Short: 't', Kind: Seconds, Group: groupLifecycle,
 		Set:  seconds(func(s *Settings) *time.Duration { return &s.Harakiri }),

@@ -7,6 +7,43 @@ import (
 
 const groupLogs Group = "Logs"
 
+// LogSettings is what these rows say about the logs.
+type LogSettings struct {
+	MemoryReport   bool
+	TouchLogreopen []string
+	TouchLogrotate []string
+	LogTo          string
+	LogTo2         string
+	LogMaxSize     int64
+	LogBackupName  string
+	LogTruncate    bool
+	LogMaster      bool
+	LogfileChmod   string
+	LogfileChown   bool
+	DisableLogging bool
+	Log4xx         bool
+	Log5xx         bool
+	LogZero        bool
+	LogSendfile    bool
+	LogIOError     bool
+	LogSlow        time.Duration
+	LogBig         int64
+	LogMicros      bool
+	LogDate        string // strftime format; "" = off, see config for the default form
+	LogPrefix      string
+	LogXForwarded  bool
+	LogFormat      string
+	LogFormatFtime bool // logformat-strftime
+	Loggers        []Logger
+	ReqLoggers     []Logger
+	LogRoutes      []LogRoute
+	LogReqRoutes   []LogRoute
+	LogEncoders    []LogEncoder
+	LogReqEncoders []LogEncoder
+	LogDrain       []string
+	LogFilter      []string
+}
+
 var logRows = []Row{
 	{Name: "logto", Kind: Path, Group: groupLogs, Set: text(func(s *Settings) *string { return &s.LogTo }),
 		Help: "log to this file or HOST:PORT (UDP), opened before privileges are dropped; under systemd beside the " +

@@ -7,6 +7,23 @@ import (
 
 const groupPrivileges Group = "Privileges and files"
 
+// PrivilegeSettings is what these rows say about accounts and what they may do.
+type PrivilegeSettings struct {
+	Umask        int     // -1 = leave
+	FileWrites   []EnvOp // file-write: Name is the path, Value the text
+	UID          string  // name or number, as written
+	GID          string
+	AddGIDs      []string
+	NoInitgroups bool
+	MasterAsRoot bool
+	NoNewPrivs   bool
+	Pidfile      string
+	Pidfile2     string
+	SafePidfile  string
+	SafePidfile2 string
+	Vacuum       bool
+}
+
 var privilegeRows = []Row{
 	{Name: "uid", Aliases: []string{"immediate-uid"}, Kind: Text, Guards: true, Group: groupPrivileges,
 		Set:  account(func(s *Settings) *string { return &s.UID }),

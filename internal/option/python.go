@@ -8,6 +8,30 @@ import (
 
 const groupPython Group = "Python"
 
+// PythonSettings is what these rows say about the interpreter.
+type PythonSettings struct {
+	SingleInterpreter      bool // mounts may get each other's modules
+	PythonPath             []string
+	Home                   string // virtualenv, as written (relative to Chdir's cwd)
+	PyProgramName          string
+	PyExecutable           string
+	PyArgv                 []string
+	Imports                []string
+	SharedImports          []string
+	PyModuleAlias          []string
+	Optimize               int
+	NoSite                 bool
+	FileWrapper            bool // default true
+	PyAutoreload           time.Duration
+	PyAutoreloadSkip       []string
+	ThreadStackSize        int64 // bytes; 0 = the system's
+	SkipAtexit             bool
+	ReloadOnException      bool
+	ReloadOnExceptionOf    []string // type names
+	ReloadOnExceptionValue []string // messages
+	ReloadOnExceptionRepr  []string // Type: message
+}
+
 var pythonRows = []Row{
 	{Name: "home", Aliases: []string{"virtualenv", "venv", "pyhome"}, Short: 'H', Kind: Path, Group: groupPython,
 		Set: home, Help: "the virtualenv of the application"},

@@ -7,6 +7,29 @@ import (
 
 const groupRequests Group = "Requests and responses"
 
+// RequestSettings is what these rows say about requests and responses.
+type RequestSettings struct {
+	BufferSize          int           // head of a request; default 64 KiB
+	PostBuffering       int64         // a body larger than this goes to a temporary file; default 64 KiB
+	LimitPost           int64         // 0 = no limit
+	SocketTimeout       time.Duration // reading from and writing to a peer; default 4 s as uWSGI's, see the data plane
+	SendTimeout         time.Duration
+	HTTPTimeout         time.Duration // 0 = 60 s for the head, SocketTimeout for the body
+	HTTPHeadersTimeout  time.Duration
+	HTTPKeepalive       time.Duration // idle time of a keep-alive connection; 0 = default
+	HTTPNoKeepalive     bool          // http-keepalive = 0
+	ChunkedInputLimit   int64
+	ChunkedInputTimeout time.Duration
+	IgnoreWriteErrors   bool
+	NoWriteException    bool // disable-write-exception
+	AddHeaders          []string
+	RemHeaders          []string
+	HTTPVars            []string // http-var, NAME=value
+	HTTPHostAsName      bool
+	MaxVars             int
+	PostBufferingMemory int64 // bytes of a worker
+}
+
 var requestRows = []Row{
 	{Name: "buffer-size", Short: 'b', Kind: Bytes, Group: groupRequests, Set: bufferSize,
 		Help: "largest request head, headers and all (64 KiB); a larger one gets a 431"},

@@ -16,6 +16,26 @@ var Protocols = []string{"uwsgi", "http", "fastcgi", "fastcgi-nph", "scgi", "scg
 // what they please: its address, its user and more.
 func BelievesPeer(protocol string) bool { return protocol != "http" }
 
+// SocketSettings is what these rows say about the listening sockets.
+type SocketSettings struct {
+	Sockets        []Socket
+	Protocol       string // protocol of `socket` and of inherited sockets that name none: uwsgi, http, fastcgi, scgi …
+	Listen         int    // backlog; 0 = the kernel's somaxconn
+	ChmodSocket    string // "", or three octal digits
+	ChownSocket    string // "", or user[:group]
+	AbstractSocket bool
+	ReusePort      bool
+	Freebind       bool
+	TCPNodelay     bool
+	SoKeepalive    bool
+	DeferAccept    bool
+	SoSndbuf       int
+	SoRcvbuf       int
+	HonourStdin    bool
+	SkipZero       bool // do not look at descriptor 0 for an inherited socket
+	TCPFastOpen    int  // queue length; 0 = off
+}
+
 var socketRows = []Row{
 	{Name: "socket", Short: 's', Kind: Address, Repeat: true, Group: groupSockets, Set: socket(""),
 		Help: "listen here and speak the default protocol (uwsgi unless protocol says otherwise): :PORT, IP:PORT, " +

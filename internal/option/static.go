@@ -7,6 +7,24 @@ import (
 
 const groupStatic Group = "Static files"
 
+// StaticSettings is what these rows say about static files.
+type StaticSettings struct {
+	StaticMaps     []StaticMap // static-map, static-map2 and check-static in the order they are looked up
+	StaticIndexes  []string
+	StaticSkipExts []string
+	StaticSafe     []string
+	StaticExpires  []StaticExpires
+	StaticGzipAll  bool
+	StaticGzip     []string // regexps
+	StaticGzipDirs []string
+	StaticGzipExts []string
+	MimeFiles      []string
+	FileServeMode  string // "", "x-sendfile", "x-accel-redirect"
+	HonourRange    bool
+	NoSendfile     bool
+	StaticDocroot  bool
+}
+
 var staticRows = []Row{
 	{Name: "static-map", Kind: NameValue, Repeat: true, Group: groupStatic, Set: staticMap("map"),
 		Help: "serve files under a prefix: /static=/srv/static"},

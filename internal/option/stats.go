@@ -2,6 +2,14 @@ package option
 
 const groupStats Group = "Statistics"
 
+// StatsSettings is what these rows say about the stats server.
+type StatsSettings struct {
+	Stats         []string // addresses
+	StatsHTTP     bool
+	StatsMinified bool
+	StatsNoCores  bool
+}
+
 var statsRows = []Row{
 	{Name: "stats", Aliases: []string{"stats-server"}, Kind: Address, Repeat: true, Group: groupStats,
 		Set: statsAddress, Help: "offer statistics as JSON here"},

@@ -4,6 +4,14 @@ import "time"
 
 const groupWebSockets Group = "WebSockets"
 
+// WebSocketSettings is what these rows say about websockets.
+type WebSocketSettings struct {
+	WebSocketMaxSize int64         // bytes of a client's message; default 16 MiB, 0 = no limit
+	WebSocketPing    time.Duration // a client that is silent for so long is sent a ping; default 20 s, 0 = never
+	WebSocketPong    time.Duration // … and may take so long to answer; default 20 s, 0 = for ever
+	WebSocketDeflate bool          // permessage-deflate is agreed to; default true
+}
+
 var (
 	webSocketMaxSize = func(s *Settings) *int64 { return &s.WebSocketMaxSize }
 	webSocketPing    = func(s *Settings) *time.Duration { return &s.WebSocketPing }

@@ -8,6 +8,34 @@ import (
 
 const groupWorkers Group = "Workers"
 
+// WorkerSettings is what these rows say about the number and the room of workers.
+type WorkerSettings struct {
+	MaxFD           int
+	LimitAS         int64
+	LimitNproc      int
+	Cheap           bool
+	Idle            time.Duration
+	DieOnIdle       bool
+	Cheaper         int
+	CheaperInitial  int
+	CheaperAlgo     string
+	CheaperStep     int
+	CheaperOverload time.Duration
+	CheaperIdle     time.Duration
+	CheaperRSSSoft  int64 // bytes of all workers together; 0 = no limit
+	CheaperRSSHard  int64
+	Busyness        Busyness
+	Prio            int
+	NeverSwap       bool
+	CPUAffinity     int // CPUs a worker is pinned to; 0 = none
+	Locks           int
+	ProcnameAuto    bool
+	Procname        string
+	ProcnameMaster  string
+	ProcnamePrefix  string
+	ProcnameAppend  string
+}
+
 var workerRows = []Row{
 	{Name: "master", Short: 'M', Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.Master }),
 		Help: "import the application once, and fork the workers from that; without it each worker imports it itself (there is a supervisor either way)"},

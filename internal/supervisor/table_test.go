@@ -132,7 +132,8 @@ func TestFirstWorkers(t *testing.T) {
 	for _, c := range []struct{ processes, cheaper, initial, want int }{
 		{4, 0, 0, 4}, {4, 2, 0, 2}, {4, 2, 3, 3}, {4, 2, 9, 4}, {4, 2, 1, 2},
 	} {
-		cfg := Config{Settings: &option.Settings{Processes: c.processes, Cheaper: c.cheaper, CheaperInitial: c.initial}}
+		cfg := Config{Settings: &option.Settings{Processes: c.processes,
+			WorkerSettings: option.WorkerSettings{Cheaper: c.cheaper, CheaperInitial: c.initial}}}
 		if got := cfg.atFirst(); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}

@@ -27,13 +27,12 @@ func TestTouch(t *testing.T) {
 	at("reload", 100)
 	at("exec", 100)
 	s := &option.Settings{
-		TouchReload: []string{p("reload")}, TouchWorkersReload: []string{p("workers")},
-		TouchChainReload: []string{p("chain")},
-		TouchLogreopen:   []string{p("reopen")}, TouchLogrotate: []string{p("rotate")},
-		TouchExec: []string{p("exec") + " run this"},
 		Hooks: []option.Hook{{Phase: "touch " + p("hook"), Action: "exec", Arg: "x"},
-			{Phase: "asap", Action: "exec", Arg: "y"}},
-	}
+			{Phase: "asap", Action: "exec", Arg: "y"}}, LifecycleSettings: option.LifecycleSettings{
+			TouchReload: []string{p("reload")}, TouchWorkersReload: []string{p("workers")},
+			TouchChainReload: []string{p("chain")},
+			TouchExec:        []string{p("exec") + " run this"}}, LogSettings: option.LogSettings{
+			TouchLogreopen: []string{p("reopen")}, TouchLogrotate: []string{p("rotate")}}}
 	var got []string
 	say := func(n string) func() { return func() { got = append(got, n) } }
 	plain, timed := testlog.New(), testlog.New()
@@ -94,12 +93,14 @@ func TestTouchAcrossReload(t *testing.T) {
 	}
 	fired, quiet := 0, func(string) {}
 	a := Actions{Reload: func() { fired++ }, ChainReload: func() { fired += 100 }}
-	old := Watch(&option.Settings{TouchReload: []string{path("f", 1)}}, "", nil, a, quiet, quiet)
+	old := Watch(&option.Settings{LifecycleSettings: option.LifecycleSettings{TouchReload: []string{path("f", 1)}}},
+		"", nil, a, quiet, quiet)
 	path("f", 2)
 	old.Poll()
 	path("f", 3)
-	next := Watch(&option.Settings{TouchReload: []string{filepath.Join(dir, "f"), path("g", 1)},
-		TouchChainReload: []string{filepath.Join(dir, "f")}}, "", old, a, quiet, quiet)
+	next := Watch(&option.Settings{LifecycleSettings: option.LifecycleSettings{TouchReload: []string{filepath.Join(dir,
+		"f"), path("g", 1)},
+		TouchChainReload: []string{filepath.Join(dir, "f")}}}, "", old, a, quiet, quiet)
 	next.Poll()
 	next.Poll()
 	if fired != 2 {
