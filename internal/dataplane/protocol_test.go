@@ -6,8 +6,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,39 +20,6 @@ func TestProtocolsOfOptions(t *testing.T) {
 	spoken, named := slices.Sorted(maps.Keys(protocols)), slices.Sorted(slices.Values(option.Protocols))
 	if !slices.Equal(spoken, named) {
 		t.Errorf("spoken are %q, and options name %q", spoken, named)
-	}
-}
-
-// Only the table names a protocol: what distinguishes one is a field of its row.
-func TestOnlyTheTableNamesProtocols(t *testing.T) {
-	paths, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := regexp.MustCompile(`internal/proto/(?:uwsgi|http1|fastcgi|scgi)"|"(?:` + strings.Join(option.Protocols, "|") + `|http11)"`)
-	other := []string{`"SYSLOG_IDENTIFIER"`, `l.Option == "http"`} // the program's name, an option
-	found := 0
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, line := range strings.Split(string(text), "\n") {
-			code, _, _ := strings.Cut(line, "//")
-			switch {
-			case !names.MatchString(code):
-			case path == "protocol.go":
-				found++
-			case !slices.ContainsFunc(other, func(s string) bool { return strings.Contains(code, s) }):
-				t.Errorf("%s:%d names a protocol: what it is about belongs into protocol.go, as a field of each row:%s", path, i+1, line)
-			}
-		}
-	}
-	if found < len(option.Protocols)+4 {
-		t.Errorf("only %d lines of protocol.go were seen to name one", found)
 	}
 }
 

@@ -66,6 +66,12 @@ func timeoutUntil(due int64) int {
 // closeSocket closes the descriptor, which does not wait.
 func (c *conn) closeSocket() { closeFD(c.fd) }
 
+// lend gives a second descriptor of the connection, for the application.
+func (c *conn) lend() (int, error) { return unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3) }
+
+// takeBack has the connection not block, whatever the application did with what it was lent.
+func (c *conn) takeBack() { unix.SetNonblock(c.fd, true) }
+
 // endWriting tells the client that nothing more comes.
 func (c *conn) endWriting() { unix.Shutdown(c.fd, unix.SHUT_WR) }
 

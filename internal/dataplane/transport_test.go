@@ -2,54 +2,8 @@ package dataplane
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 )
-
-// The socket of a client is read, written and asked by the methods of transport.go alone.
-func TestOneTransport(t *testing.T) {
-	paths, err := filepath.Glob("*.go")
-	if err != nil || len(paths) < 20 {
-		t.Fatalf("%d files: %v", len(paths), err)
-	}
-	raw := regexp.MustCompile(`(?:^|[^.\w])(?:recv|send|sendv|sendfile|readable|unread|queued|waitWritable|closeFD)\(`)
-	descriptor := regexp.MustCompile(`\bcn?\.fd\b`)
-	allowed := []string{
-		"unix.EpollCtl(", "unix.UnixRights(", "app.Serving(", // to watch it, and to give it to others
-		"e.conns[c.fd]", "c.fd, c.lis, c.plain = ", "func (c *conn) tag()", // the table of connections
-		"waitWritable(e.boot.HandoffFD", "func (l *requestLog) send(", // no client's
-	}
-	found := 0
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") || path == "transport.go" || path == "sys.go" {
-			continue
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-	lines:
-		for i, line := range strings.Split(string(text), "\n") {
-			code, _, _ := strings.Cut(line, "//")
-			if !raw.MatchString(code) && !descriptor.MatchString(code) {
-				continue
-			}
-			for _, a := range allowed {
-				if strings.Contains(code, a) {
-					found++
-					continue lines
-				}
-			}
-			t.Errorf("%s:%d: a client's descriptor is used beside transport.go:%s", path, i+1, line)
-		}
-	}
-	if found < len(allowed) {
-		t.Errorf("only %d uses of descriptors were found: has the field another name?", found)
-	}
-}
 
 // Where the bytes on the socket are not those of the protocol, the application's side is not told
 // that it may write to it.

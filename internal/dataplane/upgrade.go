@@ -14,7 +14,7 @@ func (x *Exchange) Take() int {
 	if x.headDone || !x.cn.plain || !x.claimAnswer() {
 		return -1
 	}
-	fd, err := unix.FcntlInt(uintptr(x.cn.fd), unix.F_DUPFD_CLOEXEC, 3)
+	fd, err := x.cn.lend()
 	if err != nil {
 		return -1
 	}
@@ -92,4 +92,44 @@ func (u *upgrades) close() {
 	if u.fd != 0 {
 		unix.Close(u.fd)
 	}
+}
+
+// endUpgrade says goodbye to the client of a WebSocket once the application has ended, and takes
+// back what it was lent.
+func (x *Exchange) endUpgrade(outcome Outcome) {
+	if x.cn.shared {
+		x.eng.upgrades.takeBack(x.cn)
+		x.cn.takeBack()
+	}
+	if x.ws == nil {
+		return
+	}
+	code := websocket.Normal
+	switch {
+	case outcome == Exit || x.eng.phase() >= draining:
+		code = websocket.Restart
+	case outcome == Failed:
+		code = websocket.Unexpected
+	}
+	x.closeFrames(code, "")
+}
+
+// refuseUpgrade answers for an application that failed since the request was no handshake. False:
+// it was one, or is answered.
+func (x *Exchange) refuseUpgrade() bool {
+	if x.refusal == nil || x.headDone {
+		return false
+	}
+	x.refuseHandshake(x.refusal)
+	return true
+}
+
+// part ends the connection of a request that was upgraded. The client may have something to say
+// still: its close frame, or what it sent before it had ours.
+func (x *Exchange) part(cn *conn) {
+	if x.ws != nil && x.ws.ended && !cn.unread() {
+		x.eng.close(cn)
+		return
+	}
+	x.eng.house.linger(cn)
 }
