@@ -145,7 +145,7 @@ void greenlet_begins(const uw_event *ev)
 	Py_INCREF(callable);
 	d->callable = callable;
 	Py_INCREF(d);
-	d->environ = uw_environ(x->id, ev->arena, ev->vars, ev->nvars, ev->https, ev->data, ev->len, ev->body_fd);
+	d->environ = uw_environ(x->id, uw_at(ev->arena), uw_at(ev->vars), ev->nvars, ev->https, uw_at(ev->data), ev->len, ev->body_fd);
 	if (driver_run(d) < 0)
 		driver_over(d, uw_failed(x));
 	Py_DECREF(d);

@@ -157,7 +157,7 @@ func (x *Exchange) watch(room bool) {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff}
 	if room {
 		ev.Events |= unix.EPOLLOUT
-	} else if cn.registered && !cn.watched {
+	} else if cn.registered && !cn.watched && !cn.hup { // else it may have been told before, and once more is not
 		return
 	}
 	if !cn.registered {
