@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"encoding/json"
+	"net"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -313,4 +316,83 @@ func TestSleepingRequests(t *testing.T) {
 	harness.Eventually(t, "it is idle again", func() bool { w := worker(); return w["status"] == "idle" && w["loop_lag"].(float64) < 100e3 })
 	s.Signal(syscall.SIGQUIT)
 	s.Exit()
+}
+
+// TestOneWorkerWakes: of several idle workers a new connection wakes one. (Nested in a loop's epoll
+// set, the listening sockets would wake all eight: 8.5 switches.)
+func TestOneWorkerWakes(t *testing.T) {
+	t.Parallel()
+	for _, loop := range []string{"asyncio", "uvloop"} {
+		t.Run(loop, func(t *testing.T) {
+			s, _, addr := asgiAt(t, "--module", "plain", "--master", "-p", "8", "--home", harness.Async(t), "--asgi-loop", loop, "--stats", "stats")
+			var pids []int
+			for _, w := range statsOf(t, s.Path("stats"))["workers"].([]any) {
+				pids = append(pids, int(w.(map[string]any)["pid"].(float64)))
+			}
+			const connections = 300
+			before := switches(t, pids)
+			for range connections {
+				harness.RawEnd(t, addr, "GET / HTTP/1.0\r\n\r\n")
+			}
+			if each := float64(switches(t, pids)-before) / connections; each > 4 {
+				t.Errorf("%.1f context switches a connection", each)
+			}
+		})
+	}
+}
+
+// switches counts the context switches of processes, so far.
+func switches(t *testing.T, pids []int) (n int) {
+	t.Helper()
+	for _, pid := range pids {
+		tasks, _ := filepath.Glob(filepath.Join("/proc", itoa(pid), "task", "*", "status"))
+		for _, path := range tasks {
+			text, _ := os.ReadFile(path) // a thread may have ended
+			for _, m := range regexp.MustCompile(`(?m)^\w*ctxt_switches:\s*(\d+)`).FindAllStringSubmatch(string(text), -1) {
+				count, _ := strconv.Atoi(m[1])
+				n += count
+			}
+		}
+	}
+	return n
+}
+
+// TestMountsOfBothInterfaces: a WSGI application beside an ASGI one is served on threads, as many as
+// there are, while the loop serves on.
+func TestMountsOfBothInterfaces(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Copy("testdata/asgi/plain.py", "plain.py")
+	s.Write("old.py", `
+import threading, time
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/sleep":
+        time.sleep(0.5)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [("%s %s %s" % (threading.current_thread().name, environ["wsgi.multithread"], environ["SCRIPT_NAME"])).encode()]
+`)
+	s.Start("--http", addr, "--mount", "/new=plain.py", "--mount", "/old=old.py", "--manage-script-name", "--master", "--threads", "2", "--harakiri", "30")
+	site := harness.HTTP(t, addr)
+	if at := where(t, site, "/new/x"); at.RootPath != "/new" || at.Path != "/new/x" || !at.Main {
+		t.Errorf("%+v", at)
+	}
+	var slow []net.Conn
+	for range 2 {
+		slow = append(slow, harness.Send(t, addr, "GET /old/sleep HTTP/1.0\r\n\r\n"))
+	}
+	if at := where(t, site, "/new/beside"); at.State != 42 {
+		t.Errorf("%+v", at)
+	}
+	var names []string
+	for _, c := range slow {
+		names = append(names, harness.Parse(t, c, "GET").Body)
+	}
+	slices.Sort(names)
+	if want := []string{"uWSGIWorker1Core1 True /old", "uWSGIWorker1Core2 True /old"}; !slices.Equal(names, want) {
+		t.Errorf("%q", names)
+	}
+	a := site.Do("POST", "/old/post", strings.NewReader(strings.Repeat("x", 1<<20)))
+	if a.Status != 200 {
+		t.Errorf("%s %q", a.Line, a.Body)
+	}
 }

@@ -1,7 +1,8 @@
 """A worker that serves ASGI applications: its event loop, and their lifespans.
 
-The data plane is one descriptor that the loop watches, and ``_uwsgi.poll``, which takes what has happened there and runs a task for each request.
-Nothing of asyncio is imported where no application needs it.
+The data plane is one descriptor that the loop watches, and ``_uwsgi.poll``, which takes what has
+happened there and makes a task of each request. Nothing of asyncio is imported where no application
+needs it.
 """
 
 import os
@@ -19,7 +20,7 @@ WEBSOCKET = {"type": "websocket", "asgi": VERSION, "extensions": {"websocket.htt
 
 
 def prepare(settings):
-    """Import what the loop is made of, once for all workers; the text of why that cannot be, or None."""
+    """Import what the loop is made of, for all workers; why that cannot be, or None."""
     if settings["Gevent"]:
         return "gevent is a loop of its own, which has no use for it: take gevent out"
     import asyncio  # noqa: F401
@@ -34,55 +35,77 @@ def prepare(settings):
 
 
 def new_loop(settings):
-    """(a loop, its name). It is made after the fork: the default executor of one from before it would hang."""
+    """(loop, the number of its epoll set or None, its name).
+
+    It is made after the fork: the default executor of one from before would hang.
+    """
     import asyncio
+    import selectors
 
     uvloop = sys.modules.get("uvloop") if settings["AsgiLoop"] != "asyncio" else None
-    loop = uvloop.new_event_loop() if uvloop else asyncio.SelectorEventLoop()
+    if uvloop:
+        loop = uvloop.new_event_loop()
+        backend = getattr(loop, "_get_backend_id", lambda: None)()  # where it has that
+    else:
+        selector = selectors.EpollSelector()
+        loop, backend = asyncio.SelectorEventLoop(selector), selector.fileno()
     asyncio.set_event_loop(loop)
     if settings["Threads"] > 1:
         from concurrent.futures import ThreadPoolExecutor
 
         loop.set_default_executor(ThreadPoolExecutor(settings["Threads"], "uWSGIExecutor"))
-    return loop, "uvloop" if uvloop else "asyncio"
+    return loop, backend, "uvloop" if uvloop else "asyncio"
 
 
 class Server:
-    """The loop of a worker, on its main thread, and the lifespans of the applications, by their index; None for one of WSGI."""
+    """The loop of a worker, on its main thread, and the lifespans of the applications by index.
+
+    An application that is not ASGI's has None for one.
+    """
 
     def __init__(self, settings, loaded, _uwsgi):
         self.core, self.left = _uwsgi, False
-        self.loop, self.name = new_loop(settings)
-        each = {}
-        self.lifespans = [each.setdefault(id(app), Lifespan(app, settings["Lifespan"], info["source"])) if info["interface"] == "asgi" else None
-                          for app, info in zip(loaded.apps, loaded.info)]
+        self.loop, self.backend, self.name = new_loop(settings)
+        self.lifespans, each = [], {}
+        for app, info in zip(loaded.apps, loaded.info):
+            one = None
+            if info["interface"] == "asgi":  # one that is mounted twice lives once
+                one = each.setdefault(id(app), Lifespan(app, settings["Lifespan"], info["source"]))
+            self.lifespans.append(one)
         self.distinct = list(each.values())
 
     def startup(self):
-        """Start the applications, one after the other; the first Lifespan that has failed, None where none has."""
+        """Start the applications, one by one; the Lifespan that has failed, or None."""
         for lifespan in self.distinct:
             self.until(lifespan.startup())
             if lifespan.failure:
                 return lifespan
         return None
 
-    def serve(self, reader):
-        """Run until the worker has left. ``reader`` gets a byte at each signal: without it one that comes just before the loop waits would be seen
-        late. uvloop has its own."""
-        loop = self.loop
-        apps = [lifespan and (lifespan.app, HTTP, WEBSOCKET, lifespan.state) for lifespan in self.lifespans]
-        self.core.asgi_begin(loop.create_task, loop.create_future, loop.call_soon, self.leave, apps)
-        loop.add_reader(self.core.poll_fd(), self.core.poll)
-        loop.add_reader(reader, drain, reader)
+    def begin(self, signalled):
+        """Have the loop watch the data plane, and the descriptor that has a byte for each signal.
+
+        A signal that comes just before the loop waits would else be seen late; uvloop looks itself.
+        """
+        core, loop = self.core, self.loop
+        apps = [one and (one.app, HTTP, WEBSOCKET, one.state) for one in self.lifespans]
+        core.asgi_begin(loop.create_task, loop.create_future, loop.call_soon, self.leave, apps)
+        loop.add_reader(core.poll_fd(), core.poll)
+        loop.add_reader(signalled, drain, signalled)
+        if self.backend is not None:
+            core.listen_in(self.backend)
+
+    def serve(self):
+        """Run until the worker has nothing left to do."""
         while not self.left:
             try:
-                loop.run_forever()
-            except (SystemExit, KeyboardInterrupt):  # of a task of the application's own: that has ended, and no more
+                self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):  # of a task of the application's, which is over
                 report(*sys.exc_info())
-        loop.remove_reader(self.core.poll_fd())
+        self.loop.remove_reader(self.core.poll_fd())
 
     def leave(self):
-        """Called by the data plane: there is nothing left to do."""
+        """Called by the data plane when there is nothing left to do."""
         self.left = True
         self.loop.stop()
 
@@ -119,21 +142,23 @@ def drain(fd):
 
 
 async def cancel_all():
-    """Cancel every task but this one, and wait for their ends; say what went wrong in one."""
+    """Cancel every task but this one, wait for their ends, and say what went wrong in them."""
     import asyncio
 
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
-    for task, result in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True)):
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Exception) and not isinstance(result, asyncio.CancelledError):
             report(type(result), result, result.__traceback__)
 
 
 class Lifespan:
-    """The lifespan of one application (ASGI, Lifespan Protocol 2.0): one task, from before the first request until after the last.
+    """The lifespan of one application (ASGI, Lifespan Protocol 2.0).
 
-    ``mode``: with "auto" an application that fails before it has said anything is one without lifespan; "off" asks none.
+    It is one task, from before the first request until after the last. ``mode`` is the option's:
+    with "auto" an application that fails before it has said anything is one without lifespan, with
+    "off" it is not asked.
     """
 
     def __init__(self, app, mode, label):
@@ -184,13 +209,17 @@ class Lifespan:
             if exc is not None and not self.failure and not isinstance(exc, asyncio.CancelledError):
                 self.print(exc)
             return
-        said = "it ended without lifespan.startup.complete" if exc is None else "%s: %s" % (type(exc).__name__, text_of(exc))
+        if exc is None:
+            said = "it ended without lifespan.startup.complete"
+        else:
+            said = "%s: %s" % (type(exc).__name__, text_of(exc))
         if isinstance(exc, SystemExit):
             said = "it called exit(%s)" % exc.code
             if isinstance(exc.code, int) and exc.code:
                 self.code = exc.code
         elif self.mode == "auto" and (exc is None or isinstance(exc, Exception)):
-            say("%s has no lifespan (%s): lifespan = off says so, lifespan = on takes that for an error" % (self.label, said))
+            say("%s has no lifespan (%s): lifespan = off says so, lifespan = on takes that for an error"
+                % (self.label, said))
             return
         if exc is not None:
             self.print(exc)
@@ -204,15 +233,16 @@ class Lifespan:
 
     async def send(self, message):
         kind = message["type"]
-        awaited = self.started if kind.startswith("lifespan.startup.") else self.stopped
-        if kind not in ("lifespan.startup.complete", "lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+        if kind not in ("lifespan.startup.complete", "lifespan.startup.failed",
+                        "lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             raise RuntimeError("%r is no message of a lifespan" % kind)
+        awaited = self.started if kind.startswith("lifespan.startup.") else self.stopped
         if awaited.done() or awaited is self.stopped and not self.started.done():
             raise RuntimeError("unexpected message %r" % kind)
-        text = message.get("message", "")
+        text = (message.get("message") or "").strip()
         if kind == "lifespan.startup.failed":
             say(text or "%s has failed to start" % self.label, ERROR)
-            self.failure = "lifespan.startup.failed" + (": " + text.strip().rpartition("\n")[2] if text.strip() else "")
+            self.failure = "lifespan.startup.failed" + (": " + text.rpartition("\n")[2] if text else "")
         elif kind == "lifespan.shutdown.failed":
             say(text or "%s has failed to shut down" % self.label, ERROR)
         awaited.set_result(None)

@@ -8,11 +8,11 @@ import sys
 import types
 
 WSGI, ASGI = "wsgi", "asgi"
-COROUTINE = 0x80  # inspect.CO_COROUTINE
+NOT_PLAIN = 0x04 | 0x08 | 0x80  # inspect.CO_VARARGS, CO_VARKEYWORDS, CO_COROUTINE
 
 
 class Mismatch(Exception):
-    """The callable cannot be served (``interface`` is None), or as what the configuration does not say."""
+    """The callable cannot be served, or as another ``interface`` than the configuration says."""
 
     def __init__(self, text, interface=None):
         super().__init__(text)
@@ -20,9 +20,10 @@ class Mismatch(Exception):
 
 
 def find(call, wanted=None):
-    """(interface, callable to serve, why) of a callable; ``wanted`` is the interface that the configuration names.
+    """(interface, callable to serve, why) of a callable.
 
-    An application of ASGI 2 is given as one of ASGI 3. Why is None where no sign says so.
+    ``wanted`` is the interface that the configuration names, if any. An application of ASGI 2 is
+    given as one of ASGI 3. Why is None where no sign says so.
     """
     interface, why, served = judge(call)
     if wanted and why and interface != wanted:
@@ -33,8 +34,8 @@ def find(call, wanted=None):
 
 
 def judge(call):
-    if type(call) is types.FunctionType and not hasattr(call, "__wrapped__") and not call.__code__.co_flags & COROUTINE and plain(call) == 2:
-        return WSGI, "it takes two arguments", call  # most are such; inspect, which takes a while to import, has no more to say
+    if type(call) is types.FunctionType and not hasattr(call, "__wrapped__") and plain(call) == 2:
+        return WSGI, "it takes two arguments", call  # without inspect, which takes a while to import
     import inspect
 
     what = name_of(call)
@@ -46,7 +47,8 @@ def judge(call):
         return WSGI, None, call
     if is_coroutine_function(call):
         if not takes(call, 3):
-            raise Mismatch("cannot be served: %s is a coroutine function, but does not take scope, receive and send, as ASGI 3 asks" % what)
+            raise Mismatch("cannot be served: %s is a coroutine function, but does not take "
+                           "scope, receive and send, as ASGI 3 asks" % what)
         return ASGI, "%s is a coroutine function" % what, call
     if takes(call, 2):
         inner = inspect.unwrap(call)
@@ -61,15 +63,15 @@ def judge(call):
 
 
 def plain(function):
-    """How many arguments a function takes, -1 where that is not so simple."""
+    """How many arguments a function takes; -1: that is not so simple, or it is a coroutine's."""
     code = function.__code__
-    if code.co_flags & 0x0C or code.co_kwonlyargcount or function.__defaults__:  # *args, **kwargs
+    if code.co_flags & NOT_PLAIN or code.co_kwonlyargcount or function.__defaults__:
         return -1
     return code.co_argcount
 
 
 def is_coroutine_function(call):
-    """Whether calling it makes a coroutine: it, what a partial holds, or its __call__ is ``async def``, or marked as such."""
+    """Whether it, what a partial holds, or its __call__ is ``async def``, or marked as such."""
     while isinstance(call, functools.partial):
         call = call.func
     return marked(call) or marked(getattr(call, "__call__", None))
@@ -87,7 +89,7 @@ def marked(call):
 def signature(call):
     import inspect
 
-    for one in (call, getattr(call, "__call__", None)):  # which may stand in a slot of the object, that inspect does not look at
+    for one in (call, getattr(call, "__call__", None)):  # inspect sees none in a slot of the object
         try:
             return inspect.signature(one, follow_wrapped=False)
         except (TypeError, ValueError):  # of C, mostly
@@ -120,7 +122,7 @@ def name_of(call):
 
 
 class Single:
-    """An application of ASGI 2, called with the scope and then with receive and send, as one of ASGI 3."""
+    """An application of ASGI 2, which is called twice, as one of ASGI 3."""
 
     def __init__(self, call):
         self.call = call

@@ -131,6 +131,7 @@ class Worker:
                 code = self.incapable("%s: %s" % (failed.label, failed.failure), failed.code, is_exclusive(failed.exception))
                 server.shutdown()
                 return code
+            server.begin(signalled)
         # No daemons: the threads that a request starts inherit that, and shall be alike whichever
         # core it runs on.
         pool = [uwsgi_threads.thread(serve, (_uwsgi, i), "uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, cores)]
@@ -140,7 +141,7 @@ class Worker:
         self.hooks("accepting", "accepting1", *(("accepting-once", "accepting1-once") if self.first else ()))
         _uwsgi.ready()
         if server:
-            server.serve(signalled)
+            server.serve()
         else:
             _uwsgi.watch_signals(signalled)
             _uwsgi.run(0)
