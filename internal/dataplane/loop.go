@@ -186,7 +186,7 @@ func (l *Loop) accept(lis *listener) {
 	}
 }
 
-// leads reports whether this worker has more connections than the others have on average: what a
+// leads reports whether this worker has clearly more connections than the others have on average: what a
 // loop accepts it keeps, however long that lives.
 func (l *Loop) leads() bool {
 	e := l.eng
@@ -197,7 +197,7 @@ func (l *Loop) leads() bool {
 			workers++
 		}
 	}
-	return workers > 1 && e.row.Conns.Load()*workers > all
+	return workers > 1 && (e.row.Conns.Load()-1)*workers > all
 }
 
 // takeToken does what another thread has woken the loop for.
