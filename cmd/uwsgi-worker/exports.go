@@ -41,7 +41,8 @@ func guard(where string) {
 }
 
 //export uwGoStart
-func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges C.int, interfaces *C.char) (errText *C.char) {
+func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges C.int,
+	interfaces *C.char) (errText *C.char) {
 	errText = C.CString("internal error while the data plane started")
 	defer guard("start")
 	debug.SetGCPercent(50)
@@ -357,18 +358,22 @@ func (b *bridge) Call(exchange int, c *dataplane.Call) dataplane.Outcome {
 	if c.Socket {
 		b.exchanges[exchange].offers_socket = 1
 	}
-	return dataplane.Outcome(C.uw_call(b.exchange(exchange), C.int(c.App), (*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
+	return dataplane.Outcome(C.uw_call(b.exchange(exchange), C.int(c.App),
+		(*C.char)(unsafe.Pointer(unsafe.SliceData(r.Arena))), vars, C.int(len(r.Vars)),
 		https, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.Body))), C.size_t(len(c.Body)), C.int(c.BodyFD)))
 }
 
 // Response implements dataplane.App.
 func (b *bridge) Response(exchange int, r *dataplane.Response) {
 	x := b.exchange(exchange)
-	r.HasHead, r.Status, r.Reason, r.Head = x.has_head != 0, int(x.status), span(x.reason, x.reason_len), span(x.head, x.head_len)
-	r.Headers, r.Length, r.Close, r.Upgrade, r.TE = int(x.headers), int64(x.length), x.conn_close != 0, x.upgrade != 0, x.has_te != 0
+	r.HasHead, r.Status, r.Reason, r.Head = x.has_head != 0, int(x.status), span(x.reason, x.reason_len),
+		span(x.head, x.head_len)
+	r.Headers, r.Length, r.Close, r.Upgrade, r.TE = int(x.headers), int64(x.length), x.conn_close != 0,
+		x.upgrade != 0, x.has_te != 0
 	r.HasDate, r.HasServer, r.Body, r.Pinned = x.has_date != 0, x.has_server != 0, span(x.body, x.body_len), x.pinned
 	r.Streamed = int64(x.streamed)
-	r.FileFD, r.FileOff, r.FileLen, r.Switches, r.ExitCode = int(x.file_fd), int64(x.file_off), int64(x.file_len), int(x.switches), int(x.exit_code)
+	r.FileFD, r.FileOff, r.FileLen, r.Switches, r.ExitCode = int(x.file_fd), int64(x.file_off), int64(x.file_len),
+		int(x.switches), int(x.exit_code)
 	x.pinned = nil
 }
 

@@ -59,7 +59,8 @@ func fill(ev *C.uw_event, e *dataplane.Event) {
 	ev.more, ev.websocket, ev.body_fd = flag(e.More), flag(e.WebSocket), C.int(e.BodyFD)
 	ev.opcode, ev.code = C.int(e.Opcode), C.int(e.Code)
 	if r := e.Request; r != nil {
-		ev.arena, ev.vars, ev.nvars = address(unsafe.SliceData(r.Arena)), address(unsafe.SliceData(r.Vars)), C.int(len(r.Vars))
+		ev.arena, ev.vars, ev.nvars = address(unsafe.SliceData(r.Arena)),
+			address(unsafe.SliceData(r.Vars)), C.int(len(r.Vars))
 		ev.socket, ev.socket_len = address(unsafe.StringData(e.Socket)), C.size_t(len(e.Socket))
 		ev.https = flag(r.HTTPS)
 	}

@@ -11,7 +11,8 @@ import (
 
 // ownVariables are UWSGI_ variables of the environment that are no options.
 var ownVariables = map[string]bool{
-	"UWSGI_RELOADS": true, "UWSGI_VASSALS_DIR": true, "UWSGI_EMPEROR_FD": true, "UWSGI_EMPEROR_FD_CONFIG": true, "UWSGI_EMPEROR_PROXY": true,
+	"UWSGI_RELOADS": true, "UWSGI_VASSALS_DIR": true, "UWSGI_EMPEROR_FD": true, "UWSGI_EMPEROR_FD_CONFIG": true,
+	"UWSGI_EMPEROR_PROXY": true,
 	"UWSGI_BROODLORD_NUM": true, "UWSGI_JAIL_PID": true, "UWSGI_ORIGINAL_PROC_NAME": true, OwnFile: true, OwnLink: true,
 	"UWSGI_ROOT_PIDFILE": true, // the generator's
 }
@@ -157,7 +158,8 @@ func (r *reader) given(key, value string, attached bool) {
 
 // argument files a fault of the command line.
 func (r *reader) argument(name, value, hint string, err error) {
-	r.fault(&pair{Pair: Pair{Key: name, Value: value}, source: fromArgs}, standingOf(strings.TrimLeft(name, "-")), &option.Error{Err: err, Hint: hint})
+	r.fault(&pair{Pair: Pair{Key: name, Value: value}, source: fromArgs}, standingOf(strings.TrimLeft(name, "-")),
+		&option.Error{Err: err, Hint: hint})
 }
 
 // run carries out an option that is a command. Most end the reading at once, so an earlier one wins
@@ -207,8 +209,10 @@ func (r *reader) bare(a string) {
 	case r.checking:
 		key = "ini" // uwsgi check /etc/uwsgi/app.conf
 	default:
-		r.argument(a, "", "a configuration file ends in .ini, .yaml, .json or .xml; name others with --ini", errors.New("unable to load a configuration from it"))
+		r.argument(a, "", "a configuration file ends in .ini, .yaml, .json or .xml; name others with --ini",
+			errors.New("unable to load a configuration from it"))
 		return
 	}
-	r.add(&pair{Pair: Pair{Key: key, Value: a, Given: true}, source: fromArgs, bare: key != "module" && !strings.HasSuffix(key, "file")})
+	r.add(&pair{Pair: Pair{Key: key, Value: a, Given: true}, source: fromArgs, bare: key != "module" &&
+		!strings.HasSuffix(key, "file")})
 }

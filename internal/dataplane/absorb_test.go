@@ -14,7 +14,8 @@ import (
 // room: the queue is not filling, there is no reason for a 503.
 func TestNoRoomIsNoRefusal(t *testing.T) {
 	s := serve(t, config{
-		set:     func(s *option.Settings) { s.HTTPHeadersTimeout = 2 * time.Second }, // the housekeeper sweeps each half second
+		// the housekeeper sweeps each half second
+		set:     func(s *option.Settings) { s.HTTPHeadersTimeout = 2 * time.Second },
 		prepare: func(e *Engine) { e.house.capacity = 1 },
 	})
 	m := mark(t)

@@ -18,7 +18,8 @@ import (
 // echo answers with what it knows of the body.
 func echo(x *fakeCall) Outcome {
 	x.start("200 OK")
-	return x.reply(fmt.Sprintf("%s|%s|%v|%s", x.variable("CONTENT_LENGTH"), x.variable("HTTP_TRANSFER_ENCODING"), x.BodyFD >= 0, x.body()))
+	return x.reply(fmt.Sprintf("%s|%s|%v|%s", x.variable("CONTENT_LENGTH"), x.variable("HTTP_TRANSFER_ENCODING"),
+		x.BodyFD >= 0, x.body()))
 }
 
 // dribble sends text in two parts, cut at every place, over connections of their own, and asks for
@@ -71,7 +72,8 @@ func (s *server) connOf(c *client) (int, *conn) {
 }
 
 func TestBodySplitEverywhere(t *testing.T) {
-	s := serve(t, config{handler: echo, listen: []string{"http", "uwsgi", "scgi", "fastcgi"}, set: func(s *option.Settings) { s.Threads = 2 }})
+	s := serve(t, config{handler: echo, listen: []string{"http", "uwsgi", "scgi", "fastcgi"},
+		set: func(s *option.Settings) { s.Threads = 2 }})
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
 	for _, tc := range []struct{ name, protocol, text, want string }{
 		{"length", "http", "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", fmt.Sprintf(head, 15, "5|-|false|hello")},
@@ -106,7 +108,8 @@ func TestBodyThenNextRequest(t *testing.T) {
 }
 
 func TestSpool(t *testing.T) {
-	s := serve(t, config{handler: echo, listen: []string{"http", "fastcgi"}, set: func(s *option.Settings) { s.ChunkedInputLimit = 1 << 30 }})
+	s := serve(t, config{handler: echo, listen: []string{"http", "fastcgi"},
+		set: func(s *option.Settings) { s.ChunkedInputLimit = 1 << 30 }})
 	limit := int(s.eng.memoryLimit)
 	for _, tc := range []struct {
 		name   string
@@ -124,7 +127,8 @@ func TestSpool(t *testing.T) {
 		})
 		t.Run(tc.name+" chunked", func(t *testing.T) {
 			c := s.dial("http")
-			go fmt.Fprintf(c.Conn, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", tc.size, body)
+			go fmt.Fprintf(c.Conn, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "+
+				"chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", tc.size, body)
 			if _, got := c.response("POST"); got != want {
 				t.Errorf("got %d bytes that begin with %q", len(got), got[:min(len(got), 40)])
 			}
@@ -137,7 +141,8 @@ func TestSpool(t *testing.T) {
 				rest = rest[n:]
 			}
 			c := s.dial("fastcgi")
-			go io.WriteString(c.Conn, fcgi(1, false, cgi("POST", "/", fmt.Sprintf("CONTENT_LENGTH=%d", tc.size)), parts...))
+			go io.WriteString(c.Conn, fcgi(1, false, cgi("POST", "/", fmt.Sprintf("CONTENT_LENGTH=%d", tc.size)),
+				parts...))
 			out, _ := fcgiDecode(t, 1, c.all())
 			if _, got, _ := strings.Cut(out, "\r\n\r\n"); got != want {
 				t.Errorf("got %d bytes that begin with %q", len(got), got[:min(len(got), 40)])

@@ -122,5 +122,6 @@ func packet(vars ...string) string {
 
 // cgi gives the variables of a request as a gateway sends them.
 func cgi(method, path string, more ...string) []string {
-	return append([]string{"REQUEST_METHOD=" + method, "REQUEST_URI=" + path, "PATH_INFO=" + path, "SERVER_PROTOCOL=HTTP/1.1", "REMOTE_ADDR=192.0.2.1"}, more...)
+	return append([]string{"REQUEST_METHOD=" + method, "REQUEST_URI=" + path, "PATH_INFO=" + path,
+		"SERVER_PROTOCOL=HTTP/1.1", "REMOTE_ADDR=192.0.2.1"}, more...)
 }

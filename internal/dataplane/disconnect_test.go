@@ -14,7 +14,8 @@ import (
 
 func TestTimeouts(t *testing.T) {
 	short := func(s *option.Settings) {
-		s.HTTPHeadersTimeout, s.SocketTimeout, s.HTTPKeepalive = 100*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+		s.HTTPHeadersTimeout, s.SocketTimeout, s.HTTPKeepalive = 100*time.Millisecond,
+			100*time.Millisecond, 100*time.Millisecond
 	}
 	s := serve(t, config{set: short, listen: []string{"http", "uwsgi", "fastcgi", "scgi"}})
 	for _, tc := range []struct{ name, protocol, text, want string }{
@@ -68,7 +69,8 @@ func TestTimeouts(t *testing.T) {
 // How long a body may be silent is for http-timeout to say on an HTTP socket, and for
 // chunked-input-timeout where it is chunked.
 func TestBodyTimeouts(t *testing.T) {
-	const plain, chunked = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe"
+	const plain, chunked = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe"
 	long, short := time.Minute, 100*time.Millisecond
 	for _, tc := range []struct {
 		name, protocol, text string
@@ -95,7 +97,8 @@ func TestBodyTimeouts(t *testing.T) {
 }
 
 func TestDisconnects(t *testing.T) {
-	s := serve(t, config{handler: echo, listen: []string{"http", "uwsgi", "fastcgi", "scgi"}, set: func(s *option.Settings) { s.Threads = 2 }})
+	s := serve(t, config{handler: echo, listen: []string{"http", "uwsgi", "fastcgi", "scgi"},
+		set: func(s *option.Settings) { s.Threads = 2 }})
 	for protocol, text := range map[string]string{
 		"http":    "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhello",
 		"uwsgi":   packet(cgi("POST", "/", "CONTENT_LENGTH=100000")...) + "hello",
@@ -198,7 +201,8 @@ func TestBytesBehindTheLastRequest(t *testing.T) {
 			running := make(chan struct{})
 			s := serve(t, config{handler: func(x *fakeCall) Outcome {
 				close(running)
-				unix.Poll([]unix.PollFd{{Fd: int32(x.exchange.cn.fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+				unix.Poll([]unix.PollFd{{Fd: int32(x.exchange.cn.fd), Events: unix.POLLIN}},
+					int(patience.Milliseconds()))
 				switch x.variable("PATH_INFO") {
 				case "/streamed":
 					x.start("200 OK")
@@ -215,7 +219,8 @@ func TestBytesBehindTheLastRequest(t *testing.T) {
 			<-running
 			conn.send(c.extra)
 			got := conn.all()
-			if want := "hello " + c.path; !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || c.path != "/slow" && !strings.HasSuffix(got, want) || c.path == "/slow" && len(got) < 20000000 {
+			if want := "hello " + c.path; !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || c.path != "/slow" &&
+				!strings.HasSuffix(got, want) || c.path == "/slow" && len(got) < 20000000 {
 				t.Errorf("%d bytes: %.300q", len(got), got)
 			}
 		})

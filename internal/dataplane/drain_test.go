@@ -52,7 +52,8 @@ func (s *server) paused(want bool) {
 }
 
 func TestDrainHandsOn(t *testing.T) {
-	first, second := twoEngines(t, config{listen: []string{"http", "uwsgi", "fastcgi"}, set: func(s *option.Settings) { s.Threads = 2 }})
+	first, second := twoEngines(t, config{listen: []string{"http", "uwsgi", "fastcgi"},
+		set: func(s *option.Settings) { s.Threads = 2 }})
 	var idle []*client
 	for i := range 50 {
 		c := first.dial("http")
@@ -66,7 +67,8 @@ func TestDrainHandsOn(t *testing.T) {
 	}
 	kept := first.dial("fastcgi")
 	kept.send(fcgi(1, true, cgi("GET", "/a")))
-	if _, err := io.ReadFull(kept.r, make([]byte, len(fcgiAnswer(1, "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello /a")))); err != nil {
+	if _, err := io.ReadFull(kept.r, make([]byte, len(fcgiAnswer(1,
+		"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello /a")))); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range append(append(silent, idle...), kept) {
@@ -484,7 +486,9 @@ func TestDrainUnderLoad(t *testing.T) {
 // sockets nor from other workers.
 func TestTakesNothingBeforeServe(t *testing.T) {
 	checkFDs(t)
-	cfg := config{handoff: handoffPair(t), starts: true, set: func(s *option.Settings) { s.HTTPHeadersTimeout = 80 * time.Millisecond }} // sweeps often
+	// sweeps often
+	cfg := config{handoff: handoffPair(t), starts: true,
+		set: func(s *option.Settings) { s.HTTPHeadersTimeout = 80 * time.Millisecond }}
 	first := serve(t, cfg)
 	cfg.share, cfg.starts = first, false
 	leaving := serve(t, cfg)

@@ -84,23 +84,26 @@ type Engine struct {
 
 // Serving says how requests meet the application's threads.
 type Serving struct {
-	Exchanges int    // that an event loop of Python's has in flight at a time; 0: threads, with one each
-	Async     []bool // by the application's index: it is called with the loop's own interface (ASGI) and may start before the body is whole
-	Greenlets bool   // the others run on the loop as well, each in a greenlet; else on threads
+	Exchanges int // that an event loop of Python's has in flight at a time; 0: threads, with one each
+	// by the application's index: it is called with the loop's own interface (ASGI) and may start
+	// before the body is whole
+	Async     []bool
+	Greenlets bool // the others run on the loop as well, each in a greenlet; else on threads
 }
 
 // pools reports whether a worker with a loop needs threads as well.
 func (s *Serving) pools() bool { return !s.Greenlets && slices.Contains(s.Async, false) }
 
-// New makes the data plane of the worker in that slot. bootFD holds a wire.Boot; mounts are the mount
-// points of the applications in the order of their index, "" for the default one.
+// New makes the data plane of the worker in that slot. bootFD holds a wire.Boot; mounts are the
+// mount points of the applications in the order of their index, "" for the default one.
 func New(app App, bootFD, control, slot, row int, mounts []string, how Serving) (*Engine, error) {
 	b, err := readBoot(bootFD)
 	if err != nil {
 		return nil, err
 	}
 	s := b.Settings
-	e := &Engine{app: app, boot: b, settings: s, slot: slot, control: control, rowIndex: row, epfd: -1, wakefd: -1, outer: -1}
+	e := &Engine{app: app, boot: b, settings: s, slot: slot, control: control, rowIndex: row,
+		epfd: -1, wakefd: -1, outer: -1}
 	e.house.eng = e // a note may come before all else
 	if e.board, err = scoreboard.Open(b.ScoreboardFD); err != nil {
 		return nil, err
@@ -219,7 +222,8 @@ func (e *Engine) openLoop(how Serving) (err error) {
 	e.exchanges[0] = e.loop.x
 	if how.pools() {
 		if e.settings.Threads >= how.Exchanges {
-			return fmt.Errorf("%d threads for WSGI applications leave none of %d exchanges to the loop", e.settings.Threads, how.Exchanges)
+			return fmt.Errorf("%d threads for WSGI applications leave none of %d exchanges to the loop",
+				e.settings.Threads, how.Exchanges)
 		}
 		if e.pool, err = newPool(); err != nil {
 			return err

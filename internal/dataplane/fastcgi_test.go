@@ -30,7 +30,8 @@ func fcgi(id int, keep bool, vars []string, body ...string) string {
 		if len(value) < 128 {
 			params.Write([]byte{byte(len(value))})
 		} else {
-			params.Write([]byte{0x80 | byte(len(value)>>24), byte(len(value) >> 16), byte(len(value) >> 8), byte(len(value))})
+			params.Write([]byte{0x80 | byte(len(value)>>24), byte(len(value) >> 16),
+				byte(len(value) >> 8), byte(len(value))})
 		}
 		params.WriteString(name + value)
 	}
@@ -46,7 +47,8 @@ func fcgi(id int, keep bool, vars []string, body ...string) string {
 // fcgiAnswer is a response of one record.
 func fcgiAnswer(id int, text string) string {
 	n, end := len(text), "\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-	return string([]byte{1, 6, 0, byte(id), byte(n >> 8), byte(n), 0, 0}) + text + string([]byte{1, 6, 0, byte(id), 0, 0, 0, 0, 1, 3, 0, byte(id)}) + end
+	return string([]byte{1, 6, 0, byte(id), byte(n >> 8), byte(n), 0, 0}) + text +
+		string([]byte{1, 6, 0, byte(id), 0, 0, 0, 0, 1, 3, 0, byte(id)}) + end
 }
 
 // fcgiDecode takes the first response in raw apart: what STDOUT carried, and what follows
@@ -137,7 +139,8 @@ func TestFastCGI(t *testing.T) {
 	}
 	t.Run("keep", func(t *testing.T) {
 		c := s.dial("fastcgi")
-		c.send(fcgi(1, true, cgi("GET", "/plain")) + fcgi(2, true, cgi("GET", "/stream")) + fcgi(1, false, cgi("GET", "/big")))
+		c.send(fcgi(1, true, cgi("GET", "/plain")) + fcgi(2, true, cgi("GET", "/stream")) + fcgi(1,
+			false, cgi("GET", "/big")))
 		rest := c.all()
 		for i, want := range []string{"hello", "hello", big} {
 			var got string
@@ -190,7 +193,8 @@ func TestFastCGI(t *testing.T) {
 }
 
 func TestFastCGIRefusals(t *testing.T) {
-	s := serve(t, config{listen: []string{"fastcgi"}, set: func(s *option.Settings) { s.LimitPost = 8; s.BufferSize = 4096 }})
+	s := serve(t, config{listen: []string{"fastcgi"},
+		set: func(s *option.Settings) { s.LimitPost = 8; s.BufferSize = 4096 }})
 	begin := fcgi(3, false, cgi("GET", "/"))[:16]
 	for _, tc := range []struct{ name, text, want string }{
 		{"garbage", "GET / HTTP/1.1\r\n\r\n", ""},
@@ -227,7 +231,8 @@ func TestFastCGIRefusals(t *testing.T) {
 func TestFastCGIRefusalID(t *testing.T) {
 	s := serve(t, config{listen: []string{"fastcgi"}})
 	begun := strings.TrimSuffix(fcgi(7, true, cgi("POST", "/a", "CONTENT_LENGTH=100"), "part"), fcgiRecord(5, 7, ""))
-	for name, end := range map[string]string{"aborted": fcgiRecord(2, 7, ""), "ended early": fcgiRecord(5, 7, ""), "no record": strings.Repeat("x", 8)} {
+	for name, end := range map[string]string{"aborted": fcgiRecord(2, 7, ""), "ended early": fcgiRecord(5, 7, ""),
+		"no record": strings.Repeat("x", 8)} {
 		c := s.dial("fastcgi")
 		c.send(begun)
 		s.taken(c)

@@ -108,7 +108,8 @@ func TestFraming(t *testing.T) {
 		c11  = "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 		last = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
-		lastAnswer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nConnection: close\r\n\r\nhello /last"
+		lastAnswer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nConnection: " +
+			"close\r\n\r\nhello /last"
 	)
 	// kept: a further request on the connection is answered. "…": the connection is closed in the
 	// middle of the body.
@@ -154,18 +155,19 @@ func TestFraming(t *testing.T) {
 		{k10, "/stream", "200 OK\r\nConnection: close\r\n\r\nhello", false},
 		{k10, "/stream-known", "200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello", true},
 	} {
-		t.Run(strings.Fields(tc.request)[0]+tc.request[len(tc.request)-12:len(tc.request)-4]+tc.path, func(t *testing.T) {
-			s := serve(t, config{handler: scripted})
-			c := s.dial("http")
-			c.send(fmt.Sprintf(tc.request, tc.path) + last)
-			want := "HTTP/1.1 " + tc.want
-			if tc.kept {
-				want += lastAnswer
-			}
-			if got := undated(c.all()); got != want {
-				t.Errorf("got  %q\nwant %q", got, want)
-			}
-		})
+		t.Run(strings.Fields(tc.request)[0]+tc.request[len(tc.request)-12:len(tc.request)-4]+tc.path,
+			func(t *testing.T) {
+				s := serve(t, config{handler: scripted})
+				c := s.dial("http")
+				c.send(fmt.Sprintf(tc.request, tc.path) + last)
+				want := "HTTP/1.1 " + tc.want
+				if tc.kept {
+					want += lastAnswer
+				}
+				if got := undated(c.all()); got != want {
+					t.Errorf("got  %q\nwant %q", got, want)
+				}
+			})
 	}
 }
 
@@ -192,14 +194,16 @@ func TestGatewayFraming(t *testing.T) {
 			t.Errorf("scgi-nph %s: got %q, want %q", tc.path, got, want)
 		}
 	}
-	for protocol, text := range map[string]string{"uwsgi": packet(cgi("GET", "/raise-mid")...), "scgi": netstring(cgi("GET", "/raise-mid")...)} {
+	for protocol, text := range map[string]string{"uwsgi": packet(cgi("GET", "/raise-mid")...),
+		"scgi": netstring(cgi("GET", "/raise-mid")...)} {
 		c := s.dial(protocol)
 		c.send(text)
 		if got := c.cut(); !strings.HasSuffix(got, " 200 OK\r\n\r\nhello") {
 			t.Errorf("%s: %q", protocol, got)
 		}
 	}
-	if got := s.exchange("uwsgi", packet("REQUEST_METHOD=GET", "PATH_INFO=/known")); !strings.HasPrefix(got, "HTTP/1.0 200 OK\r\n") {
+	if got := s.exchange("uwsgi", packet("REQUEST_METHOD=GET", "PATH_INFO=/known")); !strings.HasPrefix(got,
+		"HTTP/1.0 200 OK\r\n") {
 		t.Errorf("without SERVER_PROTOCOL: %q", got)
 	}
 }
@@ -261,7 +265,8 @@ func TestNoKeepalive(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	s := serve(t, config{listen: []string{"http", "uwsgi", "scgi"}, set: func(s *option.Settings) { s.BufferSize = 4096; s.LimitPost = 10 }})
+	s := serve(t, config{listen: []string{"http", "uwsgi", "scgi"},
+		set: func(s *option.Settings) { s.BufferSize = 4096; s.LimitPost = 10 }})
 	for _, tc := range []struct {
 		name, protocol, raw, want string
 	}{
@@ -286,7 +291,8 @@ func TestRefusals(t *testing.T) {
 			c := s.dial(tc.protocol)
 			c.send(tc.raw + "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
 			c.Conn.(interface{ CloseWrite() error }).CloseWrite()
-			if got := c.all(); !strings.HasPrefix(got, tc.want) || strings.Contains(got, "smuggled") || strings.Count(got, "HTTP/1.1")+strings.Count(got, "Status:") != 1 {
+			if got := c.all(); !strings.HasPrefix(got, tc.want) || strings.Contains(got, "smuggled") ||
+				strings.Count(got, "HTTP/1.1")+strings.Count(got, "Status:") != 1 {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 			if !strings.Contains(messages(t, m), "refused a request from ") {
@@ -333,11 +339,13 @@ func TestHeaderOptions(t *testing.T) {
 		},
 	})
 	got := undated(s.exchange("http", "GET / HTTP/1.0\r\n\r\n"))
-	want := "HTTP/1.1 200 OK\r\nX-Kept: 1\r\nContent-Length: 0\r\nX-Added: yes\r\nX-More: 2\r\nConnection: close\r\n\r\n"
+	want := "HTTP/1.1 200 OK\r\nX-Kept: 1\r\nContent-Length: 0\r\nX-Added: yes\r\nX-More: " +
+		"2\r\nConnection: close\r\n\r\n"
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if lines := s.requests(1); lines[0] != fmt.Sprintf("6 %d", len(want)+len("Date: Mon, 02 Jan 2006 15:04:05 GMT\r\n")) {
+	if lines := s.requests(1); lines[0] != fmt.Sprintf("6 %d",
+		len(want)+len("Date: Mon, 02 Jan 2006 15:04:05 GMT\r\n")) {
 		t.Errorf("log: %q", lines[0])
 	}
 }

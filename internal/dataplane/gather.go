@@ -67,7 +67,8 @@ func (c *Core) gather(cn *conn) step {
 	}
 }
 
-var errHeadTooLarge = &request.Error{Status: 431, Reason: "the request head is larger than buffer-size", Option: "buffer-size"}
+var errHeadTooLarge = &request.Error{Status: 431, Reason: "the request head is larger than buffer-size",
+	Option: "buffer-size"}
 
 // fill reads once, behind p, which it may move. stepAgain: something came; stepWait: nothing is
 // there now; stepClosed: the peer is gone and so is the connection.

@@ -325,7 +325,8 @@ func (s *server) wait() {
 	case <-done:
 	case <-time.After(patience):
 		buf := make([]byte, 64<<10)
-		s.t.Fatalf("the cores did not leave: %d active, %s\n%s", s.eng.active.Load(), s.eng.phase(), buf[:runtime.Stack(buf, true)])
+		s.t.Fatalf("the cores did not leave: %d active, %s\n%s", s.eng.active.Load(), s.eng.phase(),
+			buf[:runtime.Stack(buf, true)])
 	}
 }
 

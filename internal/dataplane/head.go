@@ -134,7 +134,8 @@ func (x *Exchange) appendHeaders(b, head []byte) []byte {
 		}
 	}
 	for _, h := range s.AddHeaders {
-		if x.cn.lis.proto.delimits && len(h) > len(connection) && bytes.EqualFold([]byte(h[:len(connection)]), connection) {
+		if x.cn.lis.proto.delimits && len(h) > len(connection) &&
+			bytes.EqualFold([]byte(h[:len(connection)]), connection) {
 			x.resp.Close = x.resp.Close || bytes.Contains(bytes.ToLower([]byte(h)), []byte("close"))
 			continue
 		}

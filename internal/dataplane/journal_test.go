@@ -69,9 +69,11 @@ func TestRequestJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}})
-	s.exchange("uwsgi", packet("REQUEST_METHOD=GET", "REQUEST_URI=/\nPRIORITY=0", "PATH_INFO=/", "REMOTE_ADDR=192.0.2.7"))
+	s.exchange("uwsgi", packet("REQUEST_METHOD=GET", "REQUEST_URI=/\nPRIORITY=0", "PATH_INFO=/",
+		"REMOTE_ADDR=192.0.2.7"))
 	e := nextEntry(t, first)
-	for field, want := range map[string]string{"SYSLOG_IDENTIFIER": "uwsgi", "UWSGI_APP": "shop", "UWSGI_WORKER": "1", "PRIORITY": "6", "STATUS": "200",
+	for field, want := range map[string]string{"SYSLOG_IDENTIFIER": "uwsgi", "UWSGI_APP": "shop", "UWSGI_WORKER": "1",
+		"PRIORITY": "6", "STATUS": "200",
 		"REQUEST_METHOD": "GET", "REQUEST_URI": "/?PRIORITY=0", "REMOTE_ADDR": "192.0.2.7", "MESSAGE": `GET /\x0aPRIORITY=0 200 7`} {
 		if e[field] != want {
 			t.Errorf("%s=%q, want %q", field, e[field], want)
@@ -161,7 +163,8 @@ func TestRequestEntry(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := string(buf[:n])
-		for _, want := range []string{"\nMESSAGE=GET " + path + " 200 ", "\nSTATUS=200\n", "\nREQUEST_URI=" + path + "\n", "UWSGI_APP=shop\n"} {
+		for _, want := range []string{"\nMESSAGE=GET " + path + " 200 ", "\nSTATUS=200\n",
+			"\nREQUEST_URI=" + path + "\n", "UWSGI_APP=shop\n"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%q lacks %q", got, want)
 			}

@@ -65,7 +65,8 @@ func TestHindrances(t *testing.T) {
 // The phases of a real worker, and what goes beside them.
 func TestLife(t *testing.T) {
 	var seen []phase
-	s := serve(t, config{starts: true, prepare: func(e *Engine) { seen = append(seen, e.phase()) }, set: func(s *option.Settings) { s.Threads = 2 }})
+	s := serve(t, config{starts: true, prepare: func(e *Engine) { seen = append(seen, e.phase()) },
+		set: func(s *option.Settings) { s.Threads = 2 }})
 	s.say(message{Op: "serve"})
 	s.serving()
 	seen = append(seen, s.eng.phase())

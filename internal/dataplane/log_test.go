@@ -116,7 +116,8 @@ func TestWorkers(t *testing.T) {
 	s.dial("http").get("/")
 	s.expectRequests(1)
 	w := s.eng.Workers()
-	if len(w) != 2 || w[0].ID != 1 || w[0].PID != 42 || w[0].Requests != 6 || w[0].Delta != 1 || w[0].Status != "idle" || w[1].Status != "cheap" {
+	if len(w) != 2 || w[0].ID != 1 || w[0].PID != 42 || w[0].Requests != 6 || w[0].Delta != 1 ||
+		w[0].Status != "idle" || w[1].Status != "cheap" {
 		t.Errorf("%+v", w)
 	}
 	if w[0].TX == 0 {
@@ -137,7 +138,8 @@ func TestSnapshot(t *testing.T) {
 	c.send("GET /" + strings.Repeat("x", 500) + " HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-running
 	cell := s.board.Cell(0, 0)
-	if got, want := cell.GetSnap(), fmt.Sprintf("127.0.0.1 GET /%s", strings.Repeat("x", 500)); !strings.HasPrefix(want, got) || len(got) < 200 {
+	if got, want := cell.GetSnap(), fmt.Sprintf("127.0.0.1 GET /%s", strings.Repeat("x", 500)); !strings.HasPrefix(want,
+		got) || len(got) < 200 {
 		t.Errorf("%q", got)
 	}
 	if cell.State.Load() != 1 || cell.Started.Load() == 0 || cell.StartedAt.Load() == 0 {
@@ -157,7 +159,8 @@ func TestNotesAreMarked(t *testing.T) {
 		s := serve(t, config{listen: []string{"uwsgi"}, prepare: func(e *Engine) { e.boot.Marked = marked }})
 		m := mark(t)
 		s.exchange("uwsgi", packet("REQUEST_METHOD=GET", "CONTENT_LENGTH=x", "REQUEST_URI=/"))
-		if got := messages(t, m); strings.HasPrefix(got, "<4>") != marked || !strings.Contains(got, "refused a request") {
+		if got := messages(t, m); strings.HasPrefix(got, "<4>") != marked ||
+			!strings.Contains(got, "refused a request") {
 			t.Errorf("marked %t: %q", marked, got)
 		}
 	}

@@ -112,7 +112,8 @@ func TestLoopServes(t *testing.T) {
 			case "scgi":
 				request = netstring("CONTENT_LENGTH=0", "SCGI=1", "REQUEST_METHOD=GET", "PATH_INFO=/a")
 			}
-			if got := l.exchange(protocol, request); !strings.Contains(got, "200 OK") || !strings.Contains(got, "hello /a") {
+			if got := l.exchange(protocol, request); !strings.Contains(got, "200 OK") ||
+				!strings.Contains(got, "hello /a") {
 				t.Errorf("%q", got)
 			}
 		})
@@ -150,19 +151,22 @@ func come(t *testing.T, what string, cond func() bool) {
 // How late a loop is can be seen while it is busy, and is over when it has nothing in hand.
 func TestLoopLag(t *testing.T) {
 	began, gate := make(chan int), make(chan struct{})
-	l := async(t, config{set: func(s *option.Settings) { s.SocketTimeout = 80 * time.Millisecond }}, func(_ *looped, ev *Event) { // sweeps are frequent, then
-		if ev.Kind == RequestBegins {
-			began <- ev.Exchange
-			<-gate // a coroutine that computes
-		}
-	})
+	// sweeps are frequent, then
+	l := async(t, config{set: func(s *option.Settings) { s.SocketTimeout = 80 * time.Millisecond }},
+		func(_ *looped, ev *Event) {
+			if ev.Kind == RequestBegins {
+				began <- ev.Exchange
+				<-gate // a coroutine that computes
+			}
+		})
 	lag := &l.eng.row.Loop.Lag
 	c := l.dial("http")
 	c.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
 	exchange := <-began
 	come(t, "the loop is late", func() bool { return time.Duration(lag.Load()) > 100*time.Millisecond })
 	close(gate)
-	come(t, "the loop is on time, with a request that waits", func() bool { return time.Duration(lag.Load()) < 50*time.Millisecond })
+	come(t, "the loop is on time, with a request that waits",
+		func() bool { return time.Duration(lag.Load()) < 50*time.Millisecond })
 	l.do(func() {
 		x := l.head(exchange, "200 OK")
 		x.Send(nil, false)
@@ -402,7 +406,8 @@ func TestLoopUnfinished(t *testing.T) {
 	if got := l.exchange("http", "GET /none HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 500 ") {
 		t.Errorf("%q", got)
 	}
-	if got := l.exchange("http", "GET /half HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.Contains(got, "half") || strings.Contains(got, "\r\n0\r\n") {
+	if got := l.exchange("http", "GET /half HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.Contains(got, "half") ||
+		strings.Contains(got, "\r\n0\r\n") {
 		t.Errorf("%q", got)
 	}
 }
@@ -473,20 +478,21 @@ func TestLoopFrames(t *testing.T) {
 func TestLoopSendTimeout(t *testing.T) {
 	block := bytes.Repeat([]byte("x"), 1<<20)
 	gone := make(chan struct{}, 1)
-	l := async(t, config{set: func(s *option.Settings) { s.SendTimeout = 100 * time.Millisecond }}, func(l *looped, ev *Event) {
-		switch ev.Kind {
-		case RequestBegins:
-			x := l.head(ev.Exchange, "200 OK")
-			for x.Send(block, true) == 0 {
+	l := async(t, config{set: func(s *option.Settings) { s.SendTimeout = 100 * time.Millisecond }},
+		func(l *looped, ev *Event) {
+			switch ev.Kind {
+			case RequestBegins:
+				x := l.head(ev.Exchange, "200 OK")
+				for x.Send(block, true) == 0 {
+				}
+			case ClientGone:
+				if rc := l.eng.Exchange(ev.Exchange).Send(block, true); rc != -1 {
+					t.Errorf("a write to a client that is gone: %d", rc)
+				}
+				l.eng.Exchange(ev.Exchange).Finished(Failed)
+				gone <- struct{}{}
 			}
-		case ClientGone:
-			if rc := l.eng.Exchange(ev.Exchange).Send(block, true); rc != -1 {
-				t.Errorf("a write to a client that is gone: %d", rc)
-			}
-			l.eng.Exchange(ev.Exchange).Finished(Failed)
-			gone <- struct{}{}
-		}
-	})
+		})
 	c := l.dial("http")
 	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	receive(t, gone)
@@ -560,7 +566,8 @@ func TestLoopBesideThreads(t *testing.T) {
 	}
 	c := l.dial("http")
 	for range 3 {
-		c.send("POST /wsgi/a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" + "GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.send("POST /wsgi/a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" +
+			"GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
 		wantBody(t, c, "/wsgi|/a|body")
 		wantBody(t, c, "hello /b")
 	}

@@ -58,7 +58,8 @@ func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more boo
 	e.app.Serving(x.id, cn.fd)
 	l.inFlight++
 	e.row.Loop.InFlight.Store(int32(l.inFlight))
-	l.begun = Event{Kind: RequestBegins, Exchange: x.id, App: cn.app, Request: &x.req, Socket: cn.lis.path, BodyFD: bodyFD, Data: body,
+	l.begun = Event{Kind: RequestBegins, Exchange: x.id, App: cn.app, Request: &x.req, Socket: cn.lis.path,
+		BodyFD: bodyFD, Data: body,
 		More: more}
 	if l.x = l.take(); l.x == nil {
 		e.hinder(laden)

@@ -67,15 +67,16 @@ func (x *Exchange) relieve() {
 }
 
 // Send writes a part of the body, the head before it; more: others follow. A response whose head
-// and whole body come in one call gets a Content-Length. 0: done; WouldBlock: done, and the client is so
-// far behind that the application should wait for RoomToWrite; -1: the client is gone.
+// and whole body come in one call gets a Content-Length. 0: done; WouldBlock: done, and the client
+// is so far behind that the application should wait for RoomToWrite; -1: the client is gone.
 func (x *Exchange) Send(p []byte, more bool) int {
 	switch {
 	case x.over:
 		return -1
 	case more:
 		rc := x.TryWrite(p)
-		x.cell.Started.Store(monotonic()) // a stream may take as long as it likes: it is over its time when nothing comes
+		// a stream may take as long as it likes: it is over its time when nothing comes
+		x.cell.Started.Store(monotonic())
 		if rc != 0 && rc != WouldBlock {
 			return -1
 		}

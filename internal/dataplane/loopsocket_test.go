@@ -60,7 +60,8 @@ func (l *looped) upgraded(behind string) *client {
 		}
 		head.WriteByte(b)
 	}
-	if !strings.HasPrefix(head.String(), "HTTP/1.1 101 ") || !strings.Contains(head.String(), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") {
+	if !strings.HasPrefix(head.String(), "HTTP/1.1 101 ") ||
+		!strings.Contains(head.String(), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") {
 		l.t.Fatalf("%q", head.String())
 	}
 	return c

@@ -7,15 +7,18 @@ import (
 )
 
 func TestMimeTypes(t *testing.T) {
-	dir := tree(t, map[string]string{"mime.types": "# comment\ntext/x-one one uno # more\n\ntext/x-none\ntext/x-two two one\n"})
+	dir := tree(t, map[string]string{"mime.types": "# comment\ntext/x-one one uno # " +
+		"more\n\ntext/x-none\ntext/x-two two one\n"})
 	m := mimeTypes{files: []string{dir + "/mime.types", dir + "/missing"}}
-	for path, want := range map[string]string{"/a.one": "text/x-one", "/a.UNO": "text/x-one", "/a.two": "text/x-two", "/a.css": "", "/a": "", "/a.b/c": "", "/a.": ""} {
+	for path, want := range map[string]string{"/a.one": "text/x-one", "/a.UNO": "text/x-one", "/a.two": "text/x-two",
+		"/a.css": "", "/a": "", "/a.b/c": "", "/a.": ""} {
 		if got := m.of([]byte(path)); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
 		}
 	}
 	m = mimeTypes{}
-	for path, want := range map[string]string{"/a.css": "text/css", "/a.HTML": "text/html", "/.woff2": "font/woff2", "/a.tar.gz": "application/gzip", "/a.nothing-known": "",
+	for path, want := range map[string]string{"/a.css": "text/css", "/a.HTML": "text/html", "/.woff2": "font/woff2",
+		"/a.tar.gz": "application/gzip", "/a.nothing-known": "",
 		"/a." + strings.Repeat("x", 100): ""} {
 		if got := m.of([]byte(path)); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)

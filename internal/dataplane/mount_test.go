@@ -32,7 +32,8 @@ func TestMounts(t *testing.T) {
 		{"none", []string{}, false, false, map[string]string{"/": "-1 |/"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := serve(t, config{handler: where, mounts: tc.mounts, set: func(s *option.Settings) { s.ManageScriptName, s.NoDefaultApp = tc.manage, tc.noDefault }})
+			s := serve(t, config{handler: where, mounts: tc.mounts,
+				set: func(s *option.Settings) { s.ManageScriptName, s.NoDefaultApp = tc.manage, tc.noDefault }})
 			c := s.dial("http")
 			for path, want := range tc.requests {
 				if got := c.get(path); got != want {
@@ -71,7 +72,8 @@ func TestMountsByScriptName(t *testing.T) {
 		{"managed, no default", strict, "/b /a", cgi("GET", "/x", "SCRIPT_NAME=/a"), "1 /a|/x"},
 		{"managed, no default, no name", strict, "/b /a", cgi("GET", "/x"), "-1 |/x"},
 	} {
-		s := serve(t, config{listen: []string{"uwsgi"}, handler: where, mounts: strings.Split(tc.mounts, " "), set: tc.set})
+		s := serve(t, config{listen: []string{"uwsgi"}, handler: where,
+			mounts: strings.Split(tc.mounts, " "), set: tc.set})
 		if got, want := s.exchange("uwsgi", packet(tc.vars...)), "HTTP/1.1 200 OK\r\n\r\n"+tc.want; got != want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, want)
 		}

@@ -58,7 +58,8 @@ func TestHeadByteByByte(t *testing.T) {
 		"fastcgi": string([]byte{1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}) + strings.Repeat(record, size/len(record)),
 	} {
 		t.Run(protocol, func(t *testing.T) {
-			s := serve(t, config{listen: []string{protocol}, unix: true, set: func(s *option.Settings) { s.MaxVars = 0 }})
+			s := serve(t, config{listen: []string{protocol}, unix: true,
+				set: func(s *option.Settings) { s.MaxVars = 0 }})
 			c := s.dial(protocol)
 			// cost is that of the cheapest part: what else this machine does costs too.
 			cost := func(text string) time.Duration {
@@ -115,7 +116,8 @@ func TestPipelineIsNotCopied(t *testing.T) {
 func TestHeadsInPieces(t *testing.T) {
 	handler := func(x *fakeCall) Outcome {
 		x.start("200 OK")
-		return x.reply(x.variable("PATH_INFO") + " " + x.variable("HTTP_X") + " " + x.variable("CONTENT_LENGTH") + " " + string(x.body()))
+		return x.reply(x.variable("PATH_INFO") + " " + x.variable("HTTP_X") + " " +
+			x.variable("CONTENT_LENGTH") + " " + string(x.body()))
 	}
 	s := serve(t, config{listen: []string{"http", "uwsgi", "scgi", "fastcgi"}, handler: handler})
 	beside := s.dial("http")

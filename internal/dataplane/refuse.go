@@ -13,8 +13,10 @@ import (
 
 // Texts of the statuses that the server itself gives (RFC 9110 §15).
 var statusTexts = map[int]string{
-	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large",
-	414: "URI Too Long", 416: "Range Not Satisfiable", 417: "Expectation Failed", 426: "Upgrade Required", 431: "Request Header Fields Too Large",
+	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
+	413: "Content Too Large",
+	414: "URI Too Long", 416: "Range Not Satisfiable", 417: "Expectation Failed", 426: "Upgrade Required",
+	431: "Request Header Fields Too Large",
 	500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable", 504: "Gateway Timeout",
 	505: "HTTP Version Not Supported", 507: "Insufficient Storage",
 }
@@ -40,7 +42,8 @@ func (p *protocol) errorResponse(id uint16, status int) []byte {
 	if p.delimits {
 		end = "\r\nConnection: close" + end
 	}
-	text := []byte(start + strconv.Itoa(status) + " " + statusText(status) + "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
+	text := []byte(start + strconv.Itoa(status) + " " + statusText(status) +
+		"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
 		strconv.Itoa(len(body)) + end + body)
 	if r := p.records; r != nil {
 		return r.end(r.append(nil, id, text), id)

@@ -34,7 +34,8 @@ func init() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0)
-	if _, _, errno := syscall.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, ofAllThreads, uintptr(unsafe.Pointer(&prog))); errno != 0 {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, ofAllThreads,
+		uintptr(unsafe.Pointer(&prog))); errno != 0 {
 		fmt.Fprintln(os.Stderr, "seccomp:", errno)
 		os.Exit(77)
 	}

@@ -67,7 +67,8 @@ func (l *requestLog) write(x *Exchange, app int, end int64) {
 	c.entry = accesslog.Entry{
 		Req: &x.req, PID: l.pid, WorkerID: e.slot, CoreID: x.id, App: app, AppRequests: own,
 		Start: x.wall, Duration: end - x.started,
-		Status: x.status, Body: x.bodyBytes, Head: x.headBytes, Headers: x.headers, Switches: x.resp.Switches, Via: x.via,
+		Status: x.status, Body: x.bodyBytes, Head: x.headBytes, Headers: x.headers,
+		Switches: x.resp.Switches, Via: x.via,
 		Packet: x.packet, LogVars: x.logVars, Forced: x.forced, WriteErrors: x.writeErrs,
 	}
 	if !l.format.Wants(&c.entry) {

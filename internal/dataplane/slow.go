@@ -33,8 +33,9 @@ type slow struct {
 	endedByClose bool          // nothing but the end of the connection marks the end of the response
 	subject      string        // for the log, as Exchange.logSubject gives it
 	writeErrs    *atomic.Int64 // of the core whose response it is
-	linger       bool          // nothing is left to write: only what the client still sends is thrown away until it closes
-	lingerEnd    int64         // monotonic ns; then it is closed, whatever the client does
+	// nothing is left to write: only what the client still sends is thrown away until it closes
+	linger    bool
+	lingerEnd int64 // monotonic ns; then it is closed, whatever the client does
 }
 
 // turn is how many bytes one client gets in a row while others may wait.

@@ -160,7 +160,8 @@ func TestSlowReaderGivesUp(t *testing.T) {
 			c := slowRequest(s, "http", "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			tc.leave(c)
 			s.idle()
-			for deadline := time.Now().Add(patience); s.eng.row.Conns.Load() != 0 || s.app.released.Load() != 1; unix.Poll(nil, 1) {
+			for deadline := time.Now().Add(patience); s.eng.row.Conns.Load() != 0 ||
+				s.app.released.Load() != 1; unix.Poll(nil, 1) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d connections, %d released", s.eng.row.Conns.Load(), s.app.released.Load())
 				}
@@ -187,8 +188,9 @@ func TestStreamWaitsForClient(t *testing.T) {
 	if _, body := c.response("GET"); body != strings.Repeat(block, 8) {
 		t.Errorf("%d bytes", len(body))
 	}
-	stalled := serve(t, config{handler: handler, set: func(s *option.Settings) { s.SendTimeout = 50 * time.Millisecond },
-		prepare: func(e *Engine) { e.maxSpill = 1 << 20 }})
+	stalled := serve(t,
+		config{handler: handler, set: func(s *option.Settings) { s.SendTimeout = 50 * time.Millisecond },
+			prepare: func(e *Engine) { e.maxSpill = 1 << 20 }})
 	m := mark(t)
 	slowRequest(stalled, "http", "GET /stalled HTTP/1.1\r\nHost: x\r\n\r\n")
 	stalled.requests(1)
@@ -329,7 +331,8 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	}
 	t.Cleanup(func() { file.Close() })
 	io.WriteString(file, body)
-	for path, on := range map[string]string{"/pinned": "TCP", "/file": "TCP", "/stream": "TCP", "/waited": "TCP", "/local": "unix"} {
+	for path, on := range map[string]string{"/pinned": "TCP", "/file": "TCP", "/stream": "TCP",
+		"/waited": "TCP", "/local": "unix"} {
 		t.Run(path[1:], func(t *testing.T) {
 			// What is tested is a pace. A machine that had the client pause for as long as the
 			// time-out is asked for a slower one.
@@ -431,7 +434,8 @@ func TestCutIsTold(t *testing.T) {
 				},
 			})
 			m := mark(t)
-			text := map[string]string{"uwsgi": packet(cgi("GET", c.path)...), "scgi": netstring(cgi("GET", c.path)...), "fastcgi": fcgi(1, true, cgi("GET", c.path))}[c.protocol]
+			text := map[string]string{"uwsgi": packet(cgi("GET", c.path)...), "scgi": netstring(cgi("GET", c.path)...),
+				"fastcgi": fcgi(1, true, cgi("GET", c.path))}[c.protocol]
 			client := slowRequest(s, c.protocol, text)
 			if c.path == "/shrinks" {
 				s.held(1)

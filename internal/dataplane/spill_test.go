@@ -63,7 +63,8 @@ func TestLag(t *testing.T) {
 		{"a ring smaller than a block", 65000, 300000},
 	} {
 		var over atomic.Int64
-		s := serve(t, config{listen: []string{"http", "uwsgi", "fastcgi", "scgi"}, handler: streamer(size, c.block, &over),
+		s := serve(t, config{listen: []string{"http", "uwsgi", "fastcgi", "scgi"},
+			handler: streamer(size, c.block, &over),
 			prepare: func(e *Engine) { e.maxSpill = c.most }})
 		for _, protocol := range []string{"http", "length", "uwsgi", "scgi", "fastcgi"} {
 			t.Run(c.name+" "+protocol, func(t *testing.T) {
@@ -177,24 +178,25 @@ func TestLagEnds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			checkFDs(t)
 			behind, told := make(chan struct{}), make(chan int, 1)
-			s := serve(t, config{set: func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond }, handler: func(x *fakeCall) Outcome {
-				x.start("200 OK")
-				x.write(pattern(8 << 20))
-				close(behind)
-				if c.abort {
-					told <- 0
-					return Failed
-				}
-				for c.more {
-					if rc := x.write("more"); rc != 0 {
-						told <- rc
+			s := serve(t, config{set: func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond },
+				handler: func(x *fakeCall) Outcome {
+					x.start("200 OK")
+					x.write(pattern(8 << 20))
+					close(behind)
+					if c.abort {
+						told <- 0
 						return Failed
 					}
-					unix.Poll(nil, 1)
-				}
-				told <- 0
-				return x.finish()
-			}})
+					for c.more {
+						if rc := x.write("more"); rc != 0 {
+							told <- rc
+							return Failed
+						}
+						unix.Poll(nil, 1)
+					}
+					told <- 0
+					return x.finish()
+				}})
 			client := slowRequest(s, "http", "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			<-behind
 			c.leave(client)
@@ -202,12 +204,14 @@ func TestLagEnds(t *testing.T) {
 				t.Errorf("the application was told %d", rc)
 			}
 			if c.abort {
-				if got, err := client.r.ReadString(0); err == nil || strings.HasSuffix(got, "0\r\n\r\n") || len(got) < 8<<20 {
+				if got, err := client.r.ReadString(0); err == nil ||
+					strings.HasSuffix(got, "0\r\n\r\n") || len(got) < 8<<20 {
 					t.Errorf("%d bytes, %v: the client cannot tell that the response is cut off", len(got), err)
 				}
 			}
 			s.idle()
-			for deadline := time.Now().Add(patience); s.eng.row.Conns.Load() != 0 || s.eng.spilled.Load() != 0; unix.Poll(nil, 1) {
+			for deadline := time.Now().Add(patience); s.eng.row.Conns.Load() != 0 ||
+				s.eng.spilled.Load() != 0; unix.Poll(nil, 1) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d connections, %d bytes in spills", s.eng.row.Conns.Load(), s.eng.spilled.Load())
 				}

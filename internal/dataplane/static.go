@@ -199,7 +199,8 @@ func (x *Exchange) tryOpened(root *root, rel []byte, fd int, errno syscall.Errno
 		x.plain(503, statusText(503), "")
 		return true
 	case errOutside:
-		x.log("[uwsgi-fileserve] security error: %s is not under %s or a safe path (static-safe)", x.core.files.outside, root.real)
+		x.log("[uwsgi-fileserve] security error: %s is not under %s or a safe path (static-safe)",
+			x.core.files.outside, root.real)
 		return false
 	default:
 		return false

@@ -63,7 +63,8 @@ func benchCore(b *testing.B, settings *option.Settings, fd int) *Core {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { unix.Close(board.FD()) })
-	e := &Engine{app: &fakeApp{}, settings: settings, board: board, row: board.Row(0), limits: request.Limits{Head: settings.BufferSize}}
+	e := &Engine{app: &fakeApp{}, settings: settings, board: board, row: board.Row(0),
+		limits: request.Limits{Head: settings.BufferSize}}
 	c := newCore(e, 0)
 	lis, err := newListener(0, wire.Listener{Name: "127.0.0.1:80", Protocol: "http"}, "host", settings)
 	if err != nil {

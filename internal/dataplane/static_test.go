@@ -185,14 +185,16 @@ func TestStaticPaths(t *testing.T) {
 			}
 		}
 		// A packet may hold any byte.
-		for _, path := range []string{"/s/a.css\x00.html", "/s/\x00", "/s/../private/secret", "/s/../../../../../../etc/passwd", "/s/sub\\..\\..\\private"} {
+		for _, path := range []string{"/s/a.css\x00.html", "/s/\x00", "/s/../private/secret",
+			"/s/../../../../../../etc/passwd", "/s/sub\\..\\..\\private"} {
 			if got := s.exchange("uwsgi", packet(cgi("GET", path)...)); !strings.HasSuffix(got, "hello "+path) {
 				t.Errorf("packet %q: %q", path, got)
 			}
 		}
 		m := mark(t)
 		fetch(s, "GET", "/s/out")
-		if got := messages(t, m); !strings.Contains(got, "security error: "+dir+"/private/secret is not under "+dir+"/www") {
+		if got := messages(t, m); !strings.Contains(got,
+			"security error: "+dir+"/private/secret is not under "+dir+"/www") {
 			t.Errorf("log: %q", got)
 		}
 		if n := s.eng.exchanges[0].cell.Static.Load(); n == 0 {
@@ -249,7 +251,10 @@ func TestStaticRootChanges(t *testing.T) {
 func TestStaticSmallFileChanges(t *testing.T) {
 	// What is promised is what was read.
 	dir := tree(t, map[string]string{"a.txt": "0123456789"})
-	s := serve(t, config{set: func(s *option.Settings) { s.StaticMaps = []option.StaticMap{{Kind: "map", Prefix: "/s", Path: dir}} }})
+	s := serve(t, config{set: func(s *option.Settings) {
+		s.StaticMaps = []option.StaticMap{{Kind: "map",
+			Prefix: "/s", Path: dir}}
+	}})
 	c := s.dial("http")
 	for i := range 200 {
 		if err := os.WriteFile(dir+"/a.txt", bytes.Repeat([]byte("x"), i%20), 0o644); err != nil {

@@ -198,7 +198,8 @@ func hasOpenat2() bool {
 // openat2 opens a path that ends in a NUL. EAGAIN: something was renamed meanwhile (openat2(2)).
 func openat2(dir int, path []byte, how *unix.OpenHow) (int, syscall.Errno) {
 	for try := 0; ; try++ {
-		fd, _, errno := syscall.Syscall6(unix.SYS_OPENAT2, uintptr(dir), uintptr(unsafe.Pointer(unsafe.SliceData(path))), uintptr(unsafe.Pointer(how)), unsafe.Sizeof(*how), 0, 0)
+		fd, _, errno := syscall.Syscall6(unix.SYS_OPENAT2, uintptr(dir),
+			uintptr(unsafe.Pointer(unsafe.SliceData(path))), uintptr(unsafe.Pointer(how)), unsafe.Sizeof(*how), 0, 0)
 		if errno != unix.EINTR && (errno != unix.EAGAIN || try == 32) {
 			return int(fd), errno
 		}

@@ -24,7 +24,8 @@ func TestStaticHead(t *testing.T) {
 			s.LogFormat = "%(method) %(uri) %(status) %(rsize) %(headers)"
 		},
 	})
-	const css = "200 OK\r\nContent-Type: text/css\r\nLast-Modified: " + stampText + "\r\nContent-Length: 6\r\nX-Frame-Options: DENY\r\n"
+	const css = "200 OK\r\nContent-Type: text/css\r\nLast-Modified: " + stampText +
+		"\r\nContent-Length: 6\r\nX-Frame-Options: DENY\r\n"
 	for _, tc := range []struct{ name, protocol, request, want string }{
 		{"1.1", "http", "GET /s/a.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 " + css + "Connection: close\r\n\r\nbody{}"},
 		{"1.0", "http", "GET /s/a.css HTTP/1.0\r\n\r\n", "HTTP/1.1 " + css + "Connection: close\r\n\r\nbody{}"},
@@ -101,7 +102,8 @@ func TestStaticConditions(t *testing.T) {
 	} {
 		resp, body := fetch(s, "GET", "/s/"+tc.path+".txt", tc.headers...)
 		if resp.StatusCode != tc.status || body != tc.body || resp.Header.Get("Content-Range") != tc.part {
-			t.Errorf("%s %q: %s %q %.40q, want %d %q %.40q", tc.path, tc.headers, resp.Status, resp.Header.Get("Content-Range"), body, tc.status, tc.part, tc.body)
+			t.Errorf("%s %q: %s %q %.40q, want %d %q %.40q", tc.path, tc.headers, resp.Status,
+				resp.Header.Get("Content-Range"), body, tc.status, tc.part, tc.body)
 		}
 		if accepts := resp.Header.Get("Accept-Ranges"); (accepts == "bytes") != (tc.status == 200) {
 			t.Errorf("%q: Accept-Ranges: %q", tc.headers, accepts)
@@ -114,8 +116,12 @@ func TestStaticConditions(t *testing.T) {
 		t.Errorf("HEAD: %s, %d", resp.Status, resp.ContentLength)
 	}
 	// Without honour-range a Range is not looked at.
-	s = serve(t, config{set: func(s *option.Settings) { s.StaticMaps = []option.StaticMap{{Kind: "map", Prefix: "/s", Path: dir}} }})
-	if resp, body := fetch(s, "GET", "/s/a.txt", ranged+"2-4"); resp.StatusCode != 200 || body != "0123456789" || resp.Header.Get("Accept-Ranges") != "" {
+	s = serve(t, config{set: func(s *option.Settings) {
+		s.StaticMaps = []option.StaticMap{{Kind: "map",
+			Prefix: "/s", Path: dir}}
+	}})
+	if resp, body := fetch(s, "GET", "/s/a.txt", ranged+"2-4"); resp.StatusCode != 200 || body != "0123456789" ||
+		resp.Header.Get("Accept-Ranges") != "" {
 		t.Errorf("%s %q", resp.Status, body)
 	}
 }
@@ -130,7 +136,8 @@ func TestStaticPacked(t *testing.T) {
 	}
 	dir := tree(t, files)
 	s := serve(t, config{set: func(s *option.Settings) {
-		s.StaticMaps = []option.StaticMap{{Kind: "map", Prefix: "/s", Path: dir}, {Kind: "map", Prefix: "/one.js", Path: dir + "/a.js"}}
+		s.StaticMaps = []option.StaticMap{{Kind: "map", Prefix: "/s", Path: dir},
+			{Kind: "map", Prefix: "/one.js", Path: dir + "/a.js"}}
 		s.StaticGzip = []string{`\.js$`}
 		s.StaticGzipExts = []string{".css", ".svg"}
 		s.StaticGzipDirs = []string{dir + "/dir"}
@@ -151,7 +158,8 @@ func TestStaticPacked(t *testing.T) {
 	} {
 		resp, body := fetch(s, "GET", tc.path, "Accept-Encoding: "+tc.accept)
 		if body != tc.body || resp.Header.Get("Content-Encoding") != tc.encoding || resp.Header.Get("Vary") != tc.vary {
-			t.Errorf("%s %q: %q, %q, Vary %q", tc.path, tc.accept, body, resp.Header.Get("Content-Encoding"), resp.Header.Get("Vary"))
+			t.Errorf("%s %q: %q, %q, Vary %q", tc.path, tc.accept, body, resp.Header.Get("Content-Encoding"),
+				resp.Header.Get("Vary"))
 		}
 		if got := resp.Header.Get("Content-Type"); strings.Contains(got, "zip") {
 			t.Errorf("%s: type %q", tc.path, got)
@@ -217,11 +225,13 @@ func TestStaticServeMode(t *testing.T) {
 			s.FileServeMode = mode
 		}})
 		for _, path := range []string{"/s/a.css", "/s/link"} {
-			if resp, body := fetch(s, "GET", path); resp.Header.Get(header) != dir+"/a.css" || body != "" || resp.Header.Get("Last-Modified") != stampText {
+			if resp, body := fetch(s, "GET", path); resp.Header.Get(header) != dir+"/a.css" || body != "" ||
+				resp.Header.Get("Last-Modified") != stampText {
 				t.Errorf("%s %s: %v, %q", mode, path, resp.Header, body)
 			}
 		}
-		if resp, body := fetch(s, "GET", "/s/bad%0d%0aX-Evil:%201"); body != "evil" || resp.Header.Get("X-Evil") != "" || resp.Header.Get(header) != "" {
+		if resp, body := fetch(s, "GET", "/s/bad%0d%0aX-Evil:%201"); body != "evil" ||
+			resp.Header.Get("X-Evil") != "" || resp.Header.Get(header) != "" {
 			t.Errorf("%v, %q", resp.Header, body)
 		}
 	}
@@ -231,8 +241,10 @@ func TestStaticServeMode(t *testing.T) {
 func TestStaticDocroot(t *testing.T) {
 	one, two := tree(t, map[string]string{"a.txt": "one"}), tree(t, map[string]string{"a.txt": "two"})
 	s := serve(t, config{listen: []string{"uwsgi"}, set: func(s *option.Settings) { s.StaticDocroot = true }})
-	for _, tc := range []struct{ root, want string }{{one, "one"}, {two, "two"}, {one, "one"}, {"", "hello /a.txt"}, {"/nowhere", "hello /a.txt"}} {
-		if got := s.exchange("uwsgi", packet(cgi("GET", "/a.txt", "DOCUMENT_ROOT="+tc.root)...)); !strings.HasSuffix(got, "\r\n\r\n"+tc.want) {
+	for _, tc := range []struct{ root, want string }{{one, "one"}, {two, "two"}, {one, "one"}, {"", "hello /a.txt"},
+		{"/nowhere", "hello /a.txt"}} {
+		if got := s.exchange("uwsgi", packet(cgi("GET", "/a.txt",
+			"DOCUMENT_ROOT="+tc.root)...)); !strings.HasSuffix(got, "\r\n\r\n"+tc.want) {
 			t.Errorf("%s: %q", tc.root, got)
 		}
 	}

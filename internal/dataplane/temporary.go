@@ -49,7 +49,8 @@ func temporaryFile(dir string) (int, error) {
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 }
 
-var errNoMemory = &request.Error{Status: 507, Reason: "no temporary file can be made, and the memory for what would be in them is used up", Option: "post-buffering-memory"}
+var errNoMemory = &request.Error{Status: 507, Reason: "no temporary file can be made, and the memory for what would " +
+	"be in them is used up", Option: "post-buffering-memory"}
 
 // budget bounds the memory of the temporary files that are kept there.
 type budget struct {
@@ -76,7 +77,8 @@ func (e *Engine) tellTemporary() {
 		return
 	}
 	if closed(err) {
-		e.house.note("%v: request bodies above %d bytes (post-buffering), and what slow clients have not read yet, are kept in memory, up to %d MiB in each worker "+
+		e.house.note("%v: request bodies above %d bytes (post-buffering), and what slow clients have not read yet, "+
+			"are kept in memory, up to %d MiB in each worker "+
 			"(post-buffering-memory); TMPDIR names another folder", err, e.memoryLimit, e.ram.most>>20)
 	}
 }

@@ -30,7 +30,8 @@ func TestWithoutTemporaryFolder(t *testing.T) {
 		},
 		prepare: func(e *Engine) { e.maxSpill = 1 << 20 },
 	})
-	if got := messages(t, m); !strings.Contains(got, "/nonexistent: no such file or directory: request bodies above 65536 bytes (post-buffering)") ||
+	if got := messages(t, m); !strings.Contains(got,
+		"/nonexistent: no such file or directory: request bodies above 65536 bytes (post-buffering)") ||
 		!strings.Contains(got, "up to 32 MiB in each worker (post-buffering-memory)") {
 		t.Errorf("the start says %q", got)
 	}

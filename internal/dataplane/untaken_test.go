@@ -57,7 +57,8 @@ func TestReaderThatStops(t *testing.T) {
 		}
 	}
 	c.cut()
-	if got := messages(t, m); !strings.Contains(got, "the client (127.0.0.1) did not take the rest of its response: it took nothing for 200ms (socket-timeout)") {
+	if got := messages(t, m); !strings.Contains(got,
+		"the client (127.0.0.1) did not take the rest of its response: it took nothing for 200ms (socket-timeout)") {
 		t.Errorf("%q", got)
 	}
 	if n := s.eng.exchanges[0].cell.WriteErrs.Load(); n != 1 {
@@ -86,7 +87,8 @@ func TestIdleBeginsWhenAllIsTaken(t *testing.T) {
 // Where the connection ends with the response, the kernel is told to give up on who does not take
 // it.
 func TestKernelGivesUp(t *testing.T) {
-	for protocol, text := range map[string]string{"http": "GET / HTTP/1.0\r\n\r\n", "uwsgi": packet(cgi("GET", "/")...)} {
+	for protocol, text := range map[string]string{"http": "GET / HTTP/1.0\r\n\r\n",
+		"uwsgi": packet(cgi("GET", "/")...)} {
 		s := serve(t, roomy(func(s *option.Settings) { s.SendTimeout = 200 * time.Millisecond }))
 		c := s.reluctant(protocol, text)
 		s.requests(1)

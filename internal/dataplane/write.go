@@ -89,7 +89,8 @@ func (x *Exchange) TryWrite(p []byte) int {
 		x.eng.app.Response(x.id, &x.resp)
 		x.head(-1)
 		x.eng.app.Sent(x.id)
-		if x.cn.plain && !x.noBody && x.loop == nil && x.cn.lis.proto.records == nil && (x.remaining < 0 || !x.cn.lis.proto.delimits) {
+		if x.cn.plain && !x.noBody && x.loop == nil && x.cn.lis.proto.records == nil &&
+			(x.remaining < 0 || !x.cn.lis.proto.delimits) {
 			x.eng.app.Streaming(x.id, x.chunked)
 		}
 	} else {

@@ -84,7 +84,8 @@ func TestModuleInRequests(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Write("app.py", moreAPI)
 			s.Write("file", "0123456789")
-			s.Write("site.ini", "[uwsgi]\nhttp = "+addr+"\nmodule = app\nthreads = "+threads+"\nlog-format = %(method) %(uri) mine=%(var.MINE)\n")
+			s.Write("site.ini", "[uwsgi]\nhttp = "+addr+"\nmodule = app\nthreads = "+threads+
+				"\nlog-format = %(method) %(uri) mine=%(var.MINE)\n")
 			s.Start("--ini", "site.ini", "-p", "1")
 			site := harness.HTTP(t, addr)
 			for _, c := range []struct{ path, body, want string }{
@@ -165,7 +166,8 @@ def application(environ, start_response):
 	s.Start("--socket", s.Path("s.sock"), "--module", "app", "--static-map", "/static="+s.Dir)
 	for range 2 {
 		mark := s.Log.Mark()
-		if a := harness.Uwsgi(t, s.Path("s.sock"), harness.Request("GET", "/", ""), ""); a.Body != "answer" { // reads to the end of the connection
+		// reads to the end of the connection
+		if a := harness.Uwsgi(t, s.Path("s.sock"), harness.Request("GET", "/", ""), ""); a.Body != "answer" {
 			t.Errorf("%s %q", a.Line, a.Body)
 		}
 		s.Write("read", "")

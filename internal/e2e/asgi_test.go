@@ -125,14 +125,16 @@ func TestLoops(t *testing.T) {
 			s, site := asgi(t, append([]string{"--module", "plain", "--master", "--processes", "2"}, args...)...)
 			for range 4 {
 				at := where(t, site, "/where")
-				if at.Name != loop || !strings.HasPrefix(at.Loop, loop) || !at.Same || !at.Main || at.State != 42 || at.Worker == 0 {
+				if at.Name != loop || !strings.HasPrefix(at.Loop, loop) || !at.Same || !at.Main ||
+					at.State != 42 || at.Worker == 0 {
 					t.Errorf("%+v", at)
 				}
 				if a := site.Get("/change"); a.Body != "['answer', 'loop']" {
 					t.Errorf("%s", a.Body)
 				}
 			}
-			for path, want := range map[string]string{"/sleep?0.01": "slept", "/stop": "not stopped", "/child": "from a child\n"} {
+			for path, want := range map[string]string{"/sleep?0.01": "slept", "/stop": "not stopped",
+				"/child": "from a child\n"} {
 				if a := site.Get(path); a.Body != want {
 					t.Errorf("%s: %s %q", path, a.Line, a.Body)
 				}
@@ -146,7 +148,8 @@ func TestLoops(t *testing.T) {
 				t.Errorf("after a reload: %+v", at)
 			}
 			s.Stop()
-			for line, n := range map[string]int{"^startup complete": 4, "^shutdown, background False": 4, "^background cancelled": 4} {
+			for line, n := range map[string]int{"^startup complete": 4, "^shutdown, background False": 4,
+				"^background cancelled": 4} {
 				if got := s.Log.Count(line); got != n {
 					t.Errorf("%d lines %q, want %d", got, line, n)
 				}
@@ -225,7 +228,8 @@ func TestLifespanFailsAtReload(t *testing.T) {
         await send({"type": "lifespan.startup.failed", "message": "no database is there"})
 `)
 	s.Signal(syscall.SIGHUP)
-	s.Log.Wait(t, "reload failed: worker 1: plain: lifespan.startup.failed: no database is there; the old generation serves on")
+	s.Log.Wait(t, "reload failed: worker 1: plain: lifespan.startup.failed: no database is there; the "+
+		"old generation serves on")
 	if at := where(t, site, "/"); at.PID != pid {
 		t.Errorf("%+v", at)
 	}
@@ -313,7 +317,11 @@ func TestSleepingRequests(t *testing.T) {
 		return slices.Contains(seen, "busy") && w["loop_lag"].(float64) > 100e3
 	})
 	harness.Parse(t, busy, "GET")
-	harness.Eventually(t, "it is idle again", func() bool { w := worker(); return w["status"] == "idle" && w["loop_lag"].(float64) < 100e3 })
+	harness.Eventually(t, "it is idle again", func() bool {
+		w := worker()
+		return w["status"] == "idle" &&
+			w["loop_lag"].(float64) < 100e3
+	})
 	s.Signal(syscall.SIGQUIT)
 	s.Exit()
 }

@@ -65,7 +65,8 @@ def application(environ, start_response):
 `
 
 func statsArgs(dir, addr string) []string {
-	return []string{"--http-socket", addr, "--master", "-p", "2", "--threads", "2", "--module", "app", "--mount", "/m=app.py", "--manage-script-name",
+	return []string{"--http-socket", addr, "--master", "-p", "2", "--threads", "2", "--module", "app", "--mount",
+		"/m=app.py", "--manage-script-name",
 		"--stats", filepath.Join(dir, "stats"), "--attach-daemon", "sleep 600", "--cron", "-1 -1 -1 -1 -1 true", "--locks", "2", "--memory-report"}
 }
 
@@ -147,7 +148,8 @@ func TestStatsOfApplications(t *testing.T) {
 			s.Write("app.py", version("one"))
 			s.Write("two.py", "def application(environ, start_response):\n    raise ValueError('two')\n")
 			s.Write("files/a", "file")
-			s.Start("--http", addr, lazy, "--module", "app", "--mount", "/two=two.py", "--manage-script-name", "--stats", s.Path("stats"),
+			s.Start("--http", addr, lazy, "--module", "app", "--mount", "/two=two.py", "--manage-script-name",
+				"--stats", s.Path("stats"),
 				"--static-map", "/files="+s.Path("files"), "--log-format", "%(uri) app")
 			s.Allow("ValueError: two")
 			site := harness.HTTP(t, addr)
@@ -161,7 +163,8 @@ func TestStatsOfApplications(t *testing.T) {
 				a := a.(map[string]any)
 				got = append(got, fmt.Sprint(a["id"], " ", a["mountpoint"], " ", a["requests"], " ", a["exceptions"]))
 			}
-			if want := []string{"0  2 0", "1 /two 1 1"}; !slices.Equal(got, want) || worker["requests"] != 4.0 || worker["exceptions"] != 1.0 {
+			if want := []string{"0  2 0", "1 /two 1 1"}; !slices.Equal(got, want) || worker["requests"] != 4.0 ||
+				worker["exceptions"] != 1.0 {
 				t.Errorf("applications %q of a worker with %v requests, not %q of 4", got, worker["requests"], want)
 			}
 		})
@@ -191,7 +194,8 @@ func TestUwsgitop(t *testing.T) {
 				stats = "@uwsgi-" + filepath.Base(s.Path("."))
 			}
 			s.Write("app.py", sleeper)
-			s.Start(append([]string{"--http-socket", addr, "-p", "2", "--threads", "2", "--module", "app", "--stats", stats}, c.option...)...)
+			s.Start(append([]string{"--http-socket", addr, "-p", "2", "--threads", "2", "--module", "app", "--stats",
+				stats}, c.option...)...)
 			for range 7 {
 				harness.HTTP(t, addr).Get("/")
 			}

@@ -27,26 +27,41 @@ var appRows = []Row{
 	{Name: "callable", Kind: Text, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Callable }),
 		Help: "name of the application where module or file give none (application)"},
 	{Name: "eval", Kind: Text, Group: groupApp, Set: app("eval"), Help: "the application as Python code"},
-	{Name: "paste", Kind: Text, Group: groupApp, Set: app("paste"), Help: "the application as a paste.deploy URI: config:/path"},
-	{Name: "paste-name", Kind: Text, Since: "2.1", Group: groupApp, Set: text(func(s *Settings) *string { return &s.PasteName }), Help: "section of the paste file"},
-	{Name: "ini-paste", Kind: Path, Group: groupApp, Set: iniPaste(false), Help: "read [uwsgi] and the paste application from one file"},
-	{Name: "ini-paste-logged", Kind: Path, Group: groupApp, Set: iniPaste(true), Help: "the same, with the logging of that file"},
-	{Name: "paste-logger", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.PasteLogger }), Help: "take the logging configuration of the paste file"},
+	{Name: "paste", Kind: Text, Group: groupApp, Set: app("paste"),
+		Help: "the application as a paste.deploy URI: config:/path"},
+	{Name: "paste-name", Kind: Text, Since: "2.1", Group: groupApp,
+		Set: text(func(s *Settings) *string { return &s.PasteName }), Help: "section of the paste file"},
+	{Name: "ini-paste", Kind: Path, Group: groupApp, Set: iniPaste(false),
+		Help: "read [uwsgi] and the paste application from one file"},
+	{Name: "ini-paste-logged", Kind: Path, Group: groupApp, Set: iniPaste(true),
+		Help: "the same, with the logging of that file"},
+	{Name: "paste-logger", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.PasteLogger }),
+		Help: "take the logging configuration of the paste file"},
 	{Name: "mount", Aliases: []string{"worker-mount"}, Kind: NameValue, Repeat: true, Group: groupApp, Set: mount,
 		Help: "serve an application under a prefix: /prefix=MODULE:CALLABLE or /prefix=FILE.py"},
-	{Name: "manage-script-name", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.ManageScriptName }),
+	{Name: "manage-script-name", Kind: Flag, Group: groupApp,
+		Set:  flag(func(s *Settings) *bool { return &s.ManageScriptName }),
 		Help: "find SCRIPT_NAME and PATH_INFO from the mounted prefixes"},
-	{Name: "ignore-script-name", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.IgnoreScriptName }),
+	{Name: "ignore-script-name", Kind: Flag, Group: groupApp,
+		Set:  flag(func(s *Settings) *bool { return &s.IgnoreScriptName }),
 		Help: "do not choose the application by the SCRIPT_NAME of the front end"},
-	{Name: "need-app", Kind: Flag, Optional: true, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.NeedApp }),
-		Help: "exit with status 22 when no application can be loaded (the default; need-app=false serves errors instead)"},
-	{Name: "no-default-app", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.NoDefaultApp }), Help: "a request outside all mounted prefixes is an error"},
-	{Name: "chdir", Kind: Path, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Chdir }), Help: "change to this folder before the application is loaded"},
-	{Name: "chdir2", Kind: Path, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Chdir2 }), Help: "change to this folder after the application is loaded"},
-	{Name: "env", Aliases: []string{"ienv"}, Kind: NameValue, Repeat: true, Group: groupApp, Set: env, Help: "set an environment variable of the application"},
+	{Name: "need-app", Kind: Flag, Optional: true, Group: groupApp,
+		Set: flag(func(s *Settings) *bool { return &s.NeedApp }),
+		Help: "exit with status 22 when no application can be loaded (the default; need-app=false " +
+			"serves errors instead)"},
+	{Name: "no-default-app", Kind: Flag, Group: groupApp, Set: flag(func(s *Settings) *bool { return &s.NoDefaultApp }),
+		Help: "a request outside all mounted prefixes is an error"},
+	{Name: "chdir", Kind: Path, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Chdir }),
+		Help: "change to this folder before the application is loaded"},
+	{Name: "chdir2", Kind: Path, Group: groupApp, Set: text(func(s *Settings) *string { return &s.Chdir2 }),
+		Help: "change to this folder after the application is loaded"},
+	{Name: "env", Aliases: []string{"ienv"}, Kind: NameValue, Repeat: true, Group: groupApp, Set: env,
+		Help: "set an environment variable of the application"},
 	{Name: "unenv", Kind: Text, Repeat: true, Group: groupApp, Set: unenv, Help: "remove an environment variable"},
-	{Name: "envdir", Kind: Path, Repeat: true, Group: groupApp, Help: "one environment variable a file of this folder, set after env"},
-	{Name: "early-envdir", Kind: Path, Repeat: true, Group: groupApp, Help: "the same, at once, so that $(NAME) sees it"},
+	{Name: "envdir", Kind: Path, Repeat: true, Group: groupApp,
+		Help: "one environment variable a file of this folder, set after env"},
+	{Name: "early-envdir", Kind: Path, Repeat: true, Group: groupApp,
+		Help: "the same, at once, so that $(NAME) sees it"},
 }
 
 // app adds one source of the default application. The same option again replaces the earlier one,
@@ -65,18 +80,22 @@ func app(kind string) func(*Settings, Value) error {
 			if add.Interface == asgi {
 				file = "asgi-file"
 			}
-			hint = warning("write "+file+" = "+strings.SplitN(value, ":", 2)[0]+", or the module's name without .py", "%q is a file, not a module", value)
-		case kind == "file" && strings.HasSuffix(strings.TrimSuffix(value, ":"+lastPart(value)), ".py") && strings.Contains(value, ":"):
+			hint = warning("write "+file+" = "+strings.SplitN(value, ":", 2)[0]+", or the module's name without .py",
+				"%q is a file, not a module", value)
+		case kind == "file" && strings.HasSuffix(strings.TrimSuffix(value, ":"+lastPart(value)), ".py") &&
+			strings.Contains(value, ":"):
 			path, callable := value[:strings.LastIndexByte(value, ':')], lastPart(value)
 			add.Value, s.Callable = path, callable
-			hint = warning("write "+v.Name+" = "+path+" and callable = "+callable, "uWSGI knows no PATH:CALLABLE here; it is read as both")
+			hint = warning("write "+v.Name+" = "+path+" and callable = "+callable,
+				"uWSGI knows no PATH:CALLABLE here; it is read as both")
 		}
 		at := len(s.Apps)
 		for i, a := range s.Apps {
 			if a.Mount == "" && a.Kind == kind {
 				s.Apps[i] = add
 				if hint == nil && a.Interface != add.Interface {
-					hint = warning("write one of the two", "it takes the place of %s, which another option names", a.Value)
+					hint = warning("write one of the two", "it takes the place of %s, which another option names",
+						a.Value)
 				}
 				return hint
 			}
@@ -157,7 +176,8 @@ func env(s *Settings, v Value) error {
 	}
 	if !ok {
 		s.Env = append(s.Env, EnvOp{Name: trimmed, Unset: true})
-		return warning("write "+v.Name+" = "+trimmed+"=value, or unenv = "+trimmed, "without \"=\" the variable is removed")
+		return warning("write "+v.Name+" = "+trimmed+"=value, or unenv = "+trimmed,
+			"without \"=\" the variable is removed")
 	}
 	if trimmed != name {
 		value = strings.TrimLeft(value, " \t")

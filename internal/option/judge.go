@@ -9,19 +9,23 @@ import (
 
 // builtinPlugins are uWSGI's plugins whose work is done here without them.
 var builtinPlugins = []string{
-	"python", "python2", "python3", "http", "corerouter", "logfile", "logsocket", "syslog", "rsyslog", "systemd_logger", "stdio",
-	"cheaper_busyness", "cheaper_backlog2", "fastcgi", "0", "logpipe", "transformation_chunked", "stats_pusher_file", "notfound",
+	"python", "python2", "python3", "http", "corerouter", "logfile", "logsocket", "syslog", "rsyslog",
+	"systemd_logger", "stdio",
+	"cheaper_busyness", "cheaper_backlog2", "fastcgi", "0", "logpipe", "transformation_chunked",
+	"stats_pusher_file", "notfound",
 }
 
 // foreignPlugins run applications in other languages: the server would start without its
 // application.
-var foreignPlugins = []string{"psgi", "perl", "coroae", "rack", "ruby", "rbthreads", "fiber", "php", "lua", "jvm", "jwsgi", "ring", "mono", "v8", "gccgo",
+var foreignPlugins = []string{"psgi", "perl", "coroae", "rack", "ruby", "rbthreads", "fiber", "php", "lua", "jvm",
+	"jwsgi", "ring", "mono", "v8", "gccgo",
 	"cgi", "pypy", "servlet", "wsgi-lite", "matheval", "erlang"}
 
 // BuiltinPlugin reports whether what the plugin of uWSGI offered is built in, for if-plugin.
 func BuiltinPlugin(name string) bool {
 	name = pluginName(name)
-	return slices.Contains(builtinPlugins, name) || strings.HasPrefix(name, "python") && strings.Trim(name[6:], "0123456789.") == ""
+	return slices.Contains(builtinPlugins, name) || strings.HasPrefix(name, "python") &&
+		strings.Trim(name[6:], "0123456789.") == ""
 }
 
 // pluginName takes the folder, the suffix _plugin.so and an address in front of "|" off.
@@ -42,7 +46,8 @@ func judgePlugins(v Value) error {
 		}
 	}
 	if unknown != nil {
-		return warning("see what it was needed for; only the plugins of uWSGI's Python server have a counterpart", "there is no plugin %s; it is left out",
+		return warning("see what it was needed for; only the plugins of uWSGI's Python server have a counterpart",
+			"there is no plugin %s; it is left out",
 			strings.Join(unknown, ", "))
 	}
 	return nil
@@ -56,9 +61,11 @@ func judgeLoop(v Value) error {
 	}
 	switch text := strings.TrimSpace(v.Text); text {
 	case "asyncio", "uvloop", "auto":
-		return warning("write asgi-loop = "+text+" for an ASGI application", "a WSGI application runs on threads, or on gevent's loop")
+		return warning("write asgi-loop = "+text+" for an ASGI application",
+			"a WSGI application runs on threads, or on gevent's loop")
 	}
-	return warning("write asgi = MODULE:CALLABLE for an ASGI application, else threads = 20, or what the work needs", "there is no loop %q: requests run on threads", v.Text)
+	return warning("write asgi = MODULE:CALLABLE for an ASGI application, else threads = 20, or what the work needs",
+		"there is no loop %q: requests run on threads", v.Text)
 }
 
 // guards are routing actions that keep requests out: a server that starts without them would let

@@ -6,31 +6,32 @@ const groupLifecycle Group = "Life cycle"
 
 // LifecycleSettings is what these rows say about how processes and instances come and go.
 type LifecycleSettings struct {
-	Harakiri             time.Duration
-	HarakiriNoARH        bool // the clock stops before after_req_hook
-	HarakiriVerbose      bool
-	HarakiriGrace        time.Duration // harakiri-graceful-timeout
-	HarakiriSignal       int           // harakiri-graceful-signal
-	MaxRequests          int64
-	MaxRequestsDelta     int64
-	MinWorkerLifetime    time.Duration
-	MaxWorkerLifetime    time.Duration
-	MaxWorkerDelta       time.Duration
-	ReloadMercy          time.Duration
-	ShutdownDelay        time.Duration
-	GracefulTimeout      time.Duration // 0 = none was asked for
-	WorkerReloadMercy    time.Duration // default 60 s
-	ReloadOnAS           int64         // bytes
-	ReloadOnRSS          int64
-	EvilReloadOnAS       int64
-	EvilReloadOnRSS      int64
-	NoOrphans            bool
-	ExitOnReload         bool
-	ReloadStopFirst      bool
-	Reaper               bool
-	ForkbombDelay        time.Duration
-	CheckInterval        time.Duration
-	HarakiriQueue        int           // harakiri-queue-threshold: act only when at least so many connections wait; 0 = always
+	Harakiri          time.Duration
+	HarakiriNoARH     bool // the clock stops before after_req_hook
+	HarakiriVerbose   bool
+	HarakiriGrace     time.Duration // harakiri-graceful-timeout
+	HarakiriSignal    int           // harakiri-graceful-signal
+	MaxRequests       int64
+	MaxRequestsDelta  int64
+	MinWorkerLifetime time.Duration
+	MaxWorkerLifetime time.Duration
+	MaxWorkerDelta    time.Duration
+	ReloadMercy       time.Duration
+	ShutdownDelay     time.Duration
+	GracefulTimeout   time.Duration // 0 = none was asked for
+	WorkerReloadMercy time.Duration // default 60 s
+	ReloadOnAS        int64         // bytes
+	ReloadOnRSS       int64
+	EvilReloadOnAS    int64
+	EvilReloadOnRSS   int64
+	NoOrphans         bool
+	ExitOnReload      bool
+	ReloadStopFirst   bool
+	Reaper            bool
+	ForkbombDelay     time.Duration
+	CheckInterval     time.Duration
+	// harakiri-queue-threshold: act only when at least so many connections wait; 0 = always
+	HarakiriQueue        int
 	MemCollectorFreq     time.Duration // sampling of evil-reload-on-*; 0 = default
 	DieOnNoWorkers       bool
 	ReloadOnUSS          int64 // bytes

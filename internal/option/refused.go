@@ -9,31 +9,51 @@ func refusedRows() []Row {
 		note  string
 		rows  []Row
 	}{
-		{"Not offered: TLS", "this server does not speak TLS: end it in nginx or another front end and use socket or http here", tlsRows},
-		{"Not offered: Sockets of other kinds", "no such listener: use socket, http, fastcgi-socket or scgi-socket", otherSocketsRows},
-		{"Not offered: Sockets from another instance", "listening sockets are handed on by systemd socket units (uwsgi@.socket), or shared with reuse-port", zergRows},
-		{"Not offered: Fork server", "there is no fork server: workers are forked from a loader that has imported the application already", forkRows},
-		{"Not offered: Routers", "there are no router processes: use an upstream block of nginx, or HAProxy, for several backends", routerRows},
-		{"Not offered: HTTP router", "workers speak HTTP themselves: use an upstream block of nginx for other backends", httpRouterRows},
+		{"Not offered: TLS", "this server does not speak TLS: end it in nginx or another front end and use socket " +
+			"or http here", tlsRows},
+		{"Not offered: Sockets of other kinds", "no such listener: use socket, http, fastcgi-socket or scgi-socket",
+			otherSocketsRows},
+		{"Not offered: Sockets from another instance",
+			"listening sockets are handed on by systemd socket units (uwsgi@.socket), or shared with reuse-port",
+			zergRows},
+		{"Not offered: Fork server", "there is no fork server: workers are forked from a loader that has imported " +
+			"the application already", forkRows},
+		{"Not offered: Routers", "there are no router processes: use an upstream block of nginx, or HAProxy, for " +
+			"several backends", routerRows},
+		{"Not offered: HTTP router", "workers speak HTTP themselves: use an upstream block of nginx for other backends",
+			httpRouterRows},
 		{"Not offered: HTTP extras", "let the front end do it: gzip on in nginx", webEncodingRows},
-		{"Not offered: Subscriptions", "there is no subscription system: list the backends in an upstream block of nginx, or let DNS or Consul tell it", subscriptionRows},
-		{"Not offered: Legions", "there are no clusters: use keepalived for an address that moves, and a lock in Redis or the database for one leader", legionRows},
+		{"Not offered: Subscriptions", "there is no subscription system: list the backends in an upstream block of " +
+			"nginx, or let DNS or Consul tell it", subscriptionRows},
+		{"Not offered: Legions", "there are no clusters: use keepalived for an address that moves, and a lock in " +
+			"Redis or the database for one leader", legionRows},
 		{"Not offered: Timed requests", "write cron = … curl -s URL", curlCronRows},
-		{"Not offered: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic and access_log off of nginx", routeRows},
-		{"Not offered: Spooler", "there is no spooler: use Celery, RQ or Huey (attach-daemon keeps its worker running), or a systemd timer", spoolerRows},
-		{"Not offered: Mules", "there are no mules: keep the program running with attach-daemon, or use Celery, RQ or Huey", muleRows},
+		{"Not offered: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic " +
+			"and access_log off of nginx", routeRows},
+		{"Not offered: Spooler", "there is no spooler: use Celery, RQ or Huey (attach-daemon keeps its worker " +
+			"running), or a systemd timer", spoolerRows},
+		{"Not offered: Mules", "there are no mules: keep the program running with attach-daemon, or use " +
+			"Celery, RQ or Huey", muleRows},
 		{"Not offered: Cache", "there is no built-in cache: use Redis or memcached", cacheRows},
-		{"Not offered: Queue and shared memory", "there is no shared queue or memory: use Redis, or multiprocessing.shared_memory", queueRows},
-		{"Not offered: uwsgi signals", "there are no uwsgi signals: use cron, a systemd timer, or a task queue", signalsRows},
-		{"Not offered: Alarms", "there are no alarms: let the journal or your monitoring watch the log and the stats socket", alarmRows},
-		{"Not offered: Metrics", "metrics are on the stats socket: scrape it, for instance with uwsgi_exporter for Prometheus", metricsRows},
+		{"Not offered: Queue and shared memory", "there is no shared queue or memory: use Redis, or " +
+			"multiprocessing.shared_memory", queueRows},
+		{"Not offered: uwsgi signals", "there are no uwsgi signals: use cron, a systemd timer, or a task queue",
+			signalsRows},
+		{"Not offered: Alarms", "there are no alarms: let the journal or your monitoring watch the log and the " +
+			"stats socket", alarmRows},
+		{"Not offered: Metrics", "metrics are on the stats socket: scrape it, for instance with uwsgi_exporter for " +
+			"Prometheus", metricsRows},
 		{"Not offered: Debugging", "use py-spy or the stacks that harakiri logs", debugRows},
 		{"Not offered: Interactive shells", "run the interpreter of the virtualenv, or manage.py shell", shellRows},
-		{"Not offered: Log destinations", "use logger = rsyslog:HOST:PORT, syslog:NAME, file:PATH or systemd", logPluginsRows},
-		{"Not offered: Isolation", "this server does not isolate: use the unit file (RootDirectory=, PrivateTmp=, CapabilityBoundingSet=, RestrictNamespaces= …) or a container", jailRows},
+		{"Not offered: Log destinations", "use logger = rsyslog:HOST:PORT, syslog:NAME, file:PATH or systemd",
+			logPluginsRows},
+		{"Not offered: Isolation", "this server does not isolate: use the unit file (RootDirectory=, PrivateTmp=, " +
+			"CapabilityBoundingSet=, RestrictNamespaces= …) or a container", jailRows},
 		{"Not offered: Resource control", "use CPUQuota=, MemoryMax= and TasksMax= of the unit file", cgroupRows},
-		{"Not offered: C functions", "there are no C plugins: do it in Python, or with a hook exec:COMMAND", symbolsRows},
-		{"Not offered: Event loops", "write asgi = MODULE:CALLABLE for an ASGI application, gevent = 100 for a WSGI one that shall wait without a thread", loopsRows},
+		{"Not offered: C functions", "there are no C plugins: do it in Python, or with a hook exec:COMMAND",
+			symbolsRows},
+		{"Not offered: Event loops", "write asgi = MODULE:CALLABLE for an ASGI application, gevent = 100 for a WSGI " +
+			"one that shall wait without a thread", loopsRows},
 		{"Not offered: Other kinds of application", "only WSGI and ASGI applications are served", otherAppsRows},
 		{"Not offered: Emperor extras", "the emperor does not offer this", vassalsRows},
 		{"Not offered: Tools of the uWSGI build", "this program is not built from plugins", toolsRows},

@@ -17,17 +17,21 @@ func judgeAsync(v Value) error {
 	if _, rest, ok := number(n); !ok || rest != "" {
 		n = "100"
 	}
-	return warning("write asgi = MODULE:CALLABLE for an ASGI application, gevent = "+n+" for a WSGI one", "a request of WSGI is not suspended but by gevent")
+	return warning("write asgi = MODULE:CALLABLE for an ASGI application, gevent = "+n+" for a WSGI one",
+		"a request of WSGI is not suspended but by gevent")
 }
 
 var otherAppsRows = []Row{
-	{Name: "vhost", Note: "write one mount, or one instance, an application; server_name of nginx chooses", Help: "one app per SERVER_NAME"},
-	{Name: "vhost-host", Note: "write one mount, or one instance, an application; server_name of nginx chooses", Help: "one app per Host header"},
+	{Name: "vhost", Note: "write one mount, or one instance, an application; server_name of nginx chooses",
+		Help: "one app per SERVER_NAME"},
+	{Name: "vhost-host", Note: "write one mount, or one instance, an application; server_name of nginx chooses",
+		Help: "one app per Host header"},
 	{Name: "pecan", Kind: Path, Fatal: true, Help: "Pecan config"},
 	{Name: "web3", Kind: Text, Fatal: true, Help: "web3 app"},
 	{Name: "pump", Kind: Text, Fatal: true, Help: "pump app"},
 	{Name: "wsgi-lite", Kind: Text, Fatal: true, Help: "wsgi-lite app"},
-	{Name: "start_response-nodelay", Note: "headers go out with the first byte of the body, as PEP 3333 asks", Help: "send headers at start_response"},
+	{Name: "start_response-nodelay", Note: "headers go out with the first byte of the body, as PEP 3333 asks",
+		Help: "send headers at start_response"},
 	{Name: "cgi", Kind: Text, Repeat: true, Fatal: true, Help: "CGI directory/script"},
 	{Name: "cgi-helper", Aliases: []string{"cgi-map-helper"}, Kind: Text, Repeat: true, Help: "interpreter per suffix"},
 	{Name: "cgi-from-docroot", Help: "CGI under DOCUMENT_ROOT"},
@@ -88,7 +92,8 @@ var otherAppsRows = []Row{
 	{Name: "pypy-pp", Kind: Text, Repeat: true, Help: "option of the pypy plugin"},
 	{Name: "pypy-python-path", Kind: Text, Repeat: true, Help: "option of the pypy plugin"},
 	{Name: "pypy-pythonpath", Kind: Text, Repeat: true, Help: "option of the pypy plugin"},
-	{Name: "dynamic-apps", Since: "2.1", Note: "code is never loaded on a request's word", Help: "permit request-time app loading via protocol vars"},
+	{Name: "dynamic-apps", Since: "2.1", Note: "code is never loaded on a request's word",
+		Help: "permit request-time app loading via protocol vars"},
 	{Name: "cgi-dontresolve", Since: "2.1", Help: "option of the cgi plugin"},
 	{Name: "psgi", Kind: Text, Repeat: true, Fatal: true, Help: "a Perl application"},
 	{Name: "rack", Kind: Text, Repeat: true, Fatal: true, Help: "a Ruby application"},

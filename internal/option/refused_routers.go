@@ -22,7 +22,8 @@ var routerRows = []Row{
 	{Name: "fastrouter-timeout", Kind: Seconds, Help: "inactivity limit (60)"},
 	{Name: "fastrouter-post-buffering", Kind: Bytes, Help: "buffer bodies in the router"},
 	{Name: "fastrouter-post-buffering-dir", Kind: Path, Since: "2.1", Help: "where"},
-	{Name: "fastrouter-stats", Aliases: []string{"fastrouter-stats-server", "fastrouter-ss"}, Kind: Address, Help: "router statistics"},
+	{Name: "fastrouter-stats", Aliases: []string{"fastrouter-stats-server", "fastrouter-ss"}, Kind: Address,
+		Help: "router statistics"},
 	{Name: "fastrouter-harakiri", Kind: Seconds, Help: "kill a stuck router"},
 	{Name: "fastrouter-uid", Kind: Text, Help: "router's own user"},
 	{Name: "fastrouter-gid", Kind: Text, Help: "router's own group"},
@@ -118,7 +119,9 @@ var routerRows = []Row{
 }
 
 var httpRouterRows = []Row{
-	{Name: "http-to", Kind: Address, Repeat: true, Note: "http serves the application itself: name other backends in an upstream block of nginx", Help: "backend (repeatable, round robin)"},
+	{Name: "http-to", Kind: Address, Repeat: true,
+		Note: "http serves the application itself: name other backends in an upstream block of nginx",
+		Help: "backend (repeatable, round robin)"},
 	{Name: "http-fallback", Kind: Address, Repeat: true, Help: "backend on failure"},
 	{Name: "http-use-cache", Kind: Text, Optional: true, Help: "backend by Host from cache"},
 	{Name: "http-use-pattern", Kind: Text, Help: "backend by Host in path"},
@@ -131,7 +134,8 @@ var httpRouterRows = []Row{
 	{Name: "http-resubscribe", Kind: Address, Repeat: true, Help: "forward announcements"},
 	{Name: "http-manage-source", Help: "Icecast SOURCE method"},
 	{Name: "http-manage-rtsp", Help: "RTSP"},
-	{Name: "http-path-info-no-decode-slashes", Kind: Text, Since: "2.1", Note: "use RAW_URI or REQUEST_URI, which keep the path undecoded", Help: "keep %2F encoded in PATH_INFO"},
+	{Name: "http-path-info-no-decode-slashes", Kind: Text, Since: "2.1",
+		Note: "use RAW_URI or REQUEST_URI, which keep the path undecoded", Help: "keep %2F encoded in PATH_INFO"},
 }
 
 var webEncodingRows = []Row{
@@ -150,7 +154,8 @@ var subscriptionRows = []Row{
 	{Name: "subscriptions-use-credentials", Help: "use unix socket credentials"},
 	{Name: "subscription-algo", Kind: Text, Help: "wrr lrc wlrc iphash …"},
 	{Name: "subscription-dotsplit", Help: "fall back to parent domain keys"},
-	{Name: "subscribe-to", Aliases: []string{"st", "subscribe"}, Kind: Text, Repeat: true, Help: "announce this instance to a router"},
+	{Name: "subscribe-to", Aliases: []string{"st", "subscribe"}, Kind: Text, Repeat: true,
+		Help: "announce this instance to a router"},
 	{Name: "subscribe2", Kind: NameValue, Repeat: true, Help: "same, keyed syntax"},
 	{Name: "subscribe-freq", Kind: Int, Help: "announce interval in master cycles (10)"},
 	{Name: "subscription-tolerance", Kind: Seconds, Help: "router side expiry (17)"},
@@ -182,8 +187,10 @@ var legionRows = []Row{
 	{Name: "legion-scroll", Kind: Text, Help: "data shared with peers"},
 	{Name: "legion-scroll-max-size", Kind: Bytes, Help: "its limit"},
 	{Name: "legion-scroll-list-max-size", Kind: Bytes, Help: "limit of the collected list"},
-	{Name: "legion-cron", Aliases: []string{"cron-legion"}, Kind: Text, Repeat: true, Help: "only on the cluster leader"},
-	{Name: "unique-legion-cron", Aliases: []string{"unique-cron-legion"}, Kind: Text, Repeat: true, Help: "leader-only, no overlap"},
+	{Name: "legion-cron", Aliases: []string{"cron-legion"}, Kind: Text, Repeat: true,
+		Help: "only on the cluster leader"},
+	{Name: "unique-legion-cron", Aliases: []string{"unique-cron-legion"}, Kind: Text, Repeat: true,
+		Help: "leader-only, no overlap"},
 	{Name: "legion-attach-daemon", Kind: Text, Repeat: true, Help: "daemon only on the leader"},
 	{Name: "legion-smart-attach-daemon", Kind: Text, Repeat: true, Help: "same, smart"},
 	{Name: "legion-smart-attach-daemon2", Kind: Text, Repeat: true, Help: "same, smart2"},

@@ -10,7 +10,8 @@ import (
 var rows = sync.OnceValue(func() []Row {
 	var all []Row
 	for _, part := range [][]Row{
-		languageRows, commandRows, socketRows, appRows, pythonRows, workerRows, asgiRows, lifecycleRows, requestRows, webSocketRows, staticRows,
+		languageRows, commandRows, socketRows, appRows, pythonRows, workerRows, asgiRows, lifecycleRows, requestRows,
+		webSocketRows, staticRows,
 		privilegeRows, logRows, statsRows, hookRows, daemonRows, emperorRows,
 		noNeedRows(), refusedRows(),
 	} {
@@ -79,9 +80,12 @@ func WithPrefix(prefix string) []string {
 // habits maps spellings that people bring from elsewhere, too far from the right name for an edit
 // distance.
 var habits = map[string]string{
-	"chmod-sock": "chmod-socket", "chown-sock": "chown-socket", "process": "processes", "worker": "workers", "thread": "threads",
-	"user": "uid", "username": "uid", "group": "gid", "guid": "gid", "daemon": "daemonize", "deamon": "daemonize", "pid": "pidfile",
-	"log": "logto", "logfile": "logto", "cdir": "chdir", "app": "callable", "wsgi_module": "module", "timeout": "harakiri",
+	"chmod-sock": "chmod-socket", "chown-sock": "chown-socket", "process": "processes",
+	"worker": "workers", "thread": "threads",
+	"user": "uid", "username": "uid", "group": "gid", "guid": "gid", "daemon": "daemonize",
+	"deamon": "daemonize", "pid": "pidfile",
+	"log": "logto", "logfile": "logto", "cdir": "chdir", "app": "callable",
+	"wsgi_module": "module", "timeout": "harakiri",
 	"bind": "socket", "backlog": "listen", "umask-socket": "chmod-socket", "http-port": "http", "static": "static-map",
 	"virtual-env": "virtualenv", "py-callos-afterfork": "py-call-osafterfork",
 }

@@ -1,7 +1,8 @@
 """The ``uwsgi`` module that applications import inside the server.
 
-It is importable before the fork, while the application is loaded; what needs a running worker raises RuntimeError until then. As in
-uWSGI, text that comes from the configuration or the wire is bytes.
+It is importable before the fork, while the application is loaded; what needs a running worker
+raises RuntimeError until then. As in uWSGI, text that comes from the configuration or the wire is
+bytes.
 """
 
 import json as _json
@@ -108,8 +109,9 @@ def mule_id():
 
 
 class _MasterPID(int):
-    """The supervisor's process id that equals os.getpid(), too, in the process that imports the application: libraries tell by that whether they are
-    in uWSGI's master. It stays the supervisor's for all else, os.kill() above all."""
+    """The supervisor's process id that equals os.getpid(), too, in the process that imports the
+    application: libraries tell by that whether they are in uWSGI's master. It stays the
+    supervisor's for all else, os.kill() above all."""
 
     def __eq__(self, other):
         if not isinstance(other, int):
@@ -124,22 +126,26 @@ class _MasterPID(int):
 
 
 def masterpid():
-    """The supervisor's process id; while worker_id() is 0 it equals os.getpid() in the process that imports the application."""
+    """The supervisor's process id; while worker_id() is 0 it equals os.getpid() in the process that
+    imports the application."""
     return _master if _slot else _MasterPID(_master)
 
 
 def workers():
     """A tuple of dicts, one a worker: id, pid, requests, status (bytes), rss, vsz, avg_rt (µs) …"""
     if _core is None:
-        return tuple({"id": i + 1, "pid": 0, "requests": 0, "delta_requests": 0, "signals": 0, "exceptions": 0, "status": b"cheap", "rss": 0, "vsz": 0,
-                      "running_time": 0, "last_spawn": 0, "respawn_count": 0, "tx": 0, "avg_rt": 0, "apps": ()} for i in range(numproc))
+        return tuple({"id": i + 1, "pid": 0, "requests": 0, "delta_requests": 0, "signals": 0, "exceptions": 0,
+            "status": b"cheap", "rss": 0, "vsz": 0,
+                      "running_time": 0, "last_spawn": 0, "respawn_count": 0, "tx": 0, "avg_rt": 0, "apps": ()}
+                      for i in range(numproc))
     rows = _json.loads(_core.workers())
     for row in rows:
         row["status"] = row["status"].encode()
         row["signals"] = 0
         row["apps"] = tuple({"id": a["id"], "modifier1": 0, "mountpoint": a["mountpoint"].encode(), "startup_time": 0,
                              "interpreter": id(_sys.modules), "callable": _apps[a["id"]] if a["id"] < len(_apps) else 0,
-                             "requests": a["requests"], "exceptions": a["exceptions"], "chdir": b""} for a in row["apps"] or ())
+                             "requests": a["requests"], "exceptions": a["exceptions"], "chdir": b""}
+                             for a in row["apps"] or ())
     return tuple(rows)
 
 
@@ -197,7 +203,8 @@ def get_logvar(name):
 
 
 def add_var(name, value):
-    """Add a variable to the current request, for the log (%(var.NAME)); True. The environ stays as it is."""
+    """Add a variable to the current request, for the log (%(var.NAME)); True. The environ stays as it
+    is."""
     if not _need().add_var(name, value):
         raise ValueError("unable to add request var: buffer-size does not allow more")
     return True
@@ -209,7 +216,8 @@ def cl():
 
 
 def chunked_read(timeout=0):
-    """The next block of the current request's body, b"" at its end: bodies are whole before the application is called, so nothing is waited for."""
+    """The next block of the current request's body, b"" at its end: bodies are whole before the
+    application is called, so nothing is waited for."""
     return _need().environ()["wsgi.input"].read(32768)
 
 
@@ -224,7 +232,8 @@ def start_response(*args, **kwargs):
 
 
 def sendfile(what, chunk=0, pos=0, size=0):
-    """Send a file, by path or as an object with a fileno(), as a part of the current response; True, or None when it cannot be opened."""
+    """Send a file, by path or as an object with a fileno(), as a part of the current response;
+    True, or None when it cannot be opened."""
     core = _need()
     fd = -1
     if isinstance(what, (str, bytes)):
@@ -249,7 +258,8 @@ def sendfile(what, chunk=0, pos=0, size=0):
 
 
 def lock(number=0):
-    """Wait for a lock that all workers share, and take it: 0, and as many more as the option locks says."""
+    """Wait for a lock that all workers share, and take it: 0, and as many more as the option locks
+    says."""
     _locks.lock(number)
 
 
@@ -285,12 +295,14 @@ def disconnect():
 
 
 def websocket_handshake(key="", origin="", protocol=""):
-    """Answer the current request as a WebSocket (RFC 6455), with a subprotocol, or else the client's first. OSError: the request is no handshake."""
+    """Answer the current request as a WebSocket (RFC 6455), with a subprotocol, or else the
+    client's first. OSError: the request is no handshake."""
     _need().websocket_handshake(key, origin, protocol)
 
 
 def websocket_recv():
-    """Wait for the client's next message, bytes whether it is text or not. OSError: there is none any more. Pings and the like are seen to."""
+    """Wait for the client's next message, bytes whether it is text or not. OSError: there is none
+    any more. Pings and the like are seen to."""
     return _need().websocket_recv()
 
 
@@ -320,7 +332,8 @@ def setprocname(name):
 
 
 def mem():
-    """(resident bytes, address space bytes) of this process, without the address space that the data plane reserves."""
+    """(resident bytes, address space bytes) of this process, without the address space that the
+    data plane reserves."""
     resident, space = _statm()
     return resident, space - _reserved
 

@@ -1,7 +1,8 @@
 """What uWSGI's module has and this server has not.
 
-What needs an option in uWSGI too (caches, metrics, alarms …) gives what it gives there without the option, and says once in the log what to use
-instead. What would silently never happen (timers, signals, the spooler …) is not there at all: hasattr() is false, and whoever asks reads why.
+What needs an option in uWSGI too (caches, metrics, alarms …) gives what it gives there without the
+option, and says once in the log what to use instead. What would silently never happen (timers,
+signals, the spooler …) is not there at all: hasattr() is false, and whoever asks reads why.
 """
 
 import sys
@@ -32,19 +33,27 @@ without = {
     "rpc_list": (_rpc, ()),
     "scrolls": (_legion, None),
 }
-without.update(dict.fromkeys(("cache_" + n for n in ("get", "set", "update", "del", "exists", "clear", "inc", "dec", "mul", "div")), (_cache, None)))
-without.update(dict.fromkeys(("metric_" + n for n in ("inc", "dec", "mul", "div", "set", "set_max", "set_min")), (_metrics, None)))
+without.update(dict.fromkeys(("cache_" + n for n in ("get", "set", "update", "del", "exists", "clear", "inc", "dec",
+    "mul", "div")), (_cache, None)))
+without.update(dict.fromkeys(("metric_" + n for n in ("inc", "dec", "mul", "div", "set", "set_max", "set_min")),
+    (_metrics, None)))
 
 absent = {
-    "add_cron": _timers, "add_file_monitor": _timers, "add_rb_timer": _timers, "add_timer": _timers, "register_signal": _timers, "signal": _timers,
-    "signal_received": _timers, "signal_wait": _timers, "async_connect": _loops, "async_sleep": _loops, "green_schedule": _loops, "ready_fd": _loops,
-    "suspend": _loops, "wait_fd_read": _loops, "wait_fd_write": _loops, "offload": "responses that a client is slow to take are offloaded by themselves",
+    "add_cron": _timers, "add_file_monitor": _timers, "add_rb_timer": _timers, "add_timer": _timers,
+    "register_signal": _timers, "signal": _timers,
+    "signal_received": _timers, "signal_wait": _timers, "async_connect": _loops, "async_sleep": _loops,
+    "green_schedule": _loops, "ready_fd": _loops,
+    "suspend": _loops, "wait_fd_read": _loops, "wait_fd_write": _loops,
+    "offload": "responses that a client is slow to take are offloaded by themselves",
     "call": _rpc, "register_rpc": _rpc, "rpc": _rpc, "farm_get_msg": _mules, "farm_msg": _mules, "mule_get_msg": _mules,
-    "send_to_spooler": _spooler, "set_spooler_frequency": _spooler, "spool": _spooler, "spooler_get_task": _spooler, "spooler_jobs": _spooler,
+    "send_to_spooler": _spooler, "set_spooler_frequency": _spooler, "spool": _spooler, "spooler_get_task": _spooler,
+    "spooler_jobs": _spooler,
     "spooler_pid": _spooler, "spooler_pids": _spooler, "close": _sockets, "connect": _sockets, "recv": _sockets,
-    "send": "return the body, or use what start_response returns", "embedded_data": _files, "extract": _files, "parsefile": _files,
+    "send": "return the body, or use what start_response returns", "embedded_data": _files,
+    "extract": _files, "parsefile": _files,
     "websocket_send_from_sharedarea": _memory, "websocket_send_binary_from_sharedarea": _memory,
-    "route": "there is no internal routing", "set_warning_message": "write to the log", "SymbolsImporter": "install the modules",
+    "route": "there is no internal routing", "set_warning_message": "write to the log",
+    "SymbolsImporter": "install the modules",
     "SymbolsZipImporter": "install the modules", "ZipImporter": "use zipimport, which sys.path does by itself",
 }
 _families = {"queue_": _queue, "sharedarea_": _memory, "snmp_": "there is no SNMP agent: use stats"}
@@ -77,7 +86,8 @@ functions = {name: _function(name, *what) for name, what in without.items()}
 
 
 def _asker():
-    """Who asks for an attribute, as "in FILE:LINE"; the import system's own frames are passed over."""
+    """Who asks for an attribute, as "in FILE:LINE"; the import system's own frames are passed
+    over."""
     frame = sys._getframe(3)
     while frame is not None and frame.f_code.co_filename.startswith("<frozen"):
         frame = frame.f_back
@@ -85,7 +95,8 @@ def _asker():
 
 
 def why(name):
-    """Why the module has no attribute of that name, in words for an AttributeError; what uWSGI has is told to the log, too."""
+    """Why the module has no attribute of that name, in words for an AttributeError; what uWSGI has
+    is told to the log, too."""
     reason = absent.get(name) or next((r for family, r in _families.items() if name.startswith(family)), None)
     if reason is None:
         return "module 'uwsgi' has no attribute '%s'" % name

@@ -45,7 +45,8 @@ def import_any(what):
 
 
 def pick(module, name):
-    """The callable of that name; ``name()`` is called once and gives it (an application factory)."""
+    """The callable of that name; ``name()`` is called once and gives it (an application
+    factory)."""
     factory = name.endswith(")")
     if factory:
         value = eval(compile(name, "<callable>", "eval"), dict(vars(module)))
@@ -53,20 +54,25 @@ def pick(module, name):
         value = module
         for part in name.split("."):
             if not hasattr(value, part):
-                raise NoApplication('unable to find "%s" callable in %s' % (name, getattr(module, "__file__", None) or module.__name__))
+                raise NoApplication('unable to find "%s" callable in %s' % (name,
+                    getattr(module, "__file__", None) or module.__name__))
             value = getattr(value, part)
     if not callable(value):
-        raise NoApplication('"%s" of %s is no application: %r is not callable' % (name, module.__name__, type(value).__name__))
+        raise NoApplication('"%s" of %s is no application: %r is not callable' % (name,
+            module.__name__, type(value).__name__))
     return value
 
 
 def several(module, default):
-    """The applications of a module with a dict ``applications`` of them, by mount point; {} when it has none.
+    """The applications of a module with a dict ``applications`` of them, by mount point; {} when it
+    has none.
 
-    uWSGI takes keys of bytes only; texts, which its documentation has, count where the module has no application otherwise.
+    uWSGI takes keys of bytes only; texts, which its documentation has, count where the module has
+    no application otherwise.
     """
     for found in (getattr(module, "applications", None), uwsgi.applications):
-        if isinstance(found, dict) and found and all(isinstance(k, (bytes, str)) and callable(v) for k, v in found.items()):
+        if isinstance(found, dict) and found and all(isinstance(k, (bytes, str)) and callable(v) for k,
+                v in found.items()):
             if not hasattr(module, default) or all(isinstance(k, bytes) for k in found):
                 return {os.fsdecode(k): v for k, v in found.items()}
     return {}
@@ -112,7 +118,8 @@ def load(app, settings):
 
 
 def interfaces(app, calls, settings):
-    """What uwsgi_interface.find says of each callable, by mount point; NoApplication where it cannot be served as the configuration has it."""
+    """What uwsgi_interface.find says of each callable, by mount point; NoApplication where it
+    cannot be served as the configuration has it."""
     out = {}
     for mount, call in calls.items():
         try:
@@ -129,7 +136,8 @@ def interfaces(app, calls, settings):
 
 
 def report_loading():
-    """Print the exception of a failed load without the frames of the loader and of the import system above the application's."""
+    """Print the exception of a failed load without the frames of the loader and of the import
+    system above the application's."""
     kind, value, tb = sys.exc_info()
     shown = tb
     while shown is not None and (not_theirs(shown.tb_frame.f_code.co_filename)):
@@ -142,7 +150,8 @@ def not_theirs(filename):
 
 
 def is_exclusive(exc):
-    """Whether loading failed on something that only one process can hold at a time: a lock, an address, a port."""
+    """Whether loading failed on something that only one process can hold at a time: a lock, an
+    address, a port."""
     seen = set()
     while exc is not None and id(exc) not in seen:
         seen.add(id(exc))
@@ -159,7 +168,8 @@ class Loaded:
     """The applications by index, with their mount points and how loading them went."""
 
     def __init__(self):
-        self.apps, self.mounts, self.kinds, self.info, self.error, self.exclusive, self.code = [], [], [], [], "", False, 22
+        self.apps, self.mounts, self.kinds, self.info, self.error, self.exclusive, self.code = [], [
+            ], [], [], "", False, 22
         self.again = False  # it is loaded once more otherwise
         self.shared = False  # two cannot live in one interpreter
 
@@ -172,7 +182,8 @@ class Loaded:
         self.kinds.append(kind)
         self.info.append({"mount": mount, "seconds": round(seconds, 3), "source": source, "interface": kind})
         say("%s app %d (mountpoint='%s') ready in %d seconds on interpreter 0x%x pid: %d%s%s"
-            % (kind.upper(), index, mount, int(seconds), id(sys.modules), os.getpid(), " (default app)" if index == 0 else "",
+            % (kind.upper(), index, mount, int(seconds), id(sys.modules), os.getpid(),
+            " (default app)" if index == 0 else "",
                ": " + why if why and kind == uwsgi_interface.ASGI else ""))
 
     @property
@@ -191,12 +202,14 @@ class Loaded:
             if not self.apps:
                 say("*** no app loaded. going in full dynamic mode ***")
             return True
-        say("*** no app loaded. GAME OVER ***" if not self.apps else "*** an application could not be loaded ***", ERROR)
+        say("*** no app loaded. GAME OVER ***" if not self.apps else "*** an application could not be loaded ***",
+            ERROR)
         return False
 
     def failure(self):
         """The message that there is no application."""
-        return {"op": "failed", "error": self.error or "no application is configured (module, wsgi-file or mount)", "exclusive": self.exclusive,
+        return {"op": "failed", "error": self.error or "no application is configured (module, wsgi-file or mount)",
+            "exclusive": self.exclusive,
                 "code": self.code}
 
 
@@ -207,9 +220,11 @@ def named_at(app):
 
 
 def load_all(settings, again):
-    """Load every application; several without a mount point are tried in turn until one gives an application.
+    """Load every application; several without a mount point are tried in turn until one gives an
+    application.
 
-    Where ``again`` is true, one that fails on what only one process can have is tried once more otherwise: that is no error yet.
+    Where ``again`` is true, one that fails on what only one process can have is tried once more
+    otherwise: that is no error yet.
     """
     done = Loaded()
     sources = settings["Apps"] or []
@@ -254,5 +269,6 @@ def load_all(settings, again):
             for at, one in found.items():
                 done.add(at, one, seconds, app["Value"])
             continue
-        say("unable to load app %d (mountpoint='%s') (callable not found or import error)%s" % (len(done.apps), mount, named_at(app)), ERROR)
+        say("unable to load app %d (mountpoint='%s') (callable not found or import error)%s" % (len(done.apps),
+            mount, named_at(app)), ERROR)
     return done

@@ -62,7 +62,8 @@ class Signals:
         w = json.loads(self.core.workers())[self.slot - 1]
         say("worker %d total requests: %d" % (self.slot, w["requests"]))
         for app in w["apps"]:
-            say("\tapp %d [%s] requests: %d exceptions: %d" % (app["id"], app["mountpoint"], app["requests"], app["exceptions"]))
+            say("\tapp %d [%s] requests: %d exceptions: %d" % (app["id"], app["mountpoint"],
+                app["requests"], app["exceptions"]))
 
     def describe(self, signum, frame):
         for request, since in json.loads(self.core.doing()):  # "IP METHOD URI"
@@ -76,9 +77,11 @@ def is_ours(handler):
 
 
 def wakeup():
-    """(reader, writer): whoever waits in the worker's main thread shall watch the reader, which gets a byte at each signal.
+    """(reader, writer): whoever waits in the worker's main thread shall watch the reader, which
+    gets a byte at each signal.
 
-    A signal that comes just before the thread waits would else have its handler run when something else happens.
+    A signal that comes just before the thread waits would else have its handler run when something
+    else happens.
     """
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

@@ -1,7 +1,9 @@
-"""gunicorn.socket and werkzeug.socket: the connection of a request that asks for a WebSocket, for applications that frame by themselves.
+"""gunicorn.socket and werkzeug.socket: the connection of a request that asks for a WebSocket, for
+applications that frame by themselves.
 
-simple-websocket, and with it flask-sock and the threading mode of Flask-SocketIO, look for one of the two. From its first use on the
-connection is the application's, and what it returns is not sent; it ends with the request.
+simple-websocket, and with it flask-sock and the threading mode of Flask-SocketIO, look for one of
+the two. From its first use on the connection is the application's, and what it returns is not sent;
+it ends with the request.
 """
 
 import socket

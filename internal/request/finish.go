@@ -90,7 +90,8 @@ func Finish(r *Request, lim *Limits, o Options) error {
 				scheme = kept
 			case "HTTPS":
 				https = kept
-			case "wsgi.version", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once", "wsgi.input_terminated", "wsgi.file_wrapper",
+			case "wsgi.version", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once",
+				"wsgi.input_terminated", "wsgi.file_wrapper",
 				"uwsgi.version", "uwsgi.node", "uwsgi.core":
 				continue
 			}

@@ -71,11 +71,13 @@ func TestUwsgitopKeys(t *testing.T) {
 	}
 	need(doc, "version listen_queue listen_queue_errors signal_queue load pid uid gid cwd locks sockets workers")
 	for _, w := range doc["workers"].([]any) {
-		need(w.(map[string]any), "id pid accepting requests delta_requests exceptions harakiri_count signals signal_queue status rss vsz running_time last_spawn respawn_count tx avg_rt apps")
+		need(w.(map[string]any), "id pid accepting requests delta_requests exceptions harakiri_count signals "+
+			"signal_queue status rss vsz running_time last_spawn respawn_count tx avg_rt apps")
 	}
 	need(doc["sockets"].([]any)[0].(map[string]any), "name proto queue max_queue shared can_offload")
 	core := doc["workers"].([]any)[0].(map[string]any)["cores"].([]any)[0].(map[string]any)
-	need(core, "id requests static_requests routed_requests offloaded_requests write_errors read_errors in_request vars req_info")
+	need(core, "id requests static_requests routed_requests offloaded_requests write_errors read_errors "+
+		"in_request vars req_info")
 	if doc["listen_queue"] != 5.0 {
 		t.Error("listen_queue is not the longest queue")
 	}

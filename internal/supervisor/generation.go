@@ -138,7 +138,8 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Credential: cfg.Credential,
 		OwnGroup:   !set.HonourStdin,
 		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
-		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(), RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
+		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(),
+		RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
 		Locks: s.locks, Stdio: stdio,
 		Events: s.events, Done: s.closed,
 	})

@@ -68,7 +68,8 @@ func (s *Supervisor) workerStats(n int, g *generation, t *tally, p *process) sta
 	w.Requests, w.Exceptions, w.TX, w.Running = sum.requests, sum.exceptions, sum.tx, sum.running
 	w.Refused, w.LogLost = sum.refused, sum.logLost
 	for i, app := range g.apps {
-		a := stats.App{ID: i, Mountpoint: app.Mount, Startup: int64(app.Seconds), Chdir: g.cfg.Settings.Chdir, Interface: app.Interface}
+		a := stats.App{ID: i, Mountpoint: app.Mount, Startup: int64(app.Seconds), Chdir: g.cfg.Settings.Chdir,
+			Interface: app.Interface}
 		if i < len(sum.apps) {
 			a.Requests, a.Exceptions = sum.apps[i].requests, sum.apps[i].exceptions
 		}

@@ -22,8 +22,8 @@ var asyncVenv = sync.OnceValues(func() (dir, said string) {
 	return dir, ""
 })
 
-// Async is the virtualenv that has the frameworks of asynchronous Python, and the servers beside us.
-// The test is left out where they cannot be had: that takes the network once.
+// Async is the virtualenv that has the frameworks of asynchronous Python, and the servers beside
+// us. The test is left out where they cannot be had: that takes the network once.
 func Async(t testing.TB) string {
 	t.Helper()
 	dir, said := asyncVenv()

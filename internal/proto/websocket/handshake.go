@@ -15,8 +15,9 @@ var (
 	ErrVersion   = &request.Error{Status: 426, Reason: "Sec-WebSocket-Version is not 13"}
 	ErrMethod    = &request.Error{Status: 400, Reason: "the method of a WebSocket handshake is GET"}
 	ErrProtocol  = &request.Error{Status: 400, Reason: "a WebSocket handshake needs HTTP/1.1"}
-	ErrUpgrade   = &request.Error{Status: 400, Reason: "Connection does not say upgrade (a front end has to pass it on)"}
-	ErrKey       = &request.Error{Status: 400, Reason: "Sec-WebSocket-Key is not 16 bytes in base64"}
+	ErrUpgrade   = &request.Error{Status: 400, Reason: "Connection does not say upgrade (a front " +
+		"end has to pass it on)"}
+	ErrKey = &request.Error{Status: 400, Reason: "Sec-WebSocket-Key is not 16 bytes in base64"}
 )
 
 // UpgradeRequired are the headers of a 426 (RFC 6455 §4.2.2, RFC 9110 §15.5.22).

@@ -58,7 +58,8 @@ type Client struct {
 // Open sends a handshake for path on c, with further header lines, and reads the answer, whatever
 // it is.
 func Open(c net.Conn, path string, headers ...string) (*Client, error) {
-	lines := append([]string{"GET " + path + " HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
+	lines := append([]string{"GET " + path + " HTTP/1.1", "Host: localhost",
+		"Upgrade: websocket", "Connection: Upgrade",
 		"Sec-WebSocket-Key: " + Key, "Sec-WebSocket-Version: 13"}, headers...)
 	return Ask(c, strings.Join(lines, "\r\n")+"\r\n\r\n")
 }
