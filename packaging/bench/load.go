@@ -22,6 +22,9 @@ type load struct {
 	want          answer
 	untilEnd      bool // a response ends with its connection, whatever its length says
 	once          int  // stop after so many answers, 0 = by time
+	// frame is sent on and on once the request has made a WebSocket of the connection; want is the
+	// frame that answers it. nil: no WebSocket is asked for.
+	frame []byte
 }
 
 // answer is what every response must be.
@@ -71,6 +74,7 @@ type client struct {
 	framing framing
 	got     int64 // body bytes
 	retry   bool
+	socket  bool // a WebSocket is open
 }
 
 type framing struct {
@@ -243,11 +247,11 @@ func (g *generator) connect(i int) {
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	g.out.Connects++
-	c.fd, c.sent = fd, 0
+	c.fd, c.sent, c.socket = fd, 0, false
 	c.reset()
 	g.send(c)
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(i)}
-	if c.sent < len(g.request) {
+	if c.sent < len(g.outgoing(c)) {
 		ev.Events |= unix.EPOLLOUT
 	}
 	if err := unix.EpollCtl(g.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
@@ -261,9 +265,31 @@ func (c *client) reset() {
 	c.framing = framing{line: c.framing.line[:0]}
 }
 
+// outgoing is what client c sends next.
+func (g *generator) outgoing(c *client) []byte {
+	if c.socket {
+		return g.frame
+	}
+	return g.request
+}
+
+// again sends the next request of client i over its connection.
+func (g *generator) again(i int) {
+	c := &g.clients[i]
+	c.sent = 0
+	c.reset()
+	c.started = g.now
+	g.send(c)
+	if c.sent < len(g.outgoing(c)) {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP, Fd: int32(i)}
+		unix.EpollCtl(g.epfd, unix.EPOLL_CTL_MOD, c.fd, &ev)
+	}
+}
+
 func (g *generator) send(c *client) {
-	for c.sent < len(g.request) {
-		p := g.request[c.sent:]
+	out := g.outgoing(c)
+	for c.sent < len(out) {
+		p := out[c.sent:]
 		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)),
 			unix.MSG_NOSIGNAL, 0, 0)
 		if errno != 0 {
@@ -278,9 +304,9 @@ func (g *generator) event(i int, events uint32) {
 	if c.fd < 0 {
 		return
 	}
-	if events&unix.EPOLLOUT != 0 && c.sent < len(g.request) {
+	if events&unix.EPOLLOUT != 0 && c.sent < len(g.outgoing(c)) {
 		g.send(c)
-		if c.sent == len(g.request) {
+		if c.sent == len(g.outgoing(c)) {
 			ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(i)}
 			unix.EpollCtl(g.epfd, unix.EPOLL_CTL_MOD, c.fd, &ev)
 		}
@@ -308,6 +334,11 @@ func (g *generator) event(i int, events uint32) {
 			g.over(i, bad)
 			return
 		}
+		if done && g.frame != nil && !c.socket { // the handshake, which is no answer
+			c.socket = true
+			g.again(i)
+			return
+		}
 		if done && !g.keep && !c.framing.close && !g.untilEnd {
 			g.answered(c) // the server has not said that it will close
 			g.over(i, "")
@@ -315,14 +346,7 @@ func (g *generator) event(i int, events uint32) {
 		}
 		if done && g.keep && !c.framing.close {
 			g.answered(c)
-			c.sent = 0
-			c.reset()
-			c.started = g.now
-			g.send(c)
-			if c.sent < len(g.request) {
-				ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP, Fd: int32(i)}
-				unix.EpollCtl(g.epfd, unix.EPOLL_CTL_MOD, c.fd, &ev)
-			}
+			g.again(i)
 			return
 		}
 		// The whole of what the server sent is read when it has shut its side and less came than
@@ -341,6 +365,8 @@ func (g *generator) event(i int, events uint32) {
 func (g *generator) ended(i int) {
 	c := &g.clients[i]
 	switch {
+	case c.socket:
+		g.over(i, "the server closed a WebSocket")
 	case !c.parsed && len(c.head) == 0 && g.keep && g.counting:
 		g.over(i, "") // an idle connection that the server closed: not an answer, and not wrong
 	case !c.parsed:
@@ -375,6 +401,13 @@ func (g *generator) answered(c *client) {
 
 // feed takes bytes of a response. done: it is whole and the connection may go on.
 func (g *generator) feed(c *client, p []byte) (done bool, bad string) {
+	if c.socket {
+		if !g.want.check(c.got, p) {
+			return false, fmt.Sprintf("a frame that is not the one expected, at %d", c.got)
+		}
+		c.got += int64(len(p))
+		return c.got == g.want.length, ""
+	}
 	if !c.parsed {
 		if len(c.head) == 0 {
 			if end := bytes.Index(p, headEnd); end >= 0 {
@@ -396,6 +429,9 @@ func (g *generator) feed(c *client, p []byte) (done bool, bad string) {
 			}
 			c.parsed = true
 			p = c.head[end+4:]
+		}
+		if g.frame != nil && c.framing.status == 101 && len(p) == 0 {
+			return true, ""
 		}
 		if c.framing.status != g.want.status {
 			return false, fmt.Sprintf("status %d, not %d", c.framing.status, g.want.status)

@@ -17,6 +17,7 @@ type world struct {
 	apps    string
 	ours    string // bin/uwsgi
 	venv    string // the peers, outside of the tree
+	async   string // the peers of asynchronous Python, and the frameworks
 	work    string // sockets, logs, files to serve
 	uwsgi   []string
 	nginx   string
@@ -25,6 +26,9 @@ type world struct {
 	stretch time.Duration
 	port    int
 }
+
+// asyncPeers are those of packaging/async.txt that the table names.
+var asyncPeers = []string{"uvicorn", "uvloop", "httptools", "fastpysgi", "gevent", "starlette", "fastapi"}
 
 var pypi = []string{"gunicorn", "granian", "waitress", "fastwsgi", "bjoern", "Django"}
 
@@ -60,6 +64,15 @@ func (w *world) install() error {
 		}
 		w.uwsgi = []string{"/usr/bin/uwsgi-core", "--plugins", "python3"}
 	}
+	script := filepath.Join(w.root, "packaging", "deps.sh")
+	if err := run(script, "async"); err != nil {
+		return fmt.Errorf("%s async: %w", script, err)
+	}
+	out, err := exec.Command(script, "venv").Output()
+	if err != nil {
+		return fmt.Errorf("%s venv: %w", script, err)
+	}
+	w.async = strings.TrimSpace(string(out))
 	if w.nginx, err = exec.LookPath("nginx"); err != nil {
 		w.apt("nginx-light")
 		if w.nginx, err = exec.LookPath("nginx"); err != nil {
@@ -93,16 +106,19 @@ func run(name string, args ...string) error {
 // versions names what is compared.
 func (w *world) versions() map[string]string {
 	v := map[string]string{}
-	out, _ := exec.Command(filepath.Join(w.venv, "bin", "python3"), "-m", "pip", "list", "--format=freeze").Output()
-	for line := range strings.Lines(string(out)) {
-		if name, version, ok := strings.Cut(strings.TrimSpace(line), "=="); ok {
-			for _, want := range append(pypi, "uWSGI") {
-				if strings.EqualFold(want, name) {
-					v[want] = version
+	for venv, names := range map[string][]string{w.venv: append(pypi, "uWSGI"), w.async: asyncPeers} {
+		out, _ := exec.Command(filepath.Join(venv, "bin", "python3"), "-m", "pip", "list", "--format=freeze").Output()
+		for line := range strings.Lines(string(out)) {
+			if name, version, ok := strings.Cut(strings.TrimSpace(line), "=="); ok {
+				for _, want := range names {
+					if strings.EqualFold(want, name) {
+						v[want] = version
+					}
 				}
 			}
 		}
 	}
+	var out []byte
 	if len(w.uwsgi) > 1 {
 		out, _ = exec.Command(w.uwsgi[0], "--version").Output()
 		v["uWSGI"] = strings.TrimSpace(string(out))
@@ -131,6 +147,7 @@ type side struct {
 	keep    bool // the client keeps the connection
 	journal bool
 	binary  string // us: another build
+	async   bool   // of the other virtual environment
 }
 
 // running is a side that serves.
@@ -147,19 +164,28 @@ func (w *world) command(s side) (argv []string, network, addr string) {
 	if s.proto == "uwsgi-unix" {
 		network, addr = "unix", filepath.Join(w.work, fmt.Sprintf("%d.sock", w.port))
 	}
-	bin := func(name string) string { return filepath.Join(w.venv, "bin", name) }
+	venv := w.venv
+	if s.async {
+		venv = w.async
+	}
+	bin := func(name string) string { return filepath.Join(venv, "bin", name) }
 	workers := strconv.Itoa(s.workers)
 	module := s.app
 	switch s.kind {
-	case "us", "uwsgi":
+	case "us", "uwsgi", "uwsgi-gevent":
 		socket := map[string]string{"uwsgi-unix": "--socket", "uwsgi-tcp": "--socket", "http": "--http-socket", "http11": "--http11-socket", "router": "--http"}[s.proto]
 		if s.kind == "us" {
-			argv = []string{w.ours, "--home", w.venv}
+			argv = []string{w.ours, "--home", venv}
 			if s.binary != "" {
 				argv[0] = s.binary
 			}
 		} else {
-			argv = append(append(argv, w.uwsgi...), "--virtualenv", w.venv, "--need-app")
+			argv = append(argv, w.uwsgi...)
+			if s.kind == "uwsgi-gevent" && len(w.uwsgi) > 1 { // Debian's, with Debian's gevent
+				argv[len(argv)-1] += ",gevent_python3"
+				venv = "/usr"
+			}
+			argv = append(argv, "--virtualenv", venv, "--need-app")
 		}
 		argv = append(argv, socket, addr, "--master", "-p", workers, "--chdir", w.cwd(s), "--module", module, "--buffer-size", "32768", "--listen", "1024")
 		if s.threads > 1 {
@@ -179,6 +205,12 @@ func (w *world) command(s side) (argv []string, network, addr string) {
 		argv = []string{bin("gunicorn"), "--chdir", w.cwd(s), "-b", addr, "-w", workers, "--log-level", "warning", module + ":application"}
 	case "granian":
 		argv = []string{bin("granian"), "--interface", "wsgi", "--working-dir", w.cwd(s), "--no-ws", "--log-level", "warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port), "--workers", workers, module + ":application"}
+	case "granian-asgi":
+		argv = []string{bin("granian"), "--interface", "asgi", "--http", "1", "--loop", "uvloop", "--working-dir", w.cwd(s), "--log-level", "warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port), "--workers", workers, module + ":application"}
+	case "uvicorn":
+		argv = []string{bin("uvicorn"), "--app-dir", w.cwd(s), "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port), "--workers", workers, module + ":application"}
+	case "fastpysgi":
+		argv = []string{bin("fastpysgi"), "--host", "127.0.0.1", "-p", strconv.Itoa(w.port), "-l", "2", module + ":application"}
 	case "bjoern", "fastwsgi":
 		argv = []string{bin("python3"), filepath.Join(w.apps, "many.py"), s.kind, "127.0.0.1", strconv.Itoa(w.port), workers, module}
 	case "waitress":
@@ -222,7 +254,7 @@ func (w *world) files() string { return filepath.Join(w.work, "files", "static")
 func (w *world) launch(s side) (*running, error) {
 	argv, network, addr := w.command(s)
 	stop := syscall.SIGTERM
-	if s.kind == "uwsgi" {
+	if strings.HasPrefix(s.kind, "uwsgi") {
 		stop = syscall.SIGINT // its SIGTERM is a reload
 	}
 	env := append([]string{"BENCH_FILES=" + w.files(), "BENCH_DB=" + filepath.Join(w.work, "site.db"), "PYTHONPATH=" + w.cwd(s), "PYTHONDONTWRITEBYTECODE="}, s.env...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -144,7 +145,8 @@ func (rep *report) table() string {
 }
 
 var labels = map[string]string{"cpu": "CPU a request", "rps": "requests/s", "p99": "p99", "pss": "memory, MB",
-	"peak_pss": "peak memory, MB", "seconds": "seconds", "ideal": "share of the ideal", "mb_per_s": "MB/s"}
+	"peak_pss": "peak memory, MB", "seconds": "seconds", "ideal": "share of the ideal", "mb_per_s": "MB/s",
+	"bytes": "bytes a connection", "share": "% of a processor", "switches": "context switches"}
 
 func label(metric string) string {
 	if l, ok := labels[metric]; ok {
@@ -195,6 +197,9 @@ func (rep *report) section(b *strings.Builder, r result) {
 	}
 }
 
+// asynchronous are the rows without uWSGI.
+var asynchronous = regexp.MustCompile(`^(asgi|websocket|gevent)-`)
+
 // plots are the pictures of the README.
 func (rep *report) plots() map[string]string {
 	out := map[string]string{}
@@ -214,7 +219,7 @@ func (rep *report) plots() map[string]string {
 			out[r.ID+".svg"] = linePlot(r)
 		}
 		for _, v := range r.Verdicts {
-			if v.Metric == "cpu" && r.ID != "keepalive" {
+			if v.Metric == "cpu" && r.ID != "keepalive" && !asynchronous.MatchString(r.ID) {
 				ratios = append(ratios, bar{r.Title, v.Ratio})
 			}
 		}

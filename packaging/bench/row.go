@@ -20,7 +20,8 @@ type row struct {
 	want      answer
 	marker    string // the body is learned from the first answer, holds this, and is the same on every side
 	conns     int
-	once      int // answers instead of seconds
+	once      int    // answers instead of seconds
+	frame     []byte // a WebSocket's client sends it, and gets want
 	sides     []side
 	must      []must
 	// around runs something beside the load of a side, and gives what ends it.
@@ -48,6 +49,8 @@ type figures struct {
 	Error   string             `json:"error,omitempty"`
 	Extra   map[string]float64 `json:"extra,omitempty"`
 	samples []sample
+	answers int64
+	counts  []float64 // of something else, by rounds
 }
 
 type sample struct{ cpu, rps, p50, p99 float64 }
@@ -56,7 +59,9 @@ type sample struct{ cpu, rps, p50, p99 float64 }
 type verdict struct {
 	Metric string  `json:"metric"`
 	Than   string  `json:"than"`
-	Ratio  float64 `json:"ratio"`
+	Ratio  float64 `json:"ratio"` // median of the rounds' ratios, where both were measured in each
+	Low    float64 `json:"low,omitempty"`
+	High   float64 `json:"high,omitempty"`
 	Must   float64 `json:"must"`
 	Held   bool    `json:"held"`
 }
@@ -85,8 +90,12 @@ func (r *row) request(s side) []byte {
 }
 
 func (r *row) load(s *running) load {
-	return load{network: s.network, addr: s.addr, conns: r.conns, request: r.request(s.side), keep: s.side.keep,
-		untilEnd: strings.HasPrefix(s.side.proto, "uwsgi"), want: r.want, once: r.once}
+	l := load{network: s.network, addr: s.addr, conns: r.conns, request: r.request(s.side), keep: s.side.keep,
+		untilEnd: strings.HasPrefix(s.side.proto, "uwsgi"), want: r.want, once: r.once, frame: r.frame}
+	if r.frame != nil {
+		l.request = httpRequest("GET", "/", true, upgrade, nil)
+	}
+	return l
 }
 
 // ready waits until s gives the right answer, and learns it where the row says so.
@@ -111,8 +120,12 @@ func (r *row) ready(s *running) error {
 	}
 }
 
-// judge checks one whole answer as it came from the wire.
+// judge checks one whole answer as it came from the wire. Where WebSockets are measured the
+// application says hello to others.
 func (r *row) judge(text []byte) error {
+	if r.frame != nil {
+		return (&row{want: hello}).judge(text)
+	}
 	head, body, ok := bytes.Cut(text, headEnd)
 	var f framing
 	if bad := f.read(append(head, '\r', '\n')); !ok || bad != "" {
@@ -233,6 +246,7 @@ func (w *world) sample(r *row, s *running, p pace, f *figures) {
 	if o.Answers == 0 && f.Error == "" {
 		f.Error = "no answer in a whole stretch"
 	}
+	f.answers += o.Answers
 	if o.Answers > 0 {
 		f.samples = append(f.samples, sample{(after - before) * 1e6 / float64(o.Answers),
 			float64(o.Answers) / o.Seconds, o.Latency.at(.5), o.Latency.at(.99)})
@@ -262,12 +276,34 @@ func (f *figures) settle() {
 	}
 }
 
+func sorted(all []float64) []float64 {
+	slices.Sort(all)
+	return all
+}
+
 func median(sorted []float64) float64 {
 	n := len(sorted)
 	if n == 0 {
 		return 0
 	}
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// ratios are those of each round, sorted: what disturbs the machine falls on both sides of a round.
+func ratios(a, b *figures, metric string) []float64 {
+	of, ok := map[string]func(sample) float64{"cpu": func(s sample) float64 { return s.cpu },
+		"rps": func(s sample) float64 { return s.rps }, "p99": func(s sample) float64 { return s.p99 }}[metric]
+	if !ok || len(a.samples) != len(b.samples) {
+		return nil
+	}
+	var all []float64
+	for i := range a.samples {
+		if v := of(b.samples[i]); v > 0 {
+			all = append(all, of(a.samples[i])/v)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (f *figures) value(metric string) float64 {
@@ -288,7 +324,7 @@ func more(metric string) bool { return metric == "rps" }
 // judge compares the first side with the best of those that each must names.
 func (out *result) judge(musts []must) {
 	for _, m := range musts {
-		best, name := 0.0, ""
+		best, name, other := 0.0, "", 0
 		for i := 1; i < len(out.Sides); i++ {
 			f := &out.Sides[i]
 			v := f.value(m.metric)
@@ -296,13 +332,16 @@ func (out *result) judge(musts []must) {
 				continue
 			}
 			if name == "" || more(m.metric) && v > best || !more(m.metric) && v < best {
-				best, name = v, f.Side
+				best, name, other = v, f.Side, i
 			}
 		}
 		if name == "" {
 			continue
 		}
 		v := verdict{Metric: m.metric, Than: name, Must: m.ratio, Ratio: out.Sides[0].value(m.metric) / best}
+		if all := ratios(&out.Sides[0], &out.Sides[other], m.metric); len(all) > 0 {
+			v.Ratio, v.Low, v.High = median(all), all[0], all[len(all)-1]
+		}
 		v.Held = v.Ratio > 0 && (more(m.metric) && v.Ratio >= m.ratio || !more(m.metric) && v.Ratio <= m.ratio) &&
 			out.Sides[0].Wrong == 0
 		out.Verdicts = append(out.Verdicts, v)
@@ -327,7 +366,11 @@ func (out *result) print() {
 		fmt.Fprintln(os.Stderr)
 	}
 	for _, v := range out.Verdicts {
-		fmt.Fprintf(os.Stderr, "  -> %s %.3f of %s (must %.2f) %s\n", v.Metric, v.Ratio, v.Than, v.Must,
+		fmt.Fprintf(os.Stderr, "  -> %s %.3f of %s (must %.2f) %s", v.Metric, v.Ratio, v.Than, v.Must,
 			map[bool]string{true: "holds", false: "DOES NOT HOLD"}[v.Held])
+		if v.High > 0 {
+			fmt.Fprintf(os.Stderr, "  (rounds: %.3f to %.3f)", v.Low, v.High)
+		}
+		fmt.Fprintln(os.Stderr)
 	}
 }

@@ -135,7 +135,7 @@ func (w *world) rows() []*row {
 				them("http", false, m, named("uWSGI http-socket")), newSide("nginx", "nginx", "http", true, nil)},
 			must: []must{rps(2, "uWSGI http11-socket", "uWSGI http-socket")}}
 	}
-	return []*row{
+	return append([]*row{
 		{id: "unix", title: "uwsgi protocol, unix socket, hello world", want: hello, conns: 64, sides: unixPair(),
 			must: []must{cpu(.95), rps(1)}},
 		{id: "tcp", title: "uwsgi protocol, TCP socket, hello world", want: hello, conns: 64,
@@ -172,5 +172,5 @@ func (w *world) rows() []*row {
 				"standard error (uWSGI's)"},
 		static("static-1k", "static-map, 1 KiB", "/static/1k.txt", 1<<10, 64),
 		static("static-10m", "static-map, 10 MiB", "/static/10m.bin", 10<<20, 8),
-	}
+	}, w.asyncRows()...)
 }
