@@ -23,6 +23,7 @@ type threadSocket struct {
 	out    []byte // frames to be sent
 	dry    bool   // the last read took all there was
 	ended  bool   // nothing more comes of the client
+	failed bool   // … since it has broken the protocol: it may be sending still
 	heard  int64  // monotonic ns: its last bytes
 	pinged int64  // monotonic ns of the ping that it has not answered, 0: there is none
 }
@@ -154,7 +155,7 @@ func (x *Exchange) control(m websocket.Message) {
 	if m.Err != nil {
 		x.log("the WebSocket client (%s) of %s has broken the protocol: %v", x.req.Bytes(x.req.RemoteAddr), x.req.Bytes(x.req.URI), m.Err)
 	}
-	w.ended = m.Op == websocket.Close
+	w.ended, w.failed = m.Op == websocket.Close, m.Err != nil
 	if w.out = w.conn.AppendReply(w.out[:0], m); len(w.out) > 0 {
 		x.vec.n = 0
 		x.vec.add(w.out)

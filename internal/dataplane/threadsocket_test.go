@@ -113,6 +113,21 @@ func TestWebSocketCloses(t *testing.T) {
 	s.expectRequests(5)
 }
 
+// TestWebSocketFailed: one that has broken the protocol may be sending still, which must not reset
+// the connection under our close frame.
+func TestWebSocketFailed(t *testing.T) {
+	s := serve(t, config{handler: echoes})
+	k := s.webSocket()
+	k.Say(0x8f, "")
+	s.expectRequests(1)
+	if n := s.eng.row.Conns.Load(); n != 1 {
+		t.Fatalf("%d connections are left", n)
+	}
+	k.Say(websockettest.Ping, "late")
+	expect(t, k, websockettest.Close, websockettest.Code(1002, "unknown opcode"))
+	ends(t, k)
+}
+
 // TestWebSocketLeft: a client that is gone without a word ends the request.
 func TestWebSocketLeft(t *testing.T) {
 	mark := mark(t)

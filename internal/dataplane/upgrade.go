@@ -125,9 +125,10 @@ func (x *Exchange) refuseUpgrade() bool {
 }
 
 // part ends the connection of a request that was upgraded. The client may have something to say
-// still: its close frame, or what it sent before it had ours.
+// still: its close frame, or what it sent before it had ours, which would reset the connection
+// under that.
 func (x *Exchange) part(cn *conn) {
-	if x.ws != nil && x.ws.ended && !cn.unread() {
+	if x.ws != nil && x.ws.ended && !x.ws.failed && !cn.unread() {
 		x.eng.close(cn)
 		return
 	}

@@ -21,25 +21,66 @@ location /http/ { proxy_pass http://%s/; proxy_http_version 1.1; proxy_set_heade
 // TestWebSocketClients: applications that use the uwsgi module, flask-sock and Flask-SocketIO, and
 // clients of three libraries, straight over HTTP and behind nginx.
 func TestWebSocketClients(t *testing.T) {
-	for _, python := range []string{harness.DebianPython, harness.OtherPython()} {
-		t.Run(python, func(t *testing.T) {
-			venv := harness.WebSocketVenv(t, python)
+	venv := harness.Async(t)
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Copy("testdata/websocket_app.py", "app.py")
+	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app", "--virtualenv", venv, "--threads", "8")
+	front := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }").Addr
+	for _, base := range []string{addr, front} {
+		if out, err := exec.Command(venv+"/bin/python", "testdata/websocket_clients.py", base).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", base, err, out)
+		}
+	}
+	if a := harness.HTTP(t, addr).Get("/environ"); a.Body != "[]" {
+		t.Errorf("a request that asks for no WebSocket is offered %s", a.Body)
+	}
+	s.Log.Wait(t, `GET /echo => generated \d+ bytes .*\(HTTP/1.1 101\)`)
+}
+
+// TestAutobahn: the cases of Autobahn's test suite, all of them, against an ASGI application and
+// WSGI ones on threads, which cannot tell a binary message from a text: one echoes each as text,
+// the other as binary. Cases 9.7, 9.8, 12 and 13 send 20 messages, not a thousand.
+func TestAutobahn(t *testing.T) {
+	python := harness.Async(t) + "/bin/python"
+	const binary = "1.2 9.2 9.4 9.6 9.8 12.2 12.3 12.5"
+	for name, run := range map[string]struct{ option, path, cases string }{
+		"asgi":        {"--asgi", "x", ""},
+		"wsgi text":   {"--module", "text", "1.1 2 3 4 5 6 7 9.1 9.3 9.5 9.7 10 12.1 12.4 13"},
+		"wsgi binary": {"--module", "binary", binary},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
-			s.Copy("testdata/websocket_app.py", "app.py")
-			s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app", "--virtualenv", venv, "--threads", "8")
-			front := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }").Addr
-			for _, base := range []string{addr, front} {
-				if out, err := exec.Command(venv+"/bin/python", "testdata/websocket_clients.py", base).CombinedOutput(); err != nil {
-					t.Errorf("%s: %v\n%s", base, err, out)
-				}
+			s.Write("app.py", map[string]string{"--asgi": asgiEcho, "--module": wsgiEcho}[run.option])
+			s.Start("--http", addr, run.option, "app:application", "--virtualenv", harness.Async(t))
+			s.Tolerate("WebSocket")
+			cmd := exec.Command(python, append([]string{"testdata/autobahn.py", addr + "/" + run.path, "--messages", "20"}, strings.Fields(run.cases)...)...)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
 			}
-			if a := harness.HTTP(t, addr).Get("/environ"); a.Body != "[]" {
-				t.Errorf("a request that asks for no WebSocket is offered %s", a.Body)
-			}
-			s.Log.Wait(t, `GET /echo => generated \d+ bytes .*\(HTTP/1.1 101\)`)
 		})
 	}
 }
+
+const wsgiEcho = `
+import uwsgi
+
+def application(environ, start_response):
+    send = uwsgi.websocket_send_binary if environ["PATH_INFO"] == "/binary" else uwsgi.websocket_send
+    uwsgi.websocket_handshake()
+    while True:
+        send(uwsgi.websocket_recv())
+`
+
+const asgiEcho = `
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise ValueError("none")
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        await send({**message, "type": "websocket.send"})
+`
 
 func open(t *testing.T, addr, path string, headers ...string) *websockettest.Client {
 	t.Helper()

@@ -33,15 +33,7 @@ func cacheDir() string {
 
 // Venv is a virtualenv of that interpreter with Django, Flask and gunicorn from PyPI. It is made
 // once and kept for later runs.
-func Venv(t testing.TB, python string) string { return venv(t, python, requirements) }
-
-// webSockets are what TestWebSocketClients needs.
-const webSockets = "Flask>=3.1,<3.2 flask-sock==0.7.0 Flask-SocketIO>=5.5,<6 python-socketio[client]>=5.13,<6 simple-websocket>=1.1,<2 websockets>=15"
-
-// WebSocketVenv is one with frameworks and clients of WebSockets.
-func WebSocketVenv(t testing.TB, python string) string { return venv(t, python, webSockets) }
-
-func venv(t testing.TB, python, requirements string) string {
+func Venv(t testing.TB, python string) string {
 	t.Helper()
 	id, err := exec.Command(python, "-c", "import sys; print(sys.version); print(sys.base_prefix)").Output()
 	if err != nil {
