@@ -63,7 +63,8 @@ func TestOnlyTheTableNamesProtocols(t *testing.T) {
 	other := []string{`"SYSLOG_IDENTIFIER"`} // the program's name
 	for at, code := range uses(t, names, "protocol.go") {
 		if !slices.ContainsFunc(other, func(s string) bool { return strings.Contains(code, s) }) {
-			t.Errorf("%s names a protocol: what it is about belongs into protocol.go, as a field of each row:%s", at, code)
+			t.Errorf("%s names a protocol: what it is about belongs into protocol.go, as a field of each row:%s", at,
+				code)
 		}
 	}
 	if n := len(uses(t, names)); n < len(option.Protocols)+4 {

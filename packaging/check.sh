@@ -17,6 +17,20 @@ wide = [f"{name}:{n}" for name in sys.stdin.read().split() for n, line in enumer
         if re.match(r"\s*// [^ |-]", line) and len(line.rstrip().expandtabs(4)) > 100]
 sys.exit("wrap them: " + " ".join(wide) if wide else 0)'
 
+step "code of at most 120 columns"
+# What is written out in backquotes, and the rows of a test's tables, may be wider.
+git ls-files '*.go' 'internal/python/*.py' | python3 -c '
+import re, sys
+def wide(name):
+    written, row = False, r"\s*(\{|\[\]|\")" if name.endswith("_test.go") else r"\Z."
+    for n, line in enumerate(open(name), 1):
+        ticks = line.count("`")
+        if len(line.rstrip().expandtabs(4)) > 120 and not (written or ticks or re.match(r"\s*//", line) or re.match(row, line)):
+            yield f"{name}:{n}"
+        written ^= name.endswith(".go") and ticks % 2 == 1
+all = [at for name in sys.stdin.read().split() for at in wide(name)]
+sys.exit("wrap them: " + " ".join(all) if all else 0)'
+
 step "go vet"
 go vet ./...
 

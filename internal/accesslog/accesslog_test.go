@@ -119,7 +119,11 @@ func TestLongLine(t *testing.T) {
 }
 
 func TestFormat(t *testing.T) {
-	all := "XX %(uri)|%(method)|%(user)|%(addr)|%(host)|%(proto)|%(uagent)|%(referer)|%(status)|%(micros)|%(msecs)|%(secs)|%(time)|%(tmsecs)|%(tmicros)|%(epoch)|%(ctime)|%(ltime)|%(ftime)|%(size)|%(rsize)|%(hsize)|%(cl)|%(pid)|%(wid)|%(core)|%(switches)|%(vars)|%(headers)|%(pktsize)|%(modifier1)|%(modifier2)|%(rss)|%(vsz)|%(rssM)|%(vszM)|%(rerr)|%(werr)|%(ioerr)|%(var.HTTP_REFERER)|%(var.NONE)|%(metric.x)|%(mine)|%(nope)|%%(uri)|"
+	all := "XX %(uri)|%(method)|%(user)|%(addr)|%(host)|%(proto)|%(uagent)|%(referer)|%(status)|%(micros)|" +
+		"%(msecs)|%(secs)|%(time)|%(tmsecs)|%(tmicros)|%(epoch)|%(ctime)|%(ltime)|%(ftime)|%(size)|%(rsize)|" +
+		"%(hsize)|%(cl)|%(pid)|%(wid)|%(core)|%(switches)|%(vars)|%(headers)|%(pktsize)|%(modifier1)|" +
+		"%(modifier2)|%(rss)|%(vsz)|%(rssM)|%(vszM)|%(rerr)|%(werr)|%(ioerr)|%(var.HTTP_REFERER)|%(var.NONE)|" +
+		"%(metric.x)|%(mine)|%(nope)|%%(uri)|"
 	for _, c := range []struct {
 		format   string
 		settings option.LogSettings

@@ -53,7 +53,8 @@ func TestSendfileRefused(t *testing.T) {
 	for _, errno := range []syscall.Errno{unix.EPERM, unix.ENOSYS, unix.EINVAL, unix.EOPNOTSUPP} {
 		which := "^(TestSendfileRefused|TestSlowShortFile|TestStatic.*|TestRange.*)$"
 		if errno == unix.EPERM {
-			which = "^(TestSendfileRefused|TestSlowShortFile|TestStatic.*|TestRange.*|TestSlowReaders|TestFile.*|TestCutIsTold|TestLag.*)$"
+			which = "^(TestSendfileRefused|TestSlowShortFile|TestStatic.*|TestRange.*|" +
+				"TestSlowReaders|TestFile.*|TestCutIsTold|TestLag.*)$"
 		}
 		cmd := exec.Command(os.Args[0], "-test.run="+which, "-test.count=1")
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", refuseVar, errno))

@@ -9,12 +9,13 @@ import (
 // that it may write to it.
 func TestNoStreamingBesideTheTransport(t *testing.T) {
 	for _, plain := range []bool{true, false} {
-		s := serve(t, config{prepare: func(e *Engine) { e.listeners[0].plain = plain }, handler: func(x *fakeCall) Outcome {
-			x.start("200 OK")
-			x.write("one ")
-			x.write("two")
-			return x.finish()
-		}})
+		s := serve(t, config{prepare: func(e *Engine) { e.listeners[0].plain = plain },
+			handler: func(x *fakeCall) Outcome {
+				x.start("200 OK")
+				x.write("one ")
+				x.write("two")
+				return x.finish()
+			}})
 		if got := s.dial("http").get("/"); got != "one two" {
 			t.Errorf("%q", got)
 		}

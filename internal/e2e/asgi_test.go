@@ -332,7 +332,8 @@ func TestOneWorkerWakes(t *testing.T) {
 	t.Parallel()
 	for _, loop := range []string{"asyncio", "uvloop"} {
 		t.Run(loop, func(t *testing.T) {
-			s, _, addr := asgiAt(t, "--module", "plain", "--master", "-p", "8", "--home", harness.Async(t), "--asgi-loop", loop, "--stats", "stats")
+			s, _, addr := asgiAt(t, "--module", "plain", "--master", "-p", "8", "--home", harness.Async(t),
+				"--asgi-loop", loop, "--stats", "stats")
 			var pids []int
 			for _, w := range statsOf(t, s.Path("stats"))["workers"].([]any) {
 				pids = append(pids, int(w.(map[string]any)["pid"].(float64)))
@@ -379,7 +380,8 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [("%s %s %s" % (threading.current_thread().name, environ["wsgi.multithread"], environ["SCRIPT_NAME"])).encode()]
 `)
-	s.Start("--http", addr, "--mount", "/new=plain.py", "--mount", "/old=old.py", "--manage-script-name", "--master", "--threads", "2", "--harakiri", "30")
+	s.Start("--http", addr, "--mount", "/new=plain.py", "--mount", "/old=old.py", "--manage-script-name", "--master",
+		"--threads", "2", "--harakiri", "30")
 	site := harness.HTTP(t, addr)
 	if at := where(t, site, "/new/x"); at.RootPath != "/new" || at.Path != "/new/x" || !at.Main {
 		t.Errorf("%+v", at)

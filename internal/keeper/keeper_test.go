@@ -122,7 +122,8 @@ func TestWhatIsPlanned(t *testing.T) {
 	}
 	if d, err := c.Daemon(p.Daemons[1], nil); err != nil {
 		t.Error(err)
-	} else if err := d.Signal(syscall.SIGTERM); err != nil || d.Wait() != "killed by signal 15" { // SIGTERM is not ignored there
+	} else if err := d.Signal(syscall.SIGTERM); err != nil || d.Wait() != "killed by signal 15" {
+		// SIGTERM is not ignored there
 		t.Error(err)
 	}
 	for _, name := range []string{"sock", "pid", "fifo"} {

@@ -29,7 +29,8 @@ class Worker:
     def __init__(self, parent, order, fds):
         self.boot, self.settings, self.libdir = parent.boot, parent.settings, parent.libdir
         self.loaded, self.library = parent.loaded, parent.library
-        self.slot, self.row, self.first, self.again = order["slot"], order["row"], order.get("first"), order.get("again")
+        self.slot, self.row, self.first, self.again = order["slot"], order["row"], order.get(
+            "first"), order.get("again")
         self.sigchld = parent.sigchld
         self.control = fds[0]
         signal.set_wakeup_fd(-1)
@@ -61,7 +62,8 @@ class Worker:
             set_title(name)
         threading.current_thread().name = "uWSGIWorker%dCore0" % self.slot
         if self.boot["Lazy"]:
-            belongings, wire = Belongings(self.boot, self.control), Wire(os.dup(self.control))  # now: the application may leave no descriptor
+            # now: the application may leave no descriptor
+            belongings, wire = Belongings(self.boot, self.control), Wire(os.dup(self.control))
             uwsgi_limits.tether(self.control)
             imports(settings)
             self.loaded = load_all(settings, self.again)
@@ -75,7 +77,8 @@ class Worker:
             try:
                 os.close(os.dup(self.control))
             except OSError:
-                wire.send({"op": "failed", "error": "no descriptor is left for it: the application holds all that max-fd allows", "exclusive": False, "code": 1})
+                wire.send({"op": "failed", "error": "no descriptor is left for it: the application holds all that "
+                    "max-fd allows", "exclusive": False, "code": 1})
                 return 1
             uwsgi_limits.untether(self.control)
             wire.send({"op": "loaded", "apps": self.loaded.info})
@@ -97,7 +100,8 @@ class Worker:
         base = self.base_environ(threads)
         # The data plane's own threads shall not take the application's signals.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        _uwsgi.start(BOOT, self.control, self.slot, self.row, cores, self.loaded.apps, self.loaded.mounts, reporter(settings, _uwsgi),
+        _uwsgi.start(BOOT, self.control, self.slot, self.row, cores, self.loaded.apps, self.loaded.mounts,
+            reporter(settings, _uwsgi),
                      FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body,
                      settings["AsgiConcurrency"] if looped else 0, self.loaded.kinds)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -128,13 +132,15 @@ class Worker:
             uwsgi.loop = server.name.encode()
             failed = server.startup()
             if failed:
-                code = self.incapable("%s: %s" % (failed.label, failed.failure), failed.code, is_exclusive(failed.exception))
+                code = self.incapable("%s: %s" % (failed.label, failed.failure), failed.code,
+                    is_exclusive(failed.exception))
                 server.shutdown()
                 return code
             server.begin(signalled)
         # No daemons: the threads that a request starts inherit that, and shall be alike whichever
         # core it runs on.
-        pool = [uwsgi_threads.thread(serve, (_uwsgi, i), "uWSGIWorker%dCore%d" % (self.slot, i)) for i in range(1, cores)]
+        pool = [uwsgi_threads.thread(serve, (_uwsgi, i), "uWSGIWorker%dCore%d" % (self.slot, i))
+            for i in range(1, cores)]
         uwsgi_threads.hub()
         for thread in pool:
             thread.start()
@@ -153,7 +159,8 @@ class Worker:
         return _uwsgi.exit_code() or signals.exit_code
 
     def imports_as_first(self):
-        """Without a master the first worker is, as under uWSGI, what imports the application, and then gets its number."""
+        """Without a master the first worker is, as under uWSGI, what imports the application, and
+        then gets its number."""
         return self.boot["Lazy"] and not self.settings["LazyApps"] and self.slot == 1
 
     def hooks(self, *phases):
@@ -216,10 +223,11 @@ class Worker:
 
 
 class Library:
-    """The data plane's library, loaded; nothing of it runs before ``module.start``. ``size`` is the address space it takes, in bytes.
+    """The data plane's library, loaded; nothing of it runs before ``module.start``. ``size`` is the
+    address space it takes, in bytes.
 
-    The loader does that after the application, whose signal handlers the library takes over, and before it forks: the workers share
-    what the dynamic linker writes. With lazy-apps a worker does.
+    The loader does that after the application, whose signal handlers the library takes over, and
+    before it forks: the workers share what the dynamic linker writes. With lazy-apps a worker does.
     """
 
     def __init__(self, libdir):
@@ -233,8 +241,8 @@ class Library:
 class FileWrapper:
     """wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling").
 
-    ``filelike`` needs a read(size) method; blocks are ``blksize`` bytes. The data plane recognises it and uses sendfile(2) where
-    filelike.fileno() is a regular file.
+    ``filelike`` needs a read(size) method; blocks are ``blksize`` bytes. The data plane recognises
+    it and uses sendfile(2) where filelike.fileno() is a regular file.
     """
 
     def __init__(self, filelike, blksize=65536):
