@@ -66,10 +66,9 @@ func (h *housekeeper) look(l *listener) bool {
 
 // fetchLeft is fetch for a worker that serves: a core between two requests is idle too, and would
 // find its next connection taken from the head of the queue. So the connection must have been there
-// at the last round, and nothing been answered since.
-func (h *housekeeper) fetchLeft() {
+// at the last round, and nothing been answered since. It says whether one is there.
+func (h *housekeeper) fetchLeft() (left bool) {
 	answered := h.eng.row.Requests.Load()
-	left := false
 	if !h.eng.hindered(paused) {
 		for _, l := range h.eng.listeners {
 			left = left || pending(l.FD)
@@ -83,6 +82,7 @@ func (h *housekeeper) fetchLeft() {
 	default:
 		h.fetch()
 	}
+	return left
 }
 
 // fetch takes a connection that nobody comes for: the kernel tells one worker of it

@@ -20,7 +20,7 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 	e := x.eng
 	x.begin(cn, head)
 	x.rest = rest
-	e.house.rouse()
+	e.house.begin(x)
 
 	app := x.run(body, bodyFD)
 	end := monotonic()
@@ -34,6 +34,9 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 		e.app.AfterRequest(x.id)
 		x.cell.State.Store(scoreboard.CellIdle)
 		x.finished = monotonic()
+	}
+	if x.core.alarmed {
+		e.house.end(x)
 	}
 	x.account(app, end)
 	return next

@@ -6,6 +6,7 @@ import (
 
 	"uwsgi/internal/accesslog"
 	"uwsgi/internal/scoreboard"
+	"uwsgi/internal/wire"
 )
 
 // What the uwsgi module of Python is made of.
@@ -65,7 +66,11 @@ func (x *Exchange) SetDeadline(seconds int64) {
 		return
 	}
 	const longest = 100 * 365 * 24 * 60 * 60
-	x.cell.Deadline.Store(monotonic() + min(seconds, longest)*int64(time.Second))
+	at := monotonic() + min(seconds, longest)*int64(time.Second)
+	x.cell.Deadline.Store(at)
+	if at < x.eng.row.NextScan.Load() {
+		x.eng.Tell(wire.Report{Op: wire.OpDeadline})
+	}
 }
 
 // Worker is one worker as uwsgi.workers() shows it; times in µs, sizes in bytes.

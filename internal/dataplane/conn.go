@@ -54,10 +54,16 @@ const (
 	tagListener = 1 << 63
 	tagWake     = 1 << 62
 	tagHandoff  = 1 << 61
-	tagControl  = 1 << 63 // in the housekeeper's set
 	tagOther    = tagListener | tagWake | tagHandoff
 	tagHup      = 1 << 31 // the client has ended its side; descriptors are far smaller numbers
-	genMask     = 1<<29 - 1
+
+	// In the housekeeper's set, where there are connections too.
+	tagControl   = 1 << 63
+	tagCores     = 1 << 61
+	tagDeadlines = tagWake | 2
+	tagAlarm     = tagWake | 3
+
+	genMask = 1<<29 - 1
 )
 
 func (c *conn) tag() uint64 { return uint64(c.gen.Load()&genMask)<<32 | uint64(uint32(c.fd)) }
@@ -160,7 +166,7 @@ func (e *Engine) park(c *conn, deadline int64) bool {
 			return true
 		}
 	}
-	c.deadline.Store(deadline)
+	e.expireAt(c, deadline)
 	active := c.active // not ours to read once it is idle
 	if !c.leave() {
 		c.hup = true // for all we know

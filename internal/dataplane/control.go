@@ -72,6 +72,8 @@ func (e *Engine) obey(m wire.Order, fd int) {
 	case wire.OpPause:
 		e.hinder(paused)
 		e.stopListening()
+	case wire.OpLook:
+		e.lookAgain()
 	case wire.OpResume:
 		e.relieve(paused)
 		e.listenAgain()

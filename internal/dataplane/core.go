@@ -28,6 +28,7 @@ type Core struct {
 	sawLeaving atomic.Bool // has begun to wait for events since the worker is leaving: none of before is left
 	files      files       // static files
 	clock      clock
+	alarmed    bool // it has set the alarm for the request in hand, see rounds
 	date       date
 	// What no client is waited for once one was in vain, see waitBriefly.
 	noWait      int64 // ns
@@ -240,6 +241,7 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		cn.queued.Store(n)
 		cn.unasked, cn.writeErrs = 0, &c.own.cell.WriteErrs
 		if n > 0 {
+			e.house.deadlines.by(now + int64(e.house.every)) // see check
 			return e.park(cn, now+e.sendTimeout)
 		}
 	}

@@ -183,7 +183,7 @@ func (x *Exchange) Suspended() {
 // await restarts the send timeout.
 func (x *Exchange) await() {
 	x.cn.queued.Store(x.cn.untaken())
-	x.cn.deadline.Store(monotonic() + x.eng.sendTimeout)
+	x.eng.expireAt(x.cn, monotonic()+x.eng.sendTimeout)
 }
 
 // Read is called by an application that waits for the body, or for the client's end: what there is
@@ -211,7 +211,7 @@ func (x *Exchange) Read(ev *Event) Kind {
 	x.waiting = true
 	if x.unread {
 		timeout, _ := x.eng.bodyTimeout(x.cn)
-		x.cn.deadline.Store(monotonic() + timeout)
+		x.eng.expireAt(x.cn, monotonic()+timeout)
 	}
 	x.watch(x.cn.watched)
 	return NoEvent

@@ -17,10 +17,11 @@ import (
 // housekeeper is the one goroutine beside the cores. It never runs Python. A connection is its own
 // from the moment it takes it out of inbox until it closes it or enqueues it for the cores.
 type housekeeper struct {
-	eng    *Engine
-	epfd   int
-	wakefd int
-	every  time.Duration // between two sweeps
+	eng       *Engine
+	epfd      int
+	wakefd    int
+	every     time.Duration // between two sweeps, at least
+	deadlines deadlines
 	absorber
 	rounds
 
@@ -49,8 +50,18 @@ func (h *housekeeper) open(e *Engine) error {
 		return fmt.Errorf("eventfd: %w", err)
 	}
 	h.absorber.open(len(e.conns))
-	for tag, fd := range map[uint64]int{tagWake: h.wakefd, tagControl: e.control} {
+	if err = h.deadlines.open(h.epfd, tagDeadlines); err != nil {
+		return err
+	}
+	if err = h.alarm.open(h.epfd, tagAlarm); err != nil {
+		return err
+	}
+	h.fillsIn.Store(h.fillTime())
+	for tag, fd := range map[uint64]int{tagWake: h.wakefd, tagControl: e.control, tagCores: e.epfd} {
 		ev := unix.EpollEvent{Events: unix.EPOLLIN}
+		if tag == tagCores {
+			ev.Events = unix.EPOLLONESHOT // see stirMe
+		}
 		setData(&ev, tag)
 		if err := unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 			return fmt.Errorf("epoll_ctl: the housekeeper's: %w", err)
@@ -61,7 +72,6 @@ func (h *housekeeper) open(e *Engine) error {
 
 func (h *housekeeper) start() {
 	h.ended = make(chan struct{})
-	h.asleep.Store(true)
 	go h.run()
 }
 
@@ -76,6 +86,8 @@ func (h *housekeeper) stop() {
 
 func (h *housekeeper) close() {
 	h.absorber.close()
+	h.deadlines.close()
+	h.alarm.close()
 	unix.Close(h.epfd)
 	unix.Close(h.wakefd)
 }
@@ -86,21 +98,25 @@ func (h *housekeeper) wake() { unix.Write(h.wakefd, []byte{1, 0, 0, 0, 0, 0, 0, 
 func (h *housekeeper) run() {
 	defer close(h.ended)
 	var ev unix.EpollEvent
-	next := until(h.every)
 	for !h.stopping.Load() {
 		beOnTime()
-		n, errno := epollWaitFor(h.epfd, &ev, h.wakeAt(next)-monotonic())
+		n, errno := epollWaitFor(h.epfd, &ev, h.timeout())
 		if errno != 0 && errno != unix.EINTR {
 			h.lost(errno)
 		}
 		if n > 0 {
-			switch tag := data(&ev); {
-			case tag&tagControl != 0:
+			switch tag := data(&ev); tag {
+			case tagControl:
 				h.eng.receive()
-			case tag == tagSignals:
+			case tagSignals:
 				h.signalled()
-			case tag&tagWake != 0:
+			case tagWake:
 				h.collect()
+			case tagDeadlines: // looked at below
+			case tagAlarm:
+				h.alert(monotonic())
+			case tagCores:
+				h.stirred()
 			default:
 				if cn := h.eng.conns[uint32(tag)].Load(); cn != nil && cn.is(tag) {
 					h.progress(cn)
@@ -115,131 +131,27 @@ func (h *housekeeper) run() {
 		if h.eng.signals.pending.Load() {
 			h.kick()
 		}
-		if now >= next {
+		if h.deadlines.due(now) {
 			h.sweep(now)
-			next = until(h.every)
 		}
 	}
 }
 
-// wakeAt is when there is something to do though nothing happens; next is the next sweep.
-func (h *housekeeper) wakeAt(next int64) int64 {
+// timeout is how many ns it is until there is something to do though nothing happens, -1: nothing.
+func (h *housekeeper) timeout() int64 {
+	next := int64(never)
 	if h.eng.signals.pending.Load() {
-		next = min(next, until(kickEvery))
+		next = until(kickEvery)
 	}
-	for _, at := range []int64{h.nextRound, h.relentAt} {
+	for _, at := range [...]int64{h.nextRound, h.relentAt} {
 		if at != 0 {
 			next = min(next, at)
 		}
 	}
-	return next
-}
-
-// sweep ends the connections whose time is up, and looks for one that was handed on to a worker
-// that is gone.
-func (h *housekeeper) sweep(now int64) {
-	if h.asleep.Load() {
-		h.fetch()
+	if next == never {
+		return -1
 	}
-	if l := h.eng.loop; l != nil {
-		l.ask(now)
-	}
-	if e := h.eng; e.boot.HandoffInFD > 0 && e.idle() && pending(e.boot.HandoffInFD) && e.hold() {
-		if cn := e.takeHanded(); cn != nil {
-			e.enqueue(cn)
-		}
-		e.release()
-	}
-	for i := range h.eng.conns {
-		if int64(i) > h.eng.highest.Load() {
-			break
-		}
-		cn := h.eng.conns[i].Load()
-		if cn == nil {
-			continue
-		}
-		dl := cn.deadline.Load()
-		if dl == 0 {
-			continue
-		}
-		if cn.house.Load() { // only this goroutine works on those
-			switch {
-			case !cn.out.linger && cn.untaken() < cn.queued.Load():
-				h.await(cn)
-			case now >= dl:
-				h.abandon(cn, unix.ETIMEDOUT)
-			}
-			continue
-		}
-		if cn.inFlight.Load() { // its loop knows what it waits for
-			if now >= dl && cn.deadline.CompareAndSwap(dl, 0) {
-				h.eng.loop.post(post{conn: cn, gen: cn.gen.Load()})
-			}
-			continue
-		}
-		if now < dl && cn.queued.Load() == 0 {
-			continue
-		}
-		if !cn.claim() {
-			continue
-		}
-		if !cn.active && cn.queued.Load() > 0 {
-			h.recount(cn, now)
-		}
-		switch dl := cn.deadline.Load(); {
-		case dl != 0 && now >= dl:
-			h.expire(cn)
-		case !cn.active && h.eng.phase() >= draining: // Drain has met it busy
-			h.eng.retire(cn)
-		default: // it was served meanwhile, or is another one in the same place
-			h.eng.giveBack(cn)
-		}
-	}
-}
-
-// recount moves the deadline of an idle connection whose client has taken some of the answer that
-// is queued, or the last of it.
-func (h *housekeeper) recount(cn *conn, now int64) {
-	switch n := cn.untaken(); {
-	case n == 0:
-		cn.queued.Store(0)
-		cn.deadline.Store(now + h.eng.idleTimeout)
-	case n < cn.queued.Load():
-		cn.queued.Store(n)
-		cn.deadline.Store(now + h.eng.sendTimeout)
-	}
-}
-
-// expire ends a connection that waited too long. One that has sent a part of a request is told so.
-func (h *housekeeper) expire(cn *conn) {
-	if !cn.active && cn.readable() { // all cores are busy: it is not the client who is late
-		cn.deadline.Store(until(time.Duration(h.eng.headTimeout)))
-		h.eng.giveBack(cn)
-		return
-	}
-	if !cn.active || !cn.lis.proto.client {
-		if !cn.active && cn.queued.Load() > 0 {
-			cn.writeErrs.Add(1)
-			if !h.eng.settings.IgnoreWriteErrors {
-				h.note("the client (%s) did not take the rest of its response: %s", cn.peer.Addr, h.eng.writeErrorText(unix.ETIMEDOUT))
-			}
-		}
-		if cn.untaken() > 0 { // nobody is left to see whether it takes that
-			cn.reset()
-		}
-		h.eng.close(cn)
-		return
-	}
-	option := "http-headers-timeout or http-timeout"
-	if cn.body.open() {
-		_, option = h.eng.bodyTimeout(cn)
-	}
-	h.note("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
-	cn.sendError(408)
-	cn.in = nil
-	cn.body.reset()
-	cn.out.lingerEnd = until(lingerFor) // it had its time
-	h.linger(cn)
+	return max(next-monotonic(), 0)
 }
 
 // take leaves a busy connection to this goroutine.
@@ -287,7 +199,9 @@ func (h *housekeeper) collect() {
 // await has a client take some more within the send timeout from now.
 func (h *housekeeper) await(cn *conn) {
 	cn.queued.Store(cn.untaken())
-	cn.deadline.Store(monotonic() + h.eng.sendTimeout)
+	now := monotonic()
+	h.eng.expireAt(cn, now+h.eng.sendTimeout)
+	h.deadlines.by(now + int64(h.every)) // see check
 }
 
 // watch waits for what cn needs next: room to write, or the end of what the client sends.
@@ -300,7 +214,7 @@ func (h *housekeeper) watch(cn *conn, op int) {
 		if cn.out.lingerEnd == 0 {
 			cn.out.lingerEnd = now + int64(lingerAtMost)
 		}
-		cn.deadline.Store(now + int64(lingerFor))
+		h.eng.expireAt(cn, now+int64(lingerFor))
 	} else {
 		h.await(cn)
 	}
@@ -355,7 +269,7 @@ func (h *housekeeper) discard(cn *conn) {
 			return
 		}
 	}
-	cn.deadline.Store(min(monotonic()+int64(lingerFor), cn.out.lingerEnd))
+	h.eng.expireAt(cn, min(monotonic()+int64(lingerFor), cn.out.lingerEnd))
 }
 
 // done gives a connection whose response is out back to the cores, or ends it.

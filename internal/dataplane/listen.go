@@ -62,6 +62,25 @@ func (e *Engine) listenAgain() {
 	}
 }
 
+// lookAgain has the cores told once more of what waits: the kernel tells one worker of each
+// connection (EPOLLEXCLUSIVE), and that one may have ended before it looked.
+func (e *Engine) lookAgain() {
+	e.listenMu.Lock()
+	defer e.listenMu.Unlock()
+	if !e.listens() {
+		return
+	}
+	e.unlisten()
+	err := e.listen()
+	if err == nil && e.boot.HandoffInFD > 0 {
+		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, e.boot.HandoffInFD, nil)
+		err = e.receiveHanded()
+	}
+	if err != nil {
+		e.cannotServe(err)
+	}
+}
+
 // stopListening is called after what speaks against it was noted.
 func (e *Engine) stopListening() {
 	e.listenMu.Lock()

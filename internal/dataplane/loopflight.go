@@ -57,6 +57,7 @@ func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more boo
 	cn.inFlight.Store(true)
 	e.app.Serving(x.id, cn.fd)
 	l.inFlight++
+	e.house.deadlines.by(x.started + int64(e.house.every)) // see ask
 	e.row.Loop.InFlight.Store(int32(l.inFlight))
 	l.begun = Event{Kind: RequestBegins, Exchange: x.id, App: cn.app, Request: &x.req, Socket: cn.lis.path,
 		BodyFD: bodyFD, Data: body,

@@ -235,9 +235,9 @@ func (x *Exchange) keepAlive() {
 	switch {
 	case every <= 0 || x.cn.out.some(): // what is written has a timeout of its own
 	case s.pinged != 0:
-		x.cn.deadline.Store(s.pinged + e.socketPong)
+		e.expireAt(x.cn, s.pinged+e.socketPong)
 	default:
-		x.cn.deadline.Store(s.heard + every)
+		e.expireAt(x.cn, s.heard+every)
 	}
 }
 

@@ -44,13 +44,16 @@ func beOnTime() {
 	syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, uintptr(50*time.Microsecond), 0)
 }
 
-// epollWaitFor is epollWait up to some ns; in whole ms where the kernel (before 5.11) has no
-// better.
+// epollWaitFor is epollWait up to some ns, -1: for ever; in whole ms where the kernel (before 5.11)
+// has no better.
 func epollWaitFor(epfd int, ev *unix.EpollEvent, ns int64) (int, syscall.Errno) {
-	ts := unix.NsecToTimespec(max(ns, 0))
+	if ns < 0 {
+		return epollWait(epfd, unsafe.Slice(ev, 1), -1)
+	}
+	ts := unix.NsecToTimespec(ns)
 	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(ev)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0)
 	if errno == unix.ENOSYS || errno == unix.EPERM { // EPERM: some container runtimes' answer to what they do not know
-		return epollWait(epfd, unsafe.Slice(ev, 1), int((max(ns, 0)+int64(time.Millisecond)-1)/int64(time.Millisecond)))
+		return epollWait(epfd, unsafe.Slice(ev, 1), int((ns+int64(time.Millisecond)-1)/int64(time.Millisecond)))
 	}
 	return int(n), errno
 }

@@ -51,6 +51,7 @@
 //	{"op":"ready"}                          it could serve, and takes nothing before it is told to
 //	{"op":"failed","error":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
+//	{"op":"deadline"}                       a request has set itself a deadline that the supervisor would come too late for (Row.NextScan)
 //	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace
 //	{"op":"reload"} {"op":"stop"}           uwsgi.reload(), uwsgi.stop()
 //	{"op":"log","message":"…","level":"warning"}  something for the server log
@@ -66,6 +67,7 @@
 //	{"op":"harakiri","core":0,"started":71}   that core's request, which began then (Core.Started), is past its deadline: answer 504 in its place, stop accepting, let the others finish
 //	{"op":"giveup"}                       it will be killed in a moment: answer 504 in the place of whatever still runs
 //	{"op":"pause"} {"op":"resume"}
+//	{"op":"look"}                         a connection may wait that the kernel has told a process of that has ended: look
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //
 // The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr

@@ -74,6 +74,9 @@ type WorkerAsks struct {
 	Reason string // "uwsgi.reload()", or which change of a file py-autoreload has seen
 }
 
+// WorkerDeadline says that a request has set itself a deadline that is earlier than Row.NextScan.
+type WorkerDeadline struct{ Worker *Worker }
+
 // WorkerAnswered says that the worker is done with a harakiri or with giving up: the 504s are out
 // and no other core is busy. It may be killed.
 type WorkerAnswered struct{ Worker *Worker }
@@ -102,6 +105,7 @@ func (WorkerLoaded) event()   {}
 func (WorkerFailed) event()   {}
 func (WorkerRecycle) event()  {}
 func (WorkerAsks) event()     {}
+func (WorkerDeadline) event() {}
 func (WorkerAnswered) event() {}
 func (Log) event()            {}
 func (WorkerGone) event()     {}

@@ -73,6 +73,10 @@ func (w *Worker) Cancel(core int, started int64) error {
 // requests that it still runs.
 func (w *Worker) GiveUp() error { return w.conn.send(wire.Order{Op: wire.OpGiveUp}) }
 
+// Look has the worker look at the listening sockets: a connection may wait there that the kernel
+// has told a process of that has ended.
+func (w *Worker) Look() error { return w.conn.send(wire.Order{Op: wire.OpLook}) }
+
 // Pause makes the worker take no requests until Resume.
 func (w *Worker) Pause() error { return w.conn.send(wire.Order{Op: wire.OpPause}) }
 
@@ -127,6 +131,8 @@ func (w *Worker) hear(m wire.Report) {
 		emit(WorkerRecycle{Worker: w, Reason: m.Reason})
 	case wire.OpReload, wire.OpStop:
 		emit(WorkerAsks{Worker: w, What: m.Op, Reason: m.Reason})
+	case wire.OpDeadline:
+		emit(WorkerDeadline{Worker: w})
 	case wire.OpAnswered:
 		emit(WorkerAnswered{Worker: w})
 	case wire.OpLog:

@@ -62,7 +62,8 @@ type Row struct {
 	Respawns   atomic.Int32  // (s) earlier processes of this slot
 	Apps       [Apps]App     // by the application's index
 	Loop       Loop
-	_          [32]byte
+	NextScan   atomic.Int64 // (s) monotonic ns when its requests' deadlines are looked at next
+	_          [24]byte
 }
 
 // Loop is what there is to say of a worker with an event loop, one thread of which has many

@@ -38,6 +38,8 @@ func (s *Supervisor) handle(e loader.Event) {
 		}
 	case loader.WorkerAsks:
 		s.asked(e)
+	case loader.WorkerDeadline:
+		s.harakiriSoon()
 	case loader.WorkerAnswered:
 		if p := s.procs[e.Worker]; p != nil {
 			s.answered(p)

@@ -15,7 +15,8 @@ import (
 
 const (
 	shortestWait  = time.Millisecond       // a deadline is what a worker says it is
-	scanInterval  = time.Second            // no deadline is shorter: uwsgi.set_user_harakiri takes whole seconds
+	scanInterval  = time.Minute            // a deadline that is earlier is known, or told (WorkerDeadline)
+	overdueAgain  = time.Second            // to one that is past it, and must not be killed yet
 	dumpTime      = 100 * time.Millisecond // for writing the stacks, before the worker moves on
 	harakiriGrace = time.Second            // for what the last of the other requests still has to do
 	cancelGrace   = time.Second            // for a request that was cancelled; a loop that is stuck hears of nothing
@@ -32,6 +33,9 @@ func (s *Supervisor) harakiriSoon() {
 // scanHarakiri looks for requests past their deadline and comes back for the next deadline, to the
 // moment.
 func (s *Supervisor) scanHarakiri() {
+	for _, p := range s.procs {
+		p.gen.rows.board.Row(p.row).NextScan.Store(math.MaxInt64) // what is set from now on is told
+	}
 	wait := scanInterval
 	now := s.host.Monotonic()
 	for _, p := range s.procs {
@@ -49,7 +53,7 @@ func (s *Supervisor) scanHarakiri() {
 			case at > now:
 				wait = min(wait, time.Duration(at-now))
 			case !s.overdue(p):
-				wait = min(wait, scanInterval)
+				wait = min(wait, overdueAgain)
 			default:
 				if left := s.cancelRequest(p, c, started, now); left > 0 {
 					wait = min(wait, left)
@@ -59,7 +63,11 @@ func (s *Supervisor) scanHarakiri() {
 			}
 		}
 	}
-	s.harakiri = s.timers.after(max(wait, shortestWait), s.scanHarakiri)
+	wait = max(wait, shortestWait)
+	for _, p := range s.procs {
+		p.gen.rows.board.Row(p.row).NextScan.Store(now + int64(wait))
+	}
+	s.harakiri = s.timers.after(wait, s.scanHarakiri)
 }
 
 // deadline is when a core's request has to be over, 0 = never or no request, and when it began.

@@ -152,12 +152,12 @@ func TestHarakiriDeadline(t *testing.T) {
 		scan     time.Duration // since the start of the request
 		wantWait time.Duration
 	}{
-		{"far away", 30 * time.Second, 0, 5 * time.Second, time.Second},
+		{"far away", 30 * time.Second, 0, 5 * time.Second, 25 * time.Second},
 		{"near", 30 * time.Second, 0, 29700 * time.Millisecond, 300 * time.Millisecond},
 		{"user's is sooner", 30 * time.Second, 5 * time.Second, 4900 * time.Millisecond, 100 * time.Millisecond},
 		{"user's is later", 5 * time.Second, 30 * time.Second, 4900 * time.Millisecond, 100 * time.Millisecond},
 		{"user's alone", 0, 5 * time.Second, 4900 * time.Millisecond, 100 * time.Millisecond},
-		{"none", 0, 0, 90 * time.Second, time.Second},
+		{"none", 0, 0, 90 * time.Second, time.Minute},
 		{"shorter than a scan", 100 * time.Millisecond, 0, 0, 100 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -178,6 +178,9 @@ func TestHarakiriDeadline(t *testing.T) {
 				s.scanHarakiri()
 				if got := s.timers.wait(time.Now()); got != c.wantWait {
 					t.Errorf("the next scan is in %s, want %s", got, c.wantWait)
+				}
+				if at := board.Row(0).NextScan.Load(); at != s.host.Monotonic()+int64(c.wantWait) {
+					t.Errorf("the worker is told that it is at %d", at)
 				}
 				if p.state != serving {
 					t.Errorf("the worker is %s", p.state)

@@ -101,6 +101,7 @@ func (s *Supervisor) gone(e loader.WorkerGone) {
 	p.failed = p.failed || noApp
 	attached := s.bury(p)
 	s.logGone(p, was, e.Exit, requests)
+	s.look() // the kernel may have told it of a connection
 	switch {
 	case !attached || s.phase >= Stopping:
 	case noApp:

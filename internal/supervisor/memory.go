@@ -16,9 +16,7 @@ func (s *Supervisor) sampleMemory() {
 	s.samples++
 	for _, p := range s.procs {
 		set := p.gen.cfg.Settings
-		if p.state != serving ||
-			set.ReloadOnAS|set.ReloadOnRSS|set.EvilReloadOnAS|set.EvilReloadOnRSS|set.CheaperRSSSoft|set.CheaperRSSHard|
-				set.ReloadOnUSS|set.ReloadOnPSS == 0 || !s.measure(p) {
+		if p.state != serving || !limitsMemory(set) || !s.measure(p) {
 			continue
 		}
 		evil := s.samples%max(1, int(set.MemCollectorFreq/tickInterval)) == 0
@@ -36,6 +34,11 @@ func (s *Supervisor) sampleMemory() {
 			s.checkShares(p, set)
 		}
 	}
+}
+
+func limitsMemory(set *option.Settings) bool {
+	return set.ReloadOnAS|set.ReloadOnRSS|set.EvilReloadOnAS|set.EvilReloadOnRSS|set.CheaperRSSSoft|set.CheaperRSSHard|
+		set.ReloadOnUSS|set.ReloadOnPSS != 0
 }
 
 // checkShares holds a worker to the limits on the memory that it does not share, or shares.

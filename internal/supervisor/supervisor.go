@@ -72,7 +72,10 @@ type Supervisor struct {
 	stopping   stopping
 	orphans    map[int]bool
 	requestLog requestLog
-	change     string // of a file, that py-autoreload asked for the last reload
+	pace       time.Duration // of ticks
+	requests   int64         // counted at the last tick
+	waiting    bool          // something waited to be accepted at the last tick
+	change     string        // of a file, that py-autoreload asked for the last reload
 	starved    bool
 	once       bool // without a master, too, the application is imported once: its workers cannot have it side by side
 	samples    int  // of memory

@@ -7,6 +7,7 @@ import (
 
 const (
 	tickInterval   = time.Second
+	calmInterval   = 8 * time.Second // at most, while nothing happens
 	statusInterval = 5 * time.Second
 	extendInterval = 5 * time.Second
 	extendBy       = 15 * time.Second
@@ -21,9 +22,9 @@ type manager struct {
 	statusAt      time.Time
 }
 
-// tick does what is sampled.
+// tick does what is sampled, each second; where nothing has happened since the last one the next
+// one takes twice as long to come.
 func (s *Supervisor) tick() {
-	s.timers.after(tickInterval, s.tick)
 	s.reapOrphans()
 	s.sampleMemory()
 	s.sampleLoads()
@@ -37,6 +38,26 @@ func (s *Supervisor) tick() {
 	if time.Since(s.manager.statusAt) >= statusInterval {
 		s.notifyStatus()
 	}
+	if s.pace = min(max(2*s.pace, tickInterval), calmInterval); s.stirs() {
+		s.pace = tickInterval
+	}
+	s.timers.after(s.pace, s.tick)
+}
+
+// stirs reports whether anything has happened since it was last called, goes on, or is to be looked
+// for each second.
+func (s *Supervisor) stirs() bool {
+	stirs := s.phase != Running && s.phase != Sleeping || s.rollout != nil || len(s.orphans) > 0 || s.waiting
+	n := int64(0)
+	for _, p := range s.procs {
+		set, board := p.gen.cfg.Settings, p.gen.rows.board
+		n += board.Row(p.row).Requests.Load()
+		stirs = stirs || p.state != serving || p.looped() || set.Cheaper > 0 || set.Idle > 0 ||
+			limitsMemory(set) || board.Busy(p.row) > 0
+	}
+	stirs = stirs || n != s.requests
+	s.requests = n
+	return stirs
 }
 
 // notifyStatus tells the service manager what is going on, where that has changed.

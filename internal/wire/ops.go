@@ -19,6 +19,7 @@ const (
 	OpReady    = "ready"
 	OpRecycle  = "recycle"
 	OpAnswered = "answered"
+	OpDeadline = "deadline"
 	OpReload   = "reload"
 	OpStop     = "stop"
 
@@ -31,5 +32,6 @@ const (
 	OpGiveUp    = "giveup"
 	OpPause     = "pause"
 	OpResume    = "resume"
+	OpLook      = "look"
 	OpReopenLog = "accesslog"
 )

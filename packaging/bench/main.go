@@ -46,6 +46,9 @@ func bench() int {
 		w.ours, err = filepath.Abs(*ours)
 	}
 	w.apps = filepath.Join(w.root, "packaging", "bench", "apps")
+	if err == nil && *against != "" {
+		w.against, err = filepath.Abs(*against)
+	}
 	if err == nil && !*list {
 		err = w.install()
 	}
@@ -98,10 +101,9 @@ func bench() int {
 			fmt.Fprintln(os.Stderr, "\nlog-journal: skipped:", err)
 			continue
 		}
-		if *against != "" {
+		if w.against != "" {
 			other := r.sides[0]
-			other.name, other.kind = "this, before", "us"
-			other.binary, _ = filepath.Abs(*against)
+			other.name, other.kind, other.binary = "this, before", "us", w.against
 			r.sides = append(r.sides[:1:1], append([]side{other}, r.sides[1:]...)...)
 			for i := range r.must {
 				if len(r.must[i].than) == 0 {

@@ -16,6 +16,7 @@ type world struct {
 	root    string // the source tree
 	apps    string
 	ours    string // bin/uwsgi
+	against string // another build of it, or ""
 	venv    string // the peers, outside of the tree
 	async   string // the peers of asynchronous Python, and the frameworks
 	work    string // sockets, logs, files to serve

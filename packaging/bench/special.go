@@ -10,11 +10,11 @@ import (
 
 // special are the rows that are no mere comparison of load.
 func (w *world) special() []func() []result {
-	return []func() []result{w.nginxRow, w.memory, w.starting, w.fair, w.beside, w.growConnections, w.growWorkers, w.growBodies,
+	return []func() []result{w.nginxRow, w.memory, w.starting, w.fair, w.quiet, w.beside, w.growConnections, w.growWorkers, w.growBodies,
 		w.idle, w.herd}
 }
 
-var specialIDs = []string{"nginx", "memory", "start", "fair", "slow", "grow-connections", "grow-workers", "grow-bodies", "asgi-idle", "asgi-herd"}
+var specialIDs = []string{"nginx", "memory", "start", "fair", "quiet", "slow", "grow-connections", "grow-workers", "grow-bodies", "asgi-idle", "asgi-herd"}
 
 // nginxRow is the uwsgi protocol as it is mostly used: behind nginx, whose own time is not counted.
 func (w *world) nginxRow() []result {
