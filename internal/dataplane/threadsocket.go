@@ -81,8 +81,9 @@ func (x *Exchange) Handshake(key, protocol string) bool {
 	if protocol != "" {
 		head = append(append(append(head, "Sec-WebSocket-Protocol: "...), protocol...), crlf...)
 	}
-	x.resp = Response{Status: 101, Reason: []byte("101 Switching Protocols"), Head: head, Headers: strings.Count(string(head), "\r\n"),
-		Length: -1, Upgrade: true}
+	x.resp = Response{Status: 101, Reason: []byte("101 Switching Protocols"), Head: head,
+		Headers: strings.Count(string(head), "\r\n"),
+		Length:  -1, Upgrade: true}
 	x.head(-1)
 	x.upgraded()
 	x.ws = w
@@ -153,7 +154,8 @@ func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 func (x *Exchange) control(m websocket.Message) {
 	w := x.ws
 	if m.Err != nil {
-		x.log("the WebSocket client (%s) of %s has broken the protocol: %v", x.req.Bytes(x.req.RemoteAddr), x.req.Bytes(x.req.URI), m.Err)
+		x.log("the WebSocket client (%s) of %s has broken the protocol: %v", x.req.Bytes(x.req.RemoteAddr),
+			x.req.Bytes(x.req.URI), m.Err)
 	}
 	w.ended, w.failed = m.Op == websocket.Close, m.Err != nil
 	if w.out = w.conn.AppendReply(w.out[:0], m); len(w.out) > 0 {

@@ -31,7 +31,8 @@ func echoes(x *fakeCall) Outcome {
 		case string(p) == "bye":
 			return Done
 		default:
-			if rc := x.exchange.SendMessage(websocket.Text, bytes.Clone(p)); rc == WouldBlock && x.exchange.FlushMessage() != MessageTaken || rc == MessageLost {
+			if rc := x.exchange.SendMessage(websocket.Text, bytes.Clone(p)); rc == WouldBlock &&
+				x.exchange.FlushMessage() != MessageTaken || rc == MessageLost {
 				return Done
 			}
 		}
@@ -83,7 +84,8 @@ func TestWebSocket(t *testing.T) {
 	expect(t, k, websockettest.Text, "hello")
 	k.Say(websockettest.Ping, "are you there")
 	expect(t, k, websockettest.Pong, "are you there")
-	k.Write(append(websockettest.Frame(0x01, "in "), append(websockettest.Frame(websockettest.Ping, ""), websockettest.Frame(0x80, "pieces")...)...))
+	k.Write(append(websockettest.Frame(0x01, "in "),
+		append(websockettest.Frame(websockettest.Ping, ""), websockettest.Frame(0x80, "pieces")...)...))
 	expect(t, k, websockettest.Pong, "")
 	expect(t, k, websockettest.Text, "in pieces")
 	k.Say(websockettest.Text, "bye")
@@ -165,9 +167,12 @@ func TestWebSocketRefused(t *testing.T) {
 	const start, key = "GET / HTTP/1.1\r\nHost: x\r\n", "Sec-WebSocket-Key: " + websockettest.Key + "\r\n"
 	for request, want := range map[string]int{
 		start + "\r\n": 426,
-		start + "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 8\r\n" + key + "\r\n":                                             426,
-		start + "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n\r\n":                           400,
-		start + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" + key + "\r\n":                                                                   400,
+		start + "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 8\r\n" + key +
+			"\r\n": 426,
+		start + "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
+			"short\r\n\r\n": 400,
+		start + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" + key +
+			"\r\n": 400,
 		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n" + key + "\r\n": 400,
 		"GET / HTTP/1.0\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n" + key + "\r\n":                       400,
 	} {
@@ -180,7 +185,8 @@ func TestWebSocketRefused(t *testing.T) {
 		if err != nil || k.Answer.StatusCode != want || len(body) == 0 {
 			t.Errorf("%q: %s, %q, %v", request, k.Answer.Status, body, err)
 		}
-		if want == 426 && (k.Answer.Header.Get("Upgrade") != "websocket" || k.Answer.Header.Get("Sec-Websocket-Version") != "13") {
+		if want == 426 && (k.Answer.Header.Get("Upgrade") != "websocket" ||
+			k.Answer.Header.Get("Sec-Websocket-Version") != "13") {
 			t.Errorf("%q: %v", request, k.Answer.Header)
 		}
 	}
@@ -238,7 +244,8 @@ func TestWebSocketDrain(t *testing.T) {
 	ends(t, waits)
 	for {
 		first, p, err := sends.Hear()
-		if err != nil || first != websockettest.Text && (first != websockettest.Close || p != websockettest.Code(1012, "")) {
+		if err != nil || first != websockettest.Text &&
+			(first != websockettest.Close || p != websockettest.Code(1012, "")) {
 			t.Fatalf("heard %#x %q %v", first, p, err)
 		}
 		if first == websockettest.Close {
@@ -313,7 +320,8 @@ func TestWebSocketWithoutWaiting(t *testing.T) {
 func TestWebSocketEarly(t *testing.T) {
 	s := serve(t, config{handler: echoes})
 	c := s.dial("http")
-	k, err := websockettest.Ask(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+
+	k, err := websockettest.Ask(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "+
+		"upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+
 		websockettest.Key+"\r\n\r\n"+string(websockettest.Frame(websockettest.Text, "early")))
 	if err != nil {
 		t.Fatal(err)
@@ -326,9 +334,11 @@ func TestWebSocketEarly(t *testing.T) {
 // TestWebSocketGateways: the uwsgi protocol and SCGI lead a WebSocket through.
 func TestWebSocketGateways(t *testing.T) {
 	s := serve(t, config{handler: echoes, listen: []string{"uwsgi", "scgi"}})
-	vars := []string{"REQUEST_METHOD=GET", "REQUEST_URI=/chat", "PATH_INFO=/chat", "SERVER_PROTOCOL=HTTP/1.1", "HTTP_UPGRADE=websocket",
+	vars := []string{"REQUEST_METHOD=GET", "REQUEST_URI=/chat", "PATH_INFO=/chat", "SERVER_PROTOCOL=HTTP/1.1",
+		"HTTP_UPGRADE=websocket",
 		"HTTP_CONNECTION=upgrade", "HTTP_SEC_WEBSOCKET_VERSION=13", "HTTP_SEC_WEBSOCKET_KEY=" + websockettest.Key}
-	for protocol, packet := range map[string]string{"uwsgi": packet(vars...), "scgi": netstring(append([]string{"CONTENT_LENGTH=0", "SCGI=1"}, vars...)...)} {
+	for protocol, packet := range map[string]string{"uwsgi": packet(vars...),
+		"scgi": netstring(append([]string{"CONTENT_LENGTH=0", "SCGI=1"}, vars...)...)} {
 		if protocol == "scgi" { // what nginx makes a status line of
 			c := s.dial(protocol)
 			c.send(packet)

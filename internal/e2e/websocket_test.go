@@ -24,10 +24,13 @@ func TestWebSocketClients(t *testing.T) {
 	venv := harness.Async(t)
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Copy("testdata/websocket_app.py", "app.py")
-	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app", "--virtualenv", venv, "--threads", "8")
-	front := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }").Addr
+	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app",
+		"--virtualenv", venv, "--threads", "8")
+	front := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+
+		s.Path("s.sock")+"; }").Addr
 	for _, base := range []string{addr, front} {
-		if out, err := exec.Command(venv+"/bin/python", "testdata/websocket_clients.py", base).CombinedOutput(); err != nil {
+		if out, err := exec.Command(venv+"/bin/python", "testdata/websocket_clients.py",
+			base).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", base, err, out)
 		}
 	}
@@ -54,7 +57,8 @@ func TestAutobahn(t *testing.T) {
 			s.Write("app.py", map[string]string{"--asgi": asgiEcho, "--module": wsgiEcho}[run.option])
 			s.Start("--http", addr, run.option, "app:application", "--virtualenv", harness.Async(t))
 			s.Tolerate("WebSocket")
-			cmd := exec.Command(python, append([]string{"testdata/autobahn.py", addr + "/" + run.path, "--messages", "20"}, strings.Fields(run.cases)...)...)
+			cmd := exec.Command(python, append([]string{"testdata/autobahn.py", addr + "/" + run.path, "--messages",
+				"20"}, strings.Fields(run.cases)...)...)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -157,7 +161,8 @@ func TestWebSocketBehindNginx(t *testing.T) {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", echoApp)
 	s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app", "--threads", "2")
-	front := harness.StartNginx(t, strings.NewReplacer("%s;", s.Path("s.sock")+";", "%s/", addr+"/").Replace(frontEnds)).Addr
+	front := harness.StartNginx(t, strings.NewReplacer("%s;", s.Path("s.sock")+";", "%s/",
+		addr+"/").Replace(frontEnds)).Addr
 	for _, path := range []string{"/", "/http/"} {
 		k := open(t, front, path)
 		k.Say(websockettest.Text, "hello")

@@ -78,9 +78,11 @@ func (w *world) asyncRows() []*row {
 	return append(rows,
 		&row{id: "gevent-hello", title: "gevent, keep-alive, 64 connections, hello world", want: hello, conns: 64,
 			sides: green("hello", true, false), must: []must{most(.15, gunicorn)}},
-		&row{id: "gevent-connect", title: "gevent, a new connection for each request, hello world", want: hello, conns: 64,
+		&row{id: "gevent-connect", title: "gevent, a new connection for each request, hello world", want: hello,
+			conns: 64,
 			sides: green("hello", false, false), must: []must{most(.65, uwsgi)}},
-		&row{id: "gevent-sleep", title: "gevent, sleep of 5 ms, 256 connections", target: "/sleep5", want: hello, conns: 256,
+		&row{id: "gevent-sleep", title: "gevent, sleep of 5 ms, 256 connections", target: "/sleep5",
+			want: hello, conns: 256,
 			sides: append(green("paths", true, true), ours("paths", true, named(byThreads), threads(256))),
 			must:  []must{most(.3, byThreads)}})
 }
@@ -175,7 +177,8 @@ func (w *world) herd() []result {
 	r := &row{want: hello, conns: 1}
 	for _, s := range []side{
 		us("http", false, app("asgi_hello"), workers(8), inAsync),
-		us("http", false, app("asgi_hello"), workers(8), inAsync, extra("--asgi-loop", "asyncio"), named("this, asyncio")),
+		us("http", false, app("asgi_hello"), workers(8), inAsync, extra("--asgi-loop", "asyncio"),
+			named("this, asyncio")),
 		us("http", false, app("hello"), workers(8), inAsync, named("this, WSGI")),
 		newSide("uvicorn", "uvicorn", "http", false, []func(*side){app("asgi_hello"), workers(8), inAsync}),
 	} {

@@ -17,7 +17,8 @@ import (
 const DebianPython = "/usr/bin/python3"
 
 // requirements are what a virtualenv of the suite holds; a change makes new ones.
-const requirements = "Django>=5.2,<5.3 Flask>=3.1,<3.2 PasteDeploy>=3.1 gunicorn==27.0.1 pyramid>=2,<3 falcon>=4,<5 bottle>=0.13,<0.14 uwsgitop==0.12"
+const requirements = "Django>=5.2,<5.3 Flask>=3.1,<3.2 PasteDeploy>=3.1 gunicorn==27.0.1 pyramid>=2,<3 falcon>=4,<5 " +
+	"bottle>=0.13,<0.14 uwsgitop==0.12"
 
 // cacheDir is outside the tree and, for root, open to the user that uid= names.
 func cacheDir() string {
@@ -52,7 +53,8 @@ func Venv(t testing.TB, python string) string {
 	t.Logf("making the virtualenv %s", dir)
 	os.RemoveAll(dir)
 	run(t, python, "-m", "venv", dir)
-	run(t, filepath.Join(dir, "bin", "python"), append([]string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check"}, strings.Fields(requirements)...)...)
+	run(t, filepath.Join(dir, "bin", "python"), append([]string{"-m", "pip", "install", "--quiet",
+		"--disable-pip-version-check"}, strings.Fields(requirements)...)...)
 	if err := os.WriteFile(done, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
