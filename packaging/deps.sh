@@ -48,6 +48,7 @@ for group in "$@"; do
 		need ab apache2-utils
 		need wrk wrk
 		need curl curl
+		need chromium chromium
 		need /usr/lib/python3/dist-packages/django/__init__.py python3-django
 		need /usr/lib/python3/dist-packages/flask/__init__.py python3-flask
 		/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
