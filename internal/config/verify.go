@@ -22,7 +22,10 @@ func (r *reader) verify(s *option.Settings) {
 		return &pair{Pair: Pair{Key: name}}
 	}
 	if s.Gevent > 0 {
-		s.Threads = max(s.Threads, min(s.Gevent, option.MaxThreads))
+		if s.Threads > 1 {
+			r.doubt(at("threads"), "take one of the two out", fmt.Errorf("with gevent = %d a worker serves on one thread", s.Gevent))
+			s.Threads = 1
+		}
 		s.SocketTimeout = max(s.SocketTimeout, geventTimeout)
 	}
 	if s.Cheaper > 0 && s.Cheaper >= s.Processes {

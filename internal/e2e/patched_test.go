@@ -32,7 +32,7 @@ func TestPatchedThreads(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Write("app.py", patchedThreads)
-			s.Start("--http", addr, "--module", "app", "--gevent", "4", lazy)
+			s.Start("--http", addr, "--module", "app", "--threads", "4", lazy)
 			var wg sync.WaitGroup
 			for range 4 {
 				wg.Go(func() {

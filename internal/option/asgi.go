@@ -36,7 +36,7 @@ var asgiRows = []Row{
 			"requests that come over HTTP"},
 }
 
-// MaxExchanges bounds asgi-concurrency.
+// MaxExchanges bounds asgi-concurrency and gevent.
 const MaxExchanges = 1 << 16
 
 // Exchanges is how many exchanges a worker may have in hand at a time, whatever interface its

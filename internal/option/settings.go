@@ -17,7 +17,7 @@ type Settings struct {
 	Files     []string // configuration files that were read, absolute, in order
 	Processes int
 	Threads   int
-	Gevent    int  // requests at a time asked for as greenlets: as many threads
+	Gevent    int  // requests at a time in greenlets of gevent's, on one thread; 0: on threads
 	Master    bool // import the application once, before the fork
 	LazyApps  bool // import it after the fork, in each worker, whatever Master says
 

@@ -34,6 +34,9 @@ type WorkerSettings struct {
 	ProcnameMaster  string
 	ProcnamePrefix  string
 	ProcnameAppend  string
+
+	GeventMonkeyPatch bool // gevent patches the standard library
+	GeventWaitForHub  bool // a worker that leaves waits for greenlets of the application's own
 }
 
 var workerRows = []Row{
@@ -47,7 +50,15 @@ var workerRows = []Row{
 		Help: "WSGI requests a worker serves at the same time, each on its own thread (1). With an ASGI application: " +
 			"more than 1 is the size of its loop's default executor"},
 	{Name: "gevent", Kind: Int, Group: groupWorkers, Set: gevent,
-		Help: "as many threads, and a socket-timeout of 30 at least; there is no loop of gevent's"},
+		Help: "requests a worker serves at the same time, each in a greenlet of gevent's, which the application's Python " +
+			"has to have installed"},
+	{Name: "gevent-monkey-patch", Aliases: []string{"gevent-early-monkey-patch"}, Kind: Flag, Group: groupWorkers,
+		Set: flag(func(s *Settings) *bool { return &s.GeventMonkeyPatch }),
+		Help: "have gevent patch the standard library, before the application is imported: what waits there then lets " +
+			"others run"},
+	{Name: "gevent-wait-for-hub", Kind: Flag, Group: groupWorkers,
+		Set:  flag(func(s *Settings) *bool { return &s.GeventWaitForHub }),
+		Help: "a worker that leaves waits for the application's own greenlets to end, within the mercy"},
 	{Name: "enable-threads", Short: 'T', Kind: Flag, Group: groupWorkers, Set: checked,
 		Help: "let the application start threads (always so here)"},
 	{Name: "lazy-apps", Kind: Flag, Group: groupWorkers, Set: flag(func(s *Settings) *bool { return &s.LazyApps }),
@@ -158,14 +169,15 @@ func processes(s *Settings, v Value) error {
 	return err
 }
 
-// gevent asks for requests as greenlets. Threads serve as many; what differs is said.
 func gevent(s *Settings, v Value) error {
-	err := integer(func(s *Settings) *int { return &s.Gevent })(s, v)
-	if err == nil && s.Gevent > 0 {
-		return warning("write threads = "+v.Text+" if that will do",
-			"requests run on threads, as many; greenlets that the application itself starts run only while a "+
-				"request on their thread waits")
+	n, err := v.whole(plainUnits, "")
+	if !survivable(err) {
+		return err
 	}
+	if n > MaxExchanges {
+		return fault("write a number up to 65536", "%d requests are too many for a worker", n)
+	}
+	s.Gevent = int(n)
 	return err
 }
 

@@ -56,7 +56,7 @@ def _boot(boot):
     g["opt"] = {"enable-threads": True, "master": True, "py-call-uwsgi-fork-hooks": True}
     g["opt"].update((k, True if v is None else v.encode()) for k, v in (s["Opt"] or {}).items())
     g["magic_table"] = {k.encode(): v.encode() for k, v in (s["Magic"] or {}).items()}
-    g["numproc"], g["cores"], g["buffer_size"] = s["Processes"], s["Threads"] or 1, s["BufferSize"]
+    g["numproc"], g["cores"], g["buffer_size"] = s["Processes"], s["Gevent"] or s["Threads"] or 1, s["BufferSize"]
     g["started_on"], g["is_a_reload"] = boot["StartedOn"], boot["Reloads"] > 0
     g["sockets"] = [l["FD"] for l in boot["Listeners"] or ()]
     g["_master"], g["_importer"] = boot["MasterPID"], _os.getpid()

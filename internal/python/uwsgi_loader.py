@@ -14,6 +14,7 @@ import signal
 import sys
 
 import uwsgi_foreign
+import uwsgi_gevent
 import uwsgi_limits
 import uwsgi_report
 from uwsgi_application import Loaded, load_all
@@ -43,6 +44,11 @@ class LoaderProcess:
 
     def boot_up(self):
         settings = self.settings
+        lacking = uwsgi_gevent.prepare(settings)
+        if lacking:
+            self.loaded.error = lacking
+            self.wire.send(self.loaded.failure())
+            os._exit(self.loaded.code)
         prepare(self.boot, settings)
         if self.boot["Lazy"]:
             self.ready([])

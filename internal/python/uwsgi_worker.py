@@ -12,6 +12,7 @@ import threading
 
 import uwsgi
 import uwsgi_asgi
+import uwsgi_gevent
 import uwsgi_hooks
 import uwsgi_limits
 import uwsgi_threads
@@ -52,6 +53,7 @@ class Worker:
         signal.signal(signal.SIGCHLD, self.sigchld)
         faulthandler.register(STACKS, file=2, all_threads=True)
         random.seed()
+        uwsgi_gevent.renew(settings)
         threads = settings["Threads"] or 1
         if self.imports_as_first():
             uwsgi._import_here()
@@ -88,9 +90,11 @@ class Worker:
         self.place()
         for line in uwsgi_limits.cramped():
             say(line, WARNING)
-        looped, cores = self.loaded.looped, threads
-        if looped:  # this thread has the loop, others what there is of WSGI
-            cores = threads + 1 if "wsgi" in self.loaded.kinds else 1
+        looped, cores, exchanges, kinds = self.loaded.looped, threads, 0, self.loaded.kinds
+        if settings["Gevent"]:
+            cores, exchanges, kinds = 1, settings["Gevent"], ["greenlet"] * len(kinds)
+        elif looped:  # this thread has the loop, others what there is of WSGI
+            cores, exchanges = threads + 1 if "wsgi" in kinds else 1, settings["AsgiConcurrency"]
         lacking = uwsgi_limits.crowded(cores)
         if lacking:
             return self.incapable(lacking)
@@ -101,9 +105,8 @@ class Worker:
         # The data plane's own threads shall not take the application's signals.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         _uwsgi.start(BOOT, self.control, self.slot, self.row, cores, self.loaded.apps, self.loaded.mounts,
-            reporter(settings, _uwsgi),
-                     FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body,
-                     settings["AsgiConcurrency"] if looped else 0, self.loaded.kinds)
+            reporter(settings, _uwsgi), FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body,
+            exchanges, kinds)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         overhead = library.size + max(0, uwsgi._statm()[1] - before)
         _uwsgi.address_space(overhead)
@@ -127,15 +130,18 @@ class Worker:
         signals.take()
         watch_modules(settings, _uwsgi)
         server = None
-        if looped:
+        if settings["Gevent"]:
+            server = uwsgi_gevent.Server(settings, self.slot, _uwsgi)
+        elif looped:
             server = uwsgi_asgi.Server(settings, self.loaded, _uwsgi)
-            uwsgi.loop = server.name.encode()
             failed = server.startup()
             if failed:
                 code = self.incapable("%s: %s" % (failed.label, failed.failure), failed.code,
                     is_exclusive(failed.exception))
                 server.shutdown()
                 return code
+        if server:
+            uwsgi.loop = server.name.encode()
             server.begin(signalled)
         # No daemons: the threads that a request starts inherit that, and shall be alike whichever
         # core it runs on.
