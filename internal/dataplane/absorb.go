@@ -188,7 +188,8 @@ func (h *housekeeper) noteRefused() {
 		return
 	}
 	h.noted = now
-	h.note("worker %d: %d connections were answered 503: the listening queue is filling and this worker holds %d connections, all that its descriptors allow (max-fd, or LimitNOFILE= of the unit)",
+	h.note("worker %d: %d connections were answered 503: the listening queue is filling and this worker holds %d "+
+		"connections, all that its descriptors allow (max-fd, or LimitNOFILE= of the unit)",
 		h.eng.slot, h.refused, h.eng.row.Conns.Load())
 	h.refused = 0
 }

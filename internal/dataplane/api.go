@@ -116,12 +116,14 @@ func (e *Engine) Workers() []Worker {
 			continue // the one that is being replaced
 		}
 		*w = Worker{
-			ID: slot, PID: int(row.PID.Load()), Requests: row.Base.Load() + row.Requests.Load(), Delta: row.Requests.Load(),
+			ID: slot, PID: int(row.PID.Load()), Requests: row.Base.Load() + row.Requests.Load(),
+			Delta:      row.Requests.Load(),
 			Exceptions: row.Exceptions.Load(), Status: "idle", RSS: row.RSS.Load(), VSZ: row.VSZ.Load(),
 			RunningTime: row.Running.Load(), TX: row.TX.Load(), AvgRT: row.AvgRT.Load(),
 			LastSpawn: int64(row.Spawned.Load()), RespawnCount: int64(row.Respawns.Load()),
 		}
-		if busy := e.board.Busy(i) > 0; row.Loop.Runs.Load() == 0 && busy || row.Loop.Load.Load() >= scoreboard.BusyLoad {
+		if busy := e.board.Busy(i) > 0; row.Loop.Runs.Load() == 0 && busy ||
+			row.Loop.Load.Load() >= scoreboard.BusyLoad {
 			w.Status = "busy"
 		}
 		for id, point := range e.points {

@@ -43,7 +43,9 @@ type conn struct {
 	out     slow             // what the client has not taken yet of a finished response
 	spill   *spill           // and of one under way, nil: nothing
 
-	queued    atomic.Int64  // bytes the client had not taken when it last took some; in an idle connection 0: it has taken all, or was not asked for
+	// bytes the client had not taken when it last took some; in an idle connection 0: it has taken
+	// all, or was not asked for
+	queued    atomic.Int64
 	unasked   int64         // bytes of responses since the kernel was last asked how many are queued
 	writeErrs *atomic.Int64 // of the core whose response is queued, in an idle connection
 }
@@ -224,7 +226,9 @@ func (e *Engine) setActive(c *conn, on bool) {
 // hold keeps the cores from leaving until release, so that the housekeeper may enqueue connections
 // for them. False: this worker drains, or takes no connections yet.
 func (e *Engine) hold() bool {
-	e.active.Add(1) // before the phase is looked at: the cores leave when they see that it is leaving, and no active one
+	// before the phase is looked at: the cores leave when they see that it is leaving, and no
+	// active one
+	e.active.Add(1)
 	if e.phase() != serving {
 		e.release()
 		return false

@@ -10,8 +10,8 @@ import (
 	"uwsgi/internal/accesslog"
 )
 
-// Core is one Python thread that serves. Threaded, it runs one exchange at a time, and uses the same
-// one for every request; evented, it is the hands of a Loop.
+// Core is one Python thread that serves. Threaded, it runs one exchange at a time, and uses the
+// same one for every request; evented, it is the hands of a Loop.
 type Core struct {
 	eng   *Engine
 	id    int
@@ -22,9 +22,11 @@ type Core struct {
 	spare []byte    // memory for the next body
 	sa    unix.RawSockaddrAny
 	ready
-	again      again       // accepting
-	serving    atomic.Bool // owns a connection
-	looping    atomic.Bool // false before Run and in a signal handler: both wait for the GIL as long as another core holds it
+	again   again       // accepting
+	serving atomic.Bool // owns a connection
+	// false before Run and in a signal handler: both wait for the GIL as long as another core holds
+	// it
+	looping    atomic.Bool
 	sawLeaving atomic.Bool // has begun to wait for events since the worker is leaving: none of before is left
 	files      files       // static files
 	clock      clock

@@ -291,7 +291,8 @@ func (h *housekeeper) done(cn *conn) {
 // lost ends the worker at once: its descriptors are gone, and their numbers may be files of the
 // application's by now.
 func (h *housekeeper) lost(errno syscall.Errno) {
-	h.note("worker %d (pid: %d): epoll_wait: %s: the application has closed descriptors that are not its own (os.closerange?), this worker ends",
+	h.note("worker %d (pid: %d): epoll_wait: %s: the application has closed descriptors that are not its own "+
+		"(os.closerange?), this worker ends",
 		h.eng.slot, os.Getpid(), errno)
 	unix.Exit(1)
 }
@@ -306,5 +307,6 @@ func (h *housekeeper) answered(x *Exchange) {
 
 // note writes a line for the operator, a warning.
 func (h *housekeeper) note(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s%s - %s\n", h.eng.boot.Warning(), time.Now().Format("Mon Jan _2 15:04:05 2006"), escape.String(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(os.Stderr, "%s%s - %s\n", h.eng.boot.Warning(), time.Now().Format("Mon Jan _2 15:04:05 2006"),
+		escape.String(fmt.Sprintf(format, args...)))
 }

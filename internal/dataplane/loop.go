@@ -186,8 +186,8 @@ func (l *Loop) accept(lis *listener) {
 	}
 }
 
-// leads reports whether this worker has clearly more connections than the others have on average: what a
-// loop accepts it keeps, however long that lives.
+// leads reports whether this worker has clearly more connections than the others have on average:
+// what a loop accepts it keeps, however long that lives.
 func (l *Loop) leads() bool {
 	e := l.eng
 	var all, workers int64

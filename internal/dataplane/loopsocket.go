@@ -247,7 +247,8 @@ func (x *Exchange) silent() {
 	s, e, now := x.socket, x.eng, monotonic()
 	switch {
 	case s.pinged != 0:
-		x.log("the client (%s) did not answer a WebSocket's ping in %s (ws-ping-timeout)", x.cn.peer.Addr, time.Duration(e.socketPong))
+		x.log("the client (%s) did not answer a WebSocket's ping in %s (ws-ping-timeout)", x.cn.peer.Addr,
+			time.Duration(e.socketPong))
 		x.frames(s.AppendClose(x.out[:0], websocket.Unexpected, "no answer to a ping"))
 		s.queue.Push(websocket.Message{Op: websocket.Close, Code: websocket.Lost})
 		s.ended = true

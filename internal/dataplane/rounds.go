@@ -15,10 +15,10 @@ import (
 // connection would cost more than serving it (tried: +40 % on a hello world), and for a request now
 // and then as much as that. So the core that begins a request sets an alarm, which is a system
 // call, and takes it back if the request is over by then and no other follows on its heels. Once it
-// has gone off the housekeeper makes rounds, as long as there is work: at intervals, which are short
-// where a long request has connections wait (eight workers that each looked every 2 ms cost a page
-// of Django 15 %). Where nothing waits and the requests are long, it is something that comes that
-// wakes it.
+// has gone off the housekeeper makes rounds, as long as there is work: at intervals, which are
+// short where a long request has connections wait (eight workers that each looked every 2 ms cost a
+// page of Django 15 %). Where nothing waits and the requests are long, it is something that comes
+// that wakes it.
 type rounds struct {
 	state     atomic.Int32 // a watch
 	alarm     timer

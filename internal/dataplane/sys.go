@@ -28,13 +28,15 @@ func (c *clock) wall(mono int64) int64 {
 }
 
 func epollWait(epfd int, events []unix.EpollEvent, timeout int) (int, syscall.Errno) {
-	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
 	return int(n), errno
 }
 
 // epollNow is epollWait for what is there already, which does not wait.
 func epollNow(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
 	return int(n), errno
 }
 
@@ -51,7 +53,8 @@ func epollWaitFor(epfd int, ev *unix.EpollEvent, ns int64) (int, syscall.Errno) 
 		return epollWait(epfd, unsafe.Slice(ev, 1), -1)
 	}
 	ts := unix.NsecToTimespec(ns)
-	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(ev)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0)
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(ev)), 1,
+		uintptr(unsafe.Pointer(&ts)), 0, 0)
 	if errno == unix.ENOSYS || errno == unix.EPERM { // EPERM: some container runtimes' answer to what they do not know
 		return epollWait(epfd, unsafe.Slice(ev, 1), int((ns+int64(time.Millisecond)-1)/int64(time.Millisecond)))
 	}
@@ -59,7 +62,8 @@ func epollWaitFor(epfd int, ev *unix.EpollEvent, ns int64) (int, syscall.Errno) 
 }
 
 func accept(fd int, sa *unix.RawSockaddrAny, salen *uint32) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(sa)), uintptr(unsafe.Pointer(salen)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(sa)),
+		uintptr(unsafe.Pointer(salen)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	return int(n), errno
 }
 
@@ -67,7 +71,8 @@ func accept(fd int, sa *unix.RawSockaddrAny, salen *uint32) (int, syscall.Errno)
 // the file layer.
 func recv(fd int, p []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+			uintptr(len(p)), 0, 0, 0)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}
@@ -79,7 +84,8 @@ func closeFD(fd int) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 func send(fd int, p []byte, flags int) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), uintptr(unix.MSG_NOSIGNAL|flags), 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+			uintptr(len(p)), uintptr(unix.MSG_NOSIGNAL|flags), 0, 0)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}
@@ -91,7 +97,8 @@ func send(fd int, p []byte, flags int) (int, syscall.Errno) {
 // the call it has another thread take over each time, which costs more than the call.
 func sendfile(out, in int, off, want int64) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(out), uintptr(in), uintptr(unsafe.Pointer(&off)), uintptr(min(want, turn)), 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(out), uintptr(in), uintptr(unsafe.Pointer(&off)),
+			uintptr(min(want, turn)), 0, 0)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}
@@ -115,7 +122,8 @@ func sendv(fd int, v *vector) (int, syscall.Errno) {
 	}
 	v.msg = unix.Msghdr{Iov: &v.iov[0], Iovlen: uint64(v.n)}
 	for {
-		n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL)
+		n, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
+			uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}

@@ -105,7 +105,8 @@ func (h *housekeeper) expire(cn *conn) {
 		if !cn.active && cn.queued.Load() > 0 {
 			cn.writeErrs.Add(1)
 			if !h.eng.settings.IgnoreWriteErrors {
-				h.note("the client (%s) did not take the rest of its response: %s", cn.peer.Addr, h.eng.writeErrorText(unix.ETIMEDOUT))
+				h.note("the client (%s) did not take the rest of its response: %s", cn.peer.Addr,
+					h.eng.writeErrorText(unix.ETIMEDOUT))
 			}
 		}
 		if cn.untaken() > 0 { // nobody is left to see whether it takes that

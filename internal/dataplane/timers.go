@@ -33,7 +33,8 @@ func (t *timer) open(epfd int, tag uint64) error {
 // set has it go off at that time, monotonic ns, and at no other; 0 = not at all.
 func (t *timer) set(at int64) {
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(at)}
-	syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(t.fd), unix.TFD_TIMER_ABSTIME, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(t.fd), unix.TFD_TIMER_ABSTIME,
+		uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
 }
 
 func (t *timer) close() { unix.Close(t.fd) }

@@ -49,7 +49,10 @@ func TestDeadlinesAreArmedOnce(t *testing.T) {
 // An idle connection is looked at when its time is up, and not before, whatever it was used for
 // meanwhile.
 func TestIdleConnectionsAreLeftAlone(t *testing.T) {
-	s := serve(t, config{set: func(s *option.Settings) { s.HTTPKeepalive, s.HTTPHeadersTimeout = 2*time.Hour, time.Hour }})
+	s := serve(t, config{set: func(s *option.Settings) {
+		s.HTTPKeepalive,
+			s.HTTPHeadersTimeout = 2*time.Hour, time.Hour
+	}})
 	c := s.dial("http")
 	c.get("/first")
 	s.taken(c)

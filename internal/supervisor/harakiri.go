@@ -116,8 +116,10 @@ func (s *Supervisor) cancelRequest(p *process, core int, started, now int64) tim
 		c = cancelled{started, now}
 		p.cancelled[core] = c
 		cell := p.gen.rows.board.Cell(p.row, core)
-		s.logProcess(slog.LevelError, "harakiri.cancel", fmt.Sprintf("*** HARAKIRI: a request of worker %d (pid: %d) is over its time and is cancelled: %s ***",
-			p.slot.n, p.pid, cell.GetSnap()), p, slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()), slog.Duration(KeyAge, age(cell, now)))
+		s.logProcess(slog.LevelError, "harakiri.cancel",
+			fmt.Sprintf("*** HARAKIRI: a request of worker %d (pid: %d) is over its time and is cancelled: %s ***",
+				p.slot.n, p.pid, cell.GetSnap()), p, slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()),
+			slog.Duration(KeyAge, age(cell, now)))
 		p.slot.tally.harakiris++
 		s.obeyed(p, p.w.Cancel(core, started))
 	}

@@ -54,7 +54,8 @@ func TestHarakiri(t *testing.T) {
 	r.wait("harakiri.detail", "HARAKIRI triggered by worker 1 core 1 !!!")
 	r.wait("harakiri.detail", "HARAKIRI !!! worker 1 status !!!")
 	e := r.wait("harakiri.detail", "HARAKIRI [core 1] 127.0.0.1 - GET /sleep since 1795345605")
-	if e.attrs[KeyRequest].String() != "127.0.0.1 GET /sleep" || e.attrs[KeyAge].Duration() < r.set.Harakiri || e.attrs[KeyCore].Int64() != 1 {
+	if e.attrs[KeyRequest].String() != "127.0.0.1 GET /sleep" || e.attrs[KeyAge].Duration() < r.set.Harakiri ||
+		e.attrs[KeyCore].Int64() != 1 {
 		t.Errorf("attributes: %v", e.attrs)
 	}
 	r.wait("harakiri.detail", "HARAKIRI !!! end of worker 1 status !!!")
@@ -98,7 +99,8 @@ func TestHarakiriReplacesAtOnce(t *testing.T) {
 	r.busy(1, 0, 0)
 	r.wait("worker.ready", "")
 	st := r.sup.Snapshot()
-	if len(st.Leaving) != 1 || st.Leaving[0].PID != pid || st.Leaving[0].Status != "dying" || st.Workers[0].Status != "idle" {
+	if len(st.Leaving) != 1 || st.Leaving[0].PID != pid || st.Leaving[0].Status != "dying" ||
+		st.Workers[0].Status != "idle" {
 		t.Errorf("status: %+v", st)
 	}
 	r.sup.Stop("test", true)
@@ -289,7 +291,8 @@ func TestHarakiriCancels(t *testing.T) {
 			r.do(func() { r.sup.rows.board.Row(r.sup.gen.slots[0].cur.row).Loop.Runs.Store(1) })
 			pid := r.pids()[0]
 			r.busy(1, 0, 0)
-			r.wait("harakiri.cancel", fmt.Sprintf("*** HARAKIRI: a request of worker 1 (pid: %d) is over its time and is cancelled: 127.0.0.1 GET /sleep ***", pid))
+			r.wait("harakiri.cancel", fmt.Sprintf("*** HARAKIRI: a request of worker 1 (pid: %d) is over its time "+
+				"and is cancelled: 127.0.0.1 GET /sleep ***", pid))
 			if !obeys {
 				r.wait("harakiri", fmt.Sprintf("*** HARAKIRI ON WORKER 1 (pid: %d, try: 1) ***", pid))
 				return

@@ -14,8 +14,8 @@ import (
 var upgrade = []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
 
-// asyncRows are those of asynchronous Python, one worker each: ASGI beside the servers that have it,
-// and WSGI in greenlets beside those.
+// asyncRows are those of asynchronous Python, one worker each: ASGI beside the servers that have
+// it, and WSGI in greenlets beside those.
 func (w *world) asyncRows() []*row {
 	const uvicorn, granian, fastpysgi = "uvicorn", "granian", "fastpysgi"
 	ours := func(module string, keep bool, o ...func(*side)) side {

@@ -115,7 +115,8 @@ func bench() int {
 		}
 		if *sides != "" {
 			wanted := regexp.MustCompile(*sides)
-			r.sides = append(r.sides[:1:1], slices.DeleteFunc(r.sides[1:], func(s side) bool { return !wanted.MatchString(s.name) })...)
+			r.sides = append(r.sides[:1:1], slices.DeleteFunc(r.sides[1:],
+				func(s side) bool { return !wanted.MatchString(s.name) })...)
 		}
 		take(w.measure(r))
 	}

@@ -174,7 +174,8 @@ func (w *world) command(s side) (argv []string, network, addr string) {
 	module := s.app
 	switch s.kind {
 	case "us", "uwsgi", "uwsgi-gevent":
-		socket := map[string]string{"uwsgi-unix": "--socket", "uwsgi-tcp": "--socket", "http": "--http-socket", "http11": "--http11-socket", "router": "--http"}[s.proto]
+		socket := map[string]string{"uwsgi-unix": "--socket", "uwsgi-tcp": "--socket", "http": "--http-socket",
+			"http11": "--http11-socket", "router": "--http"}[s.proto]
 		if s.kind == "us" {
 			argv = []string{w.ours, "--home", venv}
 			if s.binary != "" {
@@ -188,7 +189,8 @@ func (w *world) command(s side) (argv []string, network, addr string) {
 			}
 			argv = append(argv, "--virtualenv", venv, "--need-app")
 		}
-		argv = append(argv, socket, addr, "--master", "-p", workers, "--chdir", w.cwd(s), "--module", module, "--buffer-size", "32768", "--listen", "1024")
+		argv = append(argv, socket, addr, "--master", "-p", workers, "--chdir", w.cwd(s), "--module", module,
+			"--buffer-size", "32768", "--listen", "1024")
 		if s.threads > 1 {
 			argv = append(argv, "--threads", strconv.Itoa(s.threads))
 		}
@@ -203,17 +205,26 @@ func (w *world) command(s side) (argv []string, network, addr string) {
 			argv = append(argv, "--disable-logging")
 		}
 	case "gunicorn":
-		argv = []string{bin("gunicorn"), "--chdir", w.cwd(s), "-b", addr, "-w", workers, "--log-level", "warning", module + ":application"}
+		argv = []string{bin("gunicorn"), "--chdir", w.cwd(s), "-b", addr, "-w", workers, "--log-level", "warning",
+			module + ":application"}
 	case "granian":
-		argv = []string{bin("granian"), "--interface", "wsgi", "--working-dir", w.cwd(s), "--no-ws", "--log-level", "warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port), "--workers", workers, module + ":application"}
+		argv = []string{bin("granian"), "--interface", "wsgi", "--working-dir", w.cwd(s), "--no-ws", "--log-level",
+			"warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port), "--workers", workers,
+			module + ":application"}
 	case "granian-asgi":
-		argv = []string{bin("granian"), "--interface", "asgi", "--http", "1", "--loop", "uvloop", "--working-dir", w.cwd(s), "--log-level", "warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port), "--workers", workers, module + ":application"}
+		argv = []string{bin("granian"), "--interface", "asgi", "--http", "1", "--loop", "uvloop", "--working-dir",
+			w.cwd(s), "--log-level", "warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port), "--workers",
+			workers, module + ":application"}
 	case "uvicorn":
-		argv = []string{bin("uvicorn"), "--app-dir", w.cwd(s), "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port), "--workers", workers, module + ":application"}
+		argv = []string{bin("uvicorn"), "--app-dir", w.cwd(s), "--loop", "uvloop", "--http", "httptools",
+			"--no-access-log", "--log-level", "warning", "--host", "127.0.0.1", "--port", strconv.Itoa(w.port),
+			"--workers", workers, module + ":application"}
 	case "fastpysgi":
-		argv = []string{bin("fastpysgi"), "--host", "127.0.0.1", "-p", strconv.Itoa(w.port), "-l", "2", module + ":application"}
+		argv = []string{bin("fastpysgi"), "--host", "127.0.0.1", "-p", strconv.Itoa(w.port), "-l", "2",
+			module + ":application"}
 	case "bjoern", "fastwsgi":
-		argv = []string{bin("python3"), filepath.Join(w.apps, "many.py"), s.kind, "127.0.0.1", strconv.Itoa(w.port), workers, module}
+		argv = []string{bin("python3"), filepath.Join(w.apps, "many.py"), s.kind, "127.0.0.1",
+			strconv.Itoa(w.port), workers, module}
 	case "waitress":
 		argv = []string{bin("waitress-serve"), "--listen", addr, "--threads", workers, module + ":application"}
 	case "nginx":
@@ -241,8 +252,10 @@ func (w *world) nginxConfig(s side, addr string) string {
 	}
 	path := filepath.Join(w.work, fmt.Sprintf("nginx-%d.conf", w.port))
 	text := fmt.Sprintf("daemon off; worker_processes %d; pid %s.pid;%s\nevents { worker_connections 16384; }\n"+
-		"http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; client_body_temp_path %s; proxy_temp_path %s; fastcgi_temp_path %s;\n"+
-		"uwsgi_temp_path %s; scgi_temp_path %s; server { listen %s; location /static/ { root %s; } location / { %s } } }\n",
+		"http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; client_body_temp_path %s; "+
+		"proxy_temp_path %s; fastcgi_temp_path %s;\n"+
+		"uwsgi_temp_path %s; scgi_temp_path %s; server { listen %s; location /static/ { root %s; } "+
+		"location / { %s } } }\n",
 		s.workers, path, user, w.work, w.work, w.work, w.work, w.work, addr, filepath.Dir(w.files()), place)
 	os.WriteFile(path, []byte(text), 0o644)
 	return path
@@ -258,7 +271,8 @@ func (w *world) launch(s side) (*running, error) {
 	if strings.HasPrefix(s.kind, "uwsgi") {
 		stop = syscall.SIGINT // its SIGTERM is a reload
 	}
-	env := append([]string{"BENCH_FILES=" + w.files(), "BENCH_DB=" + filepath.Join(w.work, "site.db"), "PYTHONPATH=" + w.cwd(s), "PYTHONDONTWRITEBYTECODE="}, s.env...)
+	env := append([]string{"BENCH_FILES=" + w.files(), "BENCH_DB=" + filepath.Join(w.work, "site.db"),
+		"PYTHONPATH=" + w.cwd(s), "PYTHONDONTWRITEBYTECODE="}, s.env...)
 	var stderr *os.File
 	if s.journal {
 		f, id, err := journalStream()

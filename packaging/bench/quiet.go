@@ -17,7 +17,8 @@ func (w *world) quiet() []result {
 	if w.quick {
 		d = 4 * time.Second
 	}
-	idle := w.seldom("idle", "4 workers and nothing to do: processor time a second", us("http", true, workers(4)), them("http11", true, workers(4)),
+	idle := w.seldom("idle", "4 workers and nothing to do: processor time a second", us("http", true, workers(4)),
+		them("http11", true, workers(4)),
 		func(*running) (int, error) { time.Sleep(d); return int(d / time.Second), nil }, 3)
 	every := func(r *running, ask func() error) (int, error) {
 		n := 0
@@ -56,8 +57,10 @@ func (w *world) quiet() []result {
 	}
 	return []result{
 		idle,
-		w.seldom("seldom", "4 workers, 20 requests a second, each on a new connection (unix socket): processor time a request", us("uwsgi-unix", false, workers(4)), them("uwsgi-unix", false, workers(4)), anew, 1.5),
-		w.seldom("seldom-kept", "the same over one HTTP connection that is kept", us("http", true, workers(4)), them("http11", true, workers(4)), kept, 1.5),
+		w.seldom("seldom", "4 workers, 20 requests a second, each on a new connection (unix socket): processor time "+
+			"a request", us("uwsgi-unix", false, workers(4)), them("uwsgi-unix", false, workers(4)), anew, 1.5),
+		w.seldom("seldom-kept", "the same over one HTTP connection that is kept", us("http", true, workers(4)),
+			them("http11", true, workers(4)), kept, 1.5),
 	}
 }
 

@@ -10,16 +10,20 @@ import (
 
 // special are the rows that are no mere comparison of load.
 func (w *world) special() []func() []result {
-	return []func() []result{w.nginxRow, w.memory, w.starting, w.fair, w.quiet, w.beside, w.growConnections, w.growWorkers, w.growBodies,
+	return []func() []result{w.nginxRow, w.memory, w.starting, w.fair, w.quiet, w.beside, w.growConnections,
+		w.growWorkers, w.growBodies,
 		w.idle, w.herd}
 }
 
-var specialIDs = []string{"nginx", "memory", "start", "fair", "quiet", "slow", "grow-connections", "grow-workers", "grow-bodies", "asgi-idle", "asgi-herd"}
+var specialIDs = []string{"nginx", "memory", "start", "fair", "quiet", "slow", "grow-connections", "grow-workers",
+	"grow-bodies", "asgi-idle", "asgi-herd"}
 
 // nginxRow is the uwsgi protocol as it is mostly used: behind nginx, whose own time is not counted.
 func (w *world) nginxRow() []result {
-	r := &row{id: "nginx", title: "behind nginx, uwsgi protocol, unix socket, hello world", want: hello, conns: 64, must: []must{{"cpu", nil, .95}, {"rps", nil, 1}}}
-	out := result{ID: r.id, Title: r.title, Note: "the CPU is the server's alone; the requests/s are those of nginx and server together"}
+	r := &row{id: "nginx", title: "behind nginx, uwsgi protocol, unix socket, hello world", want: hello, conns: 64,
+		must: []must{{"cpu", nil, .95}, {"rps", nil, 1}}}
+	out := result{ID: r.id, Title: r.title, Note: "the CPU is the server's alone; the requests/s are those of " +
+		"nginx and server together"}
 	var back, front []*running
 	for _, s := range []side{us("uwsgi-unix", false), them("uwsgi-unix", false)} {
 		f := figures{Side: s.name}
@@ -28,7 +32,8 @@ func (w *world) nginxRow() []result {
 		if err == nil {
 			defer b.end()
 			if err = r.ready(b); err == nil {
-				n, err = w.launch(newSide("nginx before "+s.name, "nginx", "http", true, []func(*side){app(b.addr), workers(1)}))
+				n, err = w.launch(newSide("nginx before "+s.name, "nginx", "http", true,
+					[]func(*side){app(b.addr), workers(1)}))
 			}
 		}
 		if err == nil {
@@ -65,8 +70,10 @@ func (w *world) nginxRow() []result {
 // memory is what eight workers of a Django application take after 10,000 requests.
 func (w *world) memory() []result {
 	return []result{
-		w.memoryAfter("memory", "8 workers of a Django application after 10,000 requests: memory of all processes (PSS)", &row{want: text("Hello, World!\n"), conns: 32}),
-		w.memoryAfter("memory-page", "the same, requests of a page with a template and a database read", &row{target: "/page", marker: "20 entries", conns: 32}),
+		w.memoryAfter("memory", "8 workers of a Django application after 10,000 requests: memory of all "+
+			"processes (PSS)", &row{want: text("Hello, World!\n"), conns: 32}),
+		w.memoryAfter("memory-page", "the same, requests of a page with a template and a database read",
+			&row{target: "/page", marker: "20 entries", conns: 32}),
 	}
 }
 
@@ -77,7 +84,8 @@ func (w *world) memoryAfter(id, title string, r *row) result {
 		r.once = 3000
 	}
 	for _, s := range []side{
-		us("uwsgi-unix", false, app("django_app"), workers(8)), them("uwsgi-unix", false, app("django_app"), workers(8)),
+		us("uwsgi-unix", false, app("django_app"), workers(8)),
+		them("uwsgi-unix", false, app("django_app"), workers(8)),
 		them("uwsgi-unix", false, app("django_app"), workers(8), environ("BENCH_FREEZE=1"), named("uWSGI, gc.freeze")),
 	} {
 		f := figures{Side: s.name, Extra: map[string]float64{}}
@@ -104,7 +112,8 @@ func (w *world) memoryAfter(id, title string, r *row) result {
 func (w *world) starting() []result {
 	starts := result{ID: "start", Title: "start to the first answer, 8 workers, Django"}
 	reloads := result{ID: "reload", Title: "reload to the first answer of the new code, 8 workers, Django"}
-	sides := []side{us("uwsgi-unix", false, app("django_app"), workers(8)), them("uwsgi-unix", false, app("django_app"), workers(8))}
+	sides := []side{us("uwsgi-unix", false, app("django_app"), workers(8)),
+		them("uwsgi-unix", false, app("django_app"), workers(8))}
 	took := make([][2][]float64, len(sides))
 	errs := make([]string, len(sides))
 	for range w.pace().rounds {
@@ -119,7 +128,8 @@ func (w *world) starting() []result {
 			changed := func(old []byte) ([]byte, error) {
 				for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 					text, err := ask(p.network, p.addr, request)
-					if _, body, ok := bytes.Cut(text, headEnd); err == nil && ok && bytes.HasPrefix(text, []byte("HTTP/1.1 200")) && !bytes.Equal(body, old) {
+					if _, body, ok := bytes.Cut(text, headEnd); err == nil && ok &&
+						bytes.HasPrefix(text, []byte("HTTP/1.1 200")) && !bytes.Equal(body, old) {
 						return body, nil
 					}
 				}
@@ -144,7 +154,8 @@ func (w *world) starting() []result {
 	for i, s := range sides {
 		for k, out := range []*result{&starts, &reloads} {
 			slices.Sort(took[i][k])
-			out.Sides = append(out.Sides, figures{Side: s.name, Error: errs[i], Extra: map[string]float64{"seconds": median(took[i][k])}})
+			out.Sides = append(out.Sides, figures{Side: s.name, Error: errs[i],
+				Extra: map[string]float64{"seconds": median(took[i][k])}})
 		}
 	}
 	starts.judge([]must{{"seconds", nil, 1.1}})
@@ -155,7 +166,8 @@ func (w *world) starting() []result {
 // fair has eight keep-alive clients share two workers whose requests take 50 ms: nobody may wait
 // for one while the other is idle.
 func (w *world) fair() []result {
-	out := result{ID: "fair", Title: "8 keep-alive clients, 2 workers, requests of 50 ms: share of the ideal 40 requests/s"}
+	out := result{ID: "fair", Title: "8 keep-alive clients, 2 workers, requests of 50 ms: share of " +
+		"the ideal 40 requests/s"}
 	d := 6 * time.Second
 	if w.quick {
 		d = 3 * time.Second
@@ -176,7 +188,8 @@ func (w *world) fair() []result {
 		f.Error = err.Error()
 	}
 	out.Sides = []figures{f}
-	out.Verdicts = []verdict{{Metric: "rps", Than: "the ideal", Ratio: f.Extra["ideal"], Must: .95, Held: f.Extra["ideal"] >= .95 && f.Wrong == 0}}
+	out.Verdicts = []verdict{{Metric: "rps", Than: "the ideal", Ratio: f.Extra["ideal"], Must: .95,
+		Held: f.Extra["ideal"] >= .95 && f.Wrong == 0}}
 	return []result{out}
 }
 
@@ -187,7 +200,8 @@ func (w *world) beside() []result {
 	crowd := func(w *world, s *running) (func(), error) { return crowd(s, 1000, 1000) }
 	plain := &row{want: text("Hello, World!\n"), conns: 32}
 	s := us("http", true, app("django_app"))
-	out := result{ID: "slow", Title: "1,000 idle connections and 1,000 clients that send a byte a second, beside normal load (Django)"}
+	out := result{ID: "slow", Title: "1,000 idle connections and 1,000 clients that send a byte a second, " +
+		"beside normal load (Django)"}
 	with, without := figures{Side: "beside them"}, figures{Side: "the same load alone"}
 	p, err := w.launch(s)
 	if err == nil {
