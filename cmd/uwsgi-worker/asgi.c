@@ -529,5 +529,5 @@ int asgi_init(void)
 	asgi_disconnected = PyErr_NewExceptionWithDoc("uwsgi.ClientDisconnected", "The client of an ASGI application's response is gone.", PyExc_OSError, NULL);
 	if (!driver_type || !driver_coroutine_type || !driver_cancelled || !asgi_disconnected)
 		return -1;
-	return asgi_await_init() < 0 || asgi_receive_init() < 0 || asgi_send_init() < 0 || asgi_scope_init() < 0 ? -1 : 0;
+	return asgi_await_init() < 0 || asgi_receive_init() < 0 || asgi_scope_init() < 0 ? -1 : 0;
 }

@@ -135,12 +135,18 @@ void asgi_store(asgi_driver *d, const uw_event *ev);
 
 // asgi_send.c
 extern PyMethodDef asgi_send_def;
-int asgi_send_init(void);
 // asgi_flush sends what has been collected. -1: the client is gone.
 int asgi_flush(asgi_driver *d);
 void asgi_drop(asgi_driver *d); // … or forgets it
 
 // asgi_message.c: what stands in a message.
+// The text of a message's type, and the object that had it last: programs send the same constants
+// over and over, which Python does not intern, for there are dots in them.
+typedef struct {
+	const char *text;
+	PyObject *seen;
+} asgi_kind;
+int asgi_is(asgi_kind *kind, PyObject *name);
 // asgi_get gives what stands under key, a new reference. NULL: nothing or None does, or an exception
 // is set.
 PyObject *asgi_get(PyObject *message, PyObject *key);

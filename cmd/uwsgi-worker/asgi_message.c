@@ -2,10 +2,27 @@
 #include "asgi.h"
 #include "head.h"
 
+int asgi_is(asgi_kind *kind, PyObject *name)
+{
+	if (name == kind->seen)
+		return 1;
+	if (PyUnicode_CompareWithASCIIString(name, kind->text) != 0)
+		return 0;
+	if (PyUnicode_CheckExact(name)) { // no object that has others in its keeping
+		PyObject *old = kind->seen;
+		Py_INCREF(name);
+		kind->seen = name;
+		Py_XDECREF(old);
+	}
+	return 1;
+}
+
+// The exact types come first: those of subclasses are asked for with a call.
+
 PyObject *asgi_get(PyObject *message, PyObject *key)
 {
 	PyObject *o;
-	if (PyDict_Check(message)) {
+	if (PyDict_CheckExact(message) || PyDict_Check(message)) {
 		o = PyDict_GetItemWithError(message, key);
 		Py_XINCREF(o);
 	} else {
@@ -23,7 +40,7 @@ int asgi_flag(PyObject *message, PyObject *key)
 	PyObject *o = asgi_get(message, key);
 	if (!o)
 		return PyErr_Occurred() ? -1 : 0;
-	int yes = PyObject_IsTrue(o);
+	int yes = o == Py_True || (o != Py_False && PyObject_IsTrue(o));
 	Py_DECREF(o);
 	return yes;
 }
@@ -47,7 +64,7 @@ int64_t asgi_integer(PyObject *message, PyObject *key, int64_t missing)
 // message_span takes over the reference to o.
 static int message_span(PyObject *o, asgi_span *s, PyObject *key)
 {
-	if (!PyBytes_Check(o)) { // other objects with a buffer are taken for the bytes they hold
+	if (!PyBytes_CheckExact(o) && !PyBytes_Check(o)) { // other objects with a buffer are taken for the bytes they hold
 		PyObject *view = PyMemoryView_FromObject(o), *copy = view ? PyBytes_FromObject(view) : NULL;
 		if (!view && PyErr_ExceptionMatches(PyExc_TypeError)) {
 			PyErr_Clear();
@@ -86,7 +103,7 @@ static int message_half(PyObject *pair, Py_ssize_t i, asgi_span *s, const char *
 	}
 	if (!o)
 		return -1;
-	if (PyBytes_Check(o) || PyByteArray_Check(o) || PyMemoryView_Check(o))
+	if (PyBytes_CheckExact(o) || PyBytes_Check(o) || PyByteArray_Check(o) || PyMemoryView_Check(o))
 		return message_span(o, s, Py_None);
 	PyErr_Format(PyExc_TypeError, "http header %s must be bytes, not %R", what, (PyObject *)Py_TYPE(o));
 	Py_DECREF(o);

@@ -35,19 +35,11 @@ enum {
 	SEND_DEBUG,
 	SEND_TYPES,
 };
-static const char *const send_names[SEND_TYPES] = {
-	"http.response.start", "http.response.body", "websocket.http.response.start", "websocket.http.response.body", "http.response.pathsend",
-	"http.response.zerocopysend", "http.response.early_hint", "http.response.trailers", "http.response.debug",
+static asgi_kind send_kinds[SEND_TYPES] = {
+	{"http.response.start", NULL}, {"http.response.body", NULL}, {"websocket.http.response.start", NULL}, {"websocket.http.response.body", NULL},
+	{"http.response.pathsend", NULL}, {"http.response.zerocopysend", NULL}, {"http.response.early_hint", NULL}, {"http.response.trailers", NULL},
+	{"http.response.debug", NULL},
 };
-static PyObject *send_types[SEND_TYPES];
-
-int asgi_send_init(void)
-{
-	for (int i = 0; i < SEND_TYPES; i++)
-		if (!(send_types[i] = PyUnicode_InternFromString(send_names[i])))
-			return -1;
-	return 0;
-}
 
 static int64_t send_now(void)
 {
@@ -120,7 +112,7 @@ static int send_start(asgi_driver *d, PyObject *message)
 	if (status < 0)
 		return -1;
 	if (status == INT64_MAX) {
-		PyErr_Format(PyExc_TypeError, "'status' is missing in '%s'", send_names[d->websocket ? SEND_DENIAL_START : SEND_START]);
+		PyErr_Format(PyExc_TypeError, "'status' is missing in '%s'", send_kinds[d->websocket ? SEND_DENIAL_START : SEND_START].text);
 		return -1;
 	}
 	if (status < 200 || status > 999) { // any other announces a response that is still to come (RFC 9110 §15.2)
@@ -409,15 +401,14 @@ static int send_denial(asgi_driver *d, int type, PyObject *name, PyObject *messa
 	return send_unexpected("'websocket.http.response.body'", name);
 }
 
-// send_type gives the number of a message's type: that of the string itself mostly, which is
-// interned where a program's text has it. -1: none of them.
+// send_type gives the number of a message's type. -1: none of them.
 static int send_type(PyObject *name)
 {
 	for (int i = 0; i < SEND_TYPES; i++)
-		if (name == send_types[i])
+		if (name == send_kinds[i].seen)
 			return i;
 	for (int i = 0; i < SEND_TYPES; i++)
-		if (PyUnicode_CompareWithASCIIString(name, send_names[i]) == 0)
+		if (asgi_is(&send_kinds[i], name))
 			return i;
 	return -1;
 }
@@ -441,7 +432,7 @@ static PyObject *send_call(PyObject *self, PyObject *message)
 		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot answer the request of its parent");
 		return NULL;
 	}
-	if (!PyMapping_Check(message)) {
+	if (!PyDict_CheckExact(message) && !PyMapping_Check(message)) {
 		PyErr_Format(PyExc_TypeError, "an ASGI message must be a dict, not %R", (PyObject *)Py_TYPE(message));
 		return NULL;
 	}

@@ -145,22 +145,23 @@ static int ws_deny(asgi_driver *d)
 	return 0;
 }
 
+static asgi_kind ws_kind_accept = {"websocket.accept", NULL}, ws_kind_send = {"websocket.send", NULL}, ws_kind_close = {"websocket.close", NULL};
+
 int asgi_websocket_send(asgi_driver *d, PyObject *name, PyObject *message)
 {
-	int close = PyUnicode_CompareWithASCIIString(name, "websocket.close") == 0;
 	switch (d->state) {
 	case ASGI_START:
-		if (close)
-			return ws_deny(d);
-		if (PyUnicode_CompareWithASCIIString(name, "websocket.accept") == 0)
+		if (asgi_is(&ws_kind_accept, name))
 			return ws_accept(d, message);
+		if (asgi_is(&ws_kind_close, name))
+			return ws_deny(d);
 		PyErr_Format(PyExc_RuntimeError, "Expected ASGI message 'websocket.accept', 'websocket.close' or 'websocket.http.response.start' but got '%U'.", name);
 		return -1;
 	case ASGI_OPEN:
-		if (close)
-			return ws_close(d, message);
-		if (PyUnicode_CompareWithASCIIString(name, "websocket.send") == 0)
+		if (asgi_is(&ws_kind_send, name))
 			return ws_send(d, message);
+		if (asgi_is(&ws_kind_close, name))
+			return ws_close(d, message);
 		PyErr_Format(PyExc_RuntimeError, "Expected ASGI message 'websocket.send' or 'websocket.close', but got '%U'.", name);
 		return -1;
 	}
