@@ -178,12 +178,13 @@ func TestCloseCodes(t *testing.T) {
 // TestClosing: after a close frame of ours only the client's counts, and nothing is sent any more.
 func TestClosing(t *testing.T) {
 	var c Conn
-	c.Init(limit, Deflate{})
+	c.Init(limit, Deflate{On: true})
 	if got := c.AppendClose(nil, Restart, "the server restarts"); string(got) != "\x88\x15"+code(1012,
 		"the server restarts") {
 		t.Errorf("close frame %q", got)
 	}
-	heard, answers := hear(&c, concat(frame(0x01, "aa"), frame(0x80, "b"), frame(0x89, "p"), frame(0x82, "c"),
+	heard, answers := hear(&c, concat(frame(0x01, "aa"), frame(0x80, "b"), frame(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"),
+		frame(0x89, "p"),
 		frame(0x88, code(1000, ""))), 1000)
 	if got := strings.Join(heard, ", "); got != "ping p, close 1000 " {
 		t.Errorf("heard %q", got)
@@ -292,7 +293,7 @@ func TestBomb(t *testing.T) {
 	m, _ := other.Next(raw)
 	runtime.ReadMemStats(&after)
 	if m.Err == nil || m.Err.Code != TooBig {
-		t.Errorf("%d bytes came to %v", len(raw), word(m))
+		t.Errorf("%d bytes came to %.80q", len(raw), word(m))
 	}
 	if made := after.TotalAlloc - before.TotalAlloc; made > 8<<20 {
 		t.Errorf("%d bytes of memory were made for it", made)
