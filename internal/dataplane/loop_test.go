@@ -391,6 +391,32 @@ func TestLoopTellsOfTheClientsEnd(t *testing.T) {
 	})
 }
 
+// Nor is it missed when it has come with the request, on a connection that the epoll set told of
+// before.
+func TestLoopTellsOfAnEndWithTheRequest(t *testing.T) {
+	gone := make(chan int, 1)
+	l := async(t, config{}, func(l *looped, ev *Event) {
+		switch {
+		case ev.Kind == RequestBegins && string(ev.Request.Bytes(ev.Request.Path)) == "/waits":
+			l.eng.Exchange(ev.Exchange).Suspended()
+		case ev.Kind == ClientGone:
+			gone <- ev.Exchange
+			l.eng.Exchange(ev.Exchange).Finished(Failed)
+		default:
+			hello(l, ev)
+		}
+	})
+	c := l.dial("http")
+	c.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+	wantBody(t, c, "hello /first")
+	l.do(func() {}) // the connection is idle, and in the set
+	l.do(func() {
+		c.send("GET /waits HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.Close()
+	})
+	receive(t, gone)
+}
+
 // A response that was not ended breaks its connection; one that did not begin becomes a 500.
 func TestLoopUnfinished(t *testing.T) {
 	l := async(t, config{}, func(l *looped, ev *Event) {
