@@ -65,7 +65,7 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 		cn.served++
 		x.cell.Offloaded.Add(1)
 		if cn.spill == nil {
-			e.house.slow(cn)
+			e.house.take(cn)
 		} else if !cn.spill.end(&e.house, cn) {
 			e.close(cn)
 		}

@@ -40,7 +40,7 @@ type conn struct {
 	head    int              // bytes of its head, once that is whole
 	id      uint16           // in a protocol of records: of the request in hand, or of the one that is refused; 0: none
 	body    spool            // the body gathered so far
-	out     slow             // what the client has not taken yet of a finished response
+	out     pendingOutput    // what the client has not taken yet of a finished response
 	spill   *spill           // and of one under way, nil: nothing
 
 	// bytes the client had not taken when it last took some; in an idle connection 0: it has taken

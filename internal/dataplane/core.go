@@ -150,7 +150,7 @@ func (c *Core) takeToken() {
 // accept takes connections while more wait and nothing speaks against it.
 func (c *Core) accept(l *listener) {
 	e := c.eng
-	for c.acceptOne(l) && !c.slow && c.again.worth() && e.listens() {
+	for c.acceptOne(l) && !c.lastSlow && c.again.worth() && e.listens() {
 	}
 }
 

@@ -130,7 +130,7 @@ func (x *Exchange) happened(events uint32) {
 func (x *Exchange) late() {
 	cn := x.cn
 	switch {
-	case cn.out.some():
+	case cn.out.unsent():
 		if cn.untaken() < cn.queued.Load() { // it takes some now and then
 			x.await()
 			return

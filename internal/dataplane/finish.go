@@ -88,7 +88,7 @@ func (x *Exchange) sendLast(body []byte) {
 		x.dropPinned()
 		return
 	}
-	if x.loop != nil && x.cn.out.some() {
+	if x.loop != nil && x.cn.out.unsent() {
 		x.vec.n = 0
 		x.vec.add(x.out)
 		x.vec.add(body)

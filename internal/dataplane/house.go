@@ -154,7 +154,8 @@ func (h *housekeeper) timeout() int64 {
 	return max(next-monotonic(), 0)
 }
 
-// take leaves a busy connection to this goroutine.
+// take leaves a busy connection to this goroutine, which writes the rest of its response as the
+// client takes it.
 func (h *housekeeper) take(cn *conn) {
 	e := h.eng
 	if cn.registered {
@@ -168,9 +169,6 @@ func (h *housekeeper) take(cn *conn) {
 	h.mu.Unlock()
 	h.wake()
 }
-
-// slow writes the rest of cn's response as the client takes it.
-func (h *housekeeper) slow(cn *conn) { h.take(cn) }
 
 // linger throws away what the client still sends, so that it can read the answer before the
 // connection ends (RFC 9112 §9.6).

@@ -113,7 +113,7 @@ func (l *Loop) responded(x *Exchange) {
 	e, cn := l.eng, x.cn
 	x.finished, x.over = monotonic(), true
 	x.cell.State.Store(scoreboard.CellOpen)
-	x.handedOver = x.handedOver || cn.out.some()
+	x.handedOver = x.handedOver || cn.out.unsent()
 	cn.flight = nil
 	cn.inFlight.Store(false)
 	if x.unread { // nobody reads the rest of the body

@@ -233,7 +233,7 @@ func (x *Exchange) keepAlive() {
 	s, e := x.socket, x.eng
 	every := e.socketPing
 	switch {
-	case every <= 0 || x.cn.out.some(): // what is written has a timeout of its own
+	case every <= 0 || x.cn.out.unsent(): // what is written has a timeout of its own
 	case s.pinged != 0:
 		e.expireAt(x.cn, s.pinged+e.socketPong)
 	default:

@@ -18,14 +18,14 @@ const (
 
 // ready is what a core has fetched and not worked on yet.
 type ready struct {
-	events [mostReady]unix.EpollEvent
-	tags   [mostReady]atomic.Uint64 // 0: taken
-	slow   bool                     // the last request was
+	events   [mostReady]unix.EpollEvent
+	tags     [mostReady]atomic.Uint64 // 0: taken
+	lastSlow bool                     // the last request was
 }
 
 // batch is how many events the core fetches next.
 func (c *Core) batch() int {
-	if len(c.eng.cores) > 1 || c.slow {
+	if len(c.eng.cores) > 1 || c.lastSlow {
 		return 1
 	}
 	return mostReady

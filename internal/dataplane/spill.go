@@ -170,7 +170,7 @@ func (h *housekeeper) watchSpill(cn *conn) {
 // flushSpill writes of cn's spill what the client takes, a turn at most.
 func (h *housekeeper) flushSpill(cn *conn) {
 	sp := cn.spill
-	for sent := 0; sent < turn; {
+	for sent := 0; sent < maxBurst; {
 		sp.mu.Lock()
 		left, at, ended := sp.appended-sp.written, sp.written%sp.most, sp.ended
 		if left == 0 && !ended {
