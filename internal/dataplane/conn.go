@@ -39,7 +39,7 @@ type conn struct {
 	req     *request.Request // as far as it is parsed, nil: nothing is, or the core has it
 	head    int              // bytes of its head, once that is whole
 	id      uint16           // in a protocol of records: of the request in hand, or of the one that is refused; 0: none
-	body    spool            // the body gathered so far
+	body    requestBody      // the body gathered so far
 	out     pendingOutput    // what the client has not taken yet of a finished response
 	spill   *spill           // and of one under way, nil: nothing
 
