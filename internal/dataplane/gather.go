@@ -145,7 +145,7 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 		return c.refuse(cn, err, true)
 	}
 	if c.loop != nil {
-		cn.app = c.eng.route(r)
+		cn.app = c.eng.appFor(r)
 	}
 	rest := buf[head:]
 	want := r.ContentLength
