@@ -57,10 +57,10 @@ func (c *Core) Run() int {
 	}
 	c.looping.Store(true)
 	if c.id == 0 {
-		e.signals.thread.Store(int64(unix.Gettid()))
+		e.pySignals.thread.Store(int64(unix.Gettid()))
 	}
 	for {
-		if c.id == 0 && e.signals.pending.Swap(false) && !c.handleSignals() {
+		if c.id == 0 && e.pySignals.pending.Swap(false) && !c.handleSignals() {
 			e.Drain("a signal handler raised", true)
 		}
 		if e.phase() >= leaving && !c.sawLeaving.Load() {

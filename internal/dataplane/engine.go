@@ -65,7 +65,7 @@ type Engine struct {
 	exitCode    atomic.Int32
 	recycle     atomic.Bool // the supervisor was asked for a replacement
 	memRead     atomic.Int64
-	signals     signals
+	pySignals   pySignals
 	house       housekeeper
 
 	spilled  atomic.Int64 // bytes in the spills of all connections

@@ -128,7 +128,7 @@ func (h *housekeeper) run() {
 		if h.relentAt != 0 && now >= h.relentAt {
 			h.relent()
 		}
-		if h.eng.signals.pending.Load() {
+		if h.eng.pySignals.pending.Load() {
 			h.kick()
 		}
 		if h.deadlines.due(now) {
@@ -140,7 +140,7 @@ func (h *housekeeper) run() {
 // timeout is how many ns it is until there is something to do though nothing happens, -1: nothing.
 func (h *housekeeper) timeout() int64 {
 	next := int64(never)
-	if h.eng.signals.pending.Load() {
+	if h.eng.pySignals.pending.Load() {
 		next = until(kickEvery)
 	}
 	for _, at := range [...]int64{h.nextRound, h.relentAt} {
