@@ -114,7 +114,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string, how Serving) 
 	e.row = e.board.Row(row)
 	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}
 	e.memoryLimit, e.maxSpill = max(s.PostBuffering, 64<<10), maxSpill
-	e.ram.most = s.PostBufferingMemory
+	e.ram.max = s.PostBufferingMemory
 	e.setTimeouts()
 	if s.MaxRequests > 0 {
 		e.maxRequests = s.MaxRequests + int64(slot-1)*s.MaxRequestsDelta

@@ -124,7 +124,7 @@ func (l *Loop) responded(x *Exchange) {
 	next := x.leave(cn, cn.in)
 	x.account(x.call.App, x.finished)
 	x.cn = nil
-	if next == stepAgain && (len(cn.in) > 0 || !cn.dry || !l.wait(cn, x.finished)) {
+	if next == stepAgain && (len(cn.in) > 0 || !cn.readAll || !l.wait(cn, x.finished)) {
 		l.local = append(l.local, cn)
 		l.unseen = true
 	}

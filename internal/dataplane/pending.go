@@ -108,8 +108,8 @@ func (s *pendingOutput) append(p []byte) {
 
 // record begins the next record, or ends the response.
 func (s *pendingOutput) record() {
-	if s.piece = min(len(s.rest), s.records.most); s.piece == 0 {
-		s.piece = int(min(s.left, int64(s.records.most)))
+	if s.piece = min(len(s.rest), s.records.max); s.piece == 0 {
+		s.piece = int(min(s.left, int64(s.records.max)))
 	}
 	if s.piece == 0 {
 		s.ended = true
