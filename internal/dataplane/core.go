@@ -157,7 +157,7 @@ func (c *Core) accept(l *listener) {
 // acceptOne takes one connection and serves it. False: there was none.
 func (c *Core) acceptOne(l *listener) bool {
 	if c.eng.full() {
-		c.eng.starved(unix.EMFILE)
+		c.eng.pauseAccepting(unix.EMFILE)
 		return false
 	}
 	salen := uint32(unix.SizeofSockaddrAny)
@@ -165,7 +165,7 @@ func (c *Core) acceptOne(l *listener) bool {
 	if errno != 0 {
 		c.backoff.missed()
 		if outOfDescriptors(errno) {
-			c.eng.starved(errno)
+			c.eng.pauseAccepting(errno)
 		}
 		return false
 	}

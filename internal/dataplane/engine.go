@@ -74,7 +74,7 @@ type Engine struct {
 
 	upgrades upgrades
 
-	starvedAt atomic.Int64 // monotonic ns when it began to starve
+	shortAt atomic.Int64 // monotonic ns when descriptors last ran out
 
 	headTimeout, socketTimeout, idleTimeout, sendTimeout int64 // ns
 	socketMax, socketPing, socketPong                    int64 // of WebSockets: bytes, ns, ns
