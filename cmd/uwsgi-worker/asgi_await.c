@@ -94,17 +94,6 @@ static int await_ready(asgi_wait *w, PyObject **result)
 	asgi_driver *d = w->driver;
 	if (!w->sending)
 		return asgi_take(d, result);
-	if (w->message) {
-		PyObject *message = w->message;
-		w->message = NULL;
-		int rc = asgi_send(d, message);
-		Py_DECREF(message);
-		if (rc > 0) {
-			Py_INCREF(Py_None);
-			*result = Py_None;
-		}
-		return rc;
-	}
 	if (d->gone) {
 		asgi_lost(d);
 		return -1;
@@ -114,15 +103,6 @@ static int await_ready(asgi_wait *w, PyObject **result)
 	Py_INCREF(Py_None);
 	*result = Py_None;
 	return 1;
-}
-
-static int await_pending(PyObject *future)
-{
-	PyObject *done = PyObject_CallMethodObjArgs(future, asgi_str.done, NULL);
-	int pending = done && PyObject_IsTrue(done) == 0;
-	Py_XDECREF(done);
-	PyErr_Clear();
-	return pending;
 }
 
 static int await_step(asgi_wait *w, PyObject **result)
@@ -136,12 +116,6 @@ static int await_step(asgi_wait *w, PyObject **result)
 	if (uw_forked) {
 		w->over = 1;
 		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot serve the request of its parent");
-		return ASGI_ERROR;
-	}
-	if (asgi_foreign())
-		return ASGI_ERROR;
-	if (w->back && await_pending(w->future)) { // by another task
-		PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
 		return ASGI_ERROR;
 	}
 	await_unlink(w);
@@ -215,7 +189,6 @@ static void await_dealloc(PyObject *self)
 {
 	asgi_wait *w = (asgi_wait *)self;
 	await_unlink(w);
-	Py_CLEAR(w->message);
 	asgi_driver *d = w->driver;
 	if (await_pooled < AWAIT_KEPT) {
 		await_pooled++;
@@ -228,7 +201,7 @@ static void await_dealloc(PyObject *self)
 	Py_DECREF(d);
 }
 
-PyObject *asgi_wait_new(asgi_driver *d, int sending, PyObject *message)
+PyObject *asgi_wait_new(asgi_driver *d, int sending)
 {
 	asgi_wait *w = await_pool;
 	if (w) {
@@ -241,8 +214,6 @@ PyObject *asgi_wait_new(asgi_driver *d, int sending, PyObject *message)
 	Py_INCREF(d);
 	w->driver = d;
 	w->future = NULL;
-	Py_XINCREF(message);
-	w->message = message;
 	w->next = NULL;
 	w->back = NULL;
 	w->sending = (char)sending;

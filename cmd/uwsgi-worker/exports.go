@@ -130,10 +130,19 @@ func uwGoFinish(exchange C.int) {
 	engine.Exchange(int(exchange)).Finish()
 }
 
+// onLoop is toldOf for what may be called of a thread's exchange, too.
+func onLoop(x *dataplane.Exchange) {
+	if x.OnLoop() {
+		toldOf()
+	}
+}
+
 //export uwGoWSHandshake
 func uwGoWSHandshake(exchange C.int, key *C.char, kn C.size_t, protocol *C.char, pn C.size_t) (ok C.int) {
 	defer guard("handshake")
-	if engine.Exchange(int(exchange)).Handshake(string(span(key, kn)), string(span(protocol, pn))) {
+	x := engine.Exchange(int(exchange))
+	defer onLoop(x)
+	if x.Handshake(string(span(key, kn)), string(span(protocol, pn))) {
 		return 1
 	}
 	return 0
@@ -143,7 +152,9 @@ func uwGoWSHandshake(exchange C.int, key *C.char, kn C.size_t, protocol *C.char,
 func uwGoWSReceive(exchange, wait C.int, m *C.uw_message) (rc C.int) {
 	rc = C.UW_MESSAGE_LOST
 	defer guard("receive")
-	p, got := engine.Exchange(int(exchange)).Receive(wait != 0)
+	x := engine.Exchange(int(exchange))
+	defer onLoop(x)
+	p, got := x.Receive(wait != 0)
 	m.data, m.len = (*C.char)(unsafe.Pointer(unsafe.SliceData(p))), C.size_t(len(p))
 	return C.int(got)
 }
@@ -158,7 +169,9 @@ func uwGoWSSend(exchange, text C.int, p *C.char, n C.size_t) (rc C.int) {
 			return C.UW_NOT_TEXT
 		}
 	}
-	return C.int(engine.Exchange(int(exchange)).SendMessage(op, span(p, n)))
+	x := engine.Exchange(int(exchange))
+	defer onLoop(x)
+	return C.int(x.SendMessage(op, span(p, n)))
 }
 
 //export uwGoWSFlush

@@ -17,6 +17,11 @@ typedef struct {
 	PyObject *greenlet;
 	PyObject *room; // an Event: greenlets wait until the client has caught up; NULL: none does
 	int cancelled;
+	// Of a websocket.
+	PyObject *inbox;   // an Event: greenlets wait for a message; NULL: none does
+	PyObject *message; // that has come
+	int asked;         // one will come as an event
+	int ended;
 } driver;
 
 static PyTypeObject *driver_type;
@@ -33,14 +38,26 @@ static int greenlet_tell(PyObject *o, PyObject *method, PyObject *arg)
 	return r ? 0 : -1;
 }
 
-// driver_wake has those go on who wait for the client.
-static void driver_wake(driver *d)
+// driver_wake has those go on who wait for an Event.
+static void driver_wake(PyObject **event)
 {
-	PyObject *room = d->room;
-	d->room = NULL;
-	if (room && greenlet_tell(room, str_set, NULL) < 0)
+	PyObject *e = *event;
+	*event = NULL;
+	if (e && greenlet_tell(e, str_set, NULL) < 0)
 		uw_report();
-	Py_XDECREF(room);
+	Py_XDECREF(e);
+}
+
+// driver_wait waits for one, until driver_wake. -1: an exception is set.
+static int driver_wait(PyObject **event)
+{
+	if (!*event && !(*event = PyObject_CallObject(greenlet_room, NULL)))
+		return -1;
+	PyObject *e = *event;
+	Py_INCREF(e);
+	int rc = greenlet_tell(e, str_wait, NULL);
+	Py_DECREF(e);
+	return rc;
 }
 
 static void driver_over(driver *d, int outcome)
@@ -52,7 +69,9 @@ static void driver_over(driver *d, int outcome)
 	d->base.x = NULL;
 	d->greenlet = NULL;
 	uwGoDone(x->id, outcome);
-	driver_wake(d);
+	driver_wake(&d->room);
+	driver_wake(&d->inbox);
+	Py_CLEAR(d->message);
 	Py_XDECREF(greenlet);
 	uw_after_hook();
 	events_soon();
@@ -157,7 +176,27 @@ void greenlet_event(void *o, const uw_event *ev)
 	Py_INCREF(d);
 	switch (ev->kind) {
 	case UW_WRITABLE:
-		driver_wake(d);
+		driver_wake(&d->room);
+		break;
+	case UW_MESSAGE:
+		d->asked = 0;
+		if (ev->opcode == UW_CLOSE)
+			d->ended = 1;
+		else if (!(d->message = PyBytes_FromStringAndSize(uw_at(ev->data), (Py_ssize_t)ev->len)))
+			uw_report();
+		driver_wake(&d->inbox);
+		break;
+	case UW_GONE:
+		d->ended = 1;
+		driver_wake(&d->room);
+		driver_wake(&d->inbox);
+		break;
+	case UW_DRAIN:
+		if (d->base.x && d->base.x->upgrade_state == UW_UPGRADE_OPEN) {
+			d->ended = 1;
+			uwGoCloseWS(d->base.x->id, 1012, "", 0); // RFC 6455, registry: service restart
+			driver_wake(&d->inbox);
+		}
 		break;
 	case UW_CANCEL:
 		d->cancelled = 1;
@@ -174,13 +213,41 @@ int greenlet_write(uw_exchange *x, const char *p, size_t n)
 	int rc = uwGoTryWrite(x->id, (char *)p, n);
 	if (rc != UW_AGAIN)
 		return rc;
-	if (!d->room && !(d->room = PyObject_CallObject(greenlet_room, NULL)))
-		return -2;
-	PyObject *room = d->room;
-	Py_INCREF(room);
-	rc = greenlet_tell(room, str_wait, NULL);
-	Py_DECREF(room);
-	return rc < 0 ? -2 : 0;
+	return driver_wait(&d->room) < 0 ? -2 : 0;
+}
+
+int greenlet_catch_up(uw_exchange *x)
+{
+	driver *d = x->driver;
+	return driver_wait(&d->room);
+}
+
+PyObject *greenlet_receive(uw_exchange *x, int wait)
+{
+	driver *d = x->driver;
+	for (;;) {
+		PyObject *message = d->message;
+		d->message = NULL;
+		if (message || d->ended)
+			return message;
+		if (!d->asked) {
+			uw_message m;
+			switch (uwGoWSReceive(x->id, wait, &m)) {
+			case UW_MESSAGE_TAKEN:
+				return PyBytes_FromStringAndSize(m.data, (Py_ssize_t)m.len);
+			case UW_MESSAGE_NONE:
+				d->asked = wait;
+				break;
+			default:
+				d->ended = 1;
+				return NULL;
+			}
+		}
+		if (!wait)
+			return PyBytes_FromStringAndSize(NULL, 0);
+		if (driver_wait(&d->inbox) < 0)
+			return NULL;
+	}
 }
 
 PyObject *greenlet_begin(PyObject *self, PyObject *args)

@@ -1,5 +1,5 @@
-// WSGI on gevent's hub: a greenlet for each request. All of it runs with the GIL held, on the thread
-// of the hub.
+// WSGI on gevent's hub: a greenlet for each request. All of it runs with the GIL held, on the
+// thread of the hub.
 #ifndef UWSGI_GREENLET_H
 #define UWSGI_GREENLET_H
 
@@ -18,6 +18,13 @@ int greenlet_is_driver(PyObject *o);
 // greenlet_write writes a block of the body. Where the client is behind it has the greenlet that
 // calls wait until it has caught up. What uwGoTryWrite gives; -2: an exception is set.
 int greenlet_write(uw_exchange *x, const char *p, size_t n);
+
+// greenlet_catch_up waits until the client has caught up. -1: an exception is set.
+int greenlet_catch_up(uw_exchange *x);
+
+// greenlet_receive gives the next message of a websocket, or b"" without waiting. NULL without an
+// exception: it has ended.
+PyObject *greenlet_receive(uw_exchange *x, int wait);
 
 // chunks_keep has the interpreter's blocks for the frames of a greenlet used again.
 void chunks_keep(void);

@@ -3,6 +3,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "greenlet.h"
 #include "websocket.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
@@ -16,6 +17,15 @@ static PyObject *over(uw_exchange *x, const char *what)
 	x->upgrade_state = UW_UPGRADE_OVER;
 	PyErr_SetString(PyExc_OSError, what);
 	return NULL;
+}
+
+// unlock lets go of the GIL, but not on a loop, whose calls are made with it: see evented.h.
+static PyThreadState *unlock(const uw_exchange *x) { return x->driver ? NULL : PyEval_SaveThread(); }
+
+static void lock(PyThreadState *t)
+{
+	if (t)
+		PyEval_RestoreThread(t);
 }
 
 PyObject *uw_websocket_handshake(uw_exchange *x, const char *key, Py_ssize_t key_len, const char *protocol, Py_ssize_t protocol_len)
@@ -32,9 +42,9 @@ PyObject *uw_websocket_handshake(uw_exchange *x, const char *key, Py_ssize_t key
 		}
 	}
 	int ok;
-	Py_BEGIN_ALLOW_THREADS
+	PyThreadState *t = unlock(x);
 	ok = uwGoWSHandshake(x->id, (char *)key, (size_t)key_len, (char *)protocol, (size_t)protocol_len);
-	Py_END_ALLOW_THREADS
+	lock(t);
 	if (!ok) {
 		x->upgrade_state = x->head_sent ? UW_UPGRADE_OVER : UW_UPGRADE_REFUSED;
 		PyErr_SetString(PyExc_OSError, "unable to complete websocket handshake");
@@ -48,6 +58,10 @@ PyObject *uw_websocket_handshake(uw_exchange *x, const char *key, Py_ssize_t key
 PyObject *uw_websocket_receive(uw_exchange *x, int wait)
 {
 	uw_message m;
+	if (x->driver) {
+		PyObject *message = greenlet_receive(x, wait);
+		return message || PyErr_Occurred() ? message : over(x, "unable to receive websocket message");
+	}
 	for (;;) {
 		int rc;
 		Py_BEGIN_ALLOW_THREADS
@@ -93,14 +107,20 @@ PyObject *uw_websocket_send(uw_exchange *x, int text, PyObject *data)
 	}
 	int rc;
 	// As for blocks of a body: what the socket takes at once needs no other thread to run.
-	if (n < UW_COPY_LIMIT) {
+	if (n < UW_COPY_LIMIT || x->driver) {
 		rc = uwGoWSSend(x->id, text, (char *)p, (size_t)n);
 	} else {
 		Py_BEGIN_ALLOW_THREADS
 		rc = uwGoWSSend(x->id, text, (char *)p, (size_t)n);
 		Py_END_ALLOW_THREADS
 	}
-	if (rc == UW_AGAIN) {
+	if (rc == UW_AGAIN && x->driver) {
+		rc = UW_MESSAGE_TAKEN;
+		if (greenlet_catch_up(x) < 0) {
+			Py_XDECREF(tmp);
+			return NULL;
+		}
+	} else if (rc == UW_AGAIN) {
 		Py_BEGIN_ALLOW_THREADS
 		rc = uwGoWSFlush(x->id);
 		Py_END_ALLOW_THREADS

@@ -65,7 +65,7 @@ type Engine struct {
 	exitCode    atomic.Int32
 	recycle     atomic.Bool // the supervisor was asked for a replacement
 	memRead     atomic.Int64
-	pySignals   pySignals
+	signals     signals
 	house       housekeeper
 
 	spilled  atomic.Int64 // bytes in the spills of all connections
@@ -74,7 +74,7 @@ type Engine struct {
 
 	upgrades upgrades
 
-	shortAt atomic.Int64 // monotonic ns when descriptors last ran out
+	starvedAt atomic.Int64 // monotonic ns when it began to starve
 
 	headTimeout, socketTimeout, idleTimeout, sendTimeout int64 // ns
 	socketMax, socketPing, socketPong                    int64 // of WebSockets: bytes, ns, ns
@@ -114,7 +114,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string, how Serving) 
 	e.row = e.board.Row(row)
 	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}
 	e.memoryLimit, e.maxSpill = max(s.PostBuffering, 64<<10), maxSpill
-	e.ram.max = s.PostBufferingMemory
+	e.ram.most = s.PostBufferingMemory
 	e.setTimeouts()
 	if s.MaxRequests > 0 {
 		e.maxRequests = s.MaxRequests + int64(slot-1)*s.MaxRequestsDelta
@@ -150,6 +150,10 @@ func (e *Engine) setTimeouts() {
 	e.idleTimeout = pick(s.HTTPKeepalive, 75*time.Second)
 	e.sendTimeout = pick(s.SendTimeout, s.SocketTimeout)
 	e.socketMax, e.socketPing, e.socketPong = s.WebSocketMaxSize, int64(s.WebSocketPing), int64(s.WebSocketPong)
+	if e.socketPong <= 0 {
+		const forever = 10 * 365 * 24 * time.Hour
+		e.socketPong = int64(forever)
+	}
 }
 
 // bodyTimeout is how long a client may be silent within a body, in ns, and the option that says so.

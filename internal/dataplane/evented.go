@@ -98,7 +98,9 @@ func (x *Exchange) input(ev *Event) bool {
 	case x.over:
 		return false
 	case x.opened() && !x.waiting:
-		x.hearSocket()
+		if !x.socket.wsgi {
+			x.hearSocket()
+		}
 		return false
 	case x.opened():
 		return x.nextMessage(ev)
@@ -113,11 +115,11 @@ func (x *Exchange) happened(events uint32) {
 		x.pushOut()
 	}
 	if events&unix.EPOLLIN != 0 {
-		cn.readAll = false
+		cn.dry = false
 		x.tell(newsInput)
 	}
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		cn.hup, cn.readAll = true, false
+		cn.hup, cn.dry = true, false
 		if x.unread && events&(unix.EPOLLHUP|unix.EPOLLERR) == 0 || x.opened() {
 			x.tell(newsInput) // something may be left to read
 		} else {
@@ -130,7 +132,7 @@ func (x *Exchange) happened(events uint32) {
 func (x *Exchange) late() {
 	cn := x.cn
 	switch {
-	case cn.out.unsent():
+	case cn.out.some():
 		if cn.untaken() < cn.queued.Load() { // it takes some now and then
 			x.await()
 			return

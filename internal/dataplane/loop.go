@@ -181,7 +181,7 @@ func (l *Loop) accept(lis *listener) {
 	switch {
 	case e.settings.Processes > 1 && l.leads():
 		e.relisten()
-	case l.backoff.worth():
+	case l.again.worth():
 		l.accepting = lis
 	}
 }

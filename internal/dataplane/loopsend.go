@@ -124,7 +124,7 @@ func (x *Exchange) SendFile(fd int, off, n int64, more bool) int {
 	switch {
 	case x.broken:
 		return -1
-	case x.cn.out.unsent():
+	case x.cn.out.some():
 		x.full = true
 		return WouldBlock
 	}
@@ -227,7 +227,7 @@ func (x *Exchange) Finished(outcome Outcome) {
 	switch {
 	case !x.over && x.opened():
 		code := websocket.Normal
-		if outcome != Done {
+		if outcome != Done && outcome != Buffered {
 			code = websocket.Unexpected
 		}
 		if outcome == Failed {

@@ -26,6 +26,7 @@ type loopSocket struct {
 	heard   int64 // monotonic ns of the last bytes of the client's
 	pinged  int64 // monotonic ns of a ping since, 0: none
 	sent    int64 // messages
+	wsgi    bool  // what the application has not asked for stays in the kernel: it may watch the descriptor
 }
 
 // opened reports whether x has become a WebSocket.
@@ -33,11 +34,14 @@ func (x *Exchange) opened() bool { return x.socket != nil && x.socket.opened }
 
 // handshake reports whether r is to become a WebSocket; an error says why it cannot.
 func (l *Loop) handshake(cn *conn, r *request.Request) (*loopSocket, error) {
-	if !l.async(cn.app) || !cn.lis.raw() || !websocket.Requested(r) {
+	if !l.async(cn.app) && !l.how.Greenlets || !cn.lis.raw() || !websocket.Requested(r) {
 		return nil, nil
 	}
 	key, err := websocket.Check(r)
-	if err != nil {
+	switch {
+	case err != nil && l.how.Greenlets: // a WSGI application may answer that as it likes
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	return &loopSocket{key: slices.Clone(key), deflate: l.eng.compression(r)}, nil
@@ -75,6 +79,52 @@ func (x *Exchange) Accept() int {
 		return -1
 	}
 	x.eng.app.Response(x.id, &x.resp)
+	return x.open()
+}
+
+// OnLoop reports whether x is, or may become, a WebSocket of the loop's, not of a thread's.
+func (x *Exchange) OnLoop() bool { return x.socket != nil }
+
+// acceptWSGI is Accept for a WSGI application on the loop; see Handshake.
+func (x *Exchange) acceptWSGI(key, protocol string) bool {
+	s := x.socket
+	if x.over || x.broken || s.opened || !x.claimAnswer() {
+		return false
+	}
+	if key != "" {
+		s.key = []byte(key)
+	}
+	if protocol == "" {
+		protocol = websocket.FirstProtocol(&x.req)
+	}
+	x.resp = Response{Length: -1}
+	if protocol != "" {
+		x.resp.Head, x.resp.Headers = []byte("Sec-WebSocket-Protocol: "+protocol+"\r\n"), 1
+	}
+	s.wsgi = true
+	return x.open() == 0
+}
+
+// receiveWSGI is Receive for a WSGI application on the loop. With wait, where there is no message
+// yet an event will bring it.
+func (x *Exchange) receiveWSGI(wait bool) ([]byte, int) {
+	if x.over || x.gone {
+		return nil, MessageLost
+	}
+	var ev Event
+	if !x.nextMessage(&ev) {
+		x.waiting = wait
+		return nil, MessageNone
+	}
+	if ev.Opcode == int(websocket.Close) {
+		return nil, MessageLost
+	}
+	return ev.Data, MessageTaken
+}
+
+// open sends the answer 101 with the headers in x.resp.
+func (x *Exchange) open() int {
+	s := x.socket
 	s.opened, x.headDone, x.status, x.headers, x.keep = true, true, 101, x.resp.Headers+3, false
 	x.out = append(x.out[:0], "HTTP/1.1 101 Switching Protocols\r\n"...)
 	x.out = x.appendHeaders(x.out, x.resp.Head)
@@ -90,7 +140,7 @@ func (x *Exchange) Accept() int {
 	x.vec.add(x.out)
 	x.tryFlush()
 	x.watch(x.cn.watched)
-	x.cn.readAll = false // the client may have sent frames already, of which no event will tell
+	x.cn.dry = false // the client may have sent frames already, of which no event will tell
 	x.tell(newsInput)
 	x.keepAlive()
 	if x.broken {
@@ -194,19 +244,19 @@ func (x *Exchange) readMessage() websocket.Message {
 	for {
 		p := cn.in
 		if len(p) == 0 {
-			if cn.readAll {
+			if cn.dry {
 				return websocket.Message{}
 			}
 			got, errno := cn.recv(l.rbuf)
 			if errno == unix.EAGAIN {
-				cn.readAll = true
+				cn.dry = true
 				return websocket.Message{}
 			}
 			if errno != 0 || got == 0 {
 				x.broken = true // nothing that is sent arrives
 				return websocket.Message{Op: websocket.Close, Code: websocket.Lost}
 			}
-			cn.readAll = got < len(l.rbuf) && !cn.hup
+			cn.dry = got < len(l.rbuf) && !cn.hup
 			s.heard, s.pinged = monotonic(), 0
 			p = l.rbuf[:got]
 		}
@@ -233,7 +283,7 @@ func (x *Exchange) keepAlive() {
 	s, e := x.socket, x.eng
 	every := e.socketPing
 	switch {
-	case every <= 0 || x.cn.out.unsent(): // what is written has a timeout of its own
+	case every <= 0 || x.cn.out.some(): // what is written has a timeout of its own
 	case s.pinged != 0:
 		e.expireAt(x.cn, s.pinged+e.socketPong)
 	default:
@@ -245,6 +295,9 @@ func (x *Exchange) keepAlive() {
 // lost.
 func (x *Exchange) silent() {
 	s, e, now := x.socket, x.eng, monotonic()
+	if s.wsgi { // its answer may be there, unread
+		x.hearSocket()
+	}
 	switch {
 	case s.pinged != 0:
 		x.log("the client (%s) did not answer a WebSocket's ping in %s (ws-ping-timeout)", x.cn.peer.Addr,

@@ -53,7 +53,7 @@ func (x *Exchange) frameHead() {
 	if n == 0 {
 		return
 	}
-	if n > r.max {
+	if n > r.most {
 		x.out = r.append(nil, x.cn.id, x.out)
 		return
 	}
@@ -73,7 +73,7 @@ func (x *Exchange) sendRecords(p []byte) {
 	}
 	x.frameHead()
 	for !x.broken {
-		part := p[:min(len(p), r.max)]
+		part := p[:min(len(p), r.most)]
 		p = p[len(part):]
 		if len(part) > 0 {
 			x.out = r.begin(x.out, x.cn.id, len(part))

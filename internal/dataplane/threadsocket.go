@@ -17,15 +17,15 @@ import (
 
 // threadSocket is such a request, from the 101 on.
 type threadSocket struct {
-	conn    websocket.Conn
-	buf     []byte // what is read lands here
-	in      []byte // the part of it that was not looked at yet
-	out     []byte // frames to be sent
-	readAll bool   // the last read took all there was
-	ended   bool   // nothing more comes of the client
-	failed  bool   // … since it has broken the protocol: it may be sending still
-	heard   int64  // monotonic ns: its last bytes
-	pinged  int64  // monotonic ns of the ping that it has not answered, 0: there is none
+	conn   websocket.Conn
+	buf    []byte // what is read lands here
+	in     []byte // the part of it that was not looked at yet
+	out    []byte // frames to be sent
+	dry    bool   // the last read took all there was
+	ended  bool   // nothing more comes of the client
+	failed bool   // … since it has broken the protocol: it may be sending still
+	heard  int64  // monotonic ns: its last bytes
+	pinged int64  // monotonic ns of the ping that it has not answered, 0: there is none
 }
 
 const (
@@ -51,6 +51,9 @@ var (
 // request is no handshake. Unless the application answers something else, its client is then told
 // what is wrong.
 func (x *Exchange) Handshake(key, protocol string) bool {
+	if x.socket != nil {
+		return x.acceptWSGI(key, protocol)
+	}
 	own, err := websocket.Check(&x.req)
 	switch {
 	case !x.cn.lis.raw():
@@ -108,10 +111,13 @@ func (x *Exchange) upgraded() {
 // does not count; the time begins anew with the message.
 func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 	w, e := x.ws, x.eng
-	if w == nil {
+	switch {
+	case x.opened():
+		return x.receiveWSGI(wait)
+	case w == nil:
 		return nil, MessageLost
 	}
-	w.readAll = w.readAll && wait
+	w.dry = w.dry && wait
 	for !w.ended && !x.broken {
 		m, n := w.conn.Next(w.in)
 		w.in = w.in[n:]
@@ -127,7 +133,7 @@ func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 			x.closeFrames(websocket.Restart, "")
 			break
 		}
-		if !w.readAll {
+		if !w.dry {
 			x.readFrames()
 			continue
 		}
@@ -145,7 +151,7 @@ func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 		if errno == unix.EINTR && x.core.id == 0 {
 			return nil, Interrupted
 		}
-		w.readAll = errno != 0
+		w.dry = errno != 0
 	}
 	return nil, MessageLost
 }
@@ -171,11 +177,11 @@ func (x *Exchange) readFrames() {
 	n, errno := x.cn.recv(w.buf)
 	switch {
 	case errno == unix.EAGAIN:
-		w.readAll = true
+		w.dry = true
 	case errno != 0 || n == 0:
 		w.ended = true
 	default:
-		w.in, w.readAll = w.buf[:n], n < len(w.buf)
+		w.in, w.dry = w.buf[:n], n < len(w.buf)
 		w.heard, w.pinged = monotonic(), 0
 	}
 }
@@ -196,11 +202,8 @@ func (x *Exchange) pingDue() (due int64, lost bool) {
 		x.vec.add(w.out)
 		x.flushFrames()
 	}
-	switch {
-	case w.pinged == 0:
+	if w.pinged == 0 {
 		return w.heard + every, false
-	case patience <= 0:
-		return 0, false
 	}
 	return w.pinged + patience, now >= w.pinged+patience
 }
@@ -208,6 +211,9 @@ func (x *Exchange) pingDue() (due int64, lost bool) {
 // SendMessage sends one. 0: done; WouldBlock: p must stay until FlushMessage has written the rest;
 // -1: the client is gone.
 func (x *Exchange) SendMessage(op websocket.Opcode, p []byte) int {
+	if x.opened() {
+		return x.Message(op, p)
+	}
 	w := x.ws
 	if w == nil || w.ended || x.broken || w.conn.Closing() {
 		return MessageLost

@@ -46,16 +46,18 @@ func TestWebSocketClients(t *testing.T) {
 func TestAutobahn(t *testing.T) {
 	python := harness.Async(t) + "/bin/python"
 	const binary = "1.2 9.2 9.4 9.6 9.8 12.2 12.3 12.5"
-	for name, run := range map[string]struct{ option, path, cases string }{
-		"asgi":        {"--asgi", "x", ""},
-		"wsgi text":   {"--module", "text", "1.1 2 3 4 5 6 7 9.1 9.3 9.5 9.7 10 12.1 12.4 13"},
-		"wsgi binary": {"--module", "binary", binary},
+	for name, run := range map[string]struct{ options, path, cases string }{
+		"asgi":          {"--asgi app", "x", ""},
+		"wsgi text":     {"--module app", "text", "1.1 2 3 4 5 6 7 9.1 9.3 9.5 9.7 10 12.1 12.4 13"},
+		"wsgi binary":   {"--module app", "binary", binary},
+		"gevent text":   {"--module app --gevent 20 --gevent-monkey-patch", "text", "1.1 2 3 4 5 6.1 6.2 6.4 7 9.1 9.3 10 12.1"},
+		"gevent binary": {"--module app --gevent 20 --gevent-monkey-patch", "binary", "1.2 9.2 12.2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
-			s.Write("app.py", map[string]string{"--asgi": asgiEcho, "--module": wsgiEcho}[run.option])
-			s.Start("--http", addr, run.option, "app:application", "--virtualenv", harness.Async(t))
+			s.Write("app.py", map[bool]string{true: asgiEcho, false: wsgiEcho}[name == "asgi"])
+			s.Start(append([]string{"--http", addr, "--virtualenv", harness.Async(t)}, strings.Fields(run.options)...)...)
 			s.Tolerate("WebSocket")
 			cmd := exec.Command(python, append([]string{"testdata/autobahn.py", addr + "/" + run.path, "--messages",
 				"20"}, strings.Fields(run.cases)...)...)
@@ -186,6 +188,19 @@ func TestWebSocketBehindNginx(t *testing.T) {
 // TestWebSocketReload: those that are open are told to come again, and find the new code; nothing
 // waits for them.
 func TestWebSocketReload(t *testing.T) {
+	t.Run("greenlets", func(t *testing.T) {
+		s, addr := harness.New(t), harness.Addr(t)
+		s.Write("app.py", wsgiEcho)
+		s.Start("--http", addr, "--module", "app", "--gevent", "20", "--gevent-monkey-patch", "--virtualenv", harness.Async(t))
+		waits, idle := open(t, addr, "/text"), open(t, addr, "/text")
+		waits.Say(websockettest.Text, "hello")
+		hear(t, waits, websockettest.Text, "hello")
+		s.Reload()
+		for _, k := range []*websockettest.Client{waits, idle} {
+			hear(t, k, websockettest.Close, websockettest.Code(1012, ""))
+			k.Close()
+		}
+	})
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", echoApp)
 	s.Start("--http", addr, "--module", "app", "--threads", "4", "--worker-reload-mercy", "60")

@@ -12,29 +12,29 @@ import (
 // housekeeper does, and takes back what lies in front of a request that turns out slow.
 
 const (
-	maxEvents = 16
+	mostReady = 16
 	slowFrom  = 200 * time.Microsecond // a request as long as this is slow
 )
 
-// eventBatch is what a core has fetched and not worked on yet.
-type eventBatch struct {
-	events   [maxEvents]unix.EpollEvent
-	tags     [maxEvents]atomic.Uint64 // 0: taken
-	lastSlow bool                     // the last request was
+// ready is what a core has fetched and not worked on yet.
+type ready struct {
+	events [mostReady]unix.EpollEvent
+	tags   [mostReady]atomic.Uint64 // 0: taken
+	slow   bool                     // the last request was
 }
 
-// batchSize is how many events the core fetches next.
-func (c *Core) batchSize() int {
-	if len(c.eng.cores) > 1 || c.lastSlow {
+// batch is how many events the core fetches next.
+func (c *Core) batch() int {
+	if len(c.eng.cores) > 1 || c.slow {
 		return 1
 	}
-	return maxEvents
+	return mostReady
 }
 
 // fetched publishes n events; take gives one of them, 0 when somebody else has it.
-func (b *eventBatch) fetched(n int) {
+func (r *ready) fetched(n int) {
 	for i := range n {
-		b.tags[i].Store(tagOf(&b.events[i]))
+		r.tags[i].Store(tagOf(&r.events[i]))
 	}
 }
 
@@ -61,18 +61,18 @@ func (e *Engine) ownConn(tag uint64) *conn {
 	return cn
 }
 
-func (b *eventBatch) take(i int) uint64 { return b.tags[i].Swap(0) }
+func (r *ready) take(i int) uint64 { return r.tags[i].Swap(0) }
 
-// acceptBackoff decides whether to try accept() once more instead of asking epoll: under load there
-// mostly is a connection, otherwise the try costs a call for nothing, so each miss makes the next
-// try rarer.
-type acceptBackoff struct{ row, skip, penalty int }
+// again decides whether to try accept() once more instead of asking epoll: under load there mostly
+// is a connection, otherwise the try costs a call for nothing, so each miss makes the next try
+// rarer.
+type again struct{ row, skip, penalty int }
 
-// maxAccepts is how many connections a core serves in a row while those it has already wait.
-const maxAccepts = 32
+// mostAccepts is how many connections a core serves in a row while those it has already wait.
+const mostAccepts = 32
 
-func (a *acceptBackoff) worth() bool {
-	if a.row >= maxAccepts {
+func (a *again) worth() bool {
+	if a.row >= mostAccepts {
 		a.row = 0
 		return false
 	}
@@ -85,13 +85,13 @@ func (a *acceptBackoff) worth() bool {
 	return true
 }
 
-func (a *acceptBackoff) hit() {
+func (a *again) hit() {
 	if a.row > 0 {
 		a.penalty = 0
 	}
 }
 
-func (a *acceptBackoff) missed() {
+func (a *again) missed() {
 	if a.row > 0 {
 		a.penalty = min(2*a.penalty+1, 63)
 		a.skip = a.penalty
