@@ -1,5 +1,6 @@
 // The coroutine around the application's: it takes the steps, knows when the application waits, who
 // runs, and how it ended.
+#include <pthread.h>
 #include <string.h>
 
 #include "asgi.h"
@@ -14,6 +15,7 @@ static PyTypeObject *driver_type, *driver_coroutine_type;
 static PyObject *driver_cancelled; // asyncio.CancelledError
 static long driver_live;           // objects that exist
 static int driver_abandoned;       // the loop ends
+static pthread_t driver_thread;    // the loop's
 
 // Freed drivers are kept, as many as poll() makes in one go.
 enum { DRIVERS_KEPT = 64 };
@@ -23,6 +25,14 @@ static int driver_pooled;
 long asgi_live(void) { return driver_live; }
 
 int asgi_is_driver(PyObject *o) { return Py_TYPE(o) == driver_type; }
+
+int asgi_foreign(void)
+{
+	if (pthread_equal(pthread_self(), driver_thread))
+		return 0;
+	PyErr_SetString(PyExc_RuntimeError, "an ASGI request is its loop's: use asyncio.run_coroutine_threadsafe() in other threads");
+	return 1;
+}
 
 void asgi_lost(asgi_driver *d)
 {
@@ -82,7 +92,7 @@ static int driver_silent(asgi_driver *d)
 // have it too: asyncio calls a task cancelled whose coroutine ends so.
 static int driver_raised(asgi_driver *d)
 {
-	if (PyErr_ExceptionMatches(PyExc_GeneratorExit))
+	if (PyErr_ExceptionMatches(PyExc_GeneratorExit) && driver_abandoned)
 		return UW_CANCELLED;
 	if (PyErr_ExceptionMatches(driver_cancelled)) {
 		if (d->cancelled || driver_abandoned)
@@ -231,7 +241,9 @@ static int driver_step(asgi_driver *d, PyObject *value, PyObject *thrown, PyObje
 		PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
 		return rc;
 	}
-	if (d->running) {
+	if (asgi_foreign())
+		return rc;
+	if (d->running || d->sends) {
 		PyErr_SetString(PyExc_ValueError, "coroutine already executing");
 		return rc;
 	}
@@ -260,7 +272,7 @@ static int driver_step(asgi_driver *d, PyObject *value, PyObject *thrown, PyObje
 	} else {
 		int outcome;
 		d->running = 1; // until it is over nobody else takes a step
-		if (rc == ASGI_RETURN)
+		if (rc == ASGI_RETURN || d->x->head_sent) // else the client gets an error page in its place
 			asgi_flush(d);
 		outcome = rc == ASGI_RETURN ? driver_returned(d, *result) : driver_raised(d);
 		Py_XDECREF(*result);
@@ -523,6 +535,7 @@ int asgi_init(void)
 		return -1;
 	ASGI_STRINGS(S)
 #undef S
+	driver_thread = pthread_self();
 	driver_type = (PyTypeObject *)asgi_type(&driver_spec);
 	driver_coroutine_type = (PyTypeObject *)driver_import("types", "CoroutineType");
 	driver_cancelled = driver_import("asyncio", "CancelledError");

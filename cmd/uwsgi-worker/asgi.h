@@ -84,6 +84,7 @@ typedef struct asgi_driver {
 
 	// Life.
 	char running;   // its step is
+	char sends;     // a send() is under way, which may run code of the application's
 	char suspended; // it has been: Go watches the connection
 	char cancelled; // by the server
 	char leaving;   // the worker wants its end
@@ -93,7 +94,8 @@ typedef struct asgi_driver {
 typedef struct asgi_wait {
 	PyObject_HEAD
 	asgi_driver *driver;
-	PyObject *future; // while it waits
+	PyObject *future;  // while it waits
+	PyObject *message; // to be sent first; NULL: none
 	struct asgi_wait *next, **back;
 	char sending;
 	char over;
@@ -103,6 +105,9 @@ typedef struct asgi_wait {
 extern asgi_driver *asgi_running;  // whose step runs
 extern PyObject *asgi_disconnected; // the exception's class
 int asgi_init(void);
+// asgi_foreign tells, and raises, that this is another thread than the loop's. An exchange is the loop's
+// alone: where code of the application's makes a message, another thread may have its turn.
+int asgi_foreign(void);
 // asgi_event takes one event of an exchange's, asgi_begins UW_REQUEST.
 void asgi_event(asgi_driver *d, const uw_event *ev);
 void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task);
@@ -116,7 +121,8 @@ int asgi_is_driver(PyObject *o);
 // asgi_await.c
 int asgi_await_init(void);
 PyObject *asgi_done(void); // an awaitable that is through
-PyObject *asgi_wait_new(asgi_driver *d, int sending);
+// asgi_wait_new: with a message it sends that when it is awaited.
+PyObject *asgi_wait_new(asgi_driver *d, int sending, PyObject *message);
 void asgi_wake(asgi_wait **list);
 // asgi_throw raises what the arguments of a coroutine's throw() say.
 void asgi_throw(PyObject *args);
@@ -135,6 +141,8 @@ void asgi_store(asgi_driver *d, const uw_event *ev);
 
 // asgi_send.c
 extern PyMethodDef asgi_send_def;
+// asgi_send sends a message. 1: done; 0: done, and the client is to catch up; -1: an exception is set.
+int asgi_send(asgi_driver *d, PyObject *message);
 // asgi_flush sends what has been collected. -1: the client is gone.
 int asgi_flush(asgi_driver *d);
 void asgi_drop(asgi_driver *d); // … or forgets it

@@ -94,6 +94,17 @@ static int await_ready(asgi_wait *w, PyObject **result)
 	asgi_driver *d = w->driver;
 	if (!w->sending)
 		return asgi_take(d, result);
+	if (w->message) {
+		PyObject *message = w->message;
+		w->message = NULL;
+		int rc = asgi_send(d, message);
+		Py_DECREF(message);
+		if (rc > 0) {
+			Py_INCREF(Py_None);
+			*result = Py_None;
+		}
+		return rc;
+	}
 	if (d->gone) {
 		asgi_lost(d);
 		return -1;
@@ -103,6 +114,15 @@ static int await_ready(asgi_wait *w, PyObject **result)
 	Py_INCREF(Py_None);
 	*result = Py_None;
 	return 1;
+}
+
+static int await_pending(PyObject *future)
+{
+	PyObject *done = PyObject_CallMethodObjArgs(future, asgi_str.done, NULL);
+	int pending = done && PyObject_IsTrue(done) == 0;
+	Py_XDECREF(done);
+	PyErr_Clear();
+	return pending;
 }
 
 static int await_step(asgi_wait *w, PyObject **result)
@@ -116,6 +136,12 @@ static int await_step(asgi_wait *w, PyObject **result)
 	if (uw_forked) {
 		w->over = 1;
 		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot serve the request of its parent");
+		return ASGI_ERROR;
+	}
+	if (asgi_foreign())
+		return ASGI_ERROR;
+	if (w->back && await_pending(w->future)) { // by another task
+		PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
 		return ASGI_ERROR;
 	}
 	await_unlink(w);
@@ -189,6 +215,7 @@ static void await_dealloc(PyObject *self)
 {
 	asgi_wait *w = (asgi_wait *)self;
 	await_unlink(w);
+	Py_CLEAR(w->message);
 	asgi_driver *d = w->driver;
 	if (await_pooled < AWAIT_KEPT) {
 		await_pooled++;
@@ -201,7 +228,7 @@ static void await_dealloc(PyObject *self)
 	Py_DECREF(d);
 }
 
-PyObject *asgi_wait_new(asgi_driver *d, int sending)
+PyObject *asgi_wait_new(asgi_driver *d, int sending, PyObject *message)
 {
 	asgi_wait *w = await_pool;
 	if (w) {
@@ -214,6 +241,8 @@ PyObject *asgi_wait_new(asgi_driver *d, int sending)
 	Py_INCREF(d);
 	w->driver = d;
 	w->future = NULL;
+	Py_XINCREF(message);
+	w->message = message;
 	w->next = NULL;
 	w->back = NULL;
 	w->sending = (char)sending;

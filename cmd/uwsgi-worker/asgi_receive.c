@@ -142,6 +142,6 @@ void asgi_store(asgi_driver *d, const uw_event *ev)
 	Py_XDECREF(old);
 }
 
-static PyObject *receive_call(PyObject *self, PyObject *unused) { return asgi_wait_new((asgi_driver *)self, 0); }
+static PyObject *receive_call(PyObject *self, PyObject *unused) { return asgi_wait_new((asgi_driver *)self, 0, NULL); }
 
 PyMethodDef asgi_receive_def = {"receive", receive_call, METH_NOARGS, "await receive() -> dict: the next message (ASGI 3.0)"};

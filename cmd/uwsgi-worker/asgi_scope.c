@@ -9,6 +9,7 @@
 enum {
 	SCOPE_UNKNOWN = 0, // not looked at yet
 	SCOPE_NOTHING,
+	SCOPE_AGAIN, // what an entity's variable says already: nginx gives both
 	SCOPE_HEADER,
 	SCOPE_ENTITY, // Content-Type, Content-Length: an empty one is none, as nginx gives it
 	SCOPE_SUBPROTOCOL,
@@ -30,6 +31,7 @@ static const struct {
 	const char *name;
 	int kind;
 } scope_variables[] = {
+	{"HTTP_CONTENT_TYPE", SCOPE_AGAIN},   {"HTTP_CONTENT_LENGTH", SCOPE_AGAIN},
 	{"CONTENT_TYPE", SCOPE_ENTITY},       {"CONTENT_LENGTH", SCOPE_ENTITY}, {"HTTP_SEC_WEBSOCKET_PROTOCOL", SCOPE_SUBPROTOCOL},
 	{"HTTP_TE", SCOPE_TE},                {"REQUEST_METHOD", SCOPE_METHOD}, {"REQUEST_URI", SCOPE_URI},
 	{"PATH_INFO", SCOPE_PATH},            {"QUERY_STRING", SCOPE_QUERY},    {"SERVER_PROTOCOL", SCOPE_PROTOCOL},

@@ -424,27 +424,28 @@ static void send_over(asgi_driver *d, PyObject *name)
 		PyErr_Format(PyExc_RuntimeError, "Unexpected ASGI message '%U' sent, after the application has returned.", name);
 }
 
-static PyObject *send_call(PyObject *self, PyObject *message)
+int asgi_send(asgi_driver *d, PyObject *message)
 {
-	asgi_driver *d = (asgi_driver *)self;
 	int rc = -1;
 	if (uw_forked) {
 		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot answer the request of its parent");
-		return NULL;
+		return -1;
+	}
+	if (d->sends) {
+		PyErr_SetString(PyExc_RuntimeError, "send() was called within send()");
+		return -1;
 	}
 	if (!PyDict_CheckExact(message) && !PyMapping_Check(message)) {
 		PyErr_Format(PyExc_TypeError, "an ASGI message must be a dict, not %R", (PyObject *)Py_TYPE(message));
-		return NULL;
+		return -1;
 	}
+	Py_INCREF(d); // what it calls may let go of the last reference
+	d->sends = 1;
 	PyObject *name = asgi_get(message, asgi_str.type);
 	if (!name || !PyUnicode_Check(name)) {
 		if (!PyErr_Occurred())
 			PyErr_SetString(PyExc_TypeError, "an ASGI message must have a 'type', which is a str");
-		Py_XDECREF(name);
-		return NULL;
-	}
-	Py_INCREF(d); // what it calls may let go of the last reference
-	if (!d->x || (d->gone && d->state != ASGI_ENDED)) {
+	} else if (!d->x || (d->gone && d->state != ASGI_ENDED)) {
 		send_over(d, name);
 	} else {
 		int type = send_type(name);
@@ -456,10 +457,23 @@ static PyObject *send_call(PyObject *self, PyObject *message)
 			rc = asgi_websocket_send(d, name, message);
 		events_soon();
 	}
-	Py_DECREF(name);
-	PyObject *result = rc < 0 ? NULL : d->behind && d->x && d->state != ASGI_ENDED ? asgi_wait_new(d, 1) : asgi_done();
+	Py_XDECREF(name);
+	d->sends = 0;
+	if (rc == 0)
+		rc = !(d->behind && d->x && d->state != ASGI_ENDED);
 	Py_DECREF(d);
-	return result;
+	return rc;
+}
+
+static PyObject *send_call(PyObject *self, PyObject *message)
+{
+	asgi_driver *d = (asgi_driver *)self;
+	if (asgi_foreign()) { // asyncio.run_coroutine_threadsafe(send(message), loop): it is sent there
+		PyErr_Clear();
+		return asgi_wait_new(d, 1, message);
+	}
+	int rc = asgi_send(d, message);
+	return rc < 0 ? NULL : rc > 0 ? asgi_done() : asgi_wait_new(d, 1, NULL);
 }
 
 PyMethodDef asgi_send_def = {"send", send_call, METH_O, "await send(message: dict): a message to the client (ASGI 3.0)"};

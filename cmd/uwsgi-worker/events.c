@@ -126,6 +126,15 @@ static int events_app(asgi_app *app, PyObject *o)
 	return 0;
 }
 
+// events_keep_memory has the C library keep some of what is freed: the bodies of as many requests as
+// poll() takes in one go come and go together, and it would give their pages back to the kernel and
+// ask for them again each time. glibc makes its limits twice as large as what is freed here.
+static void events_keep_memory(void)
+{
+	void *volatile block = malloc(1 << 20);
+	free(block);
+}
+
 int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*begins)(const uw_event *ev),
 	void (*happens)(void *driver, const uw_event *ev))
 {
@@ -141,6 +150,7 @@ int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*b
 	events_leave = leave;
 	events_begins = begins;
 	events_happens = happens;
+	events_keep_memory();
 	return 0;
 }
 

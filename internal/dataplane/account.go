@@ -24,7 +24,7 @@ func (x *Exchange) account(app int, end int64) {
 	if a := row.App(app); a != nil {
 		a.Requests.Add(1)
 	}
-	x.core.slow = end-x.started > int64(slowFrom)
+	x.core.lastSlow = end-x.started > int64(slowFrom)
 	if x.waited > 0 && !x.handedOver && !x.broken { // it was worth the wait
 		x.core.noWait /= 2
 	}

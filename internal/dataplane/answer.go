@@ -65,7 +65,7 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 		cn.served++
 		x.cell.Offloaded.Add(1)
 		if cn.spill == nil {
-			e.house.slow(cn)
+			e.house.take(cn)
 		} else if !cn.spill.end(&e.house, cn) {
 			e.close(cn)
 		}
@@ -97,7 +97,7 @@ func (x *Exchange) run(body []byte, bodyFD int) int {
 	}
 	app := x.cn.app
 	if e.loop == nil { // which had to know it before
-		app = e.route(&x.req)
+		app = e.appFor(&x.req)
 	}
 	e.app.Serving(x.id, x.cn.fd)
 	x.call = Call{Request: &x.req, App: app, Body: body, BodyFD: bodyFD, Socket: x.offersSocket()}

@@ -198,7 +198,7 @@ func TestTemporaryHasNoName(t *testing.T) {
 func TestSpoolInPlace(t *testing.T) {
 	// Chunks larger than the buffer they are decoded in.
 	e := &Engine{settings: option.Default(), memoryLimit: 1 << 20}
-	var s spool
+	var s requestBody
 	s.startChunked(e)
 	body := bytes.Repeat([]byte("a"), 100<<10)
 	text := fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\nNEXT", len(body), body)
@@ -213,7 +213,7 @@ func TestSpoolInPlace(t *testing.T) {
 // as post-buffering.
 func TestSpoolGrowsWithWhatComes(t *testing.T) {
 	e := &Engine{settings: option.Default(), memoryLimit: 8 << 20}
-	var s spool
+	var s requestBody
 	s.start(e.memoryLimit, e)
 	piece := bytes.Repeat([]byte("a"), 1000)
 	for !s.whole() {

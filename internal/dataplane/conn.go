@@ -19,7 +19,7 @@ type conn struct {
 	lis        *listener
 	plain      bool // see transport.go
 	peer       request.Peer
-	dry        bool        // the last read took all there was: an event tells of more
+	readAll    bool        // the last read took all there was: an event tells of more
 	hup        bool        // nothing may come after what is there: no event would tell that it has ended
 	registered bool        // in the epoll set
 	active     bool        // counted in Engine.active: it holds a part of a request
@@ -32,16 +32,16 @@ type conn struct {
 	watched    bool        // the epoll set tells when it can be written to
 	house      atomic.Bool // the housekeeper works on it; only that goroutine sets it
 
-	shared  bool             // the application has a descriptor of it, too
-	in      []byte           // bytes read and not used yet
-	lent    bool             // they lie in the core's rbuf: they must be copied before it leaves this connection
-	starved bool             // they are part of a head that waits for more
-	req     *request.Request // as far as it is parsed, nil: nothing is, or the core has it
-	head    int              // bytes of its head, once that is whole
-	id      uint16           // in a protocol of records: of the request in hand, or of the one that is refused; 0: none
-	body    spool            // the body gathered so far
-	out     slow             // what the client has not taken yet of a finished response
-	spill   *spill           // and of one under way, nil: nothing
+	shared   bool             // the application has a descriptor of it, too
+	in       []byte           // bytes read and not used yet
+	lent     bool             // they lie in the core's rbuf: they must be copied before it leaves this connection
+	partHead bool             // they are a part of a head, whose rest has not come
+	req      *request.Request // as far as it is parsed, nil: nothing is, or the core has it
+	head     int              // bytes of its head, once that is whole
+	id       uint16           // in a protocol of records: of the request in hand, or of the one that is refused; 0: none
+	body     requestBody      // the body gathered so far
+	out      pendingOutput    // what the client has not taken yet of a finished response
+	spill    *spill           // and of one under way, nil: nothing
 
 	// bytes the client had not taken when it last took some; in an idle connection 0: it has taken
 	// all, or was not asked for
@@ -90,8 +90,8 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	}
 	c.gen.Add(1)
 	c.fd, c.lis, c.plain = fd, lis, lis.plain
-	c.registered, c.active, c.served, c.since, c.dry, c.hup = false, false, 0, 0, false, false
-	c.shared, c.lent, c.starved, c.id = false, false, false, 0
+	c.registered, c.active, c.served, c.since, c.readAll, c.hup = false, false, 0, 0, false, false
+	c.shared, c.lent, c.partHead, c.id = false, false, false, 0
 	c.unasked, c.writeErrs = 0, nil
 	c.queued.Store(0)
 	c.open()

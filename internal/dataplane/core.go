@@ -21,9 +21,9 @@ type Core struct {
 	rbuf  []byte    // what is read first lands here; a connection gets memory of its own only when it must wait
 	spare []byte    // memory for the next body
 	sa    unix.RawSockaddrAny
-	ready
-	again   again       // accepting
-	serving atomic.Bool // owns a connection
+	eventBatch
+	backoff acceptBackoff // accepting
+	serving atomic.Bool   // owns a connection
 	// false before Run and in a signal handler: both wait for the GIL as long as another core holds
 	// it
 	looping    atomic.Bool
@@ -57,17 +57,17 @@ func (c *Core) Run() int {
 	}
 	c.looping.Store(true)
 	if c.id == 0 {
-		e.signals.thread.Store(int64(unix.Gettid()))
+		e.pySignals.thread.Store(int64(unix.Gettid()))
 	}
 	for {
-		if c.id == 0 && e.signals.pending.Swap(false) && !c.handleSignals() {
+		if c.id == 0 && e.pySignals.pending.Swap(false) && !c.handleSignals() {
 			e.Drain("a signal handler raised", true)
 		}
 		if e.phase() >= leaving && !c.sawLeaving.Load() {
 			c.sawLeaving.Store(true)
 			e.tellAnswered(e.active.Load())
 		}
-		n, errno := epollWait(e.epfd, c.events[:c.batch()], -1)
+		n, errno := epollWait(e.epfd, c.events[:c.batchSize()], -1)
 		if errno == unix.EINTR {
 			if c.id == 0 && !c.handleSignals() {
 				e.Drain("a signal handler raised", true)
@@ -150,26 +150,26 @@ func (c *Core) takeToken() {
 // accept takes connections while more wait and nothing speaks against it.
 func (c *Core) accept(l *listener) {
 	e := c.eng
-	for c.acceptOne(l) && !c.slow && c.again.worth() && e.listens() {
+	for c.acceptOne(l) && !c.lastSlow && c.backoff.worth() && e.listens() {
 	}
 }
 
 // acceptOne takes one connection and serves it. False: there was none.
 func (c *Core) acceptOne(l *listener) bool {
 	if c.eng.full() {
-		c.eng.starved(unix.EMFILE)
+		c.eng.pauseAccepting(unix.EMFILE)
 		return false
 	}
 	salen := uint32(unix.SizeofSockaddrAny)
 	fd, errno := accept(l.FD, &c.sa, &salen)
 	if errno != 0 {
-		c.again.missed()
+		c.backoff.missed()
 		if outOfDescriptors(errno) {
-			c.eng.starved(errno)
+			c.eng.pauseAccepting(errno)
 		}
 		return false
 	}
-	c.again.hit()
+	c.backoff.hit()
 	cn := c.eng.newConn(fd, l)
 	if cn == nil {
 		return true
@@ -203,7 +203,7 @@ func (c *Core) work(cn *conn) {
 				return
 			}
 		case stepAgain:
-			if len(cn.in) == 0 && cn.dry { // no need to ask: an event will tell
+			if len(cn.in) == 0 && cn.readAll { // no need to ask: an event will tell
 				if c.wait(cn, c.x.finished) {
 					return
 				}

@@ -65,7 +65,7 @@ type Engine struct {
 	exitCode    atomic.Int32
 	recycle     atomic.Bool // the supervisor was asked for a replacement
 	memRead     atomic.Int64
-	signals     signals
+	pySignals   pySignals
 	house       housekeeper
 
 	spilled  atomic.Int64 // bytes in the spills of all connections
@@ -74,7 +74,7 @@ type Engine struct {
 
 	upgrades upgrades
 
-	starvedAt atomic.Int64 // monotonic ns when it began to starve
+	shortAt atomic.Int64 // monotonic ns when descriptors last ran out
 
 	headTimeout, socketTimeout, idleTimeout, sendTimeout int64 // ns
 	socketMax, socketPing, socketPong                    int64 // of WebSockets: bytes, ns, ns
@@ -114,7 +114,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string, how Serving) 
 	e.row = e.board.Row(row)
 	e.limits = request.Limits{Head: s.BufferSize, Body: s.LimitPost, Vars: s.MaxVars}
 	e.memoryLimit, e.maxSpill = max(s.PostBuffering, 64<<10), maxSpill
-	e.ram.most = s.PostBufferingMemory
+	e.ram.max = s.PostBufferingMemory
 	e.setTimeouts()
 	if s.MaxRequests > 0 {
 		e.maxRequests = s.MaxRequests + int64(slot-1)*s.MaxRequestsDelta

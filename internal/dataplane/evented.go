@@ -115,11 +115,11 @@ func (x *Exchange) happened(events uint32) {
 		x.pushOut()
 	}
 	if events&unix.EPOLLIN != 0 {
-		cn.dry = false
+		cn.readAll = false
 		x.tell(newsInput)
 	}
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		cn.hup, cn.dry = true, false
+		cn.hup, cn.readAll = true, false
 		if x.unread && events&(unix.EPOLLHUP|unix.EPOLLERR) == 0 || x.opened() {
 			x.tell(newsInput) // something may be left to read
 		} else {
@@ -132,7 +132,7 @@ func (x *Exchange) happened(events uint32) {
 func (x *Exchange) late() {
 	cn := x.cn
 	switch {
-	case cn.out.some():
+	case cn.out.unsent():
 		if cn.untaken() < cn.queued.Load() { // it takes some now and then
 			x.await()
 			return

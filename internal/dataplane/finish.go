@@ -88,7 +88,7 @@ func (x *Exchange) sendLast(body []byte) {
 		x.dropPinned()
 		return
 	}
-	if x.loop != nil && x.cn.out.some() {
+	if x.loop != nil && x.cn.out.unsent() {
 		x.vec.n = 0
 		x.vec.add(x.out)
 		x.vec.add(body)
@@ -137,7 +137,7 @@ func (x *Exchange) sendLast(body []byte) {
 // next: half the packets. (What the client has sent and nobody read would have close() drop the
 // answer as well, so nothing may be left there.)
 func (x *Exchange) more() int {
-	if x.closing && !x.keep && x.cn.dry && !x.cn.lis.unix {
+	if x.closing && !x.keep && x.cn.readAll && !x.cn.lis.unix {
 		return unix.MSG_MORE
 	}
 	return 0

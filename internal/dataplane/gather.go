@@ -25,7 +25,7 @@ func (c *Core) gather(cn *conn) step {
 		return c.gatherBody(cn)
 	}
 	p, s := cn.in, stepAgain
-	if len(p) == 0 || cn.starved {
+	if len(p) == 0 || cn.partHead {
 		if p, s = c.fill(cn, p); s != stepAgain {
 			return s
 		}
@@ -39,7 +39,7 @@ func (c *Core) gather(cn *conn) step {
 		head, err := cn.lis.parse(cn, p, r, &c.eng.limits)
 		switch {
 		case err == nil:
-			cn.starved = false
+			cn.partHead = false
 			if cn.req != nil {
 				c.resume(cn)
 			}
@@ -53,7 +53,7 @@ func (c *Core) gather(cn *conn) step {
 			return c.refuse(cn, err, len(p) > 0)
 		case len(p) >= len(c.rbuf):
 			return c.refuse(cn, errHeadTooLarge, true)
-		case cn.dry: // no need to ask: an event will tell
+		case cn.readAll: // no need to ask: an event will tell
 			s = stepWait
 		default:
 			p, s = c.fill(cn, p)
@@ -93,7 +93,7 @@ func (c *Core) fill(cn *conn, p []byte) ([]byte, step) {
 		c.eng.close(cn)
 		return nil, stepClosed
 	}
-	cn.dry = got < len(room) && !cn.hup
+	cn.readAll = got < len(room) && !cn.hup
 	return p[:len(p)+got], stepAgain
 }
 
@@ -110,7 +110,7 @@ func (c *Core) keepPartial(cn *conn, p []byte, r *request.Request) {
 	if cn.req == nil && r.Scan != (request.Scan{}) {
 		c.suspend(cn, 0)
 	}
-	cn.starved = true
+	cn.partHead = true
 	c.eng.setActive(cn, true)
 }
 
@@ -145,7 +145,7 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 		return c.refuse(cn, err, true)
 	}
 	if c.loop != nil {
-		cn.app = c.eng.route(r)
+		cn.app = c.eng.appFor(r)
 	}
 	rest := buf[head:]
 	want := r.ContentLength
@@ -210,7 +210,7 @@ func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, st
 		}
 		body = body[:len(body)+got]
 	}
-	cn.dry = false
+	cn.readAll = false
 	next := c.deliver(cn, head, body, -1, nil)
 	c.spare = body
 	return nil, next
@@ -244,7 +244,7 @@ func (c *Core) gatherBody(cn *conn) step {
 		if errno != 0 || got == 0 {
 			return c.leftEarly(cn, cn.body.size)
 		}
-		cn.dry = got < len(p) && !cn.hup
+		cn.readAll = got < len(p) && !cn.hup
 		used, err := cn.body.feed(p[:got])
 		if err != nil {
 			return c.refuseBody(cn, err)

@@ -155,7 +155,7 @@ func TestHarakiriWaitsForEveryCore(t *testing.T) {
 		// Core 0 is held up between two looks at its events.
 		prepare: func(e *Engine) {
 			e.app.(*fakeApp).signals = sync.OnceFunc(func() { close(looks); <-look })
-			e.signals.pending.Store(true)
+			e.pySignals.pending.Store(true)
 		},
 		handler: func(x *fakeCall) Outcome {
 			running <- x
@@ -220,7 +220,7 @@ func TestHarakiriWithoutTheGIL(t *testing.T) {
 		set: func(s *option.Settings) { s.Threads = 3 },
 		prepare: func(e *Engine) {
 			e.app.(*fakeApp).signals = sync.OnceFunc(func() { close(looks); <-look })
-			e.signals.pending.Store(true)
+			e.pySignals.pending.Store(true)
 		},
 		handler: func(x *fakeCall) Outcome {
 			running <- x

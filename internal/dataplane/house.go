@@ -22,7 +22,7 @@ type housekeeper struct {
 	wakefd    int
 	every     time.Duration // between two sweeps, at least
 	deadlines deadlines
-	absorber
+	overload
 	rounds
 
 	buf []byte // of what moves from a spill to a socket
@@ -49,7 +49,7 @@ func (h *housekeeper) open(e *Engine) error {
 	if h.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("eventfd: %w", err)
 	}
-	h.absorber.open(len(e.conns))
+	h.overload.open(len(e.conns))
 	if err = h.deadlines.open(h.epfd, tagDeadlines); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (h *housekeeper) stop() {
 }
 
 func (h *housekeeper) close() {
-	h.absorber.close()
+	h.overload.close()
 	h.deadlines.close()
 	h.alarm.close()
 	unix.Close(h.epfd)
@@ -125,10 +125,10 @@ func (h *housekeeper) run() {
 		}
 		now := monotonic()
 		h.round(now)
-		if h.relentAt != 0 && now >= h.relentAt {
-			h.relent()
+		if h.resumeAt != 0 && now >= h.resumeAt {
+			h.resumeAccepting()
 		}
-		if h.eng.signals.pending.Load() {
+		if h.eng.pySignals.pending.Load() {
 			h.kick()
 		}
 		if h.deadlines.due(now) {
@@ -140,10 +140,10 @@ func (h *housekeeper) run() {
 // timeout is how many ns it is until there is something to do though nothing happens, -1: nothing.
 func (h *housekeeper) timeout() int64 {
 	next := int64(never)
-	if h.eng.signals.pending.Load() {
+	if h.eng.pySignals.pending.Load() {
 		next = until(kickEvery)
 	}
-	for _, at := range [...]int64{h.nextRound, h.relentAt} {
+	for _, at := range [...]int64{h.nextRound, h.resumeAt} {
 		if at != 0 {
 			next = min(next, at)
 		}
@@ -154,7 +154,8 @@ func (h *housekeeper) timeout() int64 {
 	return max(next-monotonic(), 0)
 }
 
-// take leaves a busy connection to this goroutine.
+// take leaves a busy connection to this goroutine, which writes the rest of its response as the
+// client takes it.
 func (h *housekeeper) take(cn *conn) {
 	e := h.eng
 	if cn.registered {
@@ -169,9 +170,6 @@ func (h *housekeeper) take(cn *conn) {
 	h.wake()
 }
 
-// slow writes the rest of cn's response as the client takes it.
-func (h *housekeeper) slow(cn *conn) { h.take(cn) }
-
 // linger throws away what the client still sends, so that it can read the answer before the
 // connection ends (RFC 9112 §9.6).
 func (h *housekeeper) linger(cn *conn) {
@@ -183,8 +181,8 @@ func (h *housekeeper) linger(cn *conn) {
 func (h *housekeeper) collect() {
 	var b [8]byte
 	unix.Read(h.wakefd, b[:])
-	if h.eng.hindered(starving) && h.relentAt == 0 {
-		h.relentAt = until(starvedFor)
+	if h.eng.hindered(noDescriptor) && h.resumeAt == 0 {
+		h.resumeAt = until(acceptRetry)
 	}
 	h.mu.Lock()
 	inbox := h.inbox

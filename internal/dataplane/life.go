@@ -47,9 +47,9 @@ func checkMove[S interface {
 type hindrance uint32
 
 const (
-	paused   hindrance = 1 << iota // the supervisor says so
-	starving                       // no descriptor was left for a connection
-	laden                          // as many exchanges as may be are in flight on the loop
+	paused       hindrance = 1 << iota // the supervisor says so
+	noDescriptor                       // no descriptor was left for a connection
+	laden                              // as many exchanges as may be are in flight on the loop
 )
 
 // life is a worker's phase and what is apart from it.

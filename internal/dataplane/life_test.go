@@ -49,11 +49,11 @@ func TestHindrances(t *testing.T) {
 		}
 	}
 	l.now.Store(int32(serving))
-	if !l.hinder(starving) || l.hinder(starving) || !l.hinder(paused) {
+	if !l.hinder(noDescriptor) || l.hinder(noDescriptor) || !l.hinder(paused) {
 		t.Error("what was known is not told from what is new")
 	}
-	l.relieve(starving)
-	if l.listens() || l.hindered(starving) || !l.hindered(paused) {
+	l.relieve(noDescriptor)
+	if l.listens() || l.hindered(noDescriptor) || !l.hindered(paused) {
 		t.Error("one reason took the other with it")
 	}
 	l.relieve(paused)

@@ -181,7 +181,7 @@ func (l *Loop) accept(lis *listener) {
 	switch {
 	case e.settings.Processes > 1 && l.leads():
 		e.relisten()
-	case l.again.worth():
+	case l.backoff.worth():
 		l.accepting = lis
 	}
 }

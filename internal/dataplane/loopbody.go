@@ -74,7 +74,7 @@ func (x *Exchange) pull(ev *Event) bool {
 			x.gone, ev.Kind = true, ClientGone
 			return true
 		}
-		cn.dry = got < len(p) && !cn.hup
+		cn.readAll = got < len(p) && !cn.hup
 		ev.Data = p[:got]
 		if b.framed() {
 			b.mem = b.mem[:0]

@@ -113,7 +113,7 @@ func (l *Loop) responded(x *Exchange) {
 	e, cn := l.eng, x.cn
 	x.finished, x.over = monotonic(), true
 	x.cell.State.Store(scoreboard.CellOpen)
-	x.handedOver = x.handedOver || cn.out.some()
+	x.handedOver = x.handedOver || cn.out.unsent()
 	cn.flight = nil
 	cn.inFlight.Store(false)
 	if x.unread { // nobody reads the rest of the body
@@ -124,7 +124,7 @@ func (l *Loop) responded(x *Exchange) {
 	next := x.leave(cn, cn.in)
 	x.account(x.call.App, x.finished)
 	x.cn = nil
-	if next == stepAgain && (len(cn.in) > 0 || !cn.dry || !l.wait(cn, x.finished)) {
+	if next == stepAgain && (len(cn.in) > 0 || !cn.readAll || !l.wait(cn, x.finished)) {
 		l.local = append(l.local, cn)
 		l.unseen = true
 	}

@@ -124,7 +124,7 @@ func (x *Exchange) SendFile(fd int, off, n int64, more bool) int {
 	switch {
 	case x.broken:
 		return -1
-	case x.cn.out.some():
+	case x.cn.out.unsent():
 		x.full = true
 		return WouldBlock
 	}

@@ -140,7 +140,7 @@ func (x *Exchange) open() int {
 	x.vec.add(x.out)
 	x.tryFlush()
 	x.watch(x.cn.watched)
-	x.cn.dry = false // the client may have sent frames already, of which no event will tell
+	x.cn.readAll = false // the client may have sent frames already, of which no event will tell
 	x.tell(newsInput)
 	x.keepAlive()
 	if x.broken {
@@ -244,19 +244,19 @@ func (x *Exchange) readMessage() websocket.Message {
 	for {
 		p := cn.in
 		if len(p) == 0 {
-			if cn.dry {
+			if cn.readAll {
 				return websocket.Message{}
 			}
 			got, errno := cn.recv(l.rbuf)
 			if errno == unix.EAGAIN {
-				cn.dry = true
+				cn.readAll = true
 				return websocket.Message{}
 			}
 			if errno != 0 || got == 0 {
 				x.broken = true // nothing that is sent arrives
 				return websocket.Message{Op: websocket.Close, Code: websocket.Lost}
 			}
-			cn.dry = got < len(l.rbuf) && !cn.hup
+			cn.readAll = got < len(l.rbuf) && !cn.hup
 			s.heard, s.pinged = monotonic(), 0
 			p = l.rbuf[:got]
 		}
@@ -283,7 +283,7 @@ func (x *Exchange) keepAlive() {
 	s, e := x.socket, x.eng
 	every := e.socketPing
 	switch {
-	case every <= 0 || x.cn.out.some(): // what is written has a timeout of its own
+	case every <= 0 || x.cn.out.unsent(): // what is written has a timeout of its own
 	case s.pinged != 0:
 		e.expireAt(x.cn, s.pinged+e.socketPong)
 	default:

@@ -24,10 +24,10 @@ func (e *Engine) setMounts(points []string) {
 	}
 }
 
-// route gives the application for r, -1 for none. With manage-script-name the mount point is cut
+// appFor gives the application for r, -1 for none. With manage-script-name the mount point is cut
 // off PATH_INFO and becomes SCRIPT_NAME; else, and where no mount point fits, the front end may
 // have set SCRIPT_NAME to one (uWSGI's rules; ignore-script-name forbids that).
-func (e *Engine) route(r *request.Request) int {
+func (e *Engine) appFor(r *request.Request) int {
 	if len(e.mounts) == 1 && e.mounts[0].prefix == "" && !e.settings.ManageScriptName {
 		return e.mounts[0].app
 	}

@@ -19,7 +19,7 @@ import (
 func (s *server) cpu() time.Duration {
 	const perThread, sched = 4, 2 // linux/posix-timers.h
 	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^s.eng.signals.thread.Load()<<3|perThread|sched), &ts); err != nil {
+	if err := unix.ClockGettime(int32(^s.eng.pySignals.thread.Load()<<3|perThread|sched), &ts); err != nil {
 		s.t.Fatal(err)
 	}
 	return time.Duration(ts.Nano())

@@ -59,7 +59,7 @@ type parser func(cn *conn, buf []byte, r *request.Request, lim *request.Limits) 
 // records is how a protocol frames what it carries: the head and the body of a response, and the
 // body of a request. id is the request's number on its connection.
 type records struct {
-	most   int                                          // bytes that one of a response holds
+	max    int                                          // bytes that one of a response holds
 	begin  func(dst []byte, id uint16, n int) []byte    // appends what stands before n bytes
 	append func(dst []byte, id uint16, p []byte) []byte // appends p as records
 	end    func(dst []byte, id uint16) []byte           // appends what ends the response
@@ -106,7 +106,7 @@ func fastCGI(start string) *protocol {
 		start:     start,
 		endUnseen: true, // nginx
 		records: &records{
-			most: fastcgi.MaxContent,
+			max: fastcgi.MaxContent,
 			begin: func(dst []byte, id uint16, n int) []byte {
 				h := fastcgi.StdoutHeader(id, n)
 				return append(dst, h[:]...)

@@ -51,7 +51,7 @@ func telegram() *protocol {
 		},
 		aside: func(p []byte) []byte { return append([]byte("pong "), p...) },
 		records: &records{
-			most:  100,
+			max:   100,
 			begin: header,
 			append: func(dst []byte, id uint16, p []byte) []byte {
 				for part := range slices.Chunk(p, 100) {

@@ -53,7 +53,7 @@ func (x *Exchange) frameHead() {
 	if n == 0 {
 		return
 	}
-	if n > r.most {
+	if n > r.max {
 		x.out = r.append(nil, x.cn.id, x.out)
 		return
 	}
@@ -73,7 +73,7 @@ func (x *Exchange) sendRecords(p []byte) {
 	}
 	x.frameHead()
 	for !x.broken {
-		part := p[:min(len(p), r.most)]
+		part := p[:min(len(p), r.max)]
 		p = p[len(part):]
 		if len(part) > 0 {
 			x.out = r.begin(x.out, x.cn.id, len(part))

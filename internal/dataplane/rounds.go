@@ -127,14 +127,14 @@ func (h *housekeeper) round(now int64) {
 	filling := false
 	if !e.hindered(paused) {
 		for _, l := range e.listeners {
-			filling = pending(l.FD) && h.look(l) || filling
+			filling = pending(l.FD) && h.acceptAhead(l) || filling
 		}
 	}
 	answered := e.row.Requests.Load() - h.seen
 	h.seen += answered
 	h.interval = min(int64(longRound), h.fillsIn.Load())
 	if e.idle() {
-		switch left := h.fetchLeft(); {
+		switch left := h.acceptIfStranded(); {
 		case filling:
 			h.nextRound = now + int64(hotRound)
 		case left || answered >= fewAnswers:

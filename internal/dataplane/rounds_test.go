@@ -206,7 +206,7 @@ func TestNewConnectionsDoNotWaitBehindLongRequests(t *testing.T) {
 	for first.eng.idle() {
 		unix.Poll(nil, 1)
 	}
-	first.eng.cores[0].tags[mostReady-1].Store(tagListener)
+	first.eng.cores[0].tags[maxEvents-1].Store(tagListener)
 	c := first.dial("http")
 	if got := c.get("/new"); got != "hello /new" {
 		t.Errorf("%q", got)

@@ -17,7 +17,7 @@ import (
 // appending.
 type spill struct {
 	fd   int   // a ring in a file without a name
-	most int64 // its size
+	max  int64 // its size
 	held int64 // bytes of it that are in memory, see Engine.ram
 
 	mu       sync.Mutex
@@ -57,14 +57,14 @@ func (x *Exchange) startSpill() bool {
 		if err != nil {
 			return false
 		}
-		sp := &spill{fd: fd, most: x.eng.maxSpill, idle: true}
+		sp := &spill{fd: fd, max: x.eng.maxSpill, idle: true}
 		if inRAM {
-			sp.most = min(sp.most, x.eng.ram.most/16)
-			if sp.most == 0 || !x.eng.ram.take(sp.most) {
+			sp.max = min(sp.max, x.eng.ram.max/16)
+			if sp.max == 0 || !x.eng.ram.take(sp.max) {
 				unix.Close(fd)
 				return false
 			}
-			sp.held = sp.most
+			sp.held = sp.max
 		}
 		cn.spill = sp
 		x.eng.app.StopStreaming(x.id)
@@ -78,7 +78,7 @@ func (x *Exchange) spillVec() bool {
 	put := false
 	for x.vec.n > 0 {
 		sp.mu.Lock()
-		room, at, errno := sp.most-(sp.appended-sp.written), sp.appended%sp.most, sp.errno
+		room, at, errno := sp.max-(sp.appended-sp.written), sp.appended%sp.max, sp.errno
 		sp.mu.Unlock()
 		if errno != 0 {
 			x.vec.n = 0
@@ -86,7 +86,7 @@ func (x *Exchange) spillVec() bool {
 			return true
 		}
 		p := x.vec.span(0)
-		n, err := unix.Pwrite(sp.fd, p[:min(int64(len(p)), room, sp.most-at)], at)
+		n, err := unix.Pwrite(sp.fd, p[:min(int64(len(p)), room, sp.max-at)], at)
 		if err == unix.EINTR {
 			continue
 		}
@@ -170,9 +170,9 @@ func (h *housekeeper) watchSpill(cn *conn) {
 // flushSpill writes of cn's spill what the client takes, a turn at most.
 func (h *housekeeper) flushSpill(cn *conn) {
 	sp := cn.spill
-	for sent := 0; sent < turn; {
+	for sent := 0; sent < maxBurst; {
 		sp.mu.Lock()
-		left, at, ended := sp.appended-sp.written, sp.written%sp.most, sp.ended
+		left, at, ended := sp.appended-sp.written, sp.written%sp.max, sp.ended
 		if left == 0 && !ended {
 			// Not in the set: the end of the client's side would be told again and again.
 			unix.EpollCtl(h.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
@@ -189,7 +189,7 @@ func (h *housekeeper) flushSpill(cn *conn) {
 			h.progress(cn)
 			return
 		}
-		n, errno := h.move(cn, sp.fd, at, min(left, sp.most-at))
+		n, errno := h.move(cn, sp.fd, at, min(left, sp.max-at))
 		sent += n
 		h.eng.spilled.Add(int64(-n))
 		sp.mu.Lock()

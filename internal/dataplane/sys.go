@@ -98,7 +98,7 @@ func send(fd int, p []byte, flags int) (int, syscall.Errno) {
 func sendfile(out, in int, off, want int64) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(out), uintptr(in), uintptr(unsafe.Pointer(&off)),
-			uintptr(min(want, turn)), 0, 0)
+			uintptr(min(want, maxBurst)), 0, 0)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}

@@ -55,12 +55,12 @@ var errNoMemory = &request.Error{Status: 507, Reason: "no temporary file can be 
 // budget bounds the memory of the temporary files that are kept there.
 type budget struct {
 	used atomic.Int64
-	most int64
+	max  int64
 }
 
 // take reserves n bytes. False: that would be too many.
 func (b *budget) take(n int64) bool {
-	if b.used.Add(n) > b.most {
+	if b.used.Add(n) > b.max {
 		b.used.Add(-n)
 		return false
 	}
@@ -79,6 +79,6 @@ func (e *Engine) tellTemporary() {
 	if closed(err) {
 		e.house.note("%v: request bodies above %d bytes (post-buffering), and what slow clients have not read yet, "+
 			"are kept in memory, up to %d MiB in each worker "+
-			"(post-buffering-memory); TMPDIR names another folder", err, e.memoryLimit, e.ram.most>>20)
+			"(post-buffering-memory); TMPDIR names another folder", err, e.memoryLimit, e.ram.max>>20)
 	}
 }

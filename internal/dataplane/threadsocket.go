@@ -17,15 +17,15 @@ import (
 
 // threadSocket is such a request, from the 101 on.
 type threadSocket struct {
-	conn   websocket.Conn
-	buf    []byte // what is read lands here
-	in     []byte // the part of it that was not looked at yet
-	out    []byte // frames to be sent
-	dry    bool   // the last read took all there was
-	ended  bool   // nothing more comes of the client
-	failed bool   // … since it has broken the protocol: it may be sending still
-	heard  int64  // monotonic ns: its last bytes
-	pinged int64  // monotonic ns of the ping that it has not answered, 0: there is none
+	conn    websocket.Conn
+	buf     []byte // what is read lands here
+	in      []byte // the part of it that was not looked at yet
+	out     []byte // frames to be sent
+	readAll bool   // the last read took all there was
+	ended   bool   // nothing more comes of the client
+	failed  bool   // … since it has broken the protocol: it may be sending still
+	heard   int64  // monotonic ns: its last bytes
+	pinged  int64  // monotonic ns of the ping that it has not answered, 0: there is none
 }
 
 const (
@@ -117,7 +117,7 @@ func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 	case w == nil:
 		return nil, MessageLost
 	}
-	w.dry = w.dry && wait
+	w.readAll = w.readAll && wait
 	for !w.ended && !x.broken {
 		m, n := w.conn.Next(w.in)
 		w.in = w.in[n:]
@@ -133,7 +133,7 @@ func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 			x.closeFrames(websocket.Restart, "")
 			break
 		}
-		if !w.dry {
+		if !w.readAll {
 			x.readFrames()
 			continue
 		}
@@ -151,7 +151,7 @@ func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 		if errno == unix.EINTR && x.core.id == 0 {
 			return nil, Interrupted
 		}
-		w.dry = errno != 0
+		w.readAll = errno != 0
 	}
 	return nil, MessageLost
 }
@@ -177,11 +177,11 @@ func (x *Exchange) readFrames() {
 	n, errno := x.cn.recv(w.buf)
 	switch {
 	case errno == unix.EAGAIN:
-		w.dry = true
+		w.readAll = true
 	case errno != 0 || n == 0:
 		w.ended = true
 	default:
-		w.in, w.dry = w.buf[:n], n < len(w.buf)
+		w.in, w.readAll = w.buf[:n], n < len(w.buf)
 		w.heard, w.pinged = monotonic(), 0
 	}
 }

@@ -180,7 +180,7 @@ func (x *Exchange) tryFlush() {
 		x.spillVec()
 		return
 	}
-	if x.loop != nil && x.cn.out.some() {
+	if x.loop != nil && x.cn.out.unsent() {
 		x.putOff()
 		return
 	}

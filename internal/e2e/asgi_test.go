@@ -235,6 +235,25 @@ func TestLifespanFailsAtReload(t *testing.T) {
 	}
 }
 
+// A task that does not end when it is cancelled keeps neither atexit handlers nor the end.
+func TestStubbornTask(t *testing.T) {
+	t.Parallel()
+	for _, loop := range []string{"asyncio", "uvloop"} {
+		t.Run(loop, func(t *testing.T) {
+			t.Parallel()
+			s, site := asgi(t, "--module", "plain", "--master", "--home", harness.Async(t), "--asgi-loop", loop)
+			if a := site.Get("/stubborn"); a.Body != "for ever" {
+				t.Errorf("%s %q", a.Line, a.Body)
+			}
+			s.Stop()
+			s.Log.Wait(t, "it does not end though it is cancelled, and is left: .*stubborn")
+			if s.Log.Count("^background cancelled") != 1 || s.Log.Count("^atexit") != 1 {
+				t.Error("the other task or the atexit handler did not run")
+			}
+		})
+	}
+}
+
 // threads is the size of the loop's default executor.
 func TestDefaultExecutor(t *testing.T) {
 	t.Parallel()

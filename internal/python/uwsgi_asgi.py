@@ -8,7 +8,7 @@ needs it.
 import os
 import sys
 
-from uwsgi_report import ERROR, report, say, text_of
+from uwsgi_report import ERROR, WARNING, report, say, text_of
 
 
 VERSION = {"version": "3.0", "spec_version": "2.5"}
@@ -141,6 +141,9 @@ def drain(fd):
         pass
 
 
+CANCEL_TIME = 5  # seconds that a task may take to end when it is cancelled
+
+
 async def cancel_all():
     """Cancel every task but this one, wait for their ends, and say what went wrong in them."""
     import asyncio
@@ -148,9 +151,13 @@ async def cancel_all():
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Exception) and not isinstance(result, asyncio.CancelledError):
-            report(type(result), result, result.__traceback__)
+    ended, others = await asyncio.wait(tasks, timeout=CANCEL_TIME) if tasks else ((), ())
+    for task in ended:
+        exc = None if task.cancelled() else task.exception()
+        if isinstance(exc, Exception):
+            report(type(exc), exc, exc.__traceback__)
+    for task in others:
+        say("it does not end though it is cancelled, and is left: %r" % task, WARNING)
 
 
 class Lifespan:

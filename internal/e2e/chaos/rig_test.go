@@ -20,13 +20,14 @@ type rig struct {
 	addr string // HTTP
 	sock string // the uwsgi protocol, on a unix socket
 	fds  int    // descriptors of a worker that has just begun
+	app  []string
 }
 
 // newRig makes one that is not started yet.
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	count(t)
-	r := &rig{Server: harness.New(t), t: t, addr: harness.Addr(t)}
+	r := &rig{Server: harness.New(t), t: t, addr: harness.Addr(t), app: []string{"--wsgi-file", "app.py"}}
 	r.sock = r.Path("uwsgi.sock")
 	r.Copy("testdata/app.py", "app.py")
 	r.Setenv(harness.DebianPath)
@@ -53,8 +54,9 @@ func (r *rig) code(text string) {
 
 // args are those that every server here has.
 func (r *rig) args(more ...string) []string {
-	return append([]string{"--http", r.addr, "--socket", r.sock, "--wsgi-file", "app.py", "--master", "--vacuum",
-		"--disable-logging", "--chmod-socket=666"}, more...)
+	own := []string{"--http", r.addr, "--socket", r.sock, "--master", "--vacuum", "--disable-logging",
+		"--chmod-socket=666"}
+	return slices.Concat(own, r.app, more)
 }
 
 func (r *rig) begin(args ...string) {

@@ -1,6 +1,7 @@
 """ASGI without a framework: what the tests ask of the loop and of lifespan."""
 
 import asyncio
+import atexit
 import functools
 import json
 import os
@@ -10,6 +11,7 @@ import time
 
 import uwsgi
 
+atexit.register(print, "atexit")
 MODE = os.environ.get("LIFESPAN", "")
 background = []
 
@@ -105,6 +107,18 @@ async def leave(scope):
     return "still here"
 
 
+async def stubborn(scope):
+    async def task():
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+
+    background.append(asyncio.ensure_future(task()))
+    return "for ever"
+
+
 async def stop(scope):
     asyncio.get_running_loop().stop()
     await asyncio.sleep(0.01)
@@ -124,7 +138,7 @@ async def subprocess(scope):
     return out.decode()
 
 
-PAGES = {"/change": change, "/sleep": sleep, "/executor": executor, "/leave": leave, "/stop": stop, "/spin": spin, "/child": subprocess}
+PAGES = {"/change": change, "/sleep": sleep, "/executor": executor, "/leave": leave, "/stop": stop, "/stubborn": stubborn, "/spin": spin, "/child": subprocess}
 
 
 class Class:

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slow is what a client has not taken yet of a finished response: bytes of ours, then bytes of the
-// application's, then a file. What follows mem goes out as records, if there are any.
-type slow struct {
+// pendingOutput is what a client has not taken yet of a finished response: bytes of ours, then
+// bytes of the application's, then a file. What follows mem goes out as records, if there are any.
+type pendingOutput struct {
 	mem    []byte
 	rest   []byte
 	tail   []byte         // behind the file
@@ -38,12 +38,12 @@ type slow struct {
 	lingerEnd int64 // monotonic ns; then it is closed, whatever the client does
 }
 
-// turn is how many bytes one client gets in a row while others may wait.
-const turn = 4 << 20
+// maxBurst is how many bytes one client gets in a row while others may wait.
+const maxBurst = 4 << 20
 
-// write sends what the client takes, a turn at most. EAGAIN: there is more; 0: all is sent;
+// write sends what the client takes, maxBurst at most. EAGAIN: there is more; 0: all is sent;
 // ENODATA: the file ended early.
-func (s *slow) write(cn *conn) syscall.Errno {
+func (s *pendingOutput) write(cn *conn) syscall.Errno {
 	for sent := 0; ; {
 		flag := 0
 		if len(s.rest) > 0 || s.left > 0 {
@@ -72,22 +72,24 @@ func (s *slow) write(cn *conn) syscall.Errno {
 			s.mem, s.tail = s.tail, nil
 			continue
 		}
-		n, errno := s.move(cn)
+		n, errno := s.writeBody(cn)
 		s.piece -= n
 		if errno != 0 {
 			return errno
 		}
-		if sent += n; sent >= turn && (len(s.rest) > 0 || s.left > 0) {
+		if sent += n; sent >= maxBurst && (len(s.rest) > 0 || s.left > 0) {
 			return unix.EAGAIN
 		}
 	}
 }
 
-// some says that there is something to be written.
-func (s *slow) some() bool { return len(s.mem) > 0 || len(s.rest) > 0 || s.left > 0 || len(s.tail) > 0 }
+// unsent reports whether something is still to be written.
+func (s *pendingOutput) unsent() bool {
+	return len(s.mem) > 0 || len(s.rest) > 0 || s.left > 0 || len(s.tail) > 0
+}
 
 // queue puts p behind what is in mem; it is not copied where nothing is.
-func (s *slow) queue(p []byte) {
+func (s *pendingOutput) queue(p []byte) {
 	if len(s.mem) == 0 {
 		s.mem = p
 		return
@@ -96,7 +98,7 @@ func (s *slow) queue(p []byte) {
 }
 
 // append puts a copy of p behind all there is.
-func (s *slow) append(p []byte) {
+func (s *pendingOutput) append(p []byte) {
 	if len(s.rest) > 0 || s.left > 0 {
 		s.tail = append(s.tail, p...)
 		return
@@ -105,9 +107,9 @@ func (s *slow) append(p []byte) {
 }
 
 // record begins the next record, or ends the response.
-func (s *slow) record() {
-	if s.piece = min(len(s.rest), s.records.most); s.piece == 0 {
-		s.piece = int(min(s.left, int64(s.records.most)))
+func (s *pendingOutput) record() {
+	if s.piece = min(len(s.rest), s.records.max); s.piece == 0 {
+		s.piece = int(min(s.left, int64(s.records.max)))
 	}
 	if s.piece == 0 {
 		s.ended = true
@@ -117,8 +119,8 @@ func (s *slow) record() {
 	s.mem = s.records.begin(s.frame[:0], s.id, s.piece)
 }
 
-// move sends a part of what follows mem and tells how much.
-func (s *slow) move(cn *conn) (int, syscall.Errno) {
+// writeBody sends a part of what follows mem and tells how much.
+func (s *pendingOutput) writeBody(cn *conn) (int, syscall.Errno) {
 	if p := s.rest; len(p) > 0 {
 		if s.records != nil {
 			p = p[:s.piece]
@@ -151,7 +153,7 @@ func (s *slow) move(cn *conn) (int, syscall.Errno) {
 		return 0, errno
 	case n == 0:
 		errno = unix.ENODATA
-	case int64(n) < min(want, turn) && !s.copying:
+	case int64(n) < min(want, maxBurst) && !s.copying:
 		errno = unix.EAGAIN // as the next call would say
 	}
 	s.off += int64(n)
@@ -170,7 +172,7 @@ func refused(errno syscall.Errno) bool {
 }
 
 // cutShort says why less of the file was sent than was promised (ENODATA).
-func (s *slow) cutShort() string {
+func (s *pendingOutput) cutShort() string {
 	if s.fault != 0 {
 		return "a file could not be read while it was sent: " + s.fault.Error()
 	}
@@ -178,7 +180,7 @@ func (s *slow) cutShort() string {
 }
 
 // copy is sendfile by reading and writing.
-func (s *slow) copy(cn *conn, want int64) (int, syscall.Errno) {
+func (s *pendingOutput) copy(cn *conn, want int64) (int, syscall.Errno) {
 	if s.buf == nil {
 		s.buf = make([]byte, 64<<10)
 	}
@@ -196,12 +198,12 @@ func (s *slow) copy(cn *conn, want int64) (int, syscall.Errno) {
 	return max(k, 0), errno // -1 with an error
 }
 
-func (s *slow) reset(e *Engine) {
+func (s *pendingOutput) reset(e *Engine) {
 	if s.file > 0 {
 		unix.Close(s.file)
 	}
 	if s.pinned != nil {
 		e.app.Release(s.pinned)
 	}
-	*s = slow{}
+	*s = pendingOutput{}
 }

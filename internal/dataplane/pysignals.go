@@ -10,12 +10,12 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// signals brings Python's signal handlers to run while the worker's main thread, which alone may
+// pySignals brings Python's signal handlers to run while the worker's main thread, which alone may
 // run them, waits for requests. The interpreter's own handler only notes a signal and writes to a
 // pipe (signal.set_wakeup_fd); epoll_wait is interrupted if the signal came during it, but not if
 // it came a moment before. So the housekeeper watches the pipe and interrupts the main thread until
 // it has looked.
-type signals struct {
+type pySignals struct {
 	fd      int // the pipe's end; 0 = not watched
 	pending atomic.Bool
 	thread  atomic.Int64 // the main thread's id
@@ -30,7 +30,7 @@ const (
 
 // WatchSignals has handlers run when fd, the pipe of signal.set_wakeup_fd, has bytes.
 func (e *Engine) WatchSignals(fd int) {
-	e.signals.fd = fd
+	e.pySignals.fd = fd
 	ev := unix.EpollEvent{Events: unix.EPOLLIN}
 	setData(&ev, tagSignals)
 	unix.EpollCtl(e.house.epfd, unix.EPOLL_CTL_ADD, fd, &ev)
@@ -40,12 +40,12 @@ func (e *Engine) WatchSignals(fd int) {
 func (h *housekeeper) signalled() {
 	var buf [64]byte
 	for {
-		if n, err := unix.Read(h.eng.signals.fd, buf[:]); err != nil || n < len(buf) {
+		if n, err := unix.Read(h.eng.pySignals.fd, buf[:]); err != nil || n < len(buf) {
 			break
 		}
 	}
-	h.eng.signals.pending.Store(true)
-	h.eng.signals.kicks = busyKicks
+	h.eng.pySignals.pending.Store(true)
+	h.eng.pySignals.kicks = busyKicks
 	h.kick()
 }
 
@@ -53,7 +53,7 @@ func (h *housekeeper) signalled() {
 // main thread that runs Python looks at signals by itself, unless it was about to sleep or the
 // kernel gave the signal to another thread: it is interrupted too, but not for as long as it runs.
 func (h *housekeeper) kick() {
-	e, s := h.eng, &h.eng.signals
+	e, s := h.eng, &h.eng.pySignals
 	if e.cores[0].own.cell.State.Load() == scoreboard.CellBusy {
 		if s.kicks == 0 {
 			return

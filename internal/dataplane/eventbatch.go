@@ -12,29 +12,29 @@ import (
 // housekeeper does, and takes back what lies in front of a request that turns out slow.
 
 const (
-	mostReady = 16
+	maxEvents = 16
 	slowFrom  = 200 * time.Microsecond // a request as long as this is slow
 )
 
-// ready is what a core has fetched and not worked on yet.
-type ready struct {
-	events [mostReady]unix.EpollEvent
-	tags   [mostReady]atomic.Uint64 // 0: taken
-	slow   bool                     // the last request was
+// eventBatch is what a core has fetched and not worked on yet.
+type eventBatch struct {
+	events   [maxEvents]unix.EpollEvent
+	tags     [maxEvents]atomic.Uint64 // 0: taken
+	lastSlow bool                     // the last request was
 }
 
-// batch is how many events the core fetches next.
-func (c *Core) batch() int {
-	if len(c.eng.cores) > 1 || c.slow {
+// batchSize is how many events the core fetches next.
+func (c *Core) batchSize() int {
+	if len(c.eng.cores) > 1 || c.lastSlow {
 		return 1
 	}
-	return mostReady
+	return maxEvents
 }
 
 // fetched publishes n events; take gives one of them, 0 when somebody else has it.
-func (r *ready) fetched(n int) {
+func (b *eventBatch) fetched(n int) {
 	for i := range n {
-		r.tags[i].Store(tagOf(&r.events[i]))
+		b.tags[i].Store(tagOf(&b.events[i]))
 	}
 }
 
@@ -61,18 +61,18 @@ func (e *Engine) ownConn(tag uint64) *conn {
 	return cn
 }
 
-func (r *ready) take(i int) uint64 { return r.tags[i].Swap(0) }
+func (b *eventBatch) take(i int) uint64 { return b.tags[i].Swap(0) }
 
-// again decides whether to try accept() once more instead of asking epoll: under load there mostly
-// is a connection, otherwise the try costs a call for nothing, so each miss makes the next try
-// rarer.
-type again struct{ row, skip, penalty int }
+// acceptBackoff decides whether to try accept() once more instead of asking epoll: under load there
+// mostly is a connection, otherwise the try costs a call for nothing, so each miss makes the next
+// try rarer.
+type acceptBackoff struct{ row, skip, penalty int }
 
-// mostAccepts is how many connections a core serves in a row while those it has already wait.
-const mostAccepts = 32
+// maxAccepts is how many connections a core serves in a row while those it has already wait.
+const maxAccepts = 32
 
-func (a *again) worth() bool {
-	if a.row >= mostAccepts {
+func (a *acceptBackoff) worth() bool {
+	if a.row >= maxAccepts {
 		a.row = 0
 		return false
 	}
@@ -85,13 +85,13 @@ func (a *again) worth() bool {
 	return true
 }
 
-func (a *again) hit() {
+func (a *acceptBackoff) hit() {
 	if a.row > 0 {
 		a.penalty = 0
 	}
 }
 
-func (a *again) missed() {
+func (a *acceptBackoff) missed() {
 	if a.row > 0 {
 		a.penalty = min(2*a.penalty+1, 63)
 		a.skip = a.penalty

@@ -1,0 +1,109 @@
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// newEvented makes a server with the ASGI application of testdata/evented.py on that loop.
+func newEvented(t *testing.T, loop string) *rig {
+	t.Helper()
+	r := newRig(t)
+	r.Copy("testdata/evented.py", "evented.py")
+	r.app = []string{"--asgi", "evented", "--asgi-loop", loop, "--home", harness.Async(t)}
+	return r
+}
+
+func startEvented(t *testing.T, loop string, args ...string) *rig {
+	t.Helper()
+	r := newEvented(t, loop)
+	r.begin(args...)
+	return r
+}
+
+// loops has a test run on each loop.
+func loops(t *testing.T, test func(t *testing.T, loop string)) {
+	t.Helper()
+	for _, loop := range []string{"asyncio", "uvloop"} {
+		t.Run(loop, func(t *testing.T) { test(t, loop) })
+	}
+}
+
+// left is what a worker still holds of its requests.
+type left struct {
+	PID, Exchanges, Drivers, Threads, Signals, Cancelled, Disconnected, Sent, Code int
+	Tasks                                                                          []string
+	RSS                                                                            int
+}
+
+func (r *rig) left() (l left) {
+	r.t.Helper()
+	a := r.expect(200, "/live", "")
+	if err := json.Unmarshal([]byte(a.Body), &l); err != nil {
+		r.t.Fatalf("%v: %q", err, a.Body)
+	}
+	return l
+}
+
+// clean waits until a single worker holds nothing of its requests any more: no object, no task, no
+// connection but the one that asks.
+func (r *rig) clean() (l left) {
+	r.t.Helper()
+	var w map[string]any
+	if !soon(func() bool {
+		l = r.left()
+		w = r.worker()
+		return l.Exchanges == 0 && l.Drivers == 0 && len(l.Tasks) == 0 && w["in_flight"] == 0.0 &&
+			w["websockets"] == 0.0 && w["connections"] == 0.0
+	}) {
+		r.t.Errorf("it is left with %+v, in flight %v, websockets %v, connections %v", l, w["in_flight"],
+			w["websockets"], w["connections"])
+	}
+	return l
+}
+
+// worker is what the statistics say of the first worker; the server has --stats stats.sock.
+func (r *rig) worker() map[string]any {
+	r.t.Helper()
+	c, err := net.Dial("unix", r.Path("stats.sock"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer c.Close()
+	var doc struct{ Workers []map[string]any }
+	if err := json.NewDecoder(c).Decode(&doc); err != nil || len(doc.Workers) == 0 {
+		r.t.Fatalf("statistics: %v, %v", doc, err)
+	}
+	return doc.Workers[0]
+}
+
+// signals has a process get a thousand signals a second until the test ends them.
+func signals(t *testing.T, pid int, sigs ...syscall.Signal) (stop func()) {
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				syscall.Kill(pid, sigs[i%len(sigs)])
+			}
+		}
+	}()
+	return func() { close(over); <-ended }
+}
+
+// request is a request's head, with a body of a length that is promised.
+func head(method, path string, headers ...string) string {
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: a\r\n%s\r\n", method, path, strings.Join(append(headers, ""), "\r\n"))
+}
