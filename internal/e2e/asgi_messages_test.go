@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -19,22 +20,28 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// onLoops runs a test of testdata/asgi/messages.py on each Python with asyncio, and on uvloop.
+// onLoops runs a test of testdata/asgi/messages.py on each Python with asyncio, where it is known
+// also with tasks that begin at once, and on uvloop.
 func onLoops(t *testing.T, test func(t *testing.T, s *harness.Server, args ...string)) {
 	t.Parallel()
-	try := func(name string, args ...string) {
+	try := func(name, env string, args ...string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.New(t)
+			s.Setenv(env)
 			s.Copy("testdata/asgi/messages.py", "messages.py")
 			test(t, s, append([]string{"--asgi", "messages"}, args...)...)
 		})
 	}
 	for _, python := range harness.Pythons() {
 		home := filepath.Dir(filepath.Dir(python))
-		try(filepath.Base(home), "--py-programname", python, "--home", home, "--asgi-loop", "asyncio")
+		args := []string{"--py-programname", python, "--home", home, "--asgi-loop", "asyncio"}
+		try(filepath.Base(home), "EAGER=", args...)
+		if exec.Command(python, "-c", "import asyncio; asyncio.eager_task_factory").Run() == nil {
+			try(filepath.Base(home)+" eager", "EAGER=1", args...)
+		}
 	}
-	try("uvloop", "--home", harness.Async(t), "--asgi-loop", "uvloop")
+	try("uvloop", "EAGER=", "--home", harness.Async(t), "--asgi-loop", "uvloop")
 }
 
 // TestASGIScope: a scope says the same of a request whatever protocol brought it.
@@ -265,6 +272,48 @@ func TestASGIEnds(t *testing.T) {
 		idle(t, site)
 		if n := s.Log.Count("what a framework makes of it"); n > 0 {
 			t.Errorf("the client's end was logged as an exception")
+		}
+	})
+}
+
+// TestASGISocketEnds: however an application leaves a WebSocket, or its handshake, the client is told.
+func TestASGISocketEnds(t *testing.T) {
+	onLoops(t, func(t *testing.T, s *harness.Server, args ...string) {
+		addr := harness.Addr(t)
+		s.Allow("ValueError: in a websocket", "RuntimeError: ASGI callable returned without completing handshake")
+		s.Start(append(args, "--http-socket", addr)...)
+		ask := func(how string) net.Conn {
+			return harness.Send(t, addr, "GET /"+how+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+				"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: two, one\r\n\r\n")
+		}
+		for how, code := range map[string]string{"returns": "\x88\x02\x03\xe8", "raises": "\x88\x02\x03\xf3"} { // 1000, 1011
+			got := harness.ReadUntil(t, ask(how), code)
+			if !strings.HasPrefix(got, "HTTP/1.1 101 ") || !strings.Contains(got, "\r\nSec-WebSocket-Protocol: one\r\nx-more: yes\r\n") {
+				t.Errorf("%s: %q", how, got)
+			}
+		}
+		for how, want := range map[string]string{"denied": "403 ", "teapot": "418 tea short and stout", "nothing": "500  Internal Server Error\n"} {
+			a := harness.Parse(t, ask(how), "GET")
+			if got := fmt.Sprint(a.Status, " ", a.Header.Get("X-Pot")); strings.TrimSpace(got+" "+a.Body) != strings.TrimSpace(want) {
+				t.Errorf("%s: %q %q", how, got, a.Body)
+			}
+		}
+		s.Log.Wait(t, "^denied: .*'code': 1006")
+		idle(t, harness.HTTP(t, addr))
+	})
+}
+
+// TestASGIForks: a child that the application forks cannot answer for its parent, and ends where it
+// would go on as a second worker.
+func TestASGIForks(t *testing.T) {
+	onLoops(t, func(t *testing.T, s *harness.Server, args ...string) {
+		addr := harness.Addr(t)
+		s.Allow("a child forked by the application returned into the server")
+		s.Start(append(args, "--http-socket", addr)...)
+		for path, want := range map[string]string{"/fork": "ended with 0", "/forks": "refused with 3"} {
+			if a := harness.HTTP(t, addr).Get(path); a.Body != want {
+				t.Errorf("%s: %s %q", path, a.Line, a.Body)
+			}
 		}
 	})
 }

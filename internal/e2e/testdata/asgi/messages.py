@@ -1,6 +1,7 @@
 """ASGI message by message: what scope, receive and send are to an application."""
 
 import asyncio
+import gc
 import inspect
 import json
 import os
@@ -12,8 +13,10 @@ HERE = os.path.abspath(__file__)
 
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
-        message = await receive()
-        await send({"type": message["type"] + ".complete"})
+        await receive()
+        if os.environ.get("EAGER"):
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        await send({"type": "lifespan.startup.complete"})
         await receive()
         return
     if scope["type"] == "websocket":
@@ -249,12 +252,47 @@ async def page_task(scope, receive, send):
 
 
 async def page_live(scope, receive, send):
+    gc.collect()  # frames of exceptions make circles
     await answer(send, uwsgi._core.asgi_live() + (len(asyncio.all_tasks()),))
 
 
+async def page_fork(scope, receive, send):
+    child = os.fork()
+    if not child:
+        return
+    await asyncio.sleep(0)
+    await answer(send, "ended with %d" % (os.waitpid(child, 0)[1] >> 8))
+
+
+async def page_forks(scope, receive, send):
+    child = os.fork()
+    if not child:
+        try:
+            await start(send)
+        except OSError:
+            os._exit(3)
+    await answer(send, "refused with %d" % (os.waitpid(child, 0)[1] >> 8))
+
+
 async def socket(scope, receive, send):
+    how = scope["path"].rpartition("/")[2]
     assert (await receive())["type"] == "websocket.connect"
-    await send({"type": "websocket.accept"})
+    if how == "denied":
+        await send({"type": "websocket.close"})
+        print("denied:", await receive(), flush=True)
+        return
+    if how == "teapot":
+        await send({"type": "websocket.http.response.start", "status": 418, "headers": [(b"x-pot", b"tea")]})
+        await send({"type": "websocket.http.response.body", "body": b"short", "more_body": True})
+        await send({"type": "websocket.http.response.body", "body": b" and stout"})
+        return
+    if how == "nothing":
+        return
+    await send({"type": "websocket.accept", "subprotocol": "one", "headers": [(b"x-more", b"yes")]})
+    if how == "returns":
+        return
+    if how == "raises":
+        raise ValueError("in a websocket")
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
