@@ -9,28 +9,29 @@ import (
 	"uwsgi/internal/request"
 )
 
-// conn is one client connection. All but ownership, deadline, gen and house belong to its owner.
+// conn is one client connection. All but ownership, deadline, gen and heldByHousekeeper belong to
+// its owner.
 type conn struct {
 	ownership
 	deadline atomic.Int64  // monotonic ns after which the housekeeper ends it; 0 = never
 	gen      atomic.Uint32 // counts reuses of this struct, so that an event of an earlier life is recognised
 
-	fd         int
-	lis        *listener
-	plain      bool // see transport.go
-	peer       request.Peer
-	readAll    bool        // the last read took all there was: an event tells of more
-	hup        bool        // nothing may come after what is there: no event would tell that it has ended
-	registered bool        // in the epoll set
-	active     bool        // counted in Engine.active: it holds a part of a request
-	served     int         // requests answered on it
-	since      int64       // monotonic ns of the first byte of the head that cn.in has a part of
-	app        int         // on a Loop: index of the application that its request is for
-	pooled     *pooled     // the request waits for a core of the pool
-	flight     *Exchange   // the one in flight on a Loop, whose thread alone looks here
-	inFlight   atomic.Bool // there is one
-	watched    bool        // the epoll set tells when it can be written to
-	house      atomic.Bool // the housekeeper works on it; only that goroutine sets it
+	fd                int
+	lis               *listener
+	plain             bool // see transport.go
+	peer              request.Peer
+	readAll           bool        // the last read took all there was: an event tells of more
+	hup               bool        // nothing may come after what is there: no event would tell that it has ended
+	registered        bool        // in the epoll set
+	active            bool        // counted in Engine.active: it holds a part of a request
+	served            int         // requests answered on it
+	since             int64       // monotonic ns of the first byte of the head that cn.in has a part of
+	app               int         // on a Loop: index of the application that its request is for
+	pooled            *pooled     // the request waits for a core of the pool
+	flight            *Exchange   // the one in flight on a Loop, whose thread alone looks here
+	inFlight          atomic.Bool // there is one
+	watched           bool        // the epoll set tells when it can be written to
+	heldByHousekeeper atomic.Bool // the housekeeper works on it; only that goroutine sets it
 
 	shared   bool             // the application has a descriptor of it, too
 	in       []byte           // bytes read and not used yet

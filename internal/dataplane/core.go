@@ -108,7 +108,7 @@ func (c *Core) handle(tag uint64) {
 	case tag&tagListener != 0:
 		c.accept(e.listeners[tag&^tagListener])
 	case tag&tagHandoff != 0:
-		c.adopt()
+		c.serveHandoff()
 	case tag&tagWake != 0:
 		c.takeToken()
 	default:
@@ -230,7 +230,7 @@ func (c *Core) wait(cn *conn, now int64) bool {
 	}
 	e.setActive(cn, false)
 	if e.phase() >= draining {
-		e.retire(cn)
+		e.letGo(cn)
 		return true
 	}
 	if cn.served == 0 {

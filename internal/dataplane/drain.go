@@ -47,19 +47,19 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 		if cn.active { // a part of a request is here: it is served
 			e.giveBack(cn)
 		} else {
-			e.retire(cn)
+			e.letGo(cn)
 		}
 	}
-	e.passOn()
-	e.passOnQueued()
+	e.forwardHandoffs()
+	e.forwardQueued()
 	e.enter(leaving)
 	e.wakeAll()
 }
 
-// retire parts with a connection that this worker owns and of whose next request it has read
-// nothing: another worker gets it, or its client is waited for a moment, or it is closed.
-func (e *Engine) retire(cn *conn) {
-	if e.handoff.Load() && e.handOn(cn) {
+// letGo lets go of a connection that this worker owns and whose next request has not begun: another
+// worker gets it, or its client is waited for a moment, or it is closed.
+func (e *Engine) letGo(cn *conn) {
+	if e.handoff.Load() && e.sendHandoff(cn) {
 		// Ours must be closed without telling the client: the connection lives on in the message.
 		e.drop(cn)
 		return
@@ -90,7 +90,7 @@ func (e *Engine) dismissIdle() {
 		return
 	}
 	if !e.handoff.Load() {
-		e.passOn() // by workers that have heard of the end later
+		e.forwardHandoffs() // by workers that have heard of the end later
 	}
 	for i := range e.conns {
 		if int64(i) > e.highest.Load() {
@@ -104,7 +104,7 @@ func (e *Engine) dismissIdle() {
 			e.giveBack(cn)
 			continue
 		}
-		e.retire(cn)
+		e.letGo(cn)
 	}
 }
 

@@ -127,7 +127,7 @@ func TestTooManyDescriptors(t *testing.T) {
 	if err := unix.Sendmsg(pair[0], []byte("{}"), unix.UnixRights(pair[0], pair[0]), nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	if cn := e.takeHanded(); cn != nil {
+	if cn := e.receiveHandoff(); cn != nil {
 		t.Errorf("%v was taken", cn)
 	}
 	e.control = pair[1]
@@ -160,7 +160,7 @@ func TestHandedOnWithoutRoom(t *testing.T) {
 		}
 		all = append(all, fd)
 	}
-	cn := e.takeHanded()
+	cn := e.receiveHandoff()
 	for _, fd := range all {
 		unix.Close(fd)
 	}

@@ -10,26 +10,26 @@ import (
 	"uwsgi/internal/wire"
 )
 
-// passOn hands on what other workers have handed to whoever comes first. The kernel may have told
-// this one, which no longer listens. Where all leave it is served here.
-func (e *Engine) passOn() {
+// forwardHandoffs forwards connections that other workers handed off and that the kernel woke this
+// worker for, though it takes no more. Where all workers leave they are served here.
+func (e *Engine) forwardHandoffs() {
 	var mine []*conn
-	for len(mine) < maxPassed {
-		cn := e.takeHanded()
+	for len(mine) < maxForwarded {
+		cn := e.receiveHandoff()
 		if cn == nil {
 			break
 		}
 		mine = append(mine, cn)
 	}
 	for _, cn := range mine {
-		e.retire(cn)
+		e.letGo(cn)
 	}
 }
 
-// passOnQueued hands on connections that wait to be accepted: the kernel tells one worker of each
-// (EPOLLEXCLUSIVE), which may have been this one, and the others would look by themselves a second
-// later only. Where more wait than are taken the others are awake.
-func (e *Engine) passOnQueued() {
+// forwardQueued hands off connections still in the accept queue: the kernel wakes one worker for
+// each (EPOLLEXCLUSIVE). If that was this one, the others would notice only a second later. If more
+// wait than are taken here, the others are awake anyway.
+func (e *Engine) forwardQueued() {
 	if !e.handoff.Load() {
 		return
 	}
@@ -43,20 +43,22 @@ func (e *Engine) passOnQueued() {
 			}
 			if cn := e.newConn(fd, l); cn != nil {
 				setPeer(cn, &sa)
-				e.retire(cn)
+				e.letGo(cn)
 			}
 		}
 	}
 }
 
-// maxPassed is more than the queue of the handoff socket holds.
-const maxPassed = 4096
+// maxForwarded is more than the queue of the handoff socket holds.
+const maxForwarded = 4096
 
 // handoffWait is how long a draining worker waits, in all, for the others to take its idle
 // connections.
 const handoffWait = time.Second
 
-func (e *Engine) handOn(cn *conn) bool {
+// sendHandoff sends a connection that has no part of a request to whichever worker is free. False:
+// nobody can take it.
+func (e *Engine) sendHandoff(cn *conn) bool {
 	if !cn.plain { // what is between the socket and the request cannot travel
 		return false
 	}
@@ -83,15 +85,15 @@ func (e *Engine) handOn(cn *conn) bool {
 	}
 }
 
-// adopt serves a connection that another worker handed on.
-func (c *Core) adopt() {
-	if cn := c.eng.takeHanded(); cn != nil {
+// serveHandoff serves a connection that another worker handed off.
+func (c *Core) serveHandoff() {
+	if cn := c.eng.receiveHandoff(); cn != nil {
 		c.serve(cn)
 	}
 }
 
-// room says that this process may have one more descriptor.
-func (e *Engine) room() bool {
+// descriptorFree reports whether this process may have one more descriptor.
+func (e *Engine) descriptorFree() bool {
 	fd, err := unix.FcntlInt(uintptr(e.wakefd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return false
@@ -100,15 +102,15 @@ func (e *Engine) room() bool {
 	return true
 }
 
-// takeHanded takes the next connection that another worker handed on; nil: there is none.
-func (e *Engine) takeHanded() *conn {
+// receiveHandoff takes the next connection that another worker handed off; nil if there is none.
+func (e *Engine) receiveHandoff() *conn {
 	if e.boot.HandoffInFD <= 0 {
 		return nil
 	}
 	var buf [512]byte
 	oob := make([]byte, unix.CmsgSpace(4))
 	for {
-		if !e.room() { // the kernel would close the connection: it stays for another worker
+		if !e.descriptorFree() { // the kernel would close the connection: it stays for another worker
 			return nil
 		}
 		n, oobn, _, _, err := unix.Recvmsg(e.boot.HandoffInFD, buf[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)

@@ -10,8 +10,8 @@ import (
 )
 
 // Ready tells the supervisor that this worker can serve. It takes no connection before the
-// supervisor answers "serve": up to then it counts as starting, and one that starts is killed where
-// others may finish what they do.
+// supervisor answers "serve": until then it counts as starting, and a starting worker is killed in
+// situations where others may finish their requests.
 func (e *Engine) Ready() {
 	for _, l := range e.listeners {
 		if err := l.prepare(e.settings.TCPNodelay); err != nil {
@@ -31,7 +31,7 @@ func (e *Engine) serve() {
 	if e.phase() >= draining {
 		return
 	}
-	err := e.receiveHanded()
+	err := e.watchHandoffs()
 	if err == nil && e.hindrances.Load() == 0 {
 		err = e.listen()
 	}
@@ -51,7 +51,7 @@ func (e *Engine) cannotServe(err error) {
 	go e.Drain(err.Error(), true)
 }
 
-// listenAgain has the cores listen as far as nothing speaks against it.
+// listenAgain makes the cores listen, unless a hindrance is left.
 func (e *Engine) listenAgain() {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()
@@ -62,8 +62,8 @@ func (e *Engine) listenAgain() {
 	}
 }
 
-// lookAgain has the cores told once more of what waits: the kernel tells one worker of each
-// connection (EPOLLEXCLUSIVE), and that one may have ended before it looked.
+// lookAgain makes the kernel tell the cores again of what waits: it tells one worker of each
+// connection (EPOLLEXCLUSIVE), and that one may have exited before it looked.
 func (e *Engine) lookAgain() {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()
@@ -74,14 +74,14 @@ func (e *Engine) lookAgain() {
 	err := e.listen()
 	if err == nil && e.boot.HandoffInFD > 0 {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, e.boot.HandoffInFD, nil)
-		err = e.receiveHanded()
+		err = e.watchHandoffs()
 	}
 	if err != nil {
 		e.cannotServe(err)
 	}
 }
 
-// stopListening is called after what speaks against it was noted.
+// stopListening is called after a hindrance or the end of serving was noted.
 func (e *Engine) stopListening() {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()
@@ -133,9 +133,9 @@ func (e *Engine) listenSet() int {
 	return e.epfd
 }
 
-// ListenIn has the listening sockets watched in the epoll set of Python's event loop, in which ours
-// is: EXCLUSIVE is lost on sockets of a set that is nested, and each connection would wake all
-// workers. An event of theirs looks like one of our set, which Python watches.
+// ListenIn watches the listening sockets in the epoll set of Python's event loop, which contains
+// ours: a nested set loses EXCLUSIVE, so that each connection would wake all workers. To Python, an
+// event of theirs looks like one of our set.
 func (e *Engine) ListenIn(epfd int) {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()
@@ -155,8 +155,8 @@ func (e *Engine) relisten() {
 	}
 }
 
-// receiveHanded has the cores take connections that other workers hand on.
-func (e *Engine) receiveHanded() error {
+// watchHandoffs wakes the cores for connections that other workers hand off.
+func (e *Engine) watchHandoffs() error {
 	if e.boot.HandoffInFD <= 0 {
 		return nil
 	}
@@ -168,11 +168,11 @@ func (e *Engine) receiveHanded() error {
 	return nil
 }
 
-// emptyQueues answers what waits to be accepted on the sockets that end with the instance, and
-// shuts them: their queues would be reset with the last descriptor. Whoever has a core free takes
-// from them, so that what waits is spread as it would have been; what is left after a moment is
-// shared out. A socket that was inherited stays with whoever made it, with its queue: the next
-// instance serves that.
+// emptyQueues answers what still waits to be accepted on the sockets that end with the instance,
+// and shuts them: closing the last descriptor would reset their queues. Each worker takes what it
+// has a free core for, so that the load is spread as usual; what is left after a moment is divided
+// up. An inherited socket stays with the process that made it, and so does its queue, for the next
+// instance to serve.
 func (e *Engine) emptyQueues() {
 	defer e.release()
 	end := monotonic() + int64(lastGrace)
@@ -210,7 +210,7 @@ func (e *Engine) emptyQueues() {
 	}
 }
 
-// hungry says that the cores have nothing to do, or soon.
+// hungry reports whether the cores have nothing to do, or soon will.
 func (e *Engine) hungry() bool {
 	e.freeMu.Lock()
 	waiting := len(e.queue)

@@ -141,7 +141,7 @@ func (l *Loop) handle(ev *unix.EpollEvent) {
 		return
 	case tag&tagHandoff != 0:
 		if l.x != nil {
-			l.adopt()
+			l.serveHandoff()
 		}
 		return
 	case tag&tagWake != 0:

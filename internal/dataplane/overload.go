@@ -172,7 +172,7 @@ func (h *housekeeper) turnAway(l *listener) bool {
 	if e.row.Conns.Load() < h.capacity+(int64(len(e.conns))-h.capacity)/2 {
 		if cn := e.newConn(fd, l); cn != nil {
 			cn.out.linger = true
-			cn.house.Store(true)
+			cn.heldByHousekeeper.Store(true)
 			h.watch(cn, unix.EPOLL_CTL_ADD)
 		}
 		return true

@@ -48,7 +48,7 @@ func (s *server) held(n int) {
 			if int64(i) > s.eng.highest.Load() {
 				break
 			}
-			if cn := s.eng.conns[i].Load(); cn != nil && cn.house.Load() {
+			if cn := s.eng.conns[i].Load(); cn != nil && cn.heldByHousekeeper.Load() {
 				count++
 			}
 		}

@@ -123,14 +123,14 @@ func TestRounds(t *testing.T) {
 		w.start(0, -time.Hour, time.Second)
 		w.alert(monotonic())
 		w.expect("the alarm goes off", watched, true)
-		round("a young request", shareAfter-1, longRound)
-		round("a long one, and nothing waits", shareAfter, 0)
-		w.stirred()
+		round("a young request", longFrom-1, longRound)
+		round("a long one, and nothing waits", longFrom, 0)
+		w.eventCame()
 		if w.nextRound != w.lastRound+int64(longRound) {
 			t.Errorf("what comes is looked at at %d, the last round was at %d", w.nextRound, w.lastRound)
 		}
 		w.x[0].core.tags[3].Store(tagWake)
-		round("a long one, and the core has not come to what it has fetched", shareAfter, longRound)
+		round("a long one, and the core has not come to what it has fetched", longFrom, longRound)
 		w.x[0].core.take(3)
 		w.stop(0)
 		w.expect("it is over", watched, false)
@@ -159,7 +159,7 @@ func TestWatchMoves(t *testing.T) {
 			"end":     func() { w.x[0].cell.State.Store(scoreboard.CellIdle); w.end(w.x[0]) },
 			"alert":   func() { w.alert(monotonic()) },
 			"rest":    func() { w.x[0].cell.State.Store(scoreboard.CellIdle); w.rest(monotonic()) },
-			"stirred": w.stirred,
+			"stirred": w.eventCame,
 		}
 		made := map[[2]watch]bool{}
 		for from := unwatched; from <= watched; from++ {

@@ -121,7 +121,7 @@ func (x *Exchange) finishSpill() bool {
 	if !idle && errno == 0 {
 		return false
 	}
-	cn.house.Store(false)
+	cn.heldByHousekeeper.Store(false)
 	sp.close(x.eng)
 	cn.spill = nil
 	if errno != 0 && !x.broken {
@@ -157,7 +157,7 @@ func (sp *spill) close(e *Engine) {
 
 // watchSpill has the housekeeper write cn's spill: from a core.
 func (h *housekeeper) watchSpill(cn *conn) {
-	if !cn.house.Load() {
+	if !cn.heldByHousekeeper.Load() {
 		h.take(cn)
 		return
 	}
@@ -189,7 +189,7 @@ func (h *housekeeper) flushSpill(cn *conn) {
 			h.progress(cn)
 			return
 		}
-		n, errno := h.move(cn, sp.fd, at, min(left, sp.max-at))
+		n, errno := h.copySpill(cn, sp.fd, at, min(left, sp.max-at))
 		sent += n
 		h.eng.spilled.Add(int64(-n))
 		sp.mu.Lock()
@@ -240,9 +240,9 @@ func (h *housekeeper) abandon(cn *conn, errno syscall.Errno) {
 	h.forget(cn)
 }
 
-// move copies up to n bytes of a spill to a socket. (sendfile would lend the socket pages of the
-// ring, which are written again before they are sent.)
-func (h *housekeeper) move(out *conn, in int, at, n int64) (int, syscall.Errno) {
+// copySpill copies up to n bytes of a spill to a socket. (sendfile would lend the socket pages of
+// the ring, which are written again before they are sent.)
+func (h *housekeeper) copySpill(out *conn, in int, at, n int64) (int, syscall.Errno) {
 	if h.buf == nil {
 		h.buf = make([]byte, 64<<10)
 	}

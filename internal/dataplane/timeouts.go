@@ -45,7 +45,7 @@ func (h *housekeeper) check(cn *conn, now, soon int64) int64 {
 			e.loop.post(post{conn: cn, gen: cn.gen.Load()})
 		}
 		return 0
-	case cn.house.Load(): // only this goroutine works on those
+	case cn.heldByHousekeeper.Load(): // only this goroutine works on those
 		switch {
 		case cn.out.linger && now < dl:
 			return dl
@@ -70,7 +70,7 @@ func (h *housekeeper) check(cn *conn, now, soon int64) int64 {
 		h.expire(cn)
 		return 0
 	case !cn.active && e.phase() >= draining: // Drain has met it busy
-		e.retire(cn)
+		e.letGo(cn)
 		return 0
 	case owed:
 		e.giveBack(cn)

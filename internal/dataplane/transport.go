@@ -16,7 +16,7 @@ import (
 //
 // conn.plain says that the bytes on the socket are those of the protocol. Where they are not, the
 // application's side must not write to the descriptor (App.Streaming), and another worker could do
-// nothing with it (handOn).
+// nothing with it (sendHandoff).
 
 func (c *conn) recv(p []byte) (int, syscall.Errno) { return recv(c.fd, p) }
 

@@ -34,11 +34,7 @@ type housekeeper struct {
 	ended    chan struct{} // nil: it was never started
 }
 
-const (
-	sweepEvery   = time.Second
-	lingerFor    = 2 * time.Second // as long as a refused client may be silent
-	lingerAtMost = 30 * time.Second
-)
+const sweepEvery = time.Second
 
 func (h *housekeeper) open(e *Engine) error {
 	h.every = max(20*time.Millisecond, min(sweepEvery, e.shortestTimeout()/4))
@@ -60,7 +56,7 @@ func (h *housekeeper) open(e *Engine) error {
 	for tag, fd := range map[uint64]int{tagWake: h.wakefd, tagControl: e.control, tagCores: e.epfd} {
 		ev := unix.EpollEvent{Events: unix.EPOLLIN}
 		if tag == tagCores {
-			ev.Events = unix.EPOLLONESHOT // see stirMe
+			ev.Events = unix.EPOLLONESHOT // see wakeOnEvent
 		}
 		setData(&ev, tag)
 		if err := unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
@@ -70,6 +66,7 @@ func (h *housekeeper) open(e *Engine) error {
 	return nil
 }
 
+// start starts the goroutine.
 func (h *housekeeper) start() {
 	h.ended = make(chan struct{})
 	go h.run()
@@ -116,7 +113,7 @@ func (h *housekeeper) run() {
 			case tagAlarm:
 				h.alert(monotonic())
 			case tagCores:
-				h.stirred()
+				h.eventCame()
 			default:
 				if cn := h.eng.conns[uint32(tag)].Load(); cn != nil && cn.is(tag) {
 					h.progress(cn)
@@ -154,140 +151,8 @@ func (h *housekeeper) timeout() int64 {
 	return max(next-monotonic(), 0)
 }
 
-// take leaves a busy connection to this goroutine, which writes the rest of its response as the
-// client takes it.
-func (h *housekeeper) take(cn *conn) {
-	e := h.eng
-	if cn.registered {
-		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
-		cn.registered = false
-	}
-	e.setActive(cn, true)
-	cn.deadline.Store(0)
-	h.mu.Lock()
-	h.inbox = append(h.inbox, cn)
-	h.mu.Unlock()
-	h.wake()
-}
-
-// linger throws away what the client still sends, so that it can read the answer before the
-// connection ends (RFC 9112 §9.6).
-func (h *housekeeper) linger(cn *conn) {
-	cn.out.linger = true
-	h.take(cn)
-}
-
-// collect takes over what cores have left.
-func (h *housekeeper) collect() {
-	var b [8]byte
-	unix.Read(h.wakefd, b[:])
-	if h.eng.hindered(noDescriptor) && h.resumeAt == 0 {
-		h.resumeAt = until(acceptRetry)
-	}
-	h.mu.Lock()
-	inbox := h.inbox
-	h.inbox = nil
-	h.mu.Unlock()
-	for _, cn := range inbox {
-		cn.house.Store(true)
-		h.watch(cn, unix.EPOLL_CTL_ADD)
-	}
-}
-
-// await has a client take some more within the send timeout from now.
-func (h *housekeeper) await(cn *conn) {
-	cn.queued.Store(cn.untaken())
-	now := monotonic()
-	h.eng.expireAt(cn, now+h.eng.sendTimeout)
-	h.deadlines.by(now + int64(h.every)) // see check
-}
-
-// watch waits for what cn needs next: room to write, or the end of what the client sends.
-func (h *housekeeper) watch(cn *conn, op int) {
-	ev := unix.EpollEvent{Events: unix.EPOLLOUT}
-	if cn.out.linger {
-		now := monotonic()
-		cn.endWriting()
-		ev.Events = unix.EPOLLIN | unix.EPOLLRDHUP
-		if cn.out.lingerEnd == 0 {
-			cn.out.lingerEnd = now + int64(lingerAtMost)
-		}
-		h.eng.expireAt(cn, now+int64(lingerFor))
-	} else {
-		h.await(cn)
-	}
-	setData(&ev, cn.tag())
-	if unix.EpollCtl(h.epfd, op, cn.fd, &ev) != nil {
-		h.abandon(cn, unix.ENOMEM)
-	}
-}
-
-func (h *housekeeper) forget(cn *conn) {
-	h.release(cn)
-	h.eng.close(cn)
-}
-
-// release ends this goroutine's hold on a connection.
-func (h *housekeeper) release(cn *conn) {
-	unix.EpollCtl(h.epfd, unix.EPOLL_CTL_DEL, cn.fd, nil)
-	cn.house.Store(false)
-	cn.deadline.Store(0)
-}
-
-func (h *housekeeper) progress(cn *conn) {
-	s := &cn.out
-	if cn.spill != nil {
-		h.flushSpill(cn)
-		return
-	}
-	if s.linger {
-		h.discard(cn)
-		return
-	}
-	switch errno := s.write(cn); errno {
-	case unix.EAGAIN:
-		h.await(cn)
-	case 0:
-		h.done(cn)
-	default:
-		h.abandon(cn, errno)
-	}
-}
-
-// discard reads what a client sends that has its answer already.
-func (h *housekeeper) discard(cn *conn) {
-	var buf [16 << 10]byte
-	for range 16 {
-		n, errno := cn.recv(buf[:])
-		if errno == unix.EAGAIN {
-			break
-		}
-		if errno != 0 || n == 0 {
-			h.forget(cn)
-			return
-		}
-	}
-	h.eng.expireAt(cn, min(monotonic()+int64(lingerFor), cn.out.lingerEnd))
-}
-
-// done gives a connection whose response is out back to the cores, or ends it.
-func (h *housekeeper) done(cn *conn) {
-	keep := cn.out.keep
-	cn.out.reset(h.eng)
-	switch {
-	case keep:
-		h.release(cn)
-		h.eng.enqueue(cn)
-	case cn.lis.proto.lingers && (len(cn.in) > 0 || cn.unread()):
-		cn.out.linger = true
-		h.watch(cn, unix.EPOLL_CTL_MOD)
-	default:
-		h.forget(cn)
-	}
-}
-
-// lost ends the worker at once: its descriptors are gone, and their numbers may be files of the
-// application's by now.
+// lost ends the worker at once: its descriptors are gone, and by now their numbers may be files of
+// the application.
 func (h *housekeeper) lost(errno syscall.Errno) {
 	h.note("worker %d (pid: %d): epoll_wait: %s: the application has closed descriptors that are not its own "+
 		"(os.closerange?), this worker ends",
