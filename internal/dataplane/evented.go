@@ -2,10 +2,11 @@ package dataplane
 
 import "golang.org/x/sys/unix"
 
-// What an exchange does on a Loop. Nothing here waits: what the client does not take is kept on the
-// connection and written when the epoll set says so, and the application learns that it is ahead.
+// What an exchange does on a Loop. Nothing here waits: output the client does not accept is queued
+// on the connection and written when the epoll set reports room, and the application is told to
+// pause.
 
-// news is what an exchange in flight has to tell the application, as bits.
+// news is what an exchange in flight has to tell the application: a set of bits.
 type news uint8
 
 const (
@@ -41,7 +42,7 @@ const (
 // async reports whether that application is called with its loop's own interface.
 func (l *Loop) async(app int) bool { return app >= 0 && l.how.Async[app] }
 
-// tell notes news, of which the next event tells.
+// tell notes news; one of the next events reports it.
 func (x *Exchange) tell(n news) {
 	x.news |= n
 	if !x.told {
@@ -51,7 +52,7 @@ func (x *Exchange) tell(n news) {
 	}
 }
 
-// tell fills ev with news of an exchange. False: there is none.
+// tell fills ev with the news of an exchange. False: there is none.
 func (l *Loop) tell(ev *Event) bool {
 	for len(l.telling) > 0 {
 		x := l.telling[0]
@@ -65,7 +66,7 @@ func (l *Loop) tell(ev *Event) bool {
 	return false
 }
 
-// pop takes one of the news that the application is to hear.
+// pop takes one piece of news that the application is to hear.
 func (x *Exchange) pop(ev *Event) bool {
 	has := func(n news) bool {
 		yes := x.news&n != 0
@@ -92,7 +93,7 @@ func (x *Exchange) pop(ev *Event) bool {
 	return true
 }
 
-// input reads what has come, as far as the application waits for it. False: it need not be told.
+// input reads what has come, if the application waits for it. False: it need not be told.
 func (x *Exchange) input(ev *Event) bool {
 	switch {
 	case x.over:
@@ -108,11 +109,11 @@ func (x *Exchange) input(ev *Event) bool {
 	return x.waiting && x.unread && x.pull(ev)
 }
 
-// happened works on what the epoll set says of the connection.
+// happened handles an epoll event of the connection.
 func (x *Exchange) happened(events uint32) {
 	cn := x.cn
 	if events&unix.EPOLLOUT != 0 {
-		x.pushOut()
+		x.writeQueued()
 	}
 	if events&unix.EPOLLIN != 0 {
 		cn.readAll = false
@@ -128,8 +129,8 @@ func (x *Exchange) happened(events uint32) {
 	}
 }
 
-// late is called when the connection's time is up.
-func (x *Exchange) late() {
+// timedOut is called when the deadline of the connection has passed.
+func (x *Exchange) timedOut() {
 	cn := x.cn
 	switch {
 	case cn.out.unsent():
@@ -139,21 +140,22 @@ func (x *Exchange) late() {
 		}
 		cn.out.reset(x.eng)
 		x.clientGone(unix.ETIMEDOUT)
-		x.relieve()
+		x.tellRoom()
 	case x.opened():
 		x.silent()
 		return
 	case x.unread && x.waiting:
 		_, option := x.eng.bodyTimeout(cn)
 		x.log("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
-		x.lose()
+		x.dropBody()
 	default:
 		return
 	}
 	x.tell(newsGone)
 }
 
-// watch has the epoll set tell of the connection's input and end.
+// watch makes the epoll set report the connection's input and end, and with room also that it can
+// be written to.
 func (x *Exchange) watch(room bool) {
 	cn, op := x.cn, unix.EPOLL_CTL_MOD
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff}
@@ -174,8 +176,8 @@ func (x *Exchange) watch(room bool) {
 	cn.registered, cn.watched = true, room
 }
 
-// Suspended is called when the application gives the loop its turn for the first time: from here on
-// the client's end is watched for.
+// Suspended is called when the application yields to the loop for the first time: from here on the
+// end of the client is watched for.
 func (x *Exchange) Suspended() {
 	if !x.over {
 		x.watch(x.cn.watched)
@@ -188,8 +190,8 @@ func (x *Exchange) await() {
 	x.eng.expireAt(x.cn, monotonic()+x.eng.sendTimeout)
 }
 
-// Read is called by an application that waits for the body, or for the client's end: what there is
-// now, or NoEvent: Next will tell of it.
+// Read is called by an application that waits for the body, or for the client to leave. It gives
+// what there is now, or NoEvent: Next will report it.
 func (x *Exchange) Read(ev *Event) Kind {
 	*ev = Event{Exchange: x.id, BodyFD: -1}
 	switch {

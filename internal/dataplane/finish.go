@@ -92,7 +92,7 @@ func (x *Exchange) sendLast(body []byte) {
 		x.vec.n = 0
 		x.vec.add(x.out)
 		x.vec.add(body)
-		x.putOff()
+		x.queueVec()
 		x.dropPinned()
 		x.handedOver = true
 		return

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Loop serves on the thread of a Python event loop: the loop watches the data plane's epoll set
-// among its own descriptors, and Next gives it what has happened there, one event at a time. Many
-// exchanges are in flight at once, and no Go is on the stack while the application runs. All of it
-// is called on that one thread, but for what is said to be called by others.
+// Loop serves on the thread of a Python event loop. Python's loop watches the data plane's epoll
+// set among its own descriptors, and Next reports what has happened there, one event at a time.
+// Many exchanges are in flight at once, and no Go is on the stack while the application runs.
+// Everything is called on that one thread, except where another caller is named.
 type Loop struct {
 	*Core
 	how Serving
@@ -38,15 +38,15 @@ type Loop struct {
 	askedAt atomic.Int64 // monotonic ns, when the housekeeper asked how late it is; 0: it has the answer
 }
 
-// fetchAtOnce is how many events are asked for at a time.
+// fetchAtOnce is how many events epoll is asked for at a time.
 const fetchAtOnce = 64
 
-// offerEvery: sockets that are watched elsewhere are tried when there is nothing else to do, and as
-// often as that when there is.
+// offerEvery: listening sockets that Python's loop watches are tried when there is nothing else to
+// do, and otherwise once in so many looks.
 const offerEvery = 8
 
-// post is what another thread tells the loop: that an exchange, a connection or
-// (none of both) all exchanges are due some news.
+// post is news from another thread: for one exchange, for one connection, or (neither) for all
+// exchanges in flight.
 type post struct {
 	conn    *conn // whose time is up
 	gen     uint32
@@ -62,7 +62,7 @@ func newLoop(e *Engine, how Serving) *Loop {
 	return l
 }
 
-// Next gives the next thing that happened. NoEvent: nothing more has, and the epoll set becomes
+// Next gives the next thing that happened. NoEvent: nothing more has; the epoll set becomes
 // readable when something does.
 func (l *Loop) Next(ev *Event) Kind {
 	*ev = Event{BodyFD: -1}
@@ -84,7 +84,7 @@ func (l *Loop) Next(ev *Event) Kind {
 	}
 }
 
-// drained says, once, that the worker has nothing left to do.
+// drained reports, once, that the worker has nothing left to do.
 func (l *Loop) drained() bool {
 	e := l.eng
 	return l.inFlight == 0 && e.phase() >= leaving && e.active.Load() <= 0 && e.enter(left)
@@ -155,13 +155,13 @@ func (l *Loop) handle(ev *unix.EpollEvent) {
 		cn.flight.happened(ev.Events)
 	default:
 		if cn = e.ownConn(tagOf(ev)); cn != nil {
-			l.look(cn)
+			l.workWhenFree(cn)
 		}
 	}
 }
 
-// look works on a connection as soon as an exchange is free for what it may bring.
-func (l *Loop) look(cn *conn) {
+// workWhenFree works on a connection as soon as an exchange is free for the request it may bring.
+func (l *Loop) workWhenFree(cn *conn) {
 	if l.x == nil {
 		l.local = append(l.local, cn)
 		return
@@ -169,7 +169,8 @@ func (l *Loop) look(cn *conn) {
 	l.work(cn)
 }
 
-// accept takes one connection: a request that comes with it has to be told before the next one.
+// accept takes one connection. If a request comes with it, Python must hear of that before the next
+// one is accepted.
 func (l *Loop) accept(lis *listener) {
 	e := l.eng
 	if l.x == nil || !e.listens() {
@@ -186,8 +187,8 @@ func (l *Loop) accept(lis *listener) {
 	}
 }
 
-// leads reports whether this worker has clearly more connections than the others have on average:
-// what a loop accepts it keeps, however long that lives.
+// leads reports whether this worker has clearly more connections than the others have on average: a
+// loop keeps what it accepts, however long that lives.
 func (l *Loop) leads() bool {
 	e := l.eng
 	var all, workers int64
@@ -200,11 +201,11 @@ func (l *Loop) leads() bool {
 	return workers > 1 && (e.row.Conns.Load()-1)*workers > all
 }
 
-// takeToken does what another thread has woken the loop for.
+// takeToken does what another thread woke the loop for.
 func (l *Loop) takeToken() {
 	var b [8]byte
 	unix.Read(l.eng.wakefd, b[:])
-	l.reply()
+	l.replyLag()
 	l.mu.Lock()
 	posted := l.posted
 	l.posted = nil
@@ -218,7 +219,7 @@ func (l *Loop) takeToken() {
 				p.x.tell(p.news)
 			}
 		case p.conn.gen.Load() == p.gen && p.conn.flight != nil:
-			p.conn.flight.late()
+			p.conn.flight.timedOut()
 		}
 	}
 	if l.eng.phase() >= draining && !l.drainTold {
@@ -231,11 +232,11 @@ func (l *Loop) takeToken() {
 		})
 	}
 	if cn := l.eng.dequeue(); cn != nil {
-		l.look(cn)
+		l.workWhenFree(cn)
 	}
 }
 
-// tellAll has news for those exchanges in flight that are meant.
+// tellAll tells news to each exchange in flight for which meant holds.
 func (l *Loop) tellAll(n news, meant func(x *Exchange) bool) {
 	for _, x := range l.eng.used() {
 		if x.inFlight && !x.over && meant(x) {
@@ -255,7 +256,7 @@ func (l *Loop) post(p post) {
 // PollFD is the descriptor that becomes readable when something happens.
 func (e *Engine) PollFD() int { return e.epfd }
 
-// Again says, once, that Next has something to give though the epoll set will not tell.
+// Again reports, once, that Next has something to give of which the epoll set will not tell.
 func (l *Loop) Again() bool {
 	unseen := l.unseen
 	l.unseen = false

@@ -8,8 +8,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-// mayStream says that the application may start before the body of r is whole, of which have bytes
-// are there.
+// mayStream reports whether the application may start before the body of r is whole. The body has
+// want bytes (-1: not known), and the first have of them are there.
 func (l *Loop) mayStream(cn *conn, r *request.Request, want, have int64) bool {
 	return l.async(cn.app) && (r.Chunked || want < 0 || want > have && (want > streamFrom || r.Expect100))
 }
@@ -41,7 +41,7 @@ func (l *Loop) stream(cn *conn, head int, rest []byte) step {
 	return next
 }
 
-// streamRecords is stream for a body that comes in records: next takes the rest of it.
+// streamRecords is stream for a body that comes in records, which next decodes.
 func (l *Loop) streamRecords(cn *conn, head int, next decoder, want int64, body []byte) step {
 	x := l.x
 	cn.body.startFramed(next, want, l.eng)
@@ -53,7 +53,7 @@ func (l *Loop) streamRecords(cn *conn, head int, next decoder, want int64, body 
 
 var continue100 = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
-// pull reads more of the body. False: there is none now.
+// pull reads more of the body into ev. False: there is nothing to read now.
 func (x *Exchange) pull(ev *Event) bool {
 	cn, l := x.cn, x.loop
 	b := &cn.body
@@ -70,7 +70,7 @@ func (x *Exchange) pull(ev *Event) bool {
 		if errno != 0 || got == 0 {
 			x.cell.ReadErrs.Add(1)
 			x.log("a client (%s) closed the connection after %d bytes of a request body", cn.peer.Addr, b.size)
-			x.lose()
+			x.dropBody()
 			x.gone, ev.Kind = true, ClientGone
 			return true
 		}
@@ -85,7 +85,7 @@ func (x *Exchange) pull(ev *Event) bool {
 			if err != nil {
 				x.cell.ReadErrs.Add(1)
 				x.log("refused a request body from %s: %s", cn.peer.Addr, reason(err))
-				x.lose()
+				x.dropBody()
 				x.gone, ev.Kind = true, ClientGone
 				return true
 			}
@@ -111,8 +111,8 @@ func (x *Exchange) pull(ev *Event) bool {
 	}
 }
 
-// lose gives up the rest of the body: the connection ends with the response.
-func (x *Exchange) lose() {
+// dropBody gives up the rest of the body: the connection ends with the response.
+func (x *Exchange) dropBody() {
 	x.unread, x.keep = false, false
 	x.cn.body.reset()
 	x.cn.deadline.Store(0)

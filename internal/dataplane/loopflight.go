@@ -6,8 +6,8 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// dispatch begins the exchange of a whole request; see Core.deliver. It answers a static file at
-// once; of an application the next event tells.
+// dispatch begins the exchange of a whole request; see Core.deliver. A static file is answered at
+// once; a request for an application is reported by the next event.
 func (l *Loop) dispatch(cn *conn, head int, body []byte, bodyFD int, rest []byte) step {
 	x := l.x
 	if l.eng.pool != nil && cn.app >= 0 && !l.async(cn.app) {
@@ -43,9 +43,9 @@ func (l *Loop) answered(x *Exchange, rest []byte) step {
 	return next
 }
 
-// start has the application called. What lies in memory of the loop's or the connection's moves:
-// both go on while this request is under way. more: the rest of the body is read as the application
-// asks for it.
+// start makes the next event tell Python to call the application. What lies in memory of the loop
+// or of the connection is moved, since both go on while this request is in flight. more: the rest
+// of the body is read as the application asks for it.
 func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more bool) step {
 	e, cn := l.eng, x.cn
 	x.req.Keep()
@@ -57,20 +57,20 @@ func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more boo
 	cn.inFlight.Store(true)
 	e.app.Serving(x.id, cn.fd)
 	l.inFlight++
-	e.house.deadlines.by(x.started + int64(e.house.every)) // see ask
+	e.house.deadlines.by(x.started + int64(e.house.every)) // see askLag
 	e.row.Loop.InFlight.Store(int32(l.inFlight))
 	l.begun = Event{Kind: RequestBegins, Exchange: x.id, App: cn.app, Request: &x.req, Socket: cn.lis.path,
 		BodyFD: bodyFD, Data: body,
 		More: more}
-	if l.x = l.take(); l.x == nil {
+	if l.x = l.nextExchange(); l.x == nil {
 		e.hinder(laden)
 		e.stopListening()
 	}
 	return stepClosed
 }
 
-// take gives a free exchange, nil where as many as may be are in flight.
-func (l *Loop) take() *Exchange {
+// nextExchange gives a free exchange; nil when as many as allowed are in flight.
+func (l *Loop) nextExchange() *Exchange {
 	if n := len(l.free); n > 0 {
 		x := l.free[n-1]
 		l.free = l.free[:n-1]
@@ -88,8 +88,8 @@ func (l *Loop) take() *Exchange {
 	return x
 }
 
-// give takes back an exchange that is over.
-func (l *Loop) give(x *Exchange) {
+// putBack takes back an exchange that is over.
+func (l *Loop) putBack(x *Exchange) {
 	x.inFlight = false
 	x.cell.State.Store(scoreboard.CellIdle)
 	l.inFlight--
@@ -107,8 +107,8 @@ func (l *Loop) give(x *Exchange) {
 	}
 }
 
-// responded ends the response of x: its connection goes on, x itself stays until the application
-// has returned.
+// responded ends the response of x: its connection goes on, while x stays in flight until the
+// application has returned.
 func (l *Loop) responded(x *Exchange) {
 	e, cn := l.eng, x.cn
 	x.finished, x.over = monotonic(), true

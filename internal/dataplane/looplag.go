@@ -1,8 +1,9 @@
 package dataplane
 
-// ask has the loop say how late it is: how long a token that is there has to wait for it. The
-// housekeeper asks at each sweep. False: nothing is in flight, a loop with nothing to do sleeps on.
-func (l *Loop) ask(now int64) bool {
+// askLag measures how late the loop is: how long a token waits in the epoll set until the loop
+// takes it. The housekeeper asks at each sweep. False: nothing is in flight, so that an idle loop
+// sleeps on.
+func (l *Loop) askLag(now int64) bool {
 	lag := &l.eng.row.Loop.Lag
 	switch asked := l.askedAt.Load(); {
 	case asked != 0: // it has not come to that yet
@@ -17,8 +18,8 @@ func (l *Loop) ask(now int64) bool {
 	return true
 }
 
-// reply answers what the housekeeper has asked, if it has.
-func (l *Loop) reply() {
+// replyLag answers askLag, if it has asked.
+func (l *Loop) replyLag() {
 	if asked := l.askedAt.Swap(0); asked != 0 {
 		l.eng.row.Loop.Lag.Store(monotonic() - asked)
 	}

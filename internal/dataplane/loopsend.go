@@ -8,8 +8,8 @@ import (
 	"uwsgi/internal/proto/websocket"
 )
 
-// putOff keeps x.vec until the client takes it.
-func (x *Exchange) putOff() {
+// queueVec queues x.vec on the connection until the client takes it.
+func (x *Exchange) queueVec() {
 	s := &x.cn.out
 	for i := range x.vec.n {
 		s.append(x.vec.span(i))
@@ -21,14 +21,14 @@ func (x *Exchange) putOff() {
 	}
 }
 
-// behind says that the client is so far behind that the application has to wait.
-func (x *Exchange) behind() bool {
+// overHighWater reports whether the client is so far behind that the application has to wait.
+func (x *Exchange) overHighWater() bool {
 	s := &x.cn.out
 	return int64(len(s.mem)+len(s.rest)+len(s.tail))+s.left > highWater
 }
 
-// pushOut writes of what is kept what the client takes now.
-func (x *Exchange) pushOut() {
+// writeQueued writes as much of the queued output as the client takes now.
+func (x *Exchange) writeQueued() {
 	cn := x.cn
 	switch errno := cn.out.write(cn); errno {
 	case 0:
@@ -55,20 +55,21 @@ func (x *Exchange) pushOut() {
 		x.clientGone(errno)
 		x.tell(newsGone)
 	}
-	x.relieve()
+	x.tellRoom()
 }
 
-// relieve tells an application that waits for room of it, or that there is nobody to wait for.
-func (x *Exchange) relieve() {
-	if x.full && (x.broken || !x.behind()) {
+// tellRoom tells an application that waits for the client that it has caught up, or is gone.
+func (x *Exchange) tellRoom() {
+	if x.full && (x.broken || !x.overHighWater()) {
 		x.full = false
 		x.tell(newsRoom)
 	}
 }
 
-// Send writes a part of the body, the head before it; more: others follow. A response whose head
-// and whole body come in one call gets a Content-Length. 0: done; WouldBlock: done, and the client
-// is so far behind that the application should wait for RoomToWrite; -1: the client is gone.
+// Send writes a part of the body, preceded by the head if that has not gone out; more: others
+// follow. A response whose head and whole body come in one call gets a Content-Length. 0: done;
+// WouldBlock: done, but the client is so far behind that the application should wait for
+// RoomToWrite; -1: the client is gone.
 func (x *Exchange) Send(p []byte, more bool) int {
 	switch {
 	case x.over:
@@ -101,7 +102,7 @@ func (x *Exchange) Send(p []byte, more bool) int {
 	return x.conclusion()
 }
 
-// SendFile is Send for n bytes of a regular file from off; fd is ours.
+// SendFile is Send for n bytes of a regular file from offset off. It closes fd.
 func (x *Exchange) SendFile(fd int, off, n int64, more bool) int {
 	switch {
 	case x.over, x.broken, x.cn.out.left > 0: // the application did not wait
@@ -131,7 +132,7 @@ func (x *Exchange) SendFile(fd int, off, n int64, more bool) int {
 	return 0
 }
 
-// spliceFile writes a file as a block of the body.
+// spliceFile sends a file as one block of the body.
 func (x *Exchange) spliceFile(fd int, off, n int64) {
 	if !x.headDone {
 		x.TryWrite(nil)
@@ -152,10 +153,10 @@ func (x *Exchange) spliceFile(fd int, off, n int64) {
 	}
 	s.file, s.off, s.left, s.copying = fd, off, n, x.eng.settings.NoSendfile
 	x.via = "sendfile"
-	x.pushOut()
+	x.writeQueued()
 }
 
-// copyFile writes a file where its frames do not allow sendfile within a response.
+// copyFile sends a file where its framing does not allow sendfile within a response.
 func (x *Exchange) copyFile(fd int, off, n int64) {
 	buf := make([]byte, min(n, streamFrom))
 	for n > 0 && !x.broken {
@@ -173,7 +174,7 @@ func (x *Exchange) copyFile(fd int, off, n int64) {
 	}
 }
 
-// conclusion ends the response; it says whether the client got it.
+// conclusion ends the response. 0: the client got it, or is getting it; -1: it is gone.
 func (x *Exchange) conclusion() int {
 	broken := x.broken
 	x.loop.responded(x)
@@ -183,8 +184,8 @@ func (x *Exchange) conclusion() int {
 	return 0
 }
 
-// Inform sends an interim response (RFC 8297) with those header lines, where the client may know
-// what that is.
+// Inform sends an interim response (RFC 8297) with those header lines, to a client that may know
+// what that is: HTTP/1.1, directly.
 func (x *Exchange) Inform(lines []byte) int {
 	switch {
 	case x.over, x.broken:
@@ -205,8 +206,8 @@ func (x *Exchange) Inform(lines []byte) int {
 
 var earlyHints = []byte("HTTP/1.1 103 Early Hints\r\n")
 
-// Trailers ends a response with those header lines, which go out where the body is chunked (RFC
-// 9112 §7.1.2).
+// Trailers ends a response with those header lines, which go out only where the body is chunked
+// (RFC 9112 §7.1.2).
 func (x *Exchange) Trailers(lines []byte) int {
 	if x.over {
 		return -1
@@ -221,7 +222,7 @@ func (x *Exchange) Trailers(lines []byte) int {
 	return x.conclusion()
 }
 
-// Finished ends the exchange: the application has returned. What it has not answered is answered
+// Finished ends the exchange: the application has returned. What it left unanswered is answered
 // here.
 func (x *Exchange) Finished(outcome Outcome) {
 	switch {
@@ -250,5 +251,5 @@ func (x *Exchange) Finished(outcome Outcome) {
 		x.exit(x.resp.ExitCode)
 	}
 	x.recovered()
-	x.loop.give(x)
+	x.loop.putBack(x)
 }

@@ -166,7 +166,7 @@ func (x *Exchange) Message(op websocket.Opcode, p []byte) int {
 	switch {
 	case x.broken:
 		return -1
-	case x.behind():
+	case x.overHighWater():
 		x.full = true
 		return WouldBlock
 	}

@@ -11,7 +11,7 @@ import (
 func (h *housekeeper) sweep(now int64) {
 	soon := now + int64(h.every)
 	next := int64(never)
-	if l := h.eng.loop; l != nil && l.ask(now) {
+	if l := h.eng.loop; l != nil && l.askLag(now) {
 		next = soon
 	}
 	for i := range h.eng.conns {

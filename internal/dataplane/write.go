@@ -116,7 +116,7 @@ func (x *Exchange) TryWrite(p []byte) int {
 		return x.writeFailedCode()
 	case x.vec.n > 0:
 		return WouldBlock
-	case x.loop != nil && x.behind():
+	case x.loop != nil && x.overHighWater():
 		x.full = true
 		return WouldBlock
 	}
@@ -181,20 +181,20 @@ func (x *Exchange) tryFlush() {
 		return
 	}
 	if x.loop != nil && x.cn.out.unsent() {
-		x.putOff()
+		x.queueVec()
 		return
 	}
 	n, errno := x.cn.sendv(&x.vec)
 	switch {
 	case errno == 0:
 		if x.vec.advance(n) && x.loop != nil {
-			x.putOff()
+			x.queueVec()
 		}
 	case errno != unix.EAGAIN:
 		x.vec.n = 0
 		x.clientGone(errno)
 	case x.loop != nil:
-		x.putOff()
+		x.queueVec()
 	}
 }
 
