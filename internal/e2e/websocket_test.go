@@ -191,6 +191,7 @@ func TestWebSocketReload(t *testing.T) {
 	t.Run("greenlets", func(t *testing.T) {
 		s, addr := harness.New(t), harness.Addr(t)
 		s.Write("app.py", wsgiEcho)
+		s.LooseFDs() // it has one child at the start, a loader and a worker after a reload
 		s.Start("--http", addr, "--module", "app", "--gevent", "20", "--gevent-monkey-patch", "--virtualenv", harness.Async(t))
 		waits, idle := open(t, addr, "/text"), open(t, addr, "/text")
 		waits.Say(websockettest.Text, "hello")
