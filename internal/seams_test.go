@@ -33,7 +33,7 @@ func uses(t *testing.T, pattern *regexp.Regexp, beside ...string) map[string]str
 func TestOneTransport(t *testing.T) {
 	allowed := []string{
 		"unix.EpollCtl(", "unix.UnixRights(", "app.Serving(", // to watch it, and to give it to others
-		"e.conns[c.fd]", "c.fd, c.lis, c.plain = ", "func (c *conn) tag()", // the table of connections
+		"t.slots[c.fd]", "t.highest", "c.fd, c.lis, c.plain = ", "func (c *conn) tag()", // the table of connections
 		"waitWritable(e.boot.HandoffFD", "func (l *requestLog) send(", // no client's
 	}
 	seen := map[string]bool{}

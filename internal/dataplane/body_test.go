@@ -55,17 +55,13 @@ func (s *server) taken(c *client) {
 
 // connOf finds the server's end of a client's connection, once it waits for more.
 func (s *server) connOf(c *client) (int, *conn) {
-	for i := range s.eng.conns {
-		if int64(i) > s.eng.highest.Load() {
-			break
-		}
-		cn := s.eng.conns[i].Load()
-		if cn == nil || cn.at() != connIdle {
+	for cn := range s.eng.conns.all() {
+		if cn.at() != connIdle {
 			continue
 		}
-		sa, err := unix.Getpeername(i)
+		sa, err := unix.Getpeername(cn.fd)
 		if in, ok := sa.(*unix.SockaddrInet4); err == nil && ok && c.LocalAddr().(*net.TCPAddr).Port == in.Port {
-			return i, cn
+			return cn.fd, cn
 		}
 	}
 	return -1, nil

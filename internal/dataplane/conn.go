@@ -76,19 +76,11 @@ func (c *conn) is(tag uint64) bool { return uint64(c.gen.Load()&genMask) == tag>
 
 // newConn takes a connection into the table, busy: the caller owns it.
 func (e *Engine) newConn(fd int, lis *listener) *conn {
-	if fd >= len(e.conns) {
+	if fd >= e.conns.capacity() {
 		unix.Close(fd)
 		return nil
 	}
-	var c *conn
-	e.freeMu.Lock()
-	if n := len(e.free); n > 0 {
-		c, e.free = e.free[n-1], e.free[:n-1]
-	}
-	e.freeMu.Unlock()
-	if c == nil {
-		c = &conn{}
-	}
+	c := e.conns.unused()
 	c.gen.Add(1)
 	c.fd, c.lis, c.plain = fd, lis, lis.plain
 	c.registered, c.active, c.served, c.since, c.readAll, c.hup = false, false, 0, 0, false, false
@@ -97,9 +89,7 @@ func (e *Engine) newConn(fd int, lis *listener) *conn {
 	c.queued.Store(0)
 	c.open()
 	c.deadline.Store(0)
-	e.conns[fd].Store(c)
-	for h := e.highest.Load(); int64(fd) > h && !e.highest.CompareAndSwap(h, int64(fd)); h = e.highest.Load() {
-	}
+	e.conns.put(c)
 	if e.row != nil {
 		e.row.Conns.Add(1)
 	}
@@ -114,7 +104,7 @@ func (e *Engine) close(c *conn) {
 		c.hangUp()
 	}
 	if c.owed() {
-		c.limitRest(e.sendTimeout)
+		c.limitRest(e.timeouts.send)
 	}
 	e.drop(c)
 }
@@ -141,17 +131,13 @@ func (e *Engine) drop(c *conn) {
 	}
 	c.end()
 	c.deadline.Store(0)
-	e.conns[c.fd].Store(nil)
+	e.conns.remove(c)
 	c.closeSocket()
 	if e.row != nil {
 		e.row.Conns.Add(-1)
 	}
 	e.setActive(c, false) // last: without an active one the cores leave
-	e.freeMu.Lock()
-	if len(e.free) < 256 {
-		e.free = append(e.free, c)
-	}
-	e.freeMu.Unlock()
+	e.conns.recycle(c)
 }
 
 // park gives a connection back to the epoll set, until deadline. False: something came meanwhile,
@@ -192,22 +178,8 @@ func (e *Engine) giveBack(c *conn) {
 // will tell of.
 func (e *Engine) enqueue(c *conn) {
 	e.setActive(c, true) // the cores stay until it has been looked at
-	e.freeMu.Lock()
-	e.queue = append(e.queue, c)
-	e.freeMu.Unlock()
+	e.queue.put(c)
 	e.wake(1)
-}
-
-// dequeue gives the next connection that was enqueued, or nil.
-func (e *Engine) dequeue() *conn {
-	e.freeMu.Lock()
-	defer e.freeMu.Unlock()
-	if len(e.queue) == 0 {
-		return nil
-	}
-	c := e.queue[0]
-	e.queue = e.queue[1:]
-	return c
 }
 
 // setActive counts the connections that hold a part of a request: a draining worker leaves when

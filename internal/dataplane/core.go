@@ -137,7 +137,7 @@ func wake(fd, tokens int) {
 func (c *Core) takeToken() {
 	var b [8]byte
 	unix.Read(c.eng.wakefd, b[:])
-	if cn := c.eng.dequeue(); cn != nil {
+	if cn := c.eng.queue.take(); cn != nil {
 		c.serve(cn)
 		return
 	}
@@ -226,7 +226,7 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		timeout, _ := e.bodyTimeout(cn)
 		return e.park(cn, now+timeout)
 	case len(cn.in) > 0:
-		return e.park(cn, cn.since+e.headTimeout) // of the whole head: one byte now and then must not hold it for ever
+		return e.park(cn, cn.since+e.timeouts.head) // of the whole head: one byte now and then must not hold it for ever
 	}
 	e.setActive(cn, false)
 	if e.phase() >= draining {
@@ -234,7 +234,7 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		return true
 	}
 	if cn.served == 0 {
-		return e.park(cn, now+e.headTimeout)
+		return e.park(cn, now+e.timeouts.head)
 	}
 	if cn.owed() {
 		// It is not idle while it has the last answer to read, of which the kernel may hold
@@ -244,8 +244,8 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		cn.unasked, cn.writeErrs = 0, &c.own.cell.WriteErrs
 		if n > 0 {
 			e.house.deadlines.by(now + int64(e.house.every)) // see check
-			return e.park(cn, now+e.sendTimeout)
+			return e.park(cn, now+e.timeouts.send)
 		}
 	}
-	return e.park(cn, now+e.idleTimeout)
+	return e.park(cn, now+e.timeouts.idle)
 }

@@ -58,7 +58,7 @@ func (h *housekeeper) collect() {
 func (h *housekeeper) await(cn *conn) {
 	cn.queued.Store(cn.untaken())
 	now := monotonic()
-	h.eng.expireAt(cn, now+h.eng.sendTimeout)
+	h.eng.expireAt(cn, now+h.eng.timeouts.send)
 	h.deadlines.by(now + int64(h.every)) // see check
 }
 

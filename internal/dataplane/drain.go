@@ -36,12 +36,8 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 	if e.boot.HandoffInFD > 0 {
 		unix.EpollCtl(e.epfd, unix.EPOLL_CTL_DEL, e.boot.HandoffInFD, nil)
 	}
-	for i := range e.conns {
-		if int64(i) > e.highest.Load() {
-			break
-		}
-		cn := e.conns[i].Load()
-		if cn == nil || !cn.claim() {
+	for cn := range e.conns.all() {
+		if !cn.claim() {
 			continue
 		}
 		if cn.active { // a part of a request is here: it is served
@@ -69,7 +65,7 @@ func (e *Engine) letGo(cn *conn) {
 		e.enqueue(cn)
 	case monotonic() < e.lingerUntil.Load():
 		e.setActive(cn, true) // the cores stay for it
-		if !e.park(cn, until(time.Duration(e.headTimeout))) {
+		if !e.park(cn, until(time.Duration(e.timeouts.head))) {
 			e.enqueue(cn)
 		}
 	default:
@@ -92,12 +88,8 @@ func (e *Engine) dismissIdle() {
 	if !e.handoff.Load() {
 		e.forwardHandoffs() // by workers that have heard of the end later
 	}
-	for i := range e.conns {
-		if int64(i) > e.highest.Load() {
-			break
-		}
-		cn := e.conns[i].Load()
-		if cn == nil || !cn.claim() {
+	for cn := range e.conns.all() {
+		if !cn.claim() {
 			continue
 		}
 		if len(cn.in) > 0 || cn.body.open() {

@@ -24,6 +24,29 @@ import (
 	"uwsgi/internal/wire"
 )
 
+// timeouts are how long clients are waited for, in ns.
+type timeouts struct {
+	head   int64 // the whole head of a request
+	socket int64 // within a body
+	idle   int64 // between two requests
+	send   int64 // until the client takes some more of a response
+}
+
+// webSocketLimits are what a WebSocket's client may do.
+type webSocketLimits struct {
+	limit      int64 // bytes of a message
+	ping, pong int64 // ns of silence until a ping is sent, and until it must have been answered
+}
+
+// departure is on which terms a worker leaves.
+type departure struct {
+	handoff     atomic.Bool  // idle connections go to the other workers, not to /dev/null
+	patience    atomic.Int64 // monotonic ns up to which they are waited for
+	lingerUntil atomic.Int64 // and up to which those are that nobody takes
+	recycle     atomic.Bool  // the supervisor was asked for a replacement
+	exitCode    atomic.Int32
+}
+
 // Engine is the data plane of one worker.
 type Engine struct {
 	app       App
@@ -45,41 +68,32 @@ type Engine struct {
 	log       requestLog
 	limits    request.Limits
 
-	epfd    int
-	outer   int // the epoll set of Python's loop, where the listening sockets are; -1: they are in epfd
-	wakefd  int // an eventfd: one token for each core that shall look at the phase
-	conns   []atomic.Pointer[conn]
-	highest atomic.Int64 // the largest descriptor that was ever in conns
-	freeMu  sync.Mutex   // guards free and queue
-	free    []*conn
-	queue   []*conn // busy connections that wait for a core
+	epfd   int
+	outer  int // the epoll set of Python's loop, where the listening sockets are; -1: they are in epfd
+	wakefd int // an eventfd: one token for each core that shall look at the phase
+	conns  connTable
+	queue  connQueue // busy connections that wait for a core
 
 	active atomic.Int64 // connections that hold a part of a request
 	life
-	listenMu    sync.Mutex   // guards whether the sockets are in the epoll set
-	drainMu     sync.Mutex   // held while every connection is looked at
-	handoff     atomic.Bool  // idle connections go to the other workers, not to /dev/null
-	patience    atomic.Int64 // monotonic ns up to which they are waited for
-	lingerUntil atomic.Int64 // and up to which those are that nobody takes
-	stuck       atomic.Int64 // cores that are past their deadline
-	exitCode    atomic.Int32
-	recycle     atomic.Bool // the supervisor was asked for a replacement
-	memRead     atomic.Int64
-	pySignals   pySignals
-	house       housekeeper
+	departure
+	listenMu  sync.Mutex   // guards whether the sockets are in the epoll set
+	drainMu   sync.Mutex   // held while every connection is looked at
+	stuck     atomic.Int64 // cores that are past their deadline
+	memRead   atomic.Int64
+	pySignals pySignals
+	house     housekeeper
 
 	spilled  atomic.Int64 // bytes in the spills of all connections
 	maxSpill int64        // in that of one
 	ram      budget       // temporary files that are kept in memory
-
 	upgrades upgrades
+	shortAt  atomic.Int64 // monotonic ns when descriptors last ran out
 
-	shortAt atomic.Int64 // monotonic ns when descriptors last ran out
-
-	headTimeout, socketTimeout, idleTimeout, sendTimeout int64 // ns
-	socketMax, socketPing, socketPong                    int64 // of WebSockets: bytes, ns, ns
-	maxRequests                                          int64
-	memoryLimit                                          int64 // a body up to here stays in memory
+	timeouts    timeouts
+	webSocket   webSocketLimits
+	maxRequests int64
+	memoryLimit int64 // a body up to here stays in memory
 }
 
 // Serving says how requests meet the application's threads.
@@ -145,14 +159,14 @@ func (e *Engine) setTimeouts() {
 		}
 		return int64(60 * time.Second)
 	}
-	e.headTimeout = pick(s.HTTPHeadersTimeout, s.HTTPTimeout)
-	e.socketTimeout = pick(s.SocketTimeout)
-	e.idleTimeout = pick(s.HTTPKeepalive, 75*time.Second)
-	e.sendTimeout = pick(s.SendTimeout, s.SocketTimeout)
-	e.socketMax, e.socketPing, e.socketPong = s.WebSocketMaxSize, int64(s.WebSocketPing), int64(s.WebSocketPong)
-	if e.socketPong <= 0 {
+	e.timeouts.head = pick(s.HTTPHeadersTimeout, s.HTTPTimeout)
+	e.timeouts.socket = pick(s.SocketTimeout)
+	e.timeouts.idle = pick(s.HTTPKeepalive, 75*time.Second)
+	e.timeouts.send = pick(s.SendTimeout, s.SocketTimeout)
+	e.webSocket.limit, e.webSocket.ping, e.webSocket.pong = s.WebSocketMaxSize, int64(s.WebSocketPing), int64(s.WebSocketPong)
+	if e.webSocket.pong <= 0 {
 		const forever = 10 * 365 * 24 * time.Hour
-		e.socketPong = int64(forever)
+		e.webSocket.pong = int64(forever)
 	}
 }
 
@@ -164,11 +178,11 @@ func (e *Engine) bodyTimeout(cn *conn) (ns int64, name string) {
 	case cn.lis.proto.client && s.HTTPTimeout > 0:
 		return int64(s.HTTPTimeout), "http-timeout"
 	}
-	return e.socketTimeout, "socket-timeout"
+	return e.timeouts.socket, "socket-timeout"
 }
 
 func (e *Engine) shortestTimeout() time.Duration {
-	shortest := time.Duration(min(e.headTimeout, e.socketTimeout, e.idleTimeout, e.sendTimeout))
+	shortest := time.Duration(min(e.timeouts.head, e.timeouts.socket, e.timeouts.idle, e.timeouts.send))
 	for _, d := range []time.Duration{e.settings.ChunkedInputTimeout, e.settings.HTTPTimeout} {
 		if d > 0 {
 			shortest = min(shortest, d)
@@ -181,7 +195,7 @@ func (e *Engine) shortestTimeout() time.Duration {
 func (e *Engine) open(how Serving) error {
 	var lim unix.Rlimit
 	unix.Getrlimit(unix.RLIMIT_NOFILE, &lim)
-	e.conns = make([]atomic.Pointer[conn], min(lim.Cur, 1<<20))
+	e.conns.slots = make([]atomic.Pointer[conn], min(lim.Cur, 1<<20))
 	var err error
 	if e.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll_create1: %w", err)
@@ -251,10 +265,8 @@ func (e *Engine) Close() {
 	e.enter(left)
 	e.drainMu.Unlock()
 	e.house.stop()
-	for i := range e.conns {
-		if cn := e.conns[i].Load(); cn != nil {
-			e.close(cn)
-		}
+	for cn := range e.conns.all() {
+		e.close(cn)
 	}
 	for _, c := range e.cores {
 		c.files.close()

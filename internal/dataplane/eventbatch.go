@@ -53,8 +53,8 @@ func (e *Engine) ownConn(tag uint64) *conn {
 	if tag == 0 || tag&tagOther != 0 {
 		return nil
 	}
-	cn := e.conns[uint32(tag&^tagHup)].Load()
-	if cn == nil || !cn.is(tag) || !cn.own() {
+	cn := e.conns.of(tag)
+	if cn == nil || !cn.own() {
 		return nil
 	}
 	cn.hup = tag&tagHup != 0

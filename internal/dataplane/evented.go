@@ -187,7 +187,7 @@ func (x *Exchange) Suspended() {
 // await restarts the send timeout.
 func (x *Exchange) await() {
 	x.cn.queued.Store(x.cn.untaken())
-	x.eng.expireAt(x.cn, monotonic()+x.eng.sendTimeout)
+	x.eng.expireAt(x.cn, monotonic()+x.eng.timeouts.send)
 }
 
 // Read is called by an application that waits for the body, or for the client to leave. It gives

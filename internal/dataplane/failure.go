@@ -94,7 +94,7 @@ func (x *Exchange) logSubject() string {
 // writeErrorText says why a response could not be written.
 func (e *Engine) writeErrorText(errno syscall.Errno) string {
 	if errno == unix.ETIMEDOUT {
-		return "it took nothing for " + time.Duration(e.sendTimeout).String() + " (socket-timeout)"
+		return "it took nothing for " + time.Duration(e.timeouts.send).String() + " (socket-timeout)"
 	}
 	return errno.Error()
 }

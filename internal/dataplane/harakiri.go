@@ -39,7 +39,7 @@ func (h *housekeeper) giveUp() {
 			h.answerFor(x, request)
 		}
 	}
-	for cn := h.eng.dequeue(); cn != nil; cn = h.eng.dequeue() {
+	for cn := h.eng.queue.take(); cn != nil; cn = h.eng.queue.take() {
 		cn.dismiss(504)
 		h.eng.close(cn)
 	}

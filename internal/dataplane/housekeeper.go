@@ -45,7 +45,7 @@ func (h *housekeeper) open(e *Engine) error {
 	if h.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("eventfd: %w", err)
 	}
-	h.overload.open(len(e.conns))
+	h.overload.open(e.conns.capacity())
 	if err = h.deadlines.open(h.epfd, tagDeadlines); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (h *housekeeper) run() {
 			case tagCores:
 				h.eventCame()
 			default:
-				if cn := h.eng.conns[uint32(tag)].Load(); cn != nil && cn.is(tag) {
+				if cn := h.eng.conns.of(tag); cn != nil {
 					h.progress(cn)
 				}
 			}

@@ -212,8 +212,5 @@ func (e *Engine) emptyQueues() {
 
 // hungry reports whether the cores have nothing to do, or soon will.
 func (e *Engine) hungry() bool {
-	e.freeMu.Lock()
-	waiting := len(e.queue)
-	e.freeMu.Unlock()
-	return e.idle() && waiting < 8*len(e.cores)
+	return e.idle() && e.queue.length() < 8*len(e.cores)
 }

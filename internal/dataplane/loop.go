@@ -148,9 +148,9 @@ func (l *Loop) handle(ev *unix.EpollEvent) {
 		l.takeToken()
 		return
 	}
-	cn := e.conns[uint32(tag)].Load()
+	cn := e.conns.of(tag)
 	switch {
-	case cn == nil || !cn.is(tag):
+	case cn == nil:
 	case cn.flight != nil:
 		cn.flight.happened(ev.Events)
 	default:
@@ -231,7 +231,7 @@ func (l *Loop) takeToken() {
 			}
 		})
 	}
-	if cn := l.eng.dequeue(); cn != nil {
+	if cn := l.eng.queue.take(); cn != nil {
 		l.workWhenFree(cn)
 	}
 }

@@ -132,7 +132,7 @@ func (x *Exchange) open() int {
 	x.out = append(x.out, crlf...)
 	x.headBytes = int64(len(x.out))
 	x.eng.app.Sent(x.id)
-	s.Init(x.eng.socketMax, s.deflate)
+	s.Init(x.eng.webSocket.limit, s.deflate)
 	s.heard = monotonic()
 	x.eng.row.Loop.Websockets.Add(1)
 	x.cell.State.Store(scoreboard.CellOpen)
@@ -281,11 +281,11 @@ func (x *Exchange) readMessage() websocket.Message {
 // keepAlive has the connection looked at when the next ping is due, or its pong.
 func (x *Exchange) keepAlive() {
 	s, e := x.socket, x.eng
-	every := e.socketPing
+	every := e.webSocket.ping
 	switch {
 	case every <= 0 || x.cn.out.unsent(): // what is written has a timeout of its own
 	case s.pinged != 0:
-		e.expireAt(x.cn, s.pinged+e.socketPong)
+		e.expireAt(x.cn, s.pinged+e.webSocket.pong)
 	default:
 		e.expireAt(x.cn, s.heard+every)
 	}
@@ -301,13 +301,13 @@ func (x *Exchange) silent() {
 	switch {
 	case s.pinged != 0:
 		x.log("the client (%s) did not answer a WebSocket's ping in %s (ws-ping-timeout)", x.cn.peer.Addr,
-			time.Duration(e.socketPong))
+			time.Duration(e.webSocket.pong))
 		x.frames(s.AppendClose(x.out[:0], websocket.Unexpected, "no answer to a ping"))
 		s.queue.Push(websocket.Message{Op: websocket.Close, Code: websocket.Lost})
 		s.ended = true
 		x.tell(newsInput)
 		return
-	case now >= s.heard+e.socketPing:
+	case now >= s.heard+e.webSocket.ping:
 		x.frames(s.AppendPing(x.out[:0], nil))
 		s.pinged = now
 	}

@@ -138,7 +138,7 @@ func (h *housekeeper) acceptUpTo(l *listener, n int, refuse bool) {
 			continue
 		}
 		setPeer(cn, &h.sa)
-		if !e.park(cn, monotonic()+e.headTimeout) {
+		if !e.park(cn, monotonic()+e.timeouts.head) {
 			e.enqueue(cn)
 		}
 	}
@@ -169,7 +169,7 @@ func (h *housekeeper) turnAway(l *listener) bool {
 	h.noteRefused()
 	client := conn{fd: fd, lis: l, plain: l.plain}
 	client.dismiss(503)
-	if e.row.Conns.Load() < h.capacity+(int64(len(e.conns))-h.capacity)/2 {
+	if e.row.Conns.Load() < h.capacity+(int64(e.conns.capacity())-h.capacity)/2 {
 		if cn := e.newConn(fd, l); cn != nil {
 			cn.out.linger = true
 			cn.heldByHousekeeper.Store(true)

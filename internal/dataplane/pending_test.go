@@ -44,11 +44,8 @@ func (s *server) held(n int) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; unix.Poll(nil, 1) {
 		count := 0
-		for i := range s.eng.conns {
-			if int64(i) > s.eng.highest.Load() {
-				break
-			}
-			if cn := s.eng.conns[i].Load(); cn != nil && cn.heldByHousekeeper.Load() {
+		for cn := range s.eng.conns.all() {
+			if cn.heldByHousekeeper.Load() {
 				count++
 			}
 		}

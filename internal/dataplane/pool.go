@@ -3,7 +3,6 @@ package dataplane
 import (
 	"bytes"
 	"fmt"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,9 +11,7 @@ import (
 // reads their requests whole, and a core of the pool answers them.
 type pool struct {
 	wakefd int // an eventfd, one token for each connection in queue
-
-	mu    sync.Mutex
-	queue []*conn
+	queue  connQueue
 }
 
 // pooled is a request that waits for a core of the pool, with its connection: cn.req is its head.
@@ -32,9 +29,7 @@ func newPool() (*pool, error) {
 }
 
 func (p *pool) put(cn *conn) {
-	p.mu.Lock()
-	p.queue = append(p.queue, cn)
-	p.mu.Unlock()
+	p.queue.put(cn)
 	wake(p.wakefd, 1)
 }
 
@@ -42,14 +37,7 @@ func (p *pool) put(cn *conn) {
 func (p *pool) get() *conn {
 	var b [8]byte
 	unix.Read(p.wakefd, b[:])
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.queue) == 0 {
-		return nil
-	}
-	cn := p.queue[0]
-	p.queue = p.queue[1:]
-	return cn
+	return p.queue.take()
 }
 
 // pass leaves a whole request to the pool.

@@ -78,7 +78,7 @@ func (x *Exchange) Handshake(key, protocol string) bool {
 	}
 	deflate := e.compression(&x.req)
 	w := &threadSocket{buf: make([]byte, socketBuffer), heard: monotonic()}
-	w.conn.Init(e.socketMax, deflate)
+	w.conn.Init(e.webSocket.limit, deflate)
 	w.in = append(w.in, x.rest...)
 	head := websocket.AppendHeaders(nil, own, deflate)
 	if protocol != "" {
@@ -190,7 +190,7 @@ func (x *Exchange) readFrames() {
 // 0 = never. lost: the client has not answered the last one. Whatever it sends is an answer, since
 // a pong may be far behind in a long message.
 func (x *Exchange) pingDue() (due int64, lost bool) {
-	w, every, patience := x.ws, x.eng.socketPing, x.eng.socketPong
+	w, every, patience := x.ws, x.eng.webSocket.ping, x.eng.webSocket.pong
 	if every <= 0 {
 		return 0, false
 	}

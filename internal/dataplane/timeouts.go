@@ -14,14 +14,9 @@ func (h *housekeeper) sweep(now int64) {
 	if l := h.eng.loop; l != nil && l.askLag(now) {
 		next = soon
 	}
-	for i := range h.eng.conns {
-		if int64(i) > h.eng.highest.Load() {
-			break
-		}
-		if cn := h.eng.conns[i].Load(); cn != nil {
-			if at := h.check(cn, now, soon); at != 0 {
-				next = min(next, at)
-			}
+	for cn := range h.eng.conns.all() {
+		if at := h.check(cn, now, soon); at != 0 {
+			next = min(next, at)
 		}
 	}
 	if next != never {
@@ -87,17 +82,17 @@ func (h *housekeeper) recount(cn *conn, now int64) {
 	switch n := cn.untaken(); {
 	case n == 0:
 		cn.queued.Store(0)
-		h.eng.expireAt(cn, now+h.eng.idleTimeout)
+		h.eng.expireAt(cn, now+h.eng.timeouts.idle)
 	case n < cn.queued.Load():
 		cn.queued.Store(n)
-		h.eng.expireAt(cn, now+h.eng.sendTimeout)
+		h.eng.expireAt(cn, now+h.eng.timeouts.send)
 	}
 }
 
 // expire ends a connection that waited too long. One that has sent a part of a request is told so.
 func (h *housekeeper) expire(cn *conn) {
 	if !cn.active && cn.readable() { // all cores are busy: it is not the client who is late
-		h.eng.expireAt(cn, until(time.Duration(h.eng.headTimeout)))
+		h.eng.expireAt(cn, until(time.Duration(h.eng.timeouts.head)))
 		h.eng.giveBack(cn)
 		return
 	}

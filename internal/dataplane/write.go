@@ -242,7 +242,7 @@ func (x *Exchange) flush() {
 // for the send timeout.
 func (x *Exchange) waitForClient() bool {
 	const look = 1000 // ms
-	cn, timeout := x.cn, x.eng.sendTimeout
+	cn, timeout := x.cn, x.eng.timeouts.send
 	left, end := cn.untaken(), monotonic()+timeout
 	for {
 		if cn.waitWritable(int(min(look, (end-monotonic())/int64(time.Millisecond)+1))) {
