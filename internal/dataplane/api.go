@@ -122,8 +122,7 @@ func (e *Engine) Workers() []Worker {
 			RunningTime: row.Running.Load(), TX: row.TX.Load(), AvgRT: row.AvgRT.Load(),
 			LastSpawn: int64(row.Spawned.Load()), RespawnCount: int64(row.Respawns.Load()),
 		}
-		if busy := e.board.Busy(i) > 0; row.Loop.Runs.Load() == 0 && busy ||
-			row.Loop.Load.Load() >= scoreboard.BusyLoad {
+		if busy, _ := e.board.Saturation(i); busy {
 			w.Status = "busy"
 		}
 		for id, point := range e.points {

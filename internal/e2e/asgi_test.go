@@ -425,3 +425,61 @@ def application(environ, start_response):
 		t.Errorf("%s %q", a.Line, a.Body)
 	}
 }
+
+// A lifespan that holds what only one process can have: a reload stops the old workers first.
+func TestLifespanHoldsAPort(t *testing.T) {
+	t.Parallel()
+	s, addr, held := harness.New(t), harness.Addr(t), harness.Addr(t)
+	s.Write("app.py", `
+import socket
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        try:
+            held = socket.create_server(("127.0.0.1", `+held[strings.LastIndex(held, ":")+1:]+`))
+        except OSError as exc:
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        held.close()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"served"})
+`)
+	s.Start("--http", addr, "--module", "app", "--master", "--lifespan", "on")
+	s.Tolerate("Address already in use")
+	s.Reload()
+	s.Log.Wait(t, "the new generation needs what the old one holds .*: stopping the old one first")
+	if a := harness.HTTP(t, addr).Get("/"); a.Body != "served" {
+		t.Errorf("%s %q", a.Line, a.Body)
+	}
+}
+
+// cheaper sees a worker whose requests wait as idle, and one that computes as busy.
+func TestCheaperOfLoops(t *testing.T) {
+	t.Parallel()
+	s, _, addr := asgiAt(t, "--module", "plain", "--master", "-p", "4", "--cheaper", "1", "--cheaper-overload", "1", "--stats", "stats")
+	alive := func() (n int) {
+		for _, w := range statsOf(t, s.Path("stats"))["workers"].([]any) {
+			if w.(map[string]any)["pid"].(float64) > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	for range 50 {
+		harness.Send(t, addr, "GET /sleep?600 HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	harness.Eventually(t, "a worker has all of them in hand", func() bool {
+		return statsOf(t, s.Path("stats"))["workers"].([]any)[0].(map[string]any)["in_flight"] == 50.0
+	})
+	harness.Send(t, addr, "GET /spin?6 HTTP/1.1\r\nHost: x\r\n\r\n")
+	if n := alive(); n != 1 {
+		t.Errorf("%d workers for requests that wait", n)
+	}
+	harness.Eventually(t, "a second worker, for one that computes", func() bool { return alive() > 1 })
+	s.Signal(syscall.SIGQUIT)
+	s.Exit()
+}

@@ -77,11 +77,11 @@ type Loop struct {
 	Beat       atomic.Int64 // monotonic ns of its last look for events
 }
 
-// Loads of a loop, in ‰: one below BusyLoad is idle however many exchanges it has in hand, for
-// they wait; one from FullLoad on can take no more.
+// Loads of a loop, in ‰, and its lag, in ns.
 const (
-	BusyLoad = 100
-	FullLoad = 800
+	busyLoad = 100
+	fullLoad = 800
+	fullLag  = 100e6
 )
 
 // Apps is how many applications are counted each by itself; those past it are counted with their
@@ -218,6 +218,19 @@ func (b *Board) Cell(i, c int) *Cell {
 	off := b.offset(i) + unsafe.Sizeof(Row{}) + uintptr(c)*unsafe.Sizeof(Cell{})
 	_ = b.mem[:off+unsafe.Sizeof(Cell{})]
 	return (*Cell)(unsafe.Pointer(&b.mem[off]))
+}
+
+// Saturation says whether the worker of row i has anything to do, and whether it can take no more.
+// With threads it is as busy as they are. A loop is idle however many exchanges it has in hand, as
+// long as they wait; one that is late is full, though its thread may not run: something blocks it,
+// or others have the CPU.
+func (b *Board) Saturation(i int) (busy, full bool) {
+	if loop := &b.Row(i).Loop; loop.Runs.Load() != 0 {
+		load, late := loop.Load.Load(), loop.Lag.Load() >= fullLag
+		return load >= busyLoad || late, load >= fullLoad || late
+	}
+	n := b.Busy(i)
+	return n > 0, n > 0 && n >= b.Used(i)
 }
 
 // Clear zeroes row i and the cells that were in use, before a new process gets it. The others are

@@ -14,13 +14,7 @@ func (p *process) looped() bool { return p.gen.rows.board.Row(p.row).Loop.Runs.L
 
 // saturation is whether a process has anything to do, and whether it can do no more.
 func (s *Supervisor) saturation(p *process) (busy, full bool) {
-	board := p.gen.rows.board
-	if p.looped() {
-		load := board.Row(p.row).Loop.Load.Load()
-		return load >= scoreboard.BusyLoad, load >= scoreboard.FullLoad
-	}
-	n := board.Busy(p.row)
-	return n > 0, n > 0 && n >= board.Used(p.row)
+	return p.gen.rows.board.Saturation(p.row)
 }
 
 // inFlight is how many exchanges a process has in hand, and how many of them are websockets.

@@ -7,7 +7,6 @@ import (
 
 	"uwsgi/internal/loader"
 	"uwsgi/internal/option"
-	"uwsgi/internal/scoreboard"
 )
 
 // A worker with a loop is as busy as its thread, however much it has in hand; one with threads is
@@ -17,6 +16,7 @@ func TestSaturation(t *testing.T) {
 		name              string
 		looped            bool
 		load              int32
+		lag               time.Duration
 		flying, sockets   int32
 		cells             int // that are busy, of 4
 		busy, full, inUse bool
@@ -28,8 +28,9 @@ func TestSaturation(t *testing.T) {
 		{name: "loop, all wait", looped: true, load: 20, flying: 4, cells: 4, inUse: true},
 		{name: "loop, silent websockets", looped: true, load: 20, flying: 4, sockets: 4, cells: 4},
 		{name: "loop, websockets and one request", looped: true, load: 20, flying: 4, sockets: 3, cells: 4, inUse: true},
-		{name: "loop, one works", looped: true, load: scoreboard.BusyLoad, flying: 1, cells: 1, busy: true, inUse: true},
-		{name: "loop, full", looped: true, load: scoreboard.FullLoad, flying: 1, cells: 1, busy: true, full: true, inUse: true},
+		{name: "loop, one works", looped: true, load: 100, flying: 1, cells: 1, busy: true, inUse: true},
+		{name: "loop, full", looped: true, load: 800, flying: 1, cells: 1, busy: true, full: true, inUse: true},
+		{name: "loop, blocked", looped: true, lag: 150 * time.Millisecond, flying: 1, cells: 1, busy: true, full: true, inUse: true},
 		{name: "loop, a worker gone mad", looped: true, flying: -5, sockets: 1 << 30},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -43,6 +44,7 @@ func TestSaturation(t *testing.T) {
 				loop.Runs.Store(1)
 			}
 			loop.Load.Store(c.load)
+			loop.Lag.Store(int64(c.lag))
 			loop.InFlight.Store(c.flying)
 			loop.Websockets.Store(c.sockets)
 			p := s.gen.slots[0].cur
