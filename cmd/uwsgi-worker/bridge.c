@@ -20,6 +20,7 @@
 #include "_cgo_export.h"
 
 int uw_forked, uw_has_forked, uw_has_after;
+uw_exchange *uw_forker;
 
 static uw_core **cores;
 static int ncores;
@@ -427,6 +428,10 @@ PyObject *uw_application(int app)
 	return callable == Py_None ? NULL : callable;
 }
 
+// bystander tells whether a child that another request has forked is none of x's business: gevent
+// goes on with all greenlets there.
+static int bystander(const uw_exchange *x) { return x->driver && x != uw_forker; }
+
 int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ)
 {
 	int outcome;
@@ -438,10 +443,15 @@ int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ)
 	x->environ = environ;
 	x->start_response = sr;
 	PyObject *result = PyObject_CallFunctionObjArgs(callable, environ, sr, NULL);
-	uw_end_child(result);
-	if (result) {
+	if (!bystander(x))
+		uw_end_child(result);
+	if (uw_forked) {
+		Py_XDECREF(result);
+		PyErr_Clear();
+		outcome = UW_FAILED;
+	} else if (result) {
 		outcome = respond(x, result);
-		if (uw_forked)
+		if (uw_forked && !bystander(x))
 			_exit(0);
 		Py_DECREF(result);
 	} else {

@@ -153,6 +153,7 @@ int uw_begin(void);
 void uw_set_title(const char *text, size_t len);
 
 extern int uw_forked;        // this process is a child that the application forked: the bridge refuses
+extern uw_exchange *uw_forker; // … in this exchange; NULL: in none, or this is no such child
 extern int uw_has_after;
 extern int uw_has_forked;    // this process has forked children that may hold its connections
 

@@ -68,17 +68,17 @@ PyObject *events_poll(PyObject *self, PyObject *unused)
 {
 	static uw_event ev;
 	int n = 0;
-	if (uw_forked) { // a copy of the loop, in a child that did not leave
+	if (uw_forked && events_create_task) { // a copy of the loop, in a child that did not leave
 		uw_end_child(Py_None);
 		return NULL;
 	}
-	if (events_polling || !events_begins) // re-entered by a nested run of the loop
+	if (events_polling || !events_begins || uw_forked) // re-entered by a nested run of the loop
 		Py_RETURN_NONE;
 	events_polling = 1;
 	events_scheduled = 0;
 	uw_again = 0;
 	uw_bury_all();
-	while (n < EVENTS_AT_ONCE && uwGoNext(&ev) != UW_NONE) {
+	while (n < EVENTS_AT_ONCE && !uw_forked && uwGoNext(&ev) != UW_NONE) {
 		uw_event now = ev;
 		events_handle(&now);
 		n++;

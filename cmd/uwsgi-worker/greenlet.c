@@ -95,7 +95,8 @@ static PyObject *driver_call(PyObject *self, PyObject *args, PyObject *kwargs)
 		outcome = UW_CANCELLED;
 	Py_DECREF(callable);
 	Py_DECREF(environ);
-	driver_over(d, outcome);
+	if (!uw_forked)
+		driver_over(d, outcome);
 	Py_DECREF(d);
 	Py_RETURN_NONE;
 }
@@ -131,8 +132,6 @@ static int driver_run(driver *d)
 	uw_running = d->base.x->id;
 	int rc = greenlet_tell(greenlet, str_switch, NULL);
 	uw_running = -1; // what gevent wakes is not known here
-	if (uw_forked)
-		uw_end_child(rc < 0 ? NULL : Py_None);
 	Py_DECREF(greenlet);
 	if (rc < 0 && !d->environ) { // it has run: the exchange is seen to
 		uw_report();

@@ -148,6 +148,7 @@ static PyObject *m_forked(PyObject *self, PyObject *arg)
 		steady_handlers(); // gevent's handler of SIGCHLD is there from the first child on
 	if (child && !uw_forked) {
 		uw_forked = 1;
+		uw_forker = uw_current();
 		if (started) {
 			uw_close_inherited();
 			Py_RETURN_TRUE;

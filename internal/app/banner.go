@@ -33,6 +33,10 @@ func (d *deployment) describe() {
 	d.log.Print(fmt.Sprintf("your mercy for graceful operations on workers is %d seconds", int(s.Mercy().Seconds())))
 	mode := "single process"
 	switch {
+	case s.Gevent > 0 && s.Processes > 1:
+		mode = "preforking+async"
+	case s.Gevent > 0:
+		mode = "async"
 	case s.Processes > 1 && s.Threads > 1:
 		mode = "preforking+threaded"
 	case s.Processes > 1:

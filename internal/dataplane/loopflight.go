@@ -54,6 +54,7 @@ func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more boo
 	x.call = Call{Request: &x.req, App: cn.app, BodyFD: -1}
 	x.flight = flight{inFlight: true, unread: more}
 	cn.flight = x
+	cn.watched = false // for room: it was the exchange before that had to wait, maybe another client's
 	cn.inFlight.Store(true)
 	e.app.Serving(x.id, cn.fd)
 	l.inFlight++

@@ -55,7 +55,7 @@ class Server:
         import gevent.event
         import gevent.monkey
 
-        self.core, self.waits = _uwsgi, settings["GeventWaitForHub"]
+        self.core, self.waits, self.forked = _uwsgi, settings["GeventWaitForHub"], False
         self.hub, self.left, self.watchers = gevent.get_hub(), gevent.event.Event(), []
         if slot == 1 and not gevent.monkey.is_module_patched("socket"):
             say("gevent = %d: nobody has patched the standard library: while one request waits in it, all of a "
@@ -71,11 +71,16 @@ class Server:
         class Harakiri(gevent.GreenletExit):
             """Thrown into the greenlet of a request that is over its time."""
 
+            __module__, __qualname__ = "uwsgi", "Harakiri"
+
+            def __str__(self):
+                return "the request is over its time"
+
         core, loop = self.core, self.hub.loop
         core.greenlet_begin(gevent.Greenlet, gevent.event.Event, Harakiri, loop.run_callback, self.left.set)
         self.watch(loop.io(core.poll_fd(), 1), core.poll)
         self.watch(loop.io(signalled, 1), drain, signalled)
-        os.register_at_fork(after_in_child=self.ignore)  # a child of the application's may use the hub
+        os.register_at_fork(after_in_child=self.be_child)
 
     def serve(self):
         """Run until the worker has nothing left to do."""
@@ -84,10 +89,17 @@ class Server:
                 self.left.wait()
             except BaseException:  # SystemExit of a greenlet of the application's, say: that is over
                 report(*sys.exc_info())
+                if self.forked:  # nothing is left that could wake anybody
+                    os._exit(1)
 
     def watch(self, watcher, call, *args):
         watcher.start(call, *args)
         self.watchers.append(watcher)
+
+    def be_child(self):
+        """Leave the hub to a child of the application's, which may use it."""
+        self.forked = True
+        self.ignore()
 
     def ignore(self):
         """Watch nothing any more."""

@@ -121,7 +121,8 @@ func (c *Config) masterless() bool {
 	return !s.Master && !s.LazyApps && !s.Cheap && s.Idle == 0 && s.Cheaper == 0
 }
 
-func (c *Config) cores() int { return max(c.Settings.Threads, 1) }
+// cores is how many requests of WSGI applications a worker serves at the same time.
+func (c *Config) cores() int { return max(c.Settings.Threads, c.Settings.Gevent, 1) }
 
 func (c *Config) mercy() time.Duration { return c.Settings.Mercy() }
 
