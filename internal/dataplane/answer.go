@@ -42,8 +42,8 @@ func (x *Exchange) answer(cn *conn, head int, body []byte, bodyFD int, rest []by
 	return next
 }
 
-// leave parts with the connection once the response is over: it goes on, to the request that rest
-// begins, is the housekeeper's, or ends.
+// leave lets go of the connection once the response is over: it goes on to the request that rest
+// begins, or passes to the housekeeper, or ends.
 func (x *Exchange) leave(cn *conn, rest []byte) step {
 	e := x.eng
 	if !x.handedOver && !x.finishSpill() {
@@ -85,8 +85,8 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 	return next
 }
 
-// run answers the request with a file, or calls the application that it is for and concludes what
-// that gave. It returns the application's index, -1 where none was called.
+// run answers the request with a file, or calls the application for it and concludes the outcome.
+// It returns the application's index; -1 if none was called.
 func (x *Exchange) run(body []byte, bodyFD int) int {
 	e := x.eng
 	if x.serveStatic() {
@@ -109,7 +109,7 @@ func (x *Exchange) run(body []byte, bodyFD int) int {
 	return app
 }
 
-// conclude turns how the call ended into what is still to be sent.
+// conclude sends what is still to be sent after a call with that outcome.
 func (x *Exchange) conclude(outcome Outcome) {
 	x.eng.app.Response(x.id, &x.resp)
 	x.bodyBytes += x.resp.Streamed
@@ -138,14 +138,14 @@ func (x *Exchange) conclude(outcome Outcome) {
 	}
 }
 
-// exit ends the worker, as the application wants.
+// exit ends the worker, as the application asked.
 func (x *Exchange) exit(code int) {
 	x.eng.exitCode.Store(int32(code))
 	x.log("the application called exit(%d) in a request: this worker ends", code)
 	x.eng.Drain("exit", true)
 }
 
-// mayKeep tells whether the client wants to use the connection again, and we too.
+// mayKeep reports whether the connection may be used again: the client wants to, and we do too.
 func (x *Exchange) mayKeep(cn *conn) bool {
 	if !x.req.KeepAlive {
 		return false
@@ -153,7 +153,7 @@ func (x *Exchange) mayKeep(cn *conn) bool {
 	return !cn.lis.proto.delimits || !x.eng.settings.HTTPNoKeepalive && !x.eng.parting.Load()
 }
 
-// settle waits until a housekeeper that answers in this core's place is done. False: it did, so the
+// settle waits for a housekeeper that is answering in this core's place. False: it did, so the
 // connection ends.
 func (x *Exchange) settle(cn *conn) bool {
 	if x.claimAnswer() {

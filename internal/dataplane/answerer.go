@@ -2,7 +2,7 @@ package dataplane
 
 import "sync/atomic"
 
-// answerer is who answers a request.
+// answerer says who answers a request.
 type answerer uint64
 
 const (
@@ -18,15 +18,15 @@ var answererNames = [...]string{"nobody", "core", "harakiri", "elsewhere"}
 
 func (a answerer) String() string { return answererNames[a] }
 
-// answererMoves is every change of a request's answerer there is. What the core claims is its own;
-// what the housekeeper has claimed the core waits for.
+// answererMoves is every change of a request's answerer there is. What the core claims stays its
+// own; the core waits for what the housekeeper claims.
 var answererMoves = map[answerer][]answerer{
 	answerNobody:   {answerCore, answerHarakiri},
 	answerHarakiri: {answerElsewhere},
 }
 
-// answering says which of an exchange's requests is in hand and who answers that. What is said of
-// another one comes to nothing.
+// answering is the request in hand of an exchange and its answerer, in one word: a claim for
+// another request fails.
 type answering struct {
 	serial uint64        // of the request in hand, above the bits of whoAnswers; the core's
 	word   atomic.Uint64 // it and its answerer
@@ -37,21 +37,21 @@ func (a *answering) request() uint64 { return a.word.Load() &^ whoAnswers }
 
 func (a *answering) by() answerer { return answerer(a.word.Load() & whoAnswers) }
 
-// begin is the core's, with its next request.
+// begin is called by the core with its next request.
 func (a *answering) begin() {
 	a.serial += whoAnswers + 1
 	a.word.Store(a.serial | uint64(answerNobody))
 }
 
 // claimAnswer takes the right to answer for the core. False: the request was past its deadline and
-// is answered in its place.
+// somebody else answers it.
 func (a *answering) claimAnswer() bool {
 	mine := a.serial | uint64(answerCore)
 	return a.word.CompareAndSwap(a.serial|uint64(answerNobody), mine) || a.word.Load() == mine
 }
 
-// claimFor takes the right to answer that request in the core's place, until answered. False: the
-// core answers, or is at another one.
+// claimFor takes the right to answer that request in place of the core, until answered. False: the
+// core answers it, or is at another request.
 func (a *answering) claimFor(request uint64) bool {
 	return a.word.CompareAndSwap(request|uint64(answerNobody), request|uint64(answerHarakiri))
 }

@@ -74,14 +74,14 @@ type App interface {
 	Serving(exchange, fd int)
 	// Release drops what keeps a Body alive, soon: from any thread.
 	Release(pinned unsafe.Pointer)
-	// HasAfter tells whether there is something to run when a request is over, AfterRequest runs
+	// HasAfter reports whether there is something to run when a request is over, AfterRequest runs
 	// it.
 	HasAfter() bool
 	AfterRequest(exchange int)
 	// Signals runs pending Python signal handlers on that thread; false: one of them raised, the
 	// worker must leave.
 	Signals(core int) bool
-	// HasForked tells whether the application has forked children that may hold copies of our
+	// HasForked reports whether the application has forked children that may hold copies of our
 	// descriptors.
 	HasForked() bool
 }

@@ -34,8 +34,8 @@ func (b *requestBody) start(want int64, e *Engine) {
 	b.on, b.eng, b.want, b.limit, b.max = true, e, want, e.memoryLimit, e.limits.Body
 }
 
-// startFramed begins a body that d takes out of what frames it; want is its length if that is
-// known, else -1.
+// startFramed begins a body that d unwraps from its framing; want is its length if that is known,
+// else -1.
 func (b *requestBody) startFramed(d decoder, want int64, e *Engine) {
 	b.start(want, e)
 	b.decoder = d
@@ -60,8 +60,8 @@ func (b *requestBody) left() int64 {
 	return b.want - b.size
 }
 
-// feed takes bytes from the connection, which it may overwrite, and tells how many of them were the
-// body'b.
+// feed takes bytes from the connection, which it may overwrite, and returns how many of them
+// belonged to the body.
 func (b *requestBody) feed(p []byte) (int, error) {
 	if b.decoder == nil {
 		n := min(int64(len(p)), b.want-b.size)
@@ -80,10 +80,11 @@ func (b *requestBody) feed(p []byte) (int, error) {
 	return used, b.store(p[:n])
 }
 
-// framed says that what comes on the connection is not the body alone.
+// framed reports whether the connection carries more than the bare body: the framing of chunks or
+// records.
 func (b *requestBody) framed() bool { return b.decoder != nil }
 
-// cutShort says that the body has ended before the length that was announced.
+// cutShort reports whether the body ended before the announced length.
 func (b *requestBody) cutShort() bool { return b.decoder != nil && b.done && b.size < b.want }
 
 func (b *requestBody) store(p []byte) error {
@@ -137,8 +138,8 @@ func (b *requestBody) keep(p []byte) {
 	b.mem = append(b.mem, p...)
 }
 
-// take hands the body over: bytes, or a file to be closed by the receiver that stands at its start,
-// with the bytes of it that are held in memory and to be freed when it has been closed.
+// take hands the body over: as bytes, or as a file positioned at its start, which the receiver
+// closes. held of its bytes are in memory, and are given back to Engine.ram after that.
 func (b *requestBody) take() (mem []byte, fd int, held int64, err error) {
 	mem, fd, held = b.mem, b.fd, b.held
 	b.mem, b.fd, b.held = nil, 0, 0

@@ -10,9 +10,8 @@ import (
 	"uwsgi/internal/wire"
 )
 
-// warmUp has the Go runtime open now what it would open when it is first needed, were it by its own
-// collector, which paces itself with a timer: later there may be no descriptor left, and the
-// runtime would take the worker down for that.
+// warmUp makes the Go runtime open its epoll set and timers now. Later there may be no descriptor
+// left, and the runtime would abort the worker.
 func warmUp() error {
 	if err := room(2); err != nil {
 		return err

@@ -71,7 +71,7 @@ const (
 
 func (c *conn) tag() uint64 { return uint64(c.gen.Load()&genMask)<<32 | uint64(uint32(c.fd)) }
 
-// is tells whether an event with that tag is of c's present life.
+// is reports whether an event with that tag is about c's present life.
 func (c *conn) is(tag uint64) bool { return uint64(c.gen.Load()&genMask) == tag>>32 }
 
 // newConn takes a connection into the table, busy: the caller owns it.
@@ -113,7 +113,7 @@ func (e *Engine) close(c *conn) {
 // whether it takes them: a call that ordinary requests are spared.
 const askAfter = 64 << 10
 
-// owed says that the client may not have taken all of what it was sent.
+// owed reports whether the client may not have taken all of what it was sent.
 func (c *conn) owed() bool { return c.unasked > askAfter || c.queued.Load() > 0 }
 
 // drop closes our descriptor of a connection that the caller owns and tells the client nothing.
@@ -141,7 +141,7 @@ func (e *Engine) drop(c *conn) {
 }
 
 // park gives a connection back to the epoll set, until deadline. False: something came meanwhile,
-// or the worker began to drain, and the caller, who still owns it, must look again.
+// or the worker began to drain; the caller still owns the connection and must look again.
 func (e *Engine) park(c *conn, deadline int64) bool {
 	if !c.registered {
 		// Still busy: what is there already marks it pending. Were it idle, whoever drains could
@@ -165,7 +165,7 @@ func (e *Engine) park(c *conn, deadline int64) bool {
 	return active || e.phase() < draining || !c.claim()
 }
 
-// giveBack ends the ownership of a connection that was idle before, without having looked at it.
+// giveBack ends the ownership of a connection that was idle before, without looking at it.
 func (e *Engine) giveBack(c *conn) {
 	if c.leave() {
 		return
@@ -174,8 +174,8 @@ func (e *Engine) giveBack(c *conn) {
 	e.enqueue(c)
 }
 
-// enqueue leaves a busy connection to whichever core is free next: it holds bytes that no event
-// will tell of.
+// enqueue leaves a busy connection to whichever core is free next: it holds bytes of which no event
+// will tell.
 func (e *Engine) enqueue(c *conn) {
 	e.setActive(c, true) // the cores stay until it has been looked at
 	e.queue.put(c)
@@ -183,7 +183,7 @@ func (e *Engine) enqueue(c *conn) {
 }
 
 // setActive counts the connections that hold a part of a request: a draining worker leaves when
-// there are none.
+// none is left.
 func (e *Engine) setActive(c *conn, on bool) {
 	if c.active == on {
 		return
@@ -197,7 +197,7 @@ func (e *Engine) setActive(c *conn, on bool) {
 }
 
 // hold keeps the cores from leaving until release, so that the housekeeper may enqueue connections
-// for them. False: this worker drains, or takes no connections yet.
+// for them. False: this worker is draining, or takes no connections yet.
 func (e *Engine) hold() bool {
 	// before the phase is looked at: the cores leave when they see that it is leaving, and no
 	// active one

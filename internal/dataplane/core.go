@@ -27,7 +27,7 @@ type Core struct {
 	// false before Run and in a signal handler: both wait for the GIL as long as another core holds
 	// it
 	looping    atomic.Bool
-	sawLeaving atomic.Bool // has begun to wait for events since the worker is leaving: none of before is left
+	sawLeaving atomic.Bool // back in epoll_wait since the worker is leaving: it holds no event fetched before
 	files      files       // static files
 	clock      clock
 	alarmed    bool // it has set the alarm for the request in hand, see rounds
@@ -93,7 +93,7 @@ func (c *Core) Run() int {
 	}
 }
 
-// handleSignals runs the application's signal handlers, on the main thread. False: one of them
+// handleSignals runs the application's signal handlers on the main thread. False: one of them
 // raised.
 func (c *Core) handleSignals() bool {
 	c.looping.Store(false)

@@ -100,9 +100,9 @@ func (e *Engine) dismissIdle() {
 	}
 }
 
-// keepsOpen says that a connection may go on though this worker leaves: another one gets it. Where
-// there is none, HTTP has a word for its end; FastCGI has not, so that its client is given a moment
-// for its next request.
+// keepsOpen reports whether a connection may go on though this worker leaves, because another one
+// takes it. Where there is none, HTTP can announce the end of a connection; FastCGI cannot, so that
+// its client is given a moment to close it.
 func (e *Engine) keepsOpen(cn *conn) bool {
 	return e.handoff.Load() && cn.plain || !cn.lis.proto.delimits && monotonic() < e.lingerUntil.Load()
 }

@@ -1,11 +1,3 @@
-// Package dataplane serves requests inside a worker. Every Python thread of the worker is one Core
-// and runs Core.Run: wait for one event, read, parse, and answer on the same thread. What belongs
-// to one request and its response, from the whole head to the line in the log, is an Exchange: a
-// core has one and uses it again. Only a core that is free takes work, idle and slow connections
-// cost an epoll entry, and nothing on the way takes a lock that another core holds for long.
-//
-// One goroutine beside the cores, the housekeeper, talks to the supervisor, ends what timed out and
-// writes what a client was too slow to take of a finished response.
 package dataplane
 
 import (
@@ -24,7 +16,7 @@ import (
 	"uwsgi/internal/wire"
 )
 
-// timeouts are how long clients are waited for, in ns.
+// timeouts say how long to wait for a client, in ns.
 type timeouts struct {
 	head   int64 // the whole head of a request
 	socket int64 // within a body
@@ -32,13 +24,13 @@ type timeouts struct {
 	send   int64 // until the client takes some more of a response
 }
 
-// webSocketLimits are what a WebSocket's client may do.
+// webSocketLimits bound what the client of a WebSocket may do.
 type webSocketLimits struct {
 	limit      int64 // bytes of a message
 	ping, pong int64 // ns of silence until a ping is sent, and until it must have been answered
 }
 
-// departure is on which terms a worker leaves.
+// departure is how a worker leaves.
 type departure struct {
 	handoff     atomic.Bool  // idle connections go to the other workers, not to /dev/null
 	patience    atomic.Int64 // monotonic ns up to which they are waited for
@@ -47,7 +39,8 @@ type departure struct {
 	exitCode    atomic.Int32
 }
 
-// Engine is the data plane of one worker.
+// Engine is the data plane of one worker: its connections, the cores or the loop that serve them,
+// and the housekeeper.
 type Engine struct {
 	app       App
 	boot      *wire.Boot

@@ -8,14 +8,14 @@ type Kind int
 // Kinds of events.
 const (
 	NoEvent       Kind = iota
-	RequestBegins      // an application is to be called: App, Request, what there is of the body
+	RequestBegins      // call an application: App, Request, what there is of the body
 	BodyComes          // more of a request's body: Data, More
 	MessageComes       // a WebSocket message: Opcode, Data
 	RoomToWrite        // the client has taken enough of what Send could not write at once
 	ClientGone         // the client is gone, or has ended its side
-	CancelIt           // the request is over its time: it is to be cancelled
-	DrainIt            // the worker leaves: what has no end of its own is to end
-	Leave              // the worker has drained: the loop is to end
+	CancelIt           // the request is past its deadline: cancel it
+	DrainIt            // the worker leaves: end what does not end by itself
+	Leave              // the worker has drained: end the loop
 )
 
 // Event is one thing that happened on the connections of a Loop. Its spans are valid until the next
@@ -26,7 +26,7 @@ type Event struct {
 
 	App       int // index of the application
 	Request   *request.Request
-	Socket    string // the path of the unix socket that a client itself came on; "": none
+	Socket    string // the path of the unix socket that the client connected to; "": none
 	WebSocket bool   // Request is a WebSocket handshake
 	BodyFD    int    // a file with the body, to be closed by the receiver; -1: none
 

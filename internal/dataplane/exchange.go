@@ -86,7 +86,7 @@ type reply struct {
 	remaining  int64 // what Content-Length promises and has not come yet, -1 when it promised nothing
 	broken     bool  // the client is gone, or can no longer tell where this response ends
 	ended      bool
-	closing    bool // nothing of the application's runs between the last byte and the end of the connection
+	closing    bool // no application code runs between the last byte and the end of the connection
 	handedOver bool
 	status     int
 	headers    int

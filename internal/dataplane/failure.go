@@ -58,8 +58,8 @@ func (x *Exchange) resetIfUndelimited() {
 	}
 }
 
-// endedByClose says that for the client nothing but the end of the connection marks the end of the
-// response.
+// endedByClose reports whether only the end of the connection tells the client where the response
+// ends.
 func (x *Exchange) endedByClose() bool {
 	return x.remaining < 0 && !x.chunked || x.cn.lis.proto.endUnseen
 }

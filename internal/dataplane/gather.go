@@ -114,8 +114,8 @@ func (c *Core) keepPartial(cn *conn, p []byte, r *request.Request) {
 	c.eng.setActive(cn, true)
 }
 
-// detach moves what was read and not used yet out of the core's memory, which another connection is
-// to have.
+// detach moves what was read and not used yet out of the core's memory, which the next connection
+// will use.
 func (cn *conn) detach() {
 	switch {
 	case len(cn.in) == 0:
@@ -191,8 +191,9 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 // smallBody is the largest body that a core keeps memory for.
 const smallBody = 128 << 10
 
-// readBody takes the rest of a body and answers, where the client has sent it already, as most do:
-// the request need not be kept then. It gives nil, or else the part of the body that is there.
+// readBody reads the rest of a body and answers, if the client has sent it already, as most do: the
+// request need not be kept then. It returns nil and the step, or else the part of the body that is
+// there.
 func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, step) {
 	body := c.spare
 	if c.spare = nil; int64(cap(body)) < want {
@@ -216,7 +217,7 @@ func (c *Core) readBody(cn *conn, head int, rest []byte, want int64) ([]byte, st
 	return nil, next
 }
 
-// leftEarly ends a connection whose client left before its body was whole: there is no request to
+// leftEarly ends a connection whose client left before its body was whole: there is nothing to
 // answer.
 func (c *Core) leftEarly(cn *conn, size int64) step {
 	c.x.cell.ReadErrs.Add(1)
@@ -255,8 +256,8 @@ func (c *Core) gatherBody(cn *conn) step {
 	}
 }
 
-// finishBody answers the request that waited on the connection for its body. rest is what came
-// behind that.
+// finishBody answers the request that waited on the connection for its body. rest is what followed
+// the body.
 func (c *Core) finishBody(cn *conn, rest []byte) step {
 	c.resume(cn)
 	if !c.x.req.HasLength && cn.body.size > 0 || c.x.req.Chunked {

@@ -5,8 +5,8 @@ import (
 	"uwsgi/internal/wire"
 )
 
-// harakiri answers in the place of a core whose request, the one that began at started, is past its
-// deadline. The supervisor, which asked for it, kills this worker soon.
+// harakiri answers in place of a core whose request, begun at started, is past its deadline. The
+// supervisor, which asked for this, kills the worker soon.
 func (h *housekeeper) harakiri(exchange int, started int64) {
 	if exchange < 0 || exchange >= len(h.eng.used()) {
 		return
@@ -18,7 +18,7 @@ func (h *housekeeper) harakiri(exchange int, started int64) {
 	}
 }
 
-// cancel has the loop cancel an exchange, of the request that began at started.
+// cancel asks the loop to cancel an exchange: that of the request begun at started.
 func (e *Engine) cancel(exchange int, started int64) {
 	if e.loop == nil || exchange < 0 || exchange >= len(e.used()) {
 		return
@@ -30,8 +30,8 @@ func (e *Engine) cancel(exchange int, started int64) {
 	}
 }
 
-// giveUp answers in the place of every core, and of those that the waiting requests would have come
-// to: this worker will be killed in a moment.
+// giveUp answers 504 to every running request and to those still queued: this worker is about to be
+// killed.
 func (h *housekeeper) giveUp() {
 	for _, x := range h.eng.used() {
 		request := x.request()
@@ -45,9 +45,9 @@ func (h *housekeeper) giveUp() {
 	}
 }
 
-// answerFor answers 504 on the request that c runs, if nothing was sent yet, and ends its
-// connection. request is what was in hand before the cell was looked at: the core may be at its
-// next request by now, and that one is none of ours.
+// answerFor answers 504 to the request that x runs, if nothing was sent yet, and ends its
+// connection. request is the one that was in hand before the cell was looked at: the core may be at
+// its next request by now, which must not be answered.
 func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 	if !x.stuck.CompareAndSwap(false, true) {
 		return
@@ -65,15 +65,15 @@ func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 	x.answered(request)
 }
 
-// recovered notes that a core came back from a request that it was given up for.
+// recovered notes that a core came back from a request that had been given up.
 func (x *Exchange) recovered() {
 	if x.stuck.CompareAndSwap(true, false) {
 		x.eng.stuck.Add(-1)
 	}
 }
 
-// waitsForToken tells whether a core still waits for events that has not seen that the worker is
-// leaving.
+// waitsForToken reports whether a core is still waiting for events and has not seen that the worker
+// is leaving.
 func (e *Engine) waitsForToken() bool {
 	for _, c := range e.cores {
 		if c.looping.Load() && !c.sawLeaving.Load() && !c.x.stuck.Load() && !c.serving.Load() {
@@ -83,8 +83,8 @@ func (e *Engine) waitsForToken() bool {
 	return false
 }
 
-// settleStuck has the supervisor told as soon as all other cores have seen that the worker leaves.
-// In one that was leaving before, a core may have taken another's token: that was of no account
+// settleStuck makes the supervisor hear as soon as all other cores have seen that the worker is
+// leaving. If it was leaving before, one core may have taken another's token: that did not matter
 // while nothing was stuck.
 func (e *Engine) settleStuck() {
 	if e.phase() >= leaving {
@@ -93,12 +93,11 @@ func (e *Engine) settleStuck() {
 	e.tellAnswered(e.active.Load())
 }
 
-// GivenUp tells whether of the requests only those are left that others have answered for.
+// GivenUp reports whether only requests past their deadline are left, which others have answered.
 func (e *Engine) GivenUp() bool { return e.phase() == givenUp }
 
-// tellAnswered tells the supervisor, once, that of the connections with a request only those of
-// stuck cores are left, and that all others have been handed on: it kills this worker as soon as it
-// hears that.
+// tellAnswered tells the supervisor, once, that only stuck cores still hold a request and that
+// every other connection was handed off; the supervisor then kills this worker.
 func (e *Engine) tellAnswered(active int64) {
 	stuck := e.stuck.Load()
 	if stuck == 0 || active > stuck || e.phase() < leaving {

@@ -56,7 +56,7 @@ func (x *Exchange) head(known int64) {
 	x.headBytes = int64(len(x.out))
 }
 
-// isVersion says that a front end's SERVER_PROTOCOL may begin a status line.
+// isVersion reports whether a front end's SERVER_PROTOCOL may begin a status line.
 func isVersion(v []byte) bool {
 	number, ok := bytes.CutPrefix(v, []byte("HTTP/"))
 	return ok && len(number) > 0 && len(number) <= 3 && len(bytes.Trim(number, "0123456789.")) == 0

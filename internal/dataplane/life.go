@@ -61,8 +61,8 @@ type life struct {
 
 func (l *life) phase() phase { return phase(l.now.Load()) }
 
-// enter goes on to a phase. False: the worker was there already, or further. An error says that
-// there is no way.
+// enter goes on to a phase. False: the worker was already there, or further. An error means that
+// the table has no such move.
 func (l *life) enter(to phase) (bool, error) {
 	for {
 		from := l.phase()

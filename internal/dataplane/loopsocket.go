@@ -15,7 +15,7 @@ import (
 // the application waits for a message or not, so that pings are answered; what comes ahead of it is
 // queued, up to a bound.
 
-// loopSocket is the state of one.
+// loopSocket is the state of a WebSocket on a Loop.
 type loopSocket struct {
 	websocket.Conn
 	key     []byte // of the handshake
@@ -47,7 +47,7 @@ func (l *Loop) handshake(cn *conn, r *request.Request) (*loopSocket, error) {
 	return &loopSocket{key: slices.Clone(key), deflate: l.eng.compression(r)}, nil
 }
 
-// compression is what is agreed of permessage-deflate with the client of r.
+// compression is the permessage-deflate agreed with the client of r.
 func (e *Engine) compression(r *request.Request) (d websocket.Deflate) {
 	if e.settings.WebSocketDeflate {
 		d = websocket.Negotiate(r)
@@ -55,7 +55,7 @@ func (e *Engine) compression(r *request.Request) (d websocket.Deflate) {
 	return d
 }
 
-// refuseHandshake answers a handshake that is none.
+// refuseHandshake answers a request that is not a valid handshake.
 func (x *Exchange) refuseHandshake(err error) {
 	status := 400
 	if e, ok := err.(*request.Error); ok {
@@ -82,7 +82,7 @@ func (x *Exchange) Accept() int {
 	return x.open()
 }
 
-// OnLoop reports whether x is, or may become, a WebSocket of the loop's, not of a thread's.
+// OnLoop reports whether the loop serves x as a WebSocket, or may yet; otherwise a thread does.
 func (x *Exchange) OnLoop() bool { return x.socket != nil }
 
 // acceptWSGI is Accept for a WSGI application on the loop; see Handshake.
@@ -173,8 +173,8 @@ func (x *Exchange) Message(op websocket.Opcode, p []byte) int {
 	return 0
 }
 
-// CloseSocket says good-bye with a code and a reason (RFC 6455 §7.1.2); the client's answer is
-// waited for without the application.
+// CloseSocket sends a close frame with a code and a reason (RFC 6455 §7.1.2); the client's answer
+// is awaited without the application.
 func (x *Exchange) CloseSocket(code int, reason string) int {
 	s := x.socket
 	if x.over || x.broken || s == nil || !s.opened {
@@ -184,7 +184,7 @@ func (x *Exchange) CloseSocket(code int, reason string) int {
 	return x.endSocket()
 }
 
-// endSocket lets go of the connection: it lingers until the client has closed it as well.
+// endSocket lets go of the connection: it lingers until the client has closed it too.
 func (x *Exchange) endSocket() int {
 	x.ended = true
 	x.socket.ended = true
@@ -192,7 +192,7 @@ func (x *Exchange) endSocket() int {
 	return x.conclusion()
 }
 
-// frames writes frames that were made in x.out.
+// frames writes the frames that were built in x.out.
 func (x *Exchange) frames(frames []byte) {
 	if x.out = frames; len(frames) == 0 {
 		return
@@ -278,7 +278,7 @@ func (x *Exchange) readMessage() websocket.Message {
 	}
 }
 
-// keepAlive has the connection looked at when the next ping is due, or its pong.
+// keepAlive sets the deadline to when the next ping is due, or its pong.
 func (x *Exchange) keepAlive() {
 	s, e := x.socket, x.eng
 	every := e.webSocket.ping
@@ -291,8 +291,8 @@ func (x *Exchange) keepAlive() {
 	}
 }
 
-// silent is called when the client was silent for as long as keepAlive allows: it is pinged, or
-// lost.
+// silent is called when the client has been silent for as long as keepAlive allows: it is pinged,
+// or given up.
 func (x *Exchange) silent() {
 	s, e, now := x.socket, x.eng, monotonic()
 	if s.wsgi { // its answer may be there, unread

@@ -2,8 +2,8 @@ package dataplane
 
 import "sync/atomic"
 
-// connState says who owns a connection. Any core may get its event; the one that turns idle into
-// busy owns it until it turns it back.
+// connState says who owns a connection. Any core may get an event of it; the one that turns idle
+// into busy owns it until it turns it back.
 type connState int32
 
 const (
@@ -52,8 +52,8 @@ func (o *ownership) move(from, to connState) bool {
 // open makes the caller, its maker, the owner.
 func (o *ownership) open() { o.state.Store(int32(connBusy)) }
 
-// own makes the caller, who has an event of it, the owner of an idle connection. False: somebody
-// else has it, who is told to look again.
+// own makes the caller, who has an event of an idle connection, its owner. False: somebody else
+// owns it, and will look again.
 func (o *ownership) own() bool {
 	for {
 		switch o.at() {
@@ -71,11 +71,11 @@ func (o *ownership) own() bool {
 	}
 }
 
-// claim is own for who has no event of it.
+// claim is own for a caller without an event.
 func (o *ownership) claim() bool { return o.move(connIdle, connBusy) }
 
-// leave ends the caller's ownership. False: an event came meanwhile, so that it still is the owner
-// and must look again.
+// leave ends the caller's ownership. False: an event came meanwhile, so the caller still is the
+// owner and must look again.
 func (o *ownership) leave() bool {
 	if o.move(connBusy, connIdle) {
 		return true

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pendingOutput is what a client has not taken yet of a finished response: bytes of ours, then
-// bytes of the application's, then a file. What follows mem goes out as records, if there are any.
+// pendingOutput is what a client has not yet taken of a finished response: bytes of ours, then
+// bytes of the application, then a file. Everything after mem goes out as records, if the protocol
+// has them.
 type pendingOutput struct {
 	mem    []byte
 	rest   []byte
@@ -41,7 +42,7 @@ type pendingOutput struct {
 // maxBurst is how many bytes one client gets in a row while others may wait.
 const maxBurst = 4 << 20
 
-// write sends what the client takes, maxBurst at most. EAGAIN: there is more; 0: all is sent;
+// write sends what the client takes, maxBurst at most. EAGAIN: more is left; 0: all is sent;
 // ENODATA: the file ended early.
 func (s *pendingOutput) write(cn *conn) syscall.Errno {
 	for sent := 0; ; {
@@ -88,7 +89,7 @@ func (s *pendingOutput) unsent() bool {
 	return len(s.mem) > 0 || len(s.rest) > 0 || s.left > 0 || len(s.tail) > 0
 }
 
-// queue puts p behind what is in mem; it is not copied where nothing is.
+// queue adds p behind mem; where mem is empty p itself is kept, not a copy.
 func (s *pendingOutput) queue(p []byte) {
 	if len(s.mem) == 0 {
 		s.mem = p
@@ -97,7 +98,7 @@ func (s *pendingOutput) queue(p []byte) {
 	s.mem = append(s.mem, p...)
 }
 
-// append puts a copy of p behind all there is.
+// append adds a copy of p behind everything else.
 func (s *pendingOutput) append(p []byte) {
 	if len(s.rest) > 0 || s.left > 0 {
 		s.tail = append(s.tail, p...)
@@ -119,7 +120,7 @@ func (s *pendingOutput) record() {
 	s.mem = s.records.begin(s.frame[:0], s.id, s.piece)
 }
 
-// writeBody sends a part of what follows mem and tells how much.
+// writeBody sends a part of what follows mem and returns how many bytes went out.
 func (s *pendingOutput) writeBody(cn *conn) (int, syscall.Errno) {
 	if p := s.rest; len(p) > 0 {
 		if s.records != nil {
@@ -161,8 +162,8 @@ func (s *pendingOutput) writeBody(cn *conn) (int, syscall.Errno) {
 	return n, errno
 }
 
-// refused says that sendfile cannot be had here: the file system has none, a filter of system calls
-// knows none. An error of the disk is told apart from one of the client's by reading.
+// refused reports whether sendfile is not available here: the file system lacks it, or a filter of
+// system calls does. An error of the disk is told from one of the client by reading.
 func refused(errno syscall.Errno) bool {
 	switch errno {
 	case unix.EINVAL, unix.ENOSYS, unix.EPERM, unix.EACCES, unix.EOPNOTSUPP, unix.EIO:

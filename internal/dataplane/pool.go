@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pool runs WSGI applications in a worker with an event loop, on threads of their own: the loop
+// pool runs the WSGI applications of a worker with an event loop, on threads of its own: the loop
 // reads their requests whole, and a core of the pool answers them.
 type pool struct {
 	wakefd int // an eventfd, one token for each connection in queue
 	queue  connQueue
 }
 
-// pooled is a request that waits for a core of the pool, with its connection: cn.req is its head.
+// pooled is a request that waits for a core of the pool; its head is cn.req.
 type pooled struct {
 	body   []byte
 	bodyFD int
@@ -69,7 +69,7 @@ func (c *Core) runPooled() int {
 	}
 }
 
-// servePooled answers one request; what follows it on the connection is the loop's.
+// servePooled answers one request; whatever follows it on the connection is for the loop.
 func (c *Core) servePooled(cn *conn) {
 	e, p := c.eng, cn.pooled
 	c.serving.Store(true)

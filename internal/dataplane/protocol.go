@@ -11,8 +11,8 @@ import (
 	"uwsgi/internal/request"
 )
 
-// protocol is all that the data plane knows of one protocol; nothing else in this package names
-// one. What a zero field says is what holds for uwsgi, the protocol that has least of its own.
+// protocol is everything the data plane knows of one protocol; nothing else in this package names
+// one. A zero field means what holds for uwsgi, the simplest of them.
 type protocol struct {
 	parse parser
 
@@ -22,11 +22,11 @@ type protocol struct {
 	// finish is what request.Finish has to know.
 	finish request.Options
 
-	// packet is the size of what stands before the head's packet, of which the log tells; 0: there
-	// is no packet.
+	// packet is the size of what precedes the head's packet, whose size the log shows; 0: the head
+	// has no packet.
 	packet int
 
-	// aside answers what was parsed and is no request (errAside).
+	// aside answers what was parsed but is not a request (errAside).
 	aside func(p []byte) []byte
 
 	// records is how all that is carried is framed; nil: it is not.
@@ -75,7 +75,8 @@ type decoder interface {
 	Decode(dst, src []byte) (nDst, nSrc int, done bool, err error)
 }
 
-// errAside is a parser's word that buf[:n] is no request, and protocol.aside answers it.
+// errAside is a parser's result for bytes that are not a request: buf[:n] is answered by
+// protocol.aside.
 var errAside error = fastcgi.ErrManagement
 
 // protocols has them by the names that option.Protocols lists.

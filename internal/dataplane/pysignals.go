@@ -10,11 +10,11 @@ import (
 	"uwsgi/internal/scoreboard"
 )
 
-// pySignals brings Python's signal handlers to run while the worker's main thread, which alone may
-// run them, waits for requests. The interpreter's own handler only notes a signal and writes to a
-// pipe (signal.set_wakeup_fd); epoll_wait is interrupted if the signal came during it, but not if
-// it came a moment before. So the housekeeper watches the pipe and interrupts the main thread until
-// it has looked.
+// pySignals makes Python's signal handlers run while the main thread of the worker, the only one
+// allowed to run them, waits for requests. The interpreter's own handler only notes a signal and
+// writes to a pipe (signal.set_wakeup_fd). epoll_wait is interrupted by a signal that comes during
+// it, but not by one that came a moment before. So the housekeeper watches the pipe and interrupts
+// the main thread until it has looked.
 type pySignals struct {
 	fd      int // the pipe's end; 0 = not watched
 	pending atomic.Bool
@@ -28,7 +28,7 @@ const (
 	busyKicks  = 3
 )
 
-// WatchSignals has handlers run when fd, the pipe of signal.set_wakeup_fd, has bytes.
+// WatchSignals makes handlers run when fd, the pipe of signal.set_wakeup_fd, has bytes.
 func (e *Engine) WatchSignals(fd int) {
 	e.pySignals.fd = fd
 	ev := unix.EpollEvent{Events: unix.EPOLLIN}
@@ -49,9 +49,10 @@ func (h *housekeeper) signalled() {
 	h.kick()
 }
 
-// kick interrupts the main thread's wait. SIGURG is the Go runtime's: nobody else is disturbed. A
-// main thread that runs Python looks at signals by itself, unless it was about to sleep or the
-// kernel gave the signal to another thread: it is interrupted too, but not for as long as it runs.
+// kick interrupts the wait of the main thread. SIGURG belongs to the Go runtime, so nobody else is
+// disturbed. A main thread that runs Python looks at signals by itself, unless it was about to
+// sleep or the kernel gave the signal to another thread; so it is interrupted too, but at most
+// busyKicks times.
 func (h *housekeeper) kick() {
 	e, s := h.eng, &h.eng.pySignals
 	if e.cores[0].own.cell.State.Load() == scoreboard.CellBusy {

@@ -58,8 +58,8 @@ func (c *conn) sendError(status int) {
 	}
 }
 
-// dismiss answers a connection whose request nobody has looked at. What has come of it is read:
-// unread bytes would make close() reset the connection under the answer.
+// dismiss answers a connection whose request nobody has looked at. What has come of it is read
+// first, since close() would reset the connection, and lose the answer, if bytes were left unread.
 func (c *conn) dismiss(status int) {
 	var buf [16 << 10]byte
 	c.recv(buf[:])

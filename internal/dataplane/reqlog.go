@@ -99,7 +99,7 @@ func (l *requestLog) write(x *Exchange, app int, end int64) {
 	}
 }
 
-// send gives the journal one entry and says whether it took it.
+// send gives the journal one entry and reports whether it took it.
 func (l *requestLog) send(fd int, record []byte) bool {
 	flags := unix.MSG_NOSIGNAL
 	if l.vain.Load() >= vainWaits {

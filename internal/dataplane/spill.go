@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spill is what a client has not taken yet of a response that the application is still giving block
-// by block. The core appends to it and goes on; the housekeeper, who has the connection meanwhile,
-// writes it as the client takes it. So a slow reader costs a temporary file, and holds a Python
-// thread only when it is far behind.
+// spill is what a client has not yet taken of a response that the application is still giving block
+// by block. The core appends to it and goes on; the housekeeper, which holds the connection
+// meanwhile, writes it as the client takes it. So a slow reader costs a temporary file, and holds a
+// Python thread only when it is far behind.
 //
-// While it is idle, all is written and the core may use the socket; it alone ends that, by
-// appending.
+// idle: everything appended has been written, so the core may write to the socket. Only the core
+// clears it, by appending.
 type spill struct {
 	fd   int   // a ring in a file without a name
 	max  int64 // its size
@@ -35,7 +35,7 @@ const (
 	spillPoll  = 5        // ms between two looks whether there is room again
 )
 
-// spilling says that nothing may be written but behind the spill.
+// spilling reports whether earlier bytes are still queued, so that new ones must be appended.
 func (sp *spill) spilling() bool {
 	if sp == nil {
 		return false
@@ -45,8 +45,8 @@ func (sp *spill) spilling() bool {
 	return !sp.idle
 }
 
-// startSpill appends to the spill what the client does not take of x.vec, and begins one if there
-// is none. False: it must be waited for.
+// startSpill moves what the client has not accepted of x.vec into the spill, creating it if needed.
+// False: the caller must wait for the client.
 func (x *Exchange) startSpill() bool {
 	cn := x.cn
 	if cn.spill == nil {
@@ -72,7 +72,7 @@ func (x *Exchange) startSpill() bool {
 	return x.spillVec()
 }
 
-// spillVec appends of x.vec what there is room for. False: for nothing.
+// spillVec moves as much of x.vec into the spill as fits; false if nothing did.
 func (x *Exchange) spillVec() bool {
 	sp, h := x.cn.spill, &x.eng.house
 	put := false
@@ -108,8 +108,8 @@ func (x *Exchange) spillVec() bool {
 	return true
 }
 
-// finishSpill ends the spill if the client has caught up, or is gone: the connection is the core's
-// again. False: it is behind.
+// finishSpill ends the spill if the client has caught up or is gone: the connection is the core's
+// again. False: the client is behind.
 func (x *Exchange) finishSpill() bool {
 	cn, sp := x.cn, x.cn.spill
 	if sp == nil {
@@ -136,8 +136,8 @@ func (x *Exchange) spillTail() {
 	x.handedOver = true
 }
 
-// end leaves the connection to the housekeeper. False: the client is gone, it is the core's to
-// close.
+// end leaves the connection to the housekeeper. False: the client is gone, and the core must close
+// the connection.
 func (sp *spill) end(h *housekeeper, cn *conn) bool {
 	sp.mu.Lock()
 	gone, idle := sp.errno != 0, sp.idle
@@ -155,7 +155,7 @@ func (sp *spill) close(e *Engine) {
 	e.spilled.Add(sp.written - sp.appended)
 }
 
-// watchSpill has the housekeeper write cn's spill: from a core.
+// watchSpill asks the housekeeper to write cn's spill; called on a core.
 func (h *housekeeper) watchSpill(cn *conn) {
 	if !cn.heldByHousekeeper.Load() {
 		h.take(cn)
@@ -167,7 +167,8 @@ func (h *housekeeper) watchSpill(cn *conn) {
 	unix.EpollCtl(h.epfd, unix.EPOLL_CTL_ADD, cn.fd, &ev)
 }
 
-// flushSpill writes of cn's spill what the client takes, a turn at most.
+// flushSpill writes queued bytes of cn's spill, at most one burst, until the client accepts no
+// more.
 func (h *housekeeper) flushSpill(cn *conn) {
 	sp := cn.spill
 	for sent := 0; sent < maxBurst; {
@@ -207,8 +208,8 @@ func (h *housekeeper) flushSpill(cn *conn) {
 	}
 }
 
-// abandon ends a connection whose client does not take the response; while the application still
-// writes to it, it is for the core to do.
+// abandon ends a connection whose client does not take the response. While the application is still
+// writing to it, the core does that.
 func (h *housekeeper) abandon(cn *conn, errno syscall.Errno) {
 	if sp := cn.spill; sp != nil {
 		sp.mu.Lock()

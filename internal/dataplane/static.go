@@ -20,7 +20,7 @@ type static struct {
 	expires []expiry
 	gzip    gzipRules
 	mime    mimeTypes
-	serve   string // the header that has the front end send the file, "" when we do
+	serve   string // the header that tells the front end to send the file, "" when we do
 	ranges  bool   // honour-range
 	beneath bool   // the kernel has openat2
 }
@@ -84,7 +84,7 @@ func (p *place) match(path []byte) ([]byte, bool) {
 	return path[n:], true
 }
 
-// wants tells whether a request may be for a file at all.
+// wants reports whether a request may be for a file at all.
 func (s *static) wants(method, path []byte, head bool) bool {
 	if !head && string(method) != "GET" {
 		return false
@@ -100,8 +100,9 @@ func (s *static) wants(method, path []byte, head bool) bool {
 // maxPath is PATH_MAX less room for an index or an encoding's suffix; the kernel would refuse more.
 const maxPath = 4096 - 256
 
-// plainPath tells whether a path may be looked up: a NUL would cut it short in the kernel, and ".."
-// is there only where somebody encoded it past every front end (the parsers and nginx resolve it).
+// plainPath reports whether a path may be looked up: a NUL would cut it short in the kernel, and
+// ".." is there only where somebody encoded it past every front end (the parsers and nginx resolve
+// it).
 func plainPath(p []byte) bool {
 	if len(p) > maxPath || bytes.IndexByte(p, 0) >= 0 {
 		return false
@@ -153,7 +154,7 @@ func (x *Exchange) serveStatic() bool {
 	return false
 }
 
-// tryFile serves what rel names in root, or an index file of it. False: there is no such file.
+// tryFile serves what rel names in root, or an index file in it. False: there is no such file.
 func (x *Exchange) tryFile(root *root, rel []byte) bool {
 	s, f := x.eng.static, &x.core.files
 	if !root.ready(x.started) {

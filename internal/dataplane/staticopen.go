@@ -178,13 +178,13 @@ func (f *files) openLinked(s *static, root *root) (int, syscall.Errno) {
 	return fd, 0
 }
 
-// under tells whether path is dir or lies in it.
+// under reports whether path is dir or lies in it.
 func under(dir, path string) bool {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(dir, "/"))
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// hasOpenat2 tells whether openat2 works: it is missing before Linux 5.6, and some containers
+// hasOpenat2 reports whether openat2 works: it is missing before Linux 5.6, and some containers
 // forbid what they do not know.
 func hasOpenat2() bool {
 	fd, errno := openat2(unix.AT_FDCWD, []byte("/\x00"), &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})

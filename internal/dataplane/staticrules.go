@@ -138,7 +138,8 @@ func (f *files) openPacked(s *static, root *root, rel, accept []byte) (encoding 
 	return "", -1
 }
 
-// accepts tells whether an Accept-Encoding names a coding with a weight above 0 (RFC 9110 §12.5.3).
+// accepts reports whether an Accept-Encoding names a coding with a weight above 0 (RFC 9110
+// §12.5.3).
 func accepts(header []byte, coding string) bool {
 	for len(header) > 0 {
 		var item []byte

@@ -190,7 +190,7 @@ func (x *Exchange) sendStaticBody(h *staticHead, fd int, off, n int64) {
 	}
 }
 
-// notModified tells whether the client's copy is as new as the file (RFC 9110 §13.1.3). Nearly
+// notModified reports whether the client's copy is as new as the file (RFC 9110 §13.1.3). Nearly
 // always it sends back what it was given.
 func notModified(since, text []byte, modified int64) bool {
 	if len(since) == 0 {

@@ -40,8 +40,8 @@ func epollNow(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// beOnTime has the calling thread woken when it wants to be, which one that the Go runtime has made
-// may not be: it may be as late as the runtime's monitor (cmd/uwsgi-worker/runtime.c).
+// beOnTime resets the thread's timer slack: threads of the Go runtime inherit 10 ms of it
+// (cmd/uwsgi-worker/runtime.c) and wake late.
 func beOnTime() {
 	syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, uintptr(50*time.Microsecond), 0)
 }
@@ -93,8 +93,8 @@ func send(fd int, p []byte, flags int) (int, syscall.Errno) {
 }
 
 // sendfile sends up to want bytes of in, from off. The socket does not block, but what is not in
-// the page cache is read from the disk: at most a turn of it, past the scheduler too, since told of
-// the call it has another thread take over each time, which costs more than the call.
+// the page cache is read from the disk: maxBurst at most. RawSyscall: telling the scheduler makes
+// another thread take over every time, which costs more than the call.
 func sendfile(out, in int, off, want int64) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(out), uintptr(in), uintptr(unsafe.Pointer(&off)),
@@ -164,7 +164,7 @@ func (v *vector) advance(n int) bool {
 	return v.n > 0
 }
 
-// readable tells whether bytes wait to be read.
+// readable reports whether bytes wait to be read.
 func readable(fd int) bool {
 	var b [1]byte
 	for {
@@ -192,7 +192,7 @@ func queued(fd int) int64 {
 	return int64(n)
 }
 
-// pending tells whether a listening socket, or one of messages, has something to be taken.
+// pending reports whether a listening socket, or one of messages, has something to be taken.
 func pending(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)

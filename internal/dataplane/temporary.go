@@ -22,7 +22,7 @@ func temporary() (fd int, inRAM bool, err error) {
 	return -1, false, err
 }
 
-// closed says that a folder takes no files. (A full one may take some again in a moment.)
+// closed reports whether a folder cannot take files at all. (A full one may take some again soon.)
 func closed(err error) bool {
 	for _, no := range []error{unix.EROFS, unix.EACCES, unix.EPERM, unix.ENOENT, unix.ENOTDIR, unix.ELOOP} {
 		if errors.Is(err, no) {
@@ -69,7 +69,7 @@ func (b *budget) take(n int64) bool {
 
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
-// tellTemporary says where temporary files are kept if they are none.
+// tellTemporary says where temporary files are kept where no folder takes them.
 func (e *Engine) tellTemporary() {
 	fd, err := temporaryFile(os.TempDir())
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 // takes the connection itself, and frames by itself. Either way the connection ends with the
 // request.
 
-// threadSocket is such a request, from the 101 on.
+// threadSocket is a request that has become a WebSocket, from the 101 on.
 type threadSocket struct {
 	conn    websocket.Conn
 	buf     []byte // what is read lands here
@@ -46,10 +46,10 @@ var (
 	errAnswered    = &request.Error{Status: 500, Reason: "the response has begun already"}
 )
 
-// Handshake answers 101 to the request in hand. key overrides the client's, protocol is the
-// subprotocol; without one it is the client's first, as browsers want one of theirs. False: the
-// request is no handshake. Unless the application answers something else, its client is then told
-// what is wrong.
+// Handshake answers 101 to the request in hand. key overrides the client's. protocol is the
+// subprotocol; if empty it is the first the client offers, since browsers insist on one of theirs.
+// False: the request is not a handshake. Unless the application answers something else, its client
+// is then told what is wrong.
 func (x *Exchange) Handshake(key, protocol string) bool {
 	if x.socket != nil {
 		return x.acceptWSGI(key, protocol)
@@ -95,8 +95,8 @@ func (x *Exchange) Handshake(key, protocol string) bool {
 	return x.flushFrames()
 }
 
-// upgraded notes that the bytes that follow are no HTTP. Nothing tells of them any more but the
-// reads of this exchange.
+// upgraded notes that the bytes that follow are not HTTP. From here on only the reads of this
+// exchange see them.
 func (x *Exchange) upgraded() {
 	x.headDone, x.noBody, x.keep, x.remaining = true, true, false, -1
 	x.eng.app.Sent(x.id)
@@ -107,8 +107,8 @@ func (x *Exchange) upgraded() {
 }
 
 // Receive gives the client's next message, whose bytes are valid until the next call. It answers
-// pings and a close frame, and sends pings where the client is silent. While it waits, harakiri
-// does not count; the time begins anew with the message.
+// pings and a close frame, and pings a client that is silent. Harakiri is suspended while it waits,
+// and starts anew with the message.
 func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 	w, e := x.ws, x.eng
 	switch {
@@ -156,7 +156,7 @@ func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 	return nil, MessageLost
 }
 
-// control does what a control frame wants.
+// control acts on a control frame.
 func (x *Exchange) control(m websocket.Message) {
 	w := x.ws
 	if m.Err != nil {
@@ -186,9 +186,9 @@ func (x *Exchange) readFrames() {
 	}
 }
 
-// pingDue sends a ping if it is time, and says when the next thing is to be done, in monotonic ns;
-// 0 = never. lost: the client has not answered the last one. Whatever it sends is an answer, since
-// a pong may be far behind in a long message.
+// pingDue sends a ping if it is time, and returns when the next thing is to be done, in monotonic
+// ns; 0 = never. lost: the client has not answered the last ping. Whatever it sends counts as an
+// answer, since a pong may come far behind, after a long message.
 func (x *Exchange) pingDue() (due int64, lost bool) {
 	w, every, patience := x.ws, x.eng.webSocket.ping, x.eng.webSocket.pong
 	if every <= 0 {
@@ -208,8 +208,8 @@ func (x *Exchange) pingDue() (due int64, lost bool) {
 	return w.pinged + patience, now >= w.pinged+patience
 }
 
-// SendMessage sends one. 0: done; WouldBlock: p must stay until FlushMessage has written the rest;
-// -1: the client is gone.
+// SendMessage sends one message. 0: done; WouldBlock: p must stay valid until FlushMessage has
+// written the rest; -1: the client is gone.
 func (x *Exchange) SendMessage(op websocket.Opcode, p []byte) int {
 	if x.opened() {
 		return x.Message(op, p)
@@ -243,7 +243,7 @@ func (x *Exchange) SendMessage(op websocket.Opcode, p []byte) int {
 	return MessageTaken
 }
 
-// FlushMessage writes what SendMessage has left, waiting for the client.
+// FlushMessage writes what SendMessage left, waiting for the client.
 func (x *Exchange) FlushMessage() int {
 	if !x.flushFrames() {
 		return MessageLost
@@ -251,7 +251,7 @@ func (x *Exchange) FlushMessage() int {
 	return MessageTaken
 }
 
-// flushFrames writes x.vec whole. False: the client takes nothing any more.
+// flushFrames writes all of x.vec. False: the client has stopped taking anything.
 func (x *Exchange) flushFrames() bool {
 	for x.vec.n > 0 {
 		n, errno := x.cn.sendv(&x.vec)
@@ -270,7 +270,7 @@ func (x *Exchange) flushFrames() bool {
 	return true
 }
 
-// closeFrames sends a close frame, unless one was sent, or the client has no room for it.
+// closeFrames sends a close frame, unless one was sent before or the client has no room for it.
 func (x *Exchange) closeFrames(code int, reason string) {
 	w := x.ws
 	if w.out = w.conn.AppendClose(w.out[:0], code, reason); len(w.out) > 0 && !x.broken {

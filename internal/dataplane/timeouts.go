@@ -6,8 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sweep ends the connections whose time is up, and sees to it that it is called again for the next
-// ones.
+// sweep ends the connections whose time is up, and arms the timer for the next ones.
 func (h *housekeeper) sweep(now int64) {
 	soon := now + int64(h.every)
 	next := int64(never)
@@ -24,9 +23,9 @@ func (h *housekeeper) sweep(now int64) {
 	}
 }
 
-// check ends a connection whose time is up, and gives when to look at it again; 0: never, or when
-// whoever has it says. One whose client has something to take is looked at soon: its time runs from
-// when it last took some.
+// check ends a connection whose time is up, and returns when to look at it again; 0: never, or when
+// its owner says so. A connection whose client has something to take is looked at soon: its time
+// runs from when the client last took some.
 func (h *housekeeper) check(cn *conn, now, soon int64) int64 {
 	e, dl := h.eng, cn.deadline.Load()
 	switch {
@@ -89,7 +88,8 @@ func (h *housekeeper) recount(cn *conn, now int64) {
 	}
 }
 
-// expire ends a connection that waited too long. One that has sent a part of a request is told so.
+// expire ends a connection that waited too long. A client that has sent a part of a request is told
+// so.
 func (h *housekeeper) expire(cn *conn) {
 	if !cn.active && cn.readable() { // all cores are busy: it is not the client who is late
 		h.eng.expireAt(cn, until(time.Duration(h.eng.timeouts.head)))

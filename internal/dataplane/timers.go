@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// timer wakes the housekeeper at a time that any thread may set: a system call of a third of a
-// microsecond, where waking it to have it wait for something else is a switch to its thread.
+// timer wakes the housekeeper at a time that any thread may set. Setting it is a system call of a
+// third of a microsecond; waking the housekeeper to wait for something else would be a switch to
+// its thread.
 type timer struct{ fd int }
 
-// open makes the timer and has the housekeeper told, with that tag, whenever it goes off.
+// open makes the timer; the housekeeper gets an event with that tag whenever it goes off.
 func (t *timer) open(epfd int, tag uint64) error {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
@@ -30,7 +31,7 @@ func (t *timer) open(epfd int, tag uint64) error {
 	return nil
 }
 
-// set has it go off at that time, monotonic ns, and at no other; 0 = not at all.
+// set makes it go off at that time, in monotonic ns, and at no other; 0: not at all.
 func (t *timer) set(at int64) {
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(at)}
 	syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(t.fd), unix.TFD_TIMER_ABSTIME,
@@ -41,9 +42,9 @@ func (t *timer) close() { unix.Close(t.fd) }
 
 const never = math.MaxInt64
 
-// deadlines is when the housekeeper looks at the deadlines of all connections. That is the earliest
-// of them, or earlier: one that is put off, as that of an idle connection with each request, leaves
-// it as it is. So parking a connection is a store and a comparison.
+// deadlines is when the housekeeper next looks at the deadlines of all connections: at the earliest
+// of them, or before. Extending a deadline, as each request does for its connection, leaves it
+// alone, so that parking a connection costs a store and a comparison.
 type deadlines struct {
 	timer
 	mu sync.Mutex   // guards the timer
@@ -55,7 +56,7 @@ func (d *deadlines) open(epfd int, tag uint64) error {
 	return d.timer.open(epfd, tag)
 }
 
-// by has the housekeeper look at that time or before.
+// by makes the housekeeper sweep at that time or before.
 func (d *deadlines) by(at int64) {
 	if at < d.at.Load() {
 		d.advance(at)
@@ -82,7 +83,7 @@ func (d *deadlines) due(now int64) bool {
 	return true
 }
 
-// expireAt has a connection end at that time, unless it is put off.
+// expireAt ends a connection at that time, unless it is called again before.
 func (e *Engine) expireAt(cn *conn, at int64) {
 	cn.deadline.Store(at)
 	e.house.deadlines.by(at)

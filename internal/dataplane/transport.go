@@ -75,14 +75,14 @@ func (c *conn) takeBack() { unix.SetNonblock(c.fd, true) }
 // endWriting tells the client that nothing more comes.
 func (c *conn) endWriting() { unix.Shutdown(c.fd, unix.SHUT_WR) }
 
-// endReading has whoever reads see the end of what the client sends.
+// endReading makes whoever reads see the end of the client's stream.
 func (c *conn) endReading() { unix.Shutdown(c.fd, unix.SHUT_RD) }
 
 // hangUp ends both directions, whoever else has the descriptor.
 func (c *conn) hangUp() { unix.Shutdown(c.fd, unix.SHUT_RDWR) }
 
-// reset has the connection end in a reset, and at once: what the client has got it can still read.
-// (A unix socket knows no reset.)
+// reset makes the connection end in a reset, at once; the client can still read what it has got. (A
+// unix socket has no reset.)
 func (c *conn) reset() {
 	if !c.lis.unix {
 		unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})

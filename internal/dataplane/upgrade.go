@@ -8,8 +8,8 @@ import (
 	"uwsgi/internal/proto/websocket"
 )
 
-// Take gives the application a descriptor of its own of the connection, which does not block, or
-// -1. From here on the application frames by itself.
+// Take gives the application its own, non-blocking descriptor of the connection, or -1. From here
+// on the application frames by itself.
 func (x *Exchange) Take() int {
 	if x.headDone || !x.cn.plain || !x.claimAnswer() {
 		return -1
@@ -25,13 +25,13 @@ func (x *Exchange) Take() int {
 	return fd
 }
 
-// offersSocket says that Take may give the connection of the request in hand: the client asks for a
-// WebSocket and waits for the answer.
+// offersSocket reports whether Take may give the connection of the request in hand: the client asks
+// for a WebSocket and waits for the answer.
 func (x *Exchange) offersSocket() bool {
 	return x.req.Upgrade && x.cn.plain && x.cn.lis.raw() && len(x.rest) == 0 && websocket.Requested(&x.req)
 }
 
-// upgrades is what a worker that leaves tells those whose requests would not end by themselves.
+// upgrades ends the upgraded requests of a worker that leaves, which would not end by themselves.
 type upgrades struct {
 	mu   sync.Mutex
 	fd   int // an eventfd, readable once the worker drains; 0: nobody has waited yet
@@ -57,7 +57,8 @@ func (u *upgrades) signal(e *Engine) int {
 
 func (u *upgrades) tell() { unix.Write(u.fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
-// lend notes that the application has a connection. Once the worker drains it reads the end of it.
+// lend notes that the application has a connection. Once the worker drains, reading from it gives
+// its end.
 func (u *upgrades) lend(e *Engine, cn *conn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -76,7 +77,7 @@ func (u *upgrades) takeBack(cn *conn) {
 	delete(u.lent, cn)
 }
 
-// end has every upgraded request end: the worker drains.
+// end makes every upgraded request end: the worker is draining.
 func (u *upgrades) end() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -114,8 +115,8 @@ func (x *Exchange) endUpgrade(outcome Outcome) {
 	x.closeFrames(code, "")
 }
 
-// refuseUpgrade answers for an application that failed since the request was no handshake. False:
-// it was one, or is answered.
+// refuseUpgrade answers for an application that failed because the request was not a handshake.
+// False: it was one, or is answered.
 func (x *Exchange) refuseUpgrade() bool {
 	if x.refusal == nil || x.headDone {
 		return false
@@ -124,9 +125,9 @@ func (x *Exchange) refuseUpgrade() bool {
 	return true
 }
 
-// part ends the connection of a request that was upgraded. The client may have something to say
-// still: its close frame, or what it sent before it had ours, which would reset the connection
-// under that.
+// part ends the connection of a request that was upgraded. The client may still have something to
+// say: its close frame, or what it sent before it got ours. Closing then would reset the connection
+// before the client has read ours.
 func (x *Exchange) part(cn *conn) {
 	if x.ws != nil && x.ws.ended && !x.ws.failed && !cn.unread() {
 		x.eng.close(cn)

@@ -11,7 +11,7 @@ import (
 // it is written from where it lies.
 const copyLimit = 8 << 10
 
-// clip cuts what is more than Content-Length promised: it would be taken for the next response.
+// clip cuts what exceeds Content-Length: the client would take it for the next response.
 func (x *Exchange) clip(p []byte) []byte {
 	if int64(len(p)) <= x.remaining {
 		return p
@@ -20,7 +20,7 @@ func (x *Exchange) clip(p []byte) []byte {
 	return p[:x.remaining]
 }
 
-// checkShort breaks the connection when less came than was promised, which is how the client learns
+// checkShort breaks the connection when less came than was promised; that is how the client learns
 // of it.
 func (x *Exchange) checkShort() {
 	if x.remaining > 0 && !x.noBody {
@@ -29,12 +29,11 @@ func (x *Exchange) checkShort() {
 	}
 }
 
-// A client that takes a large response as fast as it is written is waited for: handing its
-// connection to the housekeeper would cost more than the wait. waitBriefly says whether it took
-// more within a moment, and not too many moments have been spent on it. Clients that are slow on
-// purpose cost a core little: each that was waited for in vain doubles the time in which none is.
-// sent is how much of a response under way went out; as long as that makes 100 MB/s the client is
-// not what is slow.
+// waitBriefly waits a few milliseconds for a client that reads about as fast as we write; handing
+// it to the housekeeper would cost more. It reports whether the socket became writable. A response
+// may wait 20 ms in all, and more while the client sustains 100 MB/s: sent is how much of it went
+// out. Each timeout doubles the time in which this core waits for nobody, so that clients that are
+// slow on purpose cost it little.
 func (x *Exchange) waitBriefly(sent int64) bool {
 	const (
 		moment   = 5  // ms
@@ -74,9 +73,10 @@ func (x *Exchange) Write(p []byte) int {
 	return rc
 }
 
-// TryWrite is Write for a caller that may not wait here: where the client does not take all of p at
-// once it gives WouldBlock, and p must stay until Flush has written the rest. On a loop all of p is
-// taken, and WouldBlock says that the client is behind: RoomToWrite follows.
+// TryWrite is Write for a caller that may not wait here: if the client does not take all of p at
+// once it returns WouldBlock, and p must stay valid until Flush has written the rest. On a loop all
+// of p is taken; there WouldBlock means that the client is behind, and that a RoomToWrite event
+// follows.
 func (x *Exchange) TryWrite(p []byte) int {
 	if x.broken || x.ended {
 		return x.writeFailedCode()
@@ -132,8 +132,8 @@ func (x *Exchange) Flush() int {
 	return 0
 }
 
-// Rest writes, waiting for the client, what the application's side could not write of a block,
-// framed as it is to go out.
+// Rest writes, waiting for the client, the rest of a block that bridge.c could not write; it is
+// framed already.
 func (x *Exchange) Rest(p []byte) int {
 	if x.broken {
 		return x.writeFailedCode()
@@ -174,7 +174,7 @@ func (x *Exchange) sendBlock(p []byte) {
 	x.tryFlush()
 }
 
-// tryFlush writes of x.vec what the client takes now.
+// tryFlush writes as much of x.vec as the client takes now.
 func (x *Exchange) tryFlush() {
 	if x.cn.spill.spilling() {
 		x.spillVec()
@@ -203,8 +203,8 @@ var (
 	lastChunk = []byte("0\r\n\r\n")
 )
 
-// flush writes x.vec whole, or leaves it to the housekeeper where the client is slow. Where that
-// cannot be, it blocks up to the send timeout each time the client takes nothing.
+// flush writes all of x.vec, or leaves it to the housekeeper where the client is slow. Where that
+// is impossible it blocks, up to the send timeout each time the client takes nothing.
 func (x *Exchange) flush() {
 	if x.loop != nil {
 		x.tryFlush() // and keeps the rest
