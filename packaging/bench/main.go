@@ -40,7 +40,7 @@ func bench() int {
 		}
 		return 0
 	}
-	w := &world{quick: *quick, port: 21000 + os.Getpid()%20000, rounds: *rounds, stretch: *stretch}
+	w := &world{quick: *quick, port: 21000 + os.Getpid()%11000, rounds: *rounds, stretch: *stretch}
 	var err error
 	if w.root, err = os.Getwd(); err == nil {
 		w.ours, err = filepath.Abs(*ours)
