@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/proto/websocket/websockettest"
 )
 
 // newEvented makes a server with the ASGI application of testdata/evented.py on that loop.
@@ -17,7 +18,7 @@ func newEvented(t *testing.T, loop string) *rig {
 	t.Helper()
 	r := newRig(t)
 	r.Copy("testdata/evented.py", "evented.py")
-	r.app = []string{"--asgi", "evented", "--asgi-loop", loop, "--home", harness.Async(t)}
+	r.file, r.app = "evented.py", []string{"--asgi", "evented", "--asgi-loop", loop, "--home", harness.Async(t)}
 	return r
 }
 
@@ -106,4 +107,39 @@ func signals(t *testing.T, pid int, sigs ...syscall.Signal) (stop func()) {
 // request is a request's head, with a body of a length that is promised.
 func head(method, path string, headers ...string) string {
 	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: a\r\n%s\r\n", method, path, strings.Join(append(headers, ""), "\r\n"))
+}
+
+// openSocket opens the WebSocket of the application's echo.
+func openSocket(t *testing.T, addr, path string) *websockettest.Client {
+	t.Helper()
+	k, err := websockettest.Open(harness.Dial(t, addr), path)
+	if err != nil || k.Answer.StatusCode != 101 {
+		t.Fatalf("a WebSocket: %+v, %v", k, err)
+	}
+	return k
+}
+
+// echoes has a WebSocket echo a text.
+func echoes(t *testing.T, k *websockettest.Client, text string) {
+	t.Helper()
+	if err := k.Say(0x81, text); err != nil {
+		t.Fatal(err)
+	}
+	if first, payload := hears(t, k); first != 0x81 || payload != text {
+		t.Fatalf("heard %#x %q", first, payload)
+	}
+}
+
+// hears gives the next frame that is no ping.
+func hears(t *testing.T, k *websockettest.Client) (first byte, payload string) {
+	t.Helper()
+	for {
+		first, payload, err := k.Hear()
+		if err != nil {
+			t.Fatalf("a WebSocket is cut off: %v", err)
+		}
+		if first != websockettest.Ping {
+			return first, payload
+		}
+	}
 }

@@ -190,7 +190,7 @@ func TestEventedEnds(t *testing.T) {
 	loops(t, func(t *testing.T, loop string) {
 		r := startEvented(t, loop, "-p", "2")
 		r.fds = 0
-		r.Tolerate(`DAMN !|on purpose|SystemExit|descriptors that are not its own|Bad file descriptor`)
+		r.Tolerate(`DAMN !|on purpose|SystemExit|descriptors that are not its own|Bad file descriptor|netpoll failed|Aborted`)
 		for path, status := range map[string]int{"/_exit": 0, "/closerange": 0, "/raises?what=exit": 500} {
 			for range scale(2, 20) {
 				tally.sent.Add(1)

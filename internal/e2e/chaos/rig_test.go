@@ -20,6 +20,7 @@ type rig struct {
 	addr string // HTTP
 	sock string // the uwsgi protocol, on a unix socket
 	fds  int    // descriptors of a worker that has just begun
+	file string // of the application
 	app  []string
 }
 
@@ -27,7 +28,8 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	count(t)
-	r := &rig{Server: harness.New(t), t: t, addr: harness.Addr(t), app: []string{"--wsgi-file", "app.py"}}
+	r := &rig{Server: harness.New(t), t: t, addr: harness.Addr(t), file: "app.py",
+		app: []string{"--wsgi-file", "app.py"}}
 	r.sock = r.Path("uwsgi.sock")
 	r.Copy("testdata/app.py", "app.py")
 	r.Setenv(harness.DebianPath)
@@ -47,7 +49,7 @@ func start(t *testing.T, args ...string) *rig {
 func (r *rig) code(text string) {
 	r.t.Helper()
 	r.Write("app.new", text)
-	if err := os.Rename(r.Path("app.new"), r.Path("app.py")); err != nil {
+	if err := os.Rename(r.Path("app.new"), r.Path(r.file)); err != nil {
 		r.t.Fatal(err)
 	}
 }

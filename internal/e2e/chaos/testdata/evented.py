@@ -158,7 +158,9 @@ async def stuck(r):
 
 
 async def gil(r):
-    ctypes.PyDLL(None).sleep(int(r.number("s", 3600.0)))
+    mutex = ctypes.create_string_buffer(64)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
 
 
 async def stubborn(r):
@@ -192,6 +194,8 @@ async def socket(r):
             seen["disconnected"] += 1
             seen["code"] = message["code"]
             return
+        if message.get("text") == "generation":
+            message["text"] = GENERATION
         if message.get("text") == "flood":
             while True:
                 await r.send({"type": "websocket.send", "bytes": b"z" * 65536})
