@@ -16,7 +16,7 @@ _mules = "there are no mules: use Celery, RQ or Huey, or attach-daemon"
 _rpc = "there is no RPC: use HTTP"
 _queue = "there is no queue: use Redis"
 _memory = "there are no shared areas: use multiprocessing.shared_memory"
-_loops = "there is no asynchronous mode: use threads"
+_loops = "it waits in greenlets only: write gevent = 100, or use threads"
 _sockets = "use the socket module"
 _files = "use open()"
 
