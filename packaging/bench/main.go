@@ -1,5 +1,5 @@
 // Command bench puts this server beside its peers: the table of figures in the README. `make bench`
-// runs it; QUICK=1 takes about two minutes. Each row loads every side in turn, with the same
+// runs it; QUICK=1 takes about five minutes. Each row loads every side in turn, with the same
 // application, worker and thread counts, checks every answer (status, length, content), and
 // compares medians of one run. CPU per request is that of the server's whole process tree; the load
 // generator is not counted, though it shares the machine.
@@ -22,7 +22,7 @@ import (
 func main() { os.Exit(bench()) }
 
 func bench() int {
-	quick := flag.Bool("quick", os.Getenv("QUICK") == "1", "about two minutes")
+	quick := flag.Bool("quick", os.Getenv("QUICK") == "1", "about five minutes")
 	only := flag.String("row", "", "only rows whose name matches")
 	ours := flag.String("ours", "bin/uwsgi", "the server to measure")
 	against := flag.String("against", "", "another build of this server, as one more side of each comparison")
