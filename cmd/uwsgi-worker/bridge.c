@@ -35,8 +35,8 @@ static PyObject *str_fileno, *str_close, *str_filelike;
 
 uw_core *uw_core_get(int id) { return id >= 0 && id < ncores ? cores[id] : NULL; }
 
-// own_lines gives zeroed memory of which no cache line is another thread's.
-static void *own_lines(size_t n)
+// wsgi_own_lines gives zeroed memory of which no cache line is another thread's.
+static void *wsgi_own_lines(size_t n)
 {
 	enum { LINE = 64 };
 	n = (n + LINE - 1) / LINE * LINE;
@@ -49,7 +49,7 @@ uw_exchange *uw_exchange_known(int id) { return id >= 0 && id < nexchanges ? exc
 uw_exchange *uw_exchange_get(int id)
 {
 	uw_exchange *x = uw_exchange_known(id);
-	if (x || id < 0 || id >= nexchanges || !(x = own_lines(sizeof *x)))
+	if (x || id < 0 || id >= nexchanges || !(x = wsgi_own_lines(sizeof *x)))
 		return x;
 	x->id = id;
 	x->core = uw_core_get(id);
@@ -75,10 +75,10 @@ void uw_report(void)
 	Py_XDECREF(tb);
 }
 
-// hung_up tells whether the pending exception is the end of a WebSocket's conversation.
+// wsgi_hung_up tells whether the pending exception is the end of a WebSocket's conversation.
 // StopIteration is how simple-websocket and engineio leave a gunicorn, ConnectionError how they
 // leave a werkzeug.
-static int hung_up(const uw_exchange *x)
+static int wsgi_hung_up(const uw_exchange *x)
 {
 	switch (x->upgrade_state) {
 	case UW_UPGRADE_OVER:
@@ -109,7 +109,7 @@ int uw_failed(uw_exchange *x)
 		PyErr_Clear();
 		return UW_EXIT;
 	}
-	if (hung_up(x)) {
+	if (wsgi_hung_up(x)) {
 		PyErr_Clear();
 		return UW_DONE;
 	}
@@ -120,7 +120,7 @@ int uw_failed(uw_exchange *x)
 	return UW_FAILED;
 }
 
-static int close_result(PyObject *result)
+static int wsgi_close_result(PyObject *result)
 {
 	PyObject *m = PyObject_GetAttr(result, str_close);
 	if (!m) {
@@ -137,9 +137,9 @@ static int close_result(PyObject *result)
 	return 0;
 }
 
-// sequence handles a list or tuple of bytes, the answer of most applications: it is known whole, so
+// wsgi_sequence handles a list or tuple of bytes, the answer of most applications: it is known whole, so
 // it goes out in one write. 1: not such a sequence.
-static int sequence(uw_exchange *x, PyObject *result)
+static int wsgi_sequence(uw_exchange *x, PyObject *result)
 {
 	int is_list = PyList_CheckExact(result);
 	if (!is_list && !PyTuple_CheckExact(result))
@@ -184,13 +184,13 @@ static int sequence(uw_exchange *x, PyObject *result)
 	return UW_BUFFERED;
 }
 
-static int is_wrapper(PyObject *o) { return file_wrapper && (PyObject *)Py_TYPE(o) == file_wrapper; }
+static int wsgi_is_wrapper(PyObject *o) { return file_wrapper && (PyObject *)Py_TYPE(o) == file_wrapper; }
 
-// open_wrapped recognises wsgi.file_wrapper around something with a descriptor of a regular file,
+// wsgi_open_wrapped recognises wsgi.file_wrapper around something with a descriptor of a regular file,
 // of which it then says what is to be sent. 0: it is something else, to be iterated.
-static int open_wrapped(PyObject *o, int *file, int64_t *off, int64_t *len)
+static int wsgi_open_wrapped(PyObject *o, int *file, int64_t *off, int64_t *len)
 {
-	if (!is_wrapper(o))
+	if (!wsgi_is_wrapper(o))
 		return 0;
 	PyObject *f = PyObject_GetAttr(o, str_filelike);
 	if (!f) {
@@ -227,22 +227,22 @@ done:
 	return found;
 }
 
-// file_body has Go send a wrapped file that is the whole body. -2: it is not.
-static int file_body(uw_exchange *x, PyObject *result)
+// wsgi_file_body has Go send a wrapped file that is the whole body. -2: it is not.
+static int wsgi_file_body(uw_exchange *x, PyObject *result)
 {
 	if (!x->has_head || x->head_sent) // write() was used before: the file's blocks follow
 		return -2;
-	return open_wrapped(result, &x->file_fd, &x->file_off, &x->file_len) ? UW_FILE : -2;
+	return wsgi_open_wrapped(result, &x->file_fd, &x->file_off, &x->file_len) ? UW_FILE : -2;
 }
 
-// file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a text
+// wsgi_file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a text
 // file's read() gives no bytes. -2: it has none.
-static int file_blocks(uw_exchange *x, PyObject *wrapper)
+static int wsgi_file_blocks(uw_exchange *x, PyObject *wrapper)
 {
 	enum { BLOCK = 64 << 10 };
 	int fd, rc = 0;
 	int64_t off, left;
-	if (!open_wrapped(wrapper, &fd, &off, &left))
+	if (!wsgi_open_wrapped(wrapper, &fd, &off, &left))
 		return -2;
 	char *buf = malloc(BLOCK);
 	if (!buf) {
@@ -271,41 +271,41 @@ static int file_blocks(uw_exchange *x, PyObject *wrapper)
 	return rc;
 }
 
-static int iterate(uw_exchange *x, PyObject *result, int within);
+static int wsgi_iterate(uw_exchange *x, PyObject *result, int within);
 
-// block sends what an iterable gave. A wrapped file that a generator yields is sent in its place,
+// wsgi_block sends what an iterable gave. A wrapped file that a generator yields is sent in its place,
 // as uWSGI does; within says that this is one.
-static int block(uw_exchange *x, PyObject *chunk, int within)
+static int wsgi_block(uw_exchange *x, PyObject *chunk, int within)
 {
 	if (chunk == Py_None)
 		return 0;
-	if (is_wrapper(chunk) && !within) {
-		int rc = iterate(x, chunk, 1);
+	if (wsgi_is_wrapper(chunk) && !within) {
+		int rc = wsgi_iterate(x, chunk, 1);
 		PyObject *t, *v, *tb;
 		PyErr_Fetch(&t, &v, &tb);
-		close_result(chunk);
+		wsgi_close_result(chunk);
 		PyErr_Restore(t, v, tb);
 		return rc;
 	}
 	return uw_send_object(x, chunk, "the application yielded");
 }
 
-static int iterate(uw_exchange *x, PyObject *result, int within)
+static int wsgi_iterate(uw_exchange *x, PyObject *result, int within)
 {
 	PyObject *it, *chunk;
-	int rc = file_blocks(x, result);
+	int rc = wsgi_file_blocks(x, result);
 	if (rc != -2)
 		return rc;
 	if (PyBytes_Check(result) || PyByteArray_Check(result)) { // every byte as a block of its own would be what PEP 3333 warns of
 		x->switches = 1;
-		return block(x, result, within);
+		return wsgi_block(x, result, within);
 	}
 	it = PyObject_GetIter(result);
 	if (!it)
 		return -1;
 	while ((chunk = PyIter_Next(it))) {
 		x->switches++;
-		rc = block(x, chunk, within);
+		rc = wsgi_block(x, chunk, within);
 		Py_DECREF(chunk);
 		if (rc) {
 			Py_DECREF(it);
@@ -318,11 +318,11 @@ static int iterate(uw_exchange *x, PyObject *result, int within)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-static int respond(uw_exchange *x, PyObject *result)
+static int wsgi_respond(uw_exchange *x, PyObject *result)
 {
-	int rc = sequence(x, result);
+	int rc = wsgi_sequence(x, result);
 	if (rc == -2)
-		rc = file_body(x, result);
+		rc = wsgi_file_body(x, result);
 	if (rc >= 0) {
 		if (rc == UW_FILE) {
 			// Written by Go before close(): a wrapper's close() may delete the file's name, not its
@@ -332,7 +332,7 @@ static int respond(uw_exchange *x, PyObject *result)
 			if (tstate)
 				PyEval_RestoreThread(tstate);
 			x->over = 1;
-			close_result(result);
+			wsgi_close_result(result);
 			return UW_DONE;
 		}
 		return rc;
@@ -340,7 +340,7 @@ static int respond(uw_exchange *x, PyObject *result)
 	if (rc == -1)
 		return uw_failed(x);
 	int outcome = UW_DONE;
-	rc = iterate(x, result, 0);
+	rc = wsgi_iterate(x, result, 0);
 	if (rc < 0) {
 		outcome = uw_failed(x);
 	} else if (rc == 0 && !x->has_head) {
@@ -353,7 +353,7 @@ static int respond(uw_exchange *x, PyObject *result)
 		uwGoFinish(x->id);
 	}
 	x->over = 1;
-	close_result(result);
+	wsgi_close_result(result);
 	return outcome;
 }
 
@@ -428,9 +428,9 @@ PyObject *uw_application(int app)
 	return callable == Py_None ? NULL : callable;
 }
 
-// bystander tells whether a child that another request has forked is none of x's business: gevent
+// wsgi_bystander tells whether a child that another request has forked is none of x's business: gevent
 // goes on with all greenlets there.
-static int bystander(const uw_exchange *x) { return x->driver && x != uw_forker; }
+static int wsgi_bystander(const uw_exchange *x) { return x->driver && x != uw_forker; }
 
 int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ)
 {
@@ -443,15 +443,15 @@ int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ)
 	x->environ = environ;
 	x->start_response = sr;
 	PyObject *result = PyObject_CallFunctionObjArgs(callable, environ, sr, NULL);
-	if (!bystander(x))
+	if (!wsgi_bystander(x))
 		uw_end_child(result);
 	if (uw_forked) {
 		Py_XDECREF(result);
 		PyErr_Clear();
 		outcome = UW_FAILED;
 	} else if (result) {
-		outcome = respond(x, result);
-		if (uw_forked && !bystander(x))
+		outcome = wsgi_respond(x, result);
+		if (uw_forked && !wsgi_bystander(x))
 			_exit(0);
 		Py_DECREF(result);
 	} else {
@@ -546,7 +546,7 @@ int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int t
 		return -1;
 	nexchanges = limit;
 	for (int i = 0; i < threads; i++) {
-		if (!(cores[i] = own_lines(sizeof *cores[i])))
+		if (!(cores[i] = wsgi_own_lines(sizeof *cores[i])))
 			return -1;
 		cores[i]->id = i;
 	}

@@ -9,13 +9,13 @@
 
 #include "bridge.h"
 
-static struct sigaction before;
+static struct sigaction crash_before;
 static int witness; // a descriptor of the server's own
 
 // Runs before the constructor that starts the Go runtime.
-__attribute__((constructor(101))) static void save_abort(void) { sigaction(SIGABRT, NULL, &before); }
+__attribute__((constructor(101))) static void crash_save_abort(void) { sigaction(SIGABRT, NULL, &crash_before); }
 
-static void aborted(int sig)
+static void crash_aborted(int sig)
 {
 	// The Go runtime, too, aborts when its epoll set is gone, within milliseconds; who reads the
 	// log should learn why.
@@ -23,12 +23,12 @@ static void aborted(int sig)
 	if (!uw_forked && fcntl(witness, F_GETFD) < 0 && write(STDERR_FILENO, lost, sizeof(lost) - 1) < 0) {
 		// nobody to tell
 	}
-	sigaction(sig, &before, NULL);
+	sigaction(sig, &crash_before, NULL);
 	raise(sig); // delivered when this handler returns
 }
 
 void uw_take_abort(int descriptor)
 {
 	witness = descriptor;
-	sigaction(SIGABRT, &(struct sigaction){.sa_handler = aborted, .sa_flags = SA_ONSTACK}, NULL);
+	sigaction(SIGABRT, &(struct sigaction){.sa_handler = crash_aborted, .sa_flags = SA_ONSTACK}, NULL);
 }

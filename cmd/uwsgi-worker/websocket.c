@@ -11,18 +11,18 @@
 // Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
 extern const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
 
-// over has the application's OSError count as the end of the conversation that it is.
-static PyObject *over(uw_exchange *x, const char *what)
+// websocket_over raises OSError, which from here on counts as the end of the conversation.
+static PyObject *websocket_over(uw_exchange *x, const char *what)
 {
 	x->upgrade_state = UW_UPGRADE_OVER;
 	PyErr_SetString(PyExc_OSError, what);
 	return NULL;
 }
 
-// unlock lets go of the GIL, but not on a loop, whose calls are made with it: see evented.h.
-static PyThreadState *unlock(const uw_exchange *x) { return x->driver ? NULL : PyEval_SaveThread(); }
+// websocket_unlock lets go of the GIL, but not on a loop, whose calls are made with it: see evented.h.
+static PyThreadState *websocket_unlock(const uw_exchange *x) { return x->driver ? NULL : PyEval_SaveThread(); }
 
-static void lock(PyThreadState *t)
+static void websocket_lock(PyThreadState *t)
 {
 	if (t)
 		PyEval_RestoreThread(t);
@@ -42,9 +42,9 @@ PyObject *uw_websocket_handshake(uw_exchange *x, const char *key, Py_ssize_t key
 		}
 	}
 	int ok;
-	PyThreadState *t = unlock(x);
+	PyThreadState *t = websocket_unlock(x);
 	ok = uwGoWSHandshake(x->id, (char *)key, (size_t)key_len, (char *)protocol, (size_t)protocol_len);
-	lock(t);
+	websocket_lock(t);
 	if (!ok) {
 		x->upgrade_state = x->head_sent ? UW_UPGRADE_OVER : UW_UPGRADE_REFUSED;
 		PyErr_SetString(PyExc_OSError, "unable to complete websocket handshake");
@@ -60,7 +60,7 @@ PyObject *uw_websocket_receive(uw_exchange *x, int wait)
 	uw_message m;
 	if (x->driver) {
 		PyObject *message = greenlet_receive(x, wait);
-		return message || PyErr_Occurred() ? message : over(x, "unable to receive websocket message");
+		return message || PyErr_Occurred() ? message : websocket_over(x, "unable to receive websocket message");
 	}
 	for (;;) {
 		int rc;
@@ -77,7 +77,7 @@ PyObject *uw_websocket_receive(uw_exchange *x, int wait)
 				return NULL;
 			break;
 		default:
-			return over(x, "unable to receive websocket message");
+			return websocket_over(x, "unable to receive websocket message");
 		}
 	}
 }
@@ -132,7 +132,7 @@ PyObject *uw_websocket_send(uw_exchange *x, int text, PyObject *data)
 		PyErr_SetString(PyExc_ValueError, "a text message is UTF-8: use websocket_send_binary");
 		return NULL;
 	}
-	return over(x, text ? "unable to send websocket message" : "unable to send websocket binary message");
+	return websocket_over(x, text ? "unable to send websocket message" : "unable to send websocket binary message");
 }
 
 static PyObject *offer; // f(environ, exchange, serial), NULL: there is none

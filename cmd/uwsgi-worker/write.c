@@ -32,9 +32,9 @@ int uw_grow(char **buf, size_t *cap, size_t need)
 // behind it: one buffer costs the kernel half of what three do.
 enum { CHUNK_LINE = 20, CHUNK_COPY = 8192 };
 
-// stream writes a block of a response under way from here: a generator has many, and the way
+// write_stream writes a block of a response under way from here: a generator has many, and the way
 // through Go and back costs as much as the write. What the client does not take at once is Go's.
-static int stream(uw_exchange *x, const char *p, size_t n)
+static int write_stream(uw_exchange *x, const char *p, size_t n)
 {
 	char framed[CHUNK_LINE + CHUNK_COPY + 2];
 	int rc;
@@ -87,7 +87,7 @@ int uw_send_block(uw_exchange *x, const char *p, Py_ssize_t n)
 		if (rc == -2)
 			return -1;
 	} else if (x->stream == UW_RAW ? n < UW_COPY_LIMIT : x->stream == UW_CHUNKED && n <= CHUNK_COPY) {
-		rc = stream(x, p, (size_t)n);
+		rc = write_stream(x, p, (size_t)n);
 	} else if (n < UW_COPY_LIMIT) {
 		rc = uwGoTryWrite(x->id, (char *)p, (size_t)n);
 		if (rc == UW_AGAIN) {

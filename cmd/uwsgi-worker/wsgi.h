@@ -66,6 +66,16 @@ typedef struct {
 // copied from it. -1: an exception is set.
 int uw_enter(PyObject *who);
 
+// uw_bridge_init keeps what Python gave for the applications' calls: threads that serve, and as many
+// exchanges as limit says. -1: an exception is set.
+int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads, int limit);
+
+// uw_close_inherited closes a forked child's copies of the clients' connections.
+void uw_close_inherited(void);
+
+// uw_set_after sets the application's after_req_hook.
+void uw_set_after(PyObject *hook);
+
 // uw_reason is the standard reason of a status, "" if there is none.
 const char *uw_reason(int status);
 
