@@ -15,15 +15,16 @@ import (
 	"uwsgi/internal/proto/websocket/websockettest"
 )
 
-// Reloads of every kind, one after the other, with new code each time, while clients ask, streams run
-// and WebSockets are open: no request fails, WebSockets hear 1012, streams end as they should, and
-// what comes after a reload is the new code's.
+// Reloads of every kind, one after the other, with new code each time, while clients ask, streams
+// run and WebSockets are open: no request fails, WebSockets hear 1012, streams end as they should,
+// and what comes after a reload is the new code's.
 func TestEventedReloads(t *testing.T) {
 	loops(t, func(t *testing.T, loop string) {
 		r := newEvented(t, loop)
 		trigger := r.Write("trigger", "")
 		code := readFile("testdata/evented.py")
-		r.begin("-p", "2", "--master-fifo", "fifo", "--touch-reload", trigger, "--reload-mercy", "4", "--harakiri", "60")
+		r.begin("-p", "2", "--master-fifo", "fifo", "--touch-reload", trigger, "--reload-mercy", "4",
+			"--harakiri", "60")
 		r.fds = 0
 		n := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+r.sock+"; }")
 		crowds := []*crowd{

@@ -8,8 +8,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// A loop that is stuck: its stacks are in the log, every client of that worker gets an answer, another
-// worker takes its place.
+// A loop that is stuck: its stacks are in the log, every client of that worker gets an answer,
+// another worker takes its place.
 func TestEventedStuckLoop(t *testing.T) {
 	loops(t, func(t *testing.T, loop string) {
 		for name, path := range map[string]string{"asleep": "/stuck", "GIL held in C": "/gil"} {
@@ -35,7 +35,8 @@ func TestEventedStuckLoop(t *testing.T) {
 					harness.Eventually(t, "it is stuck", func() bool { return connections(r) >= 13 })
 					others.Go(func() { r.answered(t, "/", 200, 503, 504) }) // comes when it is stuck
 					others.Go(func() {
-						if a := harness.Ask(t, idle, head("GET", "/")); a.Status != 200 && a.Status != 503 && a.Status != 504 {
+						a := harness.Ask(t, idle, head("GET", "/"))
+						if a.Status != 200 && a.Status != 503 && a.Status != 504 {
 							t.Errorf("a connection that was idle: %+v", a)
 						}
 					})

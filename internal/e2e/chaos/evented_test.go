@@ -25,8 +25,15 @@ func newEvented(t *testing.T, loop string) *rig {
 func startEvented(t *testing.T, loop string, args ...string) *rig {
 	t.Helper()
 	r := newEvented(t, loop)
-	r.begin(args...)
+	r.beginEvented(args...)
 	return r
+}
+
+func (r *rig) beginEvented(args ...string) {
+	r.t.Helper()
+	r.begin(args...)
+	r.expect(200, "/", "hello") // the loop makes some descriptors when it begins to run
+	r.fds = descriptors(r.workers()[0])
 }
 
 // loops has a test run on each loop.

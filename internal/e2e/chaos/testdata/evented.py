@@ -512,7 +512,7 @@ def application(scope, receive, send):
         return 5
     if scope["path"] == "/at-once":
         raise ValueError("on purpose")
-    return PAGES[scope["path"]](Request(scope, receive, send))
+    return PAGES[scope["path"][len(scope["root_path"]):]](Request(scope, receive, send))
 
 
 async def lifespan(receive, send):
