@@ -42,8 +42,8 @@ func (b *requestBody) startFramed(d decoder, want int64, e *Engine) {
 }
 
 // startChunked begins a body that comes in chunks.
-func (b *requestBody) startChunked(e *Engine) {
-	b.startFramed(e.chunks(), -1, e)
+func (b *requestBody) startChunked(e *Engine, most int64) {
+	b.startFramed(e.chunks(most), -1, e)
 	b.chunked = true
 }
 

@@ -195,7 +195,7 @@ func TestSpoolInPlace(t *testing.T) {
 	// Chunks larger than the buffer they are decoded in.
 	e := &Engine{settings: option.Default(), memoryLimit: 1 << 20}
 	var s requestBody
-	s.startChunked(e)
+	s.startChunked(e, e.settings.ChunkedInputLimit)
 	body := bytes.Repeat([]byte("a"), 100<<10)
 	text := fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\nNEXT", len(body), body)
 	used, err := s.feed(text)

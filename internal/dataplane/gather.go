@@ -141,7 +141,9 @@ func (c *Core) resume(cn *conn) {
 // begin takes a whole head: buf holds it and perhaps more.
 func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	r := &c.x.req
-	if err := request.Finish(r, &c.eng.limits, cn.lis.proto.finish); err != nil {
+	options := cn.lis.proto.finish
+	options.Repeats = c.loop != nil && c.loop.pure
+	if err := request.Finish(r, &c.eng.limits, options); err != nil {
 		return c.refuse(cn, err, true)
 	}
 	if c.loop != nil {
@@ -155,7 +157,7 @@ func (c *Core) begin(cn *conn, buf []byte, head int) step {
 	case c.loop != nil && c.loop.mayStream(cn, r, want, int64(len(rest))):
 		return c.loop.stream(cn, head, rest)
 	case r.Chunked:
-		cn.body.startChunked(c.eng)
+		cn.body.startChunked(c.eng, c.eng.settings.ChunkedInputLimit)
 	case want == 0:
 		return c.deliver(cn, head, nil, -1, rest)
 	case want <= int64(len(rest)):

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,8 @@ import (
 // Everything is called on that one thread, except where another caller is named.
 type Loop struct {
 	*Core
-	how Serving
+	how  Serving
+	pure bool // all applications are called with the loop's own interface
 
 	events    [fetchAtOnce]unix.EpollEvent
 	n, at     int         // events fetched, and worked on
@@ -56,7 +58,7 @@ type post struct {
 }
 
 func newLoop(e *Engine, how Serving) *Loop {
-	l := &Loop{Core: newCore(e, 0), how: how}
+	l := &Loop{Core: newCore(e, 0), how: how, pure: !slices.Contains(how.Async, false)}
 	l.made.Store(1)
 	l.Core.loop, l.own.loop = l, l
 	return l

@@ -20,7 +20,7 @@ func (l *Loop) stream(cn *conn, head int, rest []byte) step {
 	x, b := l.x, &cn.body
 	owes100 := x.req.Expect100 && len(rest) == 0 // RFC 9110 §10.1.1: only when nothing of the body has come
 	if x.req.Chunked {
-		b.startChunked(l.eng)
+		b.startChunked(l.eng, 0) // no chunk is kept: however long it is
 	} else {
 		b.start(x.req.ContentLength, l.eng)
 	}

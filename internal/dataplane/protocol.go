@@ -156,7 +156,7 @@ func httpParser(l *listener, hostname string, s *option.Settings) parser {
 	}
 }
 
-// chunks takes a chunked body apart.
-func (e *Engine) chunks() decoder {
-	return &http1.Chunked{MaxBody: e.limits.Body, MaxChunk: e.settings.ChunkedInputLimit}
+// chunks takes a chunked body apart, whose chunks may have that many bytes, 0 = any number.
+func (e *Engine) chunks(most int64) decoder {
+	return &http1.Chunked{MaxBody: e.limits.Body, MaxChunk: most}
 }

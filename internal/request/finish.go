@@ -14,6 +14,9 @@ type Options struct {
 	// Ends: the protocol says where a body ends (FastCGI), so a gateway may say of its length that
 	// it does not know it, with -1.
 	Ends bool
+	// Repeats: a header that comes more than once stays as many variables, for interfaces that have
+	// a list of headers (ASGI). Cookie is joined, and so is what Finish itself goes by.
+	Repeats bool
 }
 
 // Finish is the one policy after every parser: it judges the variables of r and fills the fields
@@ -106,7 +109,7 @@ func Finish(r *Request, lim *Limits, o Options) error {
 	}
 	r.Vars = r.Vars[:kept]
 	if len(r.repeats) > 0 {
-		if err := r.join(); err != nil {
+		if err := r.join(o.Repeats); err != nil {
 			return err
 		}
 		// A repeated header's own position is that of its first.

@@ -50,8 +50,9 @@ func (r *Request) repeated(at int, v Var, key []byte) bool {
 
 // join writes the values of each repeated name into the first variable of that name: ", " between
 // them (RFC 9110 §5.3), "; " for Cookie (RFC 9113 §8.2.3 says so for the same case). Each value is
-// copied once, however many there are.
-func (r *Request) join() error {
+// copied once, however many there are. keep: they stay variables of their own where that harms
+// nobody.
+func (r *Request) join(keep bool) error {
 	r.Keep()
 	slices.SortStableFunc(r.repeats, func(a, b repeat) int { return cmp.Compare(a.head, b.head) })
 	for rest := r.repeats; len(rest) > 0; {
@@ -85,6 +86,15 @@ func (r *Request) join() error {
 			continue
 		case "HTTP_COOKIE":
 			sep = "; "
+		case "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL":
+		default:
+			if keep {
+				name := *v
+				for _, p := range group {
+					r.Vars = append(r.Vars, Var{name.KeyOff, name.KeyLen, p.val.Off, p.val.Len})
+				}
+				continue
+			}
 		}
 		start := len(r.Arena)
 		r.Arena = append(r.Arena, r.Val(int(head))...)

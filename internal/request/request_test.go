@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -341,5 +342,36 @@ func BenchmarkFinish(b *testing.B) {
 		if err := Finish(r, testLimits, Options{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// With Repeats a list of headers has each line of its own, but for what is judged here.
+func TestRepeatsAreKept(t *testing.T) {
+	r := &Request{}
+	for _, v := range [][2]string{
+		{"HTTP_X_A", "1"}, {"HTTP_COOKIE", "a=1"}, {"HTTP_X_A", "2"}, {"HTTP_X_FORWARDED_PROTO", "https"}, {"HTTP_COOKIE", "b=2"},
+		{"HTTP_X_FORWARDED_PROTO", "http"}, {"HTTP_X_A", "3"}, {"HTTP_HOST", "x"}, {"HTTP_HOST", "x"},
+	} {
+		r.AddVarString(v[0], v[1])
+	}
+	if err := Finish(r, &Limits{}, Options{HTTP: true, Repeats: true}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i := range r.Vars {
+		got = append(got, string(r.Key(i))+"="+string(r.Val(i)))
+	}
+	want := []string{
+		"HTTP_X_A=1", "HTTP_COOKIE=a=1; b=2", "HTTP_X_FORWARDED_PROTO=https, http", "HTTP_HOST=x", "HTTP_X_A=2", "HTTP_X_A=3",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if r.HTTPS {
+		t.Error("two that differ were believed")
+	}
+	r.AddVarString("HTTP_HOST", "y")
+	if err := Finish(r, &Limits{}, Options{HTTP: true, Repeats: true}); err != ErrTwoHosts {
+		t.Errorf("two hosts: %v", err)
 	}
 }
