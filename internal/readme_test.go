@@ -56,3 +56,51 @@ func TestReadme(t *testing.T) {
 		}
 	}
 }
+
+// TestWorkerReadme: cmd/uwsgi-worker/README.md names every file of its folder and no other; and as it
+// says, a panic stays in Go: each function that C calls begins with a guard.
+func TestWorkerReadme(t *testing.T) {
+	dir := filepath.Join("..", "cmd", "uwsgi-worker")
+	text, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "## The files\n")
+	var named []string
+	for _, m := range regexp.MustCompile("`([a-z_]+\\.(?:c|h|go))`").FindAllStringSubmatch(table, -1) {
+		named = append(named, m[1])
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != "README.md" && !slices.Contains(named, e.Name()) {
+			t.Errorf("%s/README.md does not name %s", dir, e.Name())
+		}
+	}
+	for _, name := range named {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Errorf("%s/README.md names %s, which is not there", dir, name)
+		}
+	}
+	sources, _ := filepath.Glob(filepath.Join(dir, "*.go"))
+	exported := 0
+	for _, path := range sources {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range strings.Split(string(source), "\n//export ")[1:] {
+			exported++
+			body, _, _ := strings.Cut(part, "\n}\n")
+			if !strings.Contains(body, "\tdefer guard(") {
+				name, _, _ := strings.Cut(part, "\n")
+				t.Errorf("%s: a panic in %s would end the worker: no guard", path, name)
+			}
+		}
+	}
+	if exported < 30 {
+		t.Errorf("only %d exports were found", exported)
+	}
+}

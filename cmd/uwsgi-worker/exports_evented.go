@@ -28,7 +28,11 @@ func toldOf() {
 }
 
 //export uwGoPollFD
-func uwGoPollFD() C.int { return C.int(engine.PollFD()) }
+func uwGoPollFD() (fd C.int) {
+	fd = -1
+	defer guard("poll_fd")
+	return C.int(engine.PollFD())
+}
 
 //export uwGoListenIn
 func uwGoListenIn(epfd C.int) {
