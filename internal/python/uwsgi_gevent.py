@@ -7,6 +7,7 @@ happened there. Nothing of gevent is imported where the configuration does not a
 import contextvars
 import errno
 import os
+import socket
 import sys
 
 import uwsgi
@@ -159,7 +160,7 @@ def _wait(wait, fd, timeout):
     _ready.set(-1)
     try:
         wait(fd, timeout or None)
-    except TimeoutError:
+    except socket.timeout:  # TimeoutError from 3.10 on
         return b""
     _ready.set(fd)
     return b""
