@@ -1,5 +1,5 @@
-// The functions of the uwsgi module that need the data plane; internal/python/uwsgi.py gives them to
-// the application.
+// The functions of the uwsgi module that need the data plane; internal/python/uwsgi.py gives them
+// to the application.
 #ifndef UWSGI_API_H
 #define UWSGI_API_H
 

@@ -1,5 +1,5 @@
-// The coroutine around the application's: it takes the steps, knows when the application waits, who
-// runs, and how it ended.
+// The coroutine that wraps the application's: it makes the steps, knows when the application waits,
+// what runs, and how it ended.
 #include <pthread.h>
 #include <string.h>
 
@@ -39,9 +39,9 @@ void asgi_lost(asgi_driver *d)
 	PyErr_SetString(asgi_disconnected, d->websocket ? "the websocket is closed" : "the client is gone");
 }
 
-// driver_ours tells whether an exception comes from ours: that the client went is no fault of the
-// application's, whatever it made of it (Starlette a ClientDisconnect, and an error of its own when
-// it tries to say so).
+// driver_ours reports whether an exception comes from us: the application is not to blame for a
+// client that went, whatever it turned that into (Starlette makes a ClientDisconnect of it, and an
+// error of its own when it tries to say so).
 static int driver_ours(PyObject *exc, int depth)
 {
 	enum { DEEPEST = 32 }; // chains may be circles
@@ -70,7 +70,7 @@ static int driver_ours(PyObject *exc, int depth)
 	return ours;
 }
 
-// driver_silent clears the pending exception if the client is gone and it is ours.
+// driver_silent clears the pending exception if the client is gone and the exception is ours.
 static int driver_silent(asgi_driver *d)
 {
 	PyObject *t, *v, *tb;
@@ -88,8 +88,8 @@ static int driver_silent(asgi_driver *d)
 	return 1;
 }
 
-// driver_raised turns the application's exception into an outcome. It stays set where the task is to
-// have it too: asyncio calls a task cancelled whose coroutine ends so.
+// driver_raised turns the application's exception into an outcome. It stays set where the task
+// needs it too: asyncio regards a task as cancelled if its coroutine ends so.
 static int driver_raised(asgi_driver *d)
 {
 	if (PyErr_ExceptionMatches(PyExc_GeneratorExit) && driver_abandoned)
@@ -116,7 +116,7 @@ static int driver_raised(asgi_driver *d)
 	return outcome == UW_FAILED && d->cancelled ? UW_CANCELLED : outcome;
 }
 
-// driver_returned judges what the application has left when it returned.
+// driver_returned judges what the application left when it returned.
 static int driver_returned(asgi_driver *d, PyObject *result)
 {
 	if (result != Py_None)
@@ -186,7 +186,7 @@ static int driver_start(asgi_driver *d)
 	return d->iterator ? 0 : -1;
 }
 
-// driver_ended reads what a call of a coroutine's send() or throw() gave.
+// driver_ended reads the result of calling send() or throw() of a coroutine.
 static int driver_ended(PyObject *given, PyObject **result)
 {
 	*result = given;
@@ -347,7 +347,7 @@ static PyObject *driver_self(PyObject *self)
 	return self;
 }
 
-// Who looks at tasks (anyio at those that it cancels, asyncio for repr() and stacks) finds the
+// Code that inspects tasks (anyio those it cancels, asyncio for repr() and stacks) finds the
 // application.
 static PyObject *driver_get(PyObject *self, void *name)
 {

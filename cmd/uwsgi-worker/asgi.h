@@ -24,7 +24,7 @@ extern asgi_strings asgi_str;
 
 // One application and what its scopes begin with.
 typedef struct {
-	PyObject *callable; // NULL: the application of this number is none of ours
+	PyObject *callable; // NULL: the application of this number is not an ASGI one
 	PyObject *http, *websocket; // templates of scopes
 	PyObject *state; // what lifespan has left, NULL: none
 } asgi_app;
@@ -49,10 +49,10 @@ enum { ASGI_AM_SEND = 81 };
 PyObject *asgi_type(PyType_Spec *spec);
 PyObject *asgi_no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs); // for its tp_new
 
-// One exchange: the coroutine that loop.create_task() gets, around the application's own, and the
-// self of receive and send. It is no object of the garbage collector's, which walks all of its own:
-// what it refers to is let go when the exchange is over, and that each comes to its end is seen to
-// here.
+// One exchange: the coroutine that loop.create_task() gets, which wraps that of the application,
+// and the self of receive and send. It is kept out of the garbage collector, which would walk all
+// of its objects: what it refers to is released when the exchange is over, and asgi.c makes sure
+// that each one ends.
 typedef struct asgi_driver {
 	PyObject_HEAD
 	uw_exchange *x; // NULL: over
@@ -84,7 +84,7 @@ typedef struct asgi_driver {
 
 	// Life.
 	char running;   // its step is
-	char sends;     // a send() is under way, which may run code of the application's
+	char sends;     // a send() is under way, which may run application code
 	char suspended; // it has been: Go watches the connection
 	char cancelled; // by the server
 	char leaving;   // the worker wants its end
@@ -105,10 +105,11 @@ typedef struct asgi_wait {
 extern asgi_driver *asgi_running;  // whose step runs
 extern PyObject *asgi_disconnected; // the exception's class
 int asgi_init(void);
-// asgi_foreign tells, and raises, that this is another thread than the loop's. An exchange is the loop's
-// alone: where code of the application's makes a message, another thread may have its turn.
+// asgi_foreign reports, and raises, that the caller is on another thread than the loop. An exchange
+// belongs to its loop's thread alone: while application code makes a message, another thread may
+// get its turn.
 int asgi_foreign(void);
-// asgi_event takes one event of an exchange's, asgi_begins UW_REQUEST.
+// asgi_event takes one event of an exchange; asgi_begins takes UW_REQUEST.
 void asgi_event(asgi_driver *d, const uw_event *ev);
 void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task);
 // asgi_abandon ends an exchange whose loop ends.
@@ -121,27 +122,28 @@ int asgi_is_driver(PyObject *o);
 // asgi_await.c
 int asgi_await_init(void);
 PyObject *asgi_done(void); // an awaitable that is through
-// asgi_wait_new: with a message it sends that when it is awaited.
+// asgi_wait_new makes an awaitable; with a message, it sends that when it is awaited.
 PyObject *asgi_wait_new(asgi_driver *d, int sending, PyObject *message);
 void asgi_wake(asgi_wait **list);
-// asgi_throw raises what the arguments of a coroutine's throw() say.
+// asgi_throw raises what the arguments of a coroutine's throw() name.
 void asgi_throw(PyObject *args);
-// asgi_method gives a step's end as a coroutine's send() and throw() do.
+// asgi_method returns the end of a step as send() and throw() of a coroutine do.
 PyObject *asgi_method(int rc, PyObject *result);
 extern PyObject *asgi_create_future;
 
 // asgi_receive.c
 extern PyMethodDef asgi_receive_def;
 int asgi_receive_init(void);
-// asgi_take gives the next message. 1: there is one; 0: it is to be waited for; -1: an exception
-// is set.
+// asgi_take gives the next message. 1: there is one; 0: the caller has to wait; -1: an exception is
+// set.
 int asgi_take(asgi_driver *d, PyObject **message);
 // asgi_store keeps what an event brought for the application.
 void asgi_store(asgi_driver *d, const uw_event *ev);
 
 // asgi_send.c
 extern PyMethodDef asgi_send_def;
-// asgi_send sends a message. 1: done; 0: done, and the client is to catch up; -1: an exception is set.
+// asgi_send sends a message. 1: done; 0: done, but the client has to catch up first; -1: an
+// exception is set.
 int asgi_send(asgi_driver *d, PyObject *message);
 // asgi_flush sends what has been collected. -1: the client is gone.
 int asgi_flush(asgi_driver *d);
@@ -155,12 +157,12 @@ typedef struct {
 	PyObject *seen;
 } asgi_kind;
 int asgi_is(asgi_kind *kind, PyObject *name);
-// asgi_get gives what stands under key, a new reference. NULL: nothing or None does, or an exception
+// asgi_get gives the value under key, a new reference. NULL: it is missing or None, or an exception
 // is set.
 PyObject *asgi_get(PyObject *message, PyObject *key);
 // asgi_flag: 0, 1; -1: an exception is set.
 int asgi_flag(PyObject *message, PyObject *key);
-// asgi_integer gives missing where there is nothing; -1 with an exception set.
+// asgi_integer gives missing where the key is; -1 with an exception set on an error.
 int64_t asgi_integer(PyObject *message, PyObject *key, int64_t missing);
 // The bytes of an object, which owner keeps.
 typedef struct {
@@ -171,7 +173,7 @@ typedef struct {
 // asgi_bytes: the span is empty and without an owner where there is nothing. -1: an exception is
 // set.
 int asgi_bytes(PyObject *message, PyObject *key, asgi_span *s);
-// asgi_fields has add called for each pair of names and values of an iterable; names are tokens.
+// asgi_fields calls add for each pair of name and value of an iterable; names must be tokens.
 int asgi_fields(PyObject *message, PyObject *key, int (*add)(void *to, const char *name, Py_ssize_t nl, const char *value, Py_ssize_t vl), void *to);
 
 // asgi_websocket.c
@@ -179,9 +181,9 @@ int asgi_websocket_send(asgi_driver *d, PyObject *type, PyObject *message); // -
 
 // asgi_scope.c
 int asgi_scope_init(void);
-// asgi_scope_template completes what Python says of a scope. NULL: an exception is set.
+// asgi_scope_template completes what Python knows of a scope. NULL: an exception is set.
 PyObject *asgi_scope_template(PyObject *dict, int websocket);
-// asgi_scope gives the scope of a request; *head says whether the method is HEAD.
+// asgi_scope gives the scope of a request; *head is set if the method is HEAD.
 PyObject *asgi_scope(const asgi_app *app, const uw_event *ev, char *head);
 
 #endif

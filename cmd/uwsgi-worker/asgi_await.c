@@ -1,12 +1,13 @@
-// What receive() and send() give to be awaited. They have send(), throw() and close(), so that they
-// pass for coroutines: applications make tasks of them.
+// The awaitables that receive() and send() return. They have send(), throw() and close(), so that
+// they pass for coroutines: applications make tasks of them.
 #include "asgi.h"
 
 PyObject *asgi_create_future;
 static PyTypeObject *await_wait_type;
 static PyObject *await_done;
 
-// Freed awaitables are kept: one is made for each receive(). As many as poll() has events in one go.
+// Freed awaitables are kept: one is made for each receive(). As many as poll() has events in one
+// go.
 enum { AWAIT_KEPT = 64 };
 static asgi_wait *await_pool;
 static int await_pooled;
@@ -54,8 +55,8 @@ PyObject *asgi_done(void)
 
 void asgi_wake(asgi_wait **list)
 {
-	// set_result() only puts the wake-up on the loop's list; still, whatever it runs may change this
-	// one.
+	// set_result() only puts the wake-up on the loop's list; still, whatever it runs may change
+	// this one.
 	while (*list) {
 		asgi_wait *w = *list;
 		PyObject *future = w->future;
@@ -88,7 +89,7 @@ static void await_unlink(asgi_wait *w)
 	Py_CLEAR(w->future);
 }
 
-// await_ready gives the result, a new reference. 0: there is none yet; -1: an exception is set.
+// await_ready gives the result, a new reference. 0: not yet there; -1: an exception is set.
 static int await_ready(asgi_wait *w, PyObject **result)
 {
 	asgi_driver *d = w->driver;

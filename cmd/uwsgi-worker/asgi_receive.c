@@ -102,7 +102,7 @@ static PyObject *receive_bytes(const uw_event *ev)
 	return receive_empty;
 }
 
-// receive_closed notes the end of a websocket. Nothing that is sent reaches the peer any more.
+// receive_closed notes the end of a websocket. Nothing that is sent from now on reaches the peer.
 static void receive_closed(asgi_driver *d, const uw_event *ev)
 {
 	d->gone = 1;

@@ -106,7 +106,7 @@ PyObject *asgi_scope_template(PyObject *dict, int websocket)
 	return t;
 }
 
-// scope_classify says what a variable is, and makes the name of its header.
+// scope_classify finds what a variable is to the scope, and makes the name of its header.
 static int scope_classify(scope_name *e, const char *s, uint32_t n)
 {
 	int kind = SCOPE_NOTHING;
@@ -182,7 +182,7 @@ static PyObject *scope_address(scope_endpoint *e, scope_span addr, scope_span po
 
 static PyObject *scope_client(scope_span addr, scope_span port)
 {
-	// Of a unix socket's peer nothing is known; it has the address 0.0.0.0 for WSGI alone.
+	// Nothing is known of the peer on a unix socket; only WSGI is given the address 0.0.0.0.
 	if (addr.n == 0 || (port.n == 0 && addr.n == 7 && memcmp(addr.p, "0.0.0.0", 7) == 0))
 		Py_RETURN_NONE;
 	uint32_t h = 2166136261u;
@@ -211,7 +211,8 @@ static PyObject *scope_bytes(scope_span s)
 	return PyBytes_FromStringAndSize(s.p, s.n);
 }
 
-// scope_path is SCRIPT_NAME and PATH_INFO: it includes root_path, which the application takes off.
+// scope_path is SCRIPT_NAME and PATH_INFO: the path includes root_path, and the application strips
+// it.
 static PyObject *scope_path(scope_span script, scope_span path)
 {
 	if (script.n == 0)
@@ -227,7 +228,8 @@ static PyObject *scope_path(scope_span script, scope_span path)
 	return text;
 }
 
-// scope_raw_path is the path of the request's target as it came; None where a gateway does not say.
+// scope_raw_path is the path of the request's target as it came; None if a gateway does not pass
+// it.
 static PyObject *scope_raw_path(scope_span uri)
 {
 	if (uri.n == 0)
@@ -296,7 +298,8 @@ static int scope_split(PyObject *list, const char *s, Py_ssize_t n)
 	return 0;
 }
 
-// scope_set puts a value, whose reference it takes; NULL: an exception is set.
+// scope_set stores a value, taking over its reference; a value of NULL means that an exception is
+// set.
 static int scope_set(PyObject *scope, PyObject *key, PyObject *value)
 {
 	int rc = value ? PyDict_SetItem(scope, key, value) : -1;
@@ -304,8 +307,8 @@ static int scope_set(PyObject *scope, PyObject *key, PyObject *value)
 	return rc;
 }
 
-// scope_private gives the scope a dict of its own of what the template has under key: an application
-// may change it.
+// scope_private gives the scope its own copy of the dict that the template has under key: an
+// application may change it.
 static int scope_private(PyObject *scope, PyObject *key)
 {
 	PyObject *shared = PyDict_GetItemWithError(scope, key);
@@ -323,7 +326,7 @@ static PyObject *scope_server_of(const uw_event *ev, const scope_span *at)
 	return scope_address(&scope_server, at[SCOPE_SERVER_NAME], at[SCOPE_SERVER_PORT]);
 }
 
-// scope_fill sets what is the request's own. -1: an exception is set.
+// scope_fill sets what belongs to this request. -1: an exception is set.
 static int scope_fill(PyObject *scope, const asgi_app *app, const uw_event *ev, const scope_span *at, PyObject *headers, PyObject *subprotocols)
 {
 	PyObject *scheme = ev->websocket ? ev->https ? scope_wss : scope_ws : ev->https ? scope_https : scope_http;
@@ -343,8 +346,8 @@ static int scope_fill(PyObject *scope, const asgi_app *app, const uw_event *ev, 
 	return scope_set(scope, scope_key.method, scope_method(at[SCOPE_METHOD]));
 }
 
-// scope_offer adds the extension that hangs on the client: trailers go only to one that says that it
-// takes them (RFC 9110 §6.5.1), in chunks.
+// scope_offer adds the extension that depends on the client: trailers go only to a client that
+// accepts them (RFC 9110 §6.5.1), in chunks.
 static int scope_offer(PyObject *scope, const scope_span *at)
 {
 	scope_span te = at[SCOPE_TE], protocol = at[SCOPE_PROTOCOL];

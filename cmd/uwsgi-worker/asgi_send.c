@@ -1,4 +1,4 @@
-// send(): what an application says of its response to http, or of its denial of a websocket.
+// send(): the response of an application to an HTTP request, or to a websocket that it denies.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,9 +10,10 @@
 #include "asgi.h"
 #include "head.h"
 
-// What the application sends within one step of its coroutine leaves together, as far as it comes in
-// quick succession: a hundred chunks cost a tenth then. Not so when it computes meanwhile, for what
-// was sent is to be on its way (ASGI, "send"). There is one buffer, since one step runs at a time.
+// What the application sends within one step of its coroutine leaves together, as far as it comes
+// in quick succession: a hundred chunks cost a tenth then. Not so when it computes meanwhile, for
+// what was sent is to be on its way (ASGI, "send"). There is one buffer, since one step runs at a
+// time.
 enum {
 	COLLECT_MOST = 16 << 10,    // what a socket takes in one piece; more gains little
 	COLLECT_RECENT = 100 * 1000 // ns: shorter than anything that a client would notice
@@ -48,7 +49,7 @@ static int64_t send_now(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// send_result takes note of what Go answered. -1: the client is gone, which is raised.
+// send_result notes Go's answer. -1: the client is gone, and that is raised.
 static int send_result(asgi_driver *d, int rc)
 {
 	if (rc == UW_LOST) {
@@ -89,7 +90,7 @@ static int send_flush(asgi_driver *d)
 	return -1;
 }
 
-// send_ended notes that the response is whole: receive() tells of it at once.
+// send_ended notes that the response is whole: from here on receive() says so at once.
 static void send_ended(asgi_driver *d)
 {
 	d->state = ASGI_ENDED;
@@ -133,7 +134,7 @@ static int send_start(asgi_driver *d, PyObject *message)
 	return 0;
 }
 
-// send_count adds to what was given, and holds it to what was promised.
+// send_count counts what was given and checks it against what was promised.
 static int send_count(asgi_driver *d, int64_t n, int more)
 {
 	int64_t length = d->bodiless ? -1 : d->x->length;
@@ -149,7 +150,7 @@ static int send_count(asgi_driver *d, int64_t n, int more)
 	return 0;
 }
 
-// send_collect keeps a block to be sent later in this step. 0: it is not for that.
+// send_collect keeps a block to be sent later in this step. 0: the block is not to be collected.
 static int send_collect(asgi_driver *d, const asgi_span *s, int more)
 {
 	if (!more)
@@ -226,7 +227,7 @@ static int send_part(asgi_driver *d, int fd, int64_t off, int64_t len, int more)
 	return 0;
 }
 
-// send_regular says how large a regular file is; -1: an exception is set.
+// send_regular gives the size of a regular file; -1: an exception is set.
 static int64_t send_regular(int fd)
 {
 	struct stat st;
@@ -268,8 +269,8 @@ static int send_path(asgi_driver *d, PyObject *message)
 	return send_part(d, fd, 0, size, 0);
 }
 
-// send_file sends from a descriptor as os.sendfile() does: where no offset is given, from its own,
-// which goes on.
+// send_file sends from a descriptor as os.sendfile() does: without an offset it starts at the
+// descriptor's own, and moves that.
 static int send_file(asgi_driver *d, PyObject *message)
 {
 	PyObject *file = asgi_get(message, asgi_str.file);
@@ -391,7 +392,7 @@ static int send_http(asgi_driver *d, int type, PyObject *name, PyObject *message
 	return -1;
 }
 
-// send_denial takes a message of a websocket that is denied by a response of the application's own.
+// send_denial takes a message of an application that denies a websocket with a response of its own.
 static int send_denial(asgi_driver *d, int type, PyObject *name, PyObject *message)
 {
 	if (type == SEND_DENIAL_START && d->state == ASGI_START)
@@ -401,7 +402,7 @@ static int send_denial(asgi_driver *d, int type, PyObject *name, PyObject *messa
 	return send_unexpected("'websocket.http.response.body'", name);
 }
 
-// send_type gives the number of a message's type. -1: none of them.
+// send_type gives the number of a message's type; -1: unknown.
 static int send_type(PyObject *name)
 {
 	for (int i = 0; i < SEND_TYPES; i++)
@@ -413,7 +414,7 @@ static int send_type(PyObject *name)
 	return -1;
 }
 
-// send_over says why nothing can be sent any more.
+// send_over raises why nothing more can be sent.
 static void send_over(asgi_driver *d, PyObject *name)
 {
 	if (d->gone)

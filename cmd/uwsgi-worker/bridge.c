@@ -75,9 +75,9 @@ void uw_report(void)
 	Py_XDECREF(tb);
 }
 
-// wsgi_hung_up tells whether the pending exception is the end of a WebSocket's conversation.
-// StopIteration is how simple-websocket and engineio leave a gunicorn, ConnectionError how they
-// leave a werkzeug.
+// wsgi_hung_up reports whether the pending exception means the end of a WebSocket. StopIteration is
+// how simple-websocket and engineio leave under gunicorn, ConnectionError how they leave under
+// werkzeug.
 static int wsgi_hung_up(const uw_exchange *x)
 {
 	switch (x->upgrade_state) {
@@ -137,8 +137,8 @@ static int wsgi_close_result(PyObject *result)
 	return 0;
 }
 
-// wsgi_sequence handles a list or tuple of bytes, the answer of most applications: it is known whole, so
-// it goes out in one write. 1: not such a sequence.
+// wsgi_sequence handles a list or tuple of bytes, the answer of most applications: it is known
+// whole, so it goes out in one write. 1: not such a sequence.
 static int wsgi_sequence(uw_exchange *x, PyObject *result)
 {
 	int is_list = PyList_CheckExact(result);
@@ -186,8 +186,8 @@ static int wsgi_sequence(uw_exchange *x, PyObject *result)
 
 static int wsgi_is_wrapper(PyObject *o) { return file_wrapper && (PyObject *)Py_TYPE(o) == file_wrapper; }
 
-// wsgi_open_wrapped recognises wsgi.file_wrapper around something with a descriptor of a regular file,
-// of which it then says what is to be sent. 0: it is something else, to be iterated.
+// wsgi_open_wrapped recognises wsgi.file_wrapper around something with a descriptor of a regular
+// file, of which it then says what is to be sent. 0: it is something else, to be iterated.
 static int wsgi_open_wrapped(PyObject *o, int *file, int64_t *off, int64_t *len)
 {
 	if (!wsgi_is_wrapper(o))
@@ -235,8 +235,8 @@ static int wsgi_file_body(uw_exchange *x, PyObject *result)
 	return wsgi_open_wrapped(result, &x->file_fd, &x->file_off, &x->file_len) ? UW_FILE : -2;
 }
 
-// wsgi_file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a text
-// file's read() gives no bytes. -2: it has none.
+// wsgi_file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a
+// text file's read() gives no bytes. -2: it has none.
 static int wsgi_file_blocks(uw_exchange *x, PyObject *wrapper)
 {
 	enum { BLOCK = 64 << 10 };
@@ -273,8 +273,8 @@ static int wsgi_file_blocks(uw_exchange *x, PyObject *wrapper)
 
 static int wsgi_iterate(uw_exchange *x, PyObject *result, int within);
 
-// wsgi_block sends what an iterable gave. A wrapped file that a generator yields is sent in its place,
-// as uWSGI does; within says that this is one.
+// wsgi_block sends what an iterable gave. A wrapped file that a generator yields is sent in its
+// place, as uWSGI does; within says that this is one.
 static int wsgi_block(uw_exchange *x, PyObject *chunk, int within)
 {
 	if (chunk == Py_None)
@@ -428,8 +428,8 @@ PyObject *uw_application(int app)
 	return callable == Py_None ? NULL : callable;
 }
 
-// wsgi_bystander tells whether a child that another request has forked is none of x's business: gevent
-// goes on with all greenlets there.
+// wsgi_bystander reports whether a child that another request has forked is none of x's business:
+// gevent goes on with all greenlets there.
 static int wsgi_bystander(const uw_exchange *x) { return x->driver && x != uw_forker; }
 
 int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ)

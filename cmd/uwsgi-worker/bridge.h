@@ -137,8 +137,8 @@ void uw_bury(void *pinned);
 void uw_after(uw_exchange *x);
 
 // uw_signals runs pending Python signal handlers on the calling thread; 0 = go on, 1 = leave: a
-// handler raised SystemExit or KeyboardInterrupt. Other exceptions are reported, for there is no
-// code of the application's that they could end.
+// handler raised SystemExit or KeyboardInterrupt. Other exceptions are reported, since there is no
+// application code that they could end.
 int uw_signals(uw_core *c);
 
 // uw_take_abort takes SIGABRT back from the Go runtime. The descriptor is one that lives as long as

@@ -10,7 +10,7 @@
 #include "bridge.h"
 
 static struct sigaction crash_before;
-static int witness; // a descriptor of the server's own
+static int witness; // one of the server's descriptors
 
 // Runs before the constructor that starts the Go runtime.
 __attribute__((constructor(101))) static void crash_save_abort(void) { sigaction(SIGABRT, NULL, &crash_before); }

@@ -1,4 +1,4 @@
-// Who asks: the exchange that code of the application's is part of.
+// The exchange that the calling application code is part of.
 #include "asgi.h"
 #include "greenlet.h"
 

@@ -107,7 +107,7 @@ static PyObject *env_finish(PyObject *env, PyObject *in, int scheme, int https, 
 	return env;
 }
 
-// fits tells whether the variables have the template's names in its order.
+// env_fits reports whether the variables have the template's names in its order.
 static int env_fits(const template *t, const char *arena, const uw_var *vars, int n)
 {
 	if (!t->dict || t->n != n)
@@ -185,8 +185,8 @@ static int env_texts(const char *arena, const uw_var *vars, int n, PyObject **ke
 	return 0;
 }
 
-// distinct tells whether every name is kept and none occurs twice: of two the later counts, which a
-// copy by position would get wrong.
+// env_distinct reports whether every name is kept and none occurs twice: of two the later counts,
+// which a copy by position would get wrong.
 static int env_distinct(const short *slots, int n)
 {
 	static unsigned seen[UW_NAMES], round;
@@ -199,7 +199,7 @@ static int env_distinct(const short *slots, int n)
 	return 1;
 }
 
-// keep makes env, of n variables, a template. Failing is no fault: there is one less.
+// env_keep makes env, of n variables, a template. Failing is no fault: there is one less.
 static void env_keep(PyObject *env, PyObject **values, const short *slots, int n, int https)
 {
 	PyObject *copy = PyDict_Copy(env);

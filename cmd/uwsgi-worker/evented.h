@@ -1,5 +1,5 @@
 // The waist of an evented worker: one thread, one loop of Python's, many exchanges. Python's loop
-// watches uwGoPollFD and has events.c pull what happened, an event at a time; what the application
+// watches uwGoPollFD, and events.c pulls what happened, one event at a time; what the application
 // does with an exchange goes to Go by the calls below. All of them are made with the GIL held, and
 // none of them waits, calls Python or keeps a pointer that it was given.
 #ifndef UWSGI_EVENTED_H
@@ -15,20 +15,20 @@ enum {
 	UW_MESSAGE = 3,  // a websocket's message, or its end
 	UW_WRITABLE = 4, // the client has caught up: uwGoSend had given 1
 	UW_GONE = 5,     // the client is gone; nothing follows for this exchange
-	UW_CANCEL = 6,   // the exchange is over its time: its task is cancelled
+	UW_CANCEL = 6,   // the exchange is past its deadline: its task is cancelled
 	UW_DRAIN = 7,    // the worker leaves and this exchange shall end: a websocket is closed with 1012, receive() of http tells of a disconnect. Go says when: websockets at once, streams later
 	UW_LEAVE = 8,    // all are done: the loop stops. Of no exchange
 };
 
-// More of uw_call's outcomes: how a coroutine or greenlet ended. UW_DONE, UW_BUFFERED, UW_FAILED and
-// UW_EXIT are as there.
+// More of uw_call's outcomes: how a coroutine or greenlet ended. UW_DONE, UW_BUFFERED, UW_FAILED
+// and UW_EXIT are as there.
 enum { UW_CANCELLED = 6 };
 
 // Opcodes of messages (RFC 6455 §5.2).
 enum { UW_TEXT = 1, UW_BINARY = 2, UW_CLOSE = 8 };
 
-// One event. Its spans are valid until the next uwGoNext or uwGoRead; they are addresses, since memory
-// of C's may hold no pointer into Go's. uw_at makes pointers of them.
+// One event. Its spans are valid until the next uwGoNext or uwGoRead; they are addresses, since
+// memory of C's may hold no pointer into Go's. uw_at makes pointers of them.
 typedef struct {
 	int kind;     // UW_NONE …
 	int exchange; // its number
@@ -72,15 +72,15 @@ enum {
 // The descriptor that Python's loop watches: readable when uwGoNext has an event.
 int uwGoPollFD(void);
 
-// Has the listening sockets watched in the epoll set of Python's loop. Before uwGoReady.
+// Watches the listening sockets in the epoll set of Python's loop. Before uwGoReady.
 void uwGoListenIn(int epfd);
 
 // The next event: its kind.
 int uwGoNext(uw_event *ev);
 
 // Asks for the next piece of the body, or the next message: UW_BODY, UW_MESSAGE or UW_GONE at once,
-// or UW_NONE: it comes once, as an event of uwGoNext. Not called again before it has come, nor after
-// a piece with more=0 or UW_CLOSE. Sends 100 Continue where that is due.
+// or UW_NONE: it comes once, as an event of uwGoNext. Not called again before it has come, nor
+// after a piece with more=0 or UW_CLOSE. Sends 100 Continue where that is due.
 int uwGoRead(int exchange, uw_event *ev);
 
 // The application waits for something, for the first time in this exchange: the connection is to be
@@ -89,8 +89,8 @@ void uwGoSuspended(int exchange);
 
 // Sends the head of the exchange, the first time, and n bytes of the body, which Go frames. more=0
 // ends the response; has the head not gone out before, the length is known and given. Go may keep
-// the exchange's `pinned`, an object that keeps p's bytes alive, in place of a copy: it then sets it
-// to NULL, and gives it to uw_bury when it is done.
+// the exchange's `pinned`, an object that keeps p's bytes alive, in place of a copy: it then sets
+// it to NULL, and gives it to uw_bury when it is done.
 int uwGoSend(int exchange, char *p, size_t n, int more);
 
 // As uwGoSend: len bytes of a regular file from off. Go owns fd.
@@ -100,10 +100,12 @@ int uwGoSendFile(int exchange, int fd, int64_t off, int64_t len, int more);
 // protocol does not know it. UW_TAKEN or UW_LOST.
 int uwGoInform(int exchange, char *lines, size_t n);
 
-// Ends a response with trailer lines, each with its CRLF; they are left out where it is not chunked.
+// Ends a response with trailer lines, each with its CRLF; they are left out where it is not
+// chunked.
 int uwGoTrailers(int exchange, char *lines, size_t n);
 
-// Accepts a websocket: 101 with the head of the exchange, whose status is not used. UW_TAKEN or UW_LOST.
+// Accepts a websocket: 101 with the head of the exchange, whose status is not used. UW_TAKEN or
+// UW_LOST.
 int uwGoAccept(int exchange);
 
 // Sends a whole message: UW_TEXT or UW_BINARY.

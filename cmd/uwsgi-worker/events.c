@@ -28,7 +28,7 @@ void events_soon(void)
 {
 	if (!uw_again || events_polling || events_scheduled || !events_poll_self)
 		return;
-	// An exception of the caller's may be under way.
+	// The caller may have an exception set.
 	PyObject *t, *v, *tb;
 	PyErr_Fetch(&t, &v, &tb);
 	PyObject *r = events_soon_called();
@@ -126,9 +126,9 @@ static int events_app(asgi_app *app, PyObject *o)
 	return 0;
 }
 
-// events_keep_memory has the C library keep some of what is freed: the bodies of as many requests as
-// poll() takes in one go come and go together, and it would give their pages back to the kernel and
-// ask for them again each time. glibc makes its limits twice as large as what is freed here.
+// events_keep_memory makes the C library keep some of what is freed. The bodies of as many requests
+// as poll() takes in one go come and go together; it would return their pages to the kernel and ask
+// for them again each time. glibc sets its limits to twice the size freed here.
 static void events_keep_memory(void)
 {
 	void *volatile block = malloc(1 << 20);

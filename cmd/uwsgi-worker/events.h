@@ -1,4 +1,4 @@
-// What module.c offers of evented workers.
+// The functions of the module for evented workers.
 #ifndef UWSGI_EVENTS_H
 #define UWSGI_EVENTS_H
 
@@ -6,12 +6,12 @@
 
 #include "evented.h"
 
-// events_attach has poll() give UW_REQUEST to begins, and what follows of an exchange's that has a
+// events_attach makes poll() pass UW_REQUEST to begins, and later events of an exchange that has a
 // driver to happens. -1: an exception is set.
 int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*begins)(const uw_event *ev),
 	void (*happens)(void *driver, const uw_event *ev));
 
-// events_soon has poll() called soon where there is work that no descriptor tells of.
+// events_soon schedules poll() if there is work of which no descriptor tells.
 void events_soon(void);
 
 PyObject *events_poll(PyObject *self, PyObject *unused);

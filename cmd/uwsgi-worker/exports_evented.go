@@ -20,7 +20,7 @@ func bytesOf(p *C.char, n C.size_t) []byte { return unsafe.Slice((*byte)(unsafe.
 // event is what Next or Read gave last: it keeps the spans alive that C was given.
 var event dataplane.Event
 
-// toldOf has poll() called again where a call has left work that no descriptor tells of.
+// toldOf makes poll() run again if a call left work of which no descriptor tells.
 func toldOf() {
 	if engine.Loop().Again() {
 		C.uw_again = 1

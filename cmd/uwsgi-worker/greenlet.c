@@ -9,7 +9,7 @@
 #include "greenlet.h"
 #include "_cgo_export.h"
 
-// What the greenlet calls. It is no object of the garbage collector's: the circle through the
+// What the greenlet calls. It is kept out of the garbage collector: the circle through the
 // greenlet is open once the request is over.
 typedef struct {
 	uw_driver base;
@@ -30,7 +30,7 @@ static PyObject *str_switch, *str_throw, *str_wait, *str_set;
 
 int greenlet_is_driver(PyObject *o) { return Py_TYPE(o) == driver_type; }
 
-// greenlet_tell calls a method of an object's. -1: an exception is set.
+// greenlet_tell calls a method of an object. -1: an exception is set.
 static int greenlet_tell(PyObject *o, PyObject *method, PyObject *arg)
 {
 	PyObject *r = PyObject_CallMethodObjArgs(o, method, arg, NULL);
@@ -38,7 +38,7 @@ static int greenlet_tell(PyObject *o, PyObject *method, PyObject *arg)
 	return r ? 0 : -1;
 }
 
-// driver_wake has those go on who wait for an Event.
+// driver_wake wakes the greenlets that wait for an Event.
 static void driver_wake(PyObject **event)
 {
 	PyObject *e = *event;
@@ -48,7 +48,7 @@ static void driver_wake(PyObject **event)
 	Py_XDECREF(e);
 }
 
-// driver_wait waits for one, until driver_wake. -1: an exception is set.
+// driver_wait waits for an Event, until driver_wake. -1: an exception is set.
 static int driver_wait(PyObject **event)
 {
 	if (!*event && !(*event = PyObject_CallObject(greenlet_room, NULL)))

@@ -11,12 +11,12 @@
 
 // greenlet_begins takes UW_REQUEST: the application runs until it waits for the first time.
 void greenlet_begins(const uw_event *ev);
-// greenlet_event takes another event of an exchange's.
+// greenlet_event takes any other event of an exchange.
 void greenlet_event(void *driver, const uw_event *ev);
 int greenlet_is_driver(PyObject *o);
 
-// greenlet_write writes a block of the body. Where the client is behind it has the greenlet that
-// calls wait until it has caught up. What uwGoTryWrite gives; -2: an exception is set.
+// greenlet_write writes a block of the body. If the client is behind, the calling greenlet waits
+// until it has caught up. Returns what uwGoTryWrite does; -2: an exception is set.
 int greenlet_write(uw_exchange *x, const char *p, size_t n);
 
 // greenlet_catch_up waits until the client has caught up. -1: an exception is set.
@@ -26,7 +26,7 @@ int greenlet_catch_up(uw_exchange *x);
 // exception: it has ended.
 PyObject *greenlet_receive(uw_exchange *x, int wait);
 
-// chunks_keep has the interpreter's blocks for the frames of a greenlet used again.
+// chunks_keep makes the interpreter reuse its blocks for the frames of greenlets.
 void chunks_keep(void);
 
 PyObject *greenlet_begin(PyObject *self, PyObject *args);

@@ -27,7 +27,7 @@ int uw_head_line(char **buf, size_t *cap, size_t *len, const char *name, Py_ssiz
 // his own (RFC 9110 §5.5).
 int uw_head_clean(const char *s, Py_ssize_t n, const char *what);
 
-// uw_token tells whether a text is a token, as a header's name is (RFC 9110 §5.6.2).
+// uw_token reports whether a text is a token, as the name of a header must be (RFC 9110 §5.6.2).
 int uw_token(const char *s, Py_ssize_t n);
 
 // uw_same compares without regard to case, with a text in lower case.

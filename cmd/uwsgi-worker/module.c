@@ -1,4 +1,5 @@
-// The extension module _uwsgi, and the life of the data plane in a worker: start, run, forked, drain.
+// The extension module _uwsgi, and the life of the data plane in a worker: start, run, forked,
+// drain.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
@@ -28,8 +29,8 @@ int module_refuse(void)
 	return 0;
 }
 
-// module_joined gives the texts of a list, a line each, as bytes: a new reference, or NULL with an exception
-// set.
+// module_joined gives the texts of a list, a line each, as bytes: a new reference, or NULL with an
+// exception set.
 static PyObject *module_joined(PyObject *texts)
 {
 	PyObject *newline = PyUnicode_FromString("\n");
@@ -80,8 +81,8 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-// module_steady_handlers: a handler without SA_ONSTACK would run on a goroutine's small stack. CPython sets
-// the flag from 3.10 on, event loops of C do not.
+// module_steady_handlers: a handler without SA_ONSTACK would run on a goroutine's small stack.
+// CPython sets the flag from 3.10 on, event loops of C do not.
 static void module_steady_handlers(void)
 {
 	for (int s = 1; s < NSIG; s++) {

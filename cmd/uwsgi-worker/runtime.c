@@ -7,8 +7,8 @@
 // Its monitor (sysmon) is a thread that looks every 20 µs, 50 times, before it takes a processor
 // away from a thread that is blocked in a system call, and sleeps only when no processor is in use.
 // A worker that has a request now and then would spend more on it than on the requests. A thread
-// inherits how late its timers may be from the one that makes it: the monitor is born with so much
-// that it looks every ten milliseconds or so.
+// inherits its creator's timer slack: the monitor is created with 10 ms of it, and looks that
+// often.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sys/prctl.h>

@@ -168,8 +168,8 @@ done:
 	return rc;
 }
 
-// wsgi_raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one, the
-// interpreter would believe that it is an exception and write into it.
+// wsgi_raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one,
+// the interpreter would believe that it is an exception and write into it.
 static void wsgi_raise_again(PyObject *exc_info)
 {
 	PyObject *v = NULL, *tb = Py_None;
@@ -228,7 +228,7 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 	uw_head_reset(x);
 	if (wsgi_set_status(x, status) < 0)
 		return NULL;
-	// A finalizer of the application's may run in between, and change the list.
+	// A finalizer may run application code in between, and change the list.
 	for (Py_ssize_t i = 0; i < PyList_Size(headers); i++) {
 		PyObject *h = PyList_GetItem(headers, i);
 		int rc = -1;

@@ -19,7 +19,8 @@ static PyObject *websocket_over(uw_exchange *x, const char *what)
 	return NULL;
 }
 
-// websocket_unlock lets go of the GIL, but not on a loop, whose calls are made with it: see evented.h.
+// websocket_unlock lets go of the GIL, but not on a loop, whose calls are made with it: see
+// evented.h.
 static PyThreadState *websocket_unlock(const uw_exchange *x) { return x->driver ? NULL : PyEval_SaveThread(); }
 
 static void websocket_lock(PyThreadState *t)

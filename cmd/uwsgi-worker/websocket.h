@@ -7,7 +7,7 @@
 #include "bridge.h"
 
 // What the uwsgi module's functions give, or NULL with an exception set: OSError where the client
-// is gone or the request is no handshake.
+// is gone or the request is not a handshake.
 PyObject *uw_websocket_handshake(uw_exchange *x, const char *key, Py_ssize_t key_len, const char *protocol, Py_ssize_t protocol_len);
 PyObject *uw_websocket_receive(uw_exchange *x, int wait);
 PyObject *uw_websocket_send(uw_exchange *x, int text, PyObject *data);

@@ -62,12 +62,12 @@ typedef struct {
 	uw_exchange *x; // NULL: over
 } uw_driver;
 
-// uw_enter makes who, a driver, what uw_current finds in this context and those that are
-// copied from it. -1: an exception is set.
+// uw_enter makes who, a driver, the one that uw_current finds in this context and its copies. -1:
+// an exception is set.
 int uw_enter(PyObject *who);
 
-// uw_bridge_init keeps what Python gave for the applications' calls: threads that serve, and as many
-// exchanges as limit says. -1: an exception is set.
+// uw_bridge_init keeps what Python gave for the applications' calls: threads that serve, and as
+// many exchanges as limit says. -1: an exception is set.
 int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads, int limit);
 
 // uw_close_inherited closes a forked child's copies of the clients' connections.
