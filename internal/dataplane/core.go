@@ -147,38 +147,6 @@ func (c *Core) takeToken() {
 	}
 }
 
-// accept takes connections while more wait and nothing speaks against it.
-func (c *Core) accept(l *listener) {
-	e := c.eng
-	for c.acceptOne(l) && !c.lastSlow && c.backoff.worth() && e.listens() {
-	}
-}
-
-// acceptOne takes one connection and serves it. False: there was none.
-func (c *Core) acceptOne(l *listener) bool {
-	if c.eng.full() {
-		c.eng.pauseAccepting(unix.EMFILE)
-		return false
-	}
-	salen := uint32(unix.SizeofSockaddrAny)
-	fd, errno := accept(l.FD, &c.sa, &salen)
-	if errno != 0 {
-		c.backoff.missed()
-		if outOfDescriptors(errno) {
-			c.eng.pauseAccepting(errno)
-		}
-		return false
-	}
-	c.backoff.hit()
-	cn := c.eng.newConn(fd, l)
-	if cn == nil {
-		return true
-	}
-	setPeer(cn, &c.sa)
-	c.serve(cn)
-	return true
-}
-
 // fairness is how many requests a core answers on one connection in a row while the others may
 // wait.
 const fairness = 64

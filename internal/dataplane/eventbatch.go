@@ -62,39 +62,3 @@ func (e *Engine) ownConn(tag uint64) *conn {
 }
 
 func (b *eventBatch) take(i int) uint64 { return b.tags[i].Swap(0) }
-
-// acceptBackoff decides whether to try accept() once more instead of asking epoll: under load there
-// mostly is a connection, otherwise the try costs a call for nothing, so each miss makes the next
-// try rarer.
-type acceptBackoff struct{ row, skip, penalty int }
-
-// maxAccepts is how many connections a core serves in a row while those it has already wait.
-const maxAccepts = 32
-
-func (a *acceptBackoff) worth() bool {
-	if a.row >= maxAccepts {
-		a.row = 0
-		return false
-	}
-	if a.skip > 0 {
-		a.skip--
-		a.row = 0
-		return false
-	}
-	a.row++
-	return true
-}
-
-func (a *acceptBackoff) hit() {
-	if a.row > 0 {
-		a.penalty = 0
-	}
-}
-
-func (a *acceptBackoff) missed() {
-	if a.row > 0 {
-		a.penalty = min(2*a.penalty+1, 63)
-		a.skip = a.penalty
-	}
-	a.row = 0
-}
