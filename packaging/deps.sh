@@ -47,6 +47,7 @@ for group in "$@"; do
 		need nginx nginx-light
 		need ab apache2-utils
 		need wrk wrk
+		need redis-server redis-server
 		need curl curl
 		need chromium chromium
 		need /usr/lib/python3/dist-packages/django/__init__.py python3-django

@@ -41,6 +41,7 @@ typedef struct {
 	uintptr_t socket; // the path of the unix socket that a client itself came on, not a web server; socket_len is 0 otherwise
 	size_t socket_len;
 	int websocket; // a handshake (RFC 6455 §4.1) that the application is to accept or deny
+	int takeable;  // … and the connection may be taken: see uw_take_socket
 
 	// UW_REQUEST: the body as far as it has come; UW_BODY, UW_MESSAGE. UW_CLOSE: the reason.
 	uintptr_t data;

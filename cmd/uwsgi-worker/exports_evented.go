@@ -60,7 +60,7 @@ func uwGoRead(exchange C.int, ev *C.uw_event) (kind C.int) {
 func fill(ev *C.uw_event, e *dataplane.Event) {
 	ev.kind, ev.exchange, ev.app = C.int(e.Kind), C.int(e.Exchange), C.int(e.App)
 	ev.data, ev.len = address(unsafe.SliceData(e.Data)), C.size_t(len(e.Data))
-	ev.more, ev.websocket, ev.body_fd = flag(e.More), flag(e.WebSocket), C.int(e.BodyFD)
+	ev.more, ev.websocket, ev.takeable, ev.body_fd = flag(e.More), flag(e.WebSocket), flag(e.Takeable), C.int(e.BodyFD)
 	ev.opcode, ev.code = C.int(e.Opcode), C.int(e.Code)
 	if r := e.Request; r != nil {
 		ev.arena, ev.vars, ev.nvars = address(unsafe.SliceData(r.Arena)),

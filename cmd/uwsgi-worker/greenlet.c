@@ -148,6 +148,7 @@ void greenlet_begins(const uw_event *ev)
 	if (x) {
 		uw_exchange_begin(x);
 		x->core = uw_core_get(0);
+		x->offers_socket = ev->takeable;
 	}
 	if (!d) {
 		if (ev->body_fd >= 0)

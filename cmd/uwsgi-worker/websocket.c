@@ -157,7 +157,8 @@ PyObject *uw_take_socket(int exchange, unsigned long long serial)
 {
 	uw_exchange *x = uw_exchange_get(exchange);
 	int fd = -1;
-	if (x && x->serial == serial && x->core->current == x && x->upgrade_state == UW_UPGRADE_NONE)
+	int ours = x && (x->driver ? x->core->thread == PyThread_get_thread_ident() : x->core->current == x);
+	if (ours && x->serial == serial && x->upgrade_state == UW_UPGRADE_NONE)
 		fd = uwGoWSTake(exchange);
 	if (fd < 0) {
 		PyErr_SetString(PyExc_OSError, "the connection is not to be had: the response has begun, or the request is over");

@@ -75,7 +75,7 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 		if cn.in = nil; len(rest) > 0 {
 			cn.in = rest
 		}
-	case x.ws != nil || cn.shared:
+	case x.ws != nil || cn.shared || x.opened():
 		x.part(cn)
 	case cn.lis.proto.lingers && (len(rest) > 0 || x.socket != nil || cn.unread()):
 		e.house.linger(cn)
@@ -100,7 +100,7 @@ func (x *Exchange) run(body []byte, bodyFD int) int {
 		app = e.appFor(&x.req)
 	}
 	e.app.Serving(x.id, x.cn.fd)
-	x.call = Call{Request: &x.req, App: app, Body: body, BodyFD: bodyFD, Socket: x.offersSocket()}
+	x.call = Call{Request: &x.req, App: app, Body: body, BodyFD: bodyFD, Socket: x.offersSocket(x.rest)}
 	x.conclude(e.app.Call(x.id, &x.call))
 	e.app.Serving(x.id, -1)
 	if e.settings.Reaper {

@@ -28,6 +28,7 @@ type Event struct {
 	Request   *request.Request
 	Socket    string // the path of the unix socket that the client connected to; "": none
 	WebSocket bool   // Request is a WebSocket handshake
+	Takeable  bool   // … of a WSGI application, which may take the connection: see Exchange.Take
 	BodyFD    int    // a file with the body, to be closed by the receiver; -1: none
 
 	Data   []byte // of the body, or a message

@@ -31,6 +31,7 @@ func (l *Loop) dispatch(cn *conn, head int, body []byte, bodyFD int, rest []byte
 	next := l.start(x, body, bodyFD, rest, false)
 	x.socket = socket
 	l.begun.WebSocket = socket != nil
+	l.begun.Takeable = l.how.Greenlets && x.offersSocket(rest)
 	return next
 }
 
@@ -91,7 +92,7 @@ func (l *Loop) nextExchange() *Exchange {
 
 // putBack takes back an exchange that is over.
 func (l *Loop) putBack(x *Exchange) {
-	x.inFlight = false
+	x.inFlight, x.socket = false, nil
 	x.cell.State.Store(scoreboard.CellIdle)
 	l.inFlight--
 	l.eng.row.Loop.InFlight.Store(int32(l.inFlight))

@@ -239,6 +239,9 @@ func (x *Exchange) Finished(outcome Outcome) {
 		}
 	case !x.over:
 		if outcome == Cancelled {
+			if x.cn.shared {
+				x.endUpgrade(outcome)
+			}
 			x.abort(504)
 		} else {
 			x.conclude(outcome)

@@ -11,7 +11,7 @@ import (
 // Take gives the application its own, non-blocking descriptor of the connection, or -1. From here
 // on the application frames by itself.
 func (x *Exchange) Take() int {
-	if x.headDone || !x.cn.plain || !x.claimAnswer() {
+	if x.over || x.headDone || !x.cn.plain || !x.claimAnswer() {
 		return -1
 	}
 	fd, err := x.cn.lend()
@@ -26,9 +26,9 @@ func (x *Exchange) Take() int {
 }
 
 // offersSocket reports whether Take may give the connection of the request in hand: the client asks
-// for a WebSocket and waits for the answer.
-func (x *Exchange) offersSocket() bool {
-	return x.req.Upgrade && x.cn.plain && x.cn.lis.raw() && len(x.rest) == 0 && websocket.Requested(&x.req)
+// for a WebSocket and waits for the answer; rest is what it sent behind the request.
+func (x *Exchange) offersSocket(rest []byte) bool {
+	return x.req.Upgrade && x.cn.plain && x.cn.lis.raw() && len(rest) == 0 && websocket.Requested(&x.req)
 }
 
 // upgrades ends the upgraded requests of a worker that leaves, which would not end by themselves.

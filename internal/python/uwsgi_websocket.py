@@ -14,33 +14,43 @@ import uwsgi
 _taking = threading.Lock()
 
 
-class Connection(socket.socket):
-    """A socket of its own of the connection; it blocks."""
-
-    __slots__ = ("_request",)
+_plain = socket.socket  # whatever the application makes of it
 
 
-class Untaken(Connection):
-    """The same as long as nobody has used it: no descriptor, no system call."""
+def offerer(settings):
+    """A function that puts the connection of a request into its environ."""
+    base = _plain
+    if settings["Gevent"]:  # whether or not the standard library is patched
+        import gevent.socket
 
-    __slots__ = ()
+        base = gevent.socket.socket
 
-    def __getattribute__(self, name):
-        if name.startswith("__"):
-            return object.__getattribute__(self, name)
-        with _taking:
-            if type(self) is Untaken:
-                fd = uwsgi._need().take_socket(*object.__getattribute__(self, "_request"))
-                self.__class__ = Connection
-                socket.socket.__init__(self, fileno=fd)
-                self.settimeout(None)
-        return getattr(self, name)
+    class Connection(base):
+        """A socket of its own of the connection; it blocks."""
 
-    __repr__ = object.__repr__
+        __slots__ = ("_request",)
 
+    class Untaken(Connection):
+        """The same as long as nobody has used it: no descriptor, no system call."""
 
-def offer(environ, exchange, serial):
-    """Put it into the environ of that request."""
-    sock = Untaken.__new__(Untaken)
-    object.__setattr__(sock, "_request", (exchange, serial))
-    environ["gunicorn.socket"] = environ["werkzeug.socket"] = sock
+        __slots__ = ()
+
+        def __getattribute__(self, name):
+            if name.startswith("__"):
+                return object.__getattribute__(self, name)
+            with _taking:
+                if type(self) is Untaken:
+                    fd = uwsgi._need().take_socket(*object.__getattribute__(self, "_request"))
+                    self.__class__ = Connection
+                    base.__init__(self, fileno=fd)
+                    self.settimeout(None)
+            return getattr(self, name)
+
+        __repr__ = object.__repr__
+
+    def offer(environ, exchange, serial):
+        sock = Untaken.__new__(Untaken)
+        object.__setattr__(sock, "_request", (exchange, serial))
+        environ["gunicorn.socket"] = environ["werkzeug.socket"] = sock
+
+    return offer

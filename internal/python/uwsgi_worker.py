@@ -110,7 +110,7 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         overhead = library.size + max(0, uwsgi._statm()[1] - before)
         _uwsgi.address_space(overhead)
-        _uwsgi.offer_sockets(uwsgi_websocket.offer)
+        _uwsgi.offer_sockets(uwsgi_websocket.offerer(settings))
         uwsgi_limits.hold_address_space(settings, overhead)
         uwsgi._attach(_uwsgi, overhead, [id(app) for app in self.loaded.apps])
         os.close(BOOT)
