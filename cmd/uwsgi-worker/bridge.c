@@ -428,7 +428,7 @@ PyObject *uw_application(int app)
 	return callable == Py_None ? NULL : callable;
 }
 
-// wsgi_bystander reports whether a child that another request has forked is none of x's business:
+// wsgi_bystander reports whether a child that another request has forked does not concern x:
 // gevent goes on with all greenlets there.
 static int wsgi_bystander(const uw_exchange *x) { return x->driver && x != uw_forker; }
 

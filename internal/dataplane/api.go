@@ -14,7 +14,7 @@ import (
 // Cores is the number of threads that serve.
 func (e *Engine) Cores() int { return len(e.cores) }
 
-// Descriptors are those that are the server's own: listening sockets, epoll sets, control sockets.
+// Descriptors are the server's: listening sockets, epoll sets, control sockets.
 func (e *Engine) Descriptors() []int {
 	fds := []int{e.epfd, e.wakefd, e.house.epfd, e.control}
 	for _, fd := range []int{e.boot.HandoffFD, e.boot.HandoffInFD} {
@@ -47,7 +47,7 @@ func (x *Exchange) LogVar(name string) (string, bool) {
 }
 
 // AddVar adds a variable to the request in hand, for the log; the application has its environ
-// already. False: that is more than buffer-size.
+// already. False: the variables would exceed buffer-size.
 func (x *Exchange) AddVar(name, value string) bool {
 	if x.req.PacketSize()+4+len(name)+len(value) > x.eng.settings.BufferSize {
 		return false
@@ -56,10 +56,10 @@ func (x *Exchange) AddVar(name, value string) bool {
 	return true
 }
 
-// ForceLog has the request in hand logged whatever the options say.
+// ForceLog makes the request in hand be logged whatever the options say.
 func (x *Exchange) ForceLog() { x.forced = true }
 
-// SetDeadline sets a harakiri of its own for the request in hand, in seconds from now; 0 clears it.
+// SetDeadline sets a harakiri for the request in hand alone, in seconds from now; 0 clears it.
 func (x *Exchange) SetDeadline(seconds int64) {
 	if seconds <= 0 {
 		x.cell.Deadline.Store(0)

@@ -55,7 +55,7 @@ type Response struct {
 }
 
 // App is the interpreter as the data plane sees it: implemented by the bridge in cmd/uwsgi-worker,
-// by a fake in tests. exchange is the number of one, core that of a thread.
+// and by a fake in tests. exchange and core are numbers.
 type App interface {
 	// Call runs the application on the calling thread. It calls Write, File and Finish of that
 	// exchange.

@@ -25,7 +25,8 @@ func (e *Engine) Say(op, text string) error {
 	return e.Tell(wire.Report{Op: op, Reason: text, Message: text})
 }
 
-// receive obeys one message of the supervisor's. End of file: it is gone, and so shall we be.
+// receive obeys one message of the supervisor. End of file means that the supervisor is gone, so
+// this worker ends too.
 func (e *Engine) receive() {
 	var buf [4096]byte
 	oob := make([]byte, unix.CmsgSpace(4))
@@ -97,8 +98,8 @@ func (e *Engine) orphaned() {
 	e.Drain("orphan", false)
 }
 
-// oneDescriptor is the descriptor that came with a message, -1 for none. The room for one may have
-// held two (CMSG_SPACE(3)): such a message is nobody's, and they are closed.
+// oneDescriptor is the descriptor that came with a message, -1 for none. The buffer for one may
+// have received two (CMSG_SPACE(3)): such a message is invalid, and both are closed.
 func oneDescriptor(oob []byte) int {
 	all := sys.Descriptors(oob)
 	if len(all) == 1 {

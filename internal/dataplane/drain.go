@@ -7,8 +7,8 @@ import (
 )
 
 // Drain stops taking connections, lets requests finish and makes the cores leave Run. Idle
-// connections are handed to the other workers; where there are none they are waited for a moment
-// and then closed. It may be called more than once, from any thread.
+// connections are handed to the other workers; if there are none, their next request is awaited for
+// a moment and then they are closed. Drain may be called more than once, from any thread.
 func (e *Engine) Drain(reason string, handoff bool) { e.drain(reason, handoff, false) }
 
 // drain is Drain; closing: the listening sockets end with the instance, and what waits in their

@@ -62,7 +62,7 @@ func isVersion(v []byte) bool {
 	return ok && len(number) > 0 && len(number) <= 3 && len(bytes.Trim(number, "0123456789.")) == 0
 }
 
-// frame adds what a client that speaks HTTP with us needs to know where the body ends (RFC 9112
+// frame adds what a client that speaks HTTP with us needs to find the end of the body (RFC 9112
 // §6.3).
 func (x *Exchange) frame(b []byte, known int64) []byte {
 	r, p := &x.req, &x.resp
@@ -110,9 +110,9 @@ var (
 	connection    = []byte("Connection:")
 )
 
-// appendHeaders adds the application's headers, less what rem-header names, and those of
-// add-header. Where a body ends, and whether the connection does, is said by frame to a client that
-// speaks HTTP with us: not by a header that was taken away, and once.
+// appendHeaders adds the application's headers, without those that rem-header names, and those of
+// add-header. For a client that speaks HTTP with us only frame says where the body ends and whether
+// the connection does, so that each is said once and cannot be removed.
 func (x *Exchange) appendHeaders(b, head []byte) []byte {
 	s := x.eng.settings
 	if len(s.RemHeaders) == 0 {

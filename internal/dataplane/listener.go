@@ -48,8 +48,8 @@ func newListener(i int, l wire.Listener, hostname string, s *option.Settings) (*
 	return lis, nil
 }
 
-// listenerOf is the listener of that name; where a reload took it away, any other one of its
-// protocol will do for a connection that lives on. nil: there is none.
+// listenerOf is the listener of that name. If a reload took it away, any other of its protocol will
+// do for a connection that lives on; nil if there is none.
 func (e *Engine) listenerOf(name, protocol string) *listener {
 	var other *listener
 	for _, l := range e.listeners {
@@ -86,5 +86,5 @@ func port(p uint16) string {
 	return strconv.Itoa(int(binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&p))[:])))
 }
 
-// raw reports whether the bytes behind a head are the application's, in both directions.
+// raw reports whether the bytes after a head go to the application unframed, in both directions.
 func (l *listener) raw() bool { return l.proto.records == nil }

@@ -2,7 +2,7 @@ package dataplane
 
 import "uwsgi/internal/backlog"
 
-// queueLength gives the connections that wait on l and those that may, `listen` or less; limit is 0
+// queueLength returns how many connections wait on l and how many may, `listen` or less; limit is 0
 // where the kernel does not say.
 func queueLength(m *backlog.Meter, l *listener) (waiting, limit int) {
 	waiting, limit = kernelQueue(m, l)

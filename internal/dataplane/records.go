@@ -2,8 +2,7 @@ package dataplane
 
 import "uwsgi/internal/request"
 
-// errShortBody: where records carry a body they say where it ends, so it can end early while the
-// connection lives.
+// errShortBody: records say where a body ends, so it can end early while the connection lives.
 var errShortBody = &request.Error{Status: 400, Reason: "the body ended before CONTENT_LENGTH bytes"}
 
 // beginRecords takes the body of a request whose head is whole from the records behind it.

@@ -22,8 +22,8 @@ type requestLog struct {
 	vain   atomic.Int32  // journal: waits in a row for room in its socket that were in vain
 }
 
-// vainWaits is after how many of them, each as long as the socket's timeout, a journal counts as
-// stuck and is not waited for until it takes an entry again: it must not slow requests down.
+// vainWaits is after how many timeouts in a row of its socket a journal counts as stuck: until it
+// takes an entry again nobody waits for it, since it must not slow requests down.
 const vainWaits = 20
 
 func (l *requestLog) open(e *Engine) (err error) {
@@ -40,8 +40,8 @@ func (l *requestLog) open(e *Engine) (err error) {
 	return err
 }
 
-// replace has the lines go to fd from now on. The old descriptor keeps its number, so that a core
-// in the middle of a write is not disturbed.
+// replace sends the lines to fd from now on. The old descriptor keeps its number, so that a core in
+// the middle of a write is not disturbed.
 func (l *requestLog) replace(fd int) {
 	if old := int(l.fd.Load()); old > 2 {
 		unix.Dup3(fd, old, unix.O_CLOEXEC)

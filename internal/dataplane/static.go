@@ -9,8 +9,7 @@ import (
 	"uwsgi/internal/option"
 )
 
-// static is what files are served by without the application: the options, made ready once and
-// shared by the cores.
+// static is the prepared options for serving files without the application, shared by the cores.
 type static struct {
 	places  []place
 	docroot bool // check-static-docroot
@@ -25,14 +24,14 @@ type static struct {
 	beneath bool   // the kernel has openat2
 }
 
-// place is where one option has files looked for.
+// place is where one option looks for files.
 type place struct {
 	prefix string // "" matches every path
 	path   string // a folder or a single file
 	keep   bool   // the prefix stays in the file's path (static-map2, check-static)
 }
 
-// newStatic gives nil when no option asks for files to be served.
+// newStatic returns nil when no option asks for files to be served.
 func newStatic(s *option.Settings) (*static, error) {
 	if len(s.StaticMaps) == 0 && !s.StaticDocroot {
 		return nil, nil
@@ -191,7 +190,7 @@ func (x *Exchange) tryFile(root *root, rel []byte) bool {
 	return false
 }
 
-// tryOpened answers with an open file, or finds that it is none to be served.
+// tryOpened answers with an open file, or finds that it is not to be served.
 func (x *Exchange) tryOpened(root *root, rel []byte, fd int, errno syscall.Errno) bool {
 	switch errno {
 	case 0:

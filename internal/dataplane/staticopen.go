@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// files is what one core needs to serve files. Each core has descriptors of its own, so that none
-// is closed under another's use.
+// files is what one core needs to serve files. Each core has its own descriptors, so that none is
+// closed while another uses it.
 type files struct {
 	roots   []root // in the order of static.places; the last one is the front end's DOCUMENT_ROOT
 	name    []byte // the file's name in its root
@@ -61,11 +61,11 @@ func (r *root) close() {
 	}
 }
 
-// rootAge is how soon another folder in the place of the one that is open is noticed: deployments
-// swap links.
+// rootAge is how soon we notice that another folder has taken the place of the open one:
+// deployments swap links.
 const rootAge = time.Second
 
-// ready opens the root if it must and tells whether it is there.
+// ready opens the root if necessary, and reports whether it is there.
 func (r *root) ready(now int64) bool {
 	if now < r.next {
 		return r.fd >= 0

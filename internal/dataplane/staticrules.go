@@ -20,9 +20,9 @@ type expiry struct {
 	mtime   bool
 }
 
-// newExpires puts the rules into the order they are looked up: by file name, path, URI, type. Of
-// uWSGI's four families each adds a header of its own; here the first rule that matches counts,
-// since a second Expires would void both.
+// newExpires sorts the rules into the order of the lookup: by file name, path, URI, type. In uWSGI
+// each of the four families adds its own header; here the first rule that matches counts, since a
+// second Expires would void both.
 func newExpires(rules []option.StaticExpires) ([]expiry, error) {
 	var out []expiry
 	for _, by := range []string{"filename", "path-info", "uri", "type"} {
@@ -69,7 +69,7 @@ func (s *static) expiry(r *request.Request, path []byte, mime string, now, modif
 	return 0, false
 }
 
-// gzipRules say for which files a packed one beside them may be sent.
+// gzipRules say which files may be sent in a packed form that lies beside them.
 type gzipRules struct {
 	all      bool
 	patterns []*option.Pattern

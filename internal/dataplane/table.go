@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// connTable has a worker's connections, by their descriptors, and keeps some that have ended to be
-// used again. Any thread may ask it; who owns a connection is ownership's affair.
+// connTable holds a worker's connections by their descriptors, and keeps some that have ended for
+// reuse. Any thread may look something up; who owns a connection is for ownership to say.
 type connTable struct {
 	slots   []atomic.Pointer[conn]
 	highest atomic.Int64 // the largest descriptor that was ever in slots
@@ -19,7 +19,7 @@ type connTable struct {
 // kept is how many ended connections are kept.
 const kept = 256
 
-// capacity is how many descriptors it has a place for: those from there on are refused.
+// capacity is how many descriptors have a place here: larger ones are refused.
 func (t *connTable) capacity() int { return len(t.slots) }
 
 // of gives the connection that an event is about; nil: it has ended.
@@ -66,7 +66,7 @@ func (t *connTable) put(c *conn) {
 // remove comes before the descriptor is closed: after that another thread may get its number.
 func (t *connTable) remove(c *conn) { t.slots[c.fd].Store(nil) }
 
-// recycle takes one back that was removed.
+// recycle takes back a connection that was removed.
 func (t *connTable) recycle(c *conn) {
 	t.mu.Lock()
 	if len(t.free) < kept {
