@@ -19,6 +19,7 @@ cp internal/python/*.py "$dir/lib/uwsgi/"
 echo "== run"
 # The interpreter is not built with the sanitizer: its runtime is loaded first, objects come from malloc, leaks are Python's own business.
 tests='TestSmuggling$|TestSmugglingInBodies|TestPacket|TestResponses|TestMisuse|TestBridgeAtRandom|TestStaticTraversal|TestLogInjection|TestDiskFull|TestRecursion'
+tests+='|TestEventedVanishing|TestEventedMisuse|TestEventedStrays'
 [ "${1:-}" = short ] || tests+='|TestSlowClients|TestEarlyAnswer|TestHarakiri$|TestKillWorker|TestKillLoader|TestReloadDuringReload'
 UWSGI_E2E_BINARY="$dir/uwsgi" \
 	UWSGI_CHAOS_ENV="LD_PRELOAD=$(gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:abort_on_error=1:handle_segv=0" \

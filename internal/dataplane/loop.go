@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -215,7 +216,11 @@ func (l *Loop) takeToken() {
 	for _, p := range posted {
 		switch {
 		case p.conn == nil && p.x == nil:
-			l.tellAll(p.news, func(*Exchange) bool { return true })
+			n := l.tellAll(p.news, func(x *Exchange) bool { return !x.over || p.news == newsCancel })
+			if n > 0 && p.news == newsCancel {
+				l.eng.house.note("worker %d (pid: %d): the mercy ends, %d requests are cancelled", l.eng.slot,
+					os.Getpid(), n)
+			}
 		case p.conn == nil:
 			if p.x.request() == p.request && p.x.inFlight {
 				p.x.tell(p.news)
@@ -226,25 +231,38 @@ func (l *Loop) takeToken() {
 	}
 	if l.eng.phase() >= draining && !l.drainTold {
 		l.drainTold = true
-		l.tellAll(newsDrain, (*Exchange).opened)
-		time.AfterFunc(l.eng.settings.Mercy()/2, func() {
-			if l.eng.phase() < left {
-				l.post(post{news: newsDrain})
-			}
-		})
+		l.tellAll(newsDrain, func(x *Exchange) bool { return !x.over && x.opened() })
+		mercy := l.eng.settings.Mercy()
+		l.tellLater(mercy/2, newsDrain)
+		l.tellLater(mercy-min(mercy/8, lastMoment), newsCancel)
 	}
 	if cn := l.eng.queue.take(); cn != nil {
 		l.workWhenFree(cn)
 	}
 }
 
-// tellAll tells news to each exchange in flight for which meant holds.
-func (l *Loop) tellAll(n news, meant func(x *Exchange) bool) {
+// tellAll tells news to each exchange in flight for which meant holds, and gives their number.
+func (l *Loop) tellAll(n news, meant func(x *Exchange) bool) (told int) {
 	for _, x := range l.eng.used() {
-		if x.inFlight && !x.over && meant(x) {
+		if x.inFlight && meant(x) {
 			x.tell(n)
+			told++
 		}
 	}
+	return told
+}
+
+// lastMoment is how long before the end of the mercy, at most, what is still in flight is
+// cancelled: the applications shall end in order as well.
+const lastMoment = 2 * time.Second
+
+// tellLater tells news, after d, to all that is in flight then.
+func (l *Loop) tellLater(d time.Duration, n news) {
+	time.AfterFunc(d, func() {
+		if l.eng.phase() < left {
+			l.post(post{news: n})
+		}
+	})
 }
 
 // post leaves news for the loop's thread; called on others.

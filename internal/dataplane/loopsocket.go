@@ -102,6 +102,9 @@ func (x *Exchange) open() int {
 	x.watch(x.cn.watched)
 	x.cn.readAll = false // the client may have sent frames already, of which no event will tell
 	x.tell(newsInput)
+	if x.loop.drainTold { // as those were that had been open by then
+		x.tell(newsDrain)
+	}
 	x.keepAlive()
 	if x.broken {
 		return -1

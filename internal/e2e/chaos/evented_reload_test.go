@@ -81,6 +81,37 @@ func TestEventedReloads(t *testing.T) {
 	})
 }
 
+// The mercy ends for what does not end by itself: requests that take too long, streams that hear of
+// nothing and tasks in the background are cancelled in its last moment, so that the application
+// ends in order. A WebSocket that is accepted while the worker leaves is closed as those before it.
+func TestEventedMercy(t *testing.T) {
+	loops(t, func(t *testing.T, loop string) {
+		r := startEvented(t, loop, "-p", "1", "--reload-mercy", "6")
+		r.fds = 0
+		r.Tolerate(`response to .* was cut off`)
+		pid := r.workers()[0]
+		var all sync.WaitGroup
+		all.Go(func() { r.answered(t, "/patient", 504) })
+		all.Go(func() { r.answered(t, "/background?s=3600", 200) })
+		all.Go(func() { r.answered(t, "/sleep?s=2", 200) })
+		var closed, ended atomic.Int64
+		all.Go(func() { untilRestart(t, r.addr, "/late-socket", &closed) })
+		all.Go(func() { untilEnd(t, r.addr, &ended) })
+		stream := harness.Send(t, r.addr, head("GET", "/deaf"))
+		harness.ReadUntil(t, stream, "tick")
+		harness.Eventually(t, "all are in hand", func() bool { return r.left().Exchanges >= 6 })
+		r.Reload()
+		harness.Eventually(t, "1012", func() bool { return closed.Load() == 1 })
+		if ended.Load() != 0 {
+			t.Errorf("the WebSocket was closed when streams were told, not at once")
+		}
+		all.Wait()
+		r.Log.Wait(t, `the mercy ends, 3 requests are cancelled$`)
+		r.Log.Wait(t, fmt.Sprintf("^shutdown of %d$", pid))
+		r.serves()
+	})
+}
+
 func again(stop chan struct{}, f func()) {
 	for {
 		select {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -127,7 +128,8 @@ func TestEventedVanishing(t *testing.T) {
 		if after.Signals < 50 {
 			t.Errorf("%d signals were handled", after.Signals)
 		}
-		if grown := after.RSS - before.RSS; grown > 80<<20 {
+		// the address sanitizer keeps what is freed
+		if grown := after.RSS - before.RSS; grown > 80<<20 && os.Getenv("UWSGI_CHAOS_ENV") == "" {
 			t.Errorf("it has grown by %d MiB", grown>>20)
 		}
 		t.Logf("%d MiB before, %d MiB after; %+v", before.RSS>>20, after.RSS>>20, after)

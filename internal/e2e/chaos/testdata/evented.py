@@ -203,6 +203,22 @@ async def socket(r):
         await r.send({k: v for k, v in message.items() if k != "type"} | {"type": "websocket.send"})
 
 
+async def late_socket(r):
+    await r.receive()
+    await asyncio.sleep(r.number("s", 1.0))
+    await r.send({"type": "websocket.accept"})
+    while (await r.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def deaf(r):
+    """A stream that asks for nothing, and so hears of no end."""
+    await r.start()
+    while True:
+        await r.body(b"tick\n", True)
+        await asyncio.sleep(0.05)
+
+
 # --- hostile ---
 
 async def after(r):
@@ -494,7 +510,7 @@ class Odd:
 
 PAGES = {"/": hello, "/loop-stop": loop_stop, "/loop-close": loop_close, "/_exit": exits, "/closerange": closes_descriptors,
          **{"/" + f.__name__.replace("_", "-"): f for f in (
-             pid, generation, sleep, upload, stream, endless, big, wait, race, background, collect, live, stuck, gil, stubborn, patient, socket,
+             pid, generation, sleep, upload, stream, endless, big, wait, race, background, collect, live, stuck, gil, stubborn, patient, socket, late_socket, deaf,
              after, nothing, half, raises, cancels, cancels_last, closes, steps, forks, forks_and_awaits, keeps, outlives, late, threads, from_thread, parts, last_words,
              reenters, twice, wrong, wrong_body, wrong_file, headers)}}
 
@@ -520,4 +536,5 @@ async def lifespan(receive, send):
     signal.signal(signal.SIGWINCH, counted)
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    print("shutdown of", os.getpid(), flush=True)
     await send({"type": "lifespan.shutdown.complete"})
