@@ -2,12 +2,12 @@
 // from the whole head to the line in the log, is an Exchange. A worker runs its exchanges in one of
 // three ways:
 //
-//   - Threads: every Python thread is a Core and runs Core.Run: wait for one event, read, parse, call
-//     the application and answer, on the same thread and with the one Exchange that the core has.
-//   - A Loop: Python's event loop watches the data plane's epoll set and pulls what happened there,
-//     one event at a time (Loop.Next). Many exchanges are in flight, and nothing waits.
-//   - A Loop with a pool: WSGI applications beside an event loop are answered by cores of their own,
-//     which get whole requests from it.
+//   - Threads: every Python thread is a Core and runs Core.Run: wait for one event, read, parse,
+//     call the application and answer, on the same thread and with the one Exchange of the core.
+//   - A Loop: Python's event loop watches the data plane's epoll set and pulls what happened
+//     there, one event at a time (Loop.Next). Many exchanges are in flight, and nothing waits.
+//   - A Loop with a pool: WSGI applications beside an event loop are answered by cores of their
+//     own, which get whole requests from it.
 //
 // Only a core, or a loop, that is free takes work; an idle or slow connection costs an epoll entry;
 // and nothing on the way takes a lock that another core holds for long.
