@@ -23,7 +23,8 @@ func (r *reader) verify(s *option.Settings) {
 	}
 	if s.Gevent > 0 {
 		if s.Threads > 1 {
-			r.doubt(at("threads"), "take one of the two out", fmt.Errorf("with gevent = %d a worker serves on one thread", s.Gevent))
+			r.doubt(at("threads"), "take one of the two out",
+				fmt.Errorf("with gevent = %d a worker serves on one thread", s.Gevent))
 			s.Threads = 1
 		}
 		s.SocketTimeout = max(s.SocketTimeout, geventTimeout)

@@ -39,10 +39,11 @@ type conn struct {
 	partHead bool             // they are a part of a head, whose rest has not come
 	req      *request.Request // as far as it is parsed, nil: nothing is, or the core has it
 	head     int              // bytes of its head, once that is whole
-	id       uint16           // in a protocol of records: of the request in hand, or of the one that is refused; 0: none
-	body     requestBody      // the body gathered so far
-	out      pendingOutput    // what the client has not taken yet of a finished response
-	spill    *spill           // and of one under way, nil: nothing
+	// in a protocol of records: of the request in hand, or of the one that is refused; 0: none
+	id    uint16
+	body  requestBody   // the body gathered so far
+	out   pendingOutput // what the client has not taken yet of a finished response
+	spill *spill        // and of one under way, nil: nothing
 
 	// bytes the client had not taken when it last took some; in an idle connection 0: it has taken
 	// all, or was not asked for

@@ -194,7 +194,8 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		timeout, _ := e.bodyTimeout(cn)
 		return e.park(cn, now+timeout)
 	case len(cn.in) > 0:
-		return e.park(cn, cn.since+e.timeouts.head) // of the whole head: one byte now and then must not hold it for ever
+		// of the whole head: one byte now and then must not hold it for ever
+		return e.park(cn, cn.since+e.timeouts.head)
 	}
 	e.setActive(cn, false)
 	if e.phase() >= draining {

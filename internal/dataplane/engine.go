@@ -156,7 +156,8 @@ func (e *Engine) setTimeouts() {
 	e.timeouts.socket = pick(s.SocketTimeout)
 	e.timeouts.idle = pick(s.HTTPKeepalive, 75*time.Second)
 	e.timeouts.send = pick(s.SendTimeout, s.SocketTimeout)
-	e.webSocket.limit, e.webSocket.ping, e.webSocket.pong = s.WebSocketMaxSize, int64(s.WebSocketPing), int64(s.WebSocketPong)
+	e.webSocket.limit, e.webSocket.ping, e.webSocket.pong = s.WebSocketMaxSize,
+		int64(s.WebSocketPing), int64(s.WebSocketPong)
 	if e.webSocket.pong <= 0 {
 		const forever = 10 * 365 * 24 * time.Hour
 		e.webSocket.pong = int64(forever)

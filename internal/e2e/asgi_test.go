@@ -460,7 +460,8 @@ async def application(scope, receive, send):
 // cheaper sees a worker whose requests wait as idle, and one that computes as busy.
 func TestCheaperOfLoops(t *testing.T) {
 	t.Parallel()
-	s, _, addr := asgiAt(t, "--module", "plain", "--master", "-p", "4", "--cheaper", "1", "--cheaper-overload", "1", "--stats", "stats")
+	s, _, addr := asgiAt(t, "--module", "plain", "--master", "-p", "4", "--cheaper", "1", "--cheaper-overload",
+		"1", "--stats", "stats")
 	alive := func() (n int) {
 		for _, w := range statsOf(t, s.Path("stats"))["workers"].([]any) {
 			if w.(map[string]any)["pid"].(float64) > 0 {

@@ -22,7 +22,8 @@ func TestBrowser(t *testing.T) {
 		t.Run(loop, func(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Copy("testdata/asgi/browser.py", "browser.py")
-			s.Start("--http", addr, "--socket", "uwsgi.sock", "--module", "browser", "--chmod-socket=666", "--asgi-loop", loop, "--lifespan", "off", "--home", harness.Async(t))
+			s.Start("--http", addr, "--socket", "uwsgi.sock", "--module", "browser", "--chmod-socket=666",
+				"--asgi-loop", loop, "--lifespan", "off", "--home", harness.Async(t))
 			nginx := harness.StartNginx(t, `
 				location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:`+s.Path("uwsgi.sock")+`; uwsgi_buffering off; uwsgi_request_buffering off; }
 				location /socket { proxy_pass http://`+addr+`; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }`)
@@ -49,7 +50,8 @@ func browse(t *testing.T, chromium, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+	out, err := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu",
+		"--disable-dev-shm-usage",
 		"--user-data-dir="+t.TempDir(), "--dump-dom", url).CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %v\n%s", chromium, err, out)

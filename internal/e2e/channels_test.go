@@ -26,7 +26,8 @@ func TestChannels(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Copy("testdata/asgi/channels_app.py", "app.py")
 			s.Setenv("LAYER="+layer, "REDIS=redis://"+redis)
-			s.Start("--http", addr, "--module", "app", "--virtualenv", venv, "-p", "2", "--master", "--worker-reload-mercy", "60")
+			s.Start("--http", addr, "--module", "app", "--virtualenv", venv, "-p", "2", "--master",
+				"--worker-reload-mercy", "60")
 			site := harness.HTTP(t, addr)
 			room := enter(t, addr)
 			say := func(generation string) {
@@ -86,7 +87,8 @@ func startRedis(t *testing.T) string {
 	t.Helper()
 	addr := harness.Addr(t)
 	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	cmd := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly",
+		"no", "--dir", t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

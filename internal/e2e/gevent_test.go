@@ -73,7 +73,8 @@ func TestGreenlets(t *testing.T) {
 				t.Errorf("from the queue: %s %q", a.Line, a.Body)
 			}
 			before := site.Get("/ticks").Body
-			harness.Eventually(t, "the background greenlet goes on", func() bool { return site.Get("/ticks").Body != before })
+			harness.Eventually(t, "the background greenlet goes on",
+				func() bool { return site.Get("/ticks").Body != before })
 			for path, want := range map[string]string{
 				"/server":  "(b'gevent', 200, False, True)",
 				"/process": "process",

@@ -18,7 +18,8 @@ func TestSQLAlchemy(t *testing.T) {
 		t.Run(loop, func(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Copy("testdata/asgi/sqlalchemy_app.py", "app.py")
-			s.Start("--http", addr, "--module", "app", "--virtualenv", harness.Async(t), "--asgi-loop", loop, "--master")
+			s.Start("--http", addr, "--module", "app", "--virtualenv", harness.Async(t),
+				"--asgi-loop", loop, "--master")
 			site := harness.HTTP(t, addr)
 			quiet := site.Get("/left").Body
 			for i := range 50 {

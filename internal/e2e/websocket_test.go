@@ -57,7 +57,8 @@ func TestAutobahn(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Write("app.py", map[bool]string{true: asgiEcho, false: wsgiEcho}[name == "asgi"])
-			s.Start(append([]string{"--http", addr, "--virtualenv", harness.Async(t)}, strings.Fields(run.options)...)...)
+			s.Start(append([]string{"--http", addr, "--virtualenv", harness.Async(t)},
+				strings.Fields(run.options)...)...)
 			s.Tolerate("WebSocket")
 			cmd := exec.Command(python, append([]string{"testdata/autobahn.py", addr + "/" + run.path, "--messages",
 				"20"}, strings.Fields(run.cases)...)...)
@@ -192,7 +193,8 @@ func TestWebSocketReload(t *testing.T) {
 		s, addr := harness.New(t), harness.Addr(t)
 		s.Write("app.py", wsgiEcho)
 		s.LooseFDs() // it has one child at the start, a loader and a worker after a reload
-		s.Start("--http", addr, "--module", "app", "--gevent", "20", "--gevent-monkey-patch", "--virtualenv", harness.Async(t))
+		s.Start("--http", addr, "--module", "app", "--gevent", "20", "--gevent-monkey-patch",
+			"--virtualenv", harness.Async(t))
 		waits, idle := open(t, addr, "/text"), open(t, addr, "/text")
 		waits.Say(websockettest.Text, "hello")
 		hear(t, waits, websockettest.Text, "hello")

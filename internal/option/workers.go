@@ -50,11 +50,13 @@ var workerRows = []Row{
 		Help: "WSGI requests a worker serves at the same time, each on its own thread (1). With an ASGI application: " +
 			"more than 1 is the size of its loop's default executor"},
 	{Name: "gevent", Kind: Int, Group: groupWorkers, Set: gevent,
-		Help: "requests a worker serves at the same time, each in a greenlet of gevent's, which the application's Python " +
+		Help: "requests a worker serves at the same time, each in a greenlet of gevent's, which the " +
+			"application's Python " +
 			"has to have installed"},
 	{Name: "gevent-monkey-patch", Aliases: []string{"gevent-early-monkey-patch"}, Kind: Flag, Group: groupWorkers,
 		Set: flag(func(s *Settings) *bool { return &s.GeventMonkeyPatch }),
-		Help: "have gevent patch the standard library, before the application is imported: what waits there then lets " +
+		Help: "have gevent patch the standard library, before the application is imported: what " +
+			"waits there then lets " +
 			"others run"},
 	{Name: "gevent-wait-for-hub", Kind: Flag, Group: groupWorkers,
 		Set:  flag(func(s *Settings) *bool { return &s.GeventWaitForHub }),
