@@ -55,13 +55,14 @@ func (s *server) taken(c *client) {
 
 // connOf finds the server's end of a client's connection, once it waits for more.
 func (s *server) connOf(c *client) (int, *conn) {
-	for cn := range s.eng.conns.all() {
-		if cn.at() != connIdle {
+	for fd := range int(s.eng.conns.highest.Load()) + 1 { // cn.fd is its owner's to read
+		cn := s.eng.conns.slots[fd].Load()
+		if cn == nil || cn.at() != connIdle {
 			continue
 		}
-		sa, err := unix.Getpeername(cn.fd)
+		sa, err := unix.Getpeername(fd)
 		if in, ok := sa.(*unix.SockaddrInet4); err == nil && ok && c.LocalAddr().(*net.TCPAddr).Port == in.Port {
-			return cn.fd, cn
+			return fd, cn
 		}
 	}
 	return -1, nil
