@@ -24,11 +24,14 @@ func TestSocketIO(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Copy("testdata/socketio_app.py", "app.py")
 			s.Setenv("MODE=" + mode)
-			s.Start(append([]string{"--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "app",
+			s.Start(append([]string{"--http", addr, "--socket", s.Path("s.sock"),
+				"--chmod-socket=666", "--module", "app",
 				"--virtualenv", venv}, strings.Fields(options)...)...)
-			front := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+s.Path("s.sock")+"; }")
+			front := harness.StartNginx(t, "location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:"+
+				s.Path("s.sock")+"; }")
 			for _, base := range []string{addr, front.Addr} {
-				if out, err := exec.Command(venv+"/bin/python", "testdata/socketio_clients.py", base).CombinedOutput(); err != nil {
+				if out, err := exec.Command(venv+"/bin/python", "testdata/socketio_clients.py",
+					base).CombinedOutput(); err != nil {
 					t.Errorf("%s: %v\n%s", base, err, out)
 				}
 			}
