@@ -85,6 +85,7 @@ static PyObject *m_start(PyObject *self, PyObject *args)
 // CPython sets the flag from 3.10 on, event loops of C do not.
 static void module_steady_handlers(void)
 {
+	int saved = errno; // os.fork of Python before 3.12 looks at it after what runs when it has failed
 	for (int s = 1; s < NSIG; s++) {
 		struct sigaction sa;
 		if (sigaction(s, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_ONSTACK)) {
@@ -92,6 +93,7 @@ static void module_steady_handlers(void)
 			sigaction(s, &sa, NULL);
 		}
 	}
+	errno = saved;
 }
 
 static PyObject *m_run(PyObject *self, PyObject *arg)

@@ -57,6 +57,7 @@ func (l *Loop) start(x *Exchange, body []byte, bodyFD int, rest []byte, more boo
 	cn.flight = x
 	cn.watched = false // for room: it was the exchange before that had to wait, maybe another client's
 	cn.inFlight.Store(true)
+	cn.hup = cn.missed() || cn.hup // what came while it waited for an exchange: its end, for all we know
 	e.app.Serving(x.id, cn.fd)
 	l.inFlight++
 	e.house.deadlines.by(x.started + int64(e.house.every)) // see askLag

@@ -84,5 +84,8 @@ func (o *ownership) leave() bool {
 	return false
 }
 
+// missed reports whether an event came since the caller became the owner, who has to look again.
+func (o *ownership) missed() bool { return o.move(connPending, connBusy) }
+
 // end is the owner's last move.
 func (o *ownership) end() { o.state.Store(int32(connClosed)) }
