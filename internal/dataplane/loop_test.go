@@ -610,3 +610,51 @@ func TestLoopBesideThreads(t *testing.T) {
 	l.eng.Drain("test", false)
 	l.wait()
 }
+
+// A client that left while its request waited for a free exchange is told of, too.
+func TestLoopTellsOfAnEndWhileItWaited(t *testing.T) {
+	begun, gone := make(chan int, 2), make(chan int, 2)
+	l := async(t, config{serving: Serving{Exchanges: 1, Async: []bool{true}}}, func(l *looped, ev *Event) {
+		switch ev.Kind {
+		case RequestBegins:
+			l.eng.Exchange(ev.Exchange).Suspended()
+			begun <- ev.Exchange
+		case ClientGone:
+			gone <- ev.Exchange
+		}
+	})
+	kept, first := l.dial("http"), l.dial("http")
+	kept.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n") // so that it is in the epoll set
+	end := func(x int) {
+		l.do(func() {
+			l.head(x, "200 OK").Send(nil, false)
+			l.eng.Exchange(x).Finished(Done)
+		})
+	}
+	end(receive(t, begun))
+	wantBody(t, kept, "")
+	first.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	x := receive(t, begun)
+	waiting := func() (n int) {
+		l.do(func() { n = len(l.loop.local) })
+		return n
+	}
+	kept.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	for deadline := time.Now().Add(patience); waiting() == 0 && time.Now().Before(deadline); {
+		unix.Poll(nil, 1)
+	}
+	kept.Close()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); unix.Poll(nil, 1) {
+		pending := false
+		l.do(func() { pending = len(l.loop.local) == 1 && l.loop.local[0].at() == connPending })
+		if pending {
+			break
+		}
+	}
+	end(x)
+	y := receive(t, begun)
+	if got := receive(t, gone); got != y {
+		t.Errorf("exchange %d, want %d", got, y)
+	}
+	end(y)
+}

@@ -26,7 +26,8 @@ func TestAsyncFrameworks(t *testing.T) {
 				s.Copy("testdata/asgi/frameworks.py", "frameworks.py")
 				s.Setenv("APPLICATION=" + name)
 				s.Tolerate("ValueError: the view failed|ERROR|No route found for path")
-				s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module", "frameworks", "--home", venv,
+				s.Start("--http", addr, "--socket", s.Path("s.sock"), "--chmod-socket=666", "--module",
+					"frameworks", "--home", venv,
 					"--master", "--asgi-loop", loop, "--lazy-apps")
 				alike(t, loop+", http", visit(t, venv, addr), want)
 				if loop == "asyncio" {
@@ -90,7 +91,8 @@ func startUvicorn(t *testing.T, venv, name string) string {
 	t.Helper()
 	addr := harness.Addr(t)
 	host, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(filepath.Join(venv, "bin", "uvicorn"), "frameworks:application", "--app-dir", "testdata/asgi", "--host", host, "--port", port,
+	cmd := exec.Command(filepath.Join(venv, "bin", "uvicorn"), "frameworks:application", "--app-dir", "testdata/asgi",
+		"--host", host, "--port", port,
 		"--log-level", "critical")
 	cmd.Env = append(os.Environ(), "APPLICATION="+name)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
