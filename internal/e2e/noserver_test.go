@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -40,6 +41,7 @@ func TestNoServer(t *testing.T) {
 				if code := s.Exit(); code != want.code {
 					t.Errorf("exit status %d, want %d", code, want.code)
 				}
+				s.Log.Wait(t, regexp.QuoteMeta(want.lines[len(want.lines)-1])) // the log is read beside the process
 				text, at := s.Log.String(), 0
 				for _, line := range want.lines {
 					i := strings.Index(text[at:], line)
