@@ -57,8 +57,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestWorkerReadme: cmd/uwsgi-worker/README.md names every file of its folder and no other; and as it
-// says, a panic stays in Go: each function that C calls begins with a guard.
+// TestWorkerReadme: cmd/uwsgi-worker/README.md names every file of its folder and no other; and as
+// it says, a panic stays in Go: each function that C calls begins with a guard.
 func TestWorkerReadme(t *testing.T) {
 	dir := filepath.Join("..", "cmd", "uwsgi-worker")
 	text, err := os.ReadFile(filepath.Join(dir, "README.md"))

@@ -13,8 +13,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestAsyncFrameworks: five frameworks answer as they do under uvicorn, answer by answer: over HTTP on
-// both loops, and behind nginx by the uwsgi protocol.
+// TestAsyncFrameworks: five frameworks answer as they do under uvicorn, answer by answer: over HTTP
+// on both loops, and behind nginx by the uwsgi protocol.
 func TestAsyncFrameworks(t *testing.T) {
 	t.Parallel()
 	venv := harness.Async(t)

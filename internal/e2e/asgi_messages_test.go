@@ -287,7 +287,8 @@ func TestASGIEnds(t *testing.T) {
 	})
 }
 
-// TestASGISocketEnds: however an application leaves a WebSocket, or its handshake, the client is told.
+// TestASGISocketEnds: however an application leaves a WebSocket, or its handshake, the client is
+// told.
 func TestASGISocketEnds(t *testing.T) {
 	onLoops(t, func(t *testing.T, s *harness.Server, args ...string) {
 		addr := harness.Addr(t)

@@ -115,8 +115,8 @@ func TestWrongInterface(t *testing.T) {
 	}
 }
 
-// TestLoops: on every Python and both loops: the application runs on the main thread's loop, which is
-// the one of its lifespan, whose state each request has a copy of.
+// TestLoops: on every Python and both loops: the application runs on the main thread's loop, which
+// is the one of its lifespan, whose state each request has a copy of.
 func TestLoops(t *testing.T) {
 	t.Parallel()
 	try := func(name, loop string, args ...string) {
@@ -272,8 +272,8 @@ func TestRootPath(t *testing.T) {
 	}
 }
 
-// TestLoopedSignals: signals mean to a worker with a loop what they mean to one with threads, though
-// the loop waits.
+// TestLoopedSignals: signals mean to a worker with a loop what they mean to one with threads,
+// though the loop waits.
 func TestLoopedSignals(t *testing.T) {
 	t.Parallel()
 	for _, home := range []string{"", harness.Async(t)} {
@@ -385,8 +385,8 @@ func switches(t *testing.T, pids []int) (n int) {
 	return n
 }
 
-// TestMountsOfBothInterfaces: a WSGI application beside an ASGI one is served on threads, as many as
-// there are, while the loop serves on.
+// TestMountsOfBothInterfaces: a WSGI application beside an ASGI one is served on threads, as many
+// as there are, while the loop serves on.
 func TestMountsOfBothInterfaces(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

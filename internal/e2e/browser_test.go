@@ -10,8 +10,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestBrowser: a page, a WebSocket, server-sent events, an upload and a stream in a real browser, on
-// both loops, straight and with nginx between.
+// TestBrowser: a page, a WebSocket, server-sent events, an upload and a stream in a real browser,
+// on both loops, straight and with nginx between.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	chromium, err := exec.LookPath("chromium")

@@ -15,8 +15,8 @@ import (
 )
 
 // TestChannels: with Redis as Channels' layer, what one WebSocket or a view says to a group reaches
-// the WebSockets of both workers; a reload closes them with 1012, and those that come back hear each
-// other.
+// the WebSockets of both workers; a reload closes them with 1012, and those that come back hear
+// each other.
 func TestChannels(t *testing.T) {
 	t.Parallel()
 	venv := harness.Async(t)

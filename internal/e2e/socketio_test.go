@@ -8,9 +8,9 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestSocketIO: Flask-SocketIO with rooms, broadcasts, acknowledgements and background tasks in each
-// mode that is ours to serve, by polling, by WebSocket and from one to the other, straight over HTTP
-// and behind nginx.
+// TestSocketIO: Flask-SocketIO with rooms, broadcasts, acknowledgements and background tasks in
+// each mode that is ours to serve, by polling, by WebSocket and from one to the other, straight
+// over HTTP and behind nginx.
 func TestSocketIO(t *testing.T) {
 	t.Parallel()
 	venv := harness.Async(t)

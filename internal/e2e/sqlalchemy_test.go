@@ -10,8 +10,8 @@ import (
 )
 
 // TestSQLAlchemy: 200 requests at a time through SQLAlchemy's asyncio, which switches greenlets on
-// the loop's thread, are answered right, and leave no task and no connection of the pool behind; nor do
-// those that are ended in the middle, since they are over their time.
+// the loop's thread, are answered right, and leave no task and no connection of the pool behind;
+// nor do those that are ended in the middle, since they are over their time.
 func TestSQLAlchemy(t *testing.T) {
 	t.Parallel()
 	for _, loop := range []string{"uvloop", "asyncio"} {

@@ -121,8 +121,7 @@ func (c *court) noted() string {
 
 func (c *court) eventually(what string, cond func() bool) {
 	c.t.Helper()
-	// why: what it waits for is told by files and a log
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !cond(); time.Sleep(5 * time.Millisecond) { // why: files and a log tell
 		if time.Now().After(deadline) {
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -5,9 +5,9 @@
 //
 // One goroutine, Supervisor.Run, owns all state. Everything else reaches it as a message: loaders
 // and workers through the channel of loader.Event, callers through Supervisor.post, timers through
-// its list of timers, slow work (reading the configuration, hooks) through Supervisor.background, whose
-// result comes back as a message. There is no lock. After every message reconcile compares what
-// should run with what does and forks the difference, so no handler has to remember to.
+// its list of timers, slow work (reading the configuration, hooks) through Supervisor.background,
+// whose result comes back as a message. There is no lock. After every message reconcile compares
+// what should run with what does and forks the difference, so no handler has to remember to.
 //
 // # What there is
 //

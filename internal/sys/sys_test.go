@@ -48,8 +48,7 @@ func TestMainThread(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	// why: the kernel counts when it likes
-	for late := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) { // why: the kernel counts late
 		ran, err := MainThread(cmd.Process.Pid)
 		if err != nil {
 			t.Fatal(err)

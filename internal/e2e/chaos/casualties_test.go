@@ -40,9 +40,9 @@ func (c *casualties) during(do func()) {
 	c.deaths = append(c.deaths, span{from, time.Now()})
 }
 
-// explain reports whether a death can have hit a request: it came while its connection waited for this
-// answer, and the worker that has served this connection so far did not survive it. A connection
-// that nobody has served yet may have been accepted by any worker.
+// explain reports whether a death can have hit a request: it came while its connection waited for
+// this answer, and the worker that has served this connection so far did not survive it. A
+// connection that nobody has served yet may have been accepted by any worker.
 func (c *casualties) explain(f failure) bool {
 	if f.pid != 0 && !f.left && !c.busy {
 		return false

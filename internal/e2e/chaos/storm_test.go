@@ -112,7 +112,8 @@ var faults = []fault{
 	{2, "a client that vanishes", (*storm).vanish},
 }
 
-// toldToLeave reports whether a worker hands its connections on, though it may have requests to wait for.
+// toldToLeave reports whether a worker hands its connections on, though it may have requests to
+// wait for.
 func (s *storm) toldToLeave(pid int) bool {
 	told := fmt.Sprintf("(pid: %d)...", pid)
 	return slices.ContainsFunc(s.Log.Lines(0), func(line string) bool {

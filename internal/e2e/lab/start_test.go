@@ -255,7 +255,8 @@ func list(t *testing.T, m *Machine) {
 		f := rows["uwsgi@listed.service"]
 		return len(f) == 15 && f[9] == "5"
 	})
-	// INSTANCE STATE PID WORKERS BUSY CONNS FLIGHT WS LAG REQUESTS REQ/S 503S MEMORY SINCE (a date, a time)
+	// INSTANCE STATE PID WORKERS BUSY CONNS FLIGHT WS LAG REQUESTS REQ/S 503S MEMORY SINCE (a date,
+	// a time)
 	f := rows["uwsgi@listed.service"]
 	if f[1] != "active" || f[2] != strconv.Itoa(a.MainPID(t)) || f[3] != "2/2" || f[4] != "0" || f[6] != "0" ||
 		f[7] != "0" || f[8] != "0.0ms" ||

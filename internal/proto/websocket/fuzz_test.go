@@ -93,8 +93,8 @@ func reference(raw []byte, limit uint64) (heard []string) {
 	return heard
 }
 
-// mayBecome says that p is the beginning of some UTF-8 text: all of it is, up to a character's first
-// bytes that some last ones make whole.
+// mayBecome says that p is the beginning of some UTF-8 text: all of it is, up to a character's
+// first bytes that some last ones make whole.
 func mayBecome(p []byte) bool {
 	for len(p) > 0 {
 		r, n := utf8.DecodeRune(p)
@@ -137,7 +137,8 @@ func FuzzNext(f *testing.F) {
 	})
 }
 
-// FuzzDeflate: whatever is inflated is no larger than the limit, and what was compressed comes back.
+// FuzzDeflate: whatever is inflated is no larger than the limit, and what was compressed comes
+// back.
 func FuzzDeflate(f *testing.F) {
 	for _, c := range frames {
 		if c.deflate {

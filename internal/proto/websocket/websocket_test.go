@@ -239,8 +239,8 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// TestCompressed: what Encode has compressed, the other side inflates to what it was, also one whose
-// window is small.
+// TestCompressed: what Encode has compressed, the other side inflates to what it was, also one
+// whose window is small.
 func TestCompressed(t *testing.T) {
 	text := []byte(strings.Repeat("compression without context takeover, ", 100))
 	for _, bits := range []uint8{0, 8, 11, 12} {
