@@ -233,7 +233,7 @@ func TestCrashes(t *testing.T) {
 			says := `DAMN !`
 			if c.path == "/closeall" {
 				says = `the application has closed descriptors that are not its own \(os.closerange\?\), this worker ends`
-				r.Tolerate(`^(Fatal Python error: Aborted|fatal error: runtime: netpoll failed|goroutine \d+ |\truntime/)`) // where the Go runtime notices first
+				r.Tolerate(`^(Fatal Python error: Aborted|fatal error: runtime: netpoll failed)`) // where the Go runtime notices first
 			}
 			disturb(t, r, func(dead *casualties) {
 				for range scale(2, 10) {

@@ -19,6 +19,13 @@ var complaint = regexp.MustCompile(`Traceback \(most recent call last\)|internal
 	`EVIL RELOAD|has not forked worker|OOPS !|its workers serve on, a new|watch the listening sockets|after the reload: |hooks of phase|^send signal|not a message|unknown message|` +
 	`\[emperor\] (\S+ of \S+ failed|vassal \S+ died)`)
 
+// dump matches the first line of what Go's runtime writes when it ends a process, frame those that
+// follow: one complaint with it, however other processes' lines come between.
+var (
+	dump  = regexp.MustCompile(`^(fatal error|panic|SIG[A-Z]+): `)
+	frame = regexp.MustCompile(`^(goroutine \d+ |\t\S+\.go:\d+|runtime[./])`)
+)
+
 // end stops the server and looks at what it left behind.
 func (s *Server) end() {
 	if s.PID == 0 {
@@ -88,8 +95,10 @@ func (s *Server) checkLog() {
 // complaints gives the lines that complain; a traceback is one, from its first to its last line.
 func complaints(lines []string) []string {
 	var out []string
+	dumped := false
 	for i := 0; i < len(lines); i++ {
-		if !complaint.MatchString(lines[i]) {
+		dumped = dumped || dump.MatchString(lines[i])
+		if dumped && frame.MatchString(lines[i]) || !complaint.MatchString(lines[i]) {
 			continue
 		}
 		text := lines[i]

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,4 +72,18 @@ func literal(e ast.Expr) (text string) {
 		return true
 	})
 	return text
+}
+
+// What Go's runtime writes when it ends a process is one complaint, in whatever pieces it comes; a
+// list of goroutines that nothing announces is one, too.
+func TestADumpIsOneComplaint(t *testing.T) {
+	stack := []string{"goroutine 1 gp=0x1 m=0 [syscall]:", "runtime.gopark({})", "Fatal Python error: Aborted",
+		"\truntime/panic.go:1229 +0x4a", "goroutine 24 gp=0x2 m=4 [running]:"}
+	got := complaints(append([]string{"fatal error: runtime: netpoll failed"}, stack...))
+	if want := []string{"fatal error: runtime: netpoll failed", "Fatal Python error: Aborted"}; !slices.Equal(got, want) {
+		t.Errorf("complaints: %q, want %q", got, want)
+	}
+	if got := complaints(stack); len(got) != 4 {
+		t.Errorf("complaints without a first line: %q", got)
+	}
 }
