@@ -4,20 +4,22 @@
 // library's pthread_create on to here (--wrap in exports.go), and that first thread is made when
 // the worker asks for it.
 //
-// Its monitor (sysmon) is a thread that looks every 20 µs, 50 times, before it takes a processor
-// away from a thread that is blocked in a system call, and sleeps only when no processor is in use.
-// A worker that has a request now and then would spend more on it than on the requests. A thread
-// inherits its creator's timer slack: the monitor is created with 10 ms of it, and looks that
-// often.
+// The next thread, which the first one makes before all others, is the runtime's monitor (sysmon).
+// It is woken by the first request after a rest, looks every 20 µs, 50 times, before it takes a
+// processor away from a thread that is blocked in a system call, and sleeps only when no processor
+// is in use. What it then takes to be running for too long, it interrupts. A worker that has a
+// request now and then would spend more on it than on the requests (measured: 60 % of them). So it
+// looks once a second: its timers may be that late. Nothing here waits for it: there are more
+// processors than threads that use them (uwGoStart), and the collector stops the threads itself.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sys/prctl.h>
 
 #include "bridge.h"
 
-enum { LATE = 10 * 1000 * 1000 }; // ns
+enum { LATE = 1000 * 1000 * 1000 }; // ns
 
-static int begun;
+static int begun, monitored;
 static void *(*first)(void *);
 static void *first_arg;
 
@@ -26,11 +28,18 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*run)
 
 int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
 {
-	if (begun)
+	if (!begun) {
+		first = run;
+		first_arg = arg;
+		return 0;
+	}
+	if (monitored)
 		return __real_pthread_create(t, attr, run, arg);
-	first = run;
-	first_arg = arg;
-	return 0;
+	prctl(PR_SET_TIMERSLACK, LATE); // a thread inherits its creator's
+	int err = __real_pthread_create(t, attr, run, arg);
+	prctl(PR_SET_TIMERSLACK, 0);
+	monitored = err == 0; // the runtime tries again
+	return err;
 }
 
 int uw_begin(void)
@@ -40,9 +49,7 @@ int uw_begin(void)
 	begun = 1;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	prctl(PR_SET_TIMERSLACK, LATE);
 	int err = __real_pthread_create(&t, &attr, first, first_arg);
-	prctl(PR_SET_TIMERSLACK, 0);
 	pthread_attr_destroy(&attr);
 	return err;
 }

@@ -96,7 +96,6 @@ func (h *housekeeper) run() {
 	defer close(h.ended)
 	var ev unix.EpollEvent
 	for !h.stopping.Load() {
-		beOnTime()
 		n, errno := epollWaitFor(h.epfd, &ev, h.timeout())
 		if errno != 0 && errno != unix.EINTR {
 			h.lost(errno)

@@ -40,12 +40,6 @@ func epollNow(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// beOnTime resets the thread's timer slack: threads of the Go runtime inherit 10 ms of it
-// (cmd/uwsgi-worker/runtime.c) and wake late.
-func beOnTime() {
-	syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, uintptr(50*time.Microsecond), 0)
-}
-
 // epollWaitFor is epollWait up to some ns, -1: for ever; in whole ms where the kernel (before 5.11)
 // has no better.
 func epollWaitFor(epfd int, ev *unix.EpollEvent, ns int64) (int, syscall.Errno) {
