@@ -66,6 +66,47 @@ func TestCalm(t *testing.T) {
 	}
 }
 
+// The service manager is asked for patience every five seconds until the instance is up, and in a
+// phase that may take long; nothing wakes the loop for that in between.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := offline(option.Default(), 1)
+		defer s.rows.close()
+		told := 0
+		s.phase, s.manager.Notifier, s.startedAt = Starting, counter{asked: &told}, time.Now()
+		for _, c := range []struct {
+			phase Phase
+			want  int // in 12 s
+		}{{Starting, 2}, {Running, 0}, {Sleeping, 0}, {Reloading, 2}, {Running, 0}, {Closing, 2}, {Stopping, 2}, {Stopped, 0}} {
+			if s.rollout = nil; c.phase == Reloading {
+				s.rollout = &rollout{kind: reload, began: time.Now()}
+			}
+			if told = 0; c.phase == Starting {
+				s.extendLater()
+			}
+			s.enter(c.phase)
+			for range 12 {
+				time.Sleep(time.Second) // why: synctest's clock
+				s.timers.run(time.Now())
+			}
+			if told != c.want {
+				t.Errorf("%s: asked %d times, want %d", c.phase, told, c.want)
+			}
+			if up := c.want == 0; up != (s.timers.wait(time.Now()) < 0) {
+				t.Errorf("%s: a timer is set: %t", c.phase, up)
+			}
+		}
+	})
+}
+
+// counter counts how often it is asked for patience.
+type counter struct {
+	silence
+	asked *int
+}
+
+func (c counter) ExtendTimeout(time.Duration) error { *c.asked++; return nil }
+
 // The workers are told to look for what the kernel may have told another one of: when a process has
 // ended, and when something waits for longer than from one tick to the next.
 func TestLook(t *testing.T) {

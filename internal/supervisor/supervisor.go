@@ -264,6 +264,7 @@ func (s *Supervisor) enter(to Phase) {
 		s.fault(fmt.Errorf("phase: %w", err))
 	}
 	s.phase = to
+	s.extendLater()
 }
 
 // fault logs what should be impossible.

@@ -20,6 +20,7 @@ type manager struct {
 	watchdogEvery time.Duration // 0 = it watches nothing
 	status        string
 	statusAt      time.Time
+	patience      *timer // when it is asked for some; nil: the instance is up
 }
 
 // tick does what is sampled, each second; where nothing has happened since the last one the next
@@ -81,10 +82,21 @@ func (s *Supervisor) watchdog() {
 	}
 }
 
+// extendLater has the service manager asked for patience in time, unless the instance is up. It is
+// called with each change of phase.
+func (s *Supervisor) extendLater() {
+	s.timers.drop(s.manager.patience)
+	s.manager.patience = nil
+	switch s.phase {
+	case Starting, Reloading, Closing, Stopping:
+		s.manager.patience = s.timers.after(extendInterval, s.extend)
+	}
+}
+
 // extend asks the service manager for patience while an import, a shutdown-delay or a drain is
 // under way; all are bounded by us.
 func (s *Supervisor) extend() {
-	s.timers.after(extendInterval, s.extend)
+	s.extendLater()
 	switch {
 	case s.phase == Starting && time.Since(s.startedAt) < extendAtMost,
 		s.phase == Reloading && s.rollout != nil && s.rollout.kind == reload &&
