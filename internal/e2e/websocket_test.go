@@ -246,6 +246,7 @@ func TestWebSocketErrors(t *testing.T) {
 	k.Say(websockettest.Text, "raise")
 	hear(t, k, websockettest.Close, websockettest.Code(1011, ""))
 	k.Close()
+	s.Log.Wait(t, "^LookupError: asked for$")
 	if s.Log.Count("^it goes on$|Traceback") != 1 {
 		t.Error("a client that left was a fault, or the conversation went on")
 	}
