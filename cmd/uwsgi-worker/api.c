@@ -1,6 +1,5 @@
 // The functions of the uwsgi module that need the data plane. Most are about the request that the
 // calling code is part of.
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -2,7 +2,6 @@
 #ifndef UWSGI_ASGI_H
 #define UWSGI_ASGI_H
 
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include "evented.h"

@@ -5,7 +5,6 @@
 #include "head.h"
 
 // Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
-extern const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
 
 // What a close frame has room for besides its code (RFC 6455 §5.5).
 enum { WS_REASON = 123 };

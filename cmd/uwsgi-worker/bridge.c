@@ -1,7 +1,6 @@
 // The one place where the data plane meets the interpreter. Written to the limited API of 3.9, so
 // that one binary serves every CPython from there on; the interpreter's own symbols are resolved
 // when it loads us.
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,6 @@
 // CPython 3.11 and later keep the frames of a Python stack in blocks of 16 KiB, which come from the
 // system and go back to it: each greenlet begins and ends with one, for 10 µs and more. Those of
 // greenlets that have ended are kept for the next ones here.
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdatomic.h>
 

@@ -4,7 +4,7 @@
 package main
 
 /*
-#cgo pkg-config: python3
+#cgo CFLAGS: -I${SRCDIR}
 #cgo CFLAGS: -DPy_LIMITED_API=0x03090000 -O2 -Wall -fvisibility=hidden
 #cgo LDFLAGS: -Wl,--wrap=pthread_create
 #include <stdlib.h>

@@ -3,7 +3,6 @@
 #ifndef UWSGI_GREENLET_H
 #define UWSGI_GREENLET_H
 
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include "evented.h"

@@ -1,6 +1,5 @@
 // The head of a response, as bytes for the data plane: what both WSGI and ASGI applications say of
 // it is checked here.
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <string.h>
 

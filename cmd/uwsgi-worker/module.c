@@ -1,6 +1,5 @@
 // The extension module _uwsgi, and the life of the data plane in a worker: start, run, forked,
 // drain.
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
 #include <signal.h>

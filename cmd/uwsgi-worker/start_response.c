@@ -1,6 +1,5 @@
 // start_response and write (PEP 3333): what the application says of its response is checked here
 // and kept as bytes for the data plane.
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <string.h>
 
@@ -8,7 +7,6 @@
 #include "wsgi.h"
 
 // Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
-extern const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
 
 static PyObject *responder_type;
 

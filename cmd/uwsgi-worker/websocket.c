@@ -1,6 +1,5 @@
 // WebSockets of WSGI applications: uwsgi.websocket_…, and the connection itself for those that
 // frame by themselves.
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include "greenlet.h"
@@ -9,7 +8,6 @@
 #include "_cgo_export.h"
 
 // Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
-extern const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
 
 // websocket_over raises OSError, which from here on counts as the end of the conversation.
 static PyObject *websocket_over(uw_exchange *x, const char *what)

@@ -1,5 +1,4 @@
 // The blocks of a body on their way to the client.
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
 #include <stdio.h>
