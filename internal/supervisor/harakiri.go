@@ -3,7 +3,9 @@ package supervisor
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -46,6 +48,7 @@ func (s *Supervisor) scanHarakiri() {
 		if limit > 0 {
 			wait = min(wait, limit)
 		}
+		late, cancelled := map[int]int64{}, map[int]int64{}
 		for c := range p.gen.rows.board.Used(p.row) {
 			at, started := deadline(p.gen.rows.board.Cell(p.row, c), limit)
 			switch {
@@ -57,10 +60,15 @@ func (s *Supervisor) scanHarakiri() {
 			default:
 				if left := s.cancelRequest(p, c, started, now); left > 0 {
 					wait = min(wait, left)
+					cancelled[c] = started
 					continue
 				}
-				s.condemn(p, c, started, now)
+				late[c] = started
 			}
+		}
+		if len(late) > 0 { // the loop does not hear of the others either
+			maps.Copy(late, cancelled)
+			s.condemn(p, late, now)
 		}
 	}
 	wait = max(wait, shortestWait)
@@ -126,14 +134,16 @@ func (s *Supervisor) cancelRequest(p *process, core int, started, now int64) tim
 	return max(0, cancelGrace-time.Duration(now-c.at))
 }
 
-// condemn ends a worker one of whose requests is past its deadline: its stacks are dumped, then it
-// answers 504 and lets the others finish, then it is killed. The replacement does not wait for
-// that.
-func (s *Supervisor) condemn(p *process, core int, started, now int64) {
-	p.stuck[core] = started
-	s.logHarakiri(p, core, now)
+// condemn ends a worker with requests past their deadline (core → when it began): its stacks are
+// dumped, then it answers them 504 and lets the others finish, then it is killed. The replacement
+// does not wait for that.
+func (s *Supervisor) condemn(p *process, late map[int]int64, now int64) {
+	maps.Copy(p.stuck, late)
+	s.logHarakiri(p, slices.Sorted(maps.Keys(late)), now)
 	if p.state == condemned {
-		s.obeyed(p, p.w.Harakiri(core, started))
+		for core, started := range late {
+			s.obeyed(p, p.w.Harakiri(core, started))
+		}
 		return
 	}
 	set := p.gen.cfg.Settings
@@ -204,9 +214,11 @@ func gentleSignal(set *option.Settings) syscall.Signal {
 	return 0
 }
 
-func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
+// logHarakiri writes one block, whatever number of requests is late: the stacks come behind it.
+func (s *Supervisor) logHarakiri(p *process, late []int, now int64) {
 	n := p.slot.n
 	board := p.gen.rows.board
+	core := late[0]
 	cell := board.Cell(p.row, core)
 	attrs := []slog.Attr{slog.Int(KeyCore, core), slog.String(KeyRequest, cell.GetSnap()),
 		slog.Duration(KeyAge, age(cell, now))}
@@ -219,13 +231,22 @@ func (s *Supervisor) logHarakiri(p *process, core int, now int64) {
 	if p.gen.cfg.Settings.HarakiriGrace > 0 {
 		graceful = ", graceful: yes"
 	}
+	if p.state == condemned { // whatever else there is to say has been said, and stacks may be on their way
+		for _, core := range late {
+			ip, request, _ := strings.Cut(board.Cell(p.row, core).GetSnap(), " ")
+			say(fmt.Sprintf("HARAKIRI triggered by worker %d core %d !!! (%s - %s)", n, core, ip, request))
+		}
+		return
+	}
 	say(fmt.Sprintf("*** HARAKIRI ON WORKER %d (pid: %d, try: 1%s) ***", n, p.pid, graceful))
 	if p.gen.cfg.Settings.HarakiriVerbose {
 		call, wchan := s.host.Blocked(p.pid)
 		say("HARAKIRI: -- syscall> " + call)
 		say("HARAKIRI: -- wchan> " + wchan)
 	}
-	say(fmt.Sprintf("HARAKIRI triggered by worker %d core %d !!!", n, core))
+	for _, core := range late {
+		say(fmt.Sprintf("HARAKIRI triggered by worker %d core %d !!!", n, core))
+	}
 	say(fmt.Sprintf("HARAKIRI !!! worker %d status !!!", n))
 	for c := range board.Used(p.row) {
 		cell := board.Cell(p.row, c)

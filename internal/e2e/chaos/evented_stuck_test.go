@@ -44,9 +44,12 @@ func TestEventedStuckLoop(t *testing.T) {
 					r.Log.WaitFrom(t, mark, `HARAKIRI ON WORKER`)
 					if name != "GIL held in C" {
 						r.Log.WaitFrom(t, mark, stack)
-						r.Log.WaitFrom(t, mark, `(^|in )stuck$`) // a stack is written in pieces, between lines of others
+						r.Log.WaitFrom(t, mark, `(^|in )stuck(Mon|$)`) // a stack is written in pieces, between lines of others
 					}
 					r.Log.WaitFrom(t, mark, `Respawned uWSGI worker`)
+					if n := strings.Count(strings.Join(r.Log.Lines(mark), "\n"), "HARAKIRI ON WORKER"); n != 1 {
+						t.Errorf("the whole state of the worker %d times", n)
+					}
 					r.serving(1)
 					r.serves()
 				}
