@@ -9,7 +9,7 @@ BIN := bin
 LIB := $(BIN)/lib/uwsgi
 LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
-.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench deb clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench deb wheel wheel-test wheel-short clean deps
 
 all: build
 
@@ -20,8 +20,8 @@ build: deps
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/uwsgi ./cmd/uwsgi
 	$(MAKE) --no-print-directory worker
 
-# Headers of any CPython 3.9+ will do: the library is built to the limited API. The interpreter's symbols are resolved when it loads
-# the library, so they may be missing while it is linked.
+# The library is built to CPython's limited API with a header of its own. The interpreter's symbols are resolved when it loads the
+# library, so they may be missing while it is linked.
 worker:
 	mkdir -p $(LIB)
 	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
@@ -64,7 +64,7 @@ sanitize-short: build
 lab:
 	packaging/lab/run.sh
 
-test: check e2e chaos-short sanitize-short lab
+test: check e2e chaos-short sanitize-short wheel-short lab
 
 bench: build
 	@packaging/deps.sh test async
@@ -73,6 +73,22 @@ bench: build
 deb:
 	@packaging/deps.sh deb
 	packaging/deb.sh
+
+# For x86_64 and aarch64, with zig from PyPI as the C compiler; and the source.
+wheel:
+	@packaging/deps.sh wheel
+	mkdir -p dist
+	$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-x86_64 manylinux-aarch64 sdist
+
+# Installs them as people do, with every CPython that is here.
+wheel-test: wheel
+	packaging/wheel/test.sh
+
+wheel-short:
+	@packaging/deps.sh wheel
+	mkdir -p dist
+	$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-$$(uname -m)
+	packaging/wheel/test.sh short
 
 clean:
 	rm -rf bin dist

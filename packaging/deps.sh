@@ -1,30 +1,36 @@
 #!/bin/bash
 # Installs what a target needs and what is missing, with apt where we are root; says what to install where we are not.
-# usage: deps.sh build|test|async|deb|lab …
+# usage: deps.sh build|test|async|deb|lab|wheel …
 #        deps.sh venv     prints where `async` puts its virtualenv: outside of the tree, a new one for each list of packages
+#        deps.sh tools    the same of `wheel`
 set -eu
 
-list=$(dirname "$0")/async.txt
-venv() {
+here=$(dirname "$0")
+venv() { # venv NAME LIST: where the virtualenv of a list of packages is
 	local cache=${XDG_CACHE_HOME:-$HOME/.cache}
 	if [ "$(id -u)" = 0 ]; then cache=/var/cache; fi
-	echo "$cache/uwsgi-test/async-$(/usr/bin/python3 -V | cat - "$list" | sha256sum | cut -c1-12)"
+	echo "$cache/uwsgi-test/$1-$(/usr/bin/python3 -V | cat - "$2" | sha256sum | cut -c1-12)"
 }
 
-# The frameworks and the servers beside us, from PyPI. `complete` is there once all of it is.
-install_async() {
-	local dir; dir=$(venv)
+# install NAME LIST: makes it, from PyPI. `complete` is there once all of it is.
+install() {
+	local dir; dir=$(venv "$1" "$2")
 	[ -e "$dir/complete" ] && return
 	mkdir -p "$(dirname "$dir")"
 	exec 9>"$dir.lock"
 	flock 9 # make test and a test by itself
 	[ -e "$dir/complete" ] && return
 	rm -rf "$dir"
-	if ! /usr/bin/python3 -m venv "$dir" >"$dir.log" 2>&1 || ! "$dir/bin/pip" install -q --disable-pip-version-check -r "$list" >>"$dir.log" 2>&1; then
-		echo "deps.sh: the packages of asynchronous applications cannot be installed from PyPI ($dir.log): their tests are left out" >&2
-		return
+	if ! /usr/bin/python3 -m venv "$dir" >"$dir.log" 2>&1 || ! "$dir/bin/pip" install -q --disable-pip-version-check -r "$2" >>"$dir.log" 2>&1; then
+		echo "deps.sh: the packages of $2 cannot be installed from PyPI ($dir.log)" >&2
+		return 1
 	fi
 	touch "$dir/complete"
+}
+from_pypi() {
+	# The frameworks and the servers beside us: without them their tests are left out.
+	if [ "$async" ]; then install async "$here/async.txt" || true; fi
+	if [ "$wheel" ]; then install wheel "$here/wheel/tools.txt"; fi
 }
 
 need() { # need COMMAND-OR-FILE PACKAGE...
@@ -36,12 +42,11 @@ need() { # need COMMAND-OR-FILE PACKAGE...
 	missing+=("$@")
 }
 
-missing=() async=
+missing=() async= wheel=
 for group in "$@"; do
 	case $group in
 	build)
 		need gcc gcc libc6-dev
-		pkg-config --exists python3 2>/dev/null || missing+=(pkg-config python3-dev)
 		;;
 	test)
 		need nginx nginx-light
@@ -60,7 +65,12 @@ for group in "$@"; do
 		/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 		async=yes
 		;;
-	venv) venv; exit ;;
+	wheel)
+		/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+		wheel=yes
+		;;
+	venv) venv async "$here/async.txt"; exit ;;
+	tools) venv wheel "$here/wheel/tools.txt"; exit ;;
 	deb)
 		need dpkg-buildpackage dpkg-dev
 		need dh debhelper
@@ -77,7 +87,7 @@ for group in "$@"; do
 	esac
 done
 if [ ${#missing[@]} -eq 0 ]; then
-	if [ "$async" ]; then install_async; fi
+	from_pypi
 	exit 0
 fi
 if [ "$(id -u)" != 0 ]; then
@@ -87,4 +97,4 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-if [ "$async" ]; then install_async; fi
+from_pypi

@@ -45,6 +45,7 @@ func Run(args, environ []string, std Streams) int {
 	if keeper.IsKeeper(args[0]) {
 		return keeper.Serve()
 	}
+	program()
 	args = slices.Clone(args)
 	for i := range args { // title.set overwrites what they lie in
 		args[i] = strings.Clone(args[i])
@@ -163,21 +164,19 @@ func command(cfg *config.Config, environ []string, host config.Host, std Streams
 }
 
 // libDir finds loader.py and the worker library: beside the binary in a checkout, under the prefix
-// when installed.
+// when installed, and in an installer's cache whose files are linked to.
 func libDir() (string, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(exe); err == nil {
-		exe = real
-	}
-	bin := filepath.Dir(exe)
-	tried := []string{filepath.Join(bin, "lib", "uwsgi"), filepath.Join(filepath.Dir(bin), "lib", "uwsgi"),
-		"/usr/lib/uwsgi"}
-	for _, dir := range tried {
-		if _, err := os.Stat(filepath.Join(dir, "_uwsgi.abi3.so")); err == nil {
-			return dir, nil
+	var tried []string
+	for _, name := range program() {
+		bin := filepath.Dir(name)
+		for _, dir := range []string{filepath.Join(bin, "lib", "uwsgi"), filepath.Join(filepath.Dir(bin), "lib", "uwsgi"),
+			filepath.Join(filepath.Dir(bin), "data", "lib", "uwsgi")} {
+			if _, err := os.Stat(filepath.Join(dir, "_uwsgi.abi3.so")); err == nil {
+				return dir, nil
+			}
+			if !slices.Contains(tried, dir) {
+				tried = append(tried, dir)
+			}
 		}
 	}
 	return "", fmt.Errorf("the worker library _uwsgi.abi3.so is in none of %s: run `make build`, "+

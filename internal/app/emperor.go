@@ -50,10 +50,7 @@ func runEmperor(cfg *config.Config, args, environ []string, host config.Host, st
 	if err != nil {
 		return exitError, err
 	}
-	binary, err := os.Executable()
-	if err != nil {
-		return exitError, err
-	}
+	binary := program()[0]
 	for _, path := range []string{s.Pidfile, s.Emperor.Pidfile} {
 		if path == "" {
 			continue

@@ -19,9 +19,9 @@ import (
 // defaultPath is where programs are looked for without a PATH: environ(7), as systemd sets it.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// interpreter finds the Python to run the application with: the virtualenv's own, else the first
-// python3 on path that the application's user may run. note gets a line when an earlier one had to
-// be passed over.
+// interpreter finds the Python to run the application with: the virtualenv's own, that of the
+// virtualenv which this program is installed in, else the first python3 on path that the
+// application's user may run. note gets a line when an earlier one had to be passed over.
 func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Credential,
 	note func(string)) (string, error) {
 	if s.Home != "" {
@@ -33,6 +33,9 @@ func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Cre
 	}
 	if s.PyProgramName != "" {
 		return s.PyProgramName, nil
+	}
+	if home := ownHome(); home != "" {
+		return virtualenv(home, cred)
 	}
 	path := variable(env, "PATH")
 	if path == "" {

@@ -44,10 +44,6 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 		}
 		connect, user, run = sd.ConnectUserBus, "--user ", sd.UserRuntimeDir(uid)
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return complain(std.Err, err), true
-	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return complain(std.Err, err), true
@@ -67,7 +63,7 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 	}
 	service := sd.Transient{
 		Description: "uwsgi " + name,
-		Argv:        serviceArgv(exe, args),
+		Argv:        serviceArgv(program()[0], args),
 		Type:        "notify",
 		Environ:     []string{environmentVar + "=" + kept.path()},
 		Dir:         dir,
@@ -75,7 +71,7 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 		StopTimeout: s.ShutdownDelay + s.Mercy() + option.StopMargin,
 		KillMode:    "mixed",
 		Restart:     "on-failure",
-		Reload:      []string{exe, "reload", "$MAINPID"},
+		Reload:      []string{program()[0], "reload", "$MAINPID"},
 		Properties: map[string]any{
 			"RestartUSec": uint64(time.Second / time.Microsecond),
 			// `pkill -9 -f uwsgi` is how many stop what they have started by hand, and means it.

@@ -1,0 +1,106 @@
+#!/bin/bash
+# Installs the wheels of dist/ as people do, and asks what they serve: into virtualenvs of every CPython here, started without being
+# activated, through links, as a module, from the source. usage: test.sh [short] (make wheel first; short: one CPython)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+tools=$(packaging/deps.sh tools)
+machine=$(uname -m)
+wheel=$(echo "$root"/dist/uwsgi-*-manylinux_*_"$machine".*.whl)
+work=$(mktemp -d)
+pid=
+trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; rm -rf "$work"' EXIT
+fail() { echo "FAIL: $*" >&2; [ ! -e "$work/log" ] || tail -20 "$work/log" >&2; exit 1; }
+
+echo "== what the wheels are"
+for w in dist/uwsgi-*.whl; do
+	[ "$(stat -c %s "$w")" -lt 6000000 ] || fail "$w has 6 MB or more"
+	said=$("$tools/bin/auditwheel" show "$w" | tr '\n' ' ')
+	[[ $said = *'following platform tag: "manylinux_2_17'* ]] || fail "$w: $said"
+	# Beyond the stable ABI of 3.9: functions without a layout that every CPython exports, and PyIter_Send where there is one.
+	{ "$tools/bin/abi3audit" --report "$w" 2>/dev/null || true; } | python3 -c '
+import json, sys
+for library in next(iter(json.load(sys.stdin)["specs"].values()))["wheel"]:
+    found = library["result"]
+    beyond = {*found["non_abi3_symbols"], *found["future_abi3_objects"]}
+    known = {"PyContextVar_" + n for n in ("Get", "New", "Set")} | {"PyObject_GetArenaAllocator", "PyObject_SetArenaAllocator",
+             "PyIter_Send", "PyUnicode_AsUTF8AndSize"}
+    if not beyond <= known:
+        sys.exit("%s: not of the stable ABI: %s" % (library["name"], ", ".join(sorted(beyond - known))))' || fail "$w"
+	echo "$w"
+done
+
+cat >"$work/page.py" <<'X'
+import sys
+
+
+def application(environ, start_response):
+    body = ("%s %d" % (sys.prefix, len(environ["wsgi.input"].read()))).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+X
+
+# serve PREFIX COMMAND…: what the command starts runs in that virtualenv, reloads and stops.
+serve() {
+	local prefix=$1 port sock=$work/http.sock; shift
+	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	(cd "$work" && exec env -u VIRTUAL_ENV -u PYTHONPATH "$@" --http "127.0.0.1:$port" --module page --pythonpath "$work" --master --processes 2 --die-on-term) >"$work/log" 2>&1 &
+	pid=$!
+	ask() { curl -sf --retry 20 --retry-delay 1 --retry-connrefused --max-time 5 --data-binary 12345 "http://127.0.0.1:$port/"; }
+	[ "$(ask)" = "$prefix 5" ] || fail "$*: $(ask), want $prefix 5"
+	kill -HUP "$pid"
+	for _ in $(seq 300); do grep -q '(RE)spawned' "$work/log" && break; sleep 0.1; done
+	[ "$(ask)" = "$prefix 5" ] || fail "$* after a reload: $(ask)"
+	kill "$pid"
+	wait "$pid" || fail "$*: exit status $?"
+	pid=
+}
+
+echo "== install and serve"
+pythons=()
+for python in /usr/bin/python3 "$HOME"/.pyenv/versions/3.*/bin/python3; do
+	[ -x "$python" ] || continue
+	"$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && pythons+=("$python")
+	[ "${1:-}" != short ] || break
+done
+for python in "${pythons[@]}"; do
+	venv=$work/venv
+	rm -rf "$venv"
+	"$python" -m venv "$venv"
+	"$venv/bin/pip" install -q --disable-pip-version-check --no-index "$wheel"
+	serve "$venv" "$venv/bin/uwsgi"
+	ln -sf "$venv/bin/uwsgi" "$work/link"
+	serve "$venv" "$work/link"
+	serve "$venv" "$venv/bin/python" -m uwsgi
+	serve "$venv" "$venv/bin/python" -c 'import pyuwsgi, sys; pyuwsgi.run(sys.argv[1:])'
+	said=$("$venv/bin/python" -c 'import uwsgi' 2>&1) && fail "uwsgi is a module outside of the server"
+	[[ $said = *'ImportError: the module uwsgi exists only inside'* ]] || fail "import uwsgi outside of the server"
+	"$venv/bin/pip" uninstall -q -y --disable-pip-version-check uwsgi
+	[ -z "$(find "$venv" -iname '*uwsgi*')" ] || fail "left after pip uninstall: $(find "$venv" -iname '*uwsgi*')"
+	"$python" -V
+done
+
+echo "== uv, whose files are links"
+export UV_CACHE_DIR=$work/cache UV_TOOL_DIR=$work/tools UV_TOOL_BIN_DIR=$work/bin UV_PYTHON_DOWNLOADS=never
+rm -rf "$venv"
+"$tools/bin/uv" -q venv --python "${pythons[0]}" "$venv"
+"$tools/bin/uv" -q pip install --python "$venv/bin/python" --link-mode symlink --offline "$wheel"
+[ -L "$venv/bin/uwsgi" ] || fail "uv did not link"
+serve "$venv" "$venv/bin/uwsgi"
+"$tools/bin/uv" -q tool install --python "${pythons[0]}" --offline "$wheel"
+serve "$work/tools/uwsgi" "$work/bin/uwsgi"
+
+echo "== from the source, with what is here of Go and C"
+rm -rf "$venv"
+"${pythons[0]}" -m venv "$venv"
+mkdir "$work/sdist"
+"$tools/bin/python" packaging/wheel/backend.py "$work/sdist" sdist
+GOPROXY=off GOFLAGS=-mod=vendor "$venv/bin/pip" install -q --disable-pip-version-check --no-index "$work"/sdist/uwsgi-*.tar.gz
+serve "$venv" "$venv/bin/uwsgi"
+
+echo "== the same tree, the same bytes"
+cp "$wheel" "$work/first.whl"
+"$tools/bin/python" packaging/wheel/backend.py "$work/sdist" "manylinux-$machine" >/dev/null
+cmp "$work/first.whl" "$work"/sdist/*.whl || fail "two builds differ"
+"$tools/bin/python" packaging/wheel/backend.py "$work" sdist >/dev/null
+cmp "$work"/uwsgi-*.tar.gz "$work"/sdist/uwsgi-*.tar.gz || fail "two source distributions differ"
