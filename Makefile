@@ -25,7 +25,7 @@ build: deps
 worker:
 	mkdir -p $(LIB)
 	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
-		$(GO) build -trimpath -ldflags '-s -w' -buildmode=c-shared -o $(LIB)/_uwsgi.abi3.so ./cmd/uwsgi-worker
+		$(GO) build -trimpath -ldflags '-s -w -extldflags=-Wl,-T,$(CURDIR)/cmd/uwsgi-worker/init.ld' -buildmode=c-shared -o $(LIB)/_uwsgi.abi3.so ./cmd/uwsgi-worker
 	rm -f $(LIB)/_uwsgi.abi3.h
 	install -m 644 internal/python/*.py $(LIB)/
 

@@ -67,7 +67,7 @@ func TestWorkerReadme(t *testing.T) {
 	}
 	_, table, _ := strings.Cut(string(text), "## The files\n")
 	var named []string
-	for _, m := range regexp.MustCompile("`([A-Za-z_]+\\.(?:c|h|go))`").FindAllStringSubmatch(table, -1) {
+	for _, m := range regexp.MustCompile("`([A-Za-z_]+\\.(?:c|h|go|ld))`").FindAllStringSubmatch(table, -1) {
 		named = append(named, m[1])
 	}
 	entries, err := os.ReadDir(dir)

@@ -12,7 +12,7 @@ mkdir -p "$dir/lib/uwsgi" "$dir/race"
 echo "== build with -asan and cgocheck2"
 CGO_ENABLED=0 go build -trimpath -o "$dir/uwsgi" ./cmd/uwsgi
 GOEXPERIMENT=cgocheck2 CGO_ENABLED=1 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer' CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
-	go build -asan -trimpath -buildmode=c-shared -o "$dir/lib/uwsgi/_uwsgi.abi3.so" ./cmd/uwsgi-worker
+	go build -asan -trimpath -ldflags "-extldflags=-Wl,-T,$PWD/cmd/uwsgi-worker/init.ld" -buildmode=c-shared -o "$dir/lib/uwsgi/_uwsgi.abi3.so" ./cmd/uwsgi-worker
 rm -f "$dir/lib/uwsgi/_uwsgi.abi3.h"
 cp internal/python/*.py "$dir/lib/uwsgi/"
 

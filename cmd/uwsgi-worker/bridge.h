@@ -141,8 +141,9 @@ void uw_after(uw_exchange *x);
 // application code that they could end.
 int uw_signals(uw_core *c);
 
-// uw_take_abort takes SIGABRT back from the Go runtime. The descriptor is one that lives as long as
-// the worker.
+// uw_save_abort notes who handles SIGABRT, before the Go runtime takes it; uw_take_abort takes it
+// back. The descriptor is one that lives as long as the worker.
+void uw_save_abort(void);
 void uw_take_abort(int descriptor);
 
 // uw_begin starts the Go runtime, once, before the first call of Go; an errno(3) where its thread

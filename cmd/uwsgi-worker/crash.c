@@ -1,5 +1,5 @@
 // Crashes of native code are told by Python's faulthandler, which shows where in the application
-// they happened. It is enabled before this library is loaded: Go then hands it the faults that are
+// they happened. It is enabled before the Go runtime starts: Go then hands it the faults that are
 // not Go's own. SIGABRT (abort(), a corrupted heap, a C++ exception that nobody catches) Go would
 // keep for itself and write its goroutines instead; the handler of before gets it back.
 #define _GNU_SOURCE
@@ -12,8 +12,7 @@
 static struct sigaction crash_before;
 static int witness; // one of the server's descriptors
 
-// Runs before the constructor that starts the Go runtime.
-__attribute__((constructor(101))) static void crash_save_abort(void) { sigaction(SIGABRT, NULL, &crash_before); }
+void uw_save_abort(void) { sigaction(SIGABRT, NULL, &crash_before); }
 
 static void crash_aborted(int sig)
 {

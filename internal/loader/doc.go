@@ -20,7 +20,8 @@
 //	6…  the listening sockets, in the order of Boot.Listeners, then the request log, the handoff pair … at the numbers Boot says
 //
 // environment: as the application shall see it, plus
-// GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 (the loader undoes that as Boot.Unsetenv and
+// GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096, or LD_PRELOAD with the library where the
+// interpreter is linked with musl (the loader undoes that as Boot.Unsetenv and
 // Boot.Setenv say). limit-as is the loader's soft RLIMIT_AS until it says loaded; a worker is born
 // without it and held to it, with Row.ASOverhead added, once it is ready. Supervisor → loader:
 //

@@ -43,9 +43,10 @@ const firstListener = 6
 const (
 	tunables = "GLIBC_TUNABLES"
 	// room for the data plane's static TLS beside many native libraries
-	tunableTLS = "glibc.rtld.optional_static_tls=4096"
-	loaderPy   = "loader.py"
-	noFD       = -1
+	tunableTLS  = "glibc.rtld.optional_static_tls=4096"
+	loaderPy    = "loader.py"
+	libraryName = "_uwsgi.abi3.so"
+	noFD        = -1
 )
 
 // Start starts a loader. It returns as soon as the process runs; whether the application could be
@@ -68,7 +69,12 @@ func Start(spec Spec) (*Loader, error) {
 		fds = append(fds, uintptr(fd))
 	}
 	boot := spec.Boot
-	env := environment(&boot, spec.Env)
+	preloaded, err := preload(spec.Python, filepath.Join(spec.LibDir, libraryName))
+	if err != nil {
+		ours.close()
+		return nil, err
+	}
+	env := environment(&boot, spec.Env, preloaded)
 	extra, err := number(&boot, spec)
 	if err != nil {
 		ours.close()
@@ -151,23 +157,30 @@ func number(boot *wire.Boot, spec Spec) ([]uintptr, error) {
 	return fds, err
 }
 
-// environment adds to env what the interpreter needs, and tells boot how to undo it before the
-// application sees it.
-func environment(boot *wire.Boot, env []string) []string {
-	out := make([]string, 0, len(env)+1)
+// environment adds to env what the interpreter needs, the library to preload ("" for none) among
+// it, and tells boot how to undo it before the application sees it.
+func environment(boot *wire.Boot, env []string, preloaded string) []string {
 	boot.Unsetenv, boot.Setenv = nil, map[string]string{}
-	value := tunableTLS
+	if preloaded != "" {
+		return withVariable(boot, env, "LD_PRELOAD", preloaded)
+	}
+	return withVariable(boot, env, tunables, tunableTLS)
+}
+
+// withVariable gives env with value added to a variable that is a list of such, separated by colons.
+func withVariable(boot *wire.Boot, env []string, name, value string) []string {
+	out := make([]string, 0, len(env)+1)
 	for _, kv := range env {
-		if old, ok := strings.CutPrefix(kv, tunables+"="); ok {
-			value, boot.Setenv[tunables] = old+":"+tunableTLS, old
+		if old, ok := strings.CutPrefix(kv, name+"="); ok {
+			value, boot.Setenv[name] = old+":"+value, old
 			continue
 		}
 		out = append(out, kv)
 	}
 	if len(boot.Setenv) == 0 {
-		boot.Unsetenv = []string{tunables}
+		boot.Unsetenv = []string{name}
 	}
-	return append(out, tunables+"="+value)
+	return append(out, name+"="+value)
 }
 
 // bootFile is boot as JSON in a memfd, ready to be read from its start.

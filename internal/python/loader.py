@@ -20,8 +20,9 @@ def unfit():
         return ("it is free-threaded: a build with the global interpreter lock is needed (python%d.%d, say)"
                 % sys.version_info[:2])
     with open("/proc/self/maps") as f:
-        if "/ld-musl-" in f.read():
-            return "it is linked with musl: one that is linked with glibc is needed"
+        maps = f.read()
+    if "/ld-musl-" in maps and "/_uwsgi.abi3.so" not in maps:
+        return "it is linked with musl: one that is linked with glibc is needed, or the musllinux wheel of this server"
 
 
 def refuse(reason):

@@ -8,7 +8,7 @@ import time
 
 from uwsgi_report import say
 
-STACKS = signal.SIGRTMIN + 5  # the supervisor asks for every thread's stack with it
+STACKS = 39  # the supervisor asks for every thread's stack with it; musl's SIGRTMIN is another than glibc's
 GRACEFUL, CUT = 17, 30  # exit statuses: uWSGI's
 
 # What people send to all processes of a name (killall, pkill): none of it may end one that is not

@@ -33,6 +33,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 TARGETS = {
     "manylinux-x86_64": ("amd64", "x86_64-linux-gnu.2.17", "manylinux_2_17_x86_64.manylinux2014_x86_64"),
     "manylinux-aarch64": ("arm64", "aarch64-linux-gnu.2.17", "manylinux_2_17_aarch64.manylinux2014_aarch64"),
+    "musllinux-x86_64": ("amd64", "x86_64-linux-musl", "musllinux_1_2_x86_64"),
+    "musllinux-aarch64": ("arm64", "aarch64-linux-musl", "musllinux_1_2_aarch64"),
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip can tell
 
@@ -144,7 +146,8 @@ def build(folder, target):
         check=True)
     program, library = os.path.join(folder, "uwsgi"), os.path.join(folder, "_uwsgi.abi3.so")
     run("0", "-ldflags", "-s -w -X uwsgi/internal/app.Version=" + version(), "-o", program, "./cmd/uwsgi")
-    run("1", "-ldflags", "-s -w", "-buildmode=c-shared", "-o", library, "./cmd/uwsgi-worker")
+    script = os.path.join(ROOT, "cmd", "uwsgi-worker", "init.ld")
+    run("1", "-ldflags", "-s -w '-extldflags=-Wl,-T,%s'" % script, "-buildmode=c-shared", "-o", library, "./cmd/uwsgi-worker")
     return tag
 
 
