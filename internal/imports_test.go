@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 		"internal/escape"},
 	"internal/hooks":   {"internal/option", "internal/privilege"},
 	"internal/pidfile": {"internal/privilege"},
+	"internal/spool":   {},
 	"internal/stats":   {"internal/crash", "internal/option"},
 	"internal/testlog": {},
 	"internal/touch":   {"internal/option"},

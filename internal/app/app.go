@@ -83,6 +83,7 @@ func Run(args, environ []string, std Streams) int {
 var verbs = map[string]func(args []string, std Streams) int{
 	"reload": func(args []string, std Streams) int { return client(args, std, "reload", control.Reload) },
 	"stop":   func(args []string, std Streams) int { return client(args, std, "stop", control.Stop) },
+	"spool":  spoolCommand,
 }
 
 func client(args []string, std Streams, name string, do func(pidfile string, out io.Writer) error) int {

@@ -242,6 +242,7 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 		func() error { return in.prepare(d, old) },
 		func() error { return in.chdir(d, old) },
 		func() error { return in.settle(d) },
+		func() error { return in.spoolers(d) },
 		func() error { return in.listen(d, old) },
 		func() error { return in.buildConfig(d) },
 	} {

@@ -141,7 +141,7 @@ func leftOut(err error) error {
 	return &option.Error{Err: fmt.Errorf("%w; the line is left out", e.Err), Hint: e.Hint, Warn: true}
 }
 
-// switchedOff: "spooler-quiet = false" asks for nothing.
+// switchedOff: "http-auto-gzip = false" asks for nothing.
 func switchedOff(v option.Value, row *option.Row) bool {
 	if row.Kind != option.Flag || row.Fatal {
 		return false

@@ -50,6 +50,10 @@ func (r *reader) verify(s *option.Settings) {
 		r.doubt(at("cheaper-busyness-max"), "", fmt.Errorf("it should be above cheaper-busyness-min, which is %d",
 			b.Min))
 	}
+	if n := len(s.Spoolers); n > 0 && s.Spoolers[n-1].Processes != s.SpoolerProcesses {
+		r.doubt(at("spooler-processes"), "write it before spooler",
+			errors.New("it counts for the spoolers that are named after it, and there are none"))
+	}
 	r.verifySockets(s)
 	r.verifyProxyProtocol(s)
 	s.LogRoutes = r.verifyRoutes("log-route", "logger", s.LogRoutes, s.Loggers)

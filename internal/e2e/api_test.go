@@ -106,7 +106,7 @@ func TestModuleInRequests(t *testing.T) {
 			s.Log.Wait(t, "^POST /env mine=-$")
 			checkAsked(t, site.Get("/asked").Body)
 			s.Log.Wait(t, `^uwsgi\.add_timer is not part of this server: .*cron.* \(in .*app\.py:\d+\)$`)
-			s.Log.Wait(t, `^uwsgi\.spool is not part of this server: .*Celery.* \(in .*app\.py:\d+\)$`)
+			s.Log.Wait(t, `^uwsgi\.spool is not part of this server: no spooler is configured: write spooler = FOLDER \(in .*app\.py:\d+\)$`)
 			s.Log.Wait(t, `^uwsgi\.cache_get: there is no built-in cache: use Redis`)
 			site.Get("/asked")
 			if n := s.Log.Count(`^uwsgi\.add_timer|^uwsgi\.cache_get`); n != 2 {

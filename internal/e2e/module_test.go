@@ -33,7 +33,7 @@ try:
 except RuntimeError as exc:
     at_import["refused"] = str(exc)
 
-for name in ("timer", "spool", "mule"):
+for name in ("timer", "mule"):
     try:
         exec("from uwsgidecorators import " + name)
     except ImportError:
@@ -75,7 +75,7 @@ type apiSeen struct {
 	}
 	Import struct {
 		Worker, Master, Parent, Numproc, Workers, Total int
-		Version, Refused, Timer, Spool, Mule            string
+		Version, Refused, Timer, Mule                   string
 		Opt                                             map[string]any
 		IsReload                                        bool `json:"is_a_reload"`
 		WorkerID                                        int  `json:"worker_id"`
@@ -118,7 +118,7 @@ func TestModule(t *testing.T) {
 			i.Total != 0 || i.IsReload || i.Opt["colour"] != "blue" || i.Opt["module"] != "app" {
 			t.Errorf("while importing: %+v", i)
 		}
-		if i.Refused == "" || i.Timer != "False None" || i.Spool != "False None" || i.Mule != "False None" {
+		if i.Refused == "" || i.Timer != "False None" || i.Mule != "False None" {
 			t.Errorf("refused: %+v", i)
 		}
 		if a.Master != s.PID || !a.Connected || !a.Ready || a.Logvar != "of the request" ||

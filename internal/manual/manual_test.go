@@ -20,7 +20,7 @@ func TestHelpShowsEveryOption(t *testing.T) {
 }
 
 func TestManPagesAreRoff(t *testing.T) {
-	for page, words := range map[string][]string{"uwsgi": {".TH UWSGI 1", `\-\-processes`, `\-\-reload\-stop\-first`}, "uwsgi.ini": {".TH UWSGI.INI 5", "%(name)", "spooler"}} {
+	for page, words := range map[string][]string{"uwsgi": {".TH UWSGI 1", `\-\-processes`, `\-\-reload\-stop\-first`}, "uwsgi.ini": {".TH UWSGI.INI 5", "%(name)", "zerg"}} {
 		var b bytes.Buffer
 		if err := Man(&b, page); err != nil {
 			t.Fatal(err)

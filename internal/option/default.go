@@ -48,6 +48,11 @@ func Default() *Settings {
 			Busyness: Busyness{Max: 50, Min: 25, Multiplier: 10, Penalty: 2, BacklogAlert: 33, BacklogMultiplier: 3,
 				BacklogStep: 1, BacklogNonzero: time.Minute},
 		},
+		SpoolerSettings: SpoolerSettings{
+			SpoolerProcesses: 1,
+			SpoolerFrequency: 30 * time.Second,
+			SpoolerAttempts:  25,
+		},
 		LifecycleSettings: LifecycleSettings{
 			HarakiriSignal:       15,
 			MinWorkerLifetime:    10 * time.Second,

@@ -23,6 +23,11 @@ func standing(s Standing, g Group, note string, rows []Row) []Row {
 }
 
 var noNeed = []Row{
+	{Name: "spooler-ordered", Note: "jobs are always run in their order", Help: "process tasks in name order"},
+	{Name: "spooler-cheap", Since: "2.1", Note: "a spooler that waits takes no time",
+		Help: "spooler processes only when there is work"},
+	{Name: "spooler-signal-as-task", Since: "2.1", Note: "a process is not replaced for the signals it has seen",
+		Help: "signals count as tasks"},
 	{Name: "http-socket-modifier1", Kind: Int, Note: "there is one handler, Python",
 		Help: "request-handler number assigned to http-socket requests (0 = python)"},
 	{Name: "http-socket-modifier2", Kind: Int, Note: "there is one handler, Python",

@@ -30,8 +30,6 @@ func refusedRows() []Row {
 		{"Not offered: Timed requests", "write cron = … curl -s URL", curlCronRows},
 		{"Not offered: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic " +
 			"and access_log off of nginx", routeRows},
-		{"Not offered: Spooler", "there is no spooler: use Celery, RQ or Huey (attach-daemon keeps its worker " +
-			"running), or a systemd timer", spoolerRows},
 		{"Not offered: Mules", "there are no mules: keep the program running with attach-daemon, or use " +
 			"Celery, RQ or Huey", muleRows},
 		{"Not offered: Cache", "there is no built-in cache: use Redis or memcached", cacheRows},

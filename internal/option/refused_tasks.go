@@ -7,24 +7,6 @@ var curlCronRows = []Row{
 	{Name: "cron-curl", Kind: Text, Help: "option of the curl_cron plugin"},
 }
 
-var spoolerRows = []Row{
-	{Name: "spooler", Short: 'Q', Kind: Path, Repeat: true, Help: "run a task spooler on a directory"},
-	{Name: "spooler-external", Kind: Path, Repeat: true, Help: "directory served by another instance's spooler"},
-	{Name: "spooler-ordered", Help: "process tasks in name order"},
-	{Name: "spooler-chdir", Kind: Path, Help: "working directory of tasks"},
-	{Name: "spooler-processes", Kind: Int,
-		Help: "spooler processes per directory; immediate, so put it before `spooler`"},
-	{Name: "spooler-quiet", Help: "fewer spooler log lines"},
-	{Name: "spooler-max-tasks", Kind: Int, Help: "recycle a spooler after N tasks"},
-	{Name: "spooler-harakiri", Kind: Seconds, Help: "time limit per task"},
-	{Name: "spooler-frequency", Aliases: []string{"spooler-freq"}, Kind: Seconds, Help: "scan interval (30)"},
-	{Name: "touch-spoolers-reload", Kind: Path, Repeat: true, Help: "restart spoolers on change"},
-	{Name: "spooler-import", Aliases: []string{"spooler-pyimport", "spooler-py-import", "spooler-python-import"},
-		Kind: Text, Repeat: true, Help: "import in spoolers"},
-	{Name: "spooler-signal-as-task", Since: "2.1", Help: "signals count as tasks"},
-	{Name: "spooler-cheap", Since: "2.1", Help: "spooler processes only when there is work"},
-}
-
 var muleRows = []Row{
 	{Name: "mule-harakiri", Kind: Seconds, Help: "time limit for mule tasks"},
 	{Name: "mule-reload-mercy", Kind: Seconds, Help: "same for mules (default 60)"},

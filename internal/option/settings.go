@@ -32,6 +32,7 @@ type Settings struct {
 	WorkerSettings
 	LifecycleSettings
 	DaemonSettings
+	SpoolerSettings
 	PrivilegeSettings
 	CommandSettings
 	LogSettings

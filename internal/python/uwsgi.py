@@ -39,6 +39,7 @@ _core = None  # the extension module, in a worker
 _reserved = 0  # bytes of address space that the data plane takes there
 _slot = 0
 _master = 0
+_spooling = False  # a process of the spooler
 _importer = 0  # the process that imports the application as worker 0
 _apps = []  # the applications' addresses
 
@@ -375,8 +376,8 @@ def micros():
 
 
 def i_am_the_spooler():
-    """None: there is no spooler."""
-    return None
+    """True in a process of the spooler, else None."""
+    return _spooling or None
 
 
 def signal_registered(num):

@@ -187,6 +187,10 @@ def main(libdir, ours):
     set_output()
     uwsgi_limits.tether(CONTROL)
     uwsgi_limits.hold(settings)
+    if settings["Spoolers"]:
+        import uwsgi_spooler  # while it can be found
+
+        uwsgi_spooler.install(settings)
     set_path(settings)
     step_aside(ours)
     set_main(settings)

@@ -7,7 +7,9 @@ worse than one that is refused.
 
 import contextlib
 import functools
+import pickle
 import threading
+import types
 
 import uwsgi
 
@@ -79,11 +81,107 @@ def lock(func):
     return call
 
 
+spooler_functions = {}  # by name: what a job asks for
+
+
+def manage_spool_request(variables):
+    """uwsgi.spooler: calls the decorated function that a job is for."""
+    given = {_text(key): value for key, value in variables.items()}
+    if "args" in given:
+        given["args"], given["kwargs"] = pickle.loads(given["args"]), pickle.loads(given["kwargs"])
+    given = {key: _text(value) for key, value in given.items()}
+    function = spooler_functions[given["ud_spool_func"]]
+    if "args" in given:
+        answer = function(*given["args"], **given["kwargs"])
+    else:
+        answer = function(given)
+    if isinstance(answer, types.CoroutineType):
+        import asyncio  # few need it, and it is large
+
+        answer = asyncio.run(answer)
+    return int(given.get("ud_spool_ret", answer))
+
+
+uwsgi.spooler = manage_spool_request
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _octets(value):
+    if isinstance(value, (int, float)):  # at, say
+        value = str(value)
+    return value.encode() if isinstance(value, str) else value
+
+
+class _spoolraw:
+    """A function whose call puts a job, which then calls it; ``f`` is the function itself."""
+
+    answer = None  # what the job returns whatever the function does
+
+    def __init__(self, f, pass_arguments=False):
+        if "spooler" not in uwsgi.opt and "spooler-external" not in uwsgi.opt:
+            raise Exception("you have to enable the uWSGI spooler to use @%s decorator" % type(self).__name__)
+        self.f, self.pass_arguments = f, pass_arguments
+        self.base_dict = {"ud_spool_func": f.__name__}
+        if self.answer is not None:
+            self.base_dict["ud_spool_ret"] = str(self.answer)
+        spooler_functions[f.__name__] = f
+        f.spool = self.__call__
+
+    def __call__(self, *args, **kwargs):
+        job = dict(self.base_dict)
+        if self.pass_arguments:
+            job.update((key, kwargs.pop(key)) for key in ("spooler", "priority", "at", "body") if key in kwargs)
+            job.update(kwargs.pop("message_dict", {}))
+            job.update(args=pickle.dumps(args), kwargs=pickle.dumps(kwargs))
+        else:
+            job.update(*args[:1], **kwargs)
+        return uwsgi.spool({_octets(key): _octets(value) for key, value in job.items()})
+
+    def spool(self, *args, **kwargs):
+        """The same."""
+        return self(*args, **kwargs)
+
+
+class _spool(_spoolraw):
+    answer = uwsgi.SPOOL_OK
+
+
+class _spoolforever(_spoolraw):
+    answer = uwsgi.SPOOL_RETRY
+
+
+def spool_decorate(f=None, pass_arguments=False, _class=_spoolraw):
+    """What @spoolraw, @spool and @spoolforever are."""
+    if f is None:
+        return functools.partial(_class, pass_arguments=pass_arguments)
+    return _class(f, pass_arguments)
+
+
+def spoolraw(f=None, pass_arguments=False):
+    """A call puts a job, with the arguments: a dict or keywords of str or bytes (with
+    ``pass_arguments`` anything that pickle can), and at, priority, spooler and body (uwsgi.spool).
+    The function is called with the dict, and returns one of the SPOOL_ constants."""
+    return spool_decorate(f, pass_arguments)
+
+
+def spool(f=None, pass_arguments=False):
+    """The same, and the job is done when the function returns, whatever."""
+    return spool_decorate(f, pass_arguments, _spool)
+
+
+def spoolforever(f=None, pass_arguments=False):
+    """The same, and the job is run again and again."""
+    return spool_decorate(f, pass_arguments, _spoolforever)
+
+
 _timers = "use a systemd timer, cron or a task queue such as Celery"
 _tasks = "use a task queue such as Celery, RQ or Huey"
 _refused = {
     **dict.fromkeys(("timer", "rbtimer", "cron", "filemon", "signal", "get_free_signal"), _timers),
-    **dict.fromkeys(("spool", "spoolraw", "spoolforever", "mulefunc", "mule", "muleloop", "mulemsg", "farm"), _tasks),
+    **dict.fromkeys(("mulefunc", "mule", "muleloop", "mulemsg", "farm"), _tasks),
     "rpc": "use HTTP between your services",
 }
 

@@ -16,6 +16,7 @@ func (i Instance) paths() []string {
 	out = append(out, s.MasterFIFO...)
 	out = append(out, s.TouchReload...)
 	out = append(out, s.TouchWorkersReload...)
+	out = append(out, s.TouchSpoolersReload...)
 	out = append(out, s.TouchChainReload...)
 	out = append(out, s.TouchLogreopen...)
 	out = append(out, s.TouchLogrotate...)
@@ -31,6 +32,9 @@ func (i Instance) paths() []string {
 	}
 	for _, f := range s.FileWrites {
 		out = append(out, f.Name)
+	}
+	for _, sp := range s.Spoolers {
+		out = append(out, sp.Dir)
 	}
 	for _, d := range s.Daemons {
 		out = append(out, d.Pidfile)

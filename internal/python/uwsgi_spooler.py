@@ -1,0 +1,178 @@
+"""A process of the spooler: takes the jobs of one folder, one after the other, and calls
+uwsgi.spooler with each."""
+
+import os
+import sys
+import time
+import traceback
+import types
+
+import uwsgi
+from uwsgi_application import import_any
+from uwsgi_report import ERROR, WARNING, report, say
+from uwsgi_spool import Spoolers, arguments
+
+LONGEST = 3600  # seconds that a job which failed waits at most
+SILENCE = 60  # seconds between two lines about a function that is not there
+
+
+def install(settings):
+    """Add the functions of the spooler to the uwsgi module; before the application is imported."""
+    uwsgi._spoolers = Spoolers(settings)
+    uwsgi._spoolers.install()
+
+
+def backoff(frequency, failures):
+    """How long a job waits after so many failures: as long as uWSGI's the first time, then twice as
+    long each time."""
+    return min(LONGEST, max(1, frequency) * 2 ** min(failures - 1, 32))
+
+
+class Spooler:
+    """``leaving()`` says whether the process shall end, ``deadline(seconds)`` sets how long the
+    supervisor lets it be from now on (0: for ever), ``wait(fd, seconds)`` sleeps until the
+    descriptor is readable, a signal comes, or the time is over."""
+
+    def __init__(self, settings, spoolers, number, leaving, deadline, wait):
+        self.dir, self.backend = spoolers.dirs[number - 1], spoolers.backends[spoolers.dirs[number - 1]]
+        self.board, self.number = spoolers.board, number
+        self.own_frequency = settings["SpoolerFrequency"] / 1e9
+        self.attempts, self.max_tasks = settings["SpoolerAttempts"], settings["SpoolerMaxTasks"]
+        self.harakiri, self.chdir = settings["SpoolerHarakiri"] / 1e9, settings["SpoolerChdir"]
+        self.quiet = settings["SpoolerQuiet"]
+        self.leaving, self.deadline, self.wait = leaving, deadline, wait
+        self.tasks, self.hand, self.complained = 0, None, 0
+
+    @property
+    def frequency(self):
+        return self.board.frequency or self.own_frequency
+
+    @staticmethod
+    def imports(settings):
+        """What the option spooler-import names."""
+        for what in settings["SpoolerImports"] or ():
+            try:
+                import_any(what)
+            except Exception:
+                report(*sys.exc_info())
+
+    def run(self):
+        """Serve until the process shall leave, or has done spooler-max-tasks."""
+        os.register_at_fork(after_in_child=self.let_go)
+        self.board.arrive(self.number)
+        fd = self.backend.open()
+        while not self.leaving():
+            for self.hand in self.backend.due():
+                if self.leaving():
+                    self.hand.leave()
+                    return
+                self.manage(self.hand)
+                if self.max_tasks and self.tasks >= self.max_tasks:
+                    say("[spooler %s pid: %d] maximum number of tasks reached (%d) recycling ..." % (
+                        self.dir, os.getpid(), self.max_tasks))
+                    return
+            self.sleep(fd)
+
+    def sleep(self, fd):
+        """Until there may be a job."""
+        until = time.time() + (self.frequency if fd >= 0 else min(1, self.frequency))
+        soonest = self.backend.next()
+        if soonest is not None:
+            until = min(until, soonest)
+        while not self.leaving():
+            left = until - time.time()
+            if left <= 0 or self.wait(fd, left) and self.backend.rest():
+                return
+
+    def let_go(self):
+        """In a child that the job has forked: the job is its parent's, and so is the lock."""
+        if self.hand:
+            self.hand.disown()
+
+    def manage(self, job):
+        if not callable(getattr(uwsgi, "spooler", None)):
+            self.unmanaged(job)
+            return
+        if job.died and job.attempts > 1 and self.failed(job, "The process that ran it died."):
+            return
+        began = time.monotonic()
+        job.begin()
+        if not self.quiet:
+            say("[spooler %s pid: %d] managing request %s ..." % (self.dir, os.getpid(), job.name))
+        try:
+            self.enter(job)
+            self.deadline(self.harakiri)
+            answer = self.call(job)
+        except BaseException:  # sys.exit() in a job ends the job
+            report(*sys.exc_info())
+            self.failed(job, traceback.format_exc())
+        else:
+            self.end(job, answer, began)
+        finally:
+            self.deadline(0)
+            self.tasks += 1
+
+    def enter(self, job):
+        if self.chdir or job.folder:
+            os.chdir(self.chdir or job.folder)
+
+    def call(self, job):
+        answer = uwsgi.spooler(arguments(job.variables, job.name, job.body))
+        if isinstance(answer, types.CoroutineType):
+            import asyncio  # few need it, and it is large
+
+            answer = asyncio.run(answer)
+        return answer
+
+    def end(self, job, answer, began):
+        if not isinstance(answer, int):
+            say("[spooler %s pid: %d] uwsgi.spooler returned %s, which is none of the SPOOL_ constants" % (
+                self.dir, os.getpid(), type(answer).__name__), WARNING)
+            self.failed(job, "uwsgi.spooler returned %s, which is none of the SPOOL_ constants.\n" % type(answer).__name__)
+        elif answer == uwsgi.SPOOL_OK:
+            try:
+                job.done()
+            except OSError as exc:
+                say("[spooler %s pid: %d] %s is done, and cannot be removed: %s" % (
+                    self.dir, os.getpid(), job.name, exc.strerror), ERROR)
+                self.failed(job, "It is done, and could not be removed: %s.\n" % exc)
+                return
+            if not self.quiet:
+                say("[spooler %s pid: %d] done with task %s after %d seconds" % (
+                    self.dir, os.getpid(), job.name, time.monotonic() - began))
+        elif answer == uwsgi.SPOOL_IGNORE:
+            self.unmanaged(job)
+        else:
+            job.again()
+
+    def unmanaged(self, job):
+        """uWSGI's words for what no code was there for. It is no failure: the right code may come
+        with a reload."""
+        job.again() if not job.died else job.leave()
+        if time.monotonic() - self.complained > SILENCE or not self.complained:
+            self.complained = time.monotonic()
+            say("unable to find the spooler function, have you loaded it into the spooler process ?", WARNING)
+
+    def failed(self, job, why):
+        """Put a job that failed off, or give it up; True."""
+        try:
+            if self.attempts and job.attempts >= self.attempts:
+                try:
+                    job.bury("%s, attempt %d of %d, %s (pid %d):\n\n%s" % (time.ctime(), job.attempts, self.attempts,
+                        uwsgi.hostname.decode(errors="replace"), os.getpid(), why))
+                except OSError as exc:
+                    say("[spooler %s pid: %d] %s cannot be given up: %s" % (
+                        self.dir, os.getpid(), job.name, exc), ERROR)
+                    job.later(LONGEST, why)
+                    return True
+                say("[spooler %s pid: %d] %s failed %d times: given up, see failed/ or uwsgi spool %s" % (
+                    self.dir, os.getpid(), job.name, job.attempts, self.dir), ERROR)
+                return True
+            delay = backoff(self.frequency, job.attempts)
+            job.later(delay, why)
+            say("[spooler %s pid: %d] %s failed (attempt %d): again in %d seconds" % (
+                self.dir, os.getpid(), job.name, job.attempts, delay), WARNING)
+        except OSError as exc:
+            say("[spooler %s pid: %d] %s: %s" % (self.dir, os.getpid(), job.name, exc), ERROR)
+            job.leave()
+        return True
