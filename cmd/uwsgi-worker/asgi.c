@@ -49,6 +49,12 @@ static int driver_ours(PyObject *exc, int depth)
 		return 0;
 	if (PyErr_GivenExceptionMatches(exc, asgi_disconnected))
 		return 1;
+	PyObject *name = PyObject_GetAttr((PyObject *)Py_TYPE(exc), asgi_str.__name__);
+	int known = name && PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "ClientDisconnect") == 0;
+	Py_XDECREF(name);
+	PyErr_Clear();
+	if (known) // what Starlette makes of http.disconnect within a body
+		return 1;
 	PyObject *group = PyObject_GetAttr(exc, asgi_str.exceptions);
 	if (!group)
 		PyErr_Clear();
@@ -443,9 +449,24 @@ void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task)
 		Py_DECREF(task);
 }
 
+// driver_cancel has the loop cancel the task.
+static void driver_cancel(asgi_driver *d)
+{
+	PyObject *r = d->task ? PyObject_CallMethodObjArgs(d->task, asgi_str.cancel, NULL) : NULL;
+	if (PyErr_Occurred())
+		uw_report();
+	Py_XDECREF(r);
+}
+
+// driver_unaware reports whether the application streams and would not learn, before it sends the
+// next block, that nobody gets it any more.
+static int driver_unaware(const asgi_driver *d)
+{
+	return (d->state == ASGI_HEAD || d->state == ASGI_BODY) && !d->receiving && !d->sending;
+}
+
 void asgi_event(asgi_driver *d, const uw_event *ev)
 {
-	PyObject *r;
 	Py_INCREF(d);
 	switch (ev->kind) {
 	case UW_BODY:
@@ -455,6 +476,8 @@ void asgi_event(asgi_driver *d, const uw_event *ev)
 		break;
 	case UW_GONE:
 		asgi_store(d, ev);
+		if (driver_unaware(d)) // a generator that waits for its next event might do so for ever
+			driver_cancel(d);
 		asgi_wake(&d->receiving);
 		asgi_wake(&d->sending);
 		break;
@@ -464,10 +487,7 @@ void asgi_event(asgi_driver *d, const uw_event *ev)
 		break;
 	case UW_CANCEL:
 		d->cancelled = 1;
-		r = d->task ? PyObject_CallMethodObjArgs(d->task, asgi_str.cancel, NULL) : NULL;
-		if (PyErr_Occurred())
-			uw_report();
-		Py_XDECREF(r);
+		driver_cancel(d);
 		break;
 	case UW_DRAIN:
 		d->leaving = 1;

@@ -49,11 +49,15 @@ static int64_t send_now(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// send_result notes Go's answer. -1: the client is gone, and that is raised.
-static int send_result(asgi_driver *d, int rc)
+// send_result notes Go's answer. -1: the client is gone, and that is raised, where more is to
+// follow: it spares the application the rest. Who has sent all of a response is through with it,
+// and goes on to what comes after (background tasks), as if the client had left a moment later.
+static int send_result(asgi_driver *d, int rc, int more)
 {
 	if (rc == UW_LOST) {
 		d->gone = 1;
+		if (!more)
+			return 0;
 		asgi_lost(d);
 		return -1;
 	}
@@ -81,14 +85,8 @@ void asgi_drop(asgi_driver *d)
 		collected.of = NULL;
 }
 
-// send_flush is asgi_flush that raises.
-static int send_flush(asgi_driver *d)
-{
-	if (asgi_flush(d) == 0)
-		return 0;
-	asgi_lost(d);
-	return -1;
-}
+// send_flush sends what has been collected, and raises as send_result does.
+static int send_flush(asgi_driver *d, int more) { return send_result(d, asgi_flush(d) < 0 || d->gone ? UW_LOST : 0, more); }
 
 // send_ended notes that the response is whole: from here on receive() says so at once.
 static void send_ended(asgi_driver *d)
@@ -165,6 +163,10 @@ static int send_collect(asgi_driver *d, const asgi_span *s, int more)
 static int send_block(asgi_driver *d, asgi_span *s, int more)
 {
 	uw_exchange *x = d->x;
+	if (d->gone && more) {
+		asgi_lost(d);
+		return -1;
+	}
 	if (send_collect(d, s, more)) {
 		if (collected.of && (collected.of != d || collected.n + (size_t)s->n > COLLECT_MOST) && asgi_flush(collected.of) < 0 && d->gone) {
 			asgi_lost(d);
@@ -178,9 +180,9 @@ static int send_block(asgi_driver *d, asgi_span *s, int more)
 		if (more)
 			return 0;
 		collected.of = NULL;
-		return send_result(d, uwGoSend(x->id, collected.bytes, collected.n, 0));
+		return send_result(d, uwGoSend(x->id, collected.bytes, collected.n, 0), 0);
 	}
-	if (send_flush(d) < 0)
+	if (send_flush(d, more) < 0)
 		return -1;
 	if (s->n > UW_COPY_LIMIT) { // Go may keep the object in place of a copy
 		Py_INCREF(s->owner);
@@ -191,7 +193,7 @@ static int send_block(asgi_driver *d, asgi_span *s, int more)
 	x->pinned = NULL;
 	if (s->n > UW_COPY_LIMIT)
 		Py_XDECREF(left);
-	return send_result(d, rc);
+	return send_result(d, rc, more);
 }
 
 static int send_body(asgi_driver *d, PyObject *message)
@@ -215,11 +217,11 @@ static int send_body(asgi_driver *d, PyObject *message)
 // send_part sends a part of a file; it owns fd.
 static int send_part(asgi_driver *d, int fd, int64_t off, int64_t len, int more)
 {
-	if (send_count(d, len, more) < 0 || send_flush(d) < 0) {
+	if (send_count(d, len, more) < 0 || send_flush(d, more) < 0) {
 		close(fd);
 		return -1;
 	}
-	if (send_result(d, uwGoSendFile(d->x->id, fd, off, len, more || d->trailers)) < 0)
+	if (send_result(d, uwGoSendFile(d->x->id, fd, off, len, more || d->trailers), more) < 0)
 		return -1;
 	d->state = more ? ASGI_BODY : d->trailers ? ASGI_TRAILERS : ASGI_ENDED;
 	if (d->state == ASGI_ENDED)
@@ -326,8 +328,8 @@ static int send_trailers(asgi_driver *d, PyObject *message)
 		return -1;
 	}
 	int rc = asgi_fields(message, asgi_str.headers, send_line, &l);
-	if (rc == 0 && (rc = send_flush(d)) == 0)
-		rc = send_result(d, uwGoTrailers(d->x->id, l.p ? l.p : "", l.n));
+	if (rc == 0 && (rc = send_flush(d, 0)) == 0)
+		rc = send_result(d, uwGoTrailers(d->x->id, l.p ? l.p : "", l.n), 0);
 	free(l.p);
 	if (rc == 0)
 		send_ended(d);
@@ -350,7 +352,7 @@ static int send_early_hint(asgi_driver *d, PyObject *message)
 	Py_XDECREF(it);
 	Py_XDECREF(links);
 	if (rc == 0 && l.n > 0)
-		rc = send_result(d, uwGoInform(d->x->id, l.p, l.n));
+		rc = send_result(d, uwGoInform(d->x->id, l.p, l.n), 0);
 	free(l.p);
 	return rc;
 }
@@ -446,7 +448,7 @@ int asgi_send(asgi_driver *d, PyObject *message)
 	if (!name || !PyUnicode_Check(name)) {
 		if (!PyErr_Occurred())
 			PyErr_SetString(PyExc_TypeError, "an ASGI message must have a 'type', which is a str");
-	} else if (!d->x || (d->gone && d->state != ASGI_ENDED)) {
+	} else if (!d->x || (d->websocket && d->gone && d->state != ASGI_ENDED)) {
 		send_over(d, name);
 	} else {
 		int type = send_type(name);

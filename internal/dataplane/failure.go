@@ -36,7 +36,7 @@ func (x *Exchange) abort(status int) {
 		if x.ended {
 			return
 		}
-		if !x.broken && !x.noBody && x.remaining != 0 {
+		if !x.broken && !x.gone && !x.noBody && x.remaining != 0 {
 			x.log("the response to %s %s was cut off", x.req.Bytes(x.req.Method), x.req.Bytes(x.req.URI))
 			x.resetIfUndelimited()
 		}

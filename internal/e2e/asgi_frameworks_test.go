@@ -20,7 +20,7 @@ func TestAsyncFrameworks(t *testing.T) {
 	venv := harness.Async(t)
 	for _, name := range []string{"starlette", "fastapi", "quart", "litestar", "django"} {
 		t.Run(name, func(t *testing.T) {
-			want := visit(t, venv, startUvicorn(t, venv, name))
+			want := visit(t, venv, startUvicorn(t, venv, "frameworks", name))
 			for _, loop := range []string{"uvloop", "asyncio"} {
 				s, addr := harness.New(t), harness.Addr(t)
 				s.Copy("testdata/asgi/frameworks.py", "frameworks.py")
@@ -86,12 +86,13 @@ func visit(t *testing.T, venv, addr string) (seen []any) {
 	return seen
 }
 
-// startUvicorn serves the framework's site with uvicorn, and gives the address.
-func startUvicorn(t *testing.T, venv, name string) string {
+// startUvicorn serves the application of that name, of a module of testdata/asgi, with uvicorn, and
+// gives the address.
+func startUvicorn(t *testing.T, venv, module, name string) string {
 	t.Helper()
 	addr := harness.Addr(t)
 	host, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(filepath.Join(venv, "bin", "uvicorn"), "frameworks:application", "--app-dir", "testdata/asgi",
+	cmd := exec.Command(filepath.Join(venv, "bin", "uvicorn"), module+":application", "--app-dir", "testdata/asgi",
 		"--host", host, "--port", port,
 		"--log-level", "critical")
 	cmd.Env = append(os.Environ(), "APPLICATION="+name)

@@ -211,7 +211,7 @@ async def page_waits(scope, receive, send):
         pass
     try:
         await start(send)
-        await body(send, b"x")
+        await body(send, b"x", True)
     except OSError as exc:
         print("gone:", type(exc).__module__, type(exc).__name__, flush=True)
         raise RuntimeError("what a framework makes of it")
