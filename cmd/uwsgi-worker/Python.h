@@ -231,6 +231,7 @@ PyObject *PyDict_Copy(PyObject *);
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *);
 PyObject *PyDict_New(void);
 int PyDict_SetItem(PyObject *, PyObject *, PyObject *);
+Py_ssize_t PyDict_Size(PyObject *);
 
 int PyList_Append(PyObject *, PyObject *);
 PyObject *PyList_GetItem(PyObject *, Py_ssize_t);

@@ -5,7 +5,7 @@ package main
 
 /*
 #cgo CFLAGS: -I${SRCDIR}
-#cgo CFLAGS: -DPy_LIMITED_API=0x03090000 -O2 -Wall -fvisibility=hidden
+#cgo CFLAGS: -DPy_LIMITED_API=0x03090000 -O2 -Wall -Werror=implicit-function-declaration -fvisibility=hidden
 #cgo LDFLAGS: -Wl,--wrap=pthread_create
 #include <stdlib.h>
 #include "bridge.h"

@@ -33,7 +33,7 @@ static PyObject *str_switch, *str_throw, *str_wait, *str_set, *str_has_links, *s
 // begins with an empty context. The check needs to know how many references there are of ours: they
 // are counted in a greenlet that has no request, the first time that it is switched to and the
 // second time.
-static PyObject *greenlet_hub, *greenlet_weakrefs;
+static PyObject *greenlet_hub, *greenlet_weakrefs, *greenlet_refcount;
 static PyObject *greenlet_serve_object;
 static PyObject *greenlet_spare;    // waits for a request; NULL: none does
 static PyObject *greenlet_straight; // the one that the hub has switched to and that has not waited
@@ -111,10 +111,13 @@ static void driver_answer(driver *d)
 // greenlet_number takes the reference to a number, 0 or more. -1: it is none.
 static Py_ssize_t greenlet_number(PyObject *o)
 {
-	Py_ssize_t n = o ? PyLong_AsSsize_t(o) : -1;
+	Py_ssize_t n = o ? PyLong_AsLong(o) : -1;
 	Py_XDECREF(o);
 	return n;
 }
+
+// greenlet_references gives how many there are, ours included.
+static Py_ssize_t greenlet_references(PyObject *me) { return greenlet_number(PyObject_CallFunctionObjArgs(greenlet_refcount, me, NULL)); }
 
 static Py_ssize_t greenlet_named(PyObject *me)
 {
@@ -131,11 +134,11 @@ static int greenlet_fit(PyObject *me, int again)
 	if (greenlet_straight != me || greenlet_spare || uw_forked)
 		return 0;
 	if (greenlet_counting) {
-		greenlet_refs[again] = Py_REFCNT(me);
+		greenlet_refs[again] = greenlet_references(me);
 		greenlet_attributes = greenlet_named(me);
-		return greenlet_attributes >= 0;
+		return greenlet_refs[again] >= 0 && greenlet_attributes >= 0;
 	}
-	return Py_REFCNT(me) == greenlet_refs[again] && greenlet_number(PyObject_CallMethodObjArgs(me, str_has_links, NULL)) == 0 &&
+	return greenlet_references(me) == greenlet_refs[again] && greenlet_number(PyObject_CallMethodObjArgs(me, str_has_links, NULL)) == 0 &&
 	       greenlet_number(PyObject_CallFunctionObjArgs(greenlet_weakrefs, me, NULL)) == 0 && greenlet_named(me) == greenlet_attributes &&
 	       PyObject_SetAttr(me, str_context, Py_None) == 0;
 }
@@ -355,7 +358,7 @@ PyObject *greenlet_receive(uw_exchange *x, int wait)
 PyObject *greenlet_begin(PyObject *self, PyObject *args)
 {
 	PyObject *call_soon, *leave;
-	if (!PyArg_ParseTuple(args, "OOOOOOO:greenlet_begin", &greenlet_class, &greenlet_room, &greenlet_cancelled, &greenlet_hub, &greenlet_weakrefs,
+	if (!PyArg_ParseTuple(args, "OOOOOOOO:greenlet_begin", &greenlet_class, &greenlet_room, &greenlet_cancelled, &greenlet_hub, &greenlet_refcount, &greenlet_weakrefs,
 	                      &call_soon, &leave) ||
 	    events_attach(self, call_soon, leave, greenlet_begins, greenlet_event) < 0)
 		return NULL;
@@ -370,6 +373,7 @@ PyObject *greenlet_begin(PyObject *self, PyObject *args)
 	Py_INCREF(greenlet_cancelled);
 	Py_INCREF(greenlet_hub);
 	Py_INCREF(greenlet_weakrefs);
+	Py_INCREF(greenlet_refcount);
 	uw_core_get(0)->thread = PyThread_get_thread_ident();
 	chunks_keep();
 	Py_RETURN_NONE;

@@ -32,7 +32,7 @@ PyObject *greenlet_begin(PyObject *self, PyObject *args);
 
 #define GREENLET_METHODS \
 	{"greenlet_begin", greenlet_begin, METH_VARARGS, \
-	 "greenlet_begin(Greenlet, Event, Cancelled, hub, getweakrefcount, call_soon, leave): serve on gevent's hub, which calls poll(). leave() is " \
-	 "called when the worker has drained. Cancelled is thrown into a greenlet that is over its time"},
+	 "greenlet_begin(Greenlet, Event, Cancelled, hub, getrefcount, getweakrefcount, call_soon, leave): serve on gevent's hub, which calls poll(). " \
+	 "leave() is called when the worker has drained. Cancelled is thrown into a greenlet that is over its time"},
 
 #endif

@@ -79,8 +79,8 @@ class Server:
                 return "the request is over its time"
 
         core, loop = self.core, self.hub.loop
-        core.greenlet_begin(gevent.Greenlet, gevent.event.Event, Harakiri, self.hub, weakref.getweakrefcount,
-                            loop.run_callback, self.left.set)
+        core.greenlet_begin(gevent.Greenlet, gevent.event.Event, Harakiri, self.hub, sys.getrefcount,
+                            weakref.getweakrefcount, loop.run_callback, self.left.set)
         self.watch(loop.io(core.poll_fd(), 1), core.poll)
         self.watch(loop.io(signalled, 1), drain, signalled)
         os.register_at_fork(after_in_child=self.be_child)
