@@ -9,7 +9,7 @@ BIN := bin
 LIB := $(BIN)/lib/uwsgi
 LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
-.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench deb wheel wheel-test wheel-short clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench deb wheel wheel-test wheel-short musl musl-short container clean deps
 
 all: build
 
@@ -64,7 +64,7 @@ sanitize-short: build
 lab:
 	packaging/lab/run.sh
 
-test: check e2e chaos-short sanitize-short wheel-short lab
+test: check e2e chaos-short sanitize-short wheel-short musl-short container lab
 
 bench: build
 	@packaging/deps.sh test async
@@ -83,6 +83,20 @@ wheel:
 # Installs them as people do, with every CPython that is here.
 wheel-test: wheel
 	packaging/wheel/test.sh
+
+# The end-to-end suite under a Python that is linked with musl, as Alpine's is.
+musl: build
+	@packaging/deps.sh musl test
+	packaging/musl.sh
+
+musl-short: build
+	@packaging/deps.sh musl test
+	packaging/musl.sh short
+
+# An image built and run as packaging/container/Containerfile says.
+container: wheel-short
+	@packaging/deps.sh container
+	packaging/container/test.sh
 
 wheel-short:
 	@packaging/deps.sh wheel

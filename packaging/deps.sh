@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what a target needs and what is missing, with apt where we are root; says what to install where we are not.
-# usage: deps.sh build|test|async|deb|lab|wheel …
+# usage: deps.sh build|test|async|deb|lab|wheel|musl|container …
 #        deps.sh venv     prints where `async` puts its virtualenv: outside of the tree, a new one for each list of packages
 #        deps.sh tools    the same of `wheel`
 set -eu
@@ -76,6 +76,22 @@ for group in "$@"; do
 		need dh debhelper
 		need fakeroot fakeroot
 		need lintian lintian
+		;;
+	musl)
+		need musl-gcc musl-tools
+		need gcc gcc
+		need make make
+		need curl curl
+		need xz xz-utils
+		;;
+	container)
+		need buildah buildah
+		need umoci umoci
+		need crun crun
+		need debootstrap debootstrap
+		need ss iproute2
+		need curl curl
+		need unshare util-linux
 		;;
 	lab)
 		need systemd-nspawn systemd-container

@@ -1,0 +1,87 @@
+#!/bin/bash
+# Builds the image as Containerfile says, on a minimal Debian in the place of python:3-slim, and runs it as a container host would: root
+# file system read-only, an account without a name, PID 1. Needs root, and the wheel in dist/. usage: test.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+if [ "$(id -u)" != 0 ]; then echo "container: skipped, it needs root"; exit 0; fi
+
+cache=/var/cache/uwsgi-test/container-trixie.tar
+if [ ! -e "$cache" ]; then
+	echo "== a minimal Debian"
+	base=$(mktemp -d)
+	debootstrap --variant=minbase --include=python3,python3-venv trixie "$base" http://deb.debian.org/debian >"$cache.log" 2>&1 || { tail -5 "$cache.log"; exit 1; }
+	rm -rf "$base"/var/cache/apt/archives/*.deb "$base"/var/lib/apt/lists/*
+	tar -C "$base" -cf "$cache.part" .
+	mv "$cache.part" "$cache"
+	rm -rf "$base"
+fi
+
+work=$(mktemp -d)
+name=uwsgi-test-$$
+end() {
+	crun --root "$work/crun" kill "$name" KILL >/dev/null 2>&1 || :
+	crun --root "$work/crun" delete -f "$name" >/dev/null 2>&1 || :
+	rm -rf "$work"
+}
+trap end EXIT
+fail() { echo "FAIL: $*" >&2; [ ! -e "$work/log" ] || tail -20 "$work/log" >&2; exit 1; }
+
+echo "== build"
+mkdir -p "$work/base" "$work/site" "$work/wheels"
+ln "$cache" "$work/base/root.tar" 2>/dev/null || cp "$cache" "$work/base/root.tar"
+printf 'FROM scratch\nADD root.tar /\n' >"$work/base/Containerfile"
+cp "$root"/dist/uwsgi-*.whl "$work/wheels/"
+: >"$work/site/requirements.txt"
+cat >"$work/site/app.py" <<'X'
+import os
+import time
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(2)
+    body = ("%d %d %d" % (os.getuid(), os.getppid(), len(environ["wsgi.input"].read()))).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+X
+image() { BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs buildah --root "$work/images" --runroot "$work/run" "$@"; }
+image bud -q --layers=false -t localhost/base "$work/base" >/dev/null
+image bud -q --layers=false --build-arg PYTHON=localhost/base --build-context wheels="$work/wheels" -f packaging/container/Containerfile \
+	-t localhost/site "$work/site" >"$work/log" 2>&1 || fail "the image cannot be built"
+image push -q localhost/site "oci:$work/oci:latest" >/dev/null
+umoci unpack --image "$work/oci:latest" "$work/bundle" >"$work/log" 2>&1 || fail "the image cannot be unpacked"
+
+echo "== run"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+python3 - "$work/bundle/config.json" "$port" <<'X'
+import json, sys
+path, port = sys.argv[1:]
+config = json.load(open(path))
+config["process"]["terminal"] = False
+config["process"]["noNewPrivileges"] = True
+config["process"]["args"] = [a.replace(":8080", "127.0.0.1:" + port) for a in config["process"]["args"]]
+config["root"]["readonly"] = True
+config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "network"]
+config["mounts"] = [m for m in config["mounts"] if m["destination"] != "/etc/resolv.conf"]
+config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "size=8m"]})
+json.dump(config, open(path, "w"))
+X
+# crun wants the one hierarchy of cgroups, which a host may not have.
+unshare -m sh -c 'umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"' sh \
+	crun --root "$work/crun" --cgroup-manager=disabled run -b "$work/bundle" "$name" >"$work/log" 2>&1 &
+pid=$!
+ask() { curl -sf --retry 30 --retry-delay 1 --retry-connrefused --max-time 20 "$@"; }
+said=$(ask --data-binary 12345 "http://127.0.0.1:$port/") || fail "nothing is served"
+[ "${said%% *}" = 10001 ] && [ "${said##* }" = 5 ] || fail "served: $said"
+head -c 300000 /dev/zero >"$work/body"
+said=$(ask --data-binary "@$work/body" "http://127.0.0.1:$port/")
+[ "${said##* }" = 300000 ] || fail "a body of 300 kB: $said"
+ask "http://127.0.0.1:$port/slow" >"$work/slow" &
+slow=$!
+for _ in $(seq 100); do [ "$(ss -Htn state established "sport = :$port" | wc -l)" -ge 1 ] && break; sleep 0.05; done
+unshare -m true
+crun --root "$work/crun" kill "$name" TERM
+wait "$slow" || fail "the request that ran at SIGTERM was not answered"
+wait "$pid" || fail "exit status $?"
+echo "an account without a name, a read-only root, PID 1: served, and drained at SIGTERM"

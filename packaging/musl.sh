@@ -1,0 +1,54 @@
+#!/bin/bash
+# The end-to-end suite under a Python that is linked with musl, as Alpine's is: built here from Debian's source, once, and kept outside
+# of the tree. "musl.sh short" runs what musl could be another matter for.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=3.13.5
+source=http://deb.debian.org/debian/pool/main/p/python3.13/python3.13_$version.orig.tar.xz
+digest=93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640
+cache=${XDG_CACHE_HOME:-$HOME/.cache}
+[ "$(id -u)" != 0 ] || cache=/var/cache
+root=$cache/uwsgi-test/musl-python-$version
+
+# Not optimised: it is compiled in a third of the time. What Debian has no musl library for (zlib, libffi, OpenSSL) it does without.
+build() {
+	local work=$root.work
+	rm -rf "$work" && mkdir -p "$work/source" "$work/build"
+	curl -sSfL -o "$work/python.tar.xz" "$source" || return 1
+	echo "$digest  $work/python.tar.xz" | sha256sum -c --quiet || return 1
+	tar -xf "$work/python.tar.xz" -C "$work/source" --strip-components=1
+	printf '#!/bin/sh\n[ "$1" = --print-multiarch ] && { echo x86_64-linux-musl; exit; }\nexec musl-gcc "$@"\n' >"$work/cc"
+	chmod +x "$work/cc"
+	(cd "$work/build" && PKG_CONFIG=/bin/false ac_cv_header_zlib_h=no CC=$work/cc ../source/configure --prefix="$root" --enable-shared \
+		--without-ensurepip --disable-test-modules OPT='-O0 -DNDEBUG' LDFLAGS="-Wl,-rpath,$root/lib" && make -j"$(nproc)" && make install) >"$work.log" 2>&1 ||
+		{ tail -20 "$work.log" >&2; return 1; }
+	rm -rf "$work"
+	touch "$root/complete"
+}
+
+mkdir -p "$(dirname "$root")"
+exec 9>"$root.lock"
+flock 9
+if [ ! -e "$root/complete" ]; then
+	echo "== building a Python $version with musl in $root"
+	rm -rf "$root"
+	build || { echo "musl.sh: there is no Python with musl ($root.work): nothing is tested under it" >&2; exit "${UWSGI_MUSL_REQUIRED:-0}"; }
+fi
+flock -u 9
+
+echo "== build for musl"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+CGO_ENABLED=0 go build -trimpath -o "$dir/uwsgi" ./cmd/uwsgi
+mkdir -p "$dir/lib/uwsgi"
+CC=musl-gcc CGO_ENABLED=1 CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
+	go build -trimpath -ldflags "-extldflags=-Wl,-T,$PWD/cmd/uwsgi-worker/init.ld" -buildmode=c-shared -o "$dir/lib/uwsgi/_uwsgi.abi3.so" ./cmd/uwsgi-worker
+cp internal/python/*.py "$dir/lib/uwsgi/"
+
+echo "== run"
+# What needs packages that this Python has not got, and those that name another Python.
+skip='Oracle|Frameworks|Django|Flask|Seed|Validator|Pythons|Async|ASGI|Channels|SQLAlchemy|SocketIO|Browser|Gevent|Autobahn'
+only=.
+[ "${1:-}" != short ] || only='Crash|Fork|Harakiri|Signal|Recycl|Reload|Environment|Stop|WebSocket|Limits|Hooks'
+PATH=$root/bin:$PATH UWSGI_E2E_BINARY="$dir/uwsgi" go test -count=1 -timeout 20m -run "$only" -skip "$skip" ./internal/e2e
