@@ -7,9 +7,11 @@ PREFIX ?= /usr
 GO ?= go
 BIN := bin
 LIB := $(BIN)/lib/uwsgi
+# What writes manual pages and completion: another machine's program cannot run here.
+TELLER ?= $(BIN)/uwsgi
 LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
-.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench deb wheel wheel-test wheel-short musl musl-short container clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install deb packages dist wheel wheel-test wheel-short musl musl-short container clean deps
 
 all: build
 
@@ -70,15 +72,52 @@ bench: build
 	@packaging/deps.sh test async
 	$(GO) run ./packaging/bench
 
+# All that a machine has of it, below $(DESTDIR), after `make build`: the packages are made of this. The units name /usr.
+ETC := $(DESTDIR)/etc
+USR := $(DESTDIR)$(PREFIX)
+install:
+	install -D -m 755 $(BIN)/uwsgi $(USR)/bin/uwsgi
+	ln -sfn uwsgi $(USR)/bin/uwsgi-core
+	install -d $(USR)/lib/uwsgi $(USR)/share/man/man1 $(USR)/share/man/man5 $(USR)/share/man/man8 $(USR)/share/bash-completion/completions
+	install -m 644 $(LIB)/*.so $(LIB)/*.py $(USR)/lib/uwsgi/
+	$(TELLER) man uwsgi >$(USR)/share/man/man1/uwsgi.1
+	$(TELLER) man uwsgi.ini >$(USR)/share/man/man5/uwsgi.ini.5
+	install -m 644 packaging/man/uwsgi-generator.8 $(USR)/share/man/man8/
+	$(TELLER) completion bash >$(USR)/share/bash-completion/completions/uwsgi
+	install -D -m 644 packaging/conf/default.ini $(USR)/share/uwsgi/conf/default.ini
+	install -d $(USR)/share/uwsgi/nginx $(USR)/share/doc/uwsgi/examples/hello
+	install -m 644 packaging/nginx/*.conf $(USR)/share/uwsgi/nginx/
+	install -m 644 packaging/example/* $(USR)/share/doc/uwsgi/examples/hello/
+	cp -r systemd/examples $(USR)/share/doc/uwsgi/examples/systemd
+	install -d $(USR)/lib/systemd/system $(USR)/lib/systemd/system-generators $(USR)/lib/systemd/catalog $(USR)/lib/tmpfiles.d
+	install -m 644 systemd/*.service systemd/*.socket $(USR)/lib/systemd/system/
+	install -m 644 systemd/*.catalog $(USR)/lib/systemd/catalog/
+	install -m 644 systemd/uwsgi.tmpfiles.conf $(USR)/lib/tmpfiles.d/uwsgi.conf
+	ln -sfn ../../../bin/uwsgi $(USR)/lib/systemd/system-generators/uwsgi-generator
+	install -d $(ETC)/uwsgi/apps-available $(ETC)/uwsgi/apps-enabled $(ETC)/uwsgi-emperor/vassals $(ETC)/default $(DESTDIR)/var/log/uwsgi/app
+	install -m 644 packaging/conf/apps-available.README $(ETC)/uwsgi/apps-available/README
+	install -m 644 packaging/conf/apps-enabled.README $(ETC)/uwsgi/apps-enabled/README
+	install -m 644 packaging/conf/vassals.README $(ETC)/uwsgi-emperor/vassals/README
+	install -m 644 packaging/conf/emperor.ini $(ETC)/uwsgi-emperor/emperor.ini
+	install -m 644 packaging/conf/default $(ETC)/default/uwsgi
+
+# The packages of other distributions, for x86_64 and aarch64, and all of it with its sums and a bill of materials.
+packages: build wheel
+	@packaging/deps.sh wheel
+	packaging/nfpm/build.sh
+
+dist: deb wheel packages
+	packaging/dist.sh
+
 deb:
 	@packaging/deps.sh deb
 	packaging/deb.sh
 
-# For x86_64 and aarch64, with zig from PyPI as the C compiler; and the source.
+# For x86_64 and aarch64, glibc and musl, with zig from PyPI as the C compiler; and the source.
 wheel:
 	@packaging/deps.sh wheel
 	mkdir -p dist
-	$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-x86_64 manylinux-aarch64 sdist
+	$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-x86_64 manylinux-aarch64 musllinux-x86_64 musllinux-aarch64 sdist
 
 # Installs them as people do, with every CPython that is here.
 wheel-test: wheel

@@ -11,7 +11,7 @@ build=$(mktemp -d dist/build.XXXXXX)
 build=$root/$build
 trap 'rm -rf "$build"' EXIT
 mkdir "$build/uwsgi-$version"
-tar -c --exclude=./.git --exclude=./dist --exclude=./bin --exclude='./debian/build' . | tar -x -C "$build/uwsgi-$version"
+tar -c --exclude=./.git --exclude=./dist --exclude=./bin . | tar -x -C "$build/uwsgi-$version"
 cd "$build/uwsgi-$version"
 dpkg-buildpackage -b -us -uc -tc >"$build/log" 2>&1 || { tail -n 60 "$build/log" >&2; exit 1; }
 cd "$root"

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Makes the RPMs and the apks of what is in the wheels of dist/, and looks at what came out. usage: build.sh (make packages)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tools=$(packaging/deps.sh tools)
+export VERSION LICENSE ARCH STAGE SOURCE_DATE_EPOCH
+VERSION=$(sed -n 's/^VERSION := //p' Makefile)
+LICENSE=$(sed -n 's/^License: //p' debian/copyright | head -1)
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 315532800)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+one() { # one KIND LIBC MACHINE
+	STAGE=$work/$1-$3
+	case $3 in x86_64) ARCH=amd64 ;; aarch64) ARCH=arm64 ;; esac
+	python3 -m zipfile -e dist/uwsgi-"$VERSION"-cp39-abi3-"$2"*_"$3"*.whl "$work/wheel-$1-$3"
+	local data=$work/wheel-$1-$3/uwsgi-$VERSION.data
+	mkdir -p "$work/bin-$1-$3/lib"
+	cp "$data/scripts/uwsgi" "$work/bin-$1-$3/"
+	cp -r "$data/data/lib/uwsgi" "$work/bin-$1-$3/lib/"
+	make -s --no-print-directory install BIN="$work/bin-$1-$3" TELLER=bin/uwsgi PREFIX=/usr DESTDIR="$STAGE"
+	if [ "$1" = apk ]; then rm -rf "$STAGE"/usr/lib/systemd "$STAGE"/usr/lib/tmpfiles.d "$STAGE"/usr/share/doc/uwsgi/examples/systemd; fi
+	find "$STAGE" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
+	sed "s,\${STAGE},$STAGE," packaging/nfpm/nfpm.yaml >"$work/nfpm.yaml"
+	"$tools/bin/nfpm" package -f "$work/nfpm.yaml" -p "$1" -t dist/ | grep -v '^using'
+}
+for machine in ${MACHINES:-x86_64 aarch64}; do
+	one rpm manylinux $machine
+	one apk musllinux $machine
+done
