@@ -45,6 +45,7 @@ CGO_ENABLED=0 go build -trimpath -o "$dir/uwsgi" ./cmd/uwsgi
 mkdir -p "$dir/lib/uwsgi"
 CC=musl-gcc CGO_ENABLED=1 CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
 	go build -trimpath -ldflags "-extldflags=-Wl,-T,$PWD/cmd/uwsgi-worker/init.ld" -buildmode=c-shared -o "$dir/lib/uwsgi/_uwsgi.abi3.so" ./cmd/uwsgi-worker
+musl-gcc -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden -Icmd/uwsgi-worker -pthread -o "$dir/lib/uwsgi/_uwsgi_shared.abi3.so" cmd/uwsgi-shared/*.c
 cp internal/python/*.py "$dir/lib/uwsgi/"
 
 echo "== run"

@@ -14,6 +14,8 @@ CGO_ENABLED=0 go build -trimpath -o "$dir/uwsgi" ./cmd/uwsgi
 GOEXPERIMENT=cgocheck2 CGO_ENABLED=1 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer' CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
 	go build -asan -trimpath -ldflags "-extldflags=-Wl,-T,$PWD/cmd/uwsgi-worker/init.ld" -buildmode=c-shared -o "$dir/lib/uwsgi/_uwsgi.abi3.so" ./cmd/uwsgi-worker
 rm -f "$dir/lib/uwsgi/_uwsgi.abi3.h"
+gcc -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fPIC -shared -fvisibility=hidden -Icmd/uwsgi-worker -pthread \
+	-o "$dir/lib/uwsgi/_uwsgi_shared.abi3.so" cmd/uwsgi-shared/*.c
 cp internal/python/*.py "$dir/lib/uwsgi/"
 
 echo "== run"

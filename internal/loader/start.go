@@ -32,6 +32,7 @@ type Spec struct {
 	RequestLog *os.File        // nil = nowhere
 	Handoff    [2]*os.File     // the end that is sent to, the end that is received from; nil = none
 	Locks      *os.File        // what uwsgi.lock locks; nil = none
+	Areas      []*os.File      // of Boot.Areas
 	Stdio      [3]*os.File     // nil = the supervisor's own
 	Events     chan<- Event    // where everything is reported
 	Done       <-chan struct{} // closed once nobody reads Events any more
@@ -153,8 +154,16 @@ func number(boot *wire.Boot, spec Spec) ([]uintptr, error) {
 	if boot.HandoffInFD, err = next(spec.Handoff[1]); err != nil {
 		return nil, err
 	}
-	boot.LockFD, err = next(spec.Locks)
-	return fds, err
+	if boot.LockFD, err = next(spec.Locks); err != nil {
+		return nil, err
+	}
+	boot.Areas = append([]wire.Area(nil), boot.Areas...)
+	for i, f := range spec.Areas {
+		if boot.Areas[i].FD, err = next(f); err != nil {
+			return nil, err
+		}
+	}
+	return fds, nil
 }
 
 // environment adds to env what the interpreter needs, the library to preload ("" for none) among

@@ -92,6 +92,7 @@ var events = map[string]event{
 	"emperor.failed":     {},
 	"emperor.problem":    {},
 	"emperor.reload":     {},
+	"area.renewed":       {},
 	"emperor.start":      {},
 	"emperor.stop":       {},
 	"emperor.watch":      {},

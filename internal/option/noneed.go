@@ -85,6 +85,13 @@ var noNeed = []Row{
 		Help: "shut listening sockets down when a graceful stop begins"},
 	{Name: "ksm", Kind: Int, Optional: true, Note: "the application is imported once and its memory shared by all " +
 		"workers", Help: "kernel same-page merging every N requests"},
+	{Name: "cache-no-expire", Note: "an item is over when it is asked for after its time; nothing sweeps",
+		Help: "no sweeper for expired items"},
+	{Name: "cache-expire-freq", Kind: Seconds, Note: "an item is over when it is asked for after its time",
+		Help: "sweeper interval (3)"},
+	{Name: "cache-report-freed-items", Note: "nothing sweeps; the statistics count", Help: "log swept items"},
+	{Name: "cache-use-last-modified", Note: "only uWSGI's own caching of responses reads them",
+		Help: "maintain item timestamps"},
 	{Name: "pcre-jit", Note: "regular expressions need no such switch", Help: "JIT regexps"},
 	{Name: "propagate-touch", Note: "there is one reload, that of the instance",
 		Help: "per-app touch reload also signals the master"},

@@ -32,7 +32,8 @@ func refusedRows() []Row {
 			"and access_log off of nginx", routeRows},
 		{"Not offered: Mules", "there are no mules: keep the program running with attach-daemon, or use " +
 			"Celery, RQ or Huey", muleRows},
-		{"Not offered: Cache", "there is no built-in cache: use Redis or memcached", cacheRows},
+		{"Not offered: Caches of several machines", "a cache is of one instance, and answers no requests: use Redis, or " +
+			"the cache of nginx", cacheNodeRows},
 		{"Not offered: Queue and shared memory", "there is no shared queue or memory: use Redis, or " +
 			"multiprocessing.shared_memory", queueRows},
 		{"Not offered: uwsgi signals", "there are no uwsgi signals: use cron, a systemd timer, or a task queue",

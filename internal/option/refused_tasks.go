@@ -20,22 +20,10 @@ var muleRows = []Row{
 	{Name: "mule-msg-recv-size", Kind: Bytes, Since: "2.1", Help: "mule receive buffer"},
 }
 
-var cacheRows = []Row{
-	{Name: "cache", Kind: Int, Help: "create the default cache with N items"},
-	{Name: "cache-blocksize", Kind: Bytes, Help: "item size limit of the default cache (65536)"},
-	{Name: "cache-store", Kind: Path, Help: "mmap the default cache from a file"},
-	{Name: "cache-store-sync", Kind: Int, Help: "sync interval in master cycles"},
-	{Name: "cache-no-expire", Help: "no sweeper for expired items"},
-	{Name: "cache-expire-freq", Kind: Seconds, Help: "sweeper interval (3)"},
-	{Name: "cache-report-freed-items", Help: "log swept items"},
+var cacheNodeRows = []Row{
 	{Name: "cache-udp-server", Kind: Address, Repeat: true, Help: "accept cache updates by UDP"},
 	{Name: "cache-udp-node", Kind: Address, Repeat: true, Help: "send cache updates by UDP"},
 	{Name: "cache-sync", Kind: Address, Help: "clone another node's cache at start"},
-	{Name: "cache-use-last-modified", Help: "maintain item timestamps"},
-	{Name: "add-cache-item", Kind: Text, Repeat: true, Help: "preload an item"},
-	{Name: "load-file-in-cache", Kind: Path, Repeat: true, Help: "preload a file"},
-	{Name: "load-file-in-cache-gzip", Kind: Path, Repeat: true, Help: "preload a file compressed"},
-	{Name: "cache2", Kind: NameValue, Repeat: true, Help: "named cache: name= items= blocksize= blocks= store= …"},
 	{Name: "check-cache", Kind: Text, Optional: true, Help: "serve GETs from a cache keyed by URI"},
 }
 

@@ -28,6 +28,7 @@ type Settings struct {
 	AsgiSettings
 	RequestSettings
 	WebSocketSettings
+	CacheSettings
 	StaticSettings
 	WorkerSettings
 	LifecycleSettings

@@ -35,6 +35,7 @@ SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE = -2, -1, 0
 globals().update(_absent.functions)
 
 _locks = None
+_areas = None  # maps the shared memory, where there is some
 _core = None  # the extension module, in a worker
 _reserved = 0  # bytes of address space that the data plane takes there
 _slot = 0
@@ -62,6 +63,8 @@ def _boot(boot):
     g["sockets"] = [l["FD"] for l in boot["Listeners"] or ()]
     g["_master"], g["_importer"] = boot["MasterPID"], _os.getpid()
     g["_locks"] = _uwsgi_locks.Locks(boot["LockFD"], s["Locks"] + 1)
+    if boot["Areas"]:
+        g.update(_areas(boot))
     if s["Pidfile"]:
         g["pidfile"] = s["Pidfile"].encode()
 

@@ -15,6 +15,7 @@ import sys
 
 import uwsgi_foreign
 import uwsgi_gevent
+import uwsgi
 import uwsgi_limits
 import uwsgi_report
 from uwsgi_application import Loaded, load_all
@@ -157,7 +158,7 @@ class LoaderProcess:
 
 
 def close_on_exec(boot):
-    for fd in range(CONTROL, 3 + 5 + len(boot["Listeners"] or ()) + 4):
+    for fd in range(CONTROL, 3 + 5 + len(boot["Listeners"] or ()) + 4 + len(boot["Areas"] or ())):
         try:
             os.set_inheritable(fd, False)
         except OSError:
@@ -191,6 +192,10 @@ def main(libdir, ours):
         import uwsgi_spooler  # while it can be found
 
         uwsgi_spooler.install(settings)
+    if boot["Areas"]:  # now: later no module of ours can be found
+        import uwsgi_shared
+
+        uwsgi._areas = uwsgi_shared.functions
     set_path(settings)
     step_aside(ours)
     set_main(settings)

@@ -27,6 +27,7 @@ type Snapshot struct {
 	Sockets     []Socket         `json:"sockets"`
 	Workers     []Worker         `json:"workers"` // by number: those in force
 	Crons       []Cron           `json:"crons,omitempty"`
+	Caches      []Cache          `json:"caches,omitempty"`
 
 	Stopping   bool    `json:"stopping,omitempty"` // it serves on, for shutdown-delay
 	Generation int     `json:"generation"`         // in force: how often a loader took its place, 0 = none yet
@@ -47,6 +48,25 @@ type Daemon struct {
 	Command  string `json:"cmd"`
 	PID      int    `json:"pid"`
 	Respawns int    `json:"respawns"`
+}
+
+// Cache is one cache of uwsgi.cache_*; sizes are bytes.
+type Cache struct {
+	Name      string `json:"name"`
+	Hash      string `json:"hash"`
+	HashSize  int64  `json:"hashsize"`
+	KeySize   int64  `json:"keysize"`
+	MaxItems  int64  `json:"max_items"`
+	Blocks    int64  `json:"blocks"`
+	BlockSize int64  `json:"blocksize"`
+	Items     int64  `json:"items"`
+	Hits      int64  `json:"hits"`
+	Misses    int64  `json:"miss"`
+	Full      int64  `json:"full"`
+
+	Evictions int64 `json:"evictions"`
+	Expired   int64 `json:"expired"` // found to be over
+	Bytes     int64 `json:"bytes"`   // of the values
 }
 
 // Socket is one listening socket; Queue and MaxQueue count waiting connections.

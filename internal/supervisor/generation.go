@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"uwsgi/internal/area"
 	"uwsgi/internal/loader"
 	"uwsgi/internal/wire"
 )
@@ -48,8 +49,9 @@ type generation struct {
 	hooked bool      // the post-app hooks were run
 	ready  time.Time // loaded
 	log    int       // which request log its loader was started with
-	piped  bool      // what the loader prints is read by us
-	death  *timer    // when its loader is killed
+	areas  []*area.Area
+	piped  bool   // what the loader prints is read by us
+	death  *timer // when its loader is killed
 }
 
 // active is how many slots should have a process.
@@ -121,6 +123,14 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Lazy:      g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(),
 		RequestLog: wire.RequestLog{Kind: cfg.RequestLogKind},
 	}
+	areas, err := s.openAreas(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g.areas = areas
+	for _, a := range areas {
+		boot.Areas = append(boot.Areas, wire.Area{Kind: a.Kind, Name: a.Name})
+	}
 	stdio, err := cfg.stdio()
 	if err != nil {
 		return nil, err
@@ -140,10 +150,11 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
 		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(),
 		RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
-		Locks: s.locks, Stdio: stdio,
+		Locks: s.locks, Areas: areaFiles(areas), Stdio: stdio,
 		Events: s.events, Done: s.closed,
 	})
 	if err != nil {
+		s.keepAreas()
 		if r != s.rows {
 			r.close()
 		}
@@ -240,8 +251,11 @@ func (s *Supervisor) tidy() {
 		}
 		g.ld.Wait() // its last event has been heard
 	}
-	clear(s.gens[len(kept):])
-	s.gens = kept
+	if len(s.gens) > len(kept) {
+		clear(s.gens[len(kept):])
+		s.gens = kept
+		s.keepAreas()
+	}
 }
 
 // unforked is how many of a generation's processes are only asked for.

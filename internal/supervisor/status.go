@@ -32,6 +32,7 @@ func (s *Supervisor) snapshot() Status {
 	if s.rows != nil {
 		st.Requests = s.rows.board.TotalRequests()
 	}
+	st.Caches = s.caches()
 	seen := map[*process]bool{}
 	if g := s.gen; g != nil {
 		st.Generation = g.n

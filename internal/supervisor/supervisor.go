@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/area"
 	"uwsgi/internal/crash"
 	"uwsgi/internal/loader"
 	"uwsgi/internal/sys"
@@ -51,6 +52,7 @@ type Supervisor struct {
 	startedAt time.Time
 	handoff   [2]*os.File
 	locks     *os.File // uwsgi.lock's
+	areas     area.Keeper
 
 	rows    *rows // of the generation in force
 	gens    []*generation
@@ -207,6 +209,7 @@ func (s *Supervisor) closeShared() {
 			f.Close()
 		}
 	}
+	s.areas.Close()
 	boards := map[*rows]bool{}
 	for _, g := range s.gens {
 		boards[g.rows] = true

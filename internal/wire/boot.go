@@ -28,6 +28,7 @@ type Boot struct {
 	HandoffInFD int // the end that is received from
 	LockFD      int // a file that all generations share, whose bytes are uwsgi.lock's locks
 
+	Areas      []Area // memory to share
 	RequestLog RequestLog
 	// Marked: the supervisor reads what the loader and the workers write to standard error, and
 	// takes the severity of a line from a mark before it, "<4>" (sd-daemon(3)).
@@ -56,6 +57,13 @@ type Listener struct {
 	// connections that may wait before they are taken in ahead or turned away; 0 = as many as the
 	// kernel keeps
 	Backlog int
+}
+
+// Area is memory that all processes share; internal/area makes it, cmd/uwsgi-shared works in it.
+type Area struct {
+	Kind string // which functions open it: KIND_open(name, fd)
+	Name string
+	FD   int
 }
 
 // RequestLog is where the workers write request lines.

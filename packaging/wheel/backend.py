@@ -148,6 +148,12 @@ def build(folder, target):
     run("0", "-ldflags", "-s -w -X uwsgi/internal/app.Version=" + version(), "-o", program, "./cmd/uwsgi")
     script = os.path.join(ROOT, "cmd", "uwsgi-worker", "init.ld")
     run("1", "-ldflags", "-s -w '-extldflags=-Wl,-T,%s'" % script, "-buildmode=c-shared", "-o", library, "./cmd/uwsgi-worker")
+    shared = os.path.join("cmd", "uwsgi-shared")
+    subprocess.run([*compiler.split(), "-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden",
+        "-fstack-protector-strong", "-Icmd/uwsgi-worker", "-s", "-pthread", "-Wl,-z,now", "-o",
+        os.path.join(folder, "_uwsgi_shared.abi3.so"),
+        *(os.path.join(shared, f) for f in sorted(os.listdir(os.path.join(ROOT, shared))) if f.endswith(".c"))],
+        cwd=ROOT, env=env, check=True)
     return tag
 
 
@@ -200,7 +206,8 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         for module in sorted(os.listdir(os.path.join(ROOT, "internal", "python"))):
             if module.endswith(".py"):
                 wheel.add(lib + module, read("internal", "python", module))
-        for file, where, mode in (("_uwsgi.abi3.so", lib, 0o644), ("uwsgi", data + "/scripts/", 0o755)):
+        for file, where, mode in (("_uwsgi.abi3.so", lib, 0o644), ("_uwsgi_shared.abi3.so", lib, 0o644),
+                                  ("uwsgi", data + "/scripts/", 0o755)):
             with open(os.path.join(work, file), "rb") as f:
                 wheel.add(where + file, f.read(), mode)
     wheel.add(info + "/METADATA", metadata())

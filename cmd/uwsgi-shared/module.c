@@ -1,0 +1,34 @@
+#include "shared.h"
+
+#define ROW(name, function, doc) {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL, doc}
+
+static PyMethodDef methods[] = {
+	ROW("cache_open", cache_py_open, "Map the cache in a descriptor: cache_open(name, fd)."),
+	ROW("cache_get", cache_py_get, "The value as bytes, or None: cache_get(key[, cache])."),
+	ROW("cache_set", cache_py_set,
+		"Add an item; True, or None if it is there, too large, or the cache full: "
+		"cache_set(key, value[, expires[, cache]])."),
+	ROW("cache_update", cache_py_update,
+		"Add or replace an item; True or None: cache_update(key, value[, expires[, cache]])."),
+	ROW("cache_del", cache_py_del, "Delete an item; True, or None if there is none: cache_del(key[, cache])."),
+	ROW("cache_exists", cache_py_exists, "Whether there is an item: True or None: cache_exists(key[, cache])."),
+	ROW("cache_clear", cache_py_clear, "Delete all items; True or None: cache_clear([cache])."),
+	ROW("cache_keys", cache_py_keys, "The keys as a list of bytes: cache_keys([cache])."),
+	ROW("cache_inc", cache_py_inc,
+		"Add to a number of 64 bits; True or None: cache_inc(key[, n=1[, expires[, cache]]])."),
+	ROW("cache_dec", cache_py_dec, "Subtract from it: cache_dec(key[, n=1[, expires[, cache]]])."),
+	ROW("cache_mul", cache_py_mul, "Multiply it: cache_mul(key[, n=2[, expires[, cache]]])."),
+	ROW("cache_div", cache_py_div, "Divide it: cache_div(key[, n=2[, expires[, cache]]])."),
+	ROW("cache_num", cache_py_num, "The number, 0 if there is none: cache_num(key[, cache])."),
+	ROW("cache_sound", cache_py_sound, "0 if the structure of a cache holds, for tests: cache_sound([cache])."),
+	{NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef definition = {
+	PyModuleDef_HEAD_INIT, "_uwsgi_shared", "Memory that all processes of an instance share.", -1, methods,
+	NULL, NULL, NULL, NULL,
+};
+
+__attribute__((visibility("default"))) PyObject *PyInit__uwsgi_shared(void) {
+	return PyModule_Create(&definition);
+}

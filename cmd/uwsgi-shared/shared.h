@@ -1,0 +1,28 @@
+// What Python calls, a file a kind of area.
+#ifndef UWSGI_SHARED_H
+#define UWSGI_SHARED_H
+
+#include "Python.h"
+
+#include "area.h"
+
+#define METH_FASTCALL 0x80 // of the stable ABI since 3.10, there before
+
+typedef PyObject *const *Arguments;
+
+PyObject *cache_py_open(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_get(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_set(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_update(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_del(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_exists(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_clear(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_keys(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_inc(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_dec(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_mul(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_div(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_num(PyObject *, Arguments, Py_ssize_t);
+PyObject *cache_py_sound(PyObject *, Arguments, Py_ssize_t);
+
+#endif

@@ -1,0 +1,114 @@
+// Package cache is the supervisor's side of the caches: how large each is laid out, and what their
+// counters say. What works in them is cmd/uwsgi-shared/cache.c.
+package cache
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/bits"
+
+	"uwsgi/internal/area"
+	"uwsgi/internal/option"
+	"uwsgi/internal/stats"
+)
+
+// Kind is what areas of caches are called.
+const Kind = "cache"
+
+// The layout of cmd/uwsgi-shared/cache.h.
+const (
+	magic     = 0x3148434143575555
+	head      = 1024
+	slotSize  = 64
+	counterAt = 768
+
+	bitmapFlag = 1
+	lruFlag    = 2
+	quietFlag  = 4
+	storeFlag  = 8
+)
+
+// most is how many items and blocks there may be: they are counted in 32 bits.
+const most = 1 << 31
+
+// maxSize is how large an area may be; the rest of the arithmetic fits.
+const maxSize = 1 << 46
+
+// Specs are the areas of the caches that the settings ask for.
+func Specs(s *option.Settings) ([]area.Spec, error) {
+	var out []area.Spec
+	for _, c := range s.Caches {
+		if c.Items == 0 {
+			continue // cache-blocksize without cache
+		}
+		spec, err := layout(c)
+		if err != nil {
+			return nil, fmt.Errorf("cache %s: %w", c.Name, err)
+		}
+		out = append(out, spec)
+	}
+	return out, nil
+}
+
+func layout(c option.Cache) (area.Spec, error) {
+	items, blocks := uint64(c.Items), uint64(c.Items)+1
+	flags := uint64(0)
+	for _, f := range []struct {
+		on   bool
+		flag uint64
+	}{{c.Bitmap, bitmapFlag}, {c.PurgeLRU, lruFlag}, {c.IgnoreFull, quietFlag}, {c.Store != "", storeFlag}} {
+		if f.on {
+			flags |= f.flag
+		}
+	}
+	if c.Bitmap {
+		blocks = max(uint64(c.Blocks), 1)
+		if c.Blocks == 0 {
+			blocks = items
+		}
+	}
+	blocksize, keysize := (uint64(c.BlockSize)+7)&^7, (uint64(c.KeySize)+7)&^7
+	buckets := uint64(1) << bits.Len64(max(uint64(c.HashSize), items)-1)
+	if items > most || blocks > most || buckets > 2*most || blocksize > maxSize || keysize > maxSize {
+		return area.Spec{}, fmt.Errorf("too large")
+	}
+	at := uint64(head)
+	next := func(n, size uint64) uint64 {
+		was := at
+		if hi, lo := bits.Mul64(n, size); hi != 0 || lo > maxSize {
+			at = maxSize
+		} else {
+			at = min((at+lo+63)&^63, maxSize)
+		}
+		return was
+	}
+	slots, keys := next(items+2, slotSize), next(items+2, keysize)
+	table, bitmap := next(buckets, 4), next((blocks+63)/64, 8)
+	at = (at + 4095) &^ 4095
+	content := next(blocks, blocksize)
+	if at >= maxSize {
+		return area.Spec{}, fmt.Errorf("too large")
+	}
+	var geometry []byte
+	for _, word := range []uint64{items, blocks, blocksize, keysize, buckets, flags, slots, keys, table, bitmap, content,
+		at} {
+		geometry = binary.NativeEndian.AppendUint64(geometry, word)
+	}
+	return area.Spec{Kind: Kind, Name: c.Name, Magic: magic, Geometry: geometry, Size: int64(at), Store: c.Store,
+		Sync: c.StoreSync}, nil
+}
+
+// Stats are the figures of a cache that is in a.
+func Stats(a *area.Area, c option.Cache) (stats.Cache, error) {
+	var counters [7 * 8]byte
+	if _, err := a.ReadAt(counters[:], counterAt); err != nil && err != io.EOF {
+		return stats.Cache{}, err
+	}
+	n := func(i int) int64 { return int64(binary.NativeEndian.Uint64(counters[8*i:])) }
+	spec := a.Geometry
+	word := func(i int) int64 { return int64(binary.NativeEndian.Uint64(spec[8*i:])) }
+	return stats.Cache{Name: a.Name, Hash: "djb33x", HashSize: word(4), KeySize: c.KeySize, MaxItems: word(0),
+		Blocks: word(1), BlockSize: word(2), Items: n(0), Hits: n(1), Misses: n(2), Full: n(3),
+		Evictions: n(4), Expired: n(5), Bytes: n(6)}, nil
+}

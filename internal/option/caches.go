@@ -1,0 +1,156 @@
+package option
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const groupCaches Group = "Caches"
+
+// CacheSettings is what these rows say about caches.
+type CacheSettings struct {
+	Caches     []Cache
+	CacheItems []string // [CACHE ]KEY=VALUE
+	CacheFiles []CacheFile
+}
+
+// Cache is a cache of uwsgi.cache_*. Sizes are bytes.
+type Cache struct {
+	Name       string
+	Items      int64 // that it holds; 0 = it is only spoken of
+	Blocks     int64 // of values, with Bitmap; 0 = as many as items
+	BlockSize  int64
+	KeySize    int64 // of the longest key
+	HashSize   int64 // buckets; 0 = as items ask for
+	Bitmap     bool  // a value may take several blocks
+	PurgeLRU   bool  // what was used least recently goes when it is full
+	IgnoreFull bool  // nobody is told that it is full
+	Store      string
+	StoreSync  time.Duration // how often the store is written to the disk; 0 = when the kernel does
+}
+
+// CacheFile is a file that is put into a cache at the start, under its path.
+type CacheFile struct {
+	Text string // [CACHE ]PATH
+	Gzip bool
+}
+
+var cacheRows = []Row{
+	{Name: "cache2", Kind: NameValue, Repeat: true, Group: groupCaches, Set: cache2,
+		Help: "a cache in shared memory: name=NAME,items=N,blocksize=65536,keysize=2048,bitmap=1,blocks=N,purge_lru=1," +
+			"ignore_full=1,store=FILE,store_sync=SECONDS"},
+	{Name: "cache", Kind: Int, Group: groupCaches, Help: "the cache `default` of N items",
+		Set: integer(func(s *Settings) *int64 { return &plainCache(s).Items })},
+	{Name: "cache-blocksize", Kind: Bytes, Group: groupCaches, Help: "its largest value (65536)",
+		Set: sizeBytes(func(s *Settings) *int64 { return &plainCache(s).BlockSize })},
+	{Name: "cache-store", Kind: Path, Group: groupCaches, Help: "a file that keeps it over restarts",
+		Set: func(s *Settings, v Value) error { plainCache(s).Store = v.Text; return nil }},
+	{Name: "cache-store-sync", Kind: Seconds, Group: groupCaches,
+		Help: "how often that is written to the disk (0: when the kernel does)",
+		Set:  seconds(func(s *Settings) *time.Duration { return &plainCache(s).StoreSync })},
+	{Name: "add-cache-item", Kind: Text, Repeat: true, Group: groupCaches, Set: addCacheItem,
+		Help: "an item of the start: [CACHE ]KEY=VALUE"},
+	{Name: "load-file-in-cache", Kind: Path, Repeat: true, Group: groupCaches, Set: cacheFile(false),
+		Help: "a file as an item of the start, under its path: [CACHE ]PATH"},
+	{Name: "load-file-in-cache-gzip", Kind: Path, Repeat: true, Group: groupCaches, Set: cacheFile(true),
+		Help: "the same, compressed"},
+}
+
+// plainCache is the cache of the options before cache2, in its place among the others.
+func plainCache(s *Settings) *Cache {
+	i := slices.IndexFunc(s.Caches, func(c Cache) bool { return c.Name == "default" })
+	if i < 0 {
+		i, s.Caches = len(s.Caches), append(s.Caches, newCache("default"))
+	}
+	return &s.Caches[i]
+}
+
+func newCache(name string) Cache { return Cache{Name: name, BlockSize: 64 << 10, KeySize: 2048} }
+
+var cacheKeys = []string{"name", "max_items", "maxitems", "items", "blocksize", "blocks", "keysize", "hash", "hashsize",
+	"bitmap", "purge_lru", "lazy_expire", "sweep_on_full", "ignore_full", "store", "store_sync", "store_delete", "lastmod",
+	"use_last_modified", "clear_on_reload", "math_initial", "node", "nodes", "sync", "udp", "udp_servers", "udp_server",
+	"udpserver"}
+
+func cache2(s *Settings, v Value) error {
+	c := newCache("")
+	var hint error
+	if !strings.Contains(v.Text, "=") {
+		return fault("write cache2 = name=NAME,items=N", "%q names no cache", v.Text)
+	}
+	for _, pair := range keyvals(v.Text, cacheKeys) {
+		var err error
+		switch pair.key {
+		case "name":
+			c.Name = pair.value
+		case "max_items", "maxitems", "items":
+			c.Items, err = cacheSize(pair)
+		case "blocksize":
+			c.BlockSize, err = cacheSize(pair)
+		case "blocks":
+			c.Blocks, err = cacheSize(pair)
+		case "keysize":
+			c.KeySize, err = cacheSize(pair)
+		case "hashsize":
+			c.HashSize, err = cacheSize(pair)
+		case "bitmap":
+			c.Bitmap = pair.on()
+		case "purge_lru":
+			c.PurgeLRU = pair.on()
+		case "ignore_full":
+			c.IgnoreFull = pair.on()
+		case "store":
+			c.Store = pair.value
+		case "store_sync":
+			var n int64
+			n, err = cacheSize(pair)
+			c.StoreSync = time.Duration(min(n, 1<<30)) * time.Second
+		case "hash", "lazy_expire", "sweep_on_full", "store_delete", "lastmod", "use_last_modified", "clear_on_reload":
+			// always so, or without effect
+		case "math_initial", "node", "nodes", "sync", "udp", "udp_servers", "udp_server", "udpserver":
+			hint = warning("leave it out", "%s is not offered: caches are of one instance", pair.key)
+		default:
+			hint = warning("see cache2 in --help", "%q is no key of cache2", pair.key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Name == "" || strings.ContainsAny(c.Name, "@\x00"):
+		return fault("write cache2 = name=NAME,items=N", "a cache needs a name, without @")
+	case c.Items == 0:
+		return fault("write cache2 = name="+c.Name+",items=100", "cache %s has no items", c.Name)
+	case c.BlockSize == 0 || c.KeySize == 0:
+		return fault("leave it out", "cache %s has a blocksize or keysize of 0", c.Name)
+	case slices.ContainsFunc(s.Caches, func(o Cache) bool { return o.Name == c.Name && o.Items > 0 }):
+		return fault("give each its own name", "two caches are called %s", c.Name)
+	}
+	s.Caches = append(s.Caches, c)
+	return hint
+}
+
+func cacheSize(pair keyval) (int64, error) {
+	n, err := strconv.ParseInt(pair.value, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fault("write "+pair.key+"=N", "%s=%s is no number", pair.key, pair.value)
+	}
+	return n, nil
+}
+
+func addCacheItem(s *Settings, v Value) error {
+	if !strings.Contains(v.Text, "=") {
+		return fault("write add-cache-item = [CACHE ]KEY=VALUE", "%q has no value", v.Text)
+	}
+	s.CacheItems = append(s.CacheItems, v.Text)
+	return nil
+}
+
+func cacheFile(gzip bool) func(*Settings, Value) error {
+	return func(s *Settings, v Value) error {
+		s.CacheFiles = append(s.CacheFiles, CacheFile{Text: v.Text, Gzip: gzip})
+		return nil
+	}
+}

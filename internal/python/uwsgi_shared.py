@@ -1,0 +1,26 @@
+"""The memory that all processes of the instance share: mapped here, in the loader, whose workers,
+mules and spoolers are forked with it. What works in it is C (cmd/uwsgi-shared)."""
+
+import importlib.util
+import os
+
+import uwsgi_cache
+
+
+def library(libdir):
+    spec = importlib.util.spec_from_file_location("_uwsgi_shared", os.path.join(libdir, "_uwsgi_shared.abi3.so"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def functions(boot):
+    """The functions of the uwsgi module that work in shared memory, by name."""
+    shared, found = library(boot["LibDir"]), {}
+    for area in boot["Areas"]:
+        getattr(shared, area["Kind"] + "_open")(area["Name"], area["FD"])
+        os.close(area["FD"])
+    kinds = {area["Kind"] for area in boot["Areas"]}
+    if "cache" in kinds:
+        found.update(uwsgi_cache.functions(shared, boot["Settings"]))
+    return found

@@ -1,0 +1,72 @@
+package supervisor
+
+import (
+	"log/slog"
+	"os"
+
+	"uwsgi/internal/area"
+	"uwsgi/internal/cache"
+	"uwsgi/internal/stats"
+)
+
+// openAreas gives the memory that cfg's processes share: what there is of the same geometry keeps
+// its content.
+func (s *Supervisor) openAreas(cfg *Config) ([]*area.Area, error) {
+	specs, err := cache.Specs(cfg.Settings)
+	if err != nil {
+		return nil, err
+	}
+	areas, err := s.areas.Open(specs)
+	for _, a := range areas {
+		if a.Renewed != "" {
+			s.log(slog.LevelWarn, "area.renewed", "store "+a.Store+" is "+a.Renewed+": a new one takes its place")
+			a.Renewed = ""
+		}
+	}
+	return areas, err
+}
+
+// keepAreas lets go of those that no generation has. A reload that stops the old one first has none
+// for a while.
+func (s *Supervisor) keepAreas() {
+	if s.gen == nil {
+		return
+	}
+	used := map[*area.Area]bool{}
+	for _, g := range s.gens {
+		for _, a := range g.areas {
+			used[a] = true
+		}
+	}
+	s.areas.Keep(func(a *area.Area) bool { return used[a] })
+}
+
+func areaFiles(areas []*area.Area) []*os.File {
+	var files []*os.File
+	for _, a := range areas {
+		files = append(files, a.File)
+	}
+	return files
+}
+
+// caches are the counters of the caches in force.
+func (s *Supervisor) caches() []stats.Cache {
+	if s.gen == nil {
+		return nil
+	}
+	var out []stats.Cache
+	for _, a := range s.gen.areas {
+		if a.Kind != cache.Kind {
+			continue
+		}
+		for _, c := range s.gen.cfg.Settings.Caches {
+			if c.Name != a.Name {
+				continue
+			}
+			if shown, err := cache.Stats(a, c); err == nil {
+				out = append(out, shown)
+			}
+		}
+	}
+	return out
+}
