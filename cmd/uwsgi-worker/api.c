@@ -68,7 +68,10 @@ PyObject *api_disconnect(PyObject *self, PyObject *unused)
 	uw_exchange *x = api_exchange();
 	if (!x)
 		return NULL;
-	shutdown(x->fd, SHUT_RDWR);
+	if (x->upgrade_state == UW_UPGRADE_OPEN)
+		uw_websocket_disconnect(x);
+	else
+		shutdown(x->fd, SHUT_RDWR);
 	Py_RETURN_NONE;
 }
 

@@ -181,6 +181,14 @@ func uwGoWSFlush(exchange C.int) (rc C.int) {
 	return C.int(engine.Exchange(int(exchange)).FlushMessage())
 }
 
+//export uwGoWSDisconnect
+func uwGoWSDisconnect(exchange C.int) {
+	defer guard("disconnect")
+	x := engine.Exchange(int(exchange))
+	defer onLoop(x)
+	x.Disconnect()
+}
+
 //export uwGoWSTake
 func uwGoWSTake(exchange C.int) (fd C.int) {
 	fd = -1

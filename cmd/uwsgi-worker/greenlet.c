@@ -327,6 +327,13 @@ int greenlet_catch_up(uw_exchange *x)
 	return driver_wait(&d->room);
 }
 
+void greenlet_closed(uw_exchange *x)
+{
+	driver *d = x->driver;
+	d->ended = 1;
+	driver_wake(&d->inbox);
+}
+
 PyObject *greenlet_receive(uw_exchange *x, int wait)
 {
 	driver *d = x->driver;

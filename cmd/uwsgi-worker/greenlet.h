@@ -25,6 +25,9 @@ int greenlet_catch_up(uw_exchange *x);
 // exception: it has ended.
 PyObject *greenlet_receive(uw_exchange *x, int wait);
 
+// greenlet_closed has greenlets that wait for a message hear that the websocket has ended.
+void greenlet_closed(uw_exchange *x);
+
 // chunks_keep makes the interpreter reuse its blocks for the frames of greenlets.
 void chunks_keep(void);
 

@@ -134,6 +134,13 @@ PyObject *uw_websocket_send(uw_exchange *x, int text, PyObject *data)
 	return websocket_over(x, text ? "unable to send websocket message" : "unable to send websocket binary message");
 }
 
+void uw_websocket_disconnect(uw_exchange *x)
+{
+	uwGoWSDisconnect(x->id);
+	if (x->driver)
+		greenlet_closed(x);
+}
+
 static PyObject *offer; // f(environ, exchange, serial), NULL: there is none
 
 void uw_set_offer(PyObject *f)

@@ -11,6 +11,8 @@
 PyObject *uw_websocket_handshake(uw_exchange *x, const char *key, Py_ssize_t key_len, const char *protocol, Py_ssize_t protocol_len);
 PyObject *uw_websocket_receive(uw_exchange *x, int wait);
 PyObject *uw_websocket_send(uw_exchange *x, int text, PyObject *data);
+// uw_websocket_disconnect sends a close frame, and ends the connection.
+void uw_websocket_disconnect(uw_exchange *x);
 
 // uw_offer_socket puts the connection into the environ, as gunicorn and werkzeug do, by the
 // function that uw_set_offer was given. -1: an exception is set.

@@ -118,7 +118,7 @@ func (x *Exchange) Receive(wait bool) (message []byte, rc int) {
 		return nil, MessageLost
 	}
 	w.readAll = w.readAll && wait
-	for !w.ended && !x.broken {
+	for !w.ended && !x.broken && !w.conn.Closing() {
 		m, n := w.conn.Next(w.in)
 		w.in = w.in[n:]
 		switch m.Op {
@@ -268,6 +268,16 @@ func (x *Exchange) flushFrames() bool {
 		}
 	}
 	return true
+}
+
+// Disconnect ends the conversation: what the application says or asks for from here on fails.
+func (x *Exchange) Disconnect() {
+	if x.opened() {
+		x.CloseSocket(websocket.Normal, "")
+		return
+	}
+	x.closeFrames(websocket.Normal, "")
+	x.cn.endWriting()
 }
 
 // closeFrames sends a close frame, unless one was sent before or the client has no room for it.

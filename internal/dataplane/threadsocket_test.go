@@ -397,6 +397,9 @@ func TestTake(t *testing.T) {
 		if _, err := io.ReadFull(k.Conn, buf); err != nil || string(buf) != "hello" {
 			t.Fatalf("%q, %v", buf, err)
 		}
+		if cell := s.eng.exchanges[0].cell; cell.Started.Load() < monotonic() {
+			t.Error("harakiri counts the time of a conversation")
+		}
 		if leaves {
 			s.say(message{Op: "drain"})
 		} else {

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"math"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,8 @@ func (x *Exchange) Take() int {
 		return -1
 	}
 	x.upgraded()
-	x.status = 101 // whatever it answers
+	x.status = 101                      // whatever it answers
+	x.cell.Started.Store(math.MaxInt64) // a conversation may take as long as it likes: no harakiri
 	x.cn.shared = true
 	x.eng.upgrades.lend(x.eng, x.cn)
 	return fd

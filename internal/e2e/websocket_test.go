@@ -141,6 +141,16 @@ def application(environ, start_response):
                 except OSError:
                     pass
             return []
+    if path == "/disconnect":
+        print("heard", uwsgi.websocket_recv())
+        uwsgi.disconnect()
+        for function in (uwsgi.websocket_recv, uwsgi.websocket_recv_nb, lambda: uwsgi.websocket_send("x")):
+            try:
+                function()
+                print("it goes on")
+            except OSError as exc:
+                print("over:", exc)
+        return []
     while True:
         message = uwsgi.websocket_recv()
         if message == b"raise":
@@ -253,4 +263,32 @@ func TestWebSocketErrors(t *testing.T) {
 	k = open(t, addr, "/")
 	k.Say(websockettest.Text, "sleep")
 	s.Log.Wait(t, "killed by signal 9")
+}
+
+// TestWebSocketDisconnect: uwsgi.disconnect() says goodbye to the client of a WebSocket, on threads
+// and on gevent's hub, and the conversation is over.
+func TestWebSocketDisconnect(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{
+		"threads": {"--threads", "2"},
+		"gevent":  {"--gevent", "20", "--gevent-monkey-patch", "--home", harness.Async(t)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", echoApp)
+			s.Start(append([]string{"--http", addr, "--module", "app"}, args...)...)
+			k := open(t, addr, "/disconnect")
+			k.Say(websockettest.Text, "hello")
+			hear(t, k, websockettest.Close, websockettest.Code(1000, ""))
+			if f, p, err := k.Hear(); !errors.Is(err, io.EOF) {
+				t.Errorf("heard %#x %q %v, expected the end", f, p, err)
+			}
+			k.Close()
+			s.Log.Wait(t, "^over: unable to send websocket message$")
+			if n := s.Log.Count("^over: unable to receive websocket message$"); n != 2 || s.Log.Count("^it goes on$") > 0 {
+				t.Errorf("%d of two calls that receive have failed", n)
+			}
+		})
+	}
 }

@@ -294,7 +294,7 @@ def is_connected(fd):
 
 
 def disconnect():
-    """End the client's connection; the application goes on."""
+    """End the client's connection, a WebSocket with a close frame (1000); the application goes on."""
     _need().disconnect()
 
 
