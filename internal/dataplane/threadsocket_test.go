@@ -345,6 +345,7 @@ func TestWebSocketGateways(t *testing.T) {
 			if line, err := c.r.ReadString('\n'); err != nil || line != "Status: 101 Switching Protocols\r\n" {
 				t.Errorf("%s: %q, %v", protocol, line, err)
 			}
+			c.Close() // it had the only core
 			continue
 		}
 		k, err := websockettest.Ask(s.dial(protocol), packet)
