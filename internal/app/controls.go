@@ -181,11 +181,12 @@ func (in *instance) reopenLog() {
 
 func (in *instance) touchActions(d *deployment) touch.Actions {
 	return touch.Actions{
-		Reload:        in.reload("touch-reload"),
-		ReloadWorkers: func() { in.sup.ReloadWorkers("touch-workers-reload", true) },
-		ChainReload:   func() { in.sup.ChainReload("touch-chain-reload") },
-		ReopenLog:     in.reopenLog,
-		RotateLog:     func() { in.complainAbout("rotate the log", d.log.Rotate()) },
+		Reload:         in.reload("touch-reload"),
+		ReloadWorkers:  func() { in.sup.ReloadWorkers("touch-workers-reload", true) },
+		ReloadSpoolers: func() { in.sup.RespawnSpoolers("touch-spoolers-reload") },
+		ChainReload:    func() { in.sup.ChainReload("touch-chain-reload") },
+		ReopenLog:      in.reopenLog,
+		RotateLog:      func() { in.complainAbout("rotate the log", d.log.Rotate()) },
 		Exec: func(command string) {
 			in.complainAbout("touch-exec: "+command, d.hooks.Exec(context.Background(), command))
 		},

@@ -27,6 +27,7 @@
 //
 //	{"op":"fork","slot":1,"row":0,"reason":"start","first":true,"again":false} + [worker's control socket, (its stderr)]   fork a worker; first: none of the
 //	                                                                                          slot has served yet, the -once hooks run; again: as Boot.Again
+//	{"op":"spool"}                                                                            the generation is in force: start the spooler's processes. Again: replace them
 //	{"op":"quit"}                                                                             no more forks; exit when the last child is gone
 //
 // loader → supervisor:

@@ -121,6 +121,7 @@ var events = map[string]event{
 	"reload.failed":      {message: sd.MessageReloadFailed},
 	"reload.queued":      {},
 	"reload.retire":      {},
+	"spooler.reload":     {},
 	"reload.start":       {},
 	"reload.stopfirst":   {},
 	"start.exclusive":    {},

@@ -29,9 +29,10 @@ from uwsgi_worker import Library, Worker
 
 
 class LoaderProcess:
-    def __init__(self, boot, libdir):
+    def __init__(self, boot, libdir, keeper=None):
+        self.keeper = keeper  # makes self.spooling
         self.boot, self.settings, self.libdir = boot, boot["Settings"], libdir
-        self.wire = Wire(CONTROL)
+        self.wire, self.pid = Wire(CONTROL), os.getpid()
         self.children = {}  # pid -> slot
         self.loaded, self.library = Loaded(), None
         self.quitting = False
@@ -41,6 +42,7 @@ class LoaderProcess:
         self.poll.register(self.wire.sock, select.POLLIN)
         self.poll.register(self.wake[0], select.POLLIN)
         self.locks = uwsgi_foreign.Locks()
+        self.spooling = None  # what keeps the processes of the spooler running, where there is one
         self.belongings = Belongings(boot, CONTROL, *self.wake)
 
     def boot_up(self):
@@ -88,8 +90,8 @@ class LoaderProcess:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         self.sigchld = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
         signal.signal(signal.SIGCHLD, ignore)
-        while not (self.quitting and not self.children):
-            for fd, _ in self.poll.poll():
+        while not (self.quitting and not self.children and not (self.spooling and self.spooling.processes)):
+            for fd, _ in self.poll.poll(self.spooling and self.spooling.tend()):
                 if fd == reader:
                     try:
                         os.read(reader, 4096)
@@ -109,6 +111,13 @@ class LoaderProcess:
             return
         if message["op"] == "quit":
             self.quitting = True
+            if self.spooling:
+                self.spooling.stop()
+        if message["op"] == "spool":
+            if self.spooling:
+                self.spooling.replace()
+            else:
+                self.spooling = self.keeper(self)
         for fd in fds:  # nothing else takes any
             os.close(fd)
 
@@ -145,7 +154,7 @@ class LoaderProcess:
         self.wire.send({"op": "forked", "slot": slot, "row": row, "pid": pid})
 
     def reap(self):
-        while self.children:
+        while self.children or self.spooling:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -153,6 +162,8 @@ class LoaderProcess:
             if pid == 0:
                 return
             slot = self.children.pop(pid, None)
+            if slot is None and self.spooling:
+                self.spooling.ended(pid, status)
             if slot is not None:
                 self.wire.send({"op": "exited", "slot": slot, "pid": pid, "status": status})
 
@@ -188,10 +199,11 @@ def main(libdir, ours):
     set_output()
     uwsgi_limits.tether(CONTROL)
     uwsgi_limits.hold(settings)
+    spooling = None
     if settings["Spoolers"]:
-        import uwsgi_spooler  # while it can be found
+        import uwsgi_spooling  # while it can be found
 
-        uwsgi_spooler.install(settings)
+        spooling = uwsgi_spooling.prepare(settings)
     if boot["Areas"]:  # now: later no module of ours can be found
         import uwsgi_shared
 
@@ -204,6 +216,6 @@ def main(libdir, ours):
     if name:
         set_title(name)
     say("Python version: %s" % sys.version.replace("\n", " "))
-    loader = LoaderProcess(boot, libdir)
+    loader = LoaderProcess(boot, libdir, spooling)
     loader.boot_up()
     loader.run()

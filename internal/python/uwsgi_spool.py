@@ -21,6 +21,7 @@ import struct
 import time
 
 import uwsgi
+from uwsgi_inotify import Inotify
 from uwsgi_report import WARNING, say
 
 PREFIX, TEMPORARY, ATTEMPTS, FAILED, TRACEBACK = (
@@ -271,8 +272,6 @@ class Folder(Backend):
             os.close(fd)
 
     def open(self):
-        from uwsgi_inotify import Inotify
-
         try:
             self.inotify = Inotify()
             self.inotify.watch(self.path)
@@ -519,21 +518,30 @@ def backend(where):
 class Board:
     """What the spooler's processes and all others of a generation share: a page, made before the
     fork. A word each: the frequency that set_spooler_frequency() asks for, then the processes'
-    ids."""
+    ids, then when the jobs that they run are past their time (seconds of the monotonic clock)."""
 
     def __init__(self, count):
-        self.memory = memoryview(mmap.mmap(-1, 4 * (1 + count))).cast("I")
+        self.count = count
+        self.memory = memoryview(mmap.mmap(-1, 4 * (1 + 2 * count))).cast("I")
 
     frequency = property(lambda self: self.memory[0])
 
     def set_frequency(self, seconds):
         self.memory[0] = seconds
 
-    def arrive(self, number):
-        self.memory[number] = os.getpid()
+    def arrive(self, number, pid):
+        self.memory[number] = pid
 
     def pids(self):
-        return list(self.memory[1:])
+        return list(self.memory[1:1 + self.count])
+
+    def set_deadline(self, number, seconds):
+        """Let process ``number`` be killed after so many seconds, 0: not."""
+        self.memory[self.count + number] = int(time.monotonic() + seconds) + 1 if seconds else 0
+
+    def late(self, number):
+        """Whether it should be killed now."""
+        return 0 < self.memory[self.count + number] <= time.monotonic()
 
 
 class Spoolers:
@@ -545,6 +553,9 @@ class Spoolers:
         self.backends = {s["Dir"]: backend(s["Dir"]) for s in self.settings}
         # uWSGI counts a spooler for each process, one without processes (external) as so many
         self.dirs = [s["Dir"] for s in self.settings for _ in range(s["Processes"])]
+        # those that run here, counted from 1
+        external = {s["Dir"] for s in self.settings if s["External"]}
+        self.numbers = [i + 1 for i, d in enumerate(self.dirs) if d not in external]
         self.board = Board(len(self.dirs))
         self.first = self.backends[self.settings[0]["Dir"]]
 

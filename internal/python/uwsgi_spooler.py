@@ -10,16 +10,10 @@ import types
 import uwsgi
 from uwsgi_application import import_any
 from uwsgi_report import ERROR, WARNING, report, say
-from uwsgi_spool import Spoolers, arguments
+from uwsgi_spool import arguments
 
 LONGEST = 3600  # seconds that a job which failed waits at most
 SILENCE = 60  # seconds between two lines about a function that is not there
-
-
-def install(settings):
-    """Add the functions of the spooler to the uwsgi module; before the application is imported."""
-    uwsgi._spoolers = Spoolers(settings)
-    uwsgi._spoolers.install()
 
 
 def backoff(frequency, failures):
@@ -59,7 +53,6 @@ class Spooler:
     def run(self):
         """Serve until the process shall leave, or has done spooler-max-tasks."""
         os.register_at_fork(after_in_child=self.let_go)
-        self.board.arrive(self.number)
         fd = self.backend.open()
         while not self.leaving():
             for self.hand in self.backend.due():

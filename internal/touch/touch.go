@@ -13,13 +13,14 @@ import (
 
 // Actions is what a touched file sets off. nil = nothing.
 type Actions struct {
-	Reload        func() // touch-reload
-	ReloadWorkers func() // touch-workers-reload
-	ChainReload   func() // touch-chain-reload
-	ReopenLog     func() // touch-logreopen
-	RotateLog     func() // touch-logrotate
-	Exec          func(command string)
-	Hook          func(option.Hook) // hook-touch
+	Reload         func() // touch-reload
+	ReloadWorkers  func() // touch-workers-reload
+	ReloadSpoolers func() // touch-spoolers-reload
+	ChainReload    func() // touch-chain-reload
+	ReopenLog      func() // touch-logreopen
+	RotateLog      func() // touch-logrotate
+	Exec           func(command string)
+	Hook           func(option.Hook) // hook-touch
 }
 
 // Watcher watches files by their modification time: it fires when the time grows, when a file
@@ -55,6 +56,7 @@ func Watch(s *option.Settings, dir string, before *Watcher, a Actions, print, ti
 	}{
 		{s.TouchReload, "grace them all !!! ***", a.Reload},
 		{s.TouchWorkersReload, "workers reload !!! ***", a.ReloadWorkers},
+		{s.TouchSpoolersReload, "spoolers reload !!! ***", a.ReloadSpoolers},
 		{s.TouchChainReload, "chain reload !!! ***", a.ChainReload},
 		{s.TouchLogreopen, "", a.ReopenLog},
 		{s.TouchLogrotate, "", a.RotateLog},

@@ -6,6 +6,8 @@ const (
 	// Supervisor to loader.
 	OpFork = "fork"
 	OpQuit = "quit"
+	// OpSpool starts the processes of the spooler, or has them replaced.
+	OpSpool = "spool"
 
 	// Loader to supervisor; Loaded, Failed and Log are a worker's, too.
 	OpLoaded     = "loaded"

@@ -49,7 +49,7 @@ if what == "put":
 else:
     uwsgi.spooler = job
     uwsgi_spooler.LONGEST = 0  # no job is put off
-    settings = {"Spoolers": [{"Dir": folder, "Processes": 1}], "SpoolerFrequency": 10**9, "SpoolerQuiet": False,
+    settings = {"Spoolers": [{"Dir": folder, "Processes": 1, "External": False}], "SpoolerFrequency": 10**9, "SpoolerQuiet": False,
         "SpoolerAttempts": int(sys.argv[4]) if len(sys.argv) > 4 else 25, "SpoolerMaxTasks": 0, "SpoolerHarakiri": 0,
         "SpoolerChdir": ""}
     uwsgi_spooler.Spooler(settings, uwsgi_spool.Spoolers(settings), 1, lambda: done, lambda seconds: None, settle).run()
