@@ -42,7 +42,6 @@ var signalsRows = []Row{
 	{Name: "signal-timer", Aliases: []string{"timer"}, Kind: Text, Repeat: true, Help: "periodic uwsgi signal"},
 	{Name: "signal-rbtimer", Aliases: []string{"rbtimer"}, Kind: Text, Repeat: true,
 		Help: "periodic uwsgi signal, user-space timer"},
-	{Name: "rpc-max", Kind: Int, Help: "RPC function slots (64)"},
 	{Name: "touch-signal", Kind: Text, Repeat: true, Help: "raise uwsgi signal on change"},
 	{Name: "fs-signal", Kind: Text, Repeat: true, Help: "inotify, uwsgi signal"},
 }

@@ -34,6 +34,7 @@ SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE = -2, -1, 0
 
 globals().update(_absent.functions)
 
+_here = _os.path.dirname(_os.path.abspath(__file__))
 _locks = None
 _areas = None  # maps the shared memory, where there is some
 _core = None  # the extension module, in a worker
@@ -386,3 +387,44 @@ def i_am_the_spooler():
 def signal_registered(num):
     """None: uWSGI signals are not part of this server."""
     return None
+
+
+_parts = {}
+
+
+def _part(name):
+    """A module of ours that few applications need, read on first use: it cannot be imported, since
+    sys.path and sys.modules are the application's."""
+    if name not in _parts:
+        from importlib import util
+
+        spec = util.spec_from_file_location(name, _os.path.join(_here, name + ".py"))
+        module = util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        _parts.setdefault(name, module)  # another thread may have been first
+    return _parts[name]
+
+
+def register_rpc(name, function, args=0):
+    """Give a function of bytes that returns bytes a name, for call(); True. How many arguments it
+    takes is not looked at."""
+    return _part("uwsgi_rpc").register(name, function, _slot)
+
+
+def call(*words):
+    """call(name, *arguments): what the function of that name gives, all bytes. None: there is none,
+    it raised an exception, or it gave something else."""
+    return _part("uwsgi_rpc").call(words)
+
+
+def rpc(*words):
+    """rpc(node, name, *arguments): the same; node is "" or None. ValueError: other machines are not
+    called."""
+    if words and _part("uwsgi_rpc").remote(words[0]):
+        raise ValueError("unable to call rpc function: other machines are not called (%r): use HTTP" % (words[0],))
+    return _part("uwsgi_rpc").call(words[1:])
+
+
+def rpc_list():
+    """A tuple of the names that functions were given, bytes."""
+    return _part("uwsgi_rpc").names()

@@ -13,7 +13,6 @@ _legion = "there is no legion: use your orchestrator's leader election"
 _timers = "there are no uWSGI signals and timers: use a systemd timer, cron, or Celery, RQ or Huey"
 _spooler = "no spooler is configured: write spooler = FOLDER"
 _mules = "there are no mules: use Celery, RQ or Huey, or attach-daemon"
-_rpc = "there is no RPC: use HTTP"
 _queue = "there is no queue: use Redis"
 _memory = "there are no shared areas: use multiprocessing.shared_memory"
 _loops = "it waits in greenlets only: write gevent = 100, or use threads"
@@ -30,7 +29,6 @@ without = {
     "lord_scroll": (_legion, None),
     "metric_get": (_metrics, 0),
     "mule_msg": (_mules, ValueError("no mule configured")),
-    "rpc_list": (_rpc, ()),
     "scrolls": (_legion, None),
 }
 without.update(dict.fromkeys(("cache_" + n for n in ("get", "set", "update", "del", "exists", "clear", "inc", "dec",
@@ -45,7 +43,7 @@ absent = {
     "green_schedule": _loops, "ready_fd": _loops,
     "suspend": _loops, "wait_fd_read": _loops, "wait_fd_write": _loops,
     "offload": "responses that a client is slow to take are offloaded by themselves",
-    "call": _rpc, "register_rpc": _rpc, "rpc": _rpc, "farm_get_msg": _mules, "farm_msg": _mules, "mule_get_msg": _mules,
+    "farm_get_msg": _mules, "farm_msg": _mules, "mule_get_msg": _mules,
     "send_to_spooler": _spooler, "set_spooler_frequency": _spooler, "spool": _spooler, "spooler_get_task": _spooler,
     "spooler_jobs": _spooler,
     "spooler_pid": _spooler, "spooler_pids": _spooler, "close": _sockets, "connect": _sockets, "recv": _sockets,

@@ -1,6 +1,6 @@
 """uwsgidecorators: what of uWSGI's module of that name applies to this server.
 
-``postfork``, ``thread``, ``lock`` and ``harakiri`` work. The decorators of uWSGI's signals, spooler
+``postfork``, ``thread``, ``lock``, ``harakiri`` and ``rpc`` work. The decorators of uWSGI's signals, spooler
 and mules are not there, and the log says what to use instead: a task that is silently never run is
 worse than one that is refused.
 """
@@ -177,12 +177,21 @@ def spoolforever(f=None, pass_arguments=False):
     return spool_decorate(f, pass_arguments, _spoolforever)
 
 
+def rpc(name):
+    """The function is what uwsgi.call(name) calls (uwsgi.register_rpc)."""
+
+    def decorate(func):
+        uwsgi.register_rpc(name, func)
+        return func
+
+    return decorate
+
+
 _timers = "use a systemd timer, cron or a task queue such as Celery"
 _tasks = "use a task queue such as Celery, RQ or Huey"
 _refused = {
     **dict.fromkeys(("timer", "rbtimer", "cron", "filemon", "signal", "get_free_signal"), _timers),
     **dict.fromkeys(("mulefunc", "mule", "muleloop", "mulemsg", "farm"), _tasks),
-    "rpc": "use HTTP between your services",
 }
 
 
