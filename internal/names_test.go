@@ -62,7 +62,7 @@ func TestOps(t *testing.T) {
 		t.Fatalf("only %d are declared: %q", len(declared), declared)
 	}
 	python := sources(t, "python/*.py")
-	spoken := found(python, `(?:"op": |\.tell\()"(\w+)"`)
+	spoken := found(python, `(?:"op": |[._]tell\()"(\w+)"`)
 	heard := found(python, `message\["op"\] == "(\w+)"`)
 	if !slices.Contains(spoken, wire.OpForked) || !slices.Contains(heard, wire.OpFork) {
 		t.Fatalf("Python says %q and hears %q", spoken, heard)
@@ -78,7 +78,7 @@ func TestOps(t *testing.T) {
 		}
 	}
 	document := found(sources(t, "loader/doc.go"), `"op":"(\w+)"`)
-	golang := sources(t, "loader/*.go", "dataplane/*.go")
+	golang := sources(t, "loader/*.go", "dataplane/*.go", "supervisor/signals.go")
 	said := found(golang, `Op: +wire\.Op(\w+)`)
 	understood := found(golang, `case (?:wire\.Op\w+, )?wire\.Op(\w+)`)
 	understood = append(understood, found(golang, `case wire\.Op(\w+),`)...)

@@ -522,6 +522,34 @@ int uw_signals(uw_core *c)
 	return rc;
 }
 
+static PyObject *signal_handler; // of all uWSGI signals: called with the number
+
+void uw_deliver_here(int number)
+{
+	if (!signal_handler || uw_forked)
+		return;
+	PyObject *r = PyObject_CallFunction(signal_handler, "i", number);
+	uw_end_child(r);
+	if (!r)
+		uw_report();
+	Py_XDECREF(r);
+}
+
+void uw_deliver(uw_core *c, int number)
+{
+	PyEval_RestoreThread(c->tstate);
+	uw_deliver_here(number);
+	c->tstate = PyEval_SaveThread();
+}
+
+PyObject *uw_on_signal(PyObject *self, PyObject *handler)
+{
+	Py_XDECREF(signal_handler);
+	Py_INCREF(handler);
+	signal_handler = handler;
+	Py_RETURN_NONE;
+}
+
 // --- what module.c needs ---
 
 int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads, int limit)

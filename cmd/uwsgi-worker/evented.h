@@ -18,6 +18,7 @@ enum {
 	UW_CANCEL = 6,   // the exchange is past its deadline: its task is cancelled
 	UW_DRAIN = 7,    // the worker leaves and this exchange shall end: a websocket is closed with 1012, receive() of http tells of a disconnect. Go says when: websockets at once, streams later
 	UW_LEAVE = 8,    // all are done: the loop stops. Of no exchange
+	UW_SIGNAL = 9,   // a uWSGI signal, whose number is the code. Of no exchange
 };
 
 // More of uw_call's outcomes: how a coroutine or greenlet ended. UW_DONE, UW_BUFFERED, UW_FAILED

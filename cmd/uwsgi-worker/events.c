@@ -59,6 +59,10 @@ static void events_handle(const uw_event *ev)
 		Py_XDECREF(r);
 		return;
 	}
+	if (ev->kind == UW_SIGNAL) {
+		uw_deliver_here(ev->code);
+		return;
+	}
 	uw_exchange *x = uw_exchange_get(ev->exchange);
 	if (x && x->driver)
 		events_happens(x->driver, ev);

@@ -427,6 +427,9 @@ func (b *bridge) HasAfter() bool { return C.uw_has_after != 0 }
 // AfterRequest implements dataplane.App.
 func (b *bridge) AfterRequest(exchange int) { C.uw_after(b.exchange(exchange)) }
 
+// Deliver implements dataplane.App.
+func (b *bridge) Deliver(core, number int) { C.uw_deliver(b.cores[core], C.int(number)) }
+
 // Signals implements dataplane.App.
 func (b *bridge) Signals(core int) bool { return C.uw_signals(b.cores[core]) == 0 }
 

@@ -223,6 +223,7 @@ static PyMethodDef methods[] = {
 	{"tell", m_tell, METH_VARARGS, "tell(op, text) -> bool: a message to the supervisor"},
 	{"address_space", m_address_space, METH_O, "address_space(bytes): what loading the data plane reserved, to be left out of memory reports"},
 	{"watch_signals", m_watch_signals, METH_O, "watch_signals(fd): run signal handlers when fd, of signal.set_wakeup_fd, has bytes"},
+	{"on_signal", uw_on_signal, METH_O, "on_signal(f): f(number) runs between two requests when the supervisor sends a uWSGI signal"},
 	{"descriptors", m_descriptors, METH_NOARGS, "descriptors() -> list: the server's own, which a child of the application has no use for"},
 	{"exit_code", m_exit_code, METH_NOARGS, "exit_code() -> int: what the worker shall exit with"},
 	API_METHODS

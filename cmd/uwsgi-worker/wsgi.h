@@ -66,6 +66,9 @@ typedef struct {
 // an exception is set.
 int uw_enter(PyObject *who);
 
+// uw_on_signal keeps what handles uWSGI signals.
+PyObject *uw_on_signal(PyObject *self, PyObject *handler);
+
 // uw_bridge_init keeps what Python gave for the applications' calls: threads that serve, and as
 // many exchanges as limit says. -1: an exception is set.
 int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads, int limit);

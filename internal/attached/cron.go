@@ -8,6 +8,7 @@ import (
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
+	"uwsgi/internal/schedule"
 	"uwsgi/internal/stats"
 )
 
@@ -193,29 +194,7 @@ func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Durati
 		p.PID(), int(time.Since(began).Seconds())))
 }
 
-// due reports whether an entry matches a minute of local time: a field is a number, -1 for any, -N
-// for what N divides; a day of the month and a weekday that are both given are alternatives.
+// due reports whether an entry matches a minute of local time.
 func due(c option.Cron, t time.Time) bool {
-	week := c.Week
-	if week == 7 {
-		week = 0
-	}
-	if !matches(c.Minute, t.Minute()) || !matches(c.Hour, t.Hour()) || !matches(c.Month, int(t.Month())) {
-		return false
-	}
-	day, weekday := matches(c.Day, t.Day()), matches(week, int(t.Weekday()))
-	if c.Day >= 0 && week >= 0 {
-		return day || weekday
-	}
-	return day && weekday
-}
-
-func matches(field, value int) bool {
-	switch {
-	case field == -1:
-		return true
-	case field < -1:
-		return value%-field == 0
-	}
-	return field == value
+	return schedule.When{Minute: c.Minute, Hour: c.Hour, Day: c.Day, Month: c.Month, Week: c.Week}.Matches(t)
 }

@@ -81,6 +81,8 @@ type App interface {
 	// Signals runs pending Python signal handlers on that thread; false: one of them raised, the
 	// worker must leave.
 	Signals(core int) bool
+	// Deliver runs the handler of a uWSGI signal on that thread.
+	Deliver(core, number int)
 	// HasForked reports whether the application has forked children that may hold copies of our
 	// descriptors.
 	HasForked() bool

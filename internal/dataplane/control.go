@@ -73,6 +73,9 @@ func (e *Engine) obey(m wire.Order, fd int) {
 	case wire.OpPause:
 		e.hinder(paused)
 		e.stopListening()
+	case wire.OpSignal:
+		e.signals.put(m.Signal)
+		e.wake(1)
 	case wire.OpLook:
 		e.lookAgain()
 	case wire.OpResume:

@@ -137,6 +137,10 @@ func wake(fd, tokens int) {
 func (c *Core) takeToken() {
 	var b [8]byte
 	unix.Read(c.eng.wakefd, b[:])
+	if number, ok := c.eng.signals.take(); ok {
+		c.eng.app.Deliver(c.id, number)
+		return
+	}
 	if cn := c.eng.queue.take(); cn != nil {
 		c.serve(cn)
 		return

@@ -75,6 +75,7 @@ type Engine struct {
 	stuck     atomic.Int64 // cores that are past their deadline
 	memRead   atomic.Int64
 	pySignals pySignals
+	signals   userSignals
 	house     housekeeper
 
 	spilled  atomic.Int64 // bytes in the spills of all connections

@@ -16,6 +16,7 @@ const (
 	CancelIt           // the request is past its deadline: cancel it
 	DrainIt            // the worker leaves: end what does not end by itself
 	Leave              // the worker has drained: end the loop
+	SignalComes        // run the handler of the uWSGI signal Code
 )
 
 // Event is one thing that happened on the connections of a Loop. Its spans are valid until the next
@@ -34,5 +35,5 @@ type Event struct {
 	Data   []byte // of the body, or a message
 	More   bool   // more of the body comes
 	Opcode int    // of the message, RFC 6455 §5.2
-	Code   int    // of a close, RFC 6455 §7.4
+	Code   int    // of a close, RFC 6455 §7.4; number of a signal
 }

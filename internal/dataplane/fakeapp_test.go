@@ -64,6 +64,8 @@ func (a *fakeApp) HasAfter() bool         { return a.after != nil }
 func (a *fakeApp) AfterRequest(core int)  { a.after(core) }
 func (a *fakeApp) HasForked() bool        { return a.forked.Load() }
 
+func (a *fakeApp) Deliver(core, number int) {}
+
 func (a *fakeApp) Signals(core int) bool {
 	if a.signals != nil {
 		a.signals()

@@ -26,7 +26,7 @@ type Loop struct {
 	accepting *listener   // may have more connections
 	offered   []*listener // may have some
 	local     []*conn     // ours, to be looked at again
-	begun     Event       // the request that was just started
+	begun     Event       // the request that was just started, or a uWSGI signal
 
 	made      atomic.Int32 // exchanges that exist
 	free      []*Exchange  // the last one used is used first: its memory is warm
@@ -236,7 +236,9 @@ func (l *Loop) takeToken() {
 		l.tellLater(mercy/2, newsDrain)
 		l.tellLater(mercy-min(mercy/8, lastMoment), newsCancel)
 	}
-	if cn := l.eng.queue.take(); cn != nil {
+	if number, ok := l.eng.signals.take(); ok {
+		l.begun = Event{Kind: SignalComes, Code: number, BodyFD: -1}
+	} else if cn := l.eng.queue.take(); cn != nil {
 		l.workWhenFree(cn)
 	}
 }

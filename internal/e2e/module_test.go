@@ -33,7 +33,7 @@ try:
 except RuntimeError as exc:
     at_import["refused"] = str(exc)
 
-for name in ("timer", "mule"):
+for name in ("farm", "mule"):
     try:
         exec("from uwsgidecorators import " + name)
     except ImportError:
@@ -75,7 +75,7 @@ type apiSeen struct {
 	}
 	Import struct {
 		Worker, Master, Parent, Numproc, Workers, Total int
-		Version, Refused, Timer, Mule                   string
+		Version, Refused, Farm, Mule                    string
 		Opt                                             map[string]any
 		IsReload                                        bool `json:"is_a_reload"`
 		WorkerID                                        int  `json:"worker_id"`
@@ -102,7 +102,7 @@ func TestModule(t *testing.T) {
 	s.Write("app.py", api)
 	s.Start("--http", addr, "--module", "app", "--master", "-p", "2", "--set", "colour=blue",
 		"--log-format", "%(method) %(mine)")
-	s.Log.Wait(t, "^uwsgidecorators.timer is not supported here: use a systemd timer")
+	s.Log.Wait(t, "^uwsgidecorators.farm is not supported here: use a task queue")
 	held := make(chan apiSeen)
 	go func() { held <- askAPI(t, addr, "/wait") }() // the one that answers this has no other thread to take the next
 	s.Log.Wait(t, "^asked by")
@@ -118,7 +118,7 @@ func TestModule(t *testing.T) {
 			i.Total != 0 || i.IsReload || i.Opt["colour"] != "blue" || i.Opt["module"] != "app" {
 			t.Errorf("while importing: %+v", i)
 		}
-		if i.Refused == "" || i.Timer != "False None" || i.Mule != "False None" {
+		if i.Refused == "" || i.Farm != "False None" || i.Mule != "False None" {
 			t.Errorf("refused: %+v", i)
 		}
 		if a.Master != s.PID || !a.Connected || !a.Ready || a.Logvar != "of the request" ||

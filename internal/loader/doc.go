@@ -39,6 +39,7 @@
 //	{"op":"forkfailed","slot":1,"row":0,"error":"…"}
 //	{"op":"exited","slot":1,"pid":4711,"status":9}                                             raw wait status, as os.waitpid gives it
 //	{"op":"log","message":"…","level":"warning"}                                               something for the server log
+//	{"op":"register"} {"op":"schedule"} {"op":"raise"}                                         as a worker's: the application does so while it is imported
 //
 // The application's own lines (WSGI app 0 … ready, no app loaded …, tracebacks) are the loader's
 // and the worker's to write, those of processes (spawned, DAMN …) the supervisor's. "forked" must
@@ -56,6 +57,11 @@
 //	{"op":"deadline"}                       a request has set itself a deadline that the supervisor would come too late for (Row.NextScan)
 //	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace
 //	{"op":"reload"} {"op":"stop"}           uwsgi.reload(), uwsgi.stop()
+//	{"op":"register","message":"{…}"}       a handler of a uWSGI signal: signal, target
+//	{"op":"schedule","message":"{…}"}       a timer, cron or file monitor that raises one (schedule.Source)
+//	{"op":"raise","message":"{…}"}          uwsgi.signal()
+//	{"op":"began","message":"{…}"}          the handler of a signal runs
+//	{"op":"handled","message":"{…}"}        it has ended: error, "" = none
 //	{"op":"log","message":"…","level":"warning"}  something for the server log
 //
 // supervisor → worker:
@@ -69,6 +75,7 @@
 //	{"op":"harakiri","core":0,"started":71}   that core's request, which began then (Core.Started), is past its deadline: answer 504 in its place, stop accepting, let the others finish
 //	{"op":"giveup"}                       it will be killed in a moment: answer 504 in the place of whatever still runs
 //	{"op":"pause"} {"op":"resume"}
+//	{"op":"signal","signal":7}            run the handler of that uWSGI signal between two requests
 //	{"op":"look"}                         a connection may wait that the kernel has told a process of that has ended: look
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //

@@ -81,6 +81,14 @@ type WorkerDeadline struct{ Worker *Worker }
 // and no other core is busy. It may be killed.
 type WorkerAnswered struct{ Worker *Worker }
 
+// Told is what the application says of its signals: wire.OpRegister and those after it.
+type Told struct {
+	Loader  *Loader
+	Worker  *Worker // nil = the loader itself, while it imports
+	Op      string
+	Message string // a JSON object
+}
+
 // Log is a line for the server log.
 type Log struct {
 	Loader  *Loader
@@ -107,6 +115,7 @@ func (WorkerRecycle) event()  {}
 func (WorkerAsks) event()     {}
 func (WorkerDeadline) event() {}
 func (WorkerAnswered) event() {}
+func (Told) event()           {}
 func (Log) event()            {}
 func (WorkerGone) event()     {}
 

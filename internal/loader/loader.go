@@ -132,6 +132,8 @@ func (l *Loader) hear(m wire.Report) {
 			delete(l.workers, m.PID)
 			w.status <- Exit{Known: true, Status: syscallStatus(m.Status)}
 		}
+	case wire.OpRegister, wire.OpSchedule, wire.OpRaise:
+		l.emit(Told{Loader: l, Op: m.Op, Message: m.Message})
 	case wire.OpLog:
 		l.emit(Log{Loader: l, Level: m.Level, Message: m.Message})
 	default:

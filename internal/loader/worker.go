@@ -73,6 +73,11 @@ func (w *Worker) Cancel(core int, started int64) error {
 // requests that it still runs.
 func (w *Worker) GiveUp() error { return w.conn.send(wire.Order{Op: wire.OpGiveUp}) }
 
+// Raise has the worker run the handler of a uWSGI signal between two requests.
+func (w *Worker) Raise(signal int) error {
+	return w.conn.send(wire.Order{Op: wire.OpSignal, Signal: signal})
+}
+
 // Look has the worker look at the listening sockets: a connection may wait there that the kernel
 // has told a process of that has ended.
 func (w *Worker) Look() error { return w.conn.send(wire.Order{Op: wire.OpLook}) }
@@ -135,6 +140,8 @@ func (w *Worker) hear(m wire.Report) {
 		emit(WorkerDeadline{Worker: w})
 	case wire.OpAnswered:
 		emit(WorkerAnswered{Worker: w})
+	case wire.OpRegister, wire.OpSchedule, wire.OpRaise, wire.OpBegan, wire.OpHandled:
+		emit(Told{Loader: w.Loader, Worker: w, Op: m.Op, Message: m.Message})
 	case wire.OpLog:
 		emit(Log{Loader: w.Loader, Worker: w, Level: m.Level, Message: m.Message})
 	default:

@@ -38,6 +38,9 @@ _here = _os.path.dirname(_os.path.abspath(__file__))
 _locks = None
 _areas = None  # maps the shared memory, where there is some
 _core = None  # the extension module, in a worker
+_wire = None  # the socket to the supervisor, while the application is imported
+_report = None  # prints an exception
+_timers = None  # uwsgi_timers, once it is used
 _reserved = 0  # bytes of address space that the data plane takes there
 _slot = 0
 _master = 0
@@ -80,6 +83,18 @@ def _import_here():
 
 def _attach(core, reserved, apps):
     globals().update(_core=core, _reserved=reserved, _apps=apps)
+    if _timers is not None:
+        _timers.listen()
+
+
+def _use_timers():
+    globals()["_timers"] = _part("uwsgi_timers")
+    return _timers
+
+
+def _tell(op, **fields):
+    """One message to the supervisor, from a worker or the process that imports the application."""
+    _use_timers().tell(op, fields)
 
 
 def __getattr__(name):
@@ -384,9 +399,49 @@ def i_am_the_spooler():
     return _spooling or None
 
 
+def register_signal(num, target, func):
+    """func(num) runs when the signal num, 0…255, is raised: between requests of a worker, "" or
+    "worker", of each, "workers", or of one, "worker3"."""
+    _use_timers().register(num, target, func)
+
+
+def signal(num):
+    """Raise a signal: its handler runs in the process that it was registered for."""
+    _tell("raise", signal=num % 256)
+
+
 def signal_registered(num):
-    """None: uWSGI signals are not part of this server."""
-    return None
+    """True if a handler is registered for the signal, else None."""
+    return (_timers is not None and num % 256 in _timers.handlers) or None
+
+
+def signal_received():
+    """The number of the signal that was handled last in this process, 0 if none was."""
+    return (_timers is not None and _timers.last) or 0
+
+
+def add_timer(num, seconds):
+    """Raise a signal every so many seconds, the first time after as many. Ticks that come while its
+    handler runs, or waits for a worker, are left out."""
+    _use_timers().add("timer", num, seconds=float(seconds))
+
+
+def add_rb_timer(num, seconds, times=0):
+    """The same, so many times; 0: for ever."""
+    _use_timers().add("rbtimer", num, seconds=float(seconds), times=times)
+
+
+def add_cron(num, minute, hour, day, month, week):
+    """Raise a signal in the minutes of local time that match: -1 any, -N each that N divides; a day
+    and a weekday (0 or 7: Sunday) are alternatives. True."""
+    when = {"minute": minute, "hour": hour, "day": day, "month": month, "week": week}
+    _use_timers().add("cron", num, when=when)
+    return True
+
+
+def add_file_monitor(num, path):
+    """Raise a signal when a file or folder appears, changes or goes; it is looked at each second."""
+    _use_timers().add("filemon", num, path=_os.path.abspath(_os.fsdecode(path)))
 
 
 _parts = {}

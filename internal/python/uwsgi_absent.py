@@ -1,8 +1,8 @@
 """What uWSGI's module has and this server has not.
 
 What needs an option in uWSGI too (caches, metrics, alarms …) gives what it gives there without the
-option, and says once in the log what to use instead. What would silently never happen (timers,
-signals, the spooler …) is not there at all: hasattr() is false, and whoever asks reads why.
+option, and says once in the log what to use instead. What would silently never happen (the spooler,
+RPC …) is not there at all: hasattr() is false, and whoever asks reads why.
 """
 
 import sys
@@ -10,7 +10,6 @@ import sys
 _cache = "there is no built-in cache: use Redis or memcached"
 _metrics = "there are no metrics of the application's own: use prometheus_client or statsd"
 _legion = "there is no legion: use your orchestrator's leader election"
-_timers = "there are no uWSGI signals and timers: use a systemd timer, cron, or Celery, RQ or Huey"
 _spooler = "no spooler is configured: write spooler = FOLDER"
 _mules = "there are no mules: use Celery, RQ or Huey, or attach-daemon"
 _queue = "there is no queue: use Redis"
@@ -37,9 +36,7 @@ without.update(dict.fromkeys(("metric_" + n for n in ("inc", "dec", "mul", "div"
     (_metrics, None)))
 
 absent = {
-    "add_cron": _timers, "add_file_monitor": _timers, "add_rb_timer": _timers, "add_timer": _timers,
-    "register_signal": _timers, "signal": _timers,
-    "signal_received": _timers, "signal_wait": _timers, "async_connect": _loops, "async_sleep": _loops,
+    "signal_wait": "use threading.Event, or register_signal", "async_connect": _loops, "async_sleep": _loops,
     "green_schedule": _loops, "ready_fd": _loops,
     "suspend": _loops, "wait_fd_read": _loops, "wait_fd_write": _loops,
     "offload": "responses that a client is slow to take are offloaded by themselves",

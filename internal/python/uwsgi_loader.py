@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 
+import uwsgi
 import uwsgi_foreign
 import uwsgi_gevent
 import uwsgi
@@ -47,6 +48,7 @@ class LoaderProcess:
 
     def boot_up(self):
         settings = self.settings
+        uwsgi._wire, uwsgi._report = self.wire.sock, report
         lacking = uwsgi_gevent.prepare(settings)
         if lacking:
             self.loaded.error = lacking

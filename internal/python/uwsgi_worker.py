@@ -37,6 +37,7 @@ class Worker:
         signal.set_wakeup_fd(-1)
         for fd in parent.wake:
             os.close(fd)
+        uwsgi._wire = None
         parent.wire.sock.close()
         if len(fds) > 1:
             os.dup2(fds[1], 2)
@@ -67,6 +68,7 @@ class Worker:
             # now: the application may leave no descriptor
             belongings, wire = Belongings(self.boot, self.control), Wire(os.dup(self.control))
             uwsgi_limits.tether(self.control)
+            uwsgi._wire = wire.sock
             imports(settings)
             self.loaded = load_all(settings, self.again)
             uwsgi._worker(self.slot)
@@ -84,6 +86,7 @@ class Worker:
                 return 1
             uwsgi_limits.untether(self.control)
             wire.send({"op": "loaded", "apps": self.loaded.info})
+            uwsgi._wire = None
             wire.sock.close()
         uwsgi_limits.raise_descriptors(settings)
         uwsgi_limits.make_room(self.control)

@@ -1,8 +1,8 @@
 """uwsgidecorators: what of uWSGI's module of that name applies to this server.
 
-``postfork``, ``thread``, ``lock``, ``harakiri`` and ``rpc`` work. The decorators of uWSGI's signals, spooler
-and mules are not there, and the log says what to use instead: a task that is silently never run is
-worse than one that is refused.
+``postfork``, ``thread``, ``lock``, ``harakiri`` and ``rpc`` work, and those of signals, timers and
+the spooler. The decorators of mules are not there, and the log says what to use instead: a task
+that is silently never run is worse than one that is refused.
 """
 
 import contextlib
@@ -187,10 +187,69 @@ def rpc(name):
     return decorate
 
 
-_timers = "use a systemd timer, cron or a task queue such as Celery"
+def get_free_signal():
+    """The lowest number of a signal that has no handler."""
+    for number in range(256):
+        if not uwsgi.signal_registered(number):
+            return number
+    raise Exception("No free uwsgi signal available")
+
+
+class signal:
+    """The function is the handler of signal ``num``, in the process that ``target`` says
+    (uwsgi.register_signal)."""
+
+    def __init__(self, num, **kwargs):
+        self.num, self.target = num, kwargs.get("target", "")
+
+    def __call__(self, f):
+        uwsgi.register_signal(self.num, self.target, f)
+        return f
+
+
+class _source:
+    """A decorator whose function is the handler of a signal that something raises."""
+
+    def __init__(self, *what, **kwargs):
+        self.what, self.num, self.target = what, kwargs.get("signum"), kwargs.get("target", "")
+
+    def __call__(self, f):
+        number = get_free_signal() if self.num is None else self.num
+        uwsgi.register_signal(number, self.target, f)
+        self.add(number, *self.what)
+        return f
+
+
+class timer(_source):
+    """The function runs every ``seconds``: @timer(60, target="worker1")."""
+
+    def add(self, number, *what):
+        uwsgi.add_timer(number, *what)
+
+
+class rbtimer(_source):
+    """The same: @rbtimer(60)."""
+
+    def add(self, number, *what):
+        uwsgi.add_rb_timer(number, *what)
+
+
+class cron(_source):
+    """The function runs when the time matches: @cron(minute, hour, day, month, weekday), -1 any."""
+
+    def add(self, number, *what):
+        uwsgi.add_cron(number, *what)
+
+
+class filemon(_source):
+    """The function runs when a file has changed: @filemon("/tmp/x")."""
+
+    def add(self, number, *what):
+        uwsgi.add_file_monitor(number, *what)
+
+
 _tasks = "use a task queue such as Celery, RQ or Huey"
 _refused = {
-    **dict.fromkeys(("timer", "rbtimer", "cron", "filemon", "signal", "get_free_signal"), _timers),
     **dict.fromkeys(("mulefunc", "mule", "muleloop", "mulemsg", "farm"), _tasks),
 }
 

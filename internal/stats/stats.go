@@ -28,6 +28,7 @@ type Snapshot struct {
 	Workers     []Worker         `json:"workers"` // by number: those in force
 	Crons       []Cron           `json:"crons,omitempty"`
 	Caches      []Cache          `json:"caches,omitempty"`
+	Signals     []Signal         `json:"signals,omitempty"` // that the application has registered
 
 	Stopping   bool    `json:"stopping,omitempty"` // it serves on, for shutdown-delay
 	Generation int     `json:"generation"`         // in force: how often a loader took its place, 0 = none yet
@@ -141,6 +142,19 @@ type Core struct {
 // Request is what a core works on; empty while it is idle.
 type Request struct {
 	Since int64 `json:"request_start,omitzero"`
+}
+
+// Signal is one signal of uWSGI's that the application has registered, and how its handler last ran.
+type Signal struct {
+	Signal    int      `json:"signal"`
+	Target    string   `json:"target"`
+	Sources   []string `json:"sources,omitempty"` // what raises it by itself: "timer 5s"
+	Runs      int64    `json:"runs"`
+	Failures  int64    `json:"failures"`  // of them
+	Coalesced int64    `json:"coalesced"` // ticks that came while the handler was due or ran
+	LastRun   int64    `json:"last_run"`  // when it began
+	Took      int64    `json:"took"`      // µs
+	Ended     string   `json:"ended"`     // ok, running, or what went wrong
 }
 
 // Cron is one timed command; PID -1 = not running.

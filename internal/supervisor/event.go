@@ -46,6 +46,8 @@ func (s *Supervisor) handle(e loader.Event) {
 		}
 	case loader.WorkerGone:
 		s.gone(e)
+	case loader.Told:
+		s.told(e)
 	case loader.Log:
 		s.relay(e)
 	}

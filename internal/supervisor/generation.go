@@ -45,21 +45,22 @@ func (g *generation) patience() time.Duration {
 
 // generation is one loader and the workers forked from it.
 type generation struct {
-	n      int
-	cfg    *Config
-	rows   *rows
-	lazy   bool // its workers import the application
-	ld     *loader.Loader
-	state  loaderState
-	slots  []*slot // slot i+1 at i
-	procs  int     // processes of any state
-	apps   []wire.App
-	hooked bool      // the post-app hooks were run
-	ready  time.Time // loaded
-	log    int       // which request log its loader was started with
-	areas  []*area.Area
-	piped  bool   // what the loader prints is read by us
-	death  *timer // when its loader is killed
+	n       int
+	cfg     *Config
+	rows    *rows
+	lazy    bool // its workers import the application
+	ld      *loader.Loader
+	state   loaderState
+	slots   []*slot // slot i+1 at i
+	procs   int     // processes of any state
+	apps    []wire.App
+	hooked  bool      // the post-app hooks were run
+	ready   time.Time // loaded
+	log     int       // which request log its loader was started with
+	areas   []*area.Area
+	piped   bool     // what the loader prints is read by us
+	death   *timer   // when its loader is killed
+	signals *signals // what it has registered; nil = nothing
 }
 
 // active is how many slots should have a process.

@@ -43,6 +43,7 @@ func (s *Supervisor) snapshot() Status {
 			seen[sl.cur] = true
 			st.Workers = append(st.Workers, s.workerStats(sl.n, g, sl.tally, sl.cur))
 		}
+		st.Signals = g.signals.stats()
 	}
 	for _, p := range s.procs {
 		if !seen[p] && (p.state >= draining || s.gen == nil) {

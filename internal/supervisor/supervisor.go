@@ -82,6 +82,7 @@ type Supervisor struct {
 	once       bool // without a master, too, the application is imported once: its workers cannot have it side by side
 	samples    int  // of memory
 	harakiri   *timer
+	signalling *timer // when a uWSGI signal is due, or waits for a worker
 	oom        oomWatch
 }
 

@@ -19,6 +19,7 @@ type Order struct {
 	Close   bool   `json:"close,omitempty"`   // the instance ends: what waits in its own sockets' queues is answered
 	Core    int    `json:"core,omitempty"`
 	Started int64  `json:"started,omitempty"` // which request of that core: monotonic ns
+	Signal  int    `json:"signal,omitempty"`  // OpSignal: uWSGI's number, 0…255
 }
 
 // Report is everything that a loader or a worker says to the supervisor; each op uses some of the

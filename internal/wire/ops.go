@@ -25,7 +25,16 @@ const (
 	OpReload   = "reload"
 	OpStop     = "stop"
 
+	// Loader or worker to supervisor: what the application registers, raises and has handled
+	// (internal/schedule); the message is a JSON object.
+	OpRegister = "register"
+	OpSchedule = "schedule"
+	OpRaise    = "raise"
+	OpBegan    = "began"
+	OpHandled  = "handled"
+
 	// Supervisor to worker.
+	OpSignal    = "signal"
 	OpServe     = "serve"
 	OpPart      = "part"
 	OpDrain     = "drain"

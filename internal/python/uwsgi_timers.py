@@ -1,0 +1,115 @@
+"""uWSGI's signals, timers, crons and file monitors: the application's side.
+
+The supervisor has the one schedule and says which process runs a handler; the data plane has that
+run between two requests (on a loop: as a callback of it). A registration counts once, whoever
+makes it.
+"""
+
+import json
+import os
+import sys
+import time
+
+import uwsgi
+
+handlers = {}  # number → (function, target)
+last = None  # the number that ran last here
+
+
+def register(number, target, function):
+    if not isinstance(target, str):
+        raise TypeError("register_signal() argument 2 must be str, not %s" % type(target).__name__)
+    if not callable(function):
+        raise TypeError("register_signal() argument 3 must be callable")
+    number %= 256  # as uWSGI's 8 bits
+    handlers[number] = function, target
+    listen()
+    uwsgi._tell("register", signal=number, target=target)
+
+
+def add(kind, number, **fields):
+    uwsgi._tell("schedule", kind=kind, signal=number % 256, **fields)
+
+
+def listen():
+    """Have the data plane bring signals, once there is one."""
+    if uwsgi._core is not None:
+        uwsgi._core.on_signal(deliver)
+
+
+def deliver(number):
+    """Run the handler of a signal: called between two requests."""
+    global last
+    last = number
+    uwsgi._tell("began", signal=number)
+    began, failure = time.monotonic(), "nobody has registered it in this process"
+    entry = handlers.get(number)
+    if entry is None:
+        uwsgi.log("error managing signal %d on worker %d" % (number, uwsgi.worker_id()))
+        done(number, began, failure)
+        return
+    if uwsgi.loop == b"gevent":
+        import gevent
+
+        gevent.spawn(run, entry[0], number, began)
+        return
+    run(entry[0], number, began)
+
+
+def run(function, number, began):
+    failure = ""
+    try:
+        result = function(number)
+        if hasattr(result, "__await__") and hasattr(result, "send"):
+            follow(result, number, began)
+            return
+    except BaseException as exc:
+        uwsgi._report(*sys.exc_info())
+        failure = type(exc).__name__
+        if isinstance(exc, SystemExit):
+            leave()
+    done(number, began, failure)
+
+
+def follow(coroutine, number, began):
+    """Have a coroutine run: on this worker's loop, else until it ends."""
+    import asyncio
+
+    async def watched():
+        try:
+            await coroutine
+        except BaseException as exc:
+            uwsgi._report(*sys.exc_info())
+            return type(exc).__name__
+        return ""
+
+    try:
+        task = asyncio.get_running_loop().create_task(watched())
+    except RuntimeError:  # a thread
+        done(number, began, asyncio.run(watched()))
+        return
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    task.add_done_callback(lambda t: done(number, began, "cancelled" if t.cancelled() else t.result()))
+
+
+tasks = set()  # the loop's own references are weak
+
+
+def done(number, began, failure):
+    uwsgi._tell("handled", signal=number, seconds=time.monotonic() - began, error=failure)
+
+
+def leave():
+    """A handler has called exit(): the worker finishes what it has, and another takes its place."""
+    uwsgi._core.drain("a signal handler called exit()")
+
+
+def tell(op, fields):
+    """One message to the supervisor, from a worker or the process that imports the application."""
+    if uwsgi._core is not None:
+        uwsgi._core.tell(op, json.dumps(fields))
+    elif uwsgi._wire is not None:
+        uwsgi._wire.send(json.dumps({"op": op, "message": json.dumps(fields)}).encode())
+    else:
+        raise RuntimeError("uwsgi: pid %d has no way to the supervisor" % os.getpid())

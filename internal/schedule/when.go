@@ -1,0 +1,40 @@
+package schedule
+
+import "time"
+
+// When is a cron's time: each field is a number, -1 for any, -N for what N divides. Week is 0 to 6
+// from Sunday on, which is 7 as well.
+type When struct {
+	Minute int `json:"minute"`
+	Hour   int `json:"hour"`
+	Day    int `json:"day"`
+	Month  int `json:"month"`
+	Week   int `json:"week"`
+}
+
+// Matches reports whether t's minute, in its own zone, is one of them. A day of the month and a
+// weekday that are both given are alternatives.
+func (w When) Matches(t time.Time) bool {
+	week := w.Week
+	if week == 7 {
+		week = 0
+	}
+	if !matches(w.Minute, t.Minute()) || !matches(w.Hour, t.Hour()) || !matches(w.Month, int(t.Month())) {
+		return false
+	}
+	day, weekday := matches(w.Day, t.Day()), matches(week, int(t.Weekday()))
+	if w.Day >= 0 && week >= 0 {
+		return day || weekday
+	}
+	return day && weekday
+}
+
+func matches(field, value int) bool {
+	switch {
+	case field == -1:
+		return true
+	case field < -1:
+		return value%-field == 0
+	}
+	return field == value
+}
