@@ -18,6 +18,7 @@ import (
 	"uwsgi/internal/keeper"
 	"uwsgi/internal/manual"
 	"uwsgi/internal/option"
+	"uwsgi/internal/redis"
 	"uwsgi/internal/units"
 )
 
@@ -44,6 +45,9 @@ func Run(args, environ []string, std Streams) int {
 	}
 	if keeper.IsKeeper(args[0]) {
 		return keeper.Serve()
+	}
+	if redis.IsAgent(args[0]) {
+		return redis.Serve(args[1:])
 	}
 	program()
 	args = slices.Clone(args)

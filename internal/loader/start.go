@@ -33,6 +33,7 @@ type Spec struct {
 	Handoff    [2]*os.File     // the end that is sent to, the end that is received from; nil = none
 	Locks      *os.File        // what uwsgi.lock locks; nil = none
 	Areas      []*os.File      // of Boot.Areas
+	Redis      *os.File        // the door to Redis' agent; nil = none
 	Stdio      [3]*os.File     // nil = the supervisor's own
 	Events     chan<- Event    // where everything is reported
 	Done       <-chan struct{} // closed once nobody reads Events any more
@@ -163,7 +164,8 @@ func number(boot *wire.Boot, spec Spec) ([]uintptr, error) {
 			return nil, err
 		}
 	}
-	return fds, nil
+	boot.RedisFD, err = next(spec.Redis)
+	return fds, err
 }
 
 // environment adds to env what the interpreter needs, the library to preload ("" for none) among

@@ -62,7 +62,7 @@ class Belongings:
 
     def __init__(self, boot, *more):
         numbers = [BOOT, boot["ScoreboardFD"], boot["RequestLog"]["FD"], boot["HandoffFD"],
-            boot["HandoffInFD"], boot["LockFD"], *more]
+            boot["HandoffInFD"], boot["LockFD"], boot["RedisFD"], *more]
         numbers += [listener["FD"] for listener in boot["Listeners"] or ()]
         self.known = {fd: identity(fd) for fd in numbers if fd > 2}
 
