@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+const timedLoop = `
+import asyncio, uwsgi
+from uwsgidecorators import timer
+
+@timer(1)
+async def tick(num):
+    await asyncio.sleep(0)
+    print("tick on", type(asyncio.get_running_loop()).__module__, flush=True)
+
+@timer(1)
+def plain(num):
+    print("plain", num, flush=True)
+
+async def application(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"served"})
+`
+
+// TestTimersOnALoop: a handler that is a coroutine function runs as a task of the worker's loop.
+func TestTimersOnALoop(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", timedLoop)
+	s.Start("--http", addr, "--module", "app", "--master", "-p", "1", "--lifespan", "off")
+	for range 2 {
+		mark := s.Log.Mark()
+		s.Log.WaitFrom(t, mark, `^tick on (asyncio|uvloop)`)
+		s.Log.WaitFrom(t, mark, `^plain 1`)
+	}
+	if a := harness.HTTP(t, addr).Get("/"); a.Body != "served" {
+		t.Error(a.Body)
+	}
+}
+
+const faulty = `
+import os, signal, time, uwsgi
+from uwsgidecorators import timer
+
+def stuck():
+    time.sleep(600)
+
+@timer(1, target="worker1")
+def bad(num):
+    how = open("how").read()
+    print("handler", how, os.getpid(), flush=True)
+    if how == "hang":
+        stuck()
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "exit":
+        raise SystemExit(3)
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+`
+
+// TestHandlersFail: whatever a handler does to its worker, another takes its place, and the timer
+// goes on there.
+func TestHandlersFail(t *testing.T) {
+	for how, said := range map[string]string{
+		"hang": `^.*HARAKIRI ON WORKER 1 \(pid: \d+\): the handler of signal 0 runs for \d+ seconds`,
+		"kill": `DAMN ! worker 1 .* died`,
+		"exit": `^SystemExit: 3`,
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Tolerate(`.`) // what a worker's end is told with is not this test's
+			s.Write("app.py", faulty)
+			s.Write("how", how)
+			s.Start("--http", addr, "--module", "app", "--master", "-p", "2", "--harakiri", "2")
+			first := s.Log.Wait(t, `^handler `+how+` (\d+)`)[1]
+			s.Log.Wait(t, said)
+			if how == "hang" {
+				s.Log.Wait(t, `in stuck$`)
+			}
+			s.Write("how", "fine")
+			if pid := s.Log.Wait(t, `^handler fine (\d+)`)[1]; pid == first {
+				t.Error("the worker goes on")
+			}
+			if a := harness.HTTP(t, addr).Get("/"); a.Status != 200 {
+				t.Error(a.Line)
+			}
+		})
+	}
+}
+
+// TestTicksWake: a tick starts the workers of an instance that is asleep; a reload goes over to the
+// schedule of the new code.
+func TestTicksWake(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", faulty)
+	s.Write("how", "awake")
+	s.LooseFDs() // it is ready without workers, and ends with one
+	s.Start("--http", addr, "--module", "app", "--master", "-p", "1", "--cheap")
+	s.Log.Wait(t, `^handler awake`)
+	s.Write("app.py", `
+from uwsgidecorators import timer
+
+@timer(1)
+def new(num):
+    print("new code", flush=True)
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"new"]
+`)
+	s.Reload()
+	if !harness.Within(30*time.Second, func() bool { return s.Log.Count(`^new code`) > 1 }) {
+		t.Error("the new schedule does not run")
+	}
+	n := s.Log.Count(`^handler awake`)
+	mark := s.Log.Mark()
+	s.Log.WaitFrom(t, mark, `^new code`)
+	s.Log.WaitFrom(t, s.Log.Mark(), `^new code`)
+	if s.Log.Count(`^handler awake`) > n {
+		t.Error("the old schedule still runs")
+	}
+}
