@@ -191,7 +191,11 @@ func (f *Folder) take(name string) (*os.File, error) {
 		return nil, err
 	}
 	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+	how := unix.F_OFD_SETLK
+	if path.Base(path.Dir(name)) == failed {
+		how = unix.F_OFD_SETLKW // whoever gave it up is about to let go of it
+	}
+	if err := unix.FcntlFlock(file.Fd(), how, &lock); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%s runs now", name)
 	}
