@@ -24,6 +24,8 @@ func standing(s Standing, g Group, note string, rows []Row) []Row {
 
 var noNeed = []Row{
 	{Name: "rpc-max", Kind: Int, Note: "there may be any number of them", Help: "RPC function slots (64)"},
+	{Name: "signal-bufsize", Aliases: []string{"signals-bufsize"}, Kind: Bytes,
+		Note: "signals wait in the supervisor, without a pipe", Help: "signal pipe buffer"},
 	{Name: "spooler-ordered", Note: "jobs are always run in their order", Help: "process tasks in name order"},
 	{Name: "spooler-cheap", Since: "2.1", Note: "a spooler that waits takes no time",
 		Help: "spooler processes only when there is work"},

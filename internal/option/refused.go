@@ -36,7 +36,7 @@ func refusedRows() []Row {
 			"the cache of nginx", cacheNodeRows},
 		{"Not offered: Queue and shared memory", "there is no shared queue or memory: use Redis, or " +
 			"multiprocessing.shared_memory", queueRows},
-		{"Not offered: uwsgi signals", "there are no uwsgi signals: use cron, a systemd timer, or a task queue",
+		{"Not offered: uwsgi signals", "no option raises uwsgi signals: register timers in the application (uwsgidecorators)",
 			signalsRows},
 		{"Not offered: Alarms", "there are no alarms: let the journal or your monitoring watch the log and the " +
 			"stats socket", alarmRows},

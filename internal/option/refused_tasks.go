@@ -38,7 +38,6 @@ var queueRows = []Row{
 
 var signalsRows = []Row{
 	{Name: "signal", Kind: Text, Help: "deliver one uwsgi signal over the network, then exit 0/1/2"},
-	{Name: "signal-bufsize", Aliases: []string{"signals-bufsize"}, Kind: Bytes, Help: "signal pipe buffer"},
 	{Name: "signal-timer", Aliases: []string{"timer"}, Kind: Text, Repeat: true, Help: "periodic uwsgi signal"},
 	{Name: "signal-rbtimer", Aliases: []string{"rbtimer"}, Kind: Text, Repeat: true,
 		Help: "periodic uwsgi signal, user-space timer"},
