@@ -123,7 +123,7 @@ func TestProtocols(t *testing.T) {
 // table is logged.
 func TestEvents(t *testing.T) {
 	texts := sources(t, "supervisor/*.go", "emperor/*.go", "app/*.go")
-	logged := found(texts, `\.(?:log|logProcess|logf|Log|Event|event)\((?:slog\.Level\w+|level), "([\w.]+)"`)
+	logged := found(texts, `\.(?:log|logProcess|logMule|logf|Log|Event|event)\((?:slog\.Level\w+|level), "([\w.]+)"`)
 	logged = append(logged, found(texts, `event(?:, \w+)? :?= "([\w.]+)"`)...)
 	if len(logged) < 40 {
 		t.Fatalf("only %d events were found: %q", len(logged), logged)
@@ -173,7 +173,7 @@ func TestPythonReadsWhatThereIs(t *testing.T) {
 // TestHookPhases: a phase that an option names is run: by the supervisor, or by a worker, in
 // Python.
 func TestHookPhases(t *testing.T) {
-	python := found(sources(t, "python/uwsgi_worker.py"), `"((?:post-fork|accepting)[\w-]*)"`)
+	python := found(sources(t, "python/uwsgi_worker.py", "python/uwsgi_mule.py"), `"((?:post-fork|accepting|as-)[\w-]*)"`)
 	for _, phase := range option.WorkerPhases {
 		if !slices.Contains(python, phase) {
 			t.Errorf("no worker runs the hooks of phase %s", phase)

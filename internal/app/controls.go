@@ -187,6 +187,7 @@ func (in *instance) touchActions(d *deployment) touch.Actions {
 		ChainReload:    func() { in.sup.ChainReload("touch-chain-reload") },
 		ReopenLog:      in.reopenLog,
 		RotateLog:      func() { in.complainAbout("rotate the log", d.log.Rotate()) },
+		ReloadMules:    func() { in.sup.ReloadMules("touch-mules-reload") },
 		Exec: func(command string) {
 			in.complainAbout("touch-exec: "+command, d.hooks.Exec(context.Background(), command))
 		},

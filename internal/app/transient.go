@@ -68,7 +68,7 @@ func transient(s *option.Settings, args, environ []string, std Streams) (code in
 		Environ:     []string{environmentVar + "=" + kept.path()},
 		Dir:         dir,
 		Watchdog:    30 * time.Second,
-		StopTimeout: s.ShutdownDelay + s.Mercy() + option.StopMargin,
+		StopTimeout: s.ShutdownDelay + s.LastMercy() + option.StopMargin,
 		KillMode:    "mixed",
 		Restart:     "on-failure",
 		Reload:      []string{program()[0], "reload", "$MAINPID"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,6 +54,12 @@ func (r *reader) verify(s *option.Settings) {
 	if n := len(s.Spoolers); n > 0 && s.Spoolers[n-1].Processes != s.SpoolerProcesses {
 		r.doubt(at("spooler-processes"), "write it before spooler",
 			errors.New("it counts for the spoolers that are named after it, and there are none"))
+	}
+	for _, f := range s.Farms {
+		if n := f.Lacking(s); n > 0 {
+			r.problem(at("farm"), "write mules = "+strconv.Itoa(n),
+				fmt.Errorf("farm %s: there is no mule %d", f.Name, n))
+		}
 	}
 	r.verifySockets(s)
 	r.verifyProxyProtocol(s)

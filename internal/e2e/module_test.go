@@ -11,7 +11,6 @@ import (
 const api = `
 import json, os, time, uwsgi
 from uwsgidecorators import postfork
-import uwsgidecorators
 
 at_import = {
     "worker_id": uwsgi.worker_id(), "numproc": uwsgi.numproc, "version": uwsgi.version.decode(), "opt": {k: v if v is True else v.decode() for k, v in uwsgi.opt.items()},
@@ -33,11 +32,6 @@ try:
 except RuntimeError as exc:
     at_import["refused"] = str(exc)
 
-for name in ("farm", "mule"):
-    try:
-        exec("from uwsgidecorators import " + name)
-    except ImportError:
-        at_import[name] = "%s %s" % (hasattr(uwsgidecorators, name), getattr(uwsgidecorators, name, None))
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
@@ -102,7 +96,6 @@ func TestModule(t *testing.T) {
 	s.Write("app.py", api)
 	s.Start("--http", addr, "--module", "app", "--master", "-p", "2", "--set", "colour=blue",
 		"--log-format", "%(method) %(mine)")
-	s.Log.Wait(t, "^uwsgidecorators.farm is not supported here: use a task queue")
 	held := make(chan apiSeen)
 	go func() { held <- askAPI(t, addr, "/wait") }() // the one that answers this has no other thread to take the next
 	s.Log.Wait(t, "^asked by")

@@ -56,6 +56,7 @@
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
 //	{"op":"deadline"}                       a request has set itself a deadline that the supervisor would come too late for (Row.NextScan)
 //	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace
+//	{"op":"busy","within":20000}            a mule: what it does from now on has to be over in that many ms, else it is killed; 0: it is over
 //	{"op":"reload"} {"op":"stop"}           uwsgi.reload(), uwsgi.stop()
 //	{"op":"register","message":"{…}"}       a handler of a uWSGI signal: signal, target
 //	{"op":"schedule","message":"{…}"}       a timer, cron or file monitor that raises one (schedule.Source)
@@ -78,6 +79,10 @@
 //	{"op":"signal","signal":7}            run the handler of that uWSGI signal between two requests
 //	{"op":"look"}                         a connection may wait that the kernel has told a process of that has ended: look
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
+//
+// A mule (internal/python/uwsgi_mule.py) is forked like a worker, as "kind":"mule", with a negative
+// row, for it has none on the scoreboard. It has no data plane; it says ready, failed, busy and log,
+// is told nothing, and leaves on SIGTERM.
 //
 // The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr
 // (faulthandler, needs no GIL).

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"syscall"
+	"time"
 
 	"uwsgi/internal/wire"
 
@@ -77,6 +78,13 @@ type WorkerAsks struct {
 // WorkerDeadline says that a request has set itself a deadline that is earlier than Row.NextScan.
 type WorkerDeadline struct{ Worker *Worker }
 
+// WorkerBusy says that a mule begins with something that has to be over Within that time, 0 = that
+// it is over.
+type WorkerBusy struct {
+	Worker *Worker
+	Within time.Duration
+}
+
 // WorkerAnswered says that the worker is done with a harakiri or with giving up: the 504s are out
 // and no other core is busy. It may be killed.
 type WorkerAnswered struct{ Worker *Worker }
@@ -114,6 +122,7 @@ func (WorkerFailed) event()   {}
 func (WorkerRecycle) event()  {}
 func (WorkerAsks) event()     {}
 func (WorkerDeadline) event() {}
+func (WorkerBusy) event()     {}
 func (WorkerAnswered) event() {}
 func (Told) event()           {}
 func (Log) event()            {}

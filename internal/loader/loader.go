@@ -47,6 +47,7 @@ func (l *Loader) PID() int { return l.process.pid }
 
 // Fork says which worker is asked for, and why.
 type Fork struct {
+	Kind      string // as in wire.Fork
 	Slot, Row int
 	Reason    string
 	First     bool // no process of the slot has served before: the -once hooks run
@@ -62,7 +63,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	w := &Worker{Loader: l, Slot: slot, Row: row, conn: conn, status: make(chan Exit, 1)}
+	w := &Worker{Loader: l, Kind: f.Kind, Slot: slot, Row: row, conn: conn, status: make(chan Exit, 1)}
 	files := []*os.File{theirs}
 	if stderr != nil {
 		files = append(files, stderr)
@@ -77,7 +78,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 		conn.close()
 		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
 	}
-	if err := l.conn.send(wire.Fork{Op: wire.OpFork, Slot: slot, Row: row, Reason: f.Reason, First: f.First,
+	if err := l.conn.send(wire.Fork{Op: wire.OpFork, Kind: f.Kind, Slot: slot, Row: row, Reason: f.Reason, First: f.First,
 		Again: f.Again}, files...); err != nil {
 		conn.close()
 		return nil, err

@@ -31,6 +31,8 @@ type Spec struct {
 	Scoreboard int             // descriptor of the board
 	RequestLog *os.File        // nil = nowhere
 	Handoff    [2]*os.File     // the end that is sent to, the end that is received from; nil = none
+	Queues     [][2]*os.File   // of Boot.Queues: In, Out
+	Hands      []*os.File      // Boot.Hands
 	Locks      *os.File        // what uwsgi.lock locks; nil = none
 	Areas      []*os.File      // of Boot.Areas
 	Redis      *os.File        // the door to Redis' agent; nil = none
@@ -164,8 +166,28 @@ func number(boot *wire.Boot, spec Spec) ([]uintptr, error) {
 			return nil, err
 		}
 	}
-	boot.RedisFD, err = next(spec.Redis)
-	return fds, err
+	if boot.RedisFD, err = next(spec.Redis); err != nil {
+		return nil, err
+	}
+	boot.Queues = append([]wire.Queue(nil), boot.Queues...)
+	for i, ends := range spec.Queues {
+		q := &boot.Queues[i]
+		if q.In, err = next(ends[0]); err != nil {
+			return nil, err
+		}
+		if q.Out, err = next(ends[1]); err != nil {
+			return nil, err
+		}
+	}
+	boot.Hands = nil
+	for _, f := range spec.Hands {
+		fd, err := next(f)
+		if err != nil {
+			return nil, err
+		}
+		boot.Hands = append(boot.Hands, fd)
+	}
+	return fds, nil
 }
 
 // environment adds to env what the interpreter needs, the library to preload ("" for none) among

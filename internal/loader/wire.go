@@ -13,7 +13,8 @@ const maxPacket = 64 << 10
 const (
 	longestText = 8 << 10 // of a reason, an error, a line
 	mostApps    = 1 << 10
-	longestLoad = 1e6 // seconds
+	longestLoad = 1e6  // seconds
+	longestWork = 1e12 // ms
 	highestCode = 255
 	highestPID  = 1 << 22 // PID_MAX_LIMIT: more would be cut to another number on its way into the kernel
 )
@@ -30,6 +31,7 @@ func tame(m *wire.Report) {
 	if m.PID < 0 || m.PID > highestPID {
 		m.PID = 0
 	}
+	m.Within = max(0, min(m.Within, longestWork))
 	m.Apps = m.Apps[:min(len(m.Apps), mostApps)]
 	for i := range m.Apps {
 		a := &m.Apps[i]

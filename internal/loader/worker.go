@@ -23,8 +23,9 @@ const statusPatience = 2 * time.Second
 // takes both without harm.
 type Worker struct {
 	Loader *Loader
+	Kind   string // as in wire.Fork
 	Slot   int
-	Row    int
+	Row    int // of a worker; of another kind, which has none, a number below 0 of its own
 
 	conn    *packetConn
 	process *process  // set before Forked is reported
@@ -136,6 +137,8 @@ func (w *Worker) hear(m wire.Report) {
 		emit(WorkerRecycle{Worker: w, Reason: m.Reason})
 	case wire.OpReload, wire.OpStop:
 		emit(WorkerAsks{Worker: w, What: m.Op, Reason: m.Reason})
+	case wire.OpBusy:
+		emit(WorkerBusy{Worker: w, Within: time.Duration(m.Within) * time.Millisecond})
 	case wire.OpDeadline:
 		emit(WorkerDeadline{Worker: w})
 	case wire.OpAnswered:

@@ -53,6 +53,9 @@ func Default() *Settings {
 			SpoolerFrequency: 30 * time.Second,
 			SpoolerAttempts:  25,
 		},
+		MuleSettings: MuleSettings{
+			MuleReloadMercy: 60 * time.Second,
+		},
 		LifecycleSettings: LifecycleSettings{
 			HarakiriSignal:       15,
 			MinWorkerLifetime:    10 * time.Second,

@@ -35,8 +35,10 @@ const (
 	PhaseUserAtExit = "as-user-atexit"
 )
 
-// WorkerPhases are the phases whose hooks a worker runs.
-var WorkerPhases = []string{"post-fork", "accepting", "accepting1", "accepting-once", "accepting1-once"}
+// WorkerPhases are the phases whose hooks a worker or a mule runs.
+var WorkerPhases = []string{"post-fork", "accepting", "accepting1", "accepting-once", "accepting1-once", asMule}
+
+const asMule = "as-mule" // in each mule
 
 var hookRows = func() []Row {
 	phases := []struct{ name, help string }{

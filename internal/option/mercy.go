@@ -6,6 +6,14 @@ import "time"
 // supervisor's own end.
 const StopMargin = 15 * time.Second
 
+// LastMercy is how long the last of the instance's processes may take to finish at a stop.
+func (s *Settings) LastMercy() time.Duration {
+	if len(s.Mules) > 0 {
+		return max(s.Mercy(), s.MuleReloadMercy)
+	}
+	return s.Mercy()
+}
+
 // Mercy is how long a worker that leaves may take to finish: worker-reload-mercy, and no longer
 // than reload-mercy gives the whole, where that is set.
 func (s *Settings) Mercy() time.Duration {

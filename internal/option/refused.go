@@ -30,8 +30,6 @@ func refusedRows() []Row {
 		{"Not offered: Timed requests", "write cron = … curl -s URL", curlCronRows},
 		{"Not offered: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic " +
 			"and access_log off of nginx", routeRows},
-		{"Not offered: Mules", "there are no mules: keep the program running with attach-daemon, or use " +
-			"Celery, RQ or Huey", muleRows},
 		{"Not offered: Caches of several machines", "a cache is of one instance, and answers no requests: use Redis, or " +
 			"the cache of nginx", cacheNodeRows},
 		{"Not offered: Queue and shared memory", "there is no shared queue or memory: use Redis, or " +

@@ -7,19 +7,6 @@ var curlCronRows = []Row{
 	{Name: "cron-curl", Kind: Text, Help: "option of the curl_cron plugin"},
 }
 
-var muleRows = []Row{
-	{Name: "mule-harakiri", Kind: Seconds, Help: "time limit for mule tasks"},
-	{Name: "mule-reload-mercy", Kind: Seconds, Help: "same for mules (default 60)"},
-	{Name: "mule", Kind: Text, Optional: true, Repeat: true,
-		Help: "add a helper process (optionally running a script/`mod:func()`)"},
-	{Name: "mules", Kind: Int, Repeat: true, Help: "add N plain mules"},
-	{Name: "farm", Kind: Text, Repeat: true, Help: "group mules"},
-	{Name: "mule-msg-size", Kind: Bytes, Optional: true, Help: "mule message buffer"},
-	{Name: "hook-as-mule", Kind: HookLine, Repeat: true, Help: "each mule"},
-	{Name: "touch-mules-reload", Kind: Path, Repeat: true, Help: "restart mules on change"},
-	{Name: "mule-msg-recv-size", Kind: Bytes, Since: "2.1", Help: "mule receive buffer"},
-}
-
 var cacheNodeRows = []Row{
 	{Name: "cache-udp-server", Kind: Address, Repeat: true, Help: "accept cache updates by UDP"},
 	{Name: "cache-udp-node", Kind: Address, Repeat: true, Help: "send cache updates by UDP"},

@@ -34,6 +34,7 @@ type Settings struct {
 	LifecycleSettings
 	DaemonSettings
 	SpoolerSettings
+	MuleSettings
 	PrivilegeSettings
 	CommandSettings
 	LogSettings

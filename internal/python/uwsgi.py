@@ -43,6 +43,8 @@ _report = None  # prints an exception
 _timers = None  # uwsgi_timers, once it is used
 _reserved = 0  # bytes of address space that the data plane takes there
 _slot = 0
+_mule = 0
+_mules = None  # uwsgi_mule.Mules, where there are mules
 _master = 0
 _spooling = False  # a process of the spooler
 _importer = 0  # the process that imports the application as worker 0
@@ -124,8 +126,57 @@ def worker_id():
 
 
 def mule_id():
-    """0: there are no mules."""
-    return 0
+    """This mule's number, 1…N; 0 in a worker and while the application is loaded."""
+    return _mule
+
+
+def mule_msg(message, target=0):
+    """Put a message into the queue of a mule by number, of a farm by name as bytes, or of all mules
+    (0). False: the queue is full. It is given to one mule, to the next one if that is killed
+    before it is done with it, and survives a reload, not a stop. ValueError: there is no such."""
+    if _mules is None:
+        raise ValueError("no mule configured")
+    return _mules.send(message, _mules.queue_of(target))
+
+
+def _mine():
+    if _mules is None or _mules.mine is None:
+        raise ValueError("you can receive mule messages only in a mule")
+    return _mules.mine
+
+
+def mule_get_msg(signals=True, farms=True, buffer_size=0, timeout=-1):
+    """Wait for a mule's next message: bytes, or None after timeout seconds (-1: there is none). Those
+    of its farms are among them with farms. The message before it counts as done. buffer_size cuts
+    a longer one; 0 does not."""
+    mule = _mine()
+    message = mule.get(mule.own + (mule.farms if farms else []), timeout)
+    return message[:buffer_size] if message and buffer_size > 0 else message
+
+
+def farm_msg(farm, message):
+    """Put a message into the queue of a farm by name; None. ValueError: there is no such."""
+    if _mules is None:
+        raise ValueError("no mule configured")
+    _mules.send(message, _mules.farm(farm))
+
+
+def farm_get_msg():
+    """Wait for the next message of the farms that this mule is in: bytes."""
+    mule = _mine()
+    if not mule.farms:
+        raise ValueError("the mule is in no farm")
+    return mule.get(mule.farms, -1)
+
+
+def in_farm(name=None):
+    """True in a mule of the farm of that name, or of any; else None."""
+    mule = _mules and _mules.mine
+    if not mule:
+        return None
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    return True if any(name in (None, q.name[len("farm "):]) for q in mule.farms) else None
 
 
 class _MasterPID(int):
@@ -342,7 +393,10 @@ def websocket_send_binary(message):
 
 
 def set_user_harakiri(seconds):
-    """A deadline of its own for the current request; 0 clears it."""
+    """A deadline of its own for the current request, or for what a mule does; 0 clears it."""
+    if _mule:
+        _mules.mine.watched(seconds)
+        return
     _need().set_user_harakiri(seconds)
 
 

@@ -11,7 +11,6 @@ _cache = "there is no built-in cache: use Redis or memcached"
 _metrics = "there are no metrics of the application's own: use prometheus_client or statsd"
 _legion = "there is no legion: use your orchestrator's leader election"
 _spooler = "no spooler is configured: write spooler = FOLDER"
-_mules = "there are no mules: use Celery, RQ or Huey, or attach-daemon"
 _queue = "there is no queue: use Redis"
 _memory = "there are no shared areas: use multiprocessing.shared_memory"
 _loops = "it waits in greenlets only: write gevent = 100, or use threads"
@@ -24,10 +23,8 @@ without = {
     "cache_keys": (_cache, ValueError("no local uWSGI cache available")),
     "cache_num": (_cache, 0),
     "i_am_the_lord": (_legion, False),
-    "in_farm": (_mules, None),
     "lord_scroll": (_legion, None),
     "metric_get": (_metrics, 0),
-    "mule_msg": (_mules, ValueError("no mule configured")),
     "scrolls": (_legion, None),
 }
 without.update(dict.fromkeys(("cache_" + n for n in ("get", "set", "update", "del", "exists", "clear", "inc", "dec",
@@ -40,7 +37,6 @@ absent = {
     "green_schedule": _loops, "ready_fd": _loops,
     "suspend": _loops, "wait_fd_read": _loops, "wait_fd_write": _loops,
     "offload": "responses that a client is slow to take are offloaded by themselves",
-    "farm_get_msg": _mules, "farm_msg": _mules, "mule_get_msg": _mules,
     "send_to_spooler": _spooler, "set_spooler_frequency": _spooler, "spool": _spooler, "spooler_get_task": _spooler,
     "spooler_jobs": _spooler,
     "spooler_pid": _spooler, "spooler_pids": _spooler, "close": _sockets, "connect": _sockets, "recv": _sockets,

@@ -37,6 +37,7 @@ class LoaderProcess:
         self.children = {}  # pid -> slot
         self.loaded, self.library = Loaded(), None
         self.quitting = False
+        self.mules, self.kinds = None, {"": Worker}
         self.sigchld = signal.SIG_DFL  # the application's, for the workers
         self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # now: the application may leave no descriptor
         self.poll = select.poll()  # now, too: what patches select for greenlets leaves none of this kind
@@ -145,7 +146,7 @@ class LoaderProcess:
         if pid == 0:
             code = 1
             try:
-                code = Worker(self, message, fds).run()
+                code = self.kinds[message.get("kind", "")](self, message, fds).run()
             except BaseException:
                 report(*sys.exc_info())
             finally:
@@ -171,7 +172,8 @@ class LoaderProcess:
 
 
 def close_on_exec(boot):
-    for fd in range(CONTROL, 3 + 5 + len(boot["Listeners"] or ()) + 4 + len(boot["Areas"] or ())):
+    for fd in range(CONTROL, 3 + 5 + len(boot["Listeners"] or ()) + 4 + len(boot["Areas"] or ())
+            + 1 + 2 * len(boot["Queues"] or ()) + len(boot["Hands"] or ())):
         try:
             os.set_inheritable(fd, False)
         except OSError:
@@ -214,6 +216,8 @@ def main(libdir, ours):
         import uwsgi_shared
 
         uwsgi._areas = uwsgi_shared.functions
+    if settings["Mules"]:
+        import uwsgi_mule  # while it can be found
     set_path(settings)
     step_aside(ours)
     set_main(settings)
@@ -223,5 +227,8 @@ def main(libdir, ours):
         set_title(name)
     say("Python version: %s" % sys.version.replace("\n", " "))
     loader = LoaderProcess(boot, libdir, spooling)
+    if settings["Mules"]:
+        loader.mules = uwsgi._mules = uwsgi_mule.Mules(boot)
+        loader.kinds["mule"] = uwsgi_mule.Mule
     loader.boot_up()
     loader.run()

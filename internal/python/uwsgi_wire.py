@@ -64,6 +64,8 @@ class Belongings:
         numbers = [BOOT, boot["ScoreboardFD"], boot["RequestLog"]["FD"], boot["HandoffFD"],
             boot["HandoffInFD"], boot["LockFD"], boot["RedisFD"], *more]
         numbers += [listener["FD"] for listener in boot["Listeners"] or ()]
+        numbers += [fd for queue in boot["Queues"] or () for fd in (queue["In"], queue["Out"])]
+        numbers += boot["Hands"] or ()
         self.known = {fd: identity(fd) for fd in numbers if fd > 2}
 
     def complete(self):

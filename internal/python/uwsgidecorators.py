@@ -1,13 +1,8 @@
-"""uwsgidecorators: what of uWSGI's module of that name applies to this server.
+"""uwsgidecorators: uWSGI's module of that name."""
 
-``postfork``, ``thread``, ``lock``, ``harakiri`` and ``rpc`` work, and those of signals, timers and
-the spooler. The decorators of mules are not there, and the log says what to use instead: a task
-that is silently never run is worse than one that is refused.
-"""
-
-import contextlib
 import functools
 import pickle
+import sys
 import threading
 import types
 
@@ -248,18 +243,91 @@ class filemon(_source):
         uwsgi.add_file_monitor(number, *what)
 
 
-_tasks = "use a task queue such as Celery, RQ or Huey"
-_refused = {
-    **dict.fromkeys(("mulefunc", "mule", "muleloop", "mulemsg", "farm"), _tasks),
-}
+mule_functions = {}  # what @mulefunc has decorated, by name
 
 
-def __getattr__(name):
-    """Refuse a decorator as a name that is not there: ``from uwsgidecorators import timer`` is an
-    ImportError, which people's fallbacks catch."""
-    why = "module 'uwsgidecorators' has no attribute %r" % name
-    if name in _refused:
-        why = "uwsgidecorators.%s is not supported here: %s" % (name, _refused[name])
-        with contextlib.suppress(Exception):  # a stderr of the application's own
-            uwsgi.log(why)  # Python's ImportError does not hold it
-    raise AttributeError(why)
+def mule_msg_dispatcher(message):
+    """uwsgi.mule_msg_hook: runs the call that a message of @mulefunc is."""
+    call = pickle.loads(message)
+    if call["service"] == "uwsgi_mulefunc":
+        return mule_functions[call["func"]](*call["args"], **call["kwargs"])
+
+
+uwsgi.mule_msg_hook = mule_msg_dispatcher
+
+
+def mulefunc(what):
+    """A call of the function is made in a mule: any, or with ``@mulefunc(2)`` mule 2, with
+    ``@mulefunc("farm")`` one of a farm. The arguments are pickled. The call gives True, or False
+    when the queue has been full for ten seconds (at once in an event loop, which would stand)."""
+    if not callable(what):
+        return functools.partial(_mulefunc, what.encode() if isinstance(what, str) else what)
+    return _mulefunc(0, what)
+
+
+def _mulefunc(target, func):
+    name = "%s.%s" % (func.__module__, func.__qualname__)
+    mule_functions[name] = func
+
+    @functools.wraps(func)
+    def call(*args, **kwargs):
+        message = pickle.dumps({"service": "uwsgi_mulefunc", "func": name, "args": args, "kwargs": kwargs})
+        if uwsgi._mules is None:
+            raise ValueError("no mule configured")
+        asyncio = sys.modules.get("asyncio")
+        looped = asyncio is not None and asyncio._get_running_loop() is not None
+        return uwsgi._mules.send(message, uwsgi._mules.queue_of(target), 0 if looped else MULE_PATIENCE)
+
+    return call
+
+
+MULE_PATIENCE = 10.0  # seconds that a call of @mulefunc waits for room in a queue
+
+
+def _in_mule(brain):
+    """A decorator of what mules run after their fork; ``brain(func)`` does."""
+
+    def decorate(func):
+        postfork_chain.append(lambda: brain(func))
+        return func
+
+    return decorate
+
+
+def mule(number):
+    """Run the function in that mule when it starts."""
+    return _in_mule(lambda func: func() if uwsgi.mule_id() == number else None)
+
+
+def muleloop(number):
+    """Run the function in that mule again and again."""
+
+    def brain(func):
+        while uwsgi.mule_id() == number:
+            func()
+
+    return _in_mule(brain)
+
+
+def mulemsg(number):
+    """Call the function with each message of that mule."""
+
+    def brain(func):
+        while uwsgi.mule_id() == number:
+            message = uwsgi.mule_get_msg()
+            if message:
+                func(message)
+
+    return _in_mule(brain)
+
+
+def farm(name):
+    """Call the function, in the mules of a farm, with each message of the farm."""
+
+    def brain(func):
+        while uwsgi.in_farm(name):
+            message = uwsgi.farm_get_msg()
+            if message:
+                func(message)
+
+    return _in_mule(brain)

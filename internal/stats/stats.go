@@ -29,6 +29,7 @@ type Snapshot struct {
 	Crons       []Cron           `json:"crons,omitempty"`
 	Caches      []Cache          `json:"caches,omitempty"`
 	Signals     []Signal         `json:"signals,omitempty"` // that the application has registered
+	Mules       []Mule           `json:"mules,omitempty"`
 
 	Stopping   bool    `json:"stopping,omitempty"` // it serves on, for shutdown-delay
 	Generation int     `json:"generation"`         // in force: how often a loader took its place, 0 = none yet
@@ -109,6 +110,19 @@ type Worker struct {
 	LoopLag     int64 `json:"loop_lag"` // µs that what is ready waits for the event loop; 0 without one
 	Refused     int64 `json:"refused"`  // connections answered 503: no more could be taken in
 	LogLost     int64 `json:"log_lost"` // request lines that could not be written
+}
+
+// Mule is one mule and the process it has.
+type Mule struct {
+	ID         int    `json:"id"`
+	PID        int    `json:"pid"`    // 0 = no process
+	Status     string `json:"status"` // down, starting, running, busy (known with a deadline), draining, dying
+	RSS        int64  `json:"rss"`    // bytes
+	VSZ        int64  `json:"vsz"`
+	LastSpawn  int64  `json:"last_spawn"`
+	Spawns     int    `json:"respawn_count"` // 1 for the first process
+	Harakiris  int    `json:"harakiri_count"`
+	Generation int    `json:"generation"` // of its process, 0 = it has none
 }
 
 // App is one application of a worker.

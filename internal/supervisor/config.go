@@ -85,6 +85,7 @@ type Notifier interface {
 // Keys of log attributes.
 const (
 	KeyWorker     = "worker"
+	KeyMule       = "mule"
 	KeyPID        = "pid"
 	KeyGeneration = "generation"
 	KeyReason     = "reason"
@@ -119,7 +120,7 @@ func (c *Config) lazy() bool {
 
 func (c *Config) masterless() bool {
 	s := c.Settings
-	return !s.Master && !s.LazyApps && !s.Cheap && s.Idle == 0 && s.Cheaper == 0
+	return !s.Master && !s.LazyApps && !s.Cheap && s.Idle == 0 && s.Cheaper == 0 && len(s.Mules) == 0
 }
 
 // cores is how many requests of WSGI applications a worker serves at the same time.

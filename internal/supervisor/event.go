@@ -15,6 +15,9 @@ const sameRequest = 2 * time.Second
 
 // handle handles what a loader or a worker did.
 func (s *Supervisor) handle(e loader.Event) {
+	if len(s.mules.procs) > 0 && s.ofMule(e) {
+		return
+	}
 	switch e := e.(type) {
 	case loader.Loaded:
 		s.imported(e)
@@ -81,18 +84,22 @@ func (s *Supervisor) asked(e loader.WorkerAsks) {
 
 // relay writes a line of a loader or worker to the server log.
 func (s *Supervisor) relay(e loader.Log) {
-	level := slog.LevelInfo
-	switch e.Level {
-	case "debug":
-		level = slog.LevelDebug
-	case "warning":
-		level = slog.LevelWarn
-	case "error", "critical":
-		level = slog.LevelError
-	}
+	level := levelOf(e.Level)
 	if p := s.procs[e.Worker]; p != nil {
 		s.logProcess(level, "worker.log", e.Message, p)
 		return
 	}
 	s.log(level, "loader.log", e.Message, slog.Int(KeyGeneration, e.Loader.Generation))
+}
+
+func levelOf(word string) slog.Level {
+	switch word {
+	case "debug":
+		return slog.LevelDebug
+	case "warning":
+		return slog.LevelWarn
+	case "error", "critical":
+		return slog.LevelError
+	}
+	return slog.LevelInfo
 }

@@ -140,6 +140,10 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 	for _, a := range areas {
 		boot.Areas = append(boot.Areas, wire.Area{Kind: a.Kind, Name: a.Name})
 	}
+	queues, hands, err := s.queues.of(set, &boot)
+	if err != nil {
+		return nil, err
+	}
 	stdio, err := cfg.stdio()
 	if err != nil {
 		return nil, err
@@ -159,7 +163,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
 		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(),
 		RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
-		Locks: s.locks, Areas: areaFiles(areas), Redis: cfg.Redis, Stdio: stdio,
+		Locks: s.locks, Queues: queues, Hands: hands, Areas: areaFiles(areas), Redis: cfg.Redis, Stdio: stdio,
 		Events: s.events, Done: s.closed,
 	})
 	if err != nil {
@@ -202,6 +206,11 @@ func (s *Supervisor) destroy(g *generation, why string) {
 	for _, p := range s.procs {
 		if p.gen == g {
 			s.kill(p, why)
+		}
+	}
+	for _, p := range s.mules.procs {
+		if p.gen == g {
+			s.killMule(p, why)
 		}
 	}
 	s.killLoader(g)
@@ -271,6 +280,11 @@ func (s *Supervisor) tidy() {
 func (s *Supervisor) unforked(g *generation) int {
 	n := 0
 	for _, p := range s.procs {
+		if p.gen == g && p.pid == 0 {
+			n++
+		}
+	}
+	for _, p := range s.mules.procs {
 		if p.gen == g && p.pid == 0 {
 			n++
 		}

@@ -68,6 +68,10 @@ func (s *Supervisor) ReloadWorkers(reason string, graceful bool) {
 	s.post(func() { s.restartWorkers(reason, graceful) })
 }
 
+// ReloadMules replaces all mules by fresh forks of the same loader, each once it is done with its
+// message.
+func (s *Supervisor) ReloadMules(reason string) { s.post(func() { s.reloadMules(reason) }) }
+
 // ChainReload replaces the workers one after another.
 func (s *Supervisor) ChainReload(reason string) { s.post(func() { s.chainReload(reason) }) }
 

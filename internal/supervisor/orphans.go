@@ -23,6 +23,9 @@ func (s *Supervisor) reapOrphans() {
 	for _, p := range s.procs {
 		known[p.pid] = true
 	}
+	for _, p := range s.mules.procs {
+		known[p.pid] = true
+	}
 	seen := map[int]bool{}
 	for _, pid := range s.host.Zombies() {
 		switch {

@@ -33,6 +33,7 @@ func (s *Supervisor) snapshot() Status {
 		st.Requests = s.rows.board.TotalRequests()
 	}
 	st.Caches = s.caches()
+	st.Mules = s.muleStats()
 	seen := map[*process]bool{}
 	if g := s.gen; g != nil {
 		st.Generation = g.n

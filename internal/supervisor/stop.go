@@ -90,11 +90,12 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 	for _, g := range s.gens {
 		s.retire(g, whyStop, false)
 	}
+	s.dismissMules()
 }
 
 // late kills what a stop still waits for.
 func (s *Supervisor) late(limit time.Duration) {
-	if len(s.procs) == 0 {
+	if len(s.procs)+len(s.mules.procs) == 0 {
 		return
 	}
 	s.log(slog.LevelWarn, "stop.late", fmt.Sprintf("the stop takes longer than %s (graceful-timeout): "+
@@ -137,7 +138,7 @@ func (s *Supervisor) interrupt() {
 
 // finishStop ends the loop once all processes have ended and the last hooks have run.
 func (s *Supervisor) finishStop() {
-	if s.over || s.stopping.hooks || len(s.procs) > 0 {
+	if s.over || s.stopping.hooks || len(s.procs)+len(s.mules.procs) > 0 {
 		return
 	}
 	for _, g := range s.gens {

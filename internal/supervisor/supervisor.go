@@ -60,6 +60,8 @@ type Supervisor struct {
 	lastGen int
 	procs   map[*loader.Worker]*process
 	tallies tallies
+	mules   mules
+	queues  muleQueues
 
 	rollout  *rollout // under way
 	queued   *rollout // asked for meanwhile
@@ -205,6 +207,7 @@ func (s *Supervisor) open() error {
 
 func (s *Supervisor) closeShared() {
 	s.setRequestLog(nil)
+	s.queues.close()
 	for _, f := range []*os.File{s.handoff[0], s.handoff[1], s.locks} {
 		if f != nil {
 			f.Close()
@@ -240,6 +243,7 @@ func (s *Supervisor) reconcile() {
 		s.replaceLoader()
 		s.watchSockets()
 	}
+	s.tendMules()
 	s.exitIfHopeless()
 }
 

@@ -16,6 +16,7 @@ type Actions struct {
 	Reload         func() // touch-reload
 	ReloadWorkers  func() // touch-workers-reload
 	ReloadSpoolers func() // touch-spoolers-reload
+	ReloadMules    func() // touch-mules-reload
 	ChainReload    func() // touch-chain-reload
 	ReopenLog      func() // touch-logreopen
 	RotateLog      func() // touch-logrotate
@@ -57,6 +58,7 @@ func Watch(s *option.Settings, dir string, before *Watcher, a Actions, print, ti
 		{s.TouchReload, "grace them all !!! ***", a.Reload},
 		{s.TouchWorkersReload, "workers reload !!! ***", a.ReloadWorkers},
 		{s.TouchSpoolersReload, "spoolers reload !!! ***", a.ReloadSpoolers},
+		{s.TouchMulesReload, "mules reload !!! ***", a.ReloadMules},
 		{s.TouchChainReload, "chain reload !!! ***", a.ChainReload},
 		{s.TouchLogreopen, "", a.ReopenLog},
 		{s.TouchLogrotate, "", a.RotateLog},

@@ -17,6 +17,7 @@ func (i Instance) paths() []string {
 	out = append(out, s.TouchReload...)
 	out = append(out, s.TouchWorkersReload...)
 	out = append(out, s.TouchSpoolersReload...)
+	out = append(out, s.TouchMulesReload...)
 	out = append(out, s.TouchChainReload...)
 	out = append(out, s.TouchLogreopen...)
 	out = append(out, s.TouchLogrotate...)

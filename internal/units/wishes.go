@@ -34,7 +34,7 @@ func (i Instance) wishes() Wishes {
 		return *i.Wishes
 	}
 	s := i.Settings
-	w := Wishes{Umask: s.Umask, Nice: max(-20, min(s.Prio, 19)), Mercy: s.ShutdownDelay + i.Settings.Mercy(),
+	w := Wishes{Umask: s.Umask, Nice: max(-20, min(s.Prio, 19)), Mercy: s.ShutdownDelay + i.Settings.LastMercy(),
 		Writable: i.writable()}
 	if path.IsAbs(s.Chdir) {
 		w.Chdir = s.Chdir

@@ -29,7 +29,12 @@ type Boot struct {
 	LockFD      int // a file that all generations share, whose bytes are uwsgi.lock's locks
 	RedisFD     int // where connections to the agent begin (package redis); -1 = nothing needs Redis
 
-	Areas      []Area // memory to share
+	Areas []Area // memory to share
+	// Queues are those of messages for mules; Hands[n-1] is a memfd with the message that mule n is
+	// at. Both outlive processes and generations (internal/python/uwsgi_mule.py).
+	Queues []Queue
+	Hands  []int
+
 	RequestLog RequestLog
 	// Marked: the supervisor reads what the loader and the workers write to standard error, and
 	// takes the severity of a line from a mark before it, "<4>" (sd-daemon(3)).
@@ -65,6 +70,13 @@ type Area struct {
 	Kind string // which functions open it: KIND_open(name, fd)
 	Name string
 	FD   int
+}
+
+// Queue is a queue of messages for mules: what is sent to In is received from Out, both
+// SOCK_SEQPACKET.
+type Queue struct {
+	Name    string // "shared", "mule 1", "farm NAME"
+	In, Out int
 }
 
 // RequestLog is where the workers write request lines.

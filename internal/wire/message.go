@@ -3,7 +3,8 @@ package wire
 // Fork is an OpFork: what a loader is told of the worker that it shall fork.
 type Fork struct {
 	Op     string `json:"op"`
-	Slot   int    `json:"slot"`
+	Kind   string `json:"kind,omitempty"` // KindMule, …; "" = a worker
+	Slot   int    `json:"slot"`           // its number among those of its kind
 	Row    int    `json:"row"`
 	Reason string `json:"reason"`
 	First  bool   `json:"first"` // none of the slot has served yet: the -once hooks run
@@ -37,7 +38,8 @@ type Report struct {
 	Code      int    `json:"code,omitempty"`      // what to exit with
 	Reason    string `json:"reason,omitempty"`
 	Message   string `json:"message,omitempty"`
-	Level     string `json:"level,omitempty"` // debug, info, warning, error
+	Within    int64  `json:"within,omitempty"` // ms
+	Level     string `json:"level,omitempty"`  // debug, info, warning, error
 }
 
 // App is one application that was imported.

@@ -32,6 +32,8 @@ const (
 	OpRaise    = "raise"
 	OpBegan    = "began"
 	OpHandled  = "handled"
+	// Mule to supervisor, beside Ready and Log.
+	OpBusy = "busy"
 
 	// Supervisor to worker.
 	OpSignal    = "signal"
@@ -46,3 +48,7 @@ const (
 	OpLook      = "look"
 	OpReopenLog = "accesslog"
 )
+
+// KindMule is a process of Python that is no worker: it has no data plane and no row on the
+// scoreboard.
+const KindMule = "mule"

@@ -1,0 +1,220 @@
+package e2e
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// herd is an application whose requests send messages: /N?TEXT to mule N, /f?TEXT to the farm f,
+// /call?N a call of N bytes, /fill?N fills mule N's queue. Each mule tells what it got.
+const herd = `
+import os, time, uwsgi
+from uwsgidecorators import mulefunc
+
+def heard(message):
+    text = message.decode()
+    print("HEARD", text[:40], uwsgi.mule_id(), os.getpid(), flush=True)
+    if text.startswith("hang"):
+        time.sleep(600)
+    if text == "fatal":
+        os.kill(os.getpid(), 9)
+    if text == "busy":
+        time.sleep(0.5)  # why: it is busy for a while after it was told to leave
+        print("DONE", text, flush=True)
+
+@mulefunc
+def work(data, key=None):
+    print("WORKED", len(data), key, uwsgi.mule_id() > 0, flush=True)
+
+dispatch = uwsgi.mule_msg_hook
+uwsgi.mule_msg_hook = lambda m: dispatch(m) if m[:1] == b"\x80" else heard(m)
+
+def application(environ, start_response):
+    path, query = environ["PATH_INFO"][1:], environ["QUERY_STRING"]
+    if path == "call":
+        sent = work(b"x" * int(query), key="k")
+    elif path == "f":
+        sent = uwsgi.mule_msg(query.encode(), b"f")
+    elif path == "fill":
+        sent = 0
+        while uwsgi.mule_msg(b"z" * 1000, int(query)):
+            sent += 1
+    else:
+        sent = uwsgi.mule_msg(query.encode(), int(path))
+    start_response("200 OK", [])
+    return [repr(sent).encode()]
+`
+
+// startHerd starts it; ask sends a message and wants that answer.
+func startHerd(t *testing.T, args ...string) (s *harness.Server, ask func(path, want string)) {
+	t.Helper()
+	s = harness.New(t)
+	addr := harness.Addr(t)
+	s.Write("app.py", herd)
+	s.Start(append([]string{"--http", addr, "--module", "app", "--master"}, args...)...)
+	return s, func(path, want string) {
+		t.Helper()
+		if a := harness.HTTP(t, addr).Get(path); a.Body != want {
+			t.Errorf("%s: %q, and not %q", path, a.Body, want)
+		}
+	}
+}
+
+// pidOf is the process of a mule that the log has told of last, from a mark on.
+func pidOf(t *testing.T, s *harness.Server, mark, mule int) int {
+	t.Helper()
+	lines := s.Log.WaitFrom(t, mark, fmt.Sprintf(`pawned uWSGI mule %d \((?:new )?pid: \d+\)`, mule))
+	all := regexp.MustCompile(`pid: (\d+)`).FindAllStringSubmatch(lines[len(lines)-1], -1)
+	pid, err := strconv.Atoi(all[len(all)-1][1])
+	if err != nil {
+		t.Fatal(lines)
+	}
+	return pid
+}
+
+// TestMules: messages get to the mule, to any and to one of a farm, a call's arguments however
+// long, with the application imported before and after the fork.
+func TestMules(t *testing.T) {
+	for _, lazy := range [][]string{nil, {"--lazy-apps"}} {
+		t.Run(strings.Join(lazy, ""), func(t *testing.T) {
+			t.Parallel()
+			s, ask := startHerd(t, append([]string{"--mules", "2", "--mule", "--farm", "f:2,3"}, lazy...)...)
+			ask("/2?two", "True")
+			s.Log.Wait(t, `^HEARD two 2 \d+$`)
+			ask("/0?any", "True")
+			s.Log.Wait(t, `^HEARD any [123] \d+$`)
+			ask("/f?farm", "True")
+			s.Log.Wait(t, `^HEARD farm [23] \d+$`)
+			for _, n := range []string{"10", "70000", "3000000"} {
+				ask("/call?"+n, "True")
+				s.Log.Wait(t, `^WORKED `+n+` k True$`)
+			}
+		})
+	}
+}
+
+// TestMulePrograms: a script is __main__ in its mule, a function is called; one that ends is
+// started again, later and later.
+func TestMulePrograms(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t)
+	addr := harness.Addr(t)
+	s.Write("app.py", herd+"\ndef program():\n    print('FUNCTION', uwsgi.mule_id(), flush=True)\n    while True:\n"+
+		"        print('GOT', uwsgi.mule_get_msg(timeout=600), flush=True)\n")
+	s.Write("script.py", "import uwsgi\nprint('SCRIPT', __name__, uwsgi.mule_id(), uwsgi.worker_id(), flush=True)\n")
+	s.Start("--http", addr, "--module", "app", "--mule=script.py", "--mule=app:program()")
+	s.Allow(`^OOOPS mule 1 .* crippled\.\.\.trying respawn\.\.\. \(it exited with status 0\)$`)
+	s.Log.Wait(t, `^SCRIPT __main__ 1 0$`)
+	s.Log.Wait(t, `^FUNCTION 2$`)
+	s.Log.Wait(t, `^mule 1 ends too soon: it is started again in 250ms$`)
+	s.Log.Wait(t, `^mule 1 ends too soon: it is started again in 500ms$`)
+	if a := harness.HTTP(t, addr).Get("/2?m"); a.Body != "True" {
+		t.Errorf("%q", a.Body)
+	}
+	s.Log.Wait(t, `^GOT b'm'$`)
+}
+
+// TestAMessageOutlivesItsMule: what a mule had in hand when it was killed, and what waits, is given
+// to the next, once; what kills three of them is given up.
+func TestAMessageOutlivesItsMule(t *testing.T) {
+	t.Parallel()
+	s, ask := startHerd(t, "--mules", "1")
+	s.Allow(`^OOOPS mule 1 .* crippled`, `has ended 3 processes, and is given up$`)
+	pid := pidOf(t, s, 0, 1)
+	ask("/1?hang", "True")
+	s.Log.Wait(t, fmt.Sprintf(`^HEARD hang 1 %d$`, pid))
+	ask("/1?after", "True")
+	mark := s.Log.Mark()
+	harness.Signal(t, pid, syscall.SIGKILL)
+	next := pidOf(t, s, mark, 1)
+	s.Log.Wait(t, fmt.Sprintf(`^HEARD hang 1 %d$`, next))
+	harness.Signal(t, next, syscall.SIGKILL)
+	s.Log.Wait(t, fmt.Sprintf(`crippled`))
+	mark = s.Log.Mark()
+	for s.Log.Count(`^HEARD hang `) < 3 {
+		s.Log.WaitFrom(t, mark, `^HEARD hang `)
+	}
+	last := pidOf(t, s, mark-1, 1)
+	harness.Signal(t, last, syscall.SIGKILL)
+	s.Log.Wait(t, `^mule 1: a message of 4 bytes has ended 3 processes, and is given up$`)
+	s.Log.Wait(t, `^HEARD after 1 `)
+	if n := s.Log.Count(`^HEARD after `); n != 1 {
+		t.Errorf("it was given %d times", n)
+	}
+}
+
+// TestMuleQueueFull: a full queue refuses, and what it has taken is still there after a reload.
+func TestMuleQueueFull(t *testing.T) {
+	t.Parallel()
+	s, ask := startHerd(t, "--mules", "1", "--mule-reload-mercy", "1")
+	ask("/1?hang", "True")
+	s.Log.Wait(t, `^HEARD hang `)
+	ask("/1?kept", "True")
+	ask("/1?last", "True")
+	s.Allow(`NO MERCY`, `is full: the message is refused`, `has ended 3 processes`)
+	addr := s
+	_ = addr
+	s.Reload()
+	s.Log.Wait(t, `^mule 1 .* is taking too much time to die\.\.\.NO MERCY !!!`)
+	pidOf(t, s, 0, 1)
+}
+
+// TestMuleHarakiri: a mule that takes too long for a message is ended, and the log shows where it
+// was.
+func TestMuleHarakiri(t *testing.T) {
+	t.Parallel()
+	s, ask := startHerd(t, "--mules", "1", "--mule-harakiri", "1")
+	s.Allow(`^\*\*\* HARAKIRI ON MULE 1 `, `^OOOPS mule 1 .* crippled`)
+	ask("/1?hang", "True")
+	s.Log.Wait(t, `^\*\*\* HARAKIRI ON MULE 1 \(pid: \d+\): busy for \d+ seconds \*\*\*$`)
+	s.Log.Wait(t, `^  File ".*app.py", line \d+ in heard$`)
+	s.Log.Wait(t, `^Respawned uWSGI mule 1 `)
+}
+
+// TestBusyMuleAtAStop: a mule finishes its message, and then ends, at a reload and at a stop.
+func TestBusyMuleAtAStop(t *testing.T) {
+	t.Parallel()
+	s, ask := startHerd(t, "--mules", "1")
+	ask("/1?busy", "True")
+	s.Log.Wait(t, `^HEARD busy `)
+	s.Reload()
+	s.Log.Wait(t, `^DONE busy$`)
+	mark := s.Log.Mark()
+	s.Log.Wait(t, `^Respawned uWSGI mule 1 `)
+	ask("/1?busy", "True")
+	s.Log.WaitFrom(t, mark, `^HEARD busy `)
+	s.Signal(syscall.SIGTERM)
+	s.Log.WaitFrom(t, mark, `^DONE busy$`)
+	s.Log.WaitFrom(t, mark, `^mule 1 \(pid: \d+\) buried after \d+ seconds$`)
+	if n := s.Log.Count(`^HEARD busy `); n != 2 {
+		t.Errorf("two messages were given %d times", n)
+	}
+}
+
+// TestNoMules: who uses none has nothing of them.
+func TestNoMules(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import sys, uwsgi
+def application(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        uwsgi.mule_msg(b"x")
+    except ValueError as exc:
+        return [("%s %s %s" % (exc, uwsgi.mule_id(), uwsgi.in_farm())).encode()]
+`)
+	s.Start("--http", addr, "--module", "app", "--master")
+	if a := harness.HTTP(t, addr).Get("/"); a.Body != "no mule configured 0 None" {
+		t.Errorf("%q", a.Body)
+	}
+	if n := len(s.Processes()); n != 3 {
+		t.Errorf("there are %d processes", n)
+	}
+}

@@ -1,0 +1,146 @@
+"""A process beside the workers: forked from the loader, with the application and without a data
+plane. It hears the supervisor on its wire, in a thread, and ends with it."""
+
+import atexit
+import faulthandler
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from _thread import start_new_thread  # now, before an application patches them
+from time import sleep
+
+import uwsgi
+import uwsgi_gevent
+import uwsgi_hooks
+import uwsgi_limits
+from uwsgi_application import load_all
+from uwsgi_interpreter import imports, set_title, title
+from uwsgi_report import ERROR, report, say
+from uwsgi_signals import STACKS, ignore
+
+LAST = 1.0  # seconds that it may take to end when the supervisor is gone
+
+
+class Attendant:
+    """``kind`` is what it is called, ``number`` which of its kind it is. A subclass has work()."""
+
+    kind = ""
+    hooks = ()  # the phases of those that it runs
+
+    def __init__(self, parent, order, fds):
+        self.boot, self.settings = parent.boot, parent.settings
+        self.loaded, self.sigchld = parent.loaded, parent.sigchld
+        self.number, self.control = order["slot"], fds[0]
+        self.leaving = False  # it was told to end
+        self.holding = False  # it has something in hand that it ends first
+        signal.set_wakeup_fd(-1)
+        parent.wire.sock.close()
+        for fd in (*parent.wake, self.boot["HandoffFD"], self.boot["HandoffInFD"], self.boot["RequestLog"]["FD"],
+                *(listener["FD"] for listener in self.boot["Listeners"] or ())):
+            if fd > 2:
+                try:
+                    os.close(fd)
+                except OSError:  # the application has
+                    pass
+
+    def run(self):
+        """Its life; the exit status."""
+        signal.signal(signal.SIGCHLD, self.sigchld)
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(signum) is ignore:
+                signal.signal(signum, self.leave)
+        faulthandler.register(STACKS, file=2, all_threads=True)
+        random.seed()
+        uwsgi_gevent.renew(self.settings)
+        start_new_thread(self.listen, ())
+        name = title(self.settings, "uWSGI %s %d" % (self.kind, self.number))
+        if name:
+            set_title(name)
+        threading.current_thread().name = "uWSGI%s%d" % (self.kind.capitalize(), self.number)
+        code = 1
+        try:
+            self.arrive()
+            code = self.work() or 0
+        except SystemExit as exc:
+            code = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
+            if exc.code is not None and not isinstance(exc.code, int):
+                say(str(exc.code), ERROR)
+        except BaseException:
+            report(*sys.exc_info())
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, ignore)  # once is enough: what ends now is not interrupted
+        self.depart(code)
+        self.at_exit()
+        return code & 0xFF
+
+    def arrive(self):
+        """What comes before its work: the application, where it is not there yet, and the hooks of a
+        process that was forked."""
+        settings = self.settings
+        if self.boot["Lazy"]:
+            imports(settings)
+            self.loaded = load_all(settings, False)
+        if self.boot["Lazy"] and not self.loaded.usable(settings):
+            self.tell("failed", error=self.loaded.failure()["error"], code=self.loaded.code)
+            raise SystemExit(self.loaded.code)
+        uwsgi_limits.raise_descriptors(settings)
+        try:
+            uwsgi_hooks.run(settings, self.number, *self.hooks)
+        except (OSError, ValueError, LookupError) as exc:
+            say("FATAL hook failed in %s %d: %s" % (self.kind, self.number, exc), ERROR)
+            raise SystemExit(1)
+        self.tell("ready")
+        uwsgi._post_fork()  # which may stay there: @muleloop
+
+    def work(self):
+        """What it is there for, until it is told to leave; the exit status."""
+        raise NotImplementedError
+
+    def depart(self, code):
+        """What comes after its work."""
+
+    def leave(self, signum, frame):
+        """End, but for what it has in hand."""
+        self.leaving = True
+        if not self.holding:
+            raise SystemExit(0)
+
+    def tell(self, op, **fields):
+        """One message to the supervisor."""
+        try:
+            os.write(self.control, json.dumps({"op": op, **fields}).encode())
+        except OSError:  # it is gone: listen() hears so
+            pass
+
+    def listen(self):
+        """Hear the supervisor. Its silence is the end."""
+        while True:
+            try:
+                if not os.read(self.control, 65536):
+                    break
+            except InterruptedError:
+                continue
+            except OSError:
+                break
+        os.kill(os.getpid(), signal.SIGTERM)
+        sleep(LAST)
+        os._exit(0)
+
+    def at_exit(self):
+        """End as an interpreter does; the supervisor's mercy bounds how long it may take."""
+        if self.settings["SkipAtexit"]:
+            return
+        for step in (getattr(uwsgi, "atexit", None), atexit._run_exitfuncs):
+            try:
+                if callable(step):
+                    step()
+            except BaseException:
+                report(*sys.exc_info())
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass

@@ -1,0 +1,90 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/option"
+	"uwsgi/internal/wire"
+)
+
+// muleQueues are the queues of messages for mules, and what the mules have in hand: kept as long as
+// the instance lives, so that a message survives its sender, its receiver and their generation.
+type muleQueues struct {
+	ends  map[string][2]*os.File // by wire.Queue.Name
+	hands []*os.File
+}
+
+// of makes what a generation with these settings needs, and has it told in boot.
+func (m *muleQueues) of(set *option.Settings, boot *wire.Boot) (queues [][2]*os.File, hands []*os.File, err error) {
+	if len(set.Mules) == 0 {
+		return nil, nil, nil
+	}
+	names := []string{"shared"}
+	for n := range set.Mules {
+		names = append(names, fmt.Sprintf("mule %d", n+1))
+	}
+	for _, f := range set.Farms {
+		names = append(names, "farm "+f.Name)
+	}
+	for _, name := range names {
+		ends, err := m.queue(name, set.MuleMsgSize)
+		if err != nil {
+			return nil, nil, err
+		}
+		queues = append(queues, ends)
+		boot.Queues = append(boot.Queues, wire.Queue{Name: name})
+	}
+	for len(m.hands) < len(set.Mules) {
+		fd, err := unix.MemfdCreate("uwsgi-mule", unix.MFD_CLOEXEC) // unlike sys.Memfd's it grows
+		if err != nil {
+			return nil, nil, fmt.Errorf("memfd_create: %w", err)
+		}
+		m.hands = append(m.hands, os.NewFile(uintptr(fd), "mule's hand"))
+	}
+	return queues, m.hands[:len(set.Mules)], nil
+}
+
+func (m *muleQueues) queue(name string, room int) ([2]*os.File, error) {
+	ends, ok := m.ends[name]
+	if !ok {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return ends, fmt.Errorf("socketpair for messages of mules: %w", err)
+		}
+		for i, fd := range fds {
+			ends[i] = os.NewFile(uintptr(fd), "messages, "+name)
+		}
+		if m.ends == nil {
+			m.ends = map[string][2]*os.File{}
+		}
+		m.ends[name] = ends
+	}
+	if room > 0 {
+		conn, err := ends[0].SyscallConn()
+		if err != nil {
+			return ends, err
+		}
+		if cerr := conn.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, room)
+		}); cerr != nil {
+			err = cerr
+		}
+		if err != nil {
+			return ends, fmt.Errorf("mule-msg-size: %w", err)
+		}
+	}
+	return ends, nil
+}
+
+func (m *muleQueues) close() {
+	for _, ends := range m.ends {
+		ends[0].Close()
+		ends[1].Close()
+	}
+	for _, f := range m.hands {
+		f.Close()
+	}
+}
