@@ -53,7 +53,6 @@ var allowed = map[string][]string{
 		"internal/escape"},
 	"internal/hooks":    {"internal/option", "internal/privilege"},
 	"internal/pidfile":  {"internal/privilege"},
-	"internal/redis":    {"internal/crash"},
 	"internal/schedule": {},
 	"internal/spool":    {},
 	"internal/stats":    {"internal/crash", "internal/option"},

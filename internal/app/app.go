@@ -18,7 +18,6 @@ import (
 	"uwsgi/internal/keeper"
 	"uwsgi/internal/manual"
 	"uwsgi/internal/option"
-	"uwsgi/internal/redis"
 	"uwsgi/internal/units"
 )
 
@@ -45,9 +44,6 @@ func Run(args, environ []string, std Streams) int {
 	}
 	if keeper.IsKeeper(args[0]) {
 		return keeper.Serve()
-	}
-	if redis.IsAgent(args[0]) {
-		return redis.Serve(args[1:])
 	}
 	program()
 	args = slices.Clone(args)

@@ -23,7 +23,6 @@ import (
 	"uwsgi/internal/logging"
 	"uwsgi/internal/option"
 	"uwsgi/internal/privilege"
-	"uwsgi/internal/redis"
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
 	"uwsgi/internal/sys"
@@ -47,7 +46,6 @@ type instance struct {
 	signals  *signals
 	daemons  atomic.Pointer[attached.Daemons] // nil = none were ever asked for
 	crons    atomic.Pointer[attached.Crons]
-	redis    *redis.Agent // nil = nothing has needed it yet
 
 	controlsMu sync.Mutex
 	over       bool                       // guarded by controlsMu: nothing is to be started any more
@@ -247,7 +245,6 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 		func() error { return in.spoolers(d) },
 		func() error { return in.listen(d, old) },
 		func() error { return in.buildConfig(d) },
-		func() error { return in.connect(d) },
 	} {
 		if err := step(); err != nil {
 			in.discard(d, old)
@@ -538,7 +535,6 @@ func (in *instance) finish() {
 	d := in.current.Load()
 	in.controls.stop()
 	in.stopAside()
-	in.redis.Stop()
 	in.vacuum(d)
 	d.sockets.Close()
 	in.rights.keeper.Close()

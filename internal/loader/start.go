@@ -35,7 +35,6 @@ type Spec struct {
 	Hands      []*os.File      // Boot.Hands
 	Locks      *os.File        // what uwsgi.lock locks; nil = none
 	Areas      []*os.File      // of Boot.Areas
-	Redis      *os.File        // the door to Redis' agent; nil = none
 	Stdio      [3]*os.File     // nil = the supervisor's own
 	Events     chan<- Event    // where everything is reported
 	Done       <-chan struct{} // closed once nobody reads Events any more
@@ -165,9 +164,6 @@ func number(boot *wire.Boot, spec Spec) ([]uintptr, error) {
 		if boot.Areas[i].FD, err = next(f); err != nil {
 			return nil, err
 		}
-	}
-	if boot.RedisFD, err = next(spec.Redis); err != nil {
-		return nil, err
 	}
 	boot.Queues = append([]wire.Queue(nil), boot.Queues...)
 	for i, ends := range spec.Queues {

@@ -203,10 +203,6 @@ def main(libdir, ours):
     set_output()
     uwsgi_limits.tether(CONTROL)
     uwsgi_limits.hold(settings)
-    if boot["RedisFD"] >= 0:
-        import uwsgi_redis  # while it can be found, and before select is patched
-
-        uwsgi_redis.Connection.door = boot["RedisFD"]
     spooling = None
     if settings["Spoolers"]:
         import uwsgi_spooling  # while it can be found

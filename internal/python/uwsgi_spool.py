@@ -510,13 +510,8 @@ def _named(name, data):
     return variables, name, body
 
 
-def backend(where, frequency):
-    """The Backend of what the option spooler names; a job that asks for it is run again after
-    ``frequency`` seconds."""
-    if "://" in where:
-        import uwsgi_redis
-
-        return uwsgi_redis.Stream(where, frequency)
+def backend(where):
+    """The Backend of what the option spooler names."""
     return Folder(where)
 
 
@@ -555,8 +550,7 @@ class Spoolers:
     def __init__(self, settings):
         self.settings = settings["Spoolers"]
         self.quiet = settings["SpoolerQuiet"]
-        self.backends = {s["Dir"]: backend(s["Dir"], settings["SpoolerFrequency"] // 1000000000)
-            for s in self.settings}
+        self.backends = {s["Dir"]: backend(s["Dir"]) for s in self.settings}
         # uWSGI counts a spooler for each process, one without processes (external) as so many
         self.dirs = [s["Dir"] for s in self.settings for _ in range(s["Processes"])]
         # those that run here, counted from 1

@@ -30,7 +30,6 @@ type Config struct {
 	Listeners      []Listener
 	RequestLog     *os.File // nil = nowhere
 	RequestLogKind string   // as in wire.RequestLog
-	Redis          *os.File // the door to Redis' agent; nil = nothing needs it
 	WorkerStderr   func(slot int) (*os.File, error)
 	Stdio          [3]*os.File // of loader and workers; nil = the supervisor's own
 
