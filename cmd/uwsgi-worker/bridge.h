@@ -141,8 +141,8 @@ void uw_after(uw_exchange *x);
 // application code that they could end.
 int uw_signals(uw_core *c);
 
-// uw_deliver runs the handler of a uWSGI signal on the calling thread, uw_deliver_here where the GIL
-// is held.
+// uw_deliver runs the handler of a uWSGI signal on the calling thread, uw_deliver_here where the
+// GIL is held.
 void uw_deliver(uw_core *c, int number);
 void uw_deliver_here(int number);
 

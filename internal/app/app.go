@@ -170,7 +170,8 @@ func libDir() (string, error) {
 	var tried []string
 	for _, name := range program() {
 		bin := filepath.Dir(name)
-		for _, dir := range []string{filepath.Join(bin, "lib", "uwsgi"), filepath.Join(filepath.Dir(bin), "lib", "uwsgi"),
+		for _, dir := range []string{filepath.Join(bin, "lib", "uwsgi"),
+			filepath.Join(filepath.Dir(bin), "lib", "uwsgi"),
 			filepath.Join(filepath.Dir(bin), "data", "lib", "uwsgi")} {
 			if _, err := os.Stat(filepath.Join(dir, "_uwsgi.abi3.so")); err == nil {
 				return dir, nil

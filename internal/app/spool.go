@@ -139,7 +139,8 @@ func showJobs(folder *spool.Folder, names []string, out io.Writer, asJSON bool) 
 			fmt.Fprintf(out, "  %s = %s\n", escape.String(pair[0]), escape.String(pair[1]))
 		}
 		if len(job.Body) > 0 {
-			fmt.Fprintf(out, "  body: %d bytes: %s\n", len(job.Body), escape.String(string(job.Body[:min(200, len(job.Body))])))
+			fmt.Fprintf(out, "  body: %d bytes: %s\n", len(job.Body),
+				escape.String(string(job.Body[:min(200, len(job.Body))])))
 		}
 		if job.Why != "" {
 			fmt.Fprintln(out, escape.Lines(strings.TrimSpace(job.Why)))

@@ -91,7 +91,8 @@ func layout(c option.Cache) (area.Spec, error) {
 		return area.Spec{}, fmt.Errorf("too large")
 	}
 	var geometry []byte
-	for _, word := range []uint64{items, blocks, blocksize, keysize, buckets, flags, slots, keys, table, bitmap, content,
+	for _, word := range []uint64{items, blocks, blocksize, keysize, buckets, flags, slots,
+		keys, table, bitmap, content,
 		at} {
 		geometry = binary.NativeEndian.AppendUint64(geometry, word)
 	}

@@ -154,7 +154,8 @@ func heard(t *testing.T, c io.Reader, method string) string {
 	t.Helper()
 	resp := head(t, c, method)
 	body, err := io.ReadAll(resp.Body)
-	told := fmt.Sprintf("%d %v %d bytes, %.300q, whole: %v\n", resp.StatusCode, resp.Header, len(body), body, err == nil)
+	told := fmt.Sprintf("%d %v %d bytes, %.300q, whole: %v\n", resp.StatusCode, resp.Header,
+		len(body), body, err == nil)
 	if _, boundary, ok := strings.Cut(resp.Header.Get("Content-Type"), "boundary="); ok { // a random one
 		told = strings.ReplaceAll(told, boundary, "BOUNDARY")
 	}

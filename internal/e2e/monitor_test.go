@@ -51,7 +51,8 @@ func TestMonitorIsLate(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := strings.Fields(string(b))
-		return f[0] == fmt.Sprint(unix.SYS_NANOSLEEP) || f[0] == fmt.Sprint(unix.SYS_FUTEX) && len(f) > 4 && f[4] != "0x0"
+		return f[0] == fmt.Sprint(unix.SYS_NANOSLEEP) || f[0] == fmt.Sprint(unix.SYS_FUTEX) &&
+			len(f) > 4 && f[4] != "0x0"
 	}) {
 		t.Error("the thread that may be late does not sleep for a time, as only the monitor does")
 	}

@@ -89,7 +89,8 @@ func TestRPC(t *testing.T) {
 			t.Skip(err)
 		}
 		addr := harness.Addr(t)
-		runOracle(t, s.Dir, []string{"--plugins", "rpc", "--master", "--http-socket", addr, "--module", "app", "-p", "1"})
+		runOracle(t, s.Dir, []string{"--plugins", "rpc", "--master", "--http-socket", addr,
+			"--module", "app", "-p", "1"})
 		harness.Eventually(t, "the real uWSGI answers", func() bool {
 			c, err := net.Dial("tcp", addr)
 			if err == nil {

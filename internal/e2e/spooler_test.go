@@ -163,9 +163,11 @@ func TestSpoolerDrainsUWSGIsFolder(t *testing.T) {
 	t.Parallel()
 	s, addr, theirs := spoolerSite(t), harness.Addr(t), harness.Addr(t)
 	// It serves the folder only as somebody else's.
-	realUWSGI(t, s, theirs, "--spooler", s.Write("none/.keep", "")[:len(s.Path("none"))], "--spooler-external", s.Path("jobs"))
+	realUWSGI(t, s, theirs, "--spooler", s.Write("none/.keep", "")[:len(s.Path("none"))],
+		"--spooler-external", s.Path("jobs"))
 	for n := range 3 {
-		put := fmt.Sprintf("import uwsgi\nprint(uwsgi.spool({b'spooler': %q.encode(), b'ud_spool_func': b'plain', b'ud_spool_ret': b'-2', b'n': b'%d', b'body': b'theirs'}))",
+		put := fmt.Sprintf("import uwsgi\nprint(uwsgi.spool({b'spooler': %q.encode(), b'ud_spool_func': b'plain', "+
+			"b'ud_spool_ret': b'-2', b'n': b'%d', b'body': b'theirs'}))",
 			s.Path("jobs"), n)
 		if a := harness.HTTP(t, theirs).Do("POST", "/eval", strings.NewReader(put)); a.Status != 200 {
 			t.Fatalf("%s %q", a.Line, a.Body)
@@ -187,7 +189,8 @@ func TestUWSGIDrainsOurFolder(t *testing.T) {
 	s, addr, theirs := spoolerSite(t), harness.Addr(t), harness.Addr(t)
 	s.Start("--http", addr, "--module", "app", "--spooler-external", "jobs")
 	for _, path := range []string{"/plain", "/pickled", "/raw", "/later"} {
-		if a := harness.HTTP(t, addr).Get(path); a.Status != 200 || a.Body != "put" && !strings.Contains(a.Body, "uwsgi_spoolfile_on_") {
+		if a := harness.HTTP(t, addr).Get(path); a.Status != 200 || a.Body != "put" &&
+			!strings.Contains(a.Body, "uwsgi_spoolfile_on_") {
 			t.Fatalf("%s: %s %q", path, a.Line, a.Body)
 		}
 	}
@@ -212,7 +215,8 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"done"]
 `)
-	cmd := exec.Command("uwsgi-core", append([]string{"--plugins", "python3,http", "--die-on-term", "--master", "--http-socket", addr,
+	cmd := exec.Command("uwsgi-core", append([]string{"--plugins", "python3,http", "--die-on-term",
+		"--master", "--http-socket", addr,
 		"--chdir", s.Dir, "--module", "theirs"}, args...)...)
 	// Debian has uWSGI's decorators in a package of their own; ours run there, too.
 	decorators, err := os.ReadFile("../python/uwsgidecorators.py")
@@ -255,7 +259,8 @@ func TestSpoolerFailures(t *testing.T) {
 	t.Parallel()
 	s, addr := spoolerSite(t), harness.Addr(t)
 	s.Allow(`Traceback`)
-	s.Start("--http", addr, "--module", "app", "--spooler", "jobs", "--spooler-frequency", "1", "--spooler-attempts", "2")
+	s.Start("--http", addr, "--module", "app", "--spooler", "jobs", "--spooler-frequency", "1",
+		"--spooler-attempts", "2")
 	site := harness.HTTP(t, addr)
 	site.Get("/deadly")
 	waitRan(t, s, "deadly", 2)
@@ -267,7 +272,8 @@ func TestSpoolerFailures(t *testing.T) {
 		t.Fatalf("%+v", jobs)
 	}
 	out, err := s.Command("spool", "jobs", "show", filepath.Base(jobs[0].Name)).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "ud_spool_func = failing") || !strings.Contains(string(out), "ValueError: it fails") {
+	if err != nil || !strings.Contains(string(out), "ud_spool_func = failing") ||
+		!strings.Contains(string(out), "ValueError: it fails") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := s.Command("spool", "jobs", "retry", "--failed").CombinedOutput(); err != nil {
@@ -309,7 +315,8 @@ func TestSpoolerHarakiri(t *testing.T) {
 	t.Parallel()
 	s, addr := spoolerSite(t), harness.Addr(t)
 	s.Allow(`HARAKIRI`)
-	s.Start("--http", addr, "--module", "app", "--spooler", "jobs", "--spooler-frequency", "1", "--spooler-harakiri", "2")
+	s.Start("--http", addr, "--module", "app", "--spooler", "jobs", "--spooler-frequency", "1",
+		"--spooler-harakiri", "2")
 	harness.HTTP(t, addr).Get("/stuck")
 	s.Log.Wait(t, `^\*\*\* HARAKIRI ON THE SPOOLER \(pid: \d+\) \*\*\*$`)
 	s.Log.Wait(t, `app\.py", line \d+ in stuck`)

@@ -56,7 +56,8 @@ func TestTimers(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Tolerate("ValueError: of the handler")
 			s.Write("app.py", timing)
-			s.Start(append([]string{"--http", addr, "--module", "app", "--master", "-p", "2", "--stats", s.Path("stats")},
+			s.Start(append([]string{"--http", addr, "--module", "app", "--master", "-p", "2",
+				"--stats", s.Path("stats")},
 				more...)...)
 			s.Log.Wait(t, `^tick of 0 in worker [12]`)
 			s.Log.Wait(t, `^second in worker 2`)

@@ -286,7 +286,8 @@ func TestWebSocketDisconnect(t *testing.T) {
 			}
 			k.Close()
 			s.Log.Wait(t, "^over: unable to send websocket message$")
-			if n := s.Log.Count("^over: unable to receive websocket message$"); n != 2 || s.Log.Count("^it goes on$") > 0 {
+			if n := s.Log.Count("^over: unable to receive websocket message$"); n != 2 ||
+				s.Log.Count("^it goes on$") > 0 {
 				t.Errorf("%d of two calls that receive have failed", n)
 			}
 		})

@@ -81,8 +81,8 @@
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //
 // A mule (internal/python/uwsgi_mule.py) is forked like a worker, as "kind":"mule", with a negative
-// row, for it has none on the scoreboard. It has no data plane; it says ready, failed, busy and log,
-// is told nothing, and leaves on SIGTERM.
+// row, for it has none on the scoreboard. It has no data plane; it says ready, failed, busy and
+// log, is told nothing, and leaves on SIGTERM.
 //
 // The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr
 // (faulthandler, needs no GIL).

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// preload says what the dynamic linker must load before the interpreter, "" for nothing: where it is
-// musl's, the library with the Go runtime, whose thread-local variables musl has room for only in
-// what is there when a program starts. It fails where the library is built for another C library
+// preload says what the dynamic linker must load before the interpreter, "" for nothing: where it
+// is musl's, the library with the Go runtime, whose thread-local variables musl has room for only
+// in what is there when a program starts. It fails where the library is built for another C library
 // than the interpreter.
 func preload(python, library string) (string, error) {
 	theirs, ok := interpreterOf(python)

@@ -78,7 +78,8 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 		conn.close()
 		return nil, fmt.Errorf("fork worker %d: row %d is being forked already", slot, row)
 	}
-	if err := l.conn.send(wire.Fork{Op: wire.OpFork, Kind: f.Kind, Slot: slot, Row: row, Reason: f.Reason, First: f.First,
+	if err := l.conn.send(wire.Fork{Op: wire.OpFork, Kind: f.Kind, Slot: slot, Row: row,
+		Reason: f.Reason, First: f.First,
 		Again: f.Again}, files...); err != nil {
 		conn.close()
 		return nil, err

@@ -196,7 +196,8 @@ func environment(boot *wire.Boot, env []string, preloaded string) []string {
 	return withVariable(boot, env, tunables, tunableTLS)
 }
 
-// withVariable gives env with value added to a variable that is a list of such, separated by colons.
+// withVariable gives env with value added to a variable that is a list of such, separated by
+// colons.
 func withVariable(boot *wire.Boot, env []string, name, value string) []string {
 	out := make([]string, 0, len(env)+1)
 	for _, kv := range env {

@@ -39,7 +39,8 @@ type CacheFile struct {
 
 var cacheRows = []Row{
 	{Name: "cache2", Kind: NameValue, Repeat: true, Group: groupCaches, Set: cache2,
-		Help: "a cache in shared memory: name=NAME,items=N,blocksize=65536,keysize=2048,bitmap=1,blocks=N,purge_lru=1," +
+		Help: "a cache in shared memory: " +
+			"name=NAME,items=N,blocksize=65536,keysize=2048,bitmap=1,blocks=N,purge_lru=1," +
 			"ignore_full=1,store=FILE,store_sync=SECONDS"},
 	{Name: "cache", Kind: Int, Group: groupCaches, Help: "the cache `default` of N items",
 		Set: integer(func(s *Settings) *int64 { return &plainCache(s).Items })},
@@ -70,7 +71,8 @@ func plainCache(s *Settings) *Cache {
 func newCache(name string) Cache { return Cache{Name: name, BlockSize: 64 << 10, KeySize: 2048} }
 
 var cacheKeys = []string{"name", "max_items", "maxitems", "items", "blocksize", "blocks", "keysize", "hash", "hashsize",
-	"bitmap", "purge_lru", "lazy_expire", "sweep_on_full", "ignore_full", "store", "store_sync", "store_delete", "lastmod",
+	"bitmap", "purge_lru", "lazy_expire", "sweep_on_full", "ignore_full", "store", "store_sync",
+	"store_delete", "lastmod",
 	"use_last_modified", "clear_on_reload", "math_initial", "node", "nodes", "sync", "udp", "udp_servers", "udp_server",
 	"udpserver"}
 

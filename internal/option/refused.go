@@ -30,11 +30,13 @@ func refusedRows() []Row {
 		{"Not offered: Timed requests", "write cron = … curl -s URL", curlCronRows},
 		{"Not offered: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic " +
 			"and access_log off of nginx", routeRows},
-		{"Not offered: Caches of several machines", "a cache is of one instance, and answers no requests: use Redis, or " +
-			"the cache of nginx", cacheNodeRows},
+		{"Not offered: Caches of several machines",
+			"a cache is of one instance, and answers no requests: use Redis, or " +
+				"the cache of nginx", cacheNodeRows},
 		{"Not offered: Queue and shared memory", "there is no shared queue or memory: use Redis, or " +
 			"multiprocessing.shared_memory", queueRows},
-		{"Not offered: uwsgi signals", "no option raises uwsgi signals: register timers in the application (uwsgidecorators)",
+		{"Not offered: uwsgi signals", "no option raises uwsgi signals: register timers in the " +
+			"application (uwsgidecorators)",
 			signalsRows},
 		{"Not offered: Alarms", "there are no alarms: let the journal or your monitoring watch the log and the " +
 			"stats socket", alarmRows},

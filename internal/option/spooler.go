@@ -25,8 +25,10 @@ type SpoolerSettings struct {
 
 // Spooler is one place where jobs are kept.
 type Spooler struct {
-	Dir       string // absolute, without links where it is there
-	Processes int    // that run its jobs; of an external one, which another instance runs, the entries in uwsgi.spoolers
+	Dir string // absolute, without links where it is there
+	// that run its jobs; of an external one, which another instance runs, the entries in
+	// uwsgi.spoolers
+	Processes int
 	External  bool
 	Origin    Origin
 }
@@ -89,11 +91,10 @@ func addSpooler(external bool) func(*Settings, Value) error {
 	}
 }
 
-// place is where jobs are: an address as it is, a folder with its real name, by which the
-// application asks for it.
+// place is where jobs are: a folder with its real name, by which the application asks for it.
 func place(text string) (string, error) {
 	if strings.Contains(text, "://") {
-		return text, nil
+		return "", fault("write a folder", "a spooler is a folder: %s is none", text)
 	}
 	dir, err := filepath.Abs(text)
 	if err != nil {

@@ -361,7 +361,8 @@ def is_connected(fd):
 
 
 def disconnect():
-    """End the client's connection, a WebSocket with a close frame (1000); the application goes on."""
+    """End the client's connection, a WebSocket with a close frame (1000); the application goes
+    on."""
     _need().disconnect()
 
 
@@ -494,7 +495,8 @@ def add_cron(num, minute, hour, day, month, week):
 
 
 def add_file_monitor(num, path):
-    """Raise a signal when a file or folder appears, changes or goes; it is looked at each second."""
+    """Raise a signal when a file or folder appears, changes or goes; it is looked at each
+    second."""
     _use_timers().add("filemon", num, path=_os.path.abspath(_os.fsdecode(path)))
 
 

@@ -63,5 +63,6 @@ def fill(update, settings):
 
 def put(update, key, value, cache):
     if not update(key, value, 0, cache):
-        say("[cache] unable to store %s in the cache%s: it is too large, or the cache full" % (key, cache and " " + cache),
+        say("[cache] unable to store %s in the cache%s: it is too large, or the cache full" % (key,
+            cache and " " + cache),
             WARNING)

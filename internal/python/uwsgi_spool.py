@@ -567,10 +567,10 @@ class Spoolers:
         uwsgi.send_to_spooler = self.spool
 
     def spool(self, *args, **kwargs):
-        """Put a job: a dict of bytes, or keywords. Its name, bytes. Of the keys b"spooler" names the
-        folder, b"at" when it may run (seconds since the epoch), b"priority" a number, lower ones are
-        first, and b"body" is apart from the 64 KiB that the others may have together; it is taken
-        out of the dict. ValueError: it is not put."""
+        """Put a job: a dict of bytes, or keywords. Its name, bytes. Of the keys b"spooler" names
+        the folder, b"at" when it may run (seconds since the epoch), b"priority" a number, lower
+        ones are first, and b"body" is apart from the 64 KiB that the others may have together; it
+        is taken out of the dict. ValueError: it is not put."""
         variables = args[0] if args else kwargs
         if not isinstance(variables, dict) or not args and not kwargs:
             raise ValueError("The argument of spooler callable must be a dictionary")

@@ -121,7 +121,8 @@ class Spooler:
         if not isinstance(answer, int):
             say("[spooler %s pid: %d] uwsgi.spooler returned %s, which is none of the SPOOL_ constants" % (
                 self.dir, os.getpid(), type(answer).__name__), WARNING)
-            self.failed(job, "uwsgi.spooler returned %s, which is none of the SPOOL_ constants.\n" % type(answer).__name__)
+            self.failed(job, "uwsgi.spooler returned %s, which is none of the SPOOL_ "
+                "constants.\n" % type(answer).__name__)
         elif answer == uwsgi.SPOOL_OK:
             try:
                 job.done()

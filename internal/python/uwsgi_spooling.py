@@ -146,7 +146,8 @@ class Attendant:
         signal.set_wakeup_fd(-1)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         parent = os.getppid()
-        for fd in (*loader.wake, loader.wire.sock.fileno(), *(listener["FD"] for listener in loader.boot["Listeners"] or ()),
+        for fd in (*loader.wake, loader.wire.sock.fileno(),
+                *(listener["FD"] for listener in loader.boot["Listeners"] or ()),
                 loader.boot["HandoffFD"], loader.boot["HandoffInFD"]):
             if fd > 2:
                 os.close(fd)

@@ -158,7 +158,8 @@ type Request struct {
 	Since int64 `json:"request_start,omitzero"`
 }
 
-// Signal is one signal of uWSGI's that the application has registered, and how its handler last ran.
+// Signal is one signal of uWSGI's that the application has registered, and how its handler last
+// ran.
 type Signal struct {
 	Signal    int      `json:"signal"`
 	Target    string   `json:"target"`

@@ -77,7 +77,8 @@ func TestPatience(t *testing.T) {
 		for _, c := range []struct {
 			phase Phase
 			want  int // in 12 s
-		}{{Starting, 2}, {Running, 0}, {Sleeping, 0}, {Reloading, 2}, {Running, 0}, {Closing, 2}, {Stopping, 2}, {Stopped, 0}} {
+		}{{Starting, 2}, {Running, 0}, {Sleeping, 0}, {Reloading, 2}, {Running, 0}, {Closing, 2},
+			{Stopping, 2}, {Stopped, 0}} {
 			if s.rollout = nil; c.phase == Reloading {
 				s.rollout = &rollout{kind: reload, began: time.Now()}
 			}

@@ -61,7 +61,7 @@ func (s *Supervisor) tendMules() {
 		switch p := m.cur; {
 		case p != nil && (p.gen != s.gen || m.n > want):
 			s.dismissMule(p, whyReload)
-		case p == nil && m.n <= want && s.gen.state == loaded && !now.Before(m.notBefore): // a timer is set for the time
+		case p == nil && m.n <= want && s.gen.state == loaded && !now.Before(m.notBefore):
 			s.forkMule(m)
 		}
 	}
@@ -211,7 +211,8 @@ func (s *Supervisor) muleHarakiri(p *muleProcess) {
 		return
 	}
 	p.mule.harakiris++
-	s.logMule(slog.LevelError, "mule.harakiri", fmt.Sprintf("*** HARAKIRI ON MULE %d (pid: %d): busy for %d seconds ***",
+	s.logMule(slog.LevelError, "mule.harakiri", fmt.Sprintf("*** HARAKIRI ON MULE %d (pid: %d): "+
+		"busy for %d seconds ***",
 		p.mule.n, p.pid, int(time.Since(p.busy).Seconds())), p, slog.Duration(KeyAge, time.Since(p.busy)))
 	s.muleSignalled(p, p.w.Signal(loader.DumpSignal))
 	s.moveMule(p, condemned)

@@ -244,7 +244,8 @@ func (s *Supervisor) deliver(g *generation, n int) {
 		to := takers
 		if one {
 			p := s.leastBusy(takers)
-			if busy, _ := s.saturation(p); (busy || len(p.signals) > 0) && slot == 0 && time.Since(w.since) < signalPatience {
+			if busy, _ := s.saturation(p); (busy || len(p.signals) > 0) && slot == 0 &&
+				time.Since(w.since) < signalPatience {
 				return
 			}
 			to = []*process{p}

@@ -1,4 +1,5 @@
-// stress FD SEED: works in the cache in FD until it is killed; stress FD check: whether it is sound.
+// stress FD SEED: works in the cache in FD until it is killed; stress FD check: whether it is
+// sound.
 #include "cache.h"
 
 #include <stdio.h>

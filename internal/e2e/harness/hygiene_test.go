@@ -80,7 +80,8 @@ func TestADumpIsOneComplaint(t *testing.T) {
 	stack := []string{"goroutine 1 gp=0x1 m=0 [syscall]:", "runtime.gopark({})", "Fatal Python error: Aborted",
 		"\truntime/panic.go:1229 +0x4a", "goroutine 24 gp=0x2 m=4 [running]:"}
 	got := complaints(append([]string{"fatal error: runtime: netpoll failed"}, stack...))
-	if want := []string{"fatal error: runtime: netpoll failed", "Fatal Python error: Aborted"}; !slices.Equal(got, want) {
+	if want := []string{"fatal error: runtime: netpoll failed", "Fatal Python error: Aborted"}; !slices.Equal(got,
+		want) {
 		t.Errorf("complaints: %q, want %q", got, want)
 	}
 	if got := complaints(stack); len(got) != 4 {
