@@ -107,7 +107,7 @@ func TestModuleInRequests(t *testing.T) {
 			checkAsked(t, site.Get("/asked").Body)
 			s.Log.Wait(t, `^uwsgi\.signal_wait is not part of this server: .*Event.* \(in .*app\.py:\d+\)$`)
 			s.Log.Wait(t, `^uwsgi\.spool is not part of this server: no spooler is configured: write spooler = FOLDER \(in .*app\.py:\d+\)$`)
-			s.Log.Wait(t, `^uwsgi\.cache_get: there is no built-in cache: use Redis`)
+			s.Log.Wait(t, `^uwsgi\.cache_get: no cache is configured: write cache2 = `)
 			site.Get("/asked")
 			if n := s.Log.Count(`^uwsgi\.signal_wait|^uwsgi\.cache_get`); n != 2 {
 				t.Errorf("what is missing is told %d times, not once each", n)
