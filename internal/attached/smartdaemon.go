@@ -13,6 +13,7 @@ import (
 // started. It ends when the program is gone and has to be started again (false), or when the daemon
 // is stopped (true): the program runs on then.
 func (d *daemon) smart(first bool) bool {
+	touched := d.watch() // from here on: who is told that it runs may touch the file at once
 	pid := d.pidfileAlive()
 	if pid != 0 {
 		d.env.Print(fmt.Sprintf("[uwsgi-daemons] found valid/active pidfile for \"%s\" (pid: %d)", d.Command, pid))
@@ -24,7 +25,6 @@ func (d *daemon) smart(first bool) bool {
 	if freq <= 0 {
 		freq = smartFreq
 	}
-	touched := d.watch()
 	seen, failed := pid != 0, 0
 	for {
 		switch pid := d.pidfileAlive(); {

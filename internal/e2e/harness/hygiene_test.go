@@ -36,7 +36,7 @@ func TestErrorLevelIsAComplaint(t *testing.T) {
 				event, text := literal(call.Args[1]), literal(call.Args[2])
 				switch line := verb.ReplaceAllString(text, "1"); {
 				case event == "start.failed": // a test that waits for the start sees that
-				case event == "worker.unsignalled":
+				case event == "worker.unsignalled", event == "mule.unsignalled":
 					line = "send signal 9 to process 1: operation not permitted" // loader.process
 					fallthrough
 				default:
