@@ -34,6 +34,7 @@ class Attendant:
         self.boot, self.settings = parent.boot, parent.settings
         self.loaded, self.sigchld = parent.loaded, parent.sigchld
         self.number, self.control = order["slot"], fds[0]
+        self.arriving = True  # nothing of its own is begun
         self.leaving = False  # it was told to end
         self.holding = False  # it has something in hand that it ends first
         signal.set_wakeup_fd(-1)
@@ -92,6 +93,7 @@ class Attendant:
         except (OSError, ValueError, LookupError) as exc:
             say("FATAL hook failed in %s %d: %s" % (self.kind, self.number, exc), ERROR)
             raise SystemExit(1)
+        self.arriving = False
         self.tell("ready")
         uwsgi._post_fork()  # which may stay there: @muleloop
 
@@ -105,6 +107,8 @@ class Attendant:
     def leave(self, signum, frame):
         """End, but for what it has in hand."""
         self.leaving = True
+        if self.arriving:  # an exception in the middle of an import would be told as its failure
+            os._exit(0)
         if not self.holding:
             raise SystemExit(0)
 

@@ -166,7 +166,7 @@ func (s *Supervisor) dismissMule(p *muleProcess, why string) {
 	switch p.state {
 	case forking:
 		s.killMule(p, why)
-	case starting, serving:
+	case starting, serving: // that it is ready may be on its way here
 		if p.state == starting {
 			s.moveMule(p, serving)
 		}
