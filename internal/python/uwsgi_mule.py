@@ -29,6 +29,7 @@ from select import POLLIN, POLLOUT, poll  # now: what patches select for greenle
 import uwsgi
 from uwsgi_attendant import Attendant
 from uwsgi_report import ERROR, WARNING, report, say
+from uwsgi_signals import wakeup
 
 INLINE = 32 << 10  # a longer message goes beside its packet
 ID = 16
@@ -190,6 +191,7 @@ class Mule(Attendant):
         self.mules = parent.mules
         self.mules.mine = self
         uwsgi._mule = self.number
+        self.signalled = wakeup()[0]
         self.hands = [Hand(fd) for fd in self.boot["Hands"]]
         self.hand = self.hands[self.number - 1]
         self.locks = os.open("/proc/self/fd/%d" % self.hands[0].fd, os.O_RDWR | os.O_CLOEXEC)
@@ -279,6 +281,7 @@ class Mule(Attendant):
             raise SystemExit(0)
         until = time.monotonic() + timeout
         waiting = poll()
+        waiting.register(self.signalled, POLLIN)
         for queue in queues:
             waiting.register(queue.out, POLLIN)
         while True:
@@ -297,7 +300,8 @@ class Mule(Attendant):
             left = until - time.monotonic() if timeout >= 0 else None
             if left is not None and left <= 0:
                 return None
-            waiting.poll(None if left is None else left * 1000 + 1)
+            if (self.signalled, POLLIN) in waiting.poll(None if left is None else left * 1000 + 1):
+                os.read(self.signalled, 4096)
 
     def watched(self, seconds):
         """What it does now has to be over in that time, 0 = it need not."""
