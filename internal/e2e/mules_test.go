@@ -112,6 +112,7 @@ func TestMulePrograms(t *testing.T) {
 		"        print('GOT', uwsgi.mule_get_msg(timeout=600), flush=True)\n")
 	s.Write("script.py", "import uwsgi\nprint('SCRIPT', __name__, uwsgi.mule_id(), uwsgi.worker_id(), flush=True)\n")
 	s.LooseFDs() // its mules come after it is ready
+	s.Allow(`^OOOPS mule 1 .* exited with status 0`)
 	s.Start("--http", addr, "--module", "app", "--mule=script.py", "--mule=app:program()")
 	s.Log.Wait(t, `^SCRIPT __main__ 1 0$`)
 	s.Log.Wait(t, `^FUNCTION 2$`)
@@ -138,6 +139,7 @@ func TestAMessageOutlivesItsMule(t *testing.T) {
 		}
 		mark = s.Log.Mark()
 		harness.Signal(t, pid, syscall.SIGKILL)
+		s.Tolerate(`^OOOPS mule 1 .* killed by signal 9`)
 	}
 	s.Log.Wait(t, `^mule 1: a message of 4 bytes has ended 3 processes, and is given up$`)
 	s.Log.Wait(t, `^HEARD after 1 `)
@@ -184,7 +186,7 @@ func TestMuleQueueFull(t *testing.T) {
 func TestMuleHarakiri(t *testing.T) {
 	t.Parallel()
 	s, ask := startHerd(t, "--mules", "1", "--mule-harakiri", "1")
-	s.Allow(`^\*\*\* HARAKIRI ON MULE 1 `)
+	s.Allow(`^\*\*\* HARAKIRI ON MULE 1 `, `^OOOPS mule 1 .* killed by signal 9`)
 	ask("/1?hang", "True")
 	s.Log.Wait(t, `^\*\*\* HARAKIRI ON MULE 1 \(pid: \d+\): busy for \d+ seconds \*\*\*$`)
 	s.Log.Wait(t, `^  File ".*app.py", line \d+ in heard$`)
