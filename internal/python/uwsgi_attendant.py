@@ -120,11 +120,15 @@ class Attendant:
             pass
 
     def listen(self):
-        """Hear the supervisor. Its silence is the end."""
+        """Hear the supervisor, which says when to leave: a signal of its own could come before there is
+        a handler. Its silence is the end."""
         while True:
             try:
-                if not os.read(self.control, 65536):
+                order = os.read(self.control, 65536)
+                if not order:
                     break
+                if json.loads(order)["op"] == "drain":
+                    os.kill(os.getpid(), signal.SIGTERM)
             except InterruptedError:
                 continue
             except OSError:

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"fmt"
 	"log/slog"
-	"syscall"
 	"time"
 
 	"uwsgi/internal/loader"
@@ -172,7 +171,7 @@ func (s *Supervisor) dismissMule(p *muleProcess, why string) {
 		}
 		s.moveMule(p, draining)
 		p.why, p.left = why, time.Now()
-		s.muleSignalled(p, p.w.Signal(syscall.SIGTERM))
+		s.muleSignalled(p, p.w.Drain(why, false))
 		p.death = s.timers.after(p.gen.cfg.Settings.MuleReloadMercy, func() {
 			s.logMule(slog.LevelWarn, "mule.nomercy", fmt.Sprintf(
 				"mule %d (pid: %d) is taking too much time to die...NO MERCY !!!", p.mule.n, p.pid), p)
