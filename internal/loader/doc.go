@@ -82,7 +82,8 @@
 //
 // A mule (internal/python/uwsgi_mule.py) is forked like a worker, as "kind":"mule", with a negative
 // row, for it has none on the scoreboard. It has no data plane; it says ready, failed, busy and
-// log, is told nothing, and leaves on SIGTERM.
+// log, is told to drain, and sends
+// itself SIGTERM then.
 //
 // The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr
 // (faulthandler, needs no GIL).
