@@ -52,7 +52,7 @@ echo "== run"
 # Those that need packages or modules which this Python has not got (Django, gevent, uvloop, ctypes), and those that name other Pythons.
 skip='Oracle|Frameworks|Django|Flask|Seed|Validator|Pythons|Async|ASGI|Channels|SQLAlchemy|SocketIO|Browser|Gevent|Greenlet|Autobahn|Crowd|Paste|Crash'
 skip+='|Upload|WebSocketClients|WebSocketReload|OneWorkerWakes|WrongInterface|StubbornTask|Looped|TestLoops|StatsShape|ThreadsOfTheImport|UnfitPython'
-skip+='|Identity|AsTheUser|SmartDaemonsSignal|LeadNowhere|BecomesTheUser|ItsAccount|TheUserCommands|HookOrder|CommandLine|OddPlaces|ShimRunsAsTheUser|StartErrorsNameTheirLine|TooFewTasks'
+skip+='|Identity|AsTheUser|SmartDaemonsSignal|LeadNowhere|BecomesTheUser|ItsAccount|TheUserCommands|HookOrder|TestMule|Spooler|BusyMule|CommandLine|OddPlaces|ShimRunsAsTheUser|StartErrorsNameTheirLine|TooFewTasks'
 only=.
 [ "${1:-}" != short ] || only='Fork|Harakiri|Signal|Recycl|TestReload|Stop|Locks|PEP3333|Identity|Hook'
 PATH=$root/bin:$PATH UWSGI_E2E_BINARY="$dir/uwsgi" go test -count=1 -timeout 20m -run "$only" -skip "$skip" ./internal/e2e

@@ -59,7 +59,7 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 	case x.handedOver: // the housekeeper writes the rest
 		cn.in = rest
 		cn.detach()
-		cn.out.keep, cn.out.endedByClose = keep, x.endedByClose()
+		cn.out.keep, cn.out.endedByClose, cn.out.sending = keep, x.endedByClose(), x.unread
 		cn.out.subject = x.logSubject()
 		cn.out.writeErrs = &x.cell.WriteErrs
 		cn.served++
@@ -77,7 +77,7 @@ func (x *Exchange) leave(cn *conn, rest []byte) step {
 		}
 	case x.ws != nil || cn.shared || x.opened():
 		x.part(cn)
-	case cn.lis.proto.lingers && (len(rest) > 0 || x.socket != nil || cn.unread()):
+	case x.unread || cn.lis.proto.lingers && (len(rest) > 0 || x.socket != nil || cn.unread()):
 		e.house.linger(cn)
 	default:
 		e.close(cn)

@@ -31,7 +31,7 @@ func (h *housekeeper) take(cn *conn) {
 }
 
 // linger throws away what the client still sends, so that it can read the answer before the
-// connection ends (RFC 9112 §9.6).
+// connection ends (RFC 9112 §9.6): nginx, for one, takes a body that it cannot send for a failure.
 func (h *housekeeper) linger(cn *conn) {
 	cn.out.linger = true
 	h.take(cn)
@@ -132,13 +132,13 @@ func (h *housekeeper) discard(cn *conn) {
 
 // done gives a connection whose response is out back to the cores, or ends it.
 func (h *housekeeper) done(cn *conn) {
-	keep := cn.out.keep
+	keep, sending := cn.out.keep, cn.out.sending
 	cn.out.reset(h.eng)
 	switch {
 	case keep:
 		h.release(cn)
 		h.eng.enqueue(cn)
-	case cn.lis.proto.lingers && (len(cn.in) > 0 || cn.unread()):
+	case sending || cn.lis.proto.lingers && (len(cn.in) > 0 || cn.unread()):
 		cn.out.linger = true
 		h.watch(cn, unix.EPOLL_CTL_MOD)
 	default:

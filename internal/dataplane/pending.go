@@ -31,6 +31,7 @@ type pendingOutput struct {
 	frame   [32]byte // memory for what stands before a record, or ends the response
 
 	keep         bool          // the connection goes on afterwards
+	sending      bool          // the client still sends the request's body, which nobody reads
 	endedByClose bool          // nothing but the end of the connection marks the end of the response
 	subject      string        // for the log, as Exchange.logSubject gives it
 	writeErrs    *atomic.Int64 // of the core whose response it is

@@ -15,6 +15,7 @@ import io
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def build(folder, target):
     script = os.path.join(ROOT, "cmd", "uwsgi-worker", "init.ld")
     run("1", "-ldflags", "-s -w '-extldflags=-Wl,-T,%s'" % script, "-buildmode=c-shared", "-o", library, "./cmd/uwsgi-worker")
     shared = os.path.join("cmd", "uwsgi-shared")
-    subprocess.run([*compiler.split(), "-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden",
+    subprocess.run([*shlex.split(compiler), "-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden",
         "-fstack-protector-strong", "-Icmd/uwsgi-worker", "-s", "-pthread", "-Wl,-z,now", "-o",
         os.path.join(folder, "_uwsgi_shared.abi3.so"),
         *(os.path.join(shared, f) for f in sorted(os.listdir(os.path.join(ROOT, shared))) if f.endswith(".c"))],
