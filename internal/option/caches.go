@@ -39,9 +39,8 @@ type CacheFile struct {
 
 var cacheRows = []Row{
 	{Name: "cache2", Kind: NameValue, Repeat: true, Group: groupCaches, Set: cache2,
-		Help: "a cache in shared memory: " +
-			"name=NAME,items=N,blocksize=65536,keysize=2048,bitmap=1,blocks=N,purge_lru=1," +
-			"ignore_full=1,store=FILE,store_sync=SECONDS"},
+		Help: "a cache in shared memory: name=NAME, items=N and, separated by commas, blocksize= (65536), " +
+			"keysize= (2048), bitmap=1, blocks=N, purge_lru=1, ignore_full=1, store=FILE, store_sync=SECONDS"},
 	{Name: "cache", Kind: Int, Group: groupCaches, Help: "the cache `default` of N items",
 		Set: integer(func(s *Settings) *int64 { return &plainCache(s).Items })},
 	{Name: "cache-blocksize", Kind: Bytes, Group: groupCaches, Help: "its largest value (65536)",
