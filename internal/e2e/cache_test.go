@@ -92,7 +92,8 @@ func TestCacheIsShared(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Write("app.py", cacheAPI)
-			args := []string{"--http-socket", addr, "--module", "app", "--master", "-p", "4", "--cache2", "name=main,items=100"}
+			args := []string{"--http-socket", addr, "--module", "app", "--master", "-p", "4",
+				"--cache2", "name=main,items=100"}
 			if lazy {
 				args = append(args, "--lazy-apps")
 			}
