@@ -1,7 +1,6 @@
 """A process beside the workers: forked from the loader, with the application and without a data
 plane. It hears the supervisor on its wire, in a thread, and ends with it."""
 
-import atexit
 import faulthandler
 import json
 import os
@@ -17,7 +16,7 @@ import uwsgi_gevent
 import uwsgi_hooks
 import uwsgi_limits
 from uwsgi_application import load_all
-from uwsgi_interpreter import imports, set_title, title
+from uwsgi_interpreter import at_exit, imports, set_title, title
 from uwsgi_report import ERROR, report, say
 from uwsgi_signals import STACKS, ignore
 
@@ -74,7 +73,7 @@ class Attendant:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, ignore)  # once is enough: what ends now is not interrupted
         self.depart(code)
-        self.at_exit()
+        at_exit(self.settings)
         return code & 0xFF
 
     def arrive(self):
@@ -136,19 +135,3 @@ class Attendant:
         os.kill(os.getpid(), signal.SIGTERM)
         sleep(LAST)
         os._exit(0)
-
-    def at_exit(self):
-        """End as an interpreter does; the supervisor's mercy bounds how long it may take."""
-        if self.settings["SkipAtexit"]:
-            return
-        for step in (getattr(uwsgi, "atexit", None), atexit._run_exitfuncs):
-            try:
-                if callable(step):
-                    step()
-            except BaseException:
-                report(*sys.exc_info())
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except Exception:
-                pass

@@ -1,5 +1,6 @@
 """The interpreter, as the application expects to find it."""
 
+import atexit
 import glob
 import importlib.util
 import io
@@ -124,3 +125,21 @@ def imports(settings):
             import_any(what)
         except Exception:
             report(*sys.exc_info())
+
+
+def at_exit(settings, join=None):
+    """End as an interpreter does: run uwsgi.atexit, ``join`` and what the application has
+    registered with atexit. The supervisor's mercy bounds how long that may take."""
+    if settings["SkipAtexit"]:
+        return
+    for step in (getattr(uwsgi, "atexit", None), join, atexit._run_exitfuncs):
+        try:
+            if callable(step):
+                step()
+        except BaseException:
+            report(*sys.exc_info())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass

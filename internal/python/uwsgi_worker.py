@@ -1,6 +1,5 @@
 """A worker: the data plane, started after the fork, and the threads that run the application."""
 
-import atexit
 import faulthandler
 import importlib.util
 import io
@@ -20,7 +19,7 @@ import uwsgi_websocket
 from uwsgi_application import is_exclusive, load_all
 from uwsgi_autoreload import watch_modules
 from uwsgi_children import guard_forks
-from uwsgi_interpreter import imports, set_title, title
+from uwsgi_interpreter import at_exit, imports, set_title, title
 from uwsgi_report import ERROR, WARNING, report, reporter, say
 from uwsgi_signals import STACKS, Signals, wakeup
 from uwsgi_wire import BOOT, Belongings, Wire
@@ -129,7 +128,7 @@ class Worker:
             except OSError as exc:
                 say("chdir2: chdir() to %s: %s" % (settings["Chdir2"], exc.strerror), ERROR)
                 os._exit(1)
-        signals = Signals(self.slot, _uwsgi, self.at_exit)
+        signals = Signals(self.slot, _uwsgi, lambda: at_exit(settings))
         signals.take()
         watch_modules(settings, _uwsgi)
         server = None
@@ -212,23 +211,8 @@ class Worker:
     def leave(self):
         """End as an interpreter does; the supervisor's mercy bounds how long threads may take."""
         # greenlets of other threads would never end
-        self.at_exit(None if uwsgi_threads.patched() else threading._shutdown)  # waits for threads that are not daemons
-
-    def at_exit(self, join=None):
-        """Run uwsgi.atexit, ``join`` and what the application has registered with atexit."""
-        if self.settings["SkipAtexit"]:
-            return
-        for step in (getattr(uwsgi, "atexit", None), join, atexit._run_exitfuncs):
-            try:
-                if callable(step):
-                    step()
-            except BaseException:
-                report(*sys.exc_info())
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except Exception:
-                pass
+        join = None if uwsgi_threads.patched() else threading._shutdown  # waits for threads that are not daemons
+        at_exit(self.settings, join)
 
 
 class Library:
