@@ -52,7 +52,7 @@ func TestKilledAtAnyInstruction(t *testing.T) {
 				if a.Start() != nil || b.Start() != nil {
 					t.Fatal("cannot start")
 				}
-				time.Sleep(time.Duration(3+round%7) * time.Millisecond) // the kill falls anywhere
+				time.Sleep(time.Duration(3+round%7) * time.Millisecond) // why: the kill falls anywhere
 				a.Process.Kill()
 				b.Process.Kill()
 				a.Wait()

@@ -147,17 +147,7 @@ func (s *Supervisor) condemn(p *process, late map[int]int64, now int64) {
 		return
 	}
 	set := p.gen.cfg.Settings
-	s.timers.drop(p.death)
-	s.timers.drop(p.life)
-	if p.detach() {
-		p.slot.why = whyRespawn
-	}
-	s.move(p, condemned)
-	p.slot.tally.harakiris++
-	if p.left.IsZero() {
-		p.why, p.left = whyHarakiri, time.Now()
-	}
-	s.signalled(p, p.w.Signal(loader.DumpSignal))
+	s.doom(p)
 	p.death = s.timers.after(dumpTime, func() {
 		for c, started := range p.stuck {
 			s.obeyed(p, p.w.Harakiri(c, started))
@@ -171,6 +161,21 @@ func (s *Supervisor) condemn(p *process, late map[int]int64, now int64) {
 		}
 		p.death = s.timers.after(p.gen.cfg.grace(), func() { s.giveUp(p, whyHarakiri) })
 	})
+}
+
+// doom takes a worker out of its slot, which is filled again, and asks for its stacks.
+func (s *Supervisor) doom(p *process) {
+	s.timers.drop(p.death)
+	s.timers.drop(p.life)
+	if p.detach() {
+		p.slot.why = whyRespawn
+	}
+	s.move(p, condemned)
+	p.slot.tally.harakiris++
+	if p.left.IsZero() {
+		p.why, p.left = whyHarakiri, time.Now()
+	}
+	s.signalled(p, p.w.Signal(loader.DumpSignal))
 }
 
 // answered hears that only stuck requests are left of a worker, and that they are answered. Where

@@ -339,17 +339,7 @@ func (s *Supervisor) handlerLate(p *process, n int) {
 	}
 	s.logProcess(slog.LevelError, "harakiri.signal", fmt.Sprintf("*** HARAKIRI ON WORKER %d (pid: %d): the handler of "+
 		"signal %d runs for %d seconds ***", p.slot.n, p.pid, n, int(time.Since(p.signals[n].began).Seconds())), p)
-	s.timers.drop(p.death)
-	s.timers.drop(p.life)
-	if p.detach() {
-		p.slot.why = whyRespawn
-	}
-	s.move(p, condemned)
-	p.slot.tally.harakiris++
-	if p.left.IsZero() {
-		p.why, p.left = whyHarakiri, time.Now()
-	}
-	s.signalled(p, p.w.Signal(loader.DumpSignal))
+	s.doom(p)
 	p.death = s.timers.after(dumpTime, func() { s.giveUp(p, whyHarakiri) })
 }
 
