@@ -67,6 +67,12 @@ async def page_together(scope, receive, send):
     await body(send, b"")
 
 
+async def page_pair(scope, receive, send):
+    await start(send)
+    await body(send, b"one ", True)
+    await body(send, b"two")
+
+
 async def page_apart(scope, receive, send):
     await start(send)
     for i in range(3):
