@@ -28,6 +28,9 @@ PREFIX, TEMPORARY, ATTEMPTS, FAILED, TRACEBACK = (
     "uwsgi_spoolfile_on_", ".uwsgi_spooling_", ".attempts", "failed", ".traceback")
 MODIFIER, LARGEST = 17, 0xFFFF
 TORN = 60  # seconds after which a file that is no whole job is not one that is still being written
+DEEPEST = 8  # folders of priorities in one another
+LARGE = 1 << 30  # bytes of a job that there may be no memory for
+RECORD = 1 << 20  # bytes that are read of what is kept beside a job
 STALE = 3600  # … after which what was being written is left from a process that has died
 _flock = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux
 
@@ -144,12 +147,17 @@ def unpack(data):
     return variables
 
 
+def check(head):
+    """ValueError: a file that begins with these bytes is no job."""
+    if len(head) < 4:
+        raise ValueError("the header is cut off")
+    if head[0] != MODIFIER:
+        raise ValueError("its header is not a job's: modifier1 is %d, not %d" % (head[0], MODIFIER))
+
+
 def parse(data):
     """(variables, body) of a job's file. ValueError: it is no whole job."""
-    if len(data) < 4:
-        raise ValueError("the header is cut off")
-    if data[0] != MODIFIER:
-        raise ValueError("its header is not a job's: modifier1 is %d, not %d" % (data[0], MODIFIER))
+    check(data)
     end = 4 + int.from_bytes(data[1:3], "little")
     if end > len(data):
         raise ValueError("%d bytes of variables are announced, %d are there" % (end - 4, len(data) - 4))
@@ -175,6 +183,26 @@ def lock(fd):
             return False
         raise
     return True
+
+
+def unlock(fd):
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
+
+
+def read_job(fd):
+    """(variables, body) of an open file. ValueError: it is no whole job."""
+    check(os.pread(fd, 4, 0))  # first: what is none may be of any size
+    size = os.fstat(fd).st_size
+    try:
+        if size > LARGE:
+            mmap.mmap(-1, size).close()  # the kernel says so before it has to end a process
+        return parse(read_all(fd))
+    except (MemoryError, OverflowError):
+        pass
+    except OSError as exc:
+        if exc.errno != errno.ENOMEM:
+            raise
+    raise ValueError("there is no memory for its %d bytes" % size)
 
 
 def read_all(fd):
@@ -236,13 +264,18 @@ class Folder(Backend):
                 if at:
                     os.utime(fd, (at, at))
                 os.fsync(fd)
+                unlock(fd)  # first: a spooler that is told of the name takes it at once
                 os.rename(temporary, name)
+                try:
+                    sync_folder(folder)
+                except OSError:
+                    if take_back(fd, name):
+                        raise
             except BaseException:
                 remove(temporary)
                 raise
             finally:
                 os.close(fd)
-            sync_folder(folder)
         except OSError as exc:
             raise SpoolError(exc.errno, "unable to spool job: %s" % exc.strerror, folder) from exc
         return os.fsencode(name)
@@ -265,7 +298,8 @@ class Folder(Backend):
         except OSError:
             return None
         try:
-            return arguments(*_named(name, read_all(fd)))
+            variables, body = read_job(fd)
+            return arguments(variables, name, body)
         except (OSError, ValueError):
             return None
         finally:
@@ -287,15 +321,22 @@ class Folder(Backend):
 
     def due(self):
         self.soonest = None
-        yield from self._round(self.path)
+        yield from self._round(self.path, DEEPEST)
 
     def next(self):
         return self.soonest
 
-    def _round(self, folder):
+    def _round(self, folder, depth):
+        try:
+            if self.inotify:  # each time: it may be another folder of that name; and before the look
+                self.inotify.watch(folder)
+        except OSError as exc:
+            self._soon(time.time() + 1)
+            self._refuse(folder, exc, "what comes into %s is seen later: %s")
         try:
             names = os.listdir(folder)
-        except FileNotFoundError:
+        except OSError as exc:
+            self._refuse(folder, exc, "cannot look into %s: %s")
             return
         for name in sorted(names, key=by_number):
             path = os.path.join(folder, name)
@@ -304,10 +345,8 @@ class Folder(Backend):
                 if job:
                     yield job
             elif is_number(name):
-                if is_folder(path):
-                    if self.inotify:
-                        self.inotify.watch(path)  # first: what comes from now on wakes us
-                    yield from self._round(path)
+                if depth > 0 and is_folder(path):
+                    yield from self._round(path, depth - 1)
             elif name.startswith(TEMPORARY):
                 sweep(path)
             elif name.startswith("." + PREFIX):
@@ -333,42 +372,44 @@ class Folder(Backend):
         except OSError as exc:
             self._refuse(path, exc)
             return None
+        job = None
         try:
             job = self._take(folder, name, fd)
         except OSError as exc:
             self._refuse(path, exc)
-            job = None
-        except BaseException:
-            os.close(fd)
-            raise
-        if job is None:
-            os.close(fd)
+        finally:
+            if job is None:
+                os.close(fd)
         return job
 
-    def _refuse(self, path, exc):
-        if exc.errno == errno.ENOENT or path in self.refused:  # gone: another process has done it
+    def _refuse(self, path, exc, what="cannot take %s: %s"):
+        if path in self.refused or exc.errno == errno.ENOENT and path != self.path:  # another process has done it
             return
         self.refused.add(path)
-        say("spooler: cannot take %s: %s" % (path, exc.strerror), WARNING)
+        say("spooler: " + what % (path, exc.strerror), WARNING)
 
     def _take(self, folder, name, fd):
         path, now = os.path.join(folder, name), time.time()
         if not lock(fd):
-            if os.fstat(fd).st_size < 4:  # an uWSGI is writing it
+            if os.fstat(fd).st_ctime > now - TORN:  # perhaps by an uWSGI that is writing it
                 self._soon(now + 1)
             return None
         here, there = os.lstat(path), os.fstat(fd)
         if (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino) or there.st_mtime > now:
             return None  # another process had it between our look and our lock
         try:
-            variables, body = parse(read_all(fd))
+            variables, body = read_job(fd)
         except ValueError as exc:
             if there.st_ctime > now - TORN:  # an uWSGI that has not locked it yet
                 self._soon(there.st_ctime + TORN)
                 return None
             self.refused.discard(path)
             say("spooler: %s is no whole job (%s): it goes to %s/" % (path, exc, FAILED), WARNING)
-            Task(folder, name, fd, {}, b"").bury("It is no whole job: %s.\n" % exc)
+            torn = Task(folder, name, os.dup(fd), {}, b"")
+            try:
+                torn.bury("It is no whole job: %s.\n" % exc)
+            finally:
+                torn.leave()
             return None
         return Task(folder, name, fd, variables, body)
 
@@ -389,7 +430,13 @@ class Task(Job):
         self._note(True)
 
     def done(self):
-        os.unlink(self.path)
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            os.ftruncate(self.fd, 0)  # what is done does not run again
+            raise
         remove(self.record)
         self._close()
 
@@ -434,17 +481,19 @@ class Task(Job):
         self._close()
 
     def _note(self, running):
-        """Keep the count. Where the disk is full the job runs all the same: it may be what makes
-        room."""
+        """Keep the count, whatever becomes of the machine. Where the disk is full the job runs all
+        the same: it may be what makes room."""
         text = json.dumps({"attempts": self.attempts, "running": running, "when": int(time.time()),
             "why": self.why[-16384:]}).encode()
         try:
             fd = os.open(self.record + "~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 write_all(fd, text)
+                os.fsync(fd)
             finally:
                 os.close(fd)
             os.rename(self.record + "~", self.record)
+            sync_folder(self.folder)
         except OSError as exc:
             say("spooler: attempts of %s are not counted: %s" % (self.path, exc.strerror), WARNING)
             remove(self.record + "~")
@@ -466,12 +515,23 @@ def read_record(path):
     except OSError:
         return kept
     try:
-        read = json.loads(read_all(fd))
+        read = json.loads(os.read(fd, RECORD))
         return {key: type(default)(read[key]) for key, default in kept.items()}
-    except (OSError, ValueError, TypeError, KeyError):  # torn by a crash of the machine
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError):  # somebody else's
         return kept
     finally:
         os.close(fd)
+
+
+def take_back(fd, path):
+    """Remove the job that fd is, which has its name; False: a spooler has it."""
+    if not lock(fd):
+        return False
+    try:
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
 
 
 def remove(path):
@@ -503,11 +563,6 @@ def sweep(path):
         pass
     finally:
         os.close(fd)
-
-
-def _named(name, data):
-    variables, body = parse(data)
-    return variables, name, body
 
 
 def backend(where):

@@ -129,7 +129,7 @@ class Spooler:
             except OSError as exc:
                 say("[spooler %s pid: %d] %s is done, and cannot be removed: %s" % (
                     self.dir, os.getpid(), job.name, exc.strerror), ERROR)
-                self.failed(job, "It is done, and could not be removed: %s.\n" % exc)
+                job.leave()
                 return
             if not self.quiet:
                 say("[spooler %s pid: %d] done with task %s after %d seconds" % (

@@ -1,34 +1,83 @@
 package spool
 
 import (
-	"bytes"
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
-// step runs testdata/steps.py: what of it was killed, and what it wrote.
-func step(t *testing.T, what, dir string, at int, more ...string) (killed bool, out string) {
-	t.Helper()
-	cmd := exec.Command("python3", append([]string{"-S", "testdata/steps.py", what, dir, fmt.Sprint(at)}, more...)...)
-	cmd.Env = append(os.Environ(), "PYTHONPATH=../python", "PYTHONDONTWRITEBYTECODE=1")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	if err != nil {
-		if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGKILL {
-			t.Fatalf("%s at step %d: %v\n%s", what, at, err, stderr.String())
-		}
-		return true, stdout.String()
-	}
-	return false, stdout.String() + stderr.String()
+// steps is testdata/steps.py, which makes processes that put and run jobs.
+type steps struct {
+	t   *testing.T
+	in  *json.Encoder
+	out *bufio.Reader
 }
 
-// ran is how often the job of dir has run, each time whole.
+// ended is what became of such a process.
+type ended struct {
+	Killed bool
+	Code   int
+	Out    string
+}
+
+func startSteps(t *testing.T) *steps {
+	t.Helper()
+	cmd := exec.Command("python3", "-S", "testdata/steps.py")
+	cmd.Env = append(os.Environ(), "PYTHONPATH=../python", "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &steps{t, json.NewEncoder(in), bufio.NewReader(out)}
+}
+
+// try has a process do something in dir and die before step at; 0: it shall not die.
+func (s *steps) try(what, dir string, at, attempts int) ended {
+	s.t.Helper()
+	if err := s.in.Encode([]any{what, dir, at, attempts}); err != nil {
+		s.t.Fatal(err)
+	}
+	line, err := s.out.ReadBytes('\n')
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var e ended
+	if err := json.Unmarshal(line, &e); err != nil {
+		s.t.Fatal(err)
+	}
+	return e
+}
+
+// whole has a process do something to its end.
+func (s *steps) whole(what, dir string) string {
+	s.t.Helper()
+	e := s.try(what, dir, 0, 25)
+	if e.Code != 0 {
+		s.t.Fatalf("%s: %+v", what, e)
+	}
+	return e.Out
+}
+
+// ran is how often jobs of dir have run, each time whole.
 func ran(t *testing.T, dir string) int {
 	t.Helper()
 	text, err := os.ReadFile(dir + ".ran")
@@ -37,7 +86,7 @@ func ran(t *testing.T, dir string) int {
 	}
 	times := strings.Count(string(text), "1 body\n")
 	if len(text) != times*len("1 body\n") {
-		t.Fatalf("a torn job ran: %q", text)
+		t.Fatalf("a torn job ran, or one beside itself, or one that is not counted: %q", text)
 	}
 	return times
 }
@@ -56,20 +105,25 @@ func jobs(t *testing.T, dir string) []Job {
 	return all
 }
 
-// everyStep calls try for each step that a process can die before, until it lives.
-func everyStep(t *testing.T, try func(t *testing.T, dir string, at int) (killed bool)) {
+func spoolFolder(t *testing.T) string {
 	t.Helper()
-	for at := 1; ; at++ {
-		dir := filepath.Join(t.TempDir(), "spool")
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if !try(t, dir, at) {
-			if at < 4 {
-				t.Fatalf("there are but %d steps", at)
-			}
-			return
-		}
+	at, err := os.MkdirTemp("/dev/shm", "spool") // where fsync(2) takes no time
+	if err != nil {
+		at = t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(at) })
+	dir := filepath.Join(at, "spool")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// everyStep calls try for each step that a process can die before, until it lives.
+func everyStep(t *testing.T, try func(s *steps, dir string, at int) (killed bool)) {
+	t.Parallel()
+	s := startSteps(t)
+	for at := 1; try(s, spoolFolder(t), at); at++ {
 		if at == 100 {
 			t.Fatal("there is no end of steps")
 		}
@@ -79,61 +133,60 @@ func everyStep(t *testing.T, try func(t *testing.T, dir string, at int) (killed 
 // TestKilledWhilePutting: whoever dies while he puts a job leaves a whole one, or none; what was
 // acknowledged is there.
 func TestKilledWhilePutting(t *testing.T) {
-	everyStep(t, func(t *testing.T, dir string, at int) bool {
-		killed, out := step(t, "put", dir, at)
+	everyStep(t, func(s *steps, dir string, at int) bool {
+		put := s.try("put", dir, at, 25)
 		there := len(jobs(t, dir))
-		step(t, "run", dir, 0)
-		if n := ran(t, dir); n != there || n > 1 || strings.Contains(out, "uwsgi_spoolfile") && n != 1 {
-			t.Errorf("killed before step %d: %d jobs are there, %d ran, the putter was told %q", at, there, n, out)
+		s.whole("run", dir)
+		if n := ran(t, dir); n != there || n > 1 || strings.Contains(put.Out, "uwsgi_spoolfile") && n != 1 {
+			t.Errorf("killed before step %d: %d jobs are there, %d ran, the putter was told %q", at, there, n, put.Out)
 		}
-		return killed
+		return put.Killed
 	})
 }
 
 // TestKilledWhileRunning: the job of a process that dies is run again, and none is lost.
 func TestKilledWhileRunning(t *testing.T) {
-	everyStep(t, func(t *testing.T, dir string, at int) bool {
-		step(t, "put", dir, 0)
-		killed, _ := step(t, "run", dir, at)
+	everyStep(t, func(s *steps, dir string, at int) bool {
+		s.whole("put", dir)
+		first := s.try("run", dir, at, 25)
 		before := ran(t, dir)
 		left := len(jobs(t, dir))
-		_, out := step(t, "run", dir, 0)
+		out := s.whole("run", dir)
 		if n := ran(t, dir); n != before+left || n < 1 || n > 2 {
 			t.Errorf("killed before step %d: it ran %d times before and %d in all\n%s", at, before, n, out)
 		}
 		nothingLeft(t, dir, at)
-		return killed
+		return first.Killed
 	})
 }
 
 // TestKilledWhileFailing: a job that fails for the last time is in failed/ with its traceback, or
 // fails once more.
 func TestKilledWhileFailing(t *testing.T) {
-	everyStep(t, func(t *testing.T, dir string, at int) bool {
-		step(t, "put", dir, 0)
-		step(t, "fail", dir, 0, "2")
-		killed, _ := step(t, "fail", dir, at, "2")
-		for range 3 {
-			step(t, "fail", dir, 0, "2")
+	everyStep(t, func(s *steps, dir string, at int) bool {
+		s.whole("put", dir)
+		s.try("fail", dir, 0, 2)
+		second := s.try("fail", dir, at, 2)
+		for range 2 {
+			s.try("fail", dir, 0, 2)
 		}
 		all := jobs(t, dir)
 		if len(all) != 1 || all[0].State != Failed || !strings.Contains(all[0].Why, "ValueError: this job fails") &&
 			!strings.Contains(all[0].Why, "The process that ran it died") {
 			t.Errorf("killed before step %d: %+v", at, all)
 		}
-		return killed
+		return second.Killed
 	})
 }
 
 // TestKillersAreGivenUp: a job that kills its process is counted, too.
 func TestKillersAreGivenUp(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "spool")
-	os.Mkdir(dir, 0o700)
-	step(t, "put", dir, 0)
-	for range 4 {
-		step(t, "die", dir, 0, "3")
+	t.Parallel()
+	s, dir := startSteps(t), spoolFolder(t)
+	s.whole("put", dir)
+	for range 5 {
+		s.try("die", dir, 0, 3)
 	}
-	step(t, "die", dir, 0, "3")
 	all := jobs(t, dir)
 	if n := ran(t, dir); n != 2 && n != 3 || len(all) != 1 || all[0].State != Failed ||
 		!strings.Contains(all[0].Why, "The process that ran it died") {
@@ -144,13 +197,139 @@ func TestKillersAreGivenUp(t *testing.T) {
 // nothingLeft: but what a putter that died was writing.
 func nothingLeft(t *testing.T, dir string, at int) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	for _, folder := range []string{dir, filepath.Join(dir, "3")} {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), ".uwsgi_spooling_") && e.Name() != "3" {
+				t.Errorf("killed before step %d: %s is left", at, e.Name())
+			}
+		}
+	}
+}
+
+// TestFullDisk: a job that does not fit raises OSError where it is put, and leaves nothing; those
+// that were acknowledged run whole, once each, though nothing can be written beside them.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	s, dir := startSteps(t), spoolFolder(t)
+	small(t, dir)
+	full := s.try("puts", dir, 0, 25)
+	put := strings.Count(full.Out, "uwsgi_spoolfile")
+	if full.Code != 1 || put == 0 || !strings.Contains(full.Out, "SpoolError: [Errno 28] unable to spool job") {
+		t.Fatalf("%+v", full)
+	}
+	if n := len(jobs(t, dir)); n != put {
+		t.Errorf("%d jobs were put, %d are there", put, n)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != put {
+		t.Errorf("%v, %v", entries, err)
+	}
+	s.whole("run", dir)
+	text, err := os.ReadFile(dir + ".ran")
+	if n := strings.Count(string(text), "1 body\n"); err != nil || n != put || strings.Contains(string(text), "twice") {
+		t.Errorf("%d jobs were put, %d ran: %v %q", put, n, err, text)
+	}
+	nothing, err := os.ReadDir(dir)
+	if err != nil || len(nothing) != 0 {
+		t.Errorf("%v, %v", nothing, err)
+	}
+}
+
+// TestForeignFiles: what is no job is not run, hinders no other, and what looks like one without
+// being whole goes to failed/.
+func TestForeignFiles(t *testing.T) {
+	t.Parallel()
+	s, dir := startSteps(t), spoolFolder(t)
+	name := func(n int) string { return filepath.Join(dir, fmt.Sprintf("uwsgi_spoolfile_on_here_1_%d_1_1_1", n)) }
+	for n, text := range []string{"", "\x11", "\x11\x05\x00\x00", "\x00\x00\x00\x00", "\x11\x04\x00\x00\xff\xff\x00\x00",
+		"\x11\x03\x00\x00\x01\x00a", "#!/bin/sh\nexit 1\n"} {
+		write(t, name(n), text)
+	}
+	write(t, name(100), "not a job")
+	write(t, name(101), "\x11\x00\x00\x00")
+	for _, sparse := range []string{name(100), name(101)} {
+		if err := os.Truncate(sparse, 1<<42); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, create := range []func(string) error{
+		func(p string) error { return os.Mkdir(p, 0o700) },
+		func(p string) error { return os.Symlink("/etc/passwd", p) },
+		func(p string) error { return mkfifo(p) },
+	} {
+		if err := create(name(200 + n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deep := dir
+	for range 200 {
+		deep = filepath.Join(deep, "1")
+	}
+	if err := os.MkdirAll(deep, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".uwsgi_spooling_") {
-			t.Errorf("killed before step %d: %s is left", at, e.Name())
+	write(t, filepath.Join(dir, "notes.txt"), "mine")
+	write(t, filepath.Join(dir, "7"), "no folder")
+	s.whole("put", dir)
+	for _, record := range []string{`[[`, `{"attempts": 1e999, "running": 1, "why": ""}`, `[1]`, strings.Repeat("[", 100000)} {
+		for _, job := range jobs(t, dir) {
+			if strings.HasPrefix(job.Name, "3/") {
+				write(t, filepath.Join(dir, recordOf(job.Name)), record)
+			}
 		}
+		s.whole("run", dir)
+		s.whole("put", dir)
+	}
+	s.whole("run", dir)
+	if n := ran(t, dir); n != 5 {
+		t.Errorf("%d jobs ran", n)
+	}
+	for _, kept := range []string{"notes.txt", "7", filepath.Base(name(200)), filepath.Base(name(201)), filepath.Base(name(202))} {
+		if _, err := os.Lstat(filepath.Join(dir, kept)); err != nil {
+			t.Error(err)
+		}
+	}
+	odd := 0
+	for _, job := range jobs(t, dir) {
+		if job.State != Failed || !strings.Contains(job.Why, "It is no whole job: ") {
+			t.Errorf("%+v", job)
+		}
+		odd++
+	}
+	if odd != 9 {
+		t.Errorf("%d files are in failed/", odd)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestManyDrain: several processes at one folder run each job once, and none beside itself.
+func TestManyDrain(t *testing.T) {
+	t.Parallel()
+	putter, dir := startSteps(t), spoolFolder(t)
+	const all = 40
+	for range all {
+		putter.whole("put", dir)
+	}
+	drained := make(chan ended)
+	for range 4 {
+		s := startSteps(t)
+		go func() { drained <- s.try("run", dir, 0, 25) }()
+	}
+	for range 4 {
+		if e := <-drained; e.Code != 0 {
+			t.Errorf("%+v", e)
+		}
+	}
+	if n := ran(t, dir); n != all || len(jobs(t, dir)) != 0 {
+		t.Errorf("%d of %d jobs ran: %+v", n, all, jobs(t, dir))
 	}
 }

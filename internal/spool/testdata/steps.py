@@ -1,56 +1,103 @@
-"""Puts or runs jobs of a folder and dies by SIGKILL before its Nth step on the disk:
-steps.py put|run|fail|die FOLDER N (0: it does not die). "fail" has jobs fail, "die" die while they
-run; a job that runs adds a line to FOLDER.ran."""
+"""Puts and runs jobs of folders in processes that die by SIGKILL. A line of standard input is one
+process: [what, folder, step, attempts], JSON. It dies before that step on the disk (0: it does not)
+and is answered by {"killed": whether it did, "code": its exit status, "out": what it wrote}.
 
+What: put, puts (until it cannot), run, fail (jobs fail), die (jobs kill their process).
+A job that runs adds a line to FOLDER.ran: where it runs beside itself it is "twice", where its
+attempt is not on the disk "uncounted"."""
+
+import contextlib
+import json
 import os
 import signal
 import sys
+import traceback
 
 import uwsgi
 import uwsgi_spool
 import uwsgi_spooler
 
-what, folder, deadly = sys.argv[1], sys.argv[2], int(sys.argv[3])
-steps = 0
+STEPS = "open", "write", "fsync", "rename", "unlink", "utime", "mkdir", "close"
+plain = {name: getattr(os, name) for name in STEPS}
 
 
-def counted(do):
-    def step(*args, **kwargs):
-        global steps
-        steps += 1
-        if steps == deadly:
+class Process:
+    def __init__(self, what, folder, deadly, attempts):
+        self.what, self.folder, self.deadly, self.steps, self.rounds = what, folder, deadly, 0, 0
+        self.synced = 0
+        self.settings = {"Spoolers": [{"Dir": folder, "Processes": 1, "External": False}], "SpoolerQuiet": True,
+            "SpoolerFrequency": 10**9, "SpoolerAttempts": attempts, "SpoolerMaxTasks": 0, "SpoolerHarakiri": 0,
+            "SpoolerChdir": ""}
+        for name in STEPS:
+            setattr(os, name, self.counted(name, plain[name]))
+
+    def counted(self, name, do):
+        def step(*args, **kwargs):
+            self.steps += 1
+            self.synced += name == "fsync"
+            if self.steps == self.deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return do(*args, **kwargs)
+
+        return step
+
+    def run(self):
+        spoolers = uwsgi_spool.Spoolers(self.settings)
+        if self.what == "put":
+            print(spoolers.first.put({b"n": b"1"}, b"body", 1, "3").decode())
+        elif self.what == "puts":
+            while True:
+                print(spoolers.spool({b"n": b"1", b"body": b"body" + b" " * 5000}).decode(), flush=True)
+        else:
+            uwsgi.spooler = self.job
+            uwsgi_spooler.LONGEST = 0  # no job is put off
+            uwsgi_spool.TORN = 0  # nobody writes
+            uwsgi_spooler.Spooler(self.settings, spoolers, 1, lambda: self.rounds, lambda seconds: None,
+                self.settle).run()
+
+    def settle(self, fd, seconds):
+        self.rounds += 1
+
+    def job(self, given):
+        mark = self.folder + "." + given["spooler_task_name"].decode()
+        try:
+            plain["close"](plain["open"](mark, os.O_CREAT | os.O_EXCL))
+            how = b""
+        except FileExistsError:
+            how = b"twice "
+        if self.synced < 2:  # the count, and its name
+            how += b"uncounted "
+        self.synced = 0
+        fd = plain["open"](self.folder + ".ran", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        plain["write"](fd, how + b"%s %s\n" % (given[b"n"], given["body"].strip()))
+        plain["close"](fd)
+        plain["unlink"](mark)
+        if self.what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        return do(*args, **kwargs)
-
-    return step
-
-
-def job(given):
-    fd = do["open"](folder + ".ran", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    do["write"](fd, b"%s %s\n" % (given[b"n"], given["body"]))
-    if what == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if what == "fail":
-        raise ValueError("this job fails")
-    return uwsgi.SPOOL_OK
+        if self.what == "fail":
+            raise ValueError("this job fails")
+        return uwsgi.SPOOL_OK
 
 
-def settle(fd, seconds):
-    global done
-    done = True
-
-
-done = False
-do = {name: getattr(os, name) for name in ("open", "write", "fsync", "rename", "unlink", "utime", "mkdir", "close")}
-for name in do:
-    setattr(os, name, counted(do[name]))
-if what == "put":
-    print(uwsgi_spool.Folder(folder).put({b"n": b"1"}, b"body").decode())
-else:
-    uwsgi.spooler = job
-    uwsgi_spooler.LONGEST = 0  # no job is put off
-    settings = {"Spoolers": [{"Dir": folder, "Processes": 1, "External": False}], "SpoolerFrequency": 10**9, "SpoolerQuiet": False,
-        "SpoolerAttempts": int(sys.argv[4]) if len(sys.argv) > 4 else 25, "SpoolerMaxTasks": 0, "SpoolerHarakiri": 0,
-        "SpoolerChdir": ""}
-    uwsgi_spooler.Spooler(settings, uwsgi_spool.Spoolers(settings), 1, lambda: done, lambda seconds: None, settle).run()
-print("ended")
+for line in sys.stdin:
+    output = os.memfd_create("output", os.MFD_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            Process(*json.loads(line)).run()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            os._exit(code)
+    status = os.waitpid(pid, 0)[1]
+    with open(output, "rb") as file:
+        file.seek(0)
+        out = file.read().decode()
+    print(json.dumps({"killed": os.WIFSIGNALED(status), "code": os.waitstatus_to_exitcode(status), "out": out}),
+        flush=True)
