@@ -274,7 +274,8 @@ func TestForeignFiles(t *testing.T) {
 	write(t, filepath.Join(dir, "notes.txt"), "mine")
 	write(t, filepath.Join(dir, "7"), "no folder")
 	s.whole("put", dir)
-	for _, record := range []string{`[[`, `{"attempts": 1e999, "running": 1, "why": ""}`, `[1]`, strings.Repeat("[", 100000)} {
+	for _, record := range []string{`[[`, `{"attempts": 1e999, "running": 1, "why": ""}`, `[1]`,
+		strings.Repeat("[", 100000)} {
 		for _, job := range jobs(t, dir) {
 			if strings.HasPrefix(job.Name, "3/") {
 				write(t, filepath.Join(dir, recordOf(job.Name)), record)
@@ -287,7 +288,8 @@ func TestForeignFiles(t *testing.T) {
 	if n := ran(t, dir); n != 5 {
 		t.Errorf("%d jobs ran", n)
 	}
-	for _, kept := range []string{"notes.txt", "7", filepath.Base(name(200)), filepath.Base(name(201)), filepath.Base(name(202))} {
+	for _, kept := range []string{"notes.txt", "7", filepath.Base(name(200)), filepath.Base(name(201)),
+		filepath.Base(name(202))} {
 		if _, err := os.Lstat(filepath.Join(dir, kept)); err != nil {
 			t.Error(err)
 		}
