@@ -84,6 +84,7 @@ var verbs = map[string]func(args []string, std Streams) int{
 	"reload": func(args []string, std Streams) int { return client(args, std, "reload", control.Reload) },
 	"stop":   func(args []string, std Streams) int { return client(args, std, "stop", control.Stop) },
 	"spool":  spoolCommand,
+	"help":   helpCommand,
 }
 
 func client(args []string, std Streams, name string, do func(pidfile string, out io.Writer) error) int {
@@ -119,6 +120,11 @@ func command(cfg *config.Config, environ []string, host config.Host, std Streams
 	switch cfg.Command {
 	case config.Help:
 		manual.Help(std.Out)
+	case config.HelpAll:
+		return helpAll(std)
+	case config.Nothing:
+		manual.Help(std.Out)
+		return exitUsage
 	case config.Version:
 		fmt.Fprintln(std.Out, Version)
 	case config.Check:

@@ -168,6 +168,8 @@ func (r *reader) run(row *option.Row, value string) {
 	switch row.Name {
 	case "help":
 		r.command = Help
+	case "help-all":
+		r.command = HelpAll
 	case "version":
 		r.command = Version
 	case "python-version":

@@ -16,6 +16,8 @@ type Command string
 const (
 	Serve          Command = "serve"
 	Help           Command = "help"
+	HelpAll        Command = "help-all"
+	Nothing        Command = "" // nothing is asked for: no option, no file, no command
 	Version        Command = "version"
 	PythonVersion  Command = "python-version"
 	Check          Command = "check" // Config.JSON says in which form
@@ -73,6 +75,7 @@ func Load(args, environ []string, h Host) (*Config, error) {
 			return &Config{Command: Command(args[0]), CommandArgs: args[1:], Settings: option.Default()}, nil
 		}
 	}
+	nothing := len(args) == 0 && c.Command == Serve
 	r.checking = c.Command == Check
 	r.readEnviron()
 	r.readArgs(args)
@@ -82,6 +85,9 @@ func Load(args, environ []string, h Host) (*Config, error) {
 	if r.command != "" {
 		return &Config{Command: r.command, CommandArgs: r.commandArgs, Settings: option.Default(), Print: r.print},
 			r.fatal()
+	}
+	if nothing && !slices.ContainsFunc(r.pairs, (*pair).known) {
+		return &Config{Command: Nothing, Settings: option.Default()}, nil
 	}
 	r.finish()
 	s := r.apply()
@@ -111,6 +117,13 @@ func Load(args, environ []string, h Host) (*Config, error) {
 		err = nil
 	}
 	return c, err
+}
+
+// known reports that the pair sets an option: Kubernetes makes UWSGI_PORT for a service of that
+// name.
+func (p *pair) known() bool {
+	_, ok := option.Lookup(p.Key)
+	return ok
 }
 
 // without takes one word out of args and reports whether it was there.

@@ -70,7 +70,9 @@ func runArchive(t *testing.T, name string) {
 	for _, p := range parts {
 		switch p.name {
 		case "args":
-			args = strings.Split(strings.TrimSuffix(p.text, "\n"), "\n")
+			if p.text != "" {
+				args = strings.Split(strings.TrimSuffix(p.text, "\n"), "\n")
+			}
 		case "exit", "stdout", "stderr", "stdout has":
 		default:
 			s.Write(p.name, p.text)

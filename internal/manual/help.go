@@ -1,75 +1,59 @@
-// Package manual is what the table of options prints: the help, the manual pages, completion.
+// Package manual is what the tables of options and commands print: the help, the manual pages,
+// completion.
 package manual
 
 import (
 	"bufio"
 	"fmt"
 	"io"
-	"strings"
-
-	"uwsgi/internal/option"
 )
 
-const usage = `Usage: uwsgi [options...] [FILE.ini | MODULE:CALLABLE | FILE.py]
-       uwsgi check FILE [--json]      judge a configuration without starting
-       uwsgi list                     show the instances of this machine (also: status)
-       uwsgi reload PIDFILE           reload an instance, by pidfile or process id, and wait for what comes of it
-       uwsgi stop PIDFILE             stop one
-       uwsgi completion bash          write a completion script
-       uwsgi man [uwsgi.ini]          write the manual page (roff)
-
-Every option can stand on the command line as --name VALUE, in a file as name = value, and in the environment as
-UWSGI_NAME=value.
+const usage = `Usage: uwsgi [OPTIONS] FILE.ini | MODULE:CALLABLE | FILE.py
+       uwsgi COMMAND ...
 `
 
-// groups returns the headings in table order.
-func groups() []option.Group {
-	var all []option.Group
-	seen := map[option.Group]bool{}
-	for _, r := range option.All() {
-		if !seen[r.Group] {
-			seen[r.Group] = true
-			all = append(all, r.Group)
-		}
-	}
-	return all
-}
+// often are the options that people use, as files of theirs have them (a test holds each to the
+// table).
+const often = `
+Options (in a file: NAME = VALUE, in the environment: UWSGI_NAME=VALUE):
+  --ini FILE                read them from a file
+  --http ADDRESS            speak HTTP at IP:PORT or :PORT
+  --socket ADDRESS          speak uwsgi's protocol, for nginx: PATH or IP:PORT
+  --chmod-socket 660        who may connect to a PATH; also --chown-socket
+  --module NAME[:CALLABLE]  the application, WSGI or ASGI; or --wsgi-file FILE
+  --callable NAME           its name, where that is not "application"
+  --chdir DIR               its folder; --pythonpath DIR: a further one
+  --home DIR                its virtualenv
+  --env NAME=VALUE          a variable of its environment
+  --mount /PREFIX=NAME      one more application, below a path
+  --static-map /PREFIX=DIR  files that need no application
+  --processes N --threads N workers, threads in each; --cheaper N: fewer if idle
+  --master                  import once, then fork; --lazy-apps: in each worker
+  --harakiri SECONDS        end a request that takes longer
+  --max-requests N          replace a worker then; also --reload-on-rss MIB
+  --touch-reload FILE       reload when it is touched; --py-autoreload SECONDS
+  --buffer-size BYTES       longest head of a request; --listen N: backlog
+  --http-timeout SECONDS    longest silence of a client
+  --uid USER --gid GROUP    who the application runs as
+  --daemonize FILE          go to the background; --pidfile FILE; --vacuum
+  --logto FILE              log there; --disable-logging: no request lines
+  --stats ADDRESS           figures as JSON
 
-// Help writes every option, grouped: what is obeyed with its help, what is not needed or not
-// offered with the reason.
+Examples:
+  uwsgi --http :8000 --module mysite.wsgi
+  uwsgi --http :8000 --processes 4 --home venv main:app
+  uwsgi check /etc/uwsgi/apps-enabled/mysite.ini
+
+All options: uwsgi --help-all, man uwsgi     One: uwsgi help harakiri
+`
+
+// Help writes the one screen of it: the commands and the options that people use.
 func Help(w io.Writer) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()
-	fmt.Fprint(out, usage)
-	for _, g := range groups() {
-		fmt.Fprintf(out, "\n%s:\n", g)
-		for _, r := range option.All() {
-			if r.Group != g {
-				continue
-			}
-			text := r.Help
-			if r.Standing != option.Supported {
-				text = r.Help + " [" + r.Note + "]"
-			}
-			fmt.Fprintf(out, "    %-44s %s\n", forms(&r), text)
-		}
+	fmt.Fprint(out, usage, "\nCommands:\n")
+	for _, c := range Commands {
+		fmt.Fprintf(out, "  %-25s %s\n", c.Name+" "+c.Args, c.Help)
 	}
-}
-
-// forms is "-p|--processes|--workers N".
-func forms(r *option.Row) string {
-	var parts []string
-	if r.Short != 0 {
-		parts = append(parts, "-"+string(rune(r.Short)))
-	}
-	for _, n := range r.Names() {
-		parts = append(parts, "--"+n)
-	}
-	s := strings.Join(parts, "|")
-	if word := r.Kind.Placeholder(); r.Optional && word != "" {
-		s += "[=" + word + "]"
-	} else if word != "" {
-		s += " " + word
-	}
-	return s
+	fmt.Fprint(out, often)
 }

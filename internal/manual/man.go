@@ -69,14 +69,11 @@ write a completion script
 write this page, or the one of the files
 .SH OPTIONS
 `)
-	for _, g := range groups() {
-		if !shown(g) {
-			continue
-		}
+	for _, g := range groups(option.Supported) {
 		fmt.Fprintf(w, ".SS %s\n", roff(string(g)))
 		for _, r := range option.All() {
 			if r.Group == g && r.Standing == option.Supported {
-				fmt.Fprintf(w, ".TP\n\\fB%s\\fR\n%s\n", strings.ReplaceAll(roff(forms(&r)), "|", `|\:`), roff(r.Help))
+				fmt.Fprintf(w, ".TP\n\\fB%s\\fR\n%s\n", roff(forms(&r)), roff(r.Help))
 			}
 		}
 	}
@@ -181,7 +178,7 @@ ini, yaml, json, xml and include read a file where they stand, inherit after eve
 .SH NOT OFFERED
 These options of uWSGI are reported and left out:
 `)
-	for _, g := range groups() {
+	for _, g := range groups(option.Refused) {
 		var names []string
 		note := ""
 		for _, r := range option.All() {

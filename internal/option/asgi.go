@@ -16,22 +16,22 @@ type AsgiSettings struct {
 
 // Short names are those of uvicorn, gunicorn and Granian, where uWSGI has none like them.
 var asgiRows = []Row{
-	{Name: "asgi", Kind: Text, Since: "ours", Group: groupASGI, Set: app("module"),
+	{Name: "asgi", Example: "mysite.asgi:application", Kind: Text, Since: "ours", Group: groupASGI, Set: app("module"),
 		Help: "the ASGI application: MODULE:CALLABLE or MODULE:FACTORY(). module and mount find out by themselves " +
 			"which interface a callable has"},
-	{Name: "asgi-file", Kind: Path, Since: "ours", Group: groupASGI, Set: app("file"),
+	{Name: "asgi-file", Example: "mysite/asgi.py", Kind: Path, Since: "ours", Group: groupASGI, Set: app("file"),
 		Help: "the Python file that defines the ASGI application"},
-	{Name: "asgi-loop", Kind: Text, Since: "ours", Group: groupASGI,
+	{Name: "asgi-loop", Example: "uvloop", Kind: Text, Since: "ours", Group: groupASGI,
 		Set:  oneOf(func(s *Settings) *string { return &s.AsgiLoop }, "auto", "uvloop", "asyncio"),
 		Help: "the event loop: asyncio, uvloop, or auto (uvloop where it can be imported, the default)"},
-	{Name: "lifespan", Aliases: []string{"asgi-lifespan"}, Kind: Text, Since: "ours", Group: groupASGI,
+	{Name: "lifespan", Aliases: []string{"asgi-lifespan"}, Example: "off", Kind: Text, Since: "ours", Group: groupASGI,
 		Set: oneOf(func(s *Settings) *string { return &s.Lifespan }, "auto", "on", "off"),
 		Help: "lifespan events of ASGI: on, off, or auto (as on, but an application that fails at them is taken for " +
 			"one that knows none, the default)"},
 	{Name: "asgi-concurrency", Aliases: []string{"limit-concurrency", "worker-connections"}, Kind: Int, Since: "ours",
 		Group: groupASGI, Set: concurrency,
 		Help: "requests and websockets that a worker with an event loop has in hand at most; others wait (1000)"},
-	{Name: "root-path", Kind: Text, Since: "ours", Group: groupASGI, Set: rootPath,
+	{Name: "root-path", Example: "/api", Kind: Text, Since: "ours", Group: groupASGI, Set: rootPath,
 		Help: "where the front end has put the application: SCRIPT_NAME, root_path of ASGI, of " +
 			"requests that come over HTTP"},
 }

@@ -39,6 +39,7 @@ type CacheFile struct {
 
 var cacheRows = []Row{
 	{Name: "cache2", Kind: NameValue, Repeat: true, Group: groupCaches, Set: cache2,
+		Example: "name=sessions,items=10000,blocksize=4096",
 		Help: "a cache in shared memory: name=NAME, items=N and, separated by commas, blocksize= (65536), " +
 			"keysize= (2048), bitmap=1, blocks=N, purge_lru=1, ignore_full=1, store=FILE, store_sync=SECONDS"},
 	{Name: "cache", Kind: Int, Group: groupCaches, Help: "the cache `default` of N items",
@@ -51,7 +52,8 @@ var cacheRows = []Row{
 		Help: "how often that is written to the disk (0: when the kernel does)",
 		Set:  seconds(func(s *Settings) *time.Duration { return &plainCache(s).StoreSync })},
 	{Name: "add-cache-item", Kind: Text, Repeat: true, Group: groupCaches, Set: addCacheItem,
-		Help: "an item of the start: [CACHE ]KEY=VALUE"},
+		Example: "sessions greeting=hello",
+		Help:    "an item of the start: [CACHE ]KEY=VALUE"},
 	{Name: "load-file-in-cache", Kind: Path, Repeat: true, Group: groupCaches, Set: cacheFile(false),
 		Help: "a file as an item of the start, under its path: [CACHE ]PATH"},
 	{Name: "load-file-in-cache-gzip", Kind: Path, Repeat: true, Group: groupCaches, Set: cacheFile(true),

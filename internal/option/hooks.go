@@ -72,7 +72,8 @@ var hookRows = func() []Row {
 			Set: hook(p.name), Help: "run ACTION:ARG " + p.help})
 	}
 	return append(rows,
-		Row{Name: "hook-touch", Kind: HookLine, Repeat: true, Group: groupHooks, Set: hookTouch,
+		Row{Name: "hook-touch", Example: "/srv/mysite/deployed exec:logger deployed", Kind: HookLine, Repeat: true,
+			Group: groupHooks, Set: hookTouch,
 			Help: "run ACTION:ARG when a file is touched: FILE ACTION:ARG"},
 		Row{Name: "exec-pre", Aliases: []string{"exec-post"}, Kind: Command, Repeat: true, Group: groupHooks,
 			Standing: Refused,

@@ -34,10 +34,11 @@ type Farm struct {
 
 var muleRows = []Row{
 	{Name: "mule", Kind: Text, Optional: true, Repeat: true, Group: groupMules, Set: addMule,
-		Help: "a process beside the workers, which runs script.py or module:function(), or waits for uwsgi.mule_msg()"},
+		Example: "mysite/worker.py",
+		Help:    "a process beside the workers, which runs script.py or module:function(), or waits for uwsgi.mule_msg()"},
 	{Name: "mules", Kind: Int, Repeat: true, Group: groupMules, Set: addMules,
 		Help: "so many of them, which wait for uwsgi.mule_msg()"},
-	{Name: "farm", Kind: Text, Repeat: true, Group: groupMules, Set: addFarm,
+	{Name: "farm", Example: "mail:1,2", Kind: Text, Repeat: true, Group: groupMules, Set: addFarm,
 		Help: "mules that share a queue of messages: NAME:1,2"},
 	{Name: "mule-harakiri", Kind: Seconds, Group: groupMules,
 		Set:  seconds(func(s *Settings) *time.Duration { return &s.MuleHarakiri }),
@@ -51,7 +52,8 @@ var muleRows = []Row{
 	{Name: "mule-msg-recv-size", Kind: Bytes, Since: "2.1", Group: groupMules, Standing: NoNeed,
 		Note: "a message is received whole, however long it is", Help: "mule receive buffer"},
 	{Name: "hook-as-mule", Kind: HookLine, Repeat: true, Group: groupMules, Set: hook(asMule),
-		Help: "run ACTION:ARG in each mule"},
+		Example: "exec:logger a mule has started",
+		Help:    "run ACTION:ARG in each mule"},
 	{Name: "touch-mules-reload", Kind: Path, Repeat: true, Group: groupMules,
 		Set:  list(func(s *Settings) *[]string { return &s.TouchMulesReload }),
 		Help: "replace the mules when this file is touched"},

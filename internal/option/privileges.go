@@ -26,12 +26,14 @@ type PrivilegeSettings struct {
 
 var privilegeRows = []Row{
 	{Name: "uid", Aliases: []string{"immediate-uid"}, Kind: Text, Guards: true, Group: groupPrivileges,
-		Set:  account(func(s *Settings) *string { return &s.UID }),
-		Help: "user the application runs as, name or number"},
+		Example: "www-data",
+		Set:     account(func(s *Settings) *string { return &s.UID }),
+		Help:    "user the application runs as, name or number"},
 	{Name: "gid", Aliases: []string{"immediate-gid"}, Kind: Text, Guards: true, Group: groupPrivileges,
-		Set:  account(func(s *Settings) *string { return &s.GID }),
-		Help: "group the application runs as, name or number"},
-	{Name: "add-gid", Kind: Text, Repeat: true, Group: groupPrivileges,
+		Example: "www-data",
+		Set:     account(func(s *Settings) *string { return &s.GID }),
+		Help:    "group the application runs as, name or number"},
+	{Name: "add-gid", Example: "ssl-cert", Kind: Text, Repeat: true, Group: groupPrivileges,
 		Set: list(func(s *Settings) *[]string { return &s.AddGIDs }), Help: "a further group"},
 	{Name: "no-initgroups", Kind: Flag, Group: groupPrivileges,
 		Set:  flag(func(s *Settings) *bool { return &s.NoInitgroups }),
@@ -43,9 +45,11 @@ var privilegeRows = []Row{
 		Set: flag(func(s *Settings) *bool { return &s.NoNewPrivs }),
 		Help: "no program that the application, a daemon or a hook starts gets more rights than its starter: no " +
 			"sudo, no sendmail that is set-group-ID"},
-	{Name: "umask", Kind: Octal, Group: groupPrivileges, Set: umask, Help: "permissions taken from new files, octal"},
+	{Name: "umask", Kind: Octal, Group: groupPrivileges, Set: umask,
+		Example: "022", Help: "permissions taken from new files, octal"},
 	{Name: "pidfile", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.Pidfile }),
-		Help: "write the supervisor's process id here, before privileges are dropped"},
+		Example: "/run/uwsgi/mysite.pid",
+		Help:    "write the supervisor's process id here, before privileges are dropped"},
 	{Name: "pidfile2", Kind: Path, Group: groupPrivileges, Set: text(func(s *Settings) *string { return &s.Pidfile2 }),
 		Help: "… after privileges are dropped"},
 	{Name: "safe-pidfile", Kind: Path, Group: groupPrivileges,
@@ -55,7 +59,8 @@ var privilegeRows = []Row{
 	{Name: "vacuum", Kind: Flag, Group: groupPrivileges, Set: flag(func(s *Settings) *bool { return &s.Vacuum }),
 		Help: "remove sockets and pidfiles at the end"},
 	{Name: "file-write", Kind: NameValue, Repeat: true, Group: groupPrivileges, Set: fileWrite,
-		Help: "write a file before privileges are dropped: PATH=TEXT"},
+		Example: "/run/mysite/started=yes",
+		Help:    "write a file before privileges are dropped: PATH=TEXT"},
 }
 
 // account is a name or a number. Without one the application would keep root's rights, which uWSGI

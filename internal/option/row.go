@@ -114,6 +114,7 @@ type Row struct {
 	Group    Group
 	Since    string // uWSGI release that introduced it; "" = 2.0.0 or before, "ours" = not an option of uWSGI
 	Help     string
+	Example  string // a value that people write, where the kind's own (see Sample) would say too little
 	Standing Standing
 	Note     string // NoNeed: why; Refused: why, and what to use instead
 	Fatal    bool   // Refused: start-up must not go on without it

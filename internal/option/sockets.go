@@ -38,6 +38,7 @@ type SocketSettings struct {
 
 var socketRows = []Row{
 	{Name: "socket", Short: 's', Kind: Address, Repeat: true, Group: groupSockets, Set: socket(""),
+		Example: "/run/uwsgi/mysite.sock",
 		Help: "listen here and speak the default protocol (uwsgi unless protocol says otherwise): :PORT, IP:PORT, " +
 			"[v6]:PORT, a unix path, @abstract, fd://N, =N (shared socket N)"},
 	{Name: "uwsgi-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("uwsgi"),
@@ -58,18 +59,20 @@ var socketRows = []Row{
 	{Name: "scgi-nph-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("scgi-nph"),
 		Help: "listen here and speak SCGI with a full HTTP status line in the response"},
 	{Name: "shared-socket", Aliases: []string{"undeferred-shared-socket"}, Kind: Address, Repeat: true,
-		Group: groupSockets, Set: sharedSocket,
+		Example: "127.0.0.1:8000",
+		Group:   groupSockets, Set: sharedSocket,
 		Help: "bind this address; other options refer to it as =0, =1 … in the order of writing"},
 	{Name: "protocol", Aliases: []string{"socket-protocol"}, Kind: Text, Group: groupSockets, Set: protocol,
-		Help: "protocol of sockets that name none: uwsgi, http, fastcgi, fastcgi-nph, scgi, scgi-nph"},
-	{Name: "listen", Short: 'l', Kind: Int, Group: groupSockets,
+		Example: "http",
+		Help:    "protocol of sockets that name none: uwsgi, http, fastcgi, fastcgi-nph, scgi, scgi-nph"},
+	{Name: "listen", Short: 'l', Example: "1024", Kind: Int, Group: groupSockets,
 		Set: integer(func(s *Settings) *int { return &s.Listen }),
 		Help: "connections that may wait before workers that are busy take them in or answer 503; 0 or unset = the " +
 			"kernel's limit, net.core.somaxconn"},
 	{Name: "chmod-socket", Aliases: []string{"chmod"}, Short: 'C', Kind: Octal, Optional: true, Group: groupSockets,
 		Set:  mode(func(s *Settings) *string { return &s.ChmodSocket }),
 		Help: "permissions of unix sockets, three octal digits; without a value 666"},
-	{Name: "chown-socket", Kind: Text, Group: groupSockets,
+	{Name: "chown-socket", Example: "www-data:www-data", Kind: Text, Group: groupSockets,
 		Set:  text(func(s *Settings) *string { return &s.ChownSocket }),
 		Help: "owner of unix sockets: USER, USER:GROUP or :GROUP"},
 	{Name: "abstract-socket", Short: 'a', Kind: Flag, Group: groupSockets,

@@ -35,7 +35,8 @@ type Spooler struct {
 
 var spoolerRows = []Row{
 	{Name: "spooler", Short: 'Q', Kind: Path, Repeat: true, Group: groupSpooler, Set: addSpooler(false),
-		Help: "run the jobs of a folder, where uwsgi.spool() puts them"},
+		Example: "/srv/mysite/spool",
+		Help:    "run the jobs of a folder, where uwsgi.spool() puts them"},
 	{Name: "spooler-external", Kind: Path, Repeat: true, Group: groupSpooler, Set: addSpooler(true),
 		Help: "a folder to put jobs in that another instance runs"},
 	{Name: "spooler-processes", Kind: Int, Group: groupSpooler,
@@ -60,7 +61,8 @@ var spoolerRows = []Row{
 		Set:  flag(func(s *Settings) *bool { return &s.SpoolerQuiet }),
 		Help: "no log lines for jobs that go well"},
 	{Name: "spooler-import", Aliases: []string{"spooler-pyimport", "spooler-py-import", "spooler-python-import"},
-		Kind: Text, Repeat: true, Group: groupSpooler,
+		Example: "mysite.tasks",
+		Kind:    Text, Repeat: true, Group: groupSpooler,
 		Set:  list(func(s *Settings) *[]string { return &s.SpoolerImports }),
 		Help: "import a module, or a .py file, in the spooler's processes"},
 	{Name: "touch-spoolers-reload", Kind: Path, Repeat: true, Group: groupSpooler,

@@ -12,7 +12,8 @@ type StatsSettings struct {
 
 var statsRows = []Row{
 	{Name: "stats", Aliases: []string{"stats-server"}, Kind: Address, Repeat: true, Group: groupStats,
-		Set: statsAddress, Help: "offer statistics as JSON here"},
+		Example: "127.0.0.1:1717",
+		Set:     statsAddress, Help: "offer statistics as JSON here"},
 	{Name: "stats-http", Kind: Flag, Group: groupStats, Set: flag(func(s *Settings) *bool { return &s.StatsHTTP }),
 		Help: "offer them over HTTP"},
 	{Name: "stats-minified", Aliases: []string{"stats-min"}, Kind: Flag, Group: groupStats,

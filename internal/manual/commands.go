@@ -1,0 +1,44 @@
+package manual
+
+// Command is a word that stands where an option or a file would, and makes this program do
+// something else than serve.
+type Command struct {
+	Name string
+	Args string // what follows it, as the usage line writes it
+	Help string // in a few words
+	Text string // in sentences, for `uwsgi help NAME` and the manual page
+}
+
+// Commands are all of them, in the order that people meet them.
+var Commands = []Command{
+	{"check", "FILE [--json]", "judge every line of a configuration, start nothing",
+		"Judges every line of a configuration without starting: obeyed, not needed, refused or unknown. With --json one " +
+			"object a line."},
+	{"list", "", "show the instances of this machine (also: status)", "Shows the instances of this machine: the units " +
+		"of systemd, and those that run without one."},
+	{"reload", "PIDFILE", "load the code anew; wait for what comes of it",
+		"Reloads an instance, by its pidfile or process id, and waits until the new code serves; fails, and says why, " +
+			"where the old code goes on serving."},
+	{"stop", "PIDFILE", "stop an instance", "Stops an instance, by its pidfile or process id."},
+	{"spool", "DIR", "show what waits in a spooler's folder", "Shows what waits, runs and has failed in the folder of a " +
+		"spooler; more in uwsgi spool --help."},
+	{"help", "[OPTION]", "this; or all about one option or command", "Explains one option, with its default and an " +
+		"example, or one command. uwsgi --help-all shows all options."},
+	{"completion", "SHELL", "write a completion script: bash, zsh or fish", "Writes a completion script, for bash, zsh " +
+		"or fish, to standard output."},
+	{"man", "[uwsgi.ini]", "write a manual page", "Writes the manual page of this program, or of its configuration " +
+		"files, to standard output: uwsgi man | man -l -"},
+}
+
+// command finds one; status is list.
+func command(name string) *Command {
+	if name == "status" {
+		name = "list"
+	}
+	for i := range Commands {
+		if Commands[i].Name == name {
+			return &Commands[i]
+		}
+	}
+	return nil
+}
