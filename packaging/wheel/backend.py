@@ -15,7 +15,6 @@ import io
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -137,24 +136,12 @@ def build(folder, target):
         zig, tag = next((z, t) for a, z, t in TARGETS.values() if a == arch)
     if is_zig:
         compiler += " -target " + zig
-    env = {**os.environ, "GOARCH": arch, "GOOS": "linux", "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local",
-           "CGO_LDFLAGS": "-Wl,-z,now", "CC": compiler}
-    for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "CFLAGS", "LDFLAGS"):
+    env = {**os.environ, "GO": go, "GOARCH": arch, "GOOS": "linux", "GOTOOLCHAIN": "local", "CC": compiler,
+           "GOFLAGS": "-mod=vendor" if os.path.isdir(os.path.join(ROOT, "vendor")) else ""}
+    for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "SHARED_CFLAGS", "DEBUG"):
         env.pop(name, None)
-    if os.path.isdir(os.path.join(ROOT, "vendor")):
-        env["GOFLAGS"] += " -mod=vendor"
-    run = lambda cgo, *args: subprocess.run([go, "build", "-trimpath", *args], cwd=ROOT, env={**env, "CGO_ENABLED": cgo},
-        check=True)
-    program, library = os.path.join(folder, "uwsgi"), os.path.join(folder, "_uwsgi.abi3.so")
-    run("0", "-ldflags", "-s -w -X uwsgi/internal/app.Version=" + version(), "-o", program, "./cmd/uwsgi")
-    script = os.path.join(ROOT, "cmd", "uwsgi-worker", "init.ld")
-    run("1", "-ldflags", "-s -w '-extldflags=-Wl,-T,%s'" % script, "-buildmode=c-shared", "-o", library, "./cmd/uwsgi-worker")
-    shared = os.path.join("cmd", "uwsgi-shared")
-    subprocess.run([*shlex.split(compiler), "-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden",
-        "-fstack-protector-strong", "-Icmd/uwsgi-worker", "-s", "-pthread", "-Wl,-z,now", "-o",
-        os.path.join(folder, "_uwsgi_shared.abi3.so"),
-        *(os.path.join(shared, f) for f in sorted(os.listdir(os.path.join(ROOT, shared))) if f.endswith(".c"))],
-        cwd=ROOT, env=env, check=True)
+    for what in ("programs", "library"):
+        subprocess.run(["sh", os.path.join(ROOT, "packaging", "compile.sh"), what, folder], env=env, check=True)
     return tag
 
 
@@ -203,14 +190,13 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         for module in ("uwsgi.py", "pyuwsgi.py"):
             wheel.add(module, read("packaging", "wheel", "modules", module))
         wheel.add("uwsgidecorators.py", read("internal", "python", "uwsgidecorators.py"))
-        lib = data + "/data/lib/uwsgi/"
-        for module in sorted(os.listdir(os.path.join(ROOT, "internal", "python"))):
-            if module.endswith(".py"):
-                wheel.add(lib + module, read("internal", "python", module))
-        for file, where, mode in (("_uwsgi.abi3.so", lib, 0o644), ("_uwsgi_shared.abi3.so", lib, 0o644),
-                                  ("uwsgi", data + "/scripts/", 0o755)):
-            with open(os.path.join(work, file), "rb") as f:
-                wheel.add(where + file, f.read(), mode)
+        for at, mode in (("", 0o755), ("lib/uwsgi", 0o644)):
+            where = data + ("/data/%s/" % at if at else "/scripts/")
+            for file in sorted(os.listdir(os.path.join(work, at))):
+                path = os.path.join(work, at, file)
+                if os.path.isfile(path):
+                    with open(path, "rb") as f:
+                        wheel.add(where + file, f.read(), mode)
     wheel.add(info + "/METADATA", metadata())
     tags = "".join("Tag: cp39-abi3-%s\n" % t for t in tag.split("."))
     wheel.add(info + "/WHEEL", ("Wheel-Version: 1.0\nGenerator: uwsgi\nRoot-Is-Purelib: false\n" + tags).encode())
@@ -228,7 +214,7 @@ def build_sdist(sdist_directory, config_settings=None):
         raise BuildError("Go %d.%d or newer is not here: it puts the modules of others in" % GO)
     base = "%s-%s" % (NAME.replace("-", "_"), version())
     with tempfile.TemporaryDirectory() as work:
-        for name in ("cmd", "internal", "packaging/wheel", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE"):
+        for name in ("cmd", "internal", "packaging/wheel", "packaging/compile.sh", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE"):
             copy(os.path.join(ROOT, name), os.path.join(work, name))
         vendor = os.path.join(ROOT, "vendor")
         if os.path.isdir(vendor):  # an sdist of an sdist
