@@ -33,8 +33,9 @@
 // loader → supervisor:
 //
 //	{"op":"loaded","apps":[{"mount":"","seconds":0.2,"source":"mysite.wsgi","interface":"wsgi"}],"python":"3.11.2"}      the application is imported (lazy-apps: the interpreter is up)
-//	{"op":"failed","error":"ImportError: …","exclusive":false,"code":22}                       no application; the traceback is on stderr already. exclusive: a lock
-//	                                                                                          or an address was in use, so a reload that stops the old ones first may work
+//	{"op":"failed","error":"ImportError: …","message":"…","exclusive":false,"code":22}         no application. message: what is left to say where the traceback is on
+//	                                                                                          stderr already. exclusive: a lock or an address was in use, so a reload
+//	                                                                                          that stops the old ones first may work
 //	{"op":"forked","slot":1,"row":0,"pid":4711}
 //	{"op":"forkfailed","slot":1,"row":0,"error":"…"}
 //	{"op":"exited","slot":1,"pid":4711,"status":9}                                             raw wait status, as os.waitpid gives it
@@ -52,7 +53,7 @@
 //
 //	{"op":"loaded","apps":[…]}              lazy-apps: it has imported the applications
 //	{"op":"ready"}                          it could serve, and takes nothing before it is told to
-//	{"op":"failed","error":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
+//	{"op":"failed","error":"…","message":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
 //	{"op":"deadline"}                       a request has set itself a deadline that the supervisor would come too late for (Row.NextScan)
 //	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace

@@ -25,8 +25,9 @@ type Loaded struct {
 type Failed struct {
 	Loader    *Loader
 	Error     string
-	Exclusive bool // a lock or an address was in use: it may work once the old generation is gone
-	Code      int  // what to exit with
+	Brief     string // what is left to say where the log has the traceback already; "" = Error
+	Exclusive bool   // a lock or an address was in use: it may work once the old generation is gone
+	Code      int    // what to exit with
 }
 
 // LoaderGone says that the loader process has ended. Forks that it never answered were reported as
@@ -58,6 +59,7 @@ type WorkerLoaded struct {
 type WorkerFailed struct {
 	Worker    *Worker
 	Error     string
+	Brief     string // as of Failed
 	Exclusive bool
 	Code      int
 }

@@ -121,7 +121,7 @@ func (l *Loader) hear(m wire.Report) {
 	case wire.OpLoaded:
 		l.emit(Loaded{Loader: l, Apps: m.Apps, Python: m.Python})
 	case wire.OpFailed:
-		l.emit(Failed{Loader: l, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
+		l.emit(Failed{Loader: l, Error: m.Error, Brief: m.Message, Exclusive: m.Exclusive, Code: m.Code})
 	case wire.OpForked:
 		l.forked(m)
 	case wire.OpForkFailed:
