@@ -183,7 +183,7 @@ func (in *instance) touchActions(d *deployment) touch.Actions {
 	return touch.Actions{
 		Reload:         in.reload("touch-reload"),
 		ReloadWorkers:  func() { in.sup.ReloadWorkers("touch-workers-reload", true) },
-		ReloadSpoolers: func() { in.sup.RespawnSpoolers("touch-spoolers-reload") },
+		ReloadSpoolers: func() { in.sup.ReloadSpoolers("touch-spoolers-reload") },
 		ChainReload:    func() { in.sup.ChainReload("touch-chain-reload") },
 		ReopenLog:      in.reopenLog,
 		RotateLog:      func() { in.complainAbout("rotate the log", d.log.Rotate()) },

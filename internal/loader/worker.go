@@ -138,7 +138,8 @@ func (w *Worker) hear(m wire.Report) {
 	case wire.OpReload, wire.OpStop:
 		emit(WorkerAsks{Worker: w, What: m.Op, Reason: m.Reason})
 	case wire.OpBusy:
-		emit(WorkerBusy{Worker: w, Within: time.Duration(m.Within) * time.Millisecond})
+		emit(WorkerBusy{Worker: w, Within: time.Duration(m.Within) * time.Millisecond, Over: m.Within == 0,
+			Done: m.Done})
 	case wire.OpDeadline:
 		emit(WorkerDeadline{Worker: w})
 	case wire.OpAnswered:

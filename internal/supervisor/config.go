@@ -85,6 +85,7 @@ type Notifier interface {
 const (
 	KeyWorker     = "worker"
 	KeyMule       = "mule"
+	KeySpooler    = "spooler"
 	KeyPID        = "pid"
 	KeyGeneration = "generation"
 	KeyReason     = "reason"

@@ -35,14 +35,6 @@ var loaderMoves = map[loaderState][]loaderState{
 // fork during a stop.
 const loaderPatience = 3 * time.Second
 
-// patience is loaderPatience, or what jobs of the spooler get to finish.
-func (g *generation) patience() time.Duration {
-	if len(g.cfg.Settings.Spoolers) > 0 {
-		return g.cfg.mercy() + loaderPatience
-	}
-	return loaderPatience
-}
-
 // generation is one loader and the workers forked from it.
 type generation struct {
 	n       int
@@ -208,9 +200,9 @@ func (s *Supervisor) destroy(g *generation, why string) {
 			s.kill(p, why)
 		}
 	}
-	for _, p := range s.mules.procs {
+	for _, p := range s.attendants.procs {
 		if p.gen == g {
-			s.killMule(p, why)
+			s.killAttendant(p, why)
 		}
 	}
 	s.killLoader(g)
@@ -255,7 +247,7 @@ func (s *Supervisor) tidy() {
 	kept := s.gens[:0]
 	for _, g := range s.gens {
 		if g.state == quitting && g.procs == s.unforked(g) && g.death == nil {
-			g.death = s.timers.after(g.patience(), func() { s.killLoader(g) })
+			g.death = s.timers.after(loaderPatience, func() { s.killLoader(g) })
 		}
 		if g.state != dead || g.procs > 0 || g == s.gen {
 			kept = append(kept, g)
@@ -284,7 +276,7 @@ func (s *Supervisor) unforked(g *generation) int {
 			n++
 		}
 	}
-	for _, p := range s.mules.procs {
+	for _, p := range s.attendants.procs {
 		if p.gen == g && p.pid == 0 {
 			n++
 		}

@@ -39,7 +39,6 @@ func (s *Supervisor) promote(t *rollout) {
 		s.retire(old, whyReload, true)
 	}
 	s.release(before)
-	s.spool()
 	s.startSignals()
 	t.gen, t.old, t.stage, t.handingSince = nil, old, handingOver, time.Now()
 	for _, sl := range s.gen.slots {

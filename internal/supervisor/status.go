@@ -33,7 +33,7 @@ func (s *Supervisor) snapshot() Status {
 		st.Requests = s.rows.board.TotalRequests()
 	}
 	st.Caches = s.caches()
-	st.Mules = s.muleStats()
+	st.Mules, st.Spoolers = s.muleStats(), s.spoolerStats()
 	seen := map[*process]bool{}
 	if g := s.gen; g != nil {
 		st.Generation = g.n

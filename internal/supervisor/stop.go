@@ -95,12 +95,12 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 	for _, g := range s.gens {
 		s.retire(g, whyStop, false)
 	}
-	s.dismissMules()
+	s.dismissAttendants()
 }
 
 // late kills what a stop still waits for.
 func (s *Supervisor) late(limit time.Duration) {
-	if len(s.procs)+len(s.mules.procs) == 0 {
+	if len(s.procs)+len(s.attendants.procs) == 0 {
 		return
 	}
 	s.log(slog.LevelWarn, "stop.late", fmt.Sprintf("the stop takes longer than %s (graceful-timeout): "+
@@ -143,7 +143,7 @@ func (s *Supervisor) interrupt() {
 
 // finishStop ends the loop once all processes have ended and the last hooks have run.
 func (s *Supervisor) finishStop() {
-	if s.over || s.stopping.hooks || len(s.procs)+len(s.mules.procs) > 0 {
+	if s.over || s.stopping.hooks || len(s.procs)+len(s.attendants.procs) > 0 {
 		return
 	}
 	for _, g := range s.gens {

@@ -54,14 +54,14 @@ type Supervisor struct {
 	locks     *os.File // uwsgi.lock's
 	areas     area.Keeper
 
-	rows    *rows // of the generation in force
-	gens    []*generation
-	gen     *generation // in force; nil before the first one is ready and while a reload has stopped it first
-	lastGen int
-	procs   map[*loader.Worker]*process
-	tallies tallies
-	mules   mules
-	queues  muleQueues
+	rows       *rows // of the generation in force
+	gens       []*generation
+	gen        *generation // in force; nil before the first one is ready and while a reload has stopped it first
+	lastGen    int
+	procs      map[*loader.Worker]*process
+	tallies    tallies
+	attendants attendants
+	queues     muleQueues
 
 	rollout  *rollout // under way
 	queued   *rollout // asked for meanwhile
@@ -243,7 +243,7 @@ func (s *Supervisor) reconcile() {
 		s.replaceLoader()
 		s.watchSockets()
 	}
-	s.tendMules()
+	s.tendAttendants()
 	s.exitIfHopeless()
 }
 
