@@ -93,6 +93,7 @@ var events = map[string]event{
 	"emperor.problem":       {},
 	"emperor.reload":        {},
 	"area.renewed":          {},
+	"metrics.failed":        {},
 	"emperor.start":         {},
 	"emperor.stop":          {},
 	"emperor.watch":         {},

@@ -24,6 +24,7 @@ type Snapshot struct {
 	CWD         string           `json:"cwd"`
 	Daemons     []Daemon         `json:"daemons,omitempty"`
 	Locks       []map[string]int `json:"locks"` // see Locks
+	Metrics     Metrics          `json:"metrics,omitempty"`
 	Sockets     []Socket         `json:"sockets"`
 	Workers     []Worker         `json:"workers"` // by number: those in force
 	Crons       []Cron           `json:"crons,omitempty"`

@@ -7,6 +7,7 @@ import (
 
 	"uwsgi/internal/area"
 	"uwsgi/internal/loader"
+	"uwsgi/internal/metrics"
 	"uwsgi/internal/wire"
 )
 
@@ -50,9 +51,10 @@ type generation struct {
 	ready   time.Time // loaded
 	log     int       // which request log its loader was started with
 	areas   []*area.Area
-	piped   bool     // what the loader prints is read by us
-	death   *timer   // when its loader is killed
-	signals *signals // what it has registered; nil = nothing
+	metrics *metrics.Set // nil = there are none
+	piped   bool         // what the loader prints is read by us
+	death   *timer       // when its loader is killed
+	signals *signals     // what it has registered; nil = nothing
 }
 
 // active is how many slots should have a process.
@@ -124,7 +126,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Lazy:      g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(),
 		RequestLog: wire.RequestLog{Kind: cfg.RequestLogKind},
 	}
-	areas, err := s.openAreas(cfg)
+	areas, err := s.openAreas(g)
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ func (s *Supervisor) promote(t *rollout) {
 	}
 	s.release(before)
 	s.startSignals()
+	s.startMetrics()
 	t.gen, t.old, t.stage, t.handingSince = nil, old, handingOver, time.Now()
 	for _, sl := range s.gen.slots {
 		s.recycleEarly(sl.cur)

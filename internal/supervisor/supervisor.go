@@ -53,6 +53,7 @@ type Supervisor struct {
 	handoff   [2]*os.File
 	locks     *os.File // uwsgi.lock's
 	areas     area.Keeper
+	metrics   metering
 
 	rows       *rows // of the generation in force
 	gens       []*generation
@@ -213,6 +214,7 @@ func (s *Supervisor) closeShared() {
 			f.Close()
 		}
 	}
+	s.stopMetrics()
 	s.areas.Close()
 	boards := map[*rows]bool{}
 	for _, g := range s.gens {
