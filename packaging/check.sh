@@ -47,9 +47,20 @@ step "fuzzing"
 mapfile -t targets < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' internal | sed 's/:func /:/')
 [ "${#targets[@]}" -gt 0 ] || { echo "no fuzz target was found"; exit 1; }
 # By count: a limit in time now and then ends in "context deadline exceeded" from inside go test (golang.org/issue/75804).
-each=8000x
-for t in "${targets[@]}"; do
-	go test -run '^$' -fuzz "^${t##*:}\$" -fuzztime "$each" "./$(dirname "${t%%:*}")" >/tmp/uwsgi-fuzz.$$ 2>&1 || { cat /tmp/uwsgi-fuzz.$$; rm -f /tmp/uwsgi-fuzz.$$; exit 1; }
+export each=8000x work
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cache=$(go env GOCACHE)/fuzz/uwsgi
+export cache
+for d in $(printf '%s\n' "${targets[@]%/*}" | sort -u); do
+	go test -c -fuzz . -o "$work/${d//\//-}.test" "./$d"
 done
-rm -f /tmp/uwsgi-fuzz.$$
+fuzz() {
+	local target=${1##*:} dir
+	dir=$(dirname "${1%%:*}")
+	cd "$dir" && "$work/${dir//\//-}.test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$each" -test.parallel 1 \
+		-test.fuzzcachedir "$cache/$dir" >"$work/$target.log" 2>&1 || { cat "$work/$target.log"; return 255; }
+}
+export -f fuzz
+printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz "$1"' -
 echo "${#targets[@]} fuzz targets, ${each%x} inputs each"

@@ -14,10 +14,13 @@ func TestLostRequestLines(t *testing.T) {
 		})
 	}
 	lose(3)
+	r.do(r.sup.tick)
 	r.wait("log.lost", "6 request lines were lost")
 	lose(1)
 	r.signal(1, sigRecycle)
 	r.wait("worker.recycled", "")
+	r.do(r.sup.tick)
+	r.do(r.sup.tick)
 	r.wait("log.lost", "2 request lines were lost")
 	r.stop()
 	if n := r.count("log.lost"); n != 2 {
