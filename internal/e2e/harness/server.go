@@ -198,6 +198,12 @@ func (s *Server) Exit() int {
 	case <-time.After(Patience):
 		s.t.Fatalf("the supervisor did not end within %v:\n%s", Patience, s.Log.tail())
 	}
+	if len(s.Processes()) == 0 { // nobody writes any more: what they have written is read to its end
+		select {
+		case <-s.Log.ended:
+		case <-time.After(goneWithin): // somebody without our mark: end complains
+		}
+	}
 	if s.daemon {
 		return 0
 	}
