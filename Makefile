@@ -9,6 +9,9 @@ BIN := bin
 LIB := $(BIN)/lib/uwsgi
 # What writes manual pages and completion: another machine's program cannot run here.
 TELLER ?= $(BIN)/uwsgi
+SHARED_FLAGS := -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
+	-Icmd/uwsgi-worker -s -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
+LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
 .PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install deb packages dist wheel wheel-test wheel-short musl musl-short container clean deps
 
@@ -18,11 +21,19 @@ deps:
 	@packaging/deps.sh build
 
 build: deps
-	GO=$(GO) packaging/compile.sh programs $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/uwsgi ./cmd/uwsgi
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(LIB)/uwsgi-redis ./cmd/uwsgi-redis
 	$(MAKE) --no-print-directory worker
 
+# The library is built to CPython's limited API with a header of its own. The interpreter's symbols are resolved when it loads the
+# library, so they may be missing while it is linked.
 worker:
-	GO=$(GO) packaging/compile.sh library $(BIN)
+	mkdir -p $(LIB)
+	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
+		$(GO) build -trimpath -ldflags '-s -w -extldflags=-Wl,-T,$(CURDIR)/cmd/uwsgi-worker/init.ld' -buildmode=c-shared -o $(LIB)/_uwsgi.abi3.so ./cmd/uwsgi-worker
+	rm -f $(LIB)/_uwsgi.abi3.h
+	$${CC:-cc} $(SHARED_FLAGS) -o $(LIB)/_uwsgi_shared.abi3.so cmd/uwsgi-shared/*.c
+	install -m 644 internal/python/*.py $(LIB)/
 
 # A demo application of our own on http://127.0.0.1:8000.
 run: build
@@ -73,6 +84,7 @@ install:
 	ln -sfn uwsgi $(USR)/bin/uwsgi-core
 	install -d $(USR)/lib/uwsgi $(USR)/share/man/man1 $(USR)/share/man/man5 $(USR)/share/man/man8 $(USR)/share/bash-completion/completions
 	install -m 644 $(LIB)/*.so $(LIB)/*.py $(USR)/lib/uwsgi/
+	install -m 755 $(LIB)/uwsgi-redis $(USR)/lib/uwsgi/
 	$(TELLER) man uwsgi >$(USR)/share/man/man1/uwsgi.1
 	$(TELLER) man uwsgi.ini >$(USR)/share/man/man5/uwsgi.ini.5
 	install -m 644 packaging/man/uwsgi-generator.8 $(USR)/share/man/man8/
@@ -110,7 +122,8 @@ deb:
 wheel:
 	@packaging/deps.sh wheel
 	mkdir -p dist
-	$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-x86_64 manylinux-aarch64 musllinux-x86_64 musllinux-aarch64 sdist
+	$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-x86_64 manylinux-aarch64 musllinux-x86_64 musllinux-aarch64 \
+		redis-x86_64 redis-aarch64 sdist
 
 # Installs them as people do, with every CPython that is here.
 wheel-test: wheel
@@ -134,7 +147,7 @@ container: wheel-short
 wheel-short:
 	@mkdir -p dist; rm -f dist/*.whl
 	@if packaging/deps.sh wheel; then \
-		$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-$$(uname -m) && packaging/wheel/test.sh short; fi
+		$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-$$(uname -m) redis-$$(uname -m) && packaging/wheel/test.sh short; fi
 
 clean:
 	rm -rf bin dist

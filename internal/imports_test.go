@@ -17,6 +17,7 @@ import (
 // us.
 var allowed = map[string][]string{
 	"cmd/uwsgi":           {"internal/app"},
+	"cmd/uwsgi-redis":     {"internal/redis/agent"},
 	"cmd/uwsgi-worker":    {"internal/dataplane", "internal/proto", "internal/sys"},
 	"internal/app":        {"*"},
 	"internal/option":     {},
@@ -29,9 +30,7 @@ var allowed = map[string][]string{
 	"internal/backlog":    {},
 	"internal/area":       {"internal/privilege", "internal/sys"},
 	"internal/cache":      {"internal/area", "internal/option", "internal/stats"},
-	"internal/metrics":    {"internal/area", "internal/crash", "internal/option", "internal/stats"},
 	"internal/privilege":  {"internal/crash"},
-	"internal/access":     {"internal/privilege"},
 	"internal/keeper": {"internal/attached", "internal/control", "internal/crash", "internal/hooks",
 		"internal/listen", "internal/option", "internal/pidfile", "internal/privilege",
 		"internal/sys"},
@@ -40,14 +39,14 @@ var allowed = map[string][]string{
 	"internal/manual":  {"internal/config", "internal/option"},
 	"internal/cheaper": {"internal/option"},
 	"internal/proto":   {"internal/request"},
-	"internal/listen":  {"internal/access", "internal/backlog", "internal/option", "internal/privilege", "internal/sd"},
+	"internal/listen":  {"internal/backlog", "internal/option", "internal/privilege", "internal/sd"},
 	"internal/logging": {"internal/crash", "internal/option", "internal/privilege", "internal/sd",
 		"internal/accesslog", "internal/escape"},
 	"internal/accesslog": {"internal/request", "internal/option", "internal/escape"},
-	"internal/loader": {"internal/access", "internal/scoreboard", "internal/wire", "internal/escape", "internal/crash",
+	"internal/loader": {"internal/scoreboard", "internal/wire", "internal/escape", "internal/crash",
 		"internal/sys"},
 	"internal/supervisor": {"internal/area", "internal/cache", "internal/cheaper", "internal/crash", "internal/wire",
-		"internal/loader", "internal/metrics", "internal/option",
+		"internal/loader", "internal/option",
 		"internal/schedule", "internal/scoreboard", "internal/stats", "internal/sys"},
 	"internal/attached": {"internal/crash", "internal/option", "internal/pidfile", "internal/schedule",
 		"internal/stats", "internal/touch"},
@@ -55,6 +54,7 @@ var allowed = map[string][]string{
 		"internal/escape"},
 	"internal/hooks":    {"internal/option", "internal/privilege"},
 	"internal/pidfile":  {"internal/privilege"},
+	"internal/redis":    {"internal/crash"},
 	"internal/schedule": {},
 	"internal/spool":    {},
 	"internal/stats":    {"internal/crash", "internal/option"},
@@ -73,12 +73,13 @@ var allowed = map[string][]string{
 type pkg struct {
 	ImportPath string
 	Imports    []string
+	Deps       []string
 	CgoFiles   []string
 }
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,CgoFiles", "./...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps,CgoFiles", "./...")
 	cmd.Dir = ".."
 	out, err := cmd.Output()
 	if err != nil {
@@ -162,5 +163,23 @@ func TestCgoStandsInOnePlace(t *testing.T) {
 	}
 	if !found {
 		t.Error("cmd/uwsgi-worker was not seen to use cgo")
+	}
+}
+
+// TestGoRedisStandsInOnePlace: it is large, and few need it.
+func TestGoRedisStandsInOnePlace(t *testing.T) {
+	const agent = "uwsgi/internal/redis/agent"
+	found := false
+	for _, p := range packages(t) {
+		has := slices.ContainsFunc(p.Deps, func(d string) bool { return strings.HasPrefix(d, "github.com/redis/") })
+		switch {
+		case p.ImportPath == agent:
+			found = has
+		case has && p.ImportPath != "uwsgi/cmd/uwsgi-redis":
+			t.Errorf("%s has go-redis in it", p.ImportPath)
+		}
+	}
+	if !found {
+		t.Error(agent + " was not seen to use go-redis")
 	}
 }

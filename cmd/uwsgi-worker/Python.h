@@ -218,7 +218,6 @@ PyObject *PyBool_FromLong(long);
 PyObject *PyLong_FromLong(long);
 PyObject *PyLong_FromLongLong(long long);
 long PyLong_AsLong(PyObject *);
-PyObject *PyNumber_Index(PyObject *);
 long long PyLong_AsLongLong(PyObject *);
 
 char *PyBytes_AsString(PyObject *);

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"uwsgi/internal/access"
 	"uwsgi/internal/sd"
 )
 
@@ -20,11 +19,11 @@ func complain(w io.Writer, err error) int {
 	return exitError
 }
 
-// faults takes a joined error apart, and says of each that is about rights what stands in the way.
+// faults takes a joined error apart.
 func faults(err error) []error {
 	var many interface{ Unwrap() []error }
 	if !errors.As(err, &many) {
-		return []error{access.Explain(err, nil)}
+		return []error{err}
 	}
 	var out []error
 	for _, e := range many.Unwrap() {

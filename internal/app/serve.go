@@ -23,6 +23,7 @@ import (
 	"uwsgi/internal/logging"
 	"uwsgi/internal/option"
 	"uwsgi/internal/privilege"
+	"uwsgi/internal/redis"
 	"uwsgi/internal/sd"
 	"uwsgi/internal/supervisor"
 	"uwsgi/internal/sys"
@@ -46,6 +47,7 @@ type instance struct {
 	signals  *signals
 	daemons  atomic.Pointer[attached.Daemons] // nil = none were ever asked for
 	crons    atomic.Pointer[attached.Crons]
+	redis    *redis.Agent // nil = nothing has needed it yet
 
 	controlsMu sync.Mutex
 	over       bool                       // guarded by controlsMu: nothing is to be started any more
@@ -245,6 +247,7 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 		func() error { return in.spoolers(d) },
 		func() error { return in.listen(d, old) },
 		func() error { return in.buildConfig(d) },
+		func() error { return in.connect(d) },
 	} {
 		if err := step(); err != nil {
 			in.discard(d, old)
@@ -535,6 +538,7 @@ func (in *instance) finish() {
 	d := in.current.Load()
 	in.controls.stop()
 	in.stopAside()
+	in.redis.Stop()
 	in.vacuum(d)
 	d.sockets.Close()
 	in.rights.keeper.Close()

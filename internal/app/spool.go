@@ -152,7 +152,7 @@ func showJobs(folder *spool.Folder, names []string, out io.Writer, asJSON bool) 
 // spoolers looks at the folders of the spoolers, as the user who will write there.
 func (in *instance) spoolers(d *deployment) error {
 	for _, s := range d.cfg.Settings.Spoolers {
-		if strings.Contains(s.Dir, "://") {
+		if s.Remote() {
 			continue
 		}
 		warning, err := spool.Check(s.Dir)

@@ -2,14 +2,12 @@ package loader
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
-	"uwsgi/internal/access"
 	"uwsgi/internal/sys"
 	"uwsgi/internal/wire"
 
@@ -37,6 +35,7 @@ type Spec struct {
 	Hands      []*os.File      // Boot.Hands
 	Locks      *os.File        // what uwsgi.lock locks; nil = none
 	Areas      []*os.File      // of Boot.Areas
+	Redis      *os.File        // the door to Redis' agent; nil = none
 	Stdio      [3]*os.File     // nil = the supervisor's own
 	Events     chan<- Event    // where everything is reported
 	Done       <-chan struct{} // closed once nobody reads Events any more
@@ -185,7 +184,8 @@ func number(boot *wire.Boot, spec Spec) ([]uintptr, error) {
 		}
 		boot.Hands = append(boot.Hands, fd)
 	}
-	return fds, nil
+	boot.RedisFD, err = next(spec.Redis)
+	return fds, err
 }
 
 // environment adds to env what the interpreter needs, the library to preload ("" for none) among
@@ -248,24 +248,10 @@ func childProcess(pid, pidfd int) (*process, error) {
 }
 
 func startError(spec Spec, err error) error {
-	as := ""
 	if c := spec.Credential; c != nil {
-		as = fmt.Sprintf(" as uid %d gid %d", c.Uid, c.Gid)
+		return fmt.Errorf("start %s in %q as uid %d gid %d: %w", spec.Python, spec.Dir, c.Uid, c.Gid, err)
 	}
-	err = fmt.Errorf("start %s in %q%s: %w", spec.Python, spec.Dir, as, err)
-	if !errors.Is(err, os.ErrPermission) {
-		return err
-	}
-	for _, way := range []struct {
-		path string
-		need access.Need
-	}{{spec.Dir, access.Enter}, {spec.Python, access.Run}} {
-		var b *access.Blocked
-		if errors.As(access.Check(way.path, way.need, spec.Credential), &b) {
-			return fmt.Errorf("%w: %v (%s)", err, b, b.Hint())
-		}
-	}
-	return err
+	return fmt.Errorf("start %s in %q: %w", spec.Python, spec.Dir, err)
 }
 
 func stdio(f, otherwise *os.File) *os.File {

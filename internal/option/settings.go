@@ -29,7 +29,6 @@ type Settings struct {
 	RequestSettings
 	WebSocketSettings
 	CacheSettings
-	MetricSettings
 	StaticSettings
 	WorkerSettings
 	LifecycleSettings

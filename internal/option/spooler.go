@@ -25,7 +25,7 @@ type SpoolerSettings struct {
 
 // Spooler is one place where jobs are kept.
 type Spooler struct {
-	Dir string // absolute, without links where it is there
+	Dir string // absolute, without links where it is there; or a URL of Redis
 	// that run its jobs; of an external one, which another instance runs, the entries in
 	// uwsgi.spoolers
 	Processes int
@@ -33,12 +33,15 @@ type Spooler struct {
 	Origin    Origin
 }
 
+// Remote reports whether its jobs are in Redis.
+func (s Spooler) Remote() bool { return isRedis(s.Dir) }
+
 var spoolerRows = []Row{
 	{Name: "spooler", Short: 'Q', Kind: Path, Repeat: true, Group: groupSpooler, Set: addSpooler(false),
 		Example: "/srv/mysite/spool",
-		Help:    "run the jobs of a folder, where uwsgi.spool() puts them"},
+		Help:    "run the jobs of a folder, or of redis://HOST:PORT/DB, where uwsgi.spool() puts them"},
 	{Name: "spooler-external", Kind: Path, Repeat: true, Group: groupSpooler, Set: addSpooler(true),
-		Help: "a folder to put jobs in that another instance runs"},
+		Help: "a folder, or Redis, to put jobs in that another instance runs"},
 	{Name: "spooler-processes", Kind: Int, Group: groupSpooler,
 		Set:  integer(func(s *Settings) *int { return &s.SpoolerProcesses }),
 		Help: "processes of each spooler that is named after this (1)"},
@@ -95,8 +98,11 @@ func addSpooler(external bool) func(*Settings, Value) error {
 
 // place is where jobs are: a folder with its real name, by which the application asks for it.
 func place(text string) (string, error) {
+	if isRedis(text) {
+		return text, nil
+	}
 	if strings.Contains(text, "://") {
-		return "", fault("write a folder", "a spooler is a folder: %s is none", text)
+		return "", fault("write a folder, or redis://HOST:PORT/DB", "%s is neither a folder nor Redis", text)
 	}
 	dir, err := filepath.Abs(text)
 	if err != nil {

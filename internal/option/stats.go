@@ -4,11 +4,10 @@ const groupStats Group = "Statistics"
 
 // StatsSettings is what these rows say about the stats server.
 type StatsSettings struct {
-	Stats          []string // addresses
-	StatsHTTP      bool
-	StatsMinified  bool
-	StatsNoCores   bool
-	StatsNoMetrics bool
+	Stats         []string // addresses
+	StatsHTTP     bool
+	StatsMinified bool
+	StatsNoCores  bool
 }
 
 var statsRows = []Row{
@@ -21,8 +20,7 @@ var statsRows = []Row{
 		Set: flag(func(s *Settings) *bool { return &s.StatsMinified }), Help: "on one line"},
 	{Name: "stats-no-cores", Kind: Flag, Group: groupStats,
 		Set: flag(func(s *Settings) *bool { return &s.StatsNoCores }), Help: "without the threads"},
-	{Name: "stats-no-metrics", Kind: Flag, Group: groupStats,
-		Set: flag(func(s *Settings) *bool { return &s.StatsNoMetrics }), Help: "without metrics"},
+	{Name: "stats-no-metrics", Kind: Flag, Group: groupStats, Set: checked, Help: "without metrics (always so here)"},
 }
 
 func statsAddress(s *Settings, v Value) error {

@@ -565,18 +565,24 @@ def sweep(path):
         os.close(fd)
 
 
-def backend(where):
-    """The Backend of what the option spooler names."""
+def backend(where, frequency):
+    """The Backend of what the option spooler names; a job that asks for it is run again after
+    ``frequency`` seconds."""
+    if "://" in where:
+        import uwsgi_redis
+
+        return uwsgi_redis.Stream(where, frequency)
     return Folder(where)
 
 
 class Board:
     """What the spooler's processes and all others of a generation share: a page, made before the
     fork. A word each: the frequency that set_spooler_frequency() asks for, then the processes'
-    ids."""
+    ids, then when the jobs that they run are past their time (seconds of the monotonic clock)."""
 
     def __init__(self, count):
-        self.memory = memoryview(mmap.mmap(-1, 4 * (1 + count))).cast("I")
+        self.count = count
+        self.memory = memoryview(mmap.mmap(-1, 4 * (1 + 2 * count))).cast("I")
 
     frequency = property(lambda self: self.memory[0])
 
@@ -586,14 +592,16 @@ class Board:
     def arrive(self, number, pid):
         self.memory[number] = pid
 
-    def depart(self, pid):
-        """That process is gone, perhaps one of these."""
-        for number, there in enumerate(self.pids(), 1):
-            if there == pid:
-                self.memory[number] = 0
-
     def pids(self):
-        return list(self.memory[1:])
+        return list(self.memory[1:1 + self.count])
+
+    def set_deadline(self, number, seconds):
+        """Let process ``number`` be killed after so many seconds, 0: not."""
+        self.memory[self.count + number] = int(time.monotonic() + seconds) + 1 if seconds else 0
+
+    def late(self, number):
+        """Whether it should be killed now."""
+        return 0 < self.memory[self.count + number] <= time.monotonic()
 
 
 class Spoolers:
@@ -602,10 +610,11 @@ class Spoolers:
     def __init__(self, settings):
         self.settings = settings["Spoolers"]
         self.quiet = settings["SpoolerQuiet"]
-        self.backends = {s["Dir"]: backend(s["Dir"]) for s in self.settings}
+        self.backends = {s["Dir"]: backend(s["Dir"], settings["SpoolerFrequency"] // 1000000000)
+            for s in self.settings}
         # uWSGI counts a spooler for each process, one without processes (external) as so many
         self.dirs = [s["Dir"] for s in self.settings for _ in range(s["Processes"])]
-        # those that run here, counted from 1, in the order of the supervisor's numbers for them
+        # those that run here, counted from 1
         external = {s["Dir"] for s in self.settings if s["External"]}
         self.numbers = [i + 1 for i, d in enumerate(self.dirs) if d not in external]
         self.board = Board(len(self.dirs))

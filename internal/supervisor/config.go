@@ -30,6 +30,7 @@ type Config struct {
 	Listeners      []Listener
 	RequestLog     *os.File // nil = nowhere
 	RequestLogKind string   // as in wire.RequestLog
+	Redis          *os.File // the door to Redis' agent; nil = nothing needs it
 	WorkerStderr   func(slot int) (*os.File, error)
 	Stdio          [3]*os.File // of loader and workers; nil = the supervisor's own
 
@@ -85,7 +86,6 @@ type Notifier interface {
 const (
 	KeyWorker     = "worker"
 	KeyMule       = "mule"
-	KeySpooler    = "spooler"
 	KeyPID        = "pid"
 	KeyGeneration = "generation"
 	KeyReason     = "reason"

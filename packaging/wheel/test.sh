@@ -13,6 +13,9 @@ trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; rm -rf "$work"' EXIT
 fail() { echo "FAIL: $*" >&2; [ ! -e "$work/log" ] || tail -20 "$work/log" >&2; exit 1; }
 
 echo "== what the wheels are"
+for w in dist/uwsgi_redis-*.whl; do
+	[ "$(stat -c %s "$w")" -lt 6000000 ] || fail "$w has 6 MB or more"
+done
 for w in dist/uwsgi-*.whl; do
 	[ "$(stat -c %s "$w")" -lt 6000000 ] || fail "$w has 6 MB or more"
 	said=$("$tools/bin/auditwheel" show "$w" | tr '\n' ' ')
@@ -75,7 +78,12 @@ for python in "${pythons[@]}"; do
 	serve "$venv" "$venv/bin/python" -c 'import pyuwsgi, sys; pyuwsgi.run(sys.argv[1:])'
 	said=$("$venv/bin/python" -c 'import uwsgi' 2>&1) && fail "uwsgi is a module outside of the server"
 	[[ $said = *'ImportError: the module uwsgi exists only inside'* ]] || fail "import uwsgi outside of the server"
-	"$venv/bin/pip" uninstall -q -y --disable-pip-version-check uwsgi
+	said=$(cd "$work" && "$venv/bin/uwsgi" --http 127.0.0.1:0 --module page --spooler redis://127.0.0.1:1 2>&1) && fail "it started without uwsgi-redis"
+	[[ $said = *'uwsgi[redis]'* ]] || fail "without uwsgi-redis: $said"
+	"$venv/bin/pip" install -q --disable-pip-version-check --no-index --find-links dist "$wheel[redis]"
+	said=$("$venv/lib/uwsgi/uwsgi-redis" 2>&1) && fail "uwsgi-redis by itself"
+	[[ $said = *'started by uwsgi'* ]] || fail "uwsgi-redis: $said"
+	"$venv/bin/pip" uninstall -q -y --disable-pip-version-check uwsgi uwsgi-redis
 	[ -z "$(find "$venv" -iname '*uwsgi*')" ] || fail "left after pip uninstall: $(find "$venv" -iname '*uwsgi*')"
 	"$python" -V
 done
@@ -97,6 +105,7 @@ mkdir "$work/sdist"
 "$tools/bin/python" packaging/wheel/backend.py "$work/sdist" sdist
 GOPROXY=off GOFLAGS=-mod=vendor "$venv/bin/pip" install -q --disable-pip-version-check --no-index "$work"/sdist/uwsgi-*.tar.gz
 serve "$venv" "$venv/bin/uwsgi"
+[ -x "$venv/lib/uwsgi/uwsgi-redis" ] || fail "no uwsgi-redis from the source"
 
 echo "== the same tree, the same bytes"
 cp "$wheel" "$work/first.whl"

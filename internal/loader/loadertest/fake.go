@@ -239,7 +239,7 @@ func (p *player) fork(o order, exits chan<- map[string]any) bool {
 
 // lastFD is the highest descriptor that a loader hands to its workers.
 func (p *player) lastFD() int {
-	last := max(5, p.boot.RequestLog.FD, p.boot.HandoffFD, p.boot.HandoffInFD, p.boot.LockFD)
+	last := max(5, p.boot.RequestLog.FD, p.boot.HandoffFD, p.boot.HandoffInFD, p.boot.LockFD, p.boot.RedisFD)
 	for _, l := range p.boot.Listeners {
 		last = max(last, l.FD)
 	}

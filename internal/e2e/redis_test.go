@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"uwsgi/internal/e2e/harness"
+)
+
+// redisSpooling notes what it runs, in a folder of all instances of a test, and whether another
+// process runs the same at this moment.
+const redisSpooling = `
+import fcntl, os, time, uwsgi
+
+HERE = os.environ["HERE"]
+
+def note(text):
+    fd = os.open(os.path.join(HERE, "ran"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(fd, text.encode() + b"\n")
+    os.close(fd)
+
+def spooler(args):
+    name = args[b"n"].decode()
+    with open(os.path.join(HERE, "lock-" + name), "w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note("TWICE " + name)
+        if name.startswith("slow"):
+            note("begun-%s %d" % (name, os.getpid()))
+            while not os.path.exists(os.path.join(HERE, "go")):
+                time.sleep(0.01)
+        if name.startswith("fork"):  # a child that has all its parent has, and lives on
+            if not os.fork():
+                f.close()
+                while not os.path.exists(os.path.join(HERE, "go")):
+                    time.sleep(0.01)
+                os._exit(0)
+            note("begun-%s %d" % (name, os.getpid()))
+            while not os.path.exists(os.path.join(HERE, "go")):
+                time.sleep(0.01)
+        note(name)
+    return uwsgi.SPOOL_OK
+
+uwsgi.spooler = spooler
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        uwsgi.spool({b"n": environ["PATH_INFO"].strip("/").encode(), b"body": b"x" * 200000})
+    except ValueError:
+        return [b"refused"]
+    return [b"put"]
+`
+
+// spooling is an instance whose jobs are in Redis.
+type spooling struct {
+	*harness.Server
+	t    *testing.T
+	site *harness.Client
+	here string
+}
+
+func startSpooling(t *testing.T, url, here string, args ...string) *spooling {
+	t.Helper()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Setenv("HERE=" + here)
+	s.Write("app.py", redisSpooling)
+	s.Start(append([]string{"--http", addr, "--module", "app", "--spooler", url, "--spooler-frequency", "1"}, args...)...)
+	return &spooling{Server: s, t: t, site: harness.HTTP(t, addr), here: here}
+}
+
+func (s *spooling) put(n string) string { return s.site.Get("/" + n).Body }
+
+// noted is how often a line was noted, and what the last of them has after its first word.
+func (s *spooling) noted(word string) (times int, rest string) {
+	b, _ := os.ReadFile(s.here + "/ran")
+	for line := range strings.Lines(string(b)) {
+		if first, after, _ := strings.Cut(strings.TrimSpace(line), " "); first == word {
+			times, rest = times+1, after
+		}
+	}
+	return times, rest
+}
+
+func (s *spooling) waitNoted(word string, times int) string {
+	s.t.Helper()
+	harness.Eventually(s.t, word+" is noted", func() bool { n, _ := s.noted(word); return n >= times })
+	_, rest := s.noted(word)
+	return rest
+}
+
+// waitBegun is the process that a job's run so many is begun in.
+func (s *spooling) waitBegun(name string, times int) int {
+	s.t.Helper()
+	pid, err := strconv.Atoi(s.waitNoted("begun-"+name, times))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return pid
+}
+
+func (s *spooling) release() { s.Write("go", ""); os.WriteFile(s.here+"/go", nil, 0o644) }
+
+func (s *spooling) once(names ...string) {
+	s.t.Helper()
+	for _, name := range names {
+		if n, _ := s.noted(name); n != 1 {
+			s.t.Errorf("%s ran %d times", name, n)
+		}
+	}
+	if n, which := s.noted("TWICE"); n > 0 {
+		s.t.Errorf("%s ran twice at once", which)
+	}
+}
+
+// agent is the process of an instance that talks to Redis.
+func (s *spooling) agent() int {
+	for _, pid := range s.Processes() {
+		if harness.Comm(pid) == "uwsgi-redis" {
+			return pid
+		}
+	}
+	return 0
+}
+
+// TestSpoolerInRedis: two instances have the jobs of one spooler; those of a process that dies at
+// once are another's, also where a child of it lives on.
+func TestSpoolerInRedis(t *testing.T) {
+	t.Parallel()
+	redis := harness.StartRedis(t)
+	url, here := redis.URL(""), t.TempDir()
+	a, b := startSpooling(t, url, here), startSpooling(t, url, here)
+	if got := a.put("one"); got != "put" {
+		t.Fatal(got)
+	}
+	a.waitNoted("one", 1)
+	for _, name := range []string{"slow", "fork"} {
+		a.put(name)
+		pid := a.waitBegun(name, 1)
+		harness.Signal(t, pid, syscall.SIGKILL)
+		if again := a.waitBegun(name, 2); again == pid {
+			t.Errorf("%s runs in the same process", name)
+		}
+		a.release()
+		a.waitNoted(name, 1)
+		os.Remove(here + "/go")
+	}
+	b.put("last")
+	a.waitNoted("last", 1)
+	harness.Eventually(t, "no job is left", func() bool { return redis.Do("zcard", "uwsgi:{spool:uwsgi}:all") == "0" })
+	a.once("one", "slow", "fork", "last")
+}
+
+// TestSpoolerWithoutRedis: another agent takes over what one had in hand that dies. Without Redis what cannot
+// be put is refused, and what runs goes on; all of it is done when Redis is back.
+func TestSpoolerWithoutRedis(t *testing.T) {
+	t.Parallel()
+	redis := harness.StartRedis(t)
+	s := startSpooling(t, redis.URL("lease=1m"), t.TempDir())
+	s.put("slow1")
+	s.waitBegun("slow1", 1)
+	mark := s.Log.Mark()
+	harness.Signal(t, s.agent(), syscall.SIGKILL)
+	s.Log.WaitFrom(t, mark, `uwsgi-redis is started again in 0s: signal: killed`)
+	s.release()
+	s.waitNoted("slow1", 1)
+	os.Remove(s.here + "/go")
+	s.put("slow2")
+	s.waitBegun("slow2", 1)
+	redis.Kill()
+	harness.Eventually(t, "a job is refused", func() bool { return s.put("none") == "refused" })
+	s.release() // it ends while nobody can be told
+	s.waitNoted("slow2", 1)
+	redis.Start()
+	harness.Eventually(t, "one is put", func() bool { return s.put("back") == "put" })
+	s.waitNoted("back", 1)
+	s.once("slow1", "slow2")
+	for _, line := range []string{`cannot be reached`, `is back`} {
+		if n := s.Log.Count(line); n != 1 {
+			t.Errorf("%d lines say %q", n, line)
+		}
+	}
+}
+
+// TestRedisIsMissed: what cannot work is said at the start.
+func TestRedisIsMissed(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"redis://h?nonsense=1": "unexpected option: nonsense", "redis://h?lease=1": "lease= is a time", "http://h": "neither a folder nor Redis"} {
+		s := harness.New(t)
+		s.Write("app.py", redisSpooling)
+		out, err := s.Command("--http", harness.Addr(t), "--module", "app", "--spooler", url).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v:\n%s", url, err, out)
+		}
+	}
+}
