@@ -56,7 +56,7 @@ var allowed = map[string][]string{
 	"internal/pidfile":  {"internal/privilege"},
 	"internal/redis":    {"internal/crash"},
 	"internal/schedule": {},
-	"internal/spool":    {},
+	"internal/spool":    {"internal/escape"},
 	"internal/stats":    {"internal/crash", "internal/option"},
 	"internal/testlog":  {},
 	"internal/touch":    {"internal/option"},

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/escape"
 )
 
 const (
@@ -28,6 +30,7 @@ const (
 	traceback = ".traceback"
 	failed    = "failed"
 	largest   = 1 << 20 // bytes that are read of a record or traceback
+	shown     = 1 << 24 // bytes that are read of a job
 	deepest   = 8       // folders of priorities in one another
 )
 
@@ -41,6 +44,7 @@ const (
 	Running State = "running" // a process has it in hand
 	Failed  State = "failed"  // given up
 	Torn    State = "torn"    // no whole job, or one that is still being written
+	Closed  State = "closed"  // somebody else's, which this user cannot read
 )
 
 // Job is one job of a folder.
@@ -52,7 +56,8 @@ type Job struct {
 	Due      time.Time `json:"due,omitzero"` // only of one that is later
 	Attempts int       `json:"attempts"`     // begun so far; of one that failed they are in Why
 	Why      string    `json:"why,omitempty"`
-	// What the application wrote, filled by Show. Variables are pairs in their order.
+	// What the application wrote, filled by Show. Variables are pairs in their order, of Body it is the
+	// first 16 MiB.
 	Variables [][2]string `json:"variables,omitempty"`
 	Body      []byte      `json:"body,omitempty"`
 }
@@ -81,10 +86,13 @@ func (f *Folder) List() ([]Job, error) {
 	var jobs []Job
 	for _, name := range names {
 		job, file, err := f.look(name)
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			continue // done by now
-		}
-		if err != nil {
+		case errors.Is(err, fs.ErrPermission):
+			jobs = append(jobs, Job{Name: name, State: Closed, Put: putAt(name)})
+			continue
+		case err != nil:
 			return nil, err
 		}
 		file.Close()
@@ -111,7 +119,7 @@ func (f *Folder) Find(name string) (string, error) {
 	}
 	var fits []string
 	for _, n := range names {
-		if name != "" && strings.HasSuffix(n, name) {
+		if name != "" && (strings.HasSuffix(n, name) || strings.HasSuffix(escape.String(n), name)) {
 			fits = append(fits, n)
 		}
 	}
@@ -131,7 +139,7 @@ func (f *Folder) Show(name string) (*Job, error) {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(file)
+	data, err := io.ReadAll(io.LimitReader(file, shown))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
