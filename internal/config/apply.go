@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"uwsgi/internal/option"
@@ -80,6 +81,10 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 			r.find(p, option.NoNeed.String(), "switched off anyway")
 			return
 		}
+		if askers := row.Askers(); err == nil && askers != nil && !slices.ContainsFunc(askers, r.asks) {
+			r.find(p, option.NoNeed.String(), "it tunes "+askers[0]+", which nothing here asks for")
+			return
+		}
 		if err != nil {
 			r.fault(p, standing.String(), err)
 			return
@@ -139,6 +144,14 @@ func leftOut(err error) error {
 		return err
 	}
 	return &option.Error{Err: fmt.Errorf("%w; the line is left out", e.Err), Hint: e.Hint, Warn: true}
+}
+
+// asks reports whether an option of that name stands somewhere with a value.
+func (r *reader) asks(name string) bool {
+	return slices.ContainsFunc(r.pairs, func(p *pair) bool {
+		row, ok := option.Lookup(p.Key)
+		return ok && row.Name == name && !blank(p) && !p.mechanics
+	})
 }
 
 // switchedOff: "http-auto-gzip = false" asks for nothing.

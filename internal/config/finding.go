@@ -52,6 +52,9 @@ func (r *reader) fault(p *pair, standing string, err error) {
 	if done.Hint != "" {
 		note += " (" + done.Hint + ")"
 	}
+	if done.NotOffered {
+		standing = option.Refused.String()
+	}
 	f := r.find(p, standing, note)
 	f.Fatal, f.Warning = !done.Warn, done.Warn
 }

@@ -26,7 +26,7 @@ func (f *file) yaml(text string) {
 	})
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		f.r.problem(f.pair(1, "", ""), "", fmt.Errorf("read as YAML: %w", err))
+		f.yamlLines(text, err)
 		return
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
@@ -79,7 +79,7 @@ func (f *file) json(text string) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	fail := func(err error) {
-		f.r.problem(f.pair(lineAt(raw, d.InputOffset()), "", ""), "", fmt.Errorf("read as JSON: %w", err))
+		f.r.problem(f.whole(lineAt(raw, d.InputOffset())), "", fmt.Errorf("read as JSON: %w", err))
 	}
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		if err == nil {
@@ -126,7 +126,7 @@ func (f *file) json(text string) {
 		}
 		return
 	}
-	f.r.problem(f.pair(1, "", ""), strings.TrimSuffix("the file has "+strings.Join(there, ", "), "the file has "),
+	f.r.problem(f.whole(1), strings.TrimSuffix("the file has "+strings.Join(there, ", "), "the file has "),
 		fmt.Errorf("there is no object named %s", f.wanted()))
 }
 
@@ -178,7 +178,7 @@ func (f *file) xml(text string) {
 		}
 		line, _ := d.InputPos()
 		if err != nil {
-			f.r.problem(f.pair(line, "", ""), "", fmt.Errorf("read as XML: %w", err))
+			f.r.problem(f.whole(line), "", fmt.Errorf("read as XML: %w", err))
 			return
 		}
 		switch t := t.(type) {

@@ -58,12 +58,12 @@ func (f *file) ini(text string) {
 	}
 	parsed, err := ini.LoadSources(iniOptions, []byte(b.String()))
 	if err != nil {
-		f.r.problem(f.pair(1, "", ""), "", fmt.Errorf("read as ini: %w", err))
+		f.r.problem(f.whole(1), "", fmt.Errorf("read as ini: %w", err))
 		return
 	}
 	section, err := parsed.GetSection(f.wanted())
 	if lost > 0 && f.wanted() != ini.DefaultSection {
-		f.r.doubt(f.pair(lost, "", ""), "write the section header above them",
+		f.r.doubt(f.whole(lost), "write the section header above them",
 			errors.New("lines in front of the first section header are not read"))
 	}
 	if err != nil {

@@ -262,7 +262,7 @@ func (r *reader) resolve(p *pair) {
 		r.problem(p, "", fmt.Errorf("look up %s: %w", name, err))
 		return
 	}
-	r.used[key] = true
+	r.used[key], r.holders[key] = true, true
 	r.add(&pair{Pair: Pair{Key: key, Value: ip, Given: true, Origin: p.Origin}, source: p.source})
 }
 

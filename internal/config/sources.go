@@ -155,7 +155,7 @@ func (r *reader) load(p *pair, how string) {
 			whole += "\n" + r.inject.after
 		}
 	}
-	f := &file{r: r, at: p, name: path, section: section, magic: m, shift: shift}
+	f := &file{r: r, at: p, name: path, section: section, how: how, magic: m, shift: shift}
 	r.loading = append(r.loading, key)
 	defer func() { r.loading = r.loading[:len(r.loading)-1] }()
 	switch how {
@@ -185,6 +185,7 @@ type file struct {
 	at      *pair  // the line that named it
 	name    string // as written, without the section
 	section string // "" = uwsgi
+	how     string // ini, yaml, json or xml
 	magic   *magic
 	shift   int // lines of injected text in front
 }
@@ -204,12 +205,15 @@ func (f *file) pair(line int, key, value string) *pair {
 	return p
 }
 
+// whole returns a pair for what is wrong with the file and not with one of its options.
+func (f *file) whole(line int) *pair { return f.pair(line, f.how, "") }
+
 // missing reports that the section is not there; reading goes on without it, as in uWSGI.
 func (f *file) missing(line int, what string, there []string) {
 	hint := ""
 	if len(there) > 0 {
 		hint = "the file has " + strings.Join(there, ", ")
 	}
-	f.r.doubt(f.pair(line, "", ""), hint, fmt.Errorf("there is no %s %s: nothing is read from this file", what,
+	f.r.doubt(f.whole(line), hint, fmt.Errorf("there is no %s %s: nothing is read from this file", what,
 		f.wanted()))
 }

@@ -66,6 +66,53 @@ func (r *reader) verify(s *option.Settings) {
 	s.LogRoutes = r.verifyRoutes("log-route", "logger", s.LogRoutes, s.Loggers)
 	s.LogReqRoutes = r.verifyRoutes("log-req-route", "req-logger", s.LogReqRoutes, s.ReqLoggers)
 	r.noteIdle(s)
+	r.verifyRefused(s)
+}
+
+// verifyRefused finds what is refused and asks for nothing, seen beside the rest.
+func (r *reader) verifyRefused(s *option.Settings) {
+	for i := range r.findings {
+		f := &r.findings[i]
+		if f.Standing != option.Refused.String() || f.Fatal {
+			continue
+		}
+		note := ""
+		switch f.Option {
+		case "http-to":
+			if ownSocket(s, f.Value) {
+				note = "it is a socket of this instance: http serves the application itself"
+			}
+		case "vhost", "vhosthost", "vhost-host":
+			if len(s.Apps) <= 1 {
+				note = "there is one application, whatever Host says"
+			}
+		}
+		if note != "" {
+			f.Standing, f.Note = option.NoNeed.String(), note
+		}
+	}
+}
+
+// ownSocket reports whether who connects to an address reaches a socket of these settings.
+func ownSocket(s *option.Settings, address string) bool {
+	host, port, tcp := cutLast(address, ":")
+	return slices.ContainsFunc(s.Sockets, func(k option.Socket) bool {
+		if h, p, ok := cutLast(k.Address, ":"); tcp && ok {
+			return p == port && (h == host || (h == "" || h == "0.0.0.0") && slices.Contains(here, host))
+		}
+		return k.Address == address
+	})
+}
+
+// here are the names of this machine that everybody uses.
+var here = []string{"", "0.0.0.0", "127.0.0.1", "localhost"}
+
+func cutLast(s, separator string) (before, after string, ok bool) {
+	at := strings.LastIndex(s, separator)
+	if at < 0 {
+		return s, "", false
+	}
+	return s[:at], s[at+len(separator):], true
 }
 
 // verifyProxyProtocol ends the start where the option would do something in uWSGI: HTTP connections
@@ -82,7 +129,7 @@ func (r *reader) verifyProxyProtocol(s *option.Settings) {
 			http := k.Protocol == "http" || k.Protocol == "" && s.Protocol == "http"
 			return http && (f.Option == "enable-proxy-protocol" || k.Option == "http" || k.Option == "httprouter")
 		}) {
-			f.Note = "no socket here would have used it; " + f.Note
+			f.Standing, f.Note = option.NoNeed.String(), "no socket here would use it"
 			continue
 		}
 		for _, p := range r.pairs {

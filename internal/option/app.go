@@ -1,6 +1,9 @@
 package option
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 const groupApp Group = "Application"
 
@@ -163,8 +166,13 @@ func mount(s *Settings, v Value) error {
 	if prefix == "" {
 		return fault("write "+v.Name+" = /prefix="+value, "the prefix is missing")
 	}
+	if host, _, ok := strings.Cut(prefix, "|"); ok {
+		// With vhost uWSGI chooses by Host; whoever else asks would be given this application.
+		return &Error{Err: errors.New("an application is not chosen by the Host header"), NotOffered: true,
+			Hint: "start an instance for " + host + " and choose by server_name of nginx"}
+	}
 	var hint error
-	if !strings.ContainsAny(prefix[:1], "/$%") && !strings.Contains(prefix, "|") {
+	if !strings.ContainsAny(prefix[:1], "/$%") {
 		hint = warning("write "+v.Name+" = /"+prefix+"="+value, "the prefix does not begin with \"/\"")
 	} else if len(prefix) > 1 && strings.HasSuffix(prefix, "/") {
 		prefix = strings.TrimRight(prefix, "/")

@@ -1,13 +1,16 @@
 package option
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 const groupEmperor Group = "Emperor: one instance a configuration file"
 
 var emperorRows = []Row{
 	{Name: "emperor", Example: "/etc/uwsgi/apps-enabled", Kind: Path, Repeat: true, Group: groupEmperor,
-		Set:  list(func(s *Settings) *[]string { return &s.Emperor.Sources }),
-		Help: "run one instance a configuration file found here, a folder or a glob"},
+		Set: vassals, Help: "run one instance a configuration file found here, a folder or a glob"},
 	{Name: "emperor-freq", Kind: Seconds, Group: groupEmperor,
 		Set:  seconds(func(s *Settings) *time.Duration { return &s.Emperor.Freq }),
 		Help: "look this often for changes (3)"},
@@ -75,4 +78,15 @@ var emperorRows = []Row{
 		Set: text(func(s *Settings) *string { return &s.Emperor.StartHook }), Help: "run before an instance starts"},
 	{Name: "vassals-stop-hook", Example: "logger stopped", Kind: Command, Group: groupEmperor,
 		Set: text(func(s *Settings) *string { return &s.Emperor.StopHook }), Help: "run after an instance has ended"},
+}
+
+// vassals takes a place to look for instances in. uWSGI's plugins know others than folders.
+func vassals(s *Settings, v Value) error {
+	scheme, _, there := strings.Cut(v.Text, "://")
+	if there && scheme != "dir" && scheme != "glob" {
+		return &Error{Err: fmt.Errorf("instances are not read from %s://", scheme), NotOffered: true,
+			Hint: "write their configurations into a folder and name that"}
+	}
+	s.Emperor.Sources = append(s.Emperor.Sources, v.Text)
+	return nil
 }

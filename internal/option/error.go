@@ -17,6 +17,9 @@ type Error struct {
 	// Warn marks a fault that start-up survives: the setting got a sound value (what uWSGI would
 	// have taken, or the default).
 	Warn bool
+	// NotOffered marks a value that asks for what this server does not offer, of an option that it
+	// otherwise knows.
+	NotOffered bool
 }
 
 // Error returns FILE:LINE: NAME = VALUE: what is wrong (what to do).
@@ -65,6 +68,11 @@ func fault(hint, format string, args ...any) error {
 // warning is a fault that leaves a sound setting behind.
 func warning(hint, format string, args ...any) error {
 	return &Error{Err: fmt.Errorf(format, args...), Hint: hint, Warn: true}
+}
+
+// notOffered is a warning about a value that asks for what there is not.
+func notOffered(hint, format string, args ...any) error {
+	return &Error{Err: fmt.Errorf(format, args...), Hint: hint, Warn: true, NotOffered: true}
 }
 
 // survivable reports that err is nil or only a warning: the caller may store what it parsed.

@@ -115,7 +115,7 @@ func addHook(s *Settings, phase, text string, v Value) error {
 	case !ok:
 		return fault("write "+v.Name+" = exec:COMMAND", "a hook is written ACTION:ARG")
 	case slices.Contains(refusedActions, h.Action):
-		return warning("do it in the unit file, or with exec:COMMAND", "the action %q is not offered and left out",
+		return notOffered("do it in the unit file, or with exec:COMMAND", "the action %q is not offered and left out",
 			h.Action)
 	case !slices.Contains(HookActions, h.Action):
 		hint := "write exec:COMMAND"

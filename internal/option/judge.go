@@ -11,7 +11,7 @@ import (
 var builtinPlugins = []string{
 	"python", "python2", "python3", "http", "corerouter", "logfile", "logsocket", "syslog", "rsyslog",
 	"systemd_logger", "stdio",
-	"cheaper_busyness", "cheaper_backlog2", "fastcgi", "0", "logpipe", "transformation_chunked",
+	"cheaper_busyness", "cheaper_backlog2", "fastcgi", "0", "transformation_chunked",
 	"stats_pusher_file", "notfound",
 }
 
@@ -70,7 +70,7 @@ func judgeLoop(v Value) error {
 
 // guards are routing actions that keep requests out: a server that starts without them would let
 // them in.
-var guards = []string{"basicauth", "ldapauth", "radius", "break", "break-with-status", "access", "return", "error"}
+var guards = []string{"basicauth", "ldapauth", "radius", "spnego", "break", "break-with-status", "access", "return", "error"}
 
 // judgeRoute makes a rule that protects something fatal: the others only change or log.
 func judgeRoute(v Value) error {
@@ -80,7 +80,7 @@ func judgeRoute(v Value) error {
 		if action == "break" && strings.HasPrefix(arg, "413") {
 			return &Error{Err: errors.New("there is no internal routing"), Hint: "write limit-post = BYTES", Warn: true}
 		}
-		if ok && slices.Contains(guards, action) {
+		if ok && slices.Contains(guards, strings.TrimSuffix(action, "-next")) {
 			return fault("do it in nginx (auth_basic, deny, return 403) and take the line out",
 				"there is no internal routing, and going on would serve what the action %q keeps back", action)
 		}

@@ -1,6 +1,7 @@
 package option
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -148,6 +149,12 @@ var logRows = []Row{
 // LoggerKinds are the log destinations this server knows.
 var LoggerKinds = []string{"stdio", "file", "syslog", "rsyslog", "socket", "fd", "systemd"}
 
+// foreignLoggers and foreignEncoders are uWSGI's that are not offered.
+var (
+	foreignLoggers  = []string{"redislog", "graylog2", "mongodblog", "zeromq", "crypto", "pipe"}
+	foreignEncoders = []string{"gzip", "compress", "base64", "msgpack", "crypto"}
+)
+
 func logDate(s *Settings, v Value) error {
 	if on, err := v.Bool(); err == nil { // a plain boolean, or nothing at all
 		s.LogDate = ""
@@ -187,7 +194,11 @@ func logger(field func(*Settings) *[]Logger) func(*Settings, Value) error {
 				return nil
 			}
 		}
-		return warning("write one of "+strings.Join(LoggerKinds, ", "),
+		complain := warning
+		if slices.Contains(foreignLoggers, l.Kind) {
+			complain = notOffered
+		}
+		return complain("write one of "+strings.Join(LoggerKinds, ", "),
 			"there is no logger %q; its lines go to the default log", l.Kind)
 	}
 }
@@ -223,7 +234,11 @@ func logEncoder(field func(*Settings) *[]LogEncoder) func(*Settings, Value) erro
 			*field(s) = append(*field(s), LogEncoder{Kind: kind, Logger: name, Arg: arg})
 			return nil
 		}
-		return warning("write prefix, suffix, nl, format or json", "there is no encoder %q; lines stay as they are",
+		complain := warning
+		if slices.Contains(foreignEncoders, kind) {
+			complain = notOffered
+		}
+		return complain("write prefix, suffix, nl, format or json", "there is no encoder %q; lines stay as they are",
 			kind)
 	}
 }

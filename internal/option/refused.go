@@ -1,5 +1,10 @@
 package option
 
+import (
+	"slices"
+	"strings"
+)
+
 // refusedRows are the options that are not offered, each group with what to use instead; the rows
 // stand in refused_*.go.
 func refusedRows() []Row {
@@ -53,7 +58,8 @@ func refusedRows() []Row {
 			symbolsRows},
 		{"Not offered: Event loops", "write asgi = MODULE:CALLABLE for an ASGI application, gevent = 100 for a WSGI " +
 			"one that shall wait without a thread", loopsRows},
-		{"Not offered: Other kinds of application", "only WSGI and ASGI applications are served", otherAppsRows},
+		{"Not offered: Other kinds of application", "only WSGI and ASGI applications are served",
+			append(slices.Clone(otherAppsRows), foreignRows...)},
 		{"Not offered: Emperor extras", "the emperor does not offer this", vassalsRows},
 		{"Not offered: Tools of the uWSGI build", "this program is not built from plugins", toolsRows},
 		{"Not offered: Reload triggers", "use touch-reload, master-fifo or systemctl reload", descriptorsRows},
@@ -61,4 +67,58 @@ func refusedRows() []Row {
 		all = append(all, standing(Refused, part.group, part.note, part.rows)...)
 	}
 	return all
+}
+
+// tuned is, by how their names begin, which refused options only tune what other ones ask for. The
+// first entry counts.
+var tuned = []struct {
+	prefix string
+	askers []string
+}{
+	{"ssl-", tlsAskers}, {"sni", tlsAskers}, {"https-", []string{"https", "https2"}},
+	{"http-", []string{"http", "https", "https2"}},
+	{"fastrouter-", []string{"fastrouter"}}, {"rawrouter-", []string{"rawrouter"}},
+	{"sslrouter-", []string{"sslrouter", "sslrouter2"}},
+	{"forkptyrouter-", forkptyAskers}, {"forkpty-router-", forkptyAskers},
+	{"tuntap-", []string{"tuntap-router", "tuntap-device"}},
+	{"multicast-", []string{"multicast"}}, {"pty-", []string{"pty-socket", "pty-connect", "pty-uconnect"}},
+	{"subscriptions-", subscriptionServers},
+	{"subscription-", append([]string{"subscribe-to", "subscribe2"}, subscriptionServers...)},
+	{"subscribe-freq", subscribers}, {"unsubscribe-", subscribers}, {"start-unsubscribed", subscribers},
+	{"weight", subscribers}, {"auto-weight", subscribers},
+	{"legion-", []string{"legion", "legion-mcast", "legion-cron", "legion-attach-daemon", "legion-smart-attach-daemon",
+		"legion-smart-attach-daemon2", "legion-curl-cron", "legion-cron-curl"}},
+	{"queue-", []string{"queue"}},
+	{"alarm-freq", []string{"alarm"}}, {"alarm-cheap", []string{"alarm"}}, {"alarm-msg-size", []string{"alarm"}},
+	{"metrics-", []string{"enable-metrics", "metric", "metrics-dir"}}, {"stats-pusher-", []string{"stats-push"}},
+	{"statsd-", []string{"stats-push"}}, {"carbon-", []string{"carbon", "stats-push"}}, {"rrdtool-", []string{"rrdtool"}},
+	{"snmp-", []string{"snmp"}}, {"ping-", []string{"ping"}}, {"nagios", []string{"ping"}},
+	{"geoip-use-disk", []string{"geoip-country", "geoip-city"}},
+	{"emperor-", []string{"emperor"}},
+	{"cgi-", []string{"cgi"}}, {"webdav-", []string{"webdav-mount"}}, {"xslt-", []string{"xslt-docroot"}},
+}
+
+var (
+	tlsAskers           = []string{"https", "https2", "https-socket", "suwsgi-socket", "ssl-socket", "sslrouter", "sslrouter2"}
+	forkptyAskers       = []string{"forkptyrouter", "forkpty-router", "forkptyurouter", "forkpty-urouter"}
+	subscribers         = []string{"subscribe-to", "subscribe2"}
+	subscriptionServers = []string{"http-subscription-server", "fastrouter-subscription-server",
+		"rawrouter-subscription-server"}
+)
+
+// Askers are the options without which a refused one asks for nothing: fastrouter for
+// fastrouter-timeout. nil = it asks for something itself.
+func (r *Row) Askers() []string {
+	if r.Standing != Refused || r.Fatal {
+		return nil
+	}
+	for _, t := range tuned {
+		if strings.HasPrefix(r.Name, t.prefix) {
+			if slices.Contains(t.askers, r.Name) {
+				return nil
+			}
+			return t.askers
+		}
+	}
+	return nil
 }

@@ -220,6 +220,9 @@ func cheaperAlgo(s *Settings, v Value) error {
 		return nil
 	}
 	s.CheaperAlgo = "spare"
+	if v.Text == "backlog2" {
+		return notOffered("write backlog", "the algorithm %q is not offered; spare is used", v.Text)
+	}
 	return warning("write "+either(CheaperAlgorithms), "there is no algorithm %q; spare is used, as uWSGI does", v.Text)
 }
 
