@@ -9,9 +9,6 @@ BIN := bin
 LIB := $(BIN)/lib/uwsgi
 # What writes manual pages and completion: another machine's program cannot run here.
 TELLER ?= $(BIN)/uwsgi
-SHARED_FLAGS := -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
-	-Icmd/uwsgi-worker -s -pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
-LDFLAGS := -s -w -X uwsgi/internal/app.Version=$(VERSION)
 
 .PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install deb packages dist wheel wheel-test wheel-short musl musl-short container clean deps
 
@@ -21,19 +18,12 @@ deps:
 	@packaging/deps.sh build
 
 build: deps
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/uwsgi ./cmd/uwsgi
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(LIB)/uwsgi-redis ./cmd/uwsgi-redis
+	GO=$(GO) packaging/compile.sh programs $(BIN)
+	GO=$(GO) packaging/compile.sh redis $(BIN)
 	$(MAKE) --no-print-directory worker
 
-# The library is built to CPython's limited API with a header of its own. The interpreter's symbols are resolved when it loads the
-# library, so they may be missing while it is linked.
 worker:
-	mkdir -p $(LIB)
-	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
-		$(GO) build -trimpath -ldflags '-s -w -extldflags=-Wl,-T,$(CURDIR)/cmd/uwsgi-worker/init.ld' -buildmode=c-shared -o $(LIB)/_uwsgi.abi3.so ./cmd/uwsgi-worker
-	rm -f $(LIB)/_uwsgi.abi3.h
-	$${CC:-cc} $(SHARED_FLAGS) -o $(LIB)/_uwsgi_shared.abi3.so cmd/uwsgi-shared/*.c
-	install -m 644 internal/python/*.py $(LIB)/
+	GO=$(GO) packaging/compile.sh library $(BIN)
 
 # A demo application of our own on http://127.0.0.1:8000.
 run: build

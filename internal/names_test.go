@@ -123,7 +123,7 @@ func TestProtocols(t *testing.T) {
 // table is logged.
 func TestEvents(t *testing.T) {
 	texts := sources(t, "supervisor/*.go", "emperor/*.go", "app/*.go")
-	logged := found(texts, `\.(?:log|logProcess|logMule|logf|Log|Event|event)\((?:slog\.Level\w+|level), "([\w.]+)"`)
+	logged := found(texts, `\.(?:log|logProcess|logAttendant|logf|Log|Event|event)\((?:slog\.Level\w+|level), "([\w.]+)"`)
 	logged = append(logged, found(texts, `event(?:, \w+)? :?= "([\w.]+)"`)...)
 	if len(logged) < 40 {
 		t.Fatalf("only %d events were found: %q", len(logged), logged)

@@ -41,13 +41,9 @@ echo "== build for musl"
 dir=$(mktemp -d)
 chmod 755 "$dir" # other users' instances are tested, too
 trap 'rm -rf "$dir"' EXIT
-CGO_ENABLED=0 go build -trimpath -o "$dir/uwsgi" ./cmd/uwsgi
-mkdir -p "$dir/lib/uwsgi"
-CC=musl-gcc CGO_ENABLED=1 CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
-	go build -trimpath -ldflags "-extldflags=-Wl,-T,$PWD/cmd/uwsgi-worker/init.ld" -buildmode=c-shared -o "$dir/lib/uwsgi/_uwsgi.abi3.so" ./cmd/uwsgi-worker
-musl-gcc -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden -Icmd/uwsgi-worker -pthread -o "$dir/lib/uwsgi/_uwsgi_shared.abi3.so" cmd/uwsgi-shared/*.c
-cp internal/python/*.py "$dir/lib/uwsgi/"
-CGO_ENABLED=0 go build -trimpath -o "$dir/lib/uwsgi/uwsgi-redis" ./cmd/uwsgi-redis
+packaging/compile.sh programs "$dir"
+packaging/compile.sh redis "$dir"
+CC=musl-gcc packaging/compile.sh library "$dir"
 
 echo "== run"
 # Those that need packages or modules which this Python has not got (Django, gevent, uvloop, ctypes), and those that name other Pythons.

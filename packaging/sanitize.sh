@@ -7,17 +7,14 @@ cd "$(dirname "$0")/.."
 
 dir=${UWSGI_SANITIZE_DIR:-$(mktemp -d)}
 trap '[ -n "${UWSGI_SANITIZE_DIR:-}" ] || rm -rf "$dir"' EXIT
-mkdir -p "$dir/lib/uwsgi" "$dir/race"
+mkdir -p "$dir/race"
 
 echo "== build with -asan and cgocheck2"
-CGO_ENABLED=0 go build -trimpath -o "$dir/uwsgi" ./cmd/uwsgi
-GOEXPERIMENT=cgocheck2 CGO_ENABLED=1 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer' CGO_LDFLAGS='-Wl,--unresolved-symbols=ignore-all -Wl,-z,now' \
-	go build -asan -trimpath -ldflags "-extldflags=-Wl,-T,$PWD/cmd/uwsgi-worker/init.ld" -buildmode=c-shared -o "$dir/lib/uwsgi/_uwsgi.abi3.so" ./cmd/uwsgi-worker
-rm -f "$dir/lib/uwsgi/_uwsgi.abi3.h"
-gcc -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fPIC -shared -fvisibility=hidden -Icmd/uwsgi-worker -pthread \
-	-o "$dir/lib/uwsgi/_uwsgi_shared.abi3.so" cmd/uwsgi-shared/*.c
-cp internal/python/*.py "$dir/lib/uwsgi/"
-CGO_ENABLED=0 go build -trimpath -o "$dir/lib/uwsgi/uwsgi-redis" ./cmd/uwsgi-redis
+packaging/compile.sh programs "$dir"
+packaging/compile.sh redis "$dir"
+# Undefined behaviour and the library of the shared areas: cgo takes no flag of the sanitizer but its own.
+DEBUG=1 GOEXPERIMENT=cgocheck2 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer -U_FORTIFY_SOURCE' SHARED_CFLAGS='-fsanitize=address,undefined' \
+	packaging/compile.sh library "$dir" -asan
 
 echo "== run"
 # The interpreter is not built with the sanitizer: its runtime is loaded first, objects come from malloc, leaks are Python's own business.

@@ -21,6 +21,15 @@ static PyMethodDef methods[] = {
 	ROW("cache_div", cache_py_div, "Divide it: cache_div(key[, n=2[, expires[, cache]]])."),
 	ROW("cache_num", cache_py_num, "The number, 0 if there is none: cache_num(key[, cache])."),
 	ROW("cache_sound", cache_py_sound, "0 if the structure of a cache holds, for tests: cache_sound([cache])."),
+	ROW("metrics_open", metrics_py_open, "Map the metrics in a descriptor: metrics_open(name, fd)."),
+	ROW("metric_get", metric_py_get, "The value of a metric, 0 if there is none: metric_get(name)."),
+	ROW("metric_set", metric_py_set, "Set a metric; True, or None where it is not the application's: metric_set(name, n)."),
+	ROW("metric_inc", metric_py_inc, "Add to a metric: metric_inc(name[, n=1])."),
+	ROW("metric_dec", metric_py_dec, "Subtract from it: metric_dec(name[, n=1])."),
+	ROW("metric_mul", metric_py_mul, "Multiply it: metric_mul(name[, n=1])."),
+	ROW("metric_div", metric_py_div, "Divide it: metric_div(name[, n=1]); None for 0."),
+	ROW("metric_set_max", metric_py_set_max, "Set it if that is more: metric_set_max(name, n)."),
+	ROW("metric_set_min", metric_py_set_min, "Set it if that is less: metric_set_min(name, n)."),
 	{NULL, NULL, 0, NULL},
 };
 

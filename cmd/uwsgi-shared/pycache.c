@@ -40,33 +40,15 @@ static int text(const char *function, int number, PyObject *o, struct span *out,
 	return 0;
 }
 
-static int count(const char *function, Py_ssize_t given, int least, int most) {
-	if (given >= least && given <= most)
-		return 0;
-	PyErr_Format(PyExc_TypeError, "%s() takes %s %d argument%s (%zd given)", function,
-		given < least ? "at least" : "at most", given < least ? least : most,
-		(given < least ? least : most) == 1 ? "" : "s", given);
-	return -1;
-}
-
 // named finds a cache: the first one where there is no name. Without an error NULL means that there
 // is none of that name.
 static int named(const char *function, Arguments a, Py_ssize_t n, int at, struct cache **out) {
 	*out = NULL;
 	struct named *c = caches;
 	if (at < n) {
-		if (!PyUnicode_Check(a[at])) {
-			PyErr_Format(PyExc_TypeError, "%s() argument %d must be str", function, at + 1);
-			return -1;
-		}
-		Py_ssize_t size;
-		const char *name = PyUnicode_AsUTF8AndSize(a[at], &size);
+		const char *name = arguments_name(function, at + 1, a[at]);
 		if (!name)
 			return -1;
-		if (strlen(name) != (size_t)size) {
-			PyErr_SetString(PyExc_ValueError, "embedded null character");
-			return -1;
-		}
 		while (*name && c && strcmp(c->name, name))
 			c = c->next;
 	}
@@ -123,7 +105,7 @@ PyObject *cache_py_open(PyObject *self, Arguments a, Py_ssize_t n) {
 	struct span name;
 	PyObject *held = NULL;
 	int64_t fd = -1;
-	if (count("cache_open", n, 2, 2) || text("cache_open", 1, a[0], &name, &held) || whole(a, n, 1, &fd))
+	if (arguments_count("cache_open", n, 2, 2) || text("cache_open", 1, a[0], &name, &held) || whole(a, n, 1, &fd))
 		return NULL;
 	struct named *c = calloc(1, sizeof *c);
 	size_t size = 0;
@@ -204,7 +186,7 @@ PyObject *cache_py_get(PyObject *self, Arguments a, Py_ssize_t n) {
 	struct span key;
 	struct cache *c;
 	PyObject *held = NULL, *o = NULL;
-	if (!count("cache_get", n, 1, 2) && !text("cache_get", 1, a[0], &key, &held) && !named("cache_get", a, n, 1, &c))
+	if (!arguments_count("cache_get", n, 1, 2) && !text("cache_get", 1, a[0], &key, &held) && !named("cache_get", a, n, 1, &c))
 		o = c ? get(c, key) : truth(0);
 	Py_XDECREF(held);
 	return o;
@@ -215,7 +197,7 @@ PyObject *cache_py_exists(PyObject *self, Arguments a, Py_ssize_t n) {
 	struct span key;
 	struct cache *c;
 	PyObject *held = NULL, *o = NULL;
-	if (count("cache_exists", n, 1, 2) || text("cache_exists", 1, a[0], &key, &held) ||
+	if (arguments_count("cache_exists", n, 1, 2) || text("cache_exists", 1, a[0], &key, &held) ||
 		named("cache_exists", a, n, 1, &c))
 		goto out;
 	uint64_t now = cache_now(), version, size;
@@ -251,7 +233,7 @@ static PyObject *set(const char *function, Arguments a, Py_ssize_t n, int update
 	struct cache *c;
 	PyObject *held[2] = {NULL, NULL}, *o = NULL;
 	int64_t seconds = 0;
-	if (count(function, n, 2, 4) || text(function, 1, a[0], &key, &held[0]) ||
+	if (arguments_count(function, n, 2, 4) || text(function, 1, a[0], &key, &held[0]) ||
 		text(function, 2, a[1], &value, &held[1]) || whole(a, n, 2, &seconds) || named(function, a, n, 3, &c))
 		goto out;
 	enum cache_answer answer = CACHE_NOT;
@@ -281,7 +263,7 @@ PyObject *cache_py_del(PyObject *self, Arguments a, Py_ssize_t n) {
 	struct span key;
 	struct cache *c;
 	PyObject *held = NULL, *o = NULL;
-	if (!count("cache_del", n, 1, 2) && !text("cache_del", 1, a[0], &key, &held) && !named("cache_del", a, n, 1, &c)) {
+	if (!arguments_count("cache_del", n, 1, 2) && !text("cache_del", 1, a[0], &key, &held) && !named("cache_del", a, n, 1, &c)) {
 		enum cache_answer answer = CACHE_NOT;
 		if (c) {
 			PyThreadState *state = enter(c);
@@ -297,7 +279,7 @@ PyObject *cache_py_del(PyObject *self, Arguments a, Py_ssize_t n) {
 PyObject *cache_py_clear(PyObject *self, Arguments a, Py_ssize_t n) {
 	(void)self;
 	struct cache *c;
-	if (count("cache_clear", n, 0, 1) || named("cache_clear", a, n, 0, &c))
+	if (arguments_count("cache_clear", n, 0, 1) || named("cache_clear", a, n, 0, &c))
 		return NULL;
 	if (c) {
 		PyThreadState *state = enter(c);
@@ -335,7 +317,7 @@ static char *all_keys(struct cache *c, uint64_t now, size_t *size) {
 PyObject *cache_py_keys(PyObject *self, Arguments a, Py_ssize_t n) {
 	(void)self;
 	struct cache *c;
-	if (count("cache_keys", n, 0, 1) || named("cache_keys", a, n, 0, &c))
+	if (arguments_count("cache_keys", n, 0, 1) || named("cache_keys", a, n, 0, &c))
 		return NULL;
 	if (!c) {
 		PyErr_SetString(PyExc_ValueError, "no local uWSGI cache available");
@@ -367,7 +349,7 @@ static PyObject *calculate(const char *function, Arguments a, Py_ssize_t n, enum
 	struct cache *c;
 	PyObject *held = NULL, *o = NULL;
 	int64_t seconds = 0;
-	if (count(function, n, 1, 4) || text(function, 1, a[0], &key, &held) || whole(a, n, 1, &by) ||
+	if (arguments_count(function, n, 1, 4) || text(function, 1, a[0], &key, &held) || whole(a, n, 1, &by) ||
 		whole(a, n, 2, &seconds) || named(function, a, n, 3, &c))
 		goto out;
 	enum cache_answer answer = CACHE_NOT;
@@ -406,7 +388,7 @@ PyObject *cache_py_num(PyObject *self, Arguments a, Py_ssize_t n) {
 	struct span key;
 	struct cache *c;
 	PyObject *held = NULL, *o = NULL;
-	if (!count("cache_num", n, 1, 2) && !text("cache_num", 1, a[0], &key, &held) && !named("cache_num", a, n, 1, &c)) {
+	if (!arguments_count("cache_num", n, 1, 2) && !text("cache_num", 1, a[0], &key, &held) && !named("cache_num", a, n, 1, &c)) {
 		int64_t number = 0;
 		if (c) {
 			PyThreadState *state = enter(c);
@@ -424,7 +406,7 @@ PyObject *cache_py_num(PyObject *self, Arguments a, Py_ssize_t n) {
 PyObject *cache_py_sound(PyObject *self, Arguments a, Py_ssize_t n) {
 	(void)self;
 	struct cache *c;
-	if (count("cache_sound", n, 0, 1) || named("cache_sound", a, n, 0, &c))
+	if (arguments_count("cache_sound", n, 0, 1) || named("cache_sound", a, n, 0, &c))
 		return NULL;
 	if (!c)
 		Py_RETURN_NONE;

@@ -10,6 +10,22 @@
 
 typedef PyObject *const *Arguments;
 
+// They raise the exceptions that CPython's own parser would. A count is that of what was given; an
+// argument that was not given is left as it is.
+int arguments_count(const char *function, Py_ssize_t given, int least, int most);
+const char *arguments_name(const char *function, int number, PyObject *); // str without NUL
+int arguments_whole(Arguments, Py_ssize_t n, int at, int64_t *out);
+
+PyObject *metrics_py_open(PyObject *, Arguments, Py_ssize_t);
+PyObject *metric_py_get(PyObject *, Arguments, Py_ssize_t);
+PyObject *metric_py_set(PyObject *, Arguments, Py_ssize_t);
+PyObject *metric_py_inc(PyObject *, Arguments, Py_ssize_t);
+PyObject *metric_py_dec(PyObject *, Arguments, Py_ssize_t);
+PyObject *metric_py_mul(PyObject *, Arguments, Py_ssize_t);
+PyObject *metric_py_div(PyObject *, Arguments, Py_ssize_t);
+PyObject *metric_py_set_max(PyObject *, Arguments, Py_ssize_t);
+PyObject *metric_py_set_min(PyObject *, Arguments, Py_ssize_t);
+
 PyObject *cache_py_open(PyObject *, Arguments, Py_ssize_t);
 PyObject *cache_py_get(PyObject *, Arguments, Py_ssize_t);
 PyObject *cache_py_set(PyObject *, Arguments, Py_ssize_t);

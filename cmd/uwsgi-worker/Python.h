@@ -218,6 +218,7 @@ PyObject *PyBool_FromLong(long);
 PyObject *PyLong_FromLong(long);
 PyObject *PyLong_FromLongLong(long long);
 long PyLong_AsLong(PyObject *);
+PyObject *PyNumber_Index(PyObject *);
 long long PyLong_AsLongLong(PyObject *);
 
 char *PyBytes_AsString(PyObject *);

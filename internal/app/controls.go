@@ -38,7 +38,7 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &controls{cancel: cancel, print: d.log.Print}
 	var seen *touch.Watcher
-	opts := stats.Options{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores,
+	opts := stats.Options{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores, NoMetrics: s.StatsNoMetrics,
 		Mode: s.ChmodSocket}
 	if s.Vacuum {
 		opts.Remove = in.rights.remove
@@ -183,7 +183,7 @@ func (in *instance) touchActions(d *deployment) touch.Actions {
 	return touch.Actions{
 		Reload:         in.reload("touch-reload"),
 		ReloadWorkers:  func() { in.sup.ReloadWorkers("touch-workers-reload", true) },
-		ReloadSpoolers: func() { in.sup.RespawnSpoolers("touch-spoolers-reload") },
+		ReloadSpoolers: func() { in.sup.ReloadSpoolers("touch-spoolers-reload") },
 		ChainReload:    func() { in.sup.ChainReload("touch-chain-reload") },
 		ReopenLog:      in.reopenLog,
 		RotateLog:      func() { in.complainAbout("rotate the log", d.log.Rotate()) },

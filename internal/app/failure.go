@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"uwsgi/internal/access"
 	"uwsgi/internal/sd"
 )
 
@@ -19,11 +20,11 @@ func complain(w io.Writer, err error) int {
 	return exitError
 }
 
-// faults takes a joined error apart.
+// faults takes a joined error apart, and says of each that is about rights what stands in the way.
 func faults(err error) []error {
 	var many interface{ Unwrap() []error }
 	if !errors.As(err, &many) {
-		return []error{err}
+		return []error{access.Explain(err, nil)}
 	}
 	var out []error
 	for _, e := range many.Unwrap() {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"uwsgi/internal/access"
 	"uwsgi/internal/config"
 	"uwsgi/internal/option"
 )
@@ -71,6 +72,10 @@ func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Cre
 }
 
 func virtualenv(home string, cred *syscall.Credential) (string, error) {
+	var b *access.Blocked
+	if errors.As(access.Check(filepath.Join(home, "bin"), access.Enter, nil), &b) {
+		return "", fmt.Errorf("%w (%s)", b, b.Hint())
+	}
 	st, err := os.Stat(home)
 	if err == nil && !st.IsDir() {
 		if strings.Contains(filepath.Base(home), "python") {
@@ -134,40 +139,11 @@ func reachable(path string, cred *syscall.Credential) error {
 	if cred == nil || cred.Uid == 0 {
 		return nil
 	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return err
+	var b *access.Blocked
+	if errors.As(access.Check(path, access.Run, cred), &b) {
+		return fmt.Errorf("%s cannot be run: %w (%s)", path, b, b.Hint())
 	}
-	for at := real; ; at = filepath.Dir(at) {
-		st, err := os.Stat(at)
-		if err != nil {
-			return err
-		}
-		if !mayExecute(st, cred) {
-			return fmt.Errorf("%s cannot be run as user %d: %s is closed to him (mode %04o)", path,
-				cred.Uid, at, st.Mode().Perm())
-		}
-		if at == "/" {
-			return nil
-		}
-	}
-}
-
-func mayExecute(st os.FileInfo, cred *syscall.Credential) bool {
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return true
-	}
-	mode := st.Mode().Perm()
-	if sys.Uid == cred.Uid {
-		return mode&0o100 != 0
-	}
-	for _, g := range append([]uint32{cred.Gid}, cred.Groups...) {
-		if sys.Gid == g {
-			return mode&0o010 != 0
-		}
-	}
-	return mode&0o001 != 0
+	return nil
 }
 
 // environment applies env, unenv and envdir to the environment of the application.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/access"
 	"uwsgi/internal/config"
 	"uwsgi/internal/control"
 	"uwsgi/internal/hooks"
@@ -41,12 +42,18 @@ func denied(err error) bool {
 // error stays the one that is told: the keeper's is of interest only where it is another one.
 func (r *rights) try(do, ask func() error) error {
 	err := privilege.As(r.cred, do)
-	if r.keeper == nil || !denied(err) {
+	if !denied(err) {
+		return err
+	}
+	if err = access.Explain(err, r.cred); r.keeper == nil {
 		return err
 	}
 	asked := ask()
-	if asked == nil || denied(asked) && errors.Is(err, asked) {
-		return asked
+	if asked == nil {
+		return nil
+	}
+	if denied(asked) && errors.Is(err, asked) {
+		return err
 	}
 	return fmt.Errorf("%w (as root: %w)", err, asked)
 }

@@ -35,6 +35,9 @@ type Spec struct {
 	Size       int64
 	Store      string        // a file that holds the content; "" = anonymous memory
 	Sync       time.Duration // how often it is written to the disk; 0 = when the kernel does
+	// Content is what a new one has at ContentAt; nil = zeros.
+	Content   []byte
+	ContentAt int64
 }
 
 func (s *Spec) same(other *Spec) bool {
@@ -48,6 +51,7 @@ type Area struct {
 	File *os.File
 	// Renewed says why what stood in the store before is gone; "" = it is not.
 	Renewed string
+	fresh   bool // it has no content yet
 	stop    chan struct{}
 }
 
@@ -79,6 +83,16 @@ func (k *Keeper) Open(specs []Spec) ([]*Area, error) {
 	return out, nil
 }
 
+// Newest is the area of that name that was made last, nil = there is none.
+func (k *Keeper) Newest(kind, name string) *Area {
+	for i := len(k.areas) - 1; i >= 0; i-- {
+		if a := k.areas[i]; a.Kind == kind && a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
 // Keep closes those that are not wanted any more.
 func (k *Keeper) Keep(wanted func(*Area) bool) {
 	kept := k.areas[:0]
@@ -107,13 +121,8 @@ func contains(areas []*Area, a *Area) bool {
 
 // find looks for the newest one: an older one may belong to a generation that is leaving.
 func (k *Keeper) find(s *Spec) *Area {
-	for i := len(k.areas) - 1; i >= 0; i-- {
-		if a := k.areas[i]; a.Kind == s.Kind && a.Name == s.Name {
-			if a.same(s) {
-				return a
-			}
-			return nil
-		}
+	if a := k.Newest(s.Kind, s.Name); a != nil && a.same(s) {
+		return a
 	}
 	return nil
 }
@@ -131,6 +140,7 @@ func (k *Keeper) make(s Spec) (*Area, error) {
 			return nil, err
 		}
 		a.File = os.NewFile(uintptr(fd), s.Name)
+		a.fresh = true
 	} else if err := a.openStore(); err != nil {
 		return nil, err
 	}
@@ -151,6 +161,11 @@ func (a *Area) sign(owner uint64) error {
 	var word [8]byte
 	if _, err := a.File.WriteAt(a.Geometry, Base); err != nil {
 		return err
+	}
+	if a.fresh && a.Content != nil {
+		if _, err := a.File.WriteAt(a.Content, a.ContentAt); err != nil {
+			return err
+		}
 	}
 	binary.NativeEndian.PutUint64(word[:], owner)
 	if _, err := a.File.WriteAt(word[:], ownerAt); err != nil {
@@ -188,7 +203,7 @@ func (a *Area) openStore() error {
 			f.Close()
 			return fmt.Errorf("store %s: %w", a.Store, err)
 		}
-		a.File = f
+		a.File, a.fresh = f, why != ""
 		return nil
 	}
 }

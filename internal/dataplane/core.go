@@ -84,9 +84,7 @@ func (c *Core) Run() int {
 				continue
 			}
 			c.handle(tag)
-			if e.phase() >= leaving && e.active.Load() <= 0 {
-				e.enter(left)
-				e.wakeAll()
+			if e.drained() {
 				return e.ExitCode()
 			}
 		}
@@ -201,11 +199,11 @@ func (c *Core) wait(cn *conn, now int64) bool {
 		// of the whole head: one byte now and then must not hold it for ever
 		return e.park(cn, cn.since+e.timeouts.head)
 	}
-	e.setActive(cn, false)
 	if e.phase() >= draining {
-		e.letGo(cn)
+		e.letGo(cn) // active as it is: without an active one the cores leave
 		return true
 	}
+	e.setActive(cn, false)
 	if cn.served == 0 {
 		return e.park(cn, now+e.timeouts.head)
 	}

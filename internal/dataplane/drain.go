@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,19 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 	e.enter(leaving)
 	e.wakeAll()
 }
+
+// drained reports whether the cores may leave: the worker is to end, and nothing of a request is
+// here. That is for good, also when a connection becomes active a moment later.
+func (e *Engine) drained() bool {
+	if e.phase() >= leaving && e.active.CompareAndSwap(0, over) {
+		e.enter(left)
+		e.wakeAll()
+	}
+	return e.active.Load() < 0
+}
+
+// over is Engine.active when the cores leave, far below what those that come late add to it.
+const over = math.MinInt64 / 2
 
 // letGo lets go of a connection that this worker owns and whose next request has not begun: another
 // worker gets it, or its client is waited for a moment, or it is closed.

@@ -616,3 +616,49 @@ func TestResumeWithoutASocket(t *testing.T) {
 		t.Errorf("it says %q", got)
 	}
 }
+
+// A connection that a leaving worker goes on waiting for keeps the cores throughout: were there a
+// moment without an active one, some would leave in it, and others stay for it.
+func TestLingeringKeepsTheCores(t *testing.T) {
+	drained := make(chan struct{})
+	s := serve(t, config{run: func(s *server) int {
+		<-drained
+		e, c := s.eng, s.eng.Core(0)
+		tokens := func() (n int) {
+			var b [8]byte
+			for n = 0; ; n++ {
+				if _, err := unix.Read(e.wakefd, b[:]); err != nil {
+					return n
+				}
+			}
+		}
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Error(err)
+			return 1
+		}
+		defer unix.Close(pair[1])
+		cn := e.newConn(pair[0], e.listeners[0])
+		e.setActive(cn, true)
+		tokens()
+		if c.wait(cn, monotonic()); e.active.Load() != 1 || tokens() != 0 {
+			t.Errorf("%d active, and the cores were woken", e.active.Load())
+		}
+		return c.Run()
+	}})
+	s.eng.Drain("test", false)
+	close(drained)
+	s.cores.Wait()
+}
+
+// Cores leave for good, also if a connection becomes active when the first of them has left.
+func TestCoresLeaveForGood(t *testing.T) {
+	s := serve(t, config{})
+	s.eng.Drain("test", false)
+	s.cores.Wait()
+	s.eng.active.Add(1)
+	if !s.eng.drained() {
+		t.Error("a core that comes now stays")
+	}
+	s.eng.active.Add(-1)
+}

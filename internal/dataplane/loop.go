@@ -90,7 +90,7 @@ func (l *Loop) Next(ev *Event) Kind {
 // drained reports, once, that the worker has nothing left to do.
 func (l *Loop) drained() bool {
 	e := l.eng
-	return l.inFlight == 0 && e.phase() >= leaving && e.active.Load() <= 0 && e.enter(left)
+	return l.inFlight == 0 && e.phase() != left && e.drained()
 }
 
 // step works on one thing that is there. False: there is none.

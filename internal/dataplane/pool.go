@@ -63,7 +63,7 @@ func (c *Core) runPooled() int {
 		if cn := e.pool.get(); cn != nil {
 			c.servePooled(cn)
 		}
-		if e.phase() >= leaving && e.active.Load() <= 0 {
+		if e.phase() == left {
 			return e.ExitCode()
 		}
 	}

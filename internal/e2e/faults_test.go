@@ -29,9 +29,9 @@ func TestStartErrorsNameTheirLine(t *testing.T) {
 		"flock = /none/l":                    "open /none/l: no such file or directory",
 		"file-write = /none/l=x":             "open /none/l: no such file or directory",
 		"socket = /none/x.sock":              "bind(): No such file or directory",
-		"wsgi-file = nosuch.py":              "unable to load app 0",
-		"set = a=b\nwsgi-file = nosuch.py":   "unable to load app 0",
-		"mount = /x=nosuch.py":               "unable to load app 0 (mountpoint='/x')",
+		"wsgi-file = nosuch.py":              "failed to open python file nosuch.py",
+		"set = a=b\nwsgi-file = nosuch.py":   "failed to open python file nosuch.py",
+		"mount = /x=nosuch.py":               "failed to open python file nosuch.py",
 		"socket = u.sock\nsocket = [::1]x:1": "", // found while reading
 	} {
 		t.Run(line, func(t *testing.T) {

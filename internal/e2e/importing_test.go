@@ -184,7 +184,7 @@ func TestAutoreloadGoesOn(t *testing.T) {
 	s.Allow("SyntaxError", "unable to load app", "GAME OVER", "reload failed")
 	mark := s.Log.Mark()
 	save("broken(\n")
-	s.Log.WaitFrom(t, mark, "^reload failed: SyntaxError")
+	s.Log.WaitFrom(t, mark, "^reload failed: module = app: SyntaxError")
 	s.Write("wait", "")
 	save(slow + version("2"))
 	harness.Eventually(t, "it loads", func() bool { return harness.Exists(s.Path("loading")) })

@@ -7,12 +7,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/access"
 	"uwsgi/internal/option"
 )
 
@@ -265,6 +267,12 @@ func (b *binder) explain(a address, o option.Socket, err error) error {
 	case denied(err) && b.keeper != nil:
 		e.Hint = "this instance gave root up when it had started: what its first configuration did " +
 			"not name takes a restart"
+	case denied(err) && a.kind == kindUnix:
+		e.Op = "bind"
+		var b *access.Blocked
+		if errors.As(access.Check(filepath.Dir(a.path), access.Put, nil), &b) {
+			e.Hint = fmt.Sprintf("%v: %s", b, b.Hint())
+		}
 	case errors.Is(err, syscall.EACCES) && a.kind == kindTCP && a.port < 1024:
 		e.Hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE; under systemd a socket unit binds them"
 	case errors.Is(err, syscall.ENOENT) && a.kind == kindUnix:

@@ -27,14 +27,14 @@
 //
 //	{"op":"fork","slot":1,"row":0,"reason":"start","first":true,"again":false} + [worker's control socket, (its stderr)]   fork a worker; first: none of the
 //	                                                                                          slot has served yet, the -once hooks run; again: as Boot.Again
-//	{"op":"spool"}                                                                            the generation is in force: start the spooler's processes. Again: replace them
 //	{"op":"quit"}                                                                             no more forks; exit when the last child is gone
 //
 // loader → supervisor:
 //
 //	{"op":"loaded","apps":[{"mount":"","seconds":0.2,"source":"mysite.wsgi","interface":"wsgi"}],"python":"3.11.2"}      the application is imported (lazy-apps: the interpreter is up)
-//	{"op":"failed","error":"ImportError: …","exclusive":false,"code":22}                       no application; the traceback is on stderr already. exclusive: a lock
-//	                                                                                          or an address was in use, so a reload that stops the old ones first may work
+//	{"op":"failed","error":"ImportError: …","message":"…","exclusive":false,"code":22}         no application. message: what is left to say where the traceback is on
+//	                                                                                          stderr already. exclusive: a lock or an address was in use, so a reload
+//	                                                                                          that stops the old ones first may work
 //	{"op":"forked","slot":1,"row":0,"pid":4711}
 //	{"op":"forkfailed","slot":1,"row":0,"error":"…"}
 //	{"op":"exited","slot":1,"pid":4711,"status":9}                                             raw wait status, as os.waitpid gives it
@@ -52,11 +52,12 @@
 //
 //	{"op":"loaded","apps":[…]}              lazy-apps: it has imported the applications
 //	{"op":"ready"}                          it could serve, and takes nothing before it is told to
-//	{"op":"failed","error":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
+//	{"op":"failed","error":"…","message":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
 //	{"op":"deadline"}                       a request has set itself a deadline that the supervisor would come too late for (Row.NextScan)
 //	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace
-//	{"op":"busy","within":20000}            a mule: what it does from now on has to be over in that many ms, else it is killed; 0: it is over
+//	{"op":"busy","within":20000,"done":true}  a mule or spooler: what it does from now on has to be over in that many ms, else it is killed; below 0: at some
+//	                                        time; 0: it is over. done: with a task of the statistics
 //	{"op":"reload"} {"op":"stop"}           uwsgi.reload(), uwsgi.stop()
 //	{"op":"register","message":"{…}"}       a handler of a uWSGI signal: signal, target
 //	{"op":"schedule","message":"{…}"}       a timer, cron or file monitor that raises one (schedule.Source)
@@ -80,10 +81,10 @@
 //	{"op":"look"}                         a connection may wait that the kernel has told a process of that has ended: look
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //
-// A mule (internal/python/uwsgi_mule.py) is forked like a worker, as "kind":"mule", with a negative
-// row, for it has none on the scoreboard. It has no data plane; it says ready, failed, busy and
-// log, is told to drain, and sends
-// itself SIGTERM then.
+// A mule (internal/python/uwsgi_mule.py) and a process of the spooler (uwsgi_spooler.py) are forked
+// like a worker, as "kind":"mule" or "spooler", with a negative row, for they have none on the
+// scoreboard. They have no data plane; they say ready, failed, recycle, busy and log, are told to
+// drain, and send themselves SIGTERM then.
 //
 // The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr
 // (faulthandler, needs no GIL).

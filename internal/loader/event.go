@@ -25,8 +25,9 @@ type Loaded struct {
 type Failed struct {
 	Loader    *Loader
 	Error     string
-	Exclusive bool // a lock or an address was in use: it may work once the old generation is gone
-	Code      int  // what to exit with
+	Brief     string // what is left to say where the log has the traceback already; "" = Error
+	Exclusive bool   // a lock or an address was in use: it may work once the old generation is gone
+	Code      int    // what to exit with
 }
 
 // LoaderGone says that the loader process has ended. Forks that it never answered were reported as
@@ -58,6 +59,7 @@ type WorkerLoaded struct {
 type WorkerFailed struct {
 	Worker    *Worker
 	Error     string
+	Brief     string // as of Failed
 	Exclusive bool
 	Code      int
 }
@@ -78,11 +80,12 @@ type WorkerAsks struct {
 // WorkerDeadline says that a request has set itself a deadline that is earlier than Row.NextScan.
 type WorkerDeadline struct{ Worker *Worker }
 
-// WorkerBusy says that a mule begins with something that has to be over Within that time, 0 = that
-// it is over.
+// WorkerBusy says that an attendant begins with something, or that it is over.
 type WorkerBusy struct {
 	Worker *Worker
-	Within time.Duration
+	Within time.Duration // that it has to be over in, not above 0 = any
+	Over   bool
+	Done   bool // it was a task, for the statistics
 }
 
 // WorkerAnswered says that the worker is done with a harakiri or with giving up: the 504s are out

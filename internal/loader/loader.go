@@ -91,10 +91,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 // Quit tells the loader to exit once its last child is gone.
 func (l *Loader) Quit() error { return l.conn.send(wire.Order{Op: wire.OpQuit}) }
 
-// Spool has the loader start the spooler's processes, which are its own, or replace them.
-func (l *Loader) Spool() error { return l.conn.send(wire.Order{Op: wire.OpSpool}) }
-
-// Kill ends the loader at once; its workers live on, the spooler's processes do not.
+// Kill ends the loader at once; its workers live on.
 func (l *Loader) Kill() error { return l.process.signal(syscall.SIGKILL) }
 
 // Wait returns once the loader and all its workers have ended and everything was reported or
@@ -121,7 +118,7 @@ func (l *Loader) hear(m wire.Report) {
 	case wire.OpLoaded:
 		l.emit(Loaded{Loader: l, Apps: m.Apps, Python: m.Python})
 	case wire.OpFailed:
-		l.emit(Failed{Loader: l, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
+		l.emit(Failed{Loader: l, Error: m.Error, Brief: m.Message, Exclusive: m.Exclusive, Code: m.Code})
 	case wire.OpForked:
 		l.forked(m)
 	case wire.OpForkFailed:

@@ -2,12 +2,14 @@ package loader
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"uwsgi/internal/access"
 	"uwsgi/internal/sys"
 	"uwsgi/internal/wire"
 
@@ -248,10 +250,24 @@ func childProcess(pid, pidfd int) (*process, error) {
 }
 
 func startError(spec Spec, err error) error {
+	as := ""
 	if c := spec.Credential; c != nil {
-		return fmt.Errorf("start %s in %q as uid %d gid %d: %w", spec.Python, spec.Dir, c.Uid, c.Gid, err)
+		as = fmt.Sprintf(" as uid %d gid %d", c.Uid, c.Gid)
 	}
-	return fmt.Errorf("start %s in %q: %w", spec.Python, spec.Dir, err)
+	err = fmt.Errorf("start %s in %q%s: %w", spec.Python, spec.Dir, as, err)
+	if !errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	for _, way := range []struct {
+		path string
+		need access.Need
+	}{{spec.Dir, access.Enter}, {spec.Python, access.Run}} {
+		var b *access.Blocked
+		if errors.As(access.Check(way.path, way.need, spec.Credential), &b) {
+			return fmt.Errorf("%w: %v (%s)", err, b, b.Hint())
+		}
+	}
+	return err
 }
 
 func stdio(f, otherwise *os.File) *os.File {

@@ -132,13 +132,14 @@ func (w *Worker) hear(m wire.Report) {
 	case wire.OpLoaded:
 		emit(WorkerLoaded{Worker: w, Apps: m.Apps})
 	case wire.OpFailed:
-		emit(WorkerFailed{Worker: w, Error: m.Error, Exclusive: m.Exclusive, Code: m.Code})
+		emit(WorkerFailed{Worker: w, Error: m.Error, Brief: m.Message, Exclusive: m.Exclusive, Code: m.Code})
 	case wire.OpRecycle:
 		emit(WorkerRecycle{Worker: w, Reason: m.Reason})
 	case wire.OpReload, wire.OpStop:
 		emit(WorkerAsks{Worker: w, What: m.Op, Reason: m.Reason})
 	case wire.OpBusy:
-		emit(WorkerBusy{Worker: w, Within: time.Duration(m.Within) * time.Millisecond})
+		emit(WorkerBusy{Worker: w, Within: time.Duration(m.Within) * time.Millisecond, Over: m.Within == 0,
+			Done: m.Done})
 	case wire.OpDeadline:
 		emit(WorkerDeadline{Worker: w})
 	case wire.OpAnswered:

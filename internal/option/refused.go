@@ -45,8 +45,8 @@ func refusedRows() []Row {
 			signalsRows},
 		{"Not offered: Alarms", "there are no alarms: let the journal or your monitoring watch the log and the " +
 			"stats socket", alarmRows},
-		{"Not offered: Metrics", "metrics are on the stats socket: scrape it, for instance with uwsgi_exporter for " +
-			"Prometheus", metricsRows},
+		{"Not offered: Statistics that are sent", "metrics are on the stats socket: scrape it, for instance with " +
+			"uwsgi_exporter for Prometheus", pushRows},
 		{"Not offered: Debugging", "use py-spy or the stacks that harakiri logs", debugRows},
 		{"Not offered: Interactive shells", "run the interpreter of the virtualenv, or manage.py shell", shellRows},
 		{"Not offered: Log destinations", "use logger = rsyslog:HOST:PORT, syslog:NAME, file:PATH or systemd",

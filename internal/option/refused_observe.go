@@ -18,12 +18,7 @@ var alarmRows = []Row{
 	{Name: "alarm-msg-size", Kind: Bytes, Help: "max alarm message (8192)"},
 }
 
-var metricsRows = []Row{
-	{Name: "enable-metrics", Help: "metrics subsystem"},
-	{Name: "metric", Kind: NameValue, Repeat: true, Help: "custom metric"},
-	{Name: "metrics-dir", Aliases: []string{"metric-dir"}, Kind: Path, Help: "metrics as files"},
-	{Name: "metrics-dir-restore", Aliases: []string{"metric-dir-restore"}, Help: "reload last values"},
-	{Name: "metrics-no-cores", Help: "no per-thread metrics"},
+var pushRows = []Row{
 	{Name: "stats-push", Kind: Text, Repeat: true, Help: "push statistics periodically"},
 	{Name: "stats-pusher-default-freq", Aliases: []string{"stats-pushers-default-freq"}, Kind: Seconds,
 		Help: "push interval (3)"},

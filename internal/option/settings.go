@@ -29,6 +29,7 @@ type Settings struct {
 	RequestSettings
 	WebSocketSettings
 	CacheSettings
+	MetricSettings
 	StaticSettings
 	WorkerSettings
 	LifecycleSettings

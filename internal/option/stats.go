@@ -4,10 +4,11 @@ const groupStats Group = "Statistics"
 
 // StatsSettings is what these rows say about the stats server.
 type StatsSettings struct {
-	Stats         []string // addresses
-	StatsHTTP     bool
-	StatsMinified bool
-	StatsNoCores  bool
+	Stats          []string // addresses
+	StatsHTTP      bool
+	StatsMinified  bool
+	StatsNoCores   bool
+	StatsNoMetrics bool
 }
 
 var statsRows = []Row{
@@ -20,7 +21,8 @@ var statsRows = []Row{
 		Set: flag(func(s *Settings) *bool { return &s.StatsMinified }), Help: "on one line"},
 	{Name: "stats-no-cores", Kind: Flag, Group: groupStats,
 		Set: flag(func(s *Settings) *bool { return &s.StatsNoCores }), Help: "without the threads"},
-	{Name: "stats-no-metrics", Kind: Flag, Group: groupStats, Set: checked, Help: "without metrics (always so here)"},
+	{Name: "stats-no-metrics", Kind: Flag, Group: groupStats,
+		Set: flag(func(s *Settings) *bool { return &s.StatsNoMetrics }), Help: "without metrics"},
 }
 
 func statsAddress(s *Settings, v Value) error {

@@ -46,6 +46,8 @@ _slot = 0
 _mule = 0
 _mules = None  # uwsgi_mule.Mules, where there are mules
 _master = 0
+_spoolers = None  # uwsgi_spool.Spoolers, where there are spoolers
+_attendant = None  # the uwsgi_attendant.Attendant that this process is
 _spooling = False  # a process of the spooler
 _importer = 0  # the process that imports the application as worker 0
 _apps = []  # the applications' addresses
@@ -394,11 +396,9 @@ def websocket_send_binary(message):
 
 
 def set_user_harakiri(seconds):
-    """A deadline of its own for the current request, or for what a mule does; 0 clears it."""
-    if _mule:
-        _mules.mine.watched(seconds)
-        return
-    _need().set_user_harakiri(seconds)
+    """A deadline of its own for the current request, or for what a mule or the spooler does; 0 clears
+    it."""
+    (_attendant or _need()).set_user_harakiri(seconds)
 
 
 def setprocname(name):

@@ -8,7 +8,7 @@ RPC …) is not there at all: hasattr() is false, and whoever asks reads why.
 import sys
 
 _cache = "no cache is configured: write cache2 = name=main,items=1000"
-_metrics = "there are no metrics of the application's own: use prometheus_client or statsd"
+_metrics = "there are no metrics: write metric = NAME"
 _legion = "there is no legion: use your orchestrator's leader election"
 _spooler = "no spooler is configured: write spooler = FOLDER"
 _queue = "there is no queue: use Redis"

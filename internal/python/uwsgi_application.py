@@ -11,13 +11,18 @@ import types
 
 import uwsgi
 import uwsgi_asgi
+import uwsgi_diagnose
 import uwsgi_interface
 import uwsgi_mounts
 from uwsgi_report import ERROR, WARNING, report, say, text_of
 
 
 class NoApplication(Exception):
-    """An application source that gives no application."""
+    """An application source that gives no application, and what to do about it."""
+
+    def __init__(self, reason, advice=""):
+        super().__init__(reason)
+        self.advice = advice
 
 
 def import_path(path, name):
@@ -44,7 +49,7 @@ def import_any(what):
     return importlib.import_module(what)
 
 
-def pick(module, name):
+def pick(module, name, app, settings):
     """The callable of that name; ``name()`` is called once and gives it (an application
     factory)."""
     factory = name.endswith(")")
@@ -55,7 +60,8 @@ def pick(module, name):
         for part in name.split("."):
             if not hasattr(value, part):
                 raise NoApplication('unable to find "%s" callable in %s' % (name,
-                    getattr(module, "__file__", None) or module.__name__))
+                    getattr(module, "__file__", None) or module.__name__),
+                    value is module and uwsgi_diagnose.of_callable(module, name, app, settings) or "")
             value = getattr(value, part)
     if not callable(value):
         raise NoApplication('"%s" of %s is no application: %r is not callable' % (name,
@@ -98,7 +104,8 @@ def load(app, settings):
     if kind == "module":
         name, _, call = value.partition(":")
         module = importlib.import_module(name)
-        return not (call or app["Mount"]) and several(module, default) or pick(module, call or default)
+        return not (call or app["Mount"]) and several(module, default) or pick(module, call or default,
+            app, settings)
     if kind == "file":
         path, _, call = value, "", ""
         if not os.path.exists(path) and ":" in path:
@@ -106,14 +113,14 @@ def load(app, settings):
         stem = path[:-3] if path.endswith(".py") else path
         name = "uwsgi_file_" + stem.replace("/", "_").replace(".", "_")
         if not os.path.exists(path):
-            raise NoApplication("failed to open python file %s" % path)
-        return pick(import_path(path, name), call or default)
+            raise NoApplication("failed to open python file %s" % path, uwsgi_diagnose.of_file(path))
+        return pick(import_path(path, name), call or default, app, settings)
     if kind in ("paste", "ini-paste"):
         return paste_app(value, settings)
     if kind == "eval":
         module = types.ModuleType("uwsgi_eval_config")
         exec(compile(value, "<eval>", "exec"), vars(module))
-        return pick(module, default)
+        return pick(module, default, app, settings)
     raise NoApplication("unknown kind of application %r" % kind)
 
 
@@ -137,12 +144,16 @@ def interfaces(app, calls, settings):
 
 def report_loading():
     """Print the exception of a failed load without the frames of the loader and of the import
-    system above the application's."""
+    system above the application's. False: there are no others, and it says no more than its
+    text."""
     kind, value, tb = sys.exc_info()
     shown = tb
     while shown is not None and (not_theirs(shown.tb_frame.f_code.co_filename)):
         shown = shown.tb_next
+    if shown is None and isinstance(value, ModuleNotFoundError):
+        return False
     report(kind, value.with_traceback(shown), shown)
+    return True
 
 
 def not_theirs(filename):
@@ -172,6 +183,8 @@ class Loaded:
             ], [], [], "", False, 22
         self.again = False  # it is loaded once more otherwise
         self.shared = False  # two cannot live in one interpreter
+        self.brief = ""  # what is left to say of error where the log has the exception already
+        self.untold = False  # nobody has been told of error yet: the supervisor is, or the log
 
     def add(self, mount, found, seconds, source):
         """Take in what uwsgi_interface.find gave of a callable."""
@@ -191,14 +204,32 @@ class Loaded:
         """Whether the workers serve with an event loop."""
         return uwsgi_interface.ASGI in self.kinds
 
+    def failed(self, app, reason, advice, printed=False):
+        """Take in why an application cannot be had, and what to do about it. ``printed``: the log
+        has the reason already."""
+        where, self.untold = uwsgi_diagnose.named(app), True
+        self.error = uwsgi_diagnose.join("%s: %s" % (where, reason), advice)
+        self.brief = printed and uwsgi_diagnose.join(where + ": it cannot be imported, see above", advice) or ""
+        say("unable to load app %d (mountpoint='%s') (callable not found or import error)" % (len(self.apps),
+            app["Mount"]), ERROR)
+
+    def tell(self):
+        """Put what has failed into the log, where something is done in spite of it."""
+        if self.untold:
+            say(self.brief or self.error, ERROR)
+            self.untold = False
+
     def usable(self, settings):
-        """Whether a worker can serve with what there is; says so where it cannot."""
+        """Whether a worker can serve with what there is; says so where it cannot. The reason is
+        left to the supervisor then, whose last word it is."""
         if self.again or self.shared:
             return False
         missing = any(app["Mount"] not in self.mounts for app in settings["Apps"] or ())
         if self.apps and not (self.error and missing):
+            self.tell()
             return True
         if not settings["NeedApp"]:
+            self.tell()
             if not self.apps:
                 say("*** no app loaded. going in full dynamic mode ***")
             return True
@@ -209,14 +240,7 @@ class Loaded:
     def failure(self):
         """The message that there is no application."""
         return {"op": "failed", "error": self.error or "no application is configured (module, wsgi-file or mount)",
-            "exclusive": self.exclusive,
-                "code": self.code}
-
-
-def named_at(app):
-    """Where the configuration names an application."""
-    at = app["Origin"]
-    return ": %s, %s:%d" % (app["Value"], at["File"], at["Line"]) if at["File"] else ""
+            "message": self.brief, "exclusive": self.exclusive, "code": self.code}
 
 
 def load_all(settings, again):
@@ -230,6 +254,7 @@ def load_all(settings, again):
     sources = settings["Apps"] or []
     tenants = uwsgi_mounts.Tenants(settings)
     for app in sources:
+        done.tell()
         mount = app["Mount"]
         if mount in done.mounts:
             if mount:
@@ -245,30 +270,25 @@ def load_all(settings, again):
             tenants.add(app)
         except SystemExit as exc:
             report_loading()
-            done.error = "%s called exit(%s) while it was imported" % (app["Value"], exc.code)
+            done.error, done.brief = "%s called exit(%s) while it was imported" % (app["Value"], exc.code), ""
             if isinstance(exc.code, int) and exc.code:
                 done.code = exc.code
-            continue
         except uwsgi_mounts.Shared as exc:
             done.error, done.shared = str(exc), True
             return done
         except NoApplication as exc:
-            say(str(exc), ERROR)
-            done.error = str(exc)
+            done.failed(app, str(exc), exc.advice)
         except BaseException as exc:
-            done.error = "%s: %s" % (type(exc).__name__, text_of(exc))
+            error = "%s: %s" % (type(exc).__name__, text_of(exc))
             if is_exclusive(exc):
                 done.exclusive = True
                 if again:
-                    say("%s cannot be loaded beside another one (%s)" % (app["Value"], done.error), WARNING)
-                    done.again = True
+                    say("%s cannot be loaded beside another one (%s)" % (app["Value"], error), WARNING)
+                    done.error, done.again = error, True
                     return done
-            report_loading()
+            done.failed(app, error, uwsgi_diagnose.of_import(exc, app, settings), report_loading())
         else:
             seconds = time.monotonic() - start
             for at, one in found.items():
                 done.add(at, one, seconds, app["Value"])
-            continue
-        say("unable to load app %d (mountpoint='%s') (callable not found or import error)%s" % (len(done.apps),
-            mount, named_at(app)), ERROR)
     return done

@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from _thread import start_new_thread  # now, before an application patches them
 from time import sleep
 
@@ -36,6 +37,9 @@ class Attendant:
         self.arriving = True  # nothing of its own is begun
         self.leaving = False  # it was told to end
         self.holding = False  # it has something in hand that it ends first
+        self.until = None  # when what it does has to be over
+        self.watching = False  # the supervisor knows that it does something
+        uwsgi._attendant = self
         signal.set_wakeup_fd(-1)
         parent.wire.sock.close()
         for fd in (*parent.wake, self.boot["HandoffFD"], self.boot["HandoffInFD"], self.boot["RequestLog"]["FD"],
@@ -80,21 +84,26 @@ class Attendant:
         """What comes before its work: the application, where it is not there yet, and the hooks of a
         process that was forked."""
         settings = self.settings
-        if self.boot["Lazy"]:
-            imports(settings)
-            self.loaded = load_all(settings, False)
-        if self.boot["Lazy"] and not self.loaded.usable(settings):
-            self.tell("failed", error=self.loaded.failure()["error"], code=self.loaded.code)
-            raise SystemExit(self.loaded.code)
+        self.load()
         uwsgi_limits.raise_descriptors(settings)
         try:
-            uwsgi_hooks.run(settings, self.number, *self.hooks)
+            uwsgi_hooks.run(settings, uwsgi.mule_id(), *self.hooks)
         except (OSError, ValueError, LookupError) as exc:
             say("FATAL hook failed in %s %d: %s" % (self.kind, self.number, exc), ERROR)
             raise SystemExit(1)
         self.arriving = False
         self.tell("ready")
         uwsgi._post_fork()  # which may stay there: @muleloop
+
+    def load(self):
+        """Import the application, where it is not there yet."""
+        if not self.boot["Lazy"]:
+            return
+        imports(self.settings)
+        self.loaded = load_all(self.settings, False)
+        if not self.loaded.usable(self.settings):
+            self.tell("failed", error=self.loaded.failure()["error"], code=self.loaded.code)
+            raise SystemExit(self.loaded.code)
 
     def work(self):
         """What it is there for, until it is told to leave; the exit status."""
@@ -117,6 +126,32 @@ class Attendant:
             os.write(self.control, json.dumps({"op": op, **fields}).encode())
         except OSError:  # it is gone: listen() hears so
             pass
+
+    def busy(self, seconds):
+        """The supervisor shall know that it does something, which has to be over in that time (0: at
+        some time)."""
+        self.until = time.monotonic() + seconds if seconds else None
+        self.watched(seconds)
+
+    def idle(self, **fields):
+        """It is over."""
+        if self.watching:
+            self.tell("busy", within=0, **fields)
+        self.until, self.watching = None, False
+
+    def set_user_harakiri(self, seconds):
+        """The application's own deadline for what it does now; 0 clears it."""
+        left = [seconds] if seconds > 0 else []
+        if self.until is not None:
+            left.append(self.until - time.monotonic())
+        if left or self.holding:
+            self.watched(max(min(left), 0.001) if left else 0)
+        else:
+            self.idle()
+
+    def watched(self, seconds):
+        self.watching = True
+        self.tell("busy", within=int(seconds * 1000) or -1)
 
     def listen(self):
         """Hear the supervisor, which says when to leave: a signal of its own could come before there is

@@ -30,8 +30,7 @@ from uwsgi_worker import Library, Worker
 
 
 class LoaderProcess:
-    def __init__(self, boot, libdir, keeper=None):
-        self.keeper = keeper  # makes self.spooling
+    def __init__(self, boot, libdir):
         self.boot, self.settings, self.libdir = boot, boot["Settings"], libdir
         self.wire, self.pid = Wire(CONTROL), os.getpid()
         self.children = {}  # pid -> slot
@@ -44,7 +43,6 @@ class LoaderProcess:
         self.poll.register(self.wire.sock, select.POLLIN)
         self.poll.register(self.wake[0], select.POLLIN)
         self.locks = uwsgi_foreign.Locks()
-        self.spooling = None  # what keeps the processes of the spooler running, where there is one
         self.belongings = Belongings(boot, CONTROL, *self.wake)
 
     def boot_up(self):
@@ -93,8 +91,8 @@ class LoaderProcess:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         self.sigchld = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
         signal.signal(signal.SIGCHLD, ignore)
-        while not (self.quitting and not self.children and not (self.spooling and self.spooling.processes)):
-            for fd, _ in self.poll.poll(self.spooling and self.spooling.tend()):
+        while not (self.quitting and not self.children):
+            for fd, _ in self.poll.poll():
                 if fd == reader:
                     try:
                         os.read(reader, 4096)
@@ -114,13 +112,6 @@ class LoaderProcess:
             return
         if message["op"] == "quit":
             self.quitting = True
-            if self.spooling:
-                self.spooling.stop()
-        if message["op"] == "spool":
-            if self.spooling:
-                self.spooling.replace()
-            else:
-                self.spooling = self.keeper(self)
         for fd in fds:  # nothing else takes any
             os.close(fd)
 
@@ -157,7 +148,7 @@ class LoaderProcess:
         self.wire.send({"op": "forked", "slot": slot, "row": row, "pid": pid})
 
     def reap(self):
-        while self.children or self.spooling:
+        while self.children:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -165,8 +156,8 @@ class LoaderProcess:
             if pid == 0:
                 return
             slot = self.children.pop(pid, None)
-            if slot is None and self.spooling:
-                self.spooling.ended(pid, status)
+            if uwsgi._spoolers:
+                uwsgi._spoolers.board.depart(pid)
             if slot is not None:
                 self.wire.send({"op": "exited", "slot": slot, "pid": pid, "status": status})
 
@@ -207,11 +198,9 @@ def main(libdir, ours):
         import uwsgi_redis  # while it can be found, and before select is patched
 
         uwsgi_redis.Connection.door = boot["RedisFD"]
-    spooling = None
     if settings["Spoolers"]:
-        import uwsgi_spooling  # while it can be found
-
-        spooling = uwsgi_spooling.prepare(settings)
+        import uwsgi_spool  # while they can be found
+        import uwsgi_spooler
     if boot["Areas"]:  # now: later no module of ours can be found
         import uwsgi_shared
 
@@ -226,7 +215,11 @@ def main(libdir, ours):
     if name:
         set_title(name)
     say("Python version: %s" % sys.version.replace("\n", " "))
-    loader = LoaderProcess(boot, libdir, spooling)
+    loader = LoaderProcess(boot, libdir)
+    if settings["Spoolers"]:
+        uwsgi._spoolers = uwsgi_spool.Spoolers(settings)
+        uwsgi._spoolers.install()
+        loader.kinds["spooler"] = uwsgi_spooler.Process
     if settings["Mules"]:
         loader.mules = uwsgi._mules = uwsgi_mule.Mules(boot)
         loader.kinds["mule"] = uwsgi_mule.Mule

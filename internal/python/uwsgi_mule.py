@@ -270,7 +270,7 @@ class Mule(Attendant):
         """What it has in hand is done."""
         if self.holding:
             self.hand.drop()
-            self.watched(0)
+            self.idle()
             self.holding = False
 
     def get(self, queues, timeout):
@@ -292,7 +292,8 @@ class Mule(Attendant):
                 if message is not None:
                     break
             if message is not None:
-                self.watched(self.settings["MuleHarakiri"] / 1e9)
+                if self.settings["MuleHarakiri"]:
+                    self.busy(self.settings["MuleHarakiri"] / 1e9)
                 return message
             self.holding = False
             if self.leaving:
@@ -302,11 +303,6 @@ class Mule(Attendant):
                 return None
             if (self.signalled, POLLIN) in waiting.poll(None if left is None else left * 1000 + 1):
                 os.read(self.signalled, 4096)
-
-    def watched(self, seconds):
-        """What it does now has to be over in that time, 0 = it need not."""
-        if seconds or self.settings["MuleHarakiri"]:
-            self.tell("busy", within=int(seconds * 1000))
 
     def work(self):
         program = self.settings["Mules"][self.number - 1]["Program"]

@@ -6,6 +6,11 @@ import os
 
 import uwsgi_cache
 
+# The functions of a kind, which are C's as they are.
+FUNCTIONS = {
+    "metrics": ["metric_" + name for name in ("get", "set", "inc", "dec", "mul", "div", "set_max", "set_min")],
+}
+
 
 def library(libdir):
     spec = importlib.util.spec_from_file_location("_uwsgi_shared", os.path.join(libdir, "_uwsgi_shared.abi3.so"))
@@ -21,6 +26,8 @@ def functions(boot):
         getattr(shared, area["Kind"] + "_open")(area["Name"], area["FD"])
         os.close(area["FD"])
     kinds = {area["Kind"] for area in boot["Areas"]}
+    for kind in kinds & set(FUNCTIONS):
+        found.update((name, getattr(shared, name)) for name in FUNCTIONS[kind])
     if "cache" in kinds:
         found.update(uwsgi_cache.functions(shared, boot["Settings"]))
     return found

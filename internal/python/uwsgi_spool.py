@@ -578,11 +578,10 @@ def backend(where, frequency):
 class Board:
     """What the spooler's processes and all others of a generation share: a page, made before the
     fork. A word each: the frequency that set_spooler_frequency() asks for, then the processes'
-    ids, then when the jobs that they run are past their time (seconds of the monotonic clock)."""
+    ids."""
 
     def __init__(self, count):
-        self.count = count
-        self.memory = memoryview(mmap.mmap(-1, 4 * (1 + 2 * count))).cast("I")
+        self.memory = memoryview(mmap.mmap(-1, 4 * (1 + count))).cast("I")
 
     frequency = property(lambda self: self.memory[0])
 
@@ -592,16 +591,14 @@ class Board:
     def arrive(self, number, pid):
         self.memory[number] = pid
 
+    def depart(self, pid):
+        """That process is gone, perhaps one of these."""
+        for number, there in enumerate(self.pids(), 1):
+            if there == pid:
+                self.memory[number] = 0
+
     def pids(self):
-        return list(self.memory[1:1 + self.count])
-
-    def set_deadline(self, number, seconds):
-        """Let process ``number`` be killed after so many seconds, 0: not."""
-        self.memory[self.count + number] = int(time.monotonic() + seconds) + 1 if seconds else 0
-
-    def late(self, number):
-        """Whether it should be killed now."""
-        return 0 < self.memory[self.count + number] <= time.monotonic()
+        return list(self.memory[1:])
 
 
 class Spoolers:
@@ -614,7 +611,7 @@ class Spoolers:
             for s in self.settings}
         # uWSGI counts a spooler for each process, one without processes (external) as so many
         self.dirs = [s["Dir"] for s in self.settings for _ in range(s["Processes"])]
-        # those that run here, counted from 1
+        # those that run here, counted from 1, in the order of the supervisor's numbers for them
         external = {s["Dir"] for s in self.settings if s["External"]}
         self.numbers = [i + 1 for i, d in enumerate(self.dirs) if d not in external]
         self.board = Board(len(self.dirs))

@@ -6,10 +6,13 @@ import sys
 import time
 import traceback
 import types
+from select import POLLIN, poll  # now: what patches select for greenlets leaves none of this kind
 
 import uwsgi
 from uwsgi_application import import_any
+from uwsgi_attendant import Attendant
 from uwsgi_report import ERROR, WARNING, report, say
+from uwsgi_signals import wakeup
 from uwsgi_spool import arguments
 
 LONGEST = 3600  # seconds that a job which failed waits at most
@@ -23,47 +26,35 @@ def backoff(frequency, failures):
 
 
 class Spooler:
-    """``leaving()`` says whether the process shall end, ``deadline(seconds)`` sets how long the
-    supervisor lets it be from now on (0: for ever), ``wait(fd, seconds)`` sleeps until the
-    descriptor is readable, a signal comes, or the time is over."""
+    """The jobs of one folder. ``process`` is what it runs in: a Process, or what has its leaves(),
+    begin(), end(), retire() and wait()."""
 
-    def __init__(self, settings, spoolers, number, leaving, deadline, wait):
+    def __init__(self, settings, spoolers, number, process):
         self.dir, self.backend = spoolers.dirs[number - 1], spoolers.backends[spoolers.dirs[number - 1]]
-        self.board, self.number = spoolers.board, number
+        self.board, self.process = spoolers.board, process
         self.own_frequency = settings["SpoolerFrequency"] / 1e9
         self.attempts, self.max_tasks = settings["SpoolerAttempts"], settings["SpoolerMaxTasks"]
-        self.harakiri, self.chdir = settings["SpoolerHarakiri"] / 1e9, settings["SpoolerChdir"]
-        self.quiet = settings["SpoolerQuiet"]
-        self.leaving, self.deadline, self.wait = leaving, deadline, wait
+        self.chdir, self.quiet = settings["SpoolerChdir"], settings["SpoolerQuiet"]
         self.tasks, self.hand, self.complained = 0, None, 0
 
     @property
     def frequency(self):
         return self.board.frequency or self.own_frequency
 
-    @staticmethod
-    def imports(settings):
-        """What the option spooler-import names."""
-        for what in settings["SpoolerImports"] or ():
-            try:
-                import_any(what)
-            except Exception:
-                report(*sys.exc_info())
-
     def run(self):
-        """Serve until the process shall leave, or has done spooler-max-tasks."""
+        """Serve until the process shall leave."""
         os.register_at_fork(after_in_child=self.let_go)
         fd = self.backend.open()
-        while not self.leaving():
+        while not self.process.leaves():
             for self.hand in self.backend.due():
-                if self.leaving():
+                if self.process.leaves():
                     self.hand.leave()
                     return
                 self.manage(self.hand)
-                if self.max_tasks and self.tasks >= self.max_tasks:
+                if self.tasks == self.max_tasks > 0:
                     say("[spooler %s pid: %d] maximum number of tasks reached (%d) recycling ..." % (
                         self.dir, os.getpid(), self.max_tasks))
-                    return
+                    self.process.retire()
             self.sleep(fd)
 
     def sleep(self, fd):
@@ -72,9 +63,9 @@ class Spooler:
         soonest = self.backend.next()
         if soonest is not None:
             until = min(until, soonest)
-        while not self.leaving():
+        while not self.process.leaves():
             left = until - time.time()
-            if left <= 0 or self.wait(fd, left) and self.backend.rest():
+            if left <= 0 or self.process.wait(fd, left) and self.backend.rest():
                 return
 
     def let_go(self):
@@ -94,7 +85,7 @@ class Spooler:
             say("[spooler %s pid: %d] managing request %s ..." % (self.dir, os.getpid(), job.name))
         try:
             self.enter(job)
-            self.deadline(self.harakiri)
+            self.process.begin()
             answer = self.call(job)
         except BaseException:  # sys.exit() in a job ends the job
             report(*sys.exc_info())
@@ -102,7 +93,7 @@ class Spooler:
         else:
             self.end(job, answer, began)
         finally:
-            self.deadline(0)
+            self.process.end()
             self.tasks += 1
 
     def enter(self, job):
@@ -170,3 +161,65 @@ class Spooler:
             say("[spooler %s pid: %d] %s: %s" % (self.dir, os.getpid(), job.name, exc), ERROR)
             job.leave()
         return True
+
+
+class Process(Attendant):
+    """One process of the spooler: what it is besides its jobs."""
+
+    kind = "spooler"
+    hooks = ("post-fork",)
+
+    def __init__(self, parent, order, fds):
+        super().__init__(parent, order, fds)
+        self.spoolers = uwsgi._spoolers
+        self.place = self.spoolers.numbers[self.number - 1]  # in uwsgi.spoolers, from 1
+        self.harakiri = self.settings["SpoolerHarakiri"] / 1e9
+        self.signalled = wakeup()[0]
+        self.poll, self.watched_fd = poll(), -1
+        self.poll.register(self.signalled, POLLIN)
+        uwsgi._spooling = True
+        self.spoolers.board.arrive(self.place, os.getpid())
+
+    def load(self):
+        super().load()
+        for what in self.settings["SpoolerImports"] or ():
+            try:
+                import_any(what)
+            except Exception:
+                report(*sys.exc_info())
+
+    def work(self):
+        self.holding = True  # a signal(7) interrupts nothing: leaves() is asked between jobs
+        Spooler(self.settings, self.spoolers, self.place, self).run()
+        return 0
+
+    def leaves(self):
+        """Whether it shall end."""
+        return self.leaving
+
+    def retire(self):
+        """Have another process in its place, and wait to be told to leave."""
+        self.tell("recycle", reason="spooler-max-tasks")
+        while not self.leaving:
+            self.wait(-1, 60)
+
+    def begin(self):
+        """A job begins."""
+        self.busy(self.harakiri)
+
+    def end(self):
+        """It is over."""
+        self.idle(done=True)
+
+    def wait(self, fd, seconds):
+        """Sleep until fd is readable (True), or a signal has come, or the time is over."""
+        if fd != self.watched_fd and fd >= 0:
+            self.poll.register(fd, POLLIN)
+            self.watched_fd = fd
+        ready = dict(self.poll.poll(max(0, int(seconds * 1000) + 1)))
+        if self.signalled in ready:
+            try:
+                os.read(self.signalled, 4096)
+            except BlockingIOError:
+                pass
+        return fd in ready

@@ -17,10 +17,11 @@ import (
 
 // Options is how a stats server answers.
 type Options struct {
-	HTTP     bool   // stats-http: an HTTP head first
-	Minified bool   // stats-minified
-	NoCores  bool   // stats-no-cores
-	Mode     string // chmod-socket, as it is written: a server whose socket has another is not the one that is wanted
+	HTTP      bool   // stats-http: an HTTP head first
+	Minified  bool   // stats-minified
+	NoCores   bool   // stats-no-cores
+	NoMetrics bool   // stats-no-metrics
+	Mode      string // chmod-socket, as it is written: a server whose socket has another is not the one that is wanted
 	// Remove unlinks the unix socket at the end, nil = it stays: vacuum.
 	Remove func(path string) error
 }
@@ -91,7 +92,7 @@ func (s *Server) reachable() bool {
 // Is reports whether it answers like that.
 func (s *Server) Is(opts Options) bool {
 	a, b := s.opts, opts
-	return a.HTTP == b.HTTP && a.Minified == b.Minified && a.NoCores == b.NoCores && a.Mode == b.Mode &&
+	return a.HTTP == b.HTTP && a.Minified == b.Minified && a.NoCores == b.NoCores && a.NoMetrics == b.NoMetrics && a.Mode == b.Mode &&
 		(a.Remove == nil) == (b.Remove == nil)
 }
 
@@ -157,7 +158,11 @@ func (s *Server) answer(ctx context.Context, c net.Conn) {
 		head = "HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: " +
 			"application/json\r\n\r\n"
 	}
-	body := s.source().JSON(s.opts.Minified, s.opts.NoCores)
+	snapshot := s.source()
+	if s.opts.NoMetrics {
+		snapshot.Metrics = nil
+	}
+	body := snapshot.JSON(s.opts.Minified, s.opts.NoCores)
 	_ = c.SetDeadline(time.Now().Add(timeout))
 	if _, err := c.Write(append([]byte(head), body...)); err != nil {
 		return

@@ -24,12 +24,14 @@ type Snapshot struct {
 	CWD         string           `json:"cwd"`
 	Daemons     []Daemon         `json:"daemons,omitempty"`
 	Locks       []map[string]int `json:"locks"` // see Locks
+	Metrics     Metrics          `json:"metrics,omitempty"`
 	Sockets     []Socket         `json:"sockets"`
 	Workers     []Worker         `json:"workers"` // by number: those in force
 	Crons       []Cron           `json:"crons,omitempty"`
 	Caches      []Cache          `json:"caches,omitempty"`
 	Signals     []Signal         `json:"signals,omitempty"` // that the application has registered
 	Mules       []Mule           `json:"mules,omitempty"`
+	Spoolers    []Spooler        `json:"spoolers,omitempty"`
 
 	Stopping   bool    `json:"stopping,omitempty"` // it serves on, for shutdown-delay
 	Generation int     `json:"generation"`         // in force: how often a loader took its place, 0 = none yet
@@ -121,6 +123,22 @@ type Mule struct {
 	VSZ        int64  `json:"vsz"`
 	LastSpawn  int64  `json:"last_spawn"`
 	Spawns     int    `json:"respawn_count"` // 1 for the first process
+	Harakiris  int    `json:"harakiri_count"`
+	Generation int    `json:"generation"` // of its process, 0 = it has none
+}
+
+// Spooler is one process of a spooler.
+type Spooler struct {
+	Dir        string `json:"dir"`
+	PID        int    `json:"pid"`      // 0 = no process
+	Tasks      int64  `json:"tasks"`    // that were run, however they ended
+	Respawns   int    `json:"respawns"` // processes after the first one
+	Running    int    `json:"running"`  // 1 = it has a job in hand
+	Since      int64  `json:"running_since,omitempty"`
+	Status     string `json:"status"` // as a mule's; external: another instance runs the jobs
+	RSS        int64  `json:"rss"`    // bytes
+	VSZ        int64  `json:"vsz"`
+	LastSpawn  int64  `json:"last_spawn"`
 	Harakiris  int    `json:"harakiri_count"`
 	Generation int    `json:"generation"` // of its process, 0 = it has none
 }

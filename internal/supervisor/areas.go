@@ -6,15 +6,25 @@ import (
 
 	"uwsgi/internal/area"
 	"uwsgi/internal/cache"
+	"uwsgi/internal/metrics"
 	"uwsgi/internal/stats"
 )
 
-// openAreas gives the memory that cfg's processes share: what there is of the same geometry keeps
+// openAreas gives the memory that the processes of g share: what there is of the same geometry keeps
 // its content.
-func (s *Supervisor) openAreas(cfg *Config) ([]*area.Area, error) {
-	specs, err := cache.Specs(cfg.Settings)
+func (s *Supervisor) openAreas(g *generation) ([]*area.Area, error) {
+	specs, err := cache.Specs(g.cfg.Settings)
 	if err != nil {
 		return nil, err
+	}
+	if g.metrics, err = metrics.New(g.cfg.Settings, len(g.cfg.Listeners)); err != nil {
+		return nil, err
+	}
+	if g.metrics != nil {
+		if s.metrics.restored == nil {
+			s.metrics.restored = metrics.Restored(g.cfg.Settings)
+		}
+		specs = append(specs, g.metrics.Spec(s.areas.Newest(metrics.Kind, metrics.Kind), s.metrics.restored))
 	}
 	areas, err := s.areas.Open(specs)
 	for _, a := range areas {

@@ -86,6 +86,7 @@ type Notifier interface {
 const (
 	KeyWorker     = "worker"
 	KeyMule       = "mule"
+	KeySpooler    = "spooler"
 	KeyPID        = "pid"
 	KeyGeneration = "generation"
 	KeyReason     = "reason"

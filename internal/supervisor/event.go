@@ -15,7 +15,7 @@ const sameRequest = 2 * time.Second
 
 // handle handles what a loader or a worker did.
 func (s *Supervisor) handle(e loader.Event) {
-	if len(s.mules.procs) > 0 && s.ofMule(e) {
+	if len(s.attendants.procs) > 0 && s.ofAttendant(e) {
 		return
 	}
 	switch e := e.(type) {

@@ -165,13 +165,38 @@ func (s *Supervisor) exit(err error, code int) {
 	if s.phase == Starting {
 		event = "start.failed"
 	}
-	s.log(slog.LevelError, event, fmt.Sprintf("%v; exiting with status %d", err, code), slog.Any(KeyError, err),
-		slog.Int(KeyExit, code))
+	text := err.Error()
+	if told, ok := err.(unloaded); ok {
+		text = told.brief
+	}
+	say := func() {
+		s.log(slog.LevelError, event, fmt.Sprintf("%s; exiting with status %d", text, code), slog.Any(KeyError, err),
+			slog.Int(KeyExit, code))
+	}
 	s.tell(s.manager.Failed(err.Error(), 0))
 	s.code = code
+	if s.phase == Starting {
+		s.stopping.lastWord = say
+	} else {
+		say()
+	}
 	if s.phase < Stopping {
 		s.stop(err.Error(), true)
 	}
+}
+
+// unloaded is why an application could not be loaded. brief is what is left to say of it where the
+// log has the traceback already.
+type unloaded struct{ why, brief string }
+
+func (e unloaded) Error() string { return e.why }
+
+// unloadedBy gives what a loader or a worker says of it, who being in front.
+func unloadedBy(who, why, brief string) error {
+	if brief == "" {
+		brief = why
+	}
+	return unloaded{why: who + why, brief: who + brief}
 }
 
 // unloadable takes note of a loader without an application.
@@ -180,7 +205,7 @@ func (s *Supervisor) unloadable(e loader.Failed) {
 	if t == nil || t.gen == nil || t.gen.ld != e.Loader {
 		return
 	}
-	s.refuseOnceRead(t, errors.New(e.Error), e.Code, e.Exclusive)
+	s.refuseOnceRead(t, unloadedBy("", e.Error, e.Brief), e.Code, e.Exclusive)
 }
 
 // loaderGone takes note of the end of a loader.

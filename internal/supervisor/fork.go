@@ -207,7 +207,11 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 		s.dismiss(old, p.slot.replace, true)
 	}
 	if ours {
-		s.refuseOnceRead(t, fmt.Errorf("worker %d: %s", p.slot.n, e.Error), e.Code, e.Exclusive)
+		who := ""
+		if e.Code != loader.ExitNoApp { // which one could not import it makes no difference
+			who = fmt.Sprintf("worker %d: ", p.slot.n)
+		}
+		s.refuseOnceRead(t, unloadedBy(who, e.Error, e.Brief), e.Code, e.Exclusive)
 	}
 }
 

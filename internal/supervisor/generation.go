@@ -7,6 +7,7 @@ import (
 
 	"uwsgi/internal/area"
 	"uwsgi/internal/loader"
+	"uwsgi/internal/metrics"
 	"uwsgi/internal/wire"
 )
 
@@ -35,14 +36,6 @@ var loaderMoves = map[loaderState][]loaderState{
 // fork during a stop.
 const loaderPatience = 3 * time.Second
 
-// patience is loaderPatience, or what jobs of the spooler get to finish.
-func (g *generation) patience() time.Duration {
-	if len(g.cfg.Settings.Spoolers) > 0 {
-		return g.cfg.mercy() + loaderPatience
-	}
-	return loaderPatience
-}
-
 // generation is one loader and the workers forked from it.
 type generation struct {
 	n       int
@@ -58,9 +51,10 @@ type generation struct {
 	ready   time.Time // loaded
 	log     int       // which request log its loader was started with
 	areas   []*area.Area
-	piped   bool     // what the loader prints is read by us
-	death   *timer   // when its loader is killed
-	signals *signals // what it has registered; nil = nothing
+	metrics *metrics.Set // nil = there are none
+	piped   bool         // what the loader prints is read by us
+	death   *timer       // when its loader is killed
+	signals *signals     // what it has registered; nil = nothing
 }
 
 // active is how many slots should have a process.
@@ -132,7 +126,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Lazy:      g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(),
 		RequestLog: wire.RequestLog{Kind: cfg.RequestLogKind},
 	}
-	areas, err := s.openAreas(cfg)
+	areas, err := s.openAreas(g)
 	if err != nil {
 		return nil, err
 	}
@@ -208,9 +202,9 @@ func (s *Supervisor) destroy(g *generation, why string) {
 			s.kill(p, why)
 		}
 	}
-	for _, p := range s.mules.procs {
+	for _, p := range s.attendants.procs {
 		if p.gen == g {
-			s.killMule(p, why)
+			s.killAttendant(p, why)
 		}
 	}
 	s.killLoader(g)
@@ -255,7 +249,7 @@ func (s *Supervisor) tidy() {
 	kept := s.gens[:0]
 	for _, g := range s.gens {
 		if g.state == quitting && g.procs == s.unforked(g) && g.death == nil {
-			g.death = s.timers.after(g.patience(), func() { s.killLoader(g) })
+			g.death = s.timers.after(loaderPatience, func() { s.killLoader(g) })
 		}
 		if g.state != dead || g.procs > 0 || g == s.gen {
 			kept = append(kept, g)
@@ -284,7 +278,7 @@ func (s *Supervisor) unforked(g *generation) int {
 			n++
 		}
 	}
-	for _, p := range s.mules.procs {
+	for _, p := range s.attendants.procs {
 		if p.gen == g && p.pid == 0 {
 			n++
 		}

@@ -70,7 +70,12 @@ func (s *Supervisor) ReloadWorkers(reason string, graceful bool) {
 
 // ReloadMules replaces all mules by fresh forks of the same loader, each once it is done with its
 // message.
-func (s *Supervisor) ReloadMules(reason string) { s.post(func() { s.reloadMules(reason) }) }
+func (s *Supervisor) ReloadMules(reason string) { s.post(func() { s.reloadKind(&muleKind, reason) }) }
+
+// ReloadSpoolers replaces the processes of the spooler, each once it is done with its job.
+func (s *Supervisor) ReloadSpoolers(reason string) {
+	s.post(func() { s.reloadKind(&spoolerKind, reason) })
+}
 
 // ChainReload replaces the workers one after another.
 func (s *Supervisor) ChainReload(reason string) { s.post(func() { s.chainReload(reason) }) }

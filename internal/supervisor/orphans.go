@@ -23,7 +23,7 @@ func (s *Supervisor) reapOrphans() {
 	for _, p := range s.procs {
 		known[p.pid] = true
 	}
-	for _, p := range s.mules.procs {
+	for _, p := range s.attendants.procs {
 		known[p.pid] = true
 	}
 	seen := map[int]bool{}

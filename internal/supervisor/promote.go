@@ -39,8 +39,8 @@ func (s *Supervisor) promote(t *rollout) {
 		s.retire(old, whyReload, true)
 	}
 	s.release(before)
-	s.spool()
 	s.startSignals()
+	s.startMetrics()
 	t.gen, t.old, t.stage, t.handingSince = nil, old, handingOver, time.Now()
 	for _, sl := range s.gen.slots {
 		s.recycleEarly(sl.cur)

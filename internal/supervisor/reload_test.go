@@ -175,7 +175,7 @@ func TestFailedReloadKeepsTheOld(t *testing.T) {
 		{"import", "import-fails", "ImportError: no module named fake", nil},
 		{"exit", "import-exits=3", "exited with status 3", nil},
 		{"workers", "dies-early", "ended 3 times before it could serve (the last one exited with status 1)", nil},
-		{"lazy", "lazy lazy-fails", "worker 1: ImportError: lazily", nil},
+		{"lazy", "lazy lazy-fails", "ImportError: lazily", nil},
 		{"interpreter", "", "/nonexistent/python", func(c *Config) { c.Python = "/nonexistent/python" }},
 		{"settings", "", "no settings", func(c *Config) { c.Settings = nil }},
 	} {

@@ -84,6 +84,9 @@ func TestStartFailures(t *testing.T) {
 			if r.logged(c.log, c.said) < 0 {
 				t.Errorf("not logged: %s", c.said)
 			}
+			if last := r.seen[len(r.seen)-1]; last.event != c.log {
+				t.Errorf("%s, %q, comes after the reason", last.event, last.text)
+			}
 			for _, told := range r.notes.all() {
 				if told == "READY" {
 					t.Error("READY was said")

@@ -33,8 +33,13 @@ func (s *Supervisor) snapshot() Status {
 		st.Requests = s.rows.board.TotalRequests()
 	}
 	st.Caches = s.caches()
-	st.Mules = s.muleStats()
-	seen := map[*process]bool{}
+	st.Mules, st.Spoolers = s.muleStats(), s.spoolerStats()
+	seen, live := map[*process]bool{}, map[*tally]counts{}
+	for _, p := range s.procs {
+		sum := live[p.slot.tally]
+		sum.add(p.gen.rows.read(p.row))
+		live[p.slot.tally] = sum
+	}
 	if g := s.gen; g != nil {
 		st.Generation = g.n
 		if g.state != dead {
@@ -42,30 +47,31 @@ func (s *Supervisor) snapshot() Status {
 		}
 		for _, sl := range g.slots {
 			seen[sl.cur] = true
-			st.Workers = append(st.Workers, s.workerStats(sl.n, g, sl.tally, sl.cur))
+			st.Workers = append(st.Workers, s.workerStats(sl.n, g, sl.tally, live[sl.tally], sl.cur))
 		}
 		st.Signals = g.signals.stats()
+		st.Metrics = s.showMetrics(&st.Snapshot)
 	}
 	for _, p := range s.procs {
 		if !seen[p] && (p.state >= draining || s.gen == nil) {
-			st.Leaving = append(st.Leaving, s.workerStats(p.slot.n, p.gen, p.slot.tally, p))
+			st.Leaving = append(st.Leaving, s.workerStats(p.slot.n, p.gen, p.slot.tally, live[p.slot.tally], p))
 		}
 	}
 	slices.SortFunc(st.Leaving, func(a, b stats.Worker) int { return a.PID - b.PID })
 	return st
 }
 
-// workerStats describes a worker number of a generation and the process it has, nil = none.
-func (s *Supervisor) workerStats(n int, g *generation, t *tally, p *process) stats.Worker {
+// workerStats describes a worker number of a generation and the process it has, nil = none. live is
+// what all its processes count that are not gone yet: a reload takes nothing off its counters.
+func (s *Supervisor) workerStats(n int, g *generation, t *tally, live counts, p *process) stats.Worker {
 	w := stats.Worker{ID: n, Status: "cheap", Harakiris: t.harakiris, Spawns: t.spawns}
 	if !t.spawned.IsZero() {
 		w.LastSpawn = t.spawned.Unix()
 	}
 	sum := t.past
+	sum.add(live)
 	if p != nil {
-		c := p.gen.rows.read(p.row)
-		sum.add(c)
-		w.Delta = c.requests
+		w.Delta = p.gen.rows.read(p.row).requests
 		s.processStats(&w, p)
 	}
 	w.Requests, w.Exceptions, w.TX, w.Running = sum.requests, sum.exceptions, sum.tx, sum.running

@@ -15,6 +15,9 @@ type stopping struct {
 	at     time.Time // and when that is
 	hooked bool
 	hooks  bool // they run
+	// lastWord logs why the start has failed, in place of the words of an ordinary stop: people look
+	// for the reason at the end of the log. nil = this is one.
+	lastWord func()
 }
 
 // close serves on for shutdown-delay before a stop. False: it is not asked for, under way already,
@@ -66,7 +69,9 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 	if graceful {
 		event, text = "stop.graceful", "graceful shutdown triggered..."
 	}
-	s.log(slog.LevelInfo, event, text, slog.String(KeyReason, reason))
+	if s.stopping.lastWord == nil {
+		s.log(slog.LevelInfo, event, text, slog.String(KeyReason, reason))
+	}
 	s.tell(s.manager.Stopping("stopping: " + reason))
 	s.enter(Stopping)
 	s.timers.drop(s.stopping.delay)
@@ -90,12 +95,12 @@ func (s *Supervisor) stop(reason string, graceful bool) {
 	for _, g := range s.gens {
 		s.retire(g, whyStop, false)
 	}
-	s.dismissMules()
+	s.dismissAttendants()
 }
 
 // late kills what a stop still waits for.
 func (s *Supervisor) late(limit time.Duration) {
-	if len(s.procs)+len(s.mules.procs) == 0 {
+	if len(s.procs)+len(s.attendants.procs) == 0 {
 		return
 	}
 	s.log(slog.LevelWarn, "stop.late", fmt.Sprintf("the stop takes longer than %s (graceful-timeout): "+
@@ -138,7 +143,7 @@ func (s *Supervisor) interrupt() {
 
 // finishStop ends the loop once all processes have ended and the last hooks have run.
 func (s *Supervisor) finishStop() {
-	if s.over || s.stopping.hooks || len(s.procs)+len(s.mules.procs) > 0 {
+	if s.over || s.stopping.hooks || len(s.procs)+len(s.attendants.procs) > 0 {
 		return
 	}
 	for _, g := range s.gens {
@@ -149,7 +154,9 @@ func (s *Supervisor) finishStop() {
 	if !s.stopping.hooked {
 		s.stopping.hooked = true
 		s.reportLost()
-		s.log(slog.LevelInfo, "stop.done", "goodbye to uWSGI.")
+		if s.stopping.lastWord == nil {
+			s.log(slog.LevelInfo, "stop.done", "goodbye to uWSGI.")
+		}
 		if run := s.cfg.Hooks; run != nil {
 			s.stopping.hooks = true
 			s.background(func(ctx context.Context) func() {
@@ -161,6 +168,9 @@ func (s *Supervisor) finishStop() {
 			})
 			return
 		}
+	}
+	if s.stopping.lastWord != nil {
+		s.stopping.lastWord()
 	}
 	s.enter(Stopped)
 	s.over = true

@@ -53,15 +53,16 @@ type Supervisor struct {
 	handoff   [2]*os.File
 	locks     *os.File // uwsgi.lock's
 	areas     area.Keeper
+	metrics   metering
 
-	rows    *rows // of the generation in force
-	gens    []*generation
-	gen     *generation // in force; nil before the first one is ready and while a reload has stopped it first
-	lastGen int
-	procs   map[*loader.Worker]*process
-	tallies tallies
-	mules   mules
-	queues  muleQueues
+	rows       *rows // of the generation in force
+	gens       []*generation
+	gen        *generation // in force; nil before the first one is ready and while a reload has stopped it first
+	lastGen    int
+	procs      map[*loader.Worker]*process
+	tallies    tallies
+	attendants attendants
+	queues     muleQueues
 
 	rollout  *rollout // under way
 	queued   *rollout // asked for meanwhile
@@ -213,6 +214,7 @@ func (s *Supervisor) closeShared() {
 			f.Close()
 		}
 	}
+	s.stopMetrics()
 	s.areas.Close()
 	boards := map[*rows]bool{}
 	for _, g := range s.gens {
@@ -243,7 +245,7 @@ func (s *Supervisor) reconcile() {
 		s.replaceLoader()
 		s.watchSockets()
 	}
-	s.tendMules()
+	s.tendAttendants()
 	s.exitIfHopeless()
 }
 

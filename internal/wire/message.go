@@ -38,7 +38,8 @@ type Report struct {
 	Code      int    `json:"code,omitempty"`      // what to exit with
 	Reason    string `json:"reason,omitempty"`
 	Message   string `json:"message,omitempty"`
-	Within    int64  `json:"within,omitempty"` // ms
+	Within    int64  `json:"within,omitempty"` // ms, below 0 = any time
+	Done      bool   `json:"done,omitempty"`   // a task, for the statistics
 	Level     string `json:"level,omitempty"`  // debug, info, warning, error
 }
 

@@ -6,8 +6,6 @@ const (
 	// Supervisor to loader.
 	OpFork = "fork"
 	OpQuit = "quit"
-	// OpSpool starts the processes of the spooler, or has them replaced.
-	OpSpool = "spool"
 
 	// Loader to supervisor; Loaded, Failed and Log are a worker's, too.
 	OpLoaded     = "loaded"
@@ -32,7 +30,7 @@ const (
 	OpRaise    = "raise"
 	OpBegan    = "began"
 	OpHandled  = "handled"
-	// Mule to supervisor, beside Ready and Log.
+	// Mule or spooler to supervisor, beside Ready, Recycle and Log.
 	OpBusy = "busy"
 
 	// Supervisor to worker.
@@ -49,6 +47,9 @@ const (
 	OpReopenLog = "accesslog"
 )
 
-// KindMule is a process of Python that is no worker: it has no data plane and no row on the
+// What a fork is, beside a worker: processes of Python without a data plane and without a row on the
 // scoreboard.
-const KindMule = "mule"
+const (
+	KindMule    = "mule"
+	KindSpooler = "spooler" // of those that run jobs here, not of external folders
+)

@@ -16,7 +16,6 @@ import io
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -129,23 +128,17 @@ def own_platform():
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(arch, arch), "linux_" + arch
 
 
-def go_build(arch, cgo, *args, **env):
-    """Have Go build something of this tree for an architecture."""
+def compile_into(folder, arch, *parts, **more):
+    """Have packaging/compile.sh compile parts of this tree for an architecture."""
     go = find_go()
     if not go:
         raise BuildError("Go %d.%d or newer is not here: https://go.dev/dl, or pip install %s" % (*GO, PINS["go"]))
-    env = {**os.environ, "GOARCH": arch, "GOOS": "linux", "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local",
-           "CGO_ENABLED": cgo, **env}
-    for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "CFLAGS", "LDFLAGS"):
+    env = {**os.environ, "GO": go, "GOARCH": arch, "GOOS": "linux", "GOTOOLCHAIN": "local",
+           "GOFLAGS": "-mod=vendor" if os.path.isdir(os.path.join(ROOT, "vendor")) else "", **more}
+    for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "SHARED_CFLAGS", "DEBUG"):
         env.pop(name, None)
-    if os.path.isdir(os.path.join(ROOT, "vendor")):
-        env["GOFLAGS"] += " -mod=vendor"
-    subprocess.run([go, "build", "-trimpath", *args], cwd=ROOT, env=env, check=True)
-
-
-def build_agent(folder, arch):
-    """Build what talks to Redis into folder."""
-    go_build(arch, "0", "-ldflags", "-s -w", "-o", os.path.join(folder, AGENT), "./cmd/uwsgi-redis")
+    for part in parts:
+        subprocess.run(["sh", os.path.join(ROOT, "packaging", "compile.sh"), part, folder], env=env, check=True)
 
 
 def build(folder, target):
@@ -161,19 +154,8 @@ def build(folder, target):
         zig, tag = next((z, t) for a, z, t in TARGETS.values() if a == arch)
     if is_zig:
         compiler += " -target " + zig
-    program, library = os.path.join(folder, "uwsgi"), os.path.join(folder, "_uwsgi.abi3.so")
-    go_build(arch, "0", "-ldflags", "-s -w -X uwsgi/internal/app.Version=" + version(), "-o", program, "./cmd/uwsgi")
-    script = os.path.join(ROOT, "cmd", "uwsgi-worker", "init.ld")
-    go_build(arch, "1", "-ldflags", "-s -w '-extldflags=-Wl,-T,%s'" % script, "-buildmode=c-shared", "-o", library,
-        "./cmd/uwsgi-worker", CGO_LDFLAGS="-Wl,-z,now", CC=compiler)
-    if not target:
-        build_agent(folder, arch)
-    shared = os.path.join("cmd", "uwsgi-shared")
-    subprocess.run([*shlex.split(compiler), "-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden",
-        "-fstack-protector-strong", "-Icmd/uwsgi-worker", "-s", "-pthread", "-Wl,-z,now", "-o",
-        os.path.join(folder, "_uwsgi_shared.abi3.so"),
-        *(os.path.join(shared, f) for f in sorted(os.listdir(os.path.join(ROOT, shared))) if f.endswith(".c"))],
-        cwd=ROOT, check=True)
+    what = ["programs", "library"] if target else ["programs", "library", "redis"]
+    compile_into(folder, arch, *what, CC=compiler)
     return tag
 
 
@@ -229,16 +211,14 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         for module in ("uwsgi.py", "pyuwsgi.py"):
             wheel.add(module, read("packaging", "wheel", "modules", module))
         wheel.add("uwsgidecorators.py", read("internal", "python", "uwsgidecorators.py"))
-        lib = data + "/data/lib/uwsgi/"
-        for module in sorted(os.listdir(os.path.join(ROOT, "internal", "python"))):
-            if module.endswith(".py"):
-                wheel.add(lib + module, read("internal", "python", module))
-        files = [("_uwsgi.abi3.so", lib, 0o644), ("_uwsgi_shared.abi3.so", lib, 0o644), ("uwsgi", data + "/scripts/", 0o755)]
-        if not target:
-            files.append((AGENT, lib, 0o755))
-        for file, where, mode in files:
-            with open(os.path.join(work, file), "rb") as f:
-                wheel.add(where + file, f.read(), mode)
+        for at in "", "lib/uwsgi":
+            where = data + ("/data/%s/" % at if at else "/scripts/")
+            for file in sorted(os.listdir(os.path.join(work, at))):
+                path = os.path.join(work, at, file)
+                mode = 0o644 if at and file != AGENT else 0o755
+                if os.path.isfile(path):
+                    with open(path, "rb") as f:
+                        wheel.add(where + file, f.read(), mode)
     wheel.finish("cp39-abi3", tag, metadata(extra))
     os.replace(part, os.path.join(wheel_directory, name))
     return name
@@ -253,8 +233,8 @@ def build_agent_wheel(directory, target):
     part = os.path.join(directory, name + ".part")
     wheel = Wheel(part, base + ".dist-info")
     with tempfile.TemporaryDirectory() as work:
-        build_agent(work, arch)
-        with open(os.path.join(work, AGENT), "rb") as f:
+        compile_into(work, arch, "redis")
+        with open(os.path.join(work, "lib", "uwsgi", AGENT), "rb") as f:
             wheel.add("%s.data/data/lib/uwsgi/%s" % (base, AGENT), f.read(), 0o755)
     wheel.finish("py3-none", tag, ("Metadata-Version: 2.1\nName: %s-redis\nVersion: %s\nSummary: What talks to Redis for "
         "%s\nLicense-File: LICENSE\nRequires-Dist: %s == %s\n\nInstall %s[redis].\n" % (
@@ -271,7 +251,7 @@ def build_sdist(sdist_directory, config_settings=None):
         raise BuildError("Go %d.%d or newer is not here: it puts the modules of others in" % GO)
     base = "%s-%s" % (NAME.replace("-", "_"), version())
     with tempfile.TemporaryDirectory() as work:
-        for name in ("cmd", "internal", "packaging/wheel", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE"):
+        for name in ("cmd", "internal", "packaging/wheel", "packaging/compile.sh", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE"):
             copy(os.path.join(ROOT, name), os.path.join(work, name))
         vendor = os.path.join(ROOT, "vendor")
         if os.path.isdir(vendor):  # an sdist of an sdist

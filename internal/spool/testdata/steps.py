@@ -52,11 +52,18 @@ class Process:
             uwsgi.spooler = self.job
             uwsgi_spooler.LONGEST = 0  # no job is put off
             uwsgi_spool.TORN = 0  # nobody writes
-            uwsgi_spooler.Spooler(self.settings, spoolers, 1, lambda: self.rounds, lambda seconds: None,
-                self.settle).run()
+            uwsgi_spooler.Spooler(self.settings, spoolers, 1, self).run()
 
-    def settle(self, fd, seconds):
+    def leaves(self):
+        return self.rounds
+
+    def wait(self, fd, seconds):
         self.rounds += 1
+
+    def begin(self):
+        pass
+
+    end = begin
 
     def job(self, given):
         mark = self.folder + "." + given["spooler_task_name"].decode()

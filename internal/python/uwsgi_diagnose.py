@@ -1,0 +1,203 @@
+"""Why an application could not be loaded, in words that say what to change.
+
+Everything here only looks: at sys.path, at folders and at what a module has. It runs once something
+has failed, so what it needs of the standard library is imported then.
+"""
+
+import os
+import stat
+import sys
+
+EXECUTABLE = sys.executable  # the application may be told of another one
+VENV = "pyvenv.cfg"
+MANY = 500  # entries of a folder that are looked at
+USUAL = ("application", "app", "wsgi", "asgi", "wsgi_app", "asgi_app", "api", "server")
+FACTORIES = ("create_app", "make_app", "build_app", "get_app", "create_application", "get_application",
+             "make_application", "app_factory", "get_wsgi_application", "get_asgi_application")
+
+
+def written(app, value=None):
+    """How the configuration writes an application; ``value`` in place of what it names now."""
+    value = value or app["Value"]
+    if app["Mount"]:
+        return "mount = %s=%s" % (app["Mount"], value)
+    option = {"module": "asgi" if app.get("Interface") == "asgi" else "module", "file": "wsgi-file"}.get(app["Kind"])
+    return "%s = %s" % (option or app["Kind"], value)
+
+
+def named(app):
+    """An application after the place that names it, as in every other message about an option."""
+    at = app["Origin"]
+    return ("%s:%d: " % (at["File"], at["Line"]) if at["File"] else "") + written(app)
+
+
+def join(*sentences):
+    return ". ".join(s for s in sentences if s)
+
+
+def of_import(exc, app, settings):
+    """What to say, beside the exception, of a module that could not be imported; "" for nothing."""
+    try:
+        if isinstance(exc, ModuleNotFoundError) and exc.name:
+            return of_missing(exc.name, app, settings)
+        if isinstance(exc, PermissionError) and isinstance(exc.filename, (str, bytes)):
+            return barrier(os.fsdecode(exc.filename)) or ""
+    except Exception:  # to fail here would hide what has failed before
+        pass
+    return ""
+
+
+def of_missing(name, app, settings):
+    """What to say of a module that was not found."""
+    top, _, rest = name.partition(".")
+    ours = app["Kind"] == "module" and (app["Value"].partition(":")[0] + ".").startswith(name + ".")
+    parent = sys.modules.get(name.rpartition(".")[0]) if rest else None
+    if parent is not None and not hasattr(parent, "__path__"):
+        return "%s is a file, %s, and no package" % (parent.__name__, getattr(parent, "__file__", "?"))
+    path = list(parent.__path__) if parent is not None else search_path()
+    closed = [why for why in map(barrier, path) if why]
+    advice = closed[0] if closed else elsewhere(top, ours, settings) if parent is None else ""
+    if not advice:
+        near = nearest(name.rpartition(".")[2], path)
+        if near:
+            near = name.rpartition(".")[0] + "." + near if parent is not None else near
+            advice = "The nearest is %s" % near
+            if ours:
+                advice += ": write " + written(app, near + app["Value"][len(name):])
+    return join("%s looked in %s" % (interpreter(settings), ", ".join(path)), advice)
+
+
+def search_path():
+    """sys.path without the standard library."""
+    import sysconfig
+
+    standard = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+    standard |= {os.path.join(p, "lib-dynload") for p in standard}
+    out = []
+    for entry in sys.path:
+        entry = os.path.abspath(entry or ".")
+        if os.path.realpath(entry) not in standard and not entry.endswith(".zip") and entry not in out:
+            out.append(entry)
+    return out
+
+
+def interpreter(settings):
+    """Which Python runs, of which virtualenv."""
+    version = "%d.%d" % sys.version_info[:2]
+    what = "%s (Python %s" % (EXECUTABLE, sys.version.split()[0])
+    if sys.prefix == sys.base_prefix:
+        return what + (", home = %s" % settings["Home"] if settings["Home"]
+            else ", no virtualenv: home= is not set") + ")"
+    others = [d for d in names(os.path.join(sys.prefix, "lib")) if d.startswith("python3") and d != "python" + version]
+    if others and not os.path.isdir(os.path.join(sys.prefix, "lib", "python" + version, "site-packages")):
+        return what + ") of the virtualenv %s, whose packages are for another Python, %s: make it anew," % (
+            sys.prefix, others[0])
+    return what + ") of the virtualenv %s" % sys.prefix
+
+
+def elsewhere(top, ours, settings):
+    """Where a top-level module is that sys.path does not lead to: what to write."""
+    here = os.getcwd()
+    if ours:
+        for folder in [os.path.dirname(here)] + below(here):
+            if holds(folder, top):
+                return "It is in %s: write chdir = %s" % (folder, folder)
+    if sys.prefix != sys.base_prefix:
+        return ""
+    active = os.environ.get("VIRTUAL_ENV")
+    for env in ([active] if active else []) + below(here) + below(os.path.dirname(here)):
+        if os.path.exists(os.path.join(env, VENV)):
+            for version in names(os.path.join(env, "lib")):
+                if holds(os.path.join(env, "lib", version, "site-packages"), top):
+                    return "The virtualenv %s has it: write home = %s" % (env, env)
+    return ""
+
+
+def names(folder):
+    """What is in a folder, hidden or not; nothing where it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))[:MANY]
+    except OSError:
+        return []
+
+
+def below(folder):
+    return [path for path in (os.path.join(folder, name) for name in names(folder)) if os.path.isdir(path)]
+
+
+def holds(folder, module):
+    """Whether a folder has a module of that name, as a file or as a package with something in it."""
+    path = os.path.join(folder, module)
+    return os.path.isfile(path + ".py") or any(name.endswith(".py") for name in names(path))
+
+
+def modules(folder):
+    """The names of the modules in a folder."""
+    for name in names(folder):
+        path = os.path.join(folder, name)
+        stem = name[:-3] if name.endswith(".py") else name
+        if stem.isidentifier() and (stem != name or os.path.isdir(path)):
+            yield stem
+
+
+def nearest(name, path):
+    """The name of a module in the folders of path that is most like name, None where none is."""
+    import difflib
+
+    found = {module for folder in path for module in modules(folder)} - {name}
+    return next(iter(difflib.get_close_matches(name, sorted(found), 1, 0.7)), None)
+
+
+def barrier(path):
+    """Says which folder on the way to path, or path itself, this process may not enter or read;
+    None where it may."""
+    path = os.path.abspath(path)
+    at = "/"
+    for step in path.split("/")[1:] + [""]:
+        try:
+            st = os.stat(at)
+        except OSError:
+            return None
+        folder = stat.S_ISDIR(st.st_mode)
+        if not os.access(at, os.X_OK if folder and at != path else os.R_OK | (os.X_OK if folder else 0)):
+            may = ("r" if at == path else "") + ("x" if folder else "")
+            return "uid %d may not %s %s (mode %04o, of uid %d): chmod o+%s %s" % (os.geteuid(),
+                "enter" if folder else "read", at, stat.S_IMODE(st.st_mode), st.st_uid, may, at)
+        at = os.path.join(at, step)
+    return None
+
+
+def of_file(path):
+    """What to say of a file that is not there."""
+    path = os.path.abspath(path)
+    closed = barrier(path)
+    if closed:
+        return closed
+    folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        return "There is no folder %s" % folder
+    near = nearest(name[:-3] if name.endswith(".py") else name, [folder])
+    return "The nearest is %s.py" % os.path.join(folder, near) if near else ""
+
+
+def of_callable(module, name, app, settings):
+    """What to say of a module that has no application of that name."""
+    import difflib
+
+    has = {n: value for n, value in vars(module).items() if not n.startswith("_") and callable(value)}
+    own = [n for n, value in has.items()
+           if not isinstance(value, type) and getattr(value, "__module__", module.__name__) == module.__name__]
+    near = ([n for n in USUAL if n in has] or difflib.get_close_matches(name, sorted(has), 1, 0.7)
+            or [n + "()" for n in FACTORIES if n in has] or (own if len(own) == 1 else []))
+    if not near:
+        return ""
+    return "It has %s: write %s" % (near[0], called(near[0], app, settings))
+
+
+def called(name, app, settings):
+    """How to name another callable of an application's module."""
+    if not app["Mount"] and (settings["Callable"] or app["Kind"] != "module"):
+        return "callable = " + name
+    value = app["Value"]
+    base, _, old = value.rpartition(":")
+    return written(app, (base if old and base else value) + ":" + name)

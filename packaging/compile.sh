@@ -1,0 +1,50 @@
+#!/bin/sh
+# Compiles what is installed, for every way of packaging it: the one place of its flags.
+# usage: compile.sh programs|library|redis DIR [flags of go build]
+#
+#   programs  DIR/uwsgi
+#   library   DIR/lib/uwsgi: what a loader loads, and its Python
+#   redis     DIR/lib/uwsgi/uwsgi-redis, which talks to Redis
+#
+# From the environment: GO, GOARCH and GOFLAGS; CC, a command as cgo takes it; CGO_CFLAGS, for both libraries; SHARED_CFLAGS, for the one without
+# Go; DEBUG=1: symbols stay.
+set -eu
+cd "$(dirname "$0")/.."
+root=$PWD
+what=$1 dir=$2
+shift 2
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+go=${GO:-go}
+# No identity of the build: it has the folder of the linker script in it, and the same commit gives the same bytes in every folder.
+strip=-s debug='-s -w -buildid='
+[ -z "${DEBUG:-}" ] || strip='' debug=''
+
+case $what in
+programs)
+	version=$(sed -n 's/^VERSION := //p' Makefile)
+	CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -ldflags "$debug -X uwsgi/internal/app.Version=$version" "$@" -o "$dir/uwsgi" ./cmd/uwsgi
+	;;
+library)
+	lib=$dir/lib/uwsgi
+	mkdir -p "$lib"
+	# Both are built to CPython's limited API with a header of its own. The interpreter's symbols are resolved when it loads them.
+	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,-z,now' "$go" build -trimpath -buildvcs=false -ldflags "$debug -extldflags=-Wl,-T,$root/cmd/uwsgi-worker/init.ld" "$@" \
+		-buildmode=c-shared -o "$lib/_uwsgi.abi3.so" ./cmd/uwsgi-worker
+	rm -f "$lib/_uwsgi.abi3.h"
+	eval "set -- ${CC:-cc}"
+	# shellcheck disable=SC2086 # flags, each by itself
+	"$@" -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Icmd/uwsgi-worker \
+		-pthread $strip -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack ${CGO_CFLAGS:-} ${SHARED_CFLAGS:-} \
+		-o "$lib/_uwsgi_shared.abi3.so" cmd/uwsgi-shared/*.c
+	cp internal/python/*.py "$lib/"
+	;;
+redis)
+	mkdir -p "$dir/lib/uwsgi"
+	CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -ldflags "$debug" "$@" -o "$dir/lib/uwsgi/uwsgi-redis" ./cmd/uwsgi-redis
+	;;
+*)
+	echo "compile.sh: $what: there are programs, library and redis" >&2
+	exit 2
+	;;
+esac
