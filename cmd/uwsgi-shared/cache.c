@@ -51,12 +51,18 @@ static int is(struct cache *c, uint32_t i, uint32_t hash, struct span key) {
 
 static void begin(struct cache *c) {
 	__atomic_store_n(&c->version, c->version | 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 static void end(struct cache *c) { __atomic_store_n(&c->version, (c->version | 1) + 1, __ATOMIC_RELEASE); }
 
-static void state(struct slot *s, uint32_t to) { __atomic_store_n(&s->state, to, __ATOMIC_SEQ_CST); }
+// state orders what stands before and after it for a process that is killed in between: it is the
+// compiler alone that could mix it up.
+static void state(struct slot *s, uint32_t to) {
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->state, to, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
 int cache_unchanged(struct cache *c, uint64_t version) {
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -147,13 +153,18 @@ static int room(struct cache *c, uint64_t n, uint32_t *at) {
 	return 1;
 }
 
+// The list by use is kept where somebody asks for it.
 static void unuse(struct cache *c, uint32_t i) {
+	if (!(c->flags & CACHE_LRU))
+		return;
 	struct slot *s = cache_slot(c, i);
 	*(s->newer ? &cache_slot(c, s->newer)->older : &c->newest) = s->older;
 	*(s->older ? &cache_slot(c, s->older)->newer : &c->oldest) = s->newer;
 }
 
 static void use(struct cache *c, uint32_t i) {
+	if (!(c->flags & CACHE_LRU))
+		return;
 	struct slot *s = cache_slot(c, i);
 	s->newer = 0;
 	s->older = c->newest;
@@ -285,7 +296,7 @@ static enum cache_answer put(struct cache *c, struct span key, uint32_t hash, st
 
 enum cache_answer cache_set(struct cache *c, struct span key, struct span value, uint64_t expires, int update,
 	uint64_t now) {
-	if (key.size > c->keysize || !value.size)
+	if (!key.size || key.size > c->keysize || !value.size)
 		return CACHE_NOT;
 	uint32_t hash = hash_of(key), old = lookup(c, key, hash);
 	if (old && !update && !over(cache_slot(c, old), now))
@@ -437,7 +448,8 @@ int cache_sound(struct cache *c) {
 	if (c->flags & CACHE_BITMAP)
 		for (uint64_t b = 0; b < c->blocks; b++)
 			marked += taken(c, b);
-	if (used != c->count || bytes != c->bytes || chained != used || listed != used || used > c->items)
+	if (used != c->count || bytes != c->bytes || chained != used || used > c->items ||
+		listed != ((c->flags & CACHE_LRU) ? used : 0))
 		return -3;
 	if (unused + used != LAST(c))
 		return -4;
