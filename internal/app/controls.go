@@ -38,7 +38,8 @@ func (in *instance) startControls(d *deployment, before *controls) (*controls, e
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &controls{cancel: cancel, print: d.log.Print}
 	var seen *touch.Watcher
-	opts := stats.Options{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores, NoMetrics: s.StatsNoMetrics,
+	opts := stats.Options{HTTP: s.StatsHTTP, Minified: s.StatsMinified, NoCores: s.StatsNoCores,
+		NoMetrics: s.StatsNoMetrics, Prometheus: s.StatsPrometheusPath,
 		Mode: s.ChmodSocket}
 	if s.Vacuum {
 		opts.Remove = in.rights.remove

@@ -234,6 +234,9 @@ func TestMetricsLast(t *testing.T) {
 		if m := metricsOf(t, stats); m["count"].Value != 120 || m["worker.0.requests"].Value < 120 || m["work"].Value == 0 {
 			t.Errorf("%s the statistics say %v", when, m)
 		}
+		if text := harness.HTTP(t, stats).Get("/metrics").Body; !strings.Contains(text, "\nuwsgi_metric_count 120\n") {
+			t.Errorf("%s Prometheus reads %s", when, text)
+		}
 	}
 	check("after a kill")
 	for name, want := range map[string]string{"count": "120\n", "twice": "240\n"} {

@@ -187,7 +187,8 @@ func (c *Collector) Show(s *stats.Snapshot) stats.Metrics {
 	}
 	out := make(stats.Metrics, 0, len(c.set.list))
 	for _, m := range c.set.list {
-		out = append(out, stats.Metric{Name: m.name, Kind: m.kind, OID: m.oid, Value: values[m.value]})
+		out = append(out, stats.Metric{Name: m.name, Kind: m.kind, OID: m.oid, Value: values[m.value],
+			BuiltIn: m.builtIn})
 	}
 	return out
 }

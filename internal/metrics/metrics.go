@@ -38,6 +38,7 @@ type metric struct {
 	collect  func(values []int64) (int64, error)
 	every    int64 // seconds from one collect to the next
 	children []int // values
+	builtIn  bool  // the server's own
 }
 
 // set reports whether the application sets it.
@@ -59,6 +60,7 @@ func New(s *option.Settings, sockets int) (*Set, error) {
 	}
 	set := &Set{byName: map[string]*metric{}}
 	for _, m := range builtIn(s, sockets) {
+		m.builtIn = true
 		set.add(m)
 	}
 	for i := range s.Metrics {

@@ -27,6 +27,9 @@ func Default() *Settings {
 			AsgiLoop:        "auto",
 			Lifespan:        "auto",
 		},
+		StatsSettings: StatsSettings{
+			StatsPrometheusPath: "/metrics",
+		},
 		RequestSettings: RequestSettings{
 			BufferSize:          64 << 10,
 			MaxVars:             1000,

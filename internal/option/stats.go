@@ -4,11 +4,12 @@ const groupStats Group = "Statistics"
 
 // StatsSettings is what these rows say about the stats server.
 type StatsSettings struct {
-	Stats          []string // addresses
-	StatsHTTP      bool
-	StatsMinified  bool
-	StatsNoCores   bool
-	StatsNoMetrics bool
+	Stats               []string // addresses
+	StatsHTTP           bool
+	StatsMinified       bool
+	StatsNoCores        bool
+	StatsNoMetrics      bool
+	StatsPrometheusPath string // what stats-http answers with text for Prometheus; "" = nothing
 }
 
 var statsRows = []Row{
@@ -21,6 +22,9 @@ var statsRows = []Row{
 		Set: flag(func(s *Settings) *bool { return &s.StatsMinified }), Help: "on one line"},
 	{Name: "stats-no-cores", Kind: Flag, Group: groupStats,
 		Set: flag(func(s *Settings) *bool { return &s.StatsNoCores }), Help: "without the threads"},
+	{Name: "stats-prometheus-path", Kind: Text, Example: "/metrics", Since: "ours", Group: groupStats,
+		Set:  text(func(s *Settings) *string { return &s.StatsPrometheusPath }),
+		Help: "what stats-http answers with text for Prometheus (/metrics)"},
 	{Name: "stats-no-metrics", Kind: Flag, Group: groupStats,
 		Set: flag(func(s *Settings) *bool { return &s.StatsNoMetrics }), Help: "without metrics"},
 }

@@ -25,6 +25,8 @@ type Metric struct {
 	Kind  MetricKind `json:"type"`
 	OID   string     `json:"oid"`
 	Value int64      `json:"value"`
+
+	BuiltIn bool `json:"-"` // of the server's own
 }
 
 // Metrics are shown as one object, in their order.

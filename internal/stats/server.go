@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,11 +18,12 @@ import (
 
 // Options is how a stats server answers.
 type Options struct {
-	HTTP      bool   // stats-http: an HTTP head first
-	Minified  bool   // stats-minified
-	NoCores   bool   // stats-no-cores
-	NoMetrics bool   // stats-no-metrics
-	Mode      string // chmod-socket, as it is written: a server whose socket has another is not the one that is wanted
+	HTTP       bool   // stats-http: an HTTP head first
+	Minified   bool   // stats-minified
+	NoCores    bool   // stats-no-cores
+	Prometheus string // stats-prometheus-path: what is text for Prometheus over HTTP, "" = nothing
+	NoMetrics  bool   // stats-no-metrics
+	Mode       string // chmod-socket, as it is written: a server whose socket has another is not the one that is wanted
 	// Remove unlinks the unix socket at the end, nil = it stays: vacuum.
 	Remove func(path string) error
 }
@@ -92,7 +94,8 @@ func (s *Server) reachable() bool {
 // Is reports whether it answers like that.
 func (s *Server) Is(opts Options) bool {
 	a, b := s.opts, opts
-	return a.HTTP == b.HTTP && a.Minified == b.Minified && a.NoCores == b.NoCores && a.NoMetrics == b.NoMetrics && a.Mode == b.Mode &&
+	return a.HTTP == b.HTTP && a.Minified == b.Minified && a.NoCores == b.NoCores && a.NoMetrics == b.NoMetrics &&
+		a.Prometheus == b.Prometheus && a.Mode == b.Mode &&
 		(a.Remove == nil) == (b.Remove == nil)
 }
 
@@ -151,18 +154,30 @@ func (s *Server) answer(ctx context.Context, c net.Conn) {
 	defer stop()
 	_ = c.SetDeadline(time.Now().Add(timeout))
 	var head string
+	prometheus := false
 	if s.opts.HTTP {
-		if _, err := c.Read(make([]byte, 4096)); err != nil {
+		request := make([]byte, 4096)
+		n, err := c.Read(request)
+		if err != nil {
 			return
 		}
-		head = "HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: " +
-			"application/json\r\n\r\n"
+		media := "application/json"
+		if prometheus = s.opts.Prometheus != "" && pathOf(request[:n]) == s.opts.Prometheus; prometheus {
+			media = PrometheusType
+		}
+		head = "HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: " + media +
+			"\r\n\r\n"
 	}
 	snapshot := s.source()
 	if s.opts.NoMetrics {
 		snapshot.Metrics = nil
 	}
-	body := snapshot.JSON(s.opts.Minified, s.opts.NoCores)
+	var body []byte
+	if prometheus {
+		body = snapshot.Prometheus(s.opts.NoCores)
+	} else {
+		body = snapshot.JSON(s.opts.Minified, s.opts.NoCores)
+	}
 	_ = c.SetDeadline(time.Now().Add(timeout))
 	if _, err := c.Write(append([]byte(head), body...)); err != nil {
 		return
@@ -171,4 +186,11 @@ func (s *Server) answer(ctx context.Context, c net.Conn) {
 	if w, ok := c.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
 		_, _ = io.CopyN(io.Discard, c, 64<<10)
 	}
+}
+
+// pathOf is the path of an HTTP request, without its query.
+func pathOf(request []byte) string {
+	_, rest, _ := bytes.Cut(request, []byte{' '})
+	target := rest[:max(bytes.IndexAny(rest, " ?\r\n"), 0)]
+	return string(target)
 }

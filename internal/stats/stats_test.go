@@ -55,6 +55,23 @@ func TestStatsGolden(t *testing.T) {
 	}
 }
 
+// TestPrometheusGolden; promtool and prometheus_client take what is there.
+func TestPrometheusGolden(t *testing.T) {
+	s := sample()
+	s.Caches = []Cache{{Name: "main", MaxItems: 10, Items: 3, Hits: 5, Misses: 6, Full: 7}}
+	s.Mules = []Mule{{ID: 1, RSS: 5, Spawns: 2}}
+	s.Metrics = Metrics{{Name: "worker.1.requests", Value: 7, BuiltIn: true}, {Name: "jobs.done", Value: -1},
+		{Name: "jobs-open", Kind: Gauge, Value: 1 << 60}, {Name: "jobs_open", Kind: Gauge}}
+	golden := filepath.Join("testdata", "stats.prom")
+	want, err := os.ReadFile(golden)
+	if got := s.Prometheus(false); err != nil || string(got) != string(want) {
+		t.Errorf("differs from %s (%v):\n%s", golden, err, got)
+	}
+	if got := string(s.Prometheus(true)); strings.Contains(got, "_core_") || !strings.Contains(got, "uwsgi_workers 2\n") {
+		t.Errorf("without cores: %s", got)
+	}
+}
+
 // TestUwsgitopKeys checks what uwsgitop and the exporters read: logs-stats.md §5.
 func TestUwsgitopKeys(t *testing.T) {
 	var doc map[string]any
@@ -111,6 +128,11 @@ func TestStatsServer(t *testing.T) {
 		{"unix", fmt.Sprintf("@uwsgi-stats-test-%d", os.Getpid()), Options{}, "", "{"},
 		{"tcp", "127.0.0.1:0", Options{HTTP: true, Minified: true}, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 			"HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n\r\n{\"version\""},
+		{"tcp", "127.0.0.1:0", Options{HTTP: true, Prometheus: "/metrics"}, "GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+			"HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: text/plain; " +
+				"version=0.0.4; charset=utf-8\r\n\r\n# HELP uwsgi_listen_queue_length"},
+		{"tcp", "127.0.0.1:0", Options{HTTP: true, Prometheus: "/metrics"}, "GET /metrics/ HTTP/1.1\r\nHost: x\r\n\r\n",
+			"HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: application/json"},
 	} {
 		l, err := net.Listen(c.network, c.address)
 		if err != nil {
