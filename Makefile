@@ -83,6 +83,7 @@ install:
 	install -d $(USR)/share/uwsgi/nginx $(USR)/share/doc/uwsgi/examples/hello
 	install -m 644 packaging/nginx/*.conf $(USR)/share/uwsgi/nginx/
 	install -m 644 packaging/example/* $(USR)/share/doc/uwsgi/examples/hello/
+	install -m 644 packaging/docs/*.md $(USR)/share/doc/uwsgi/
 	cp -r systemd/examples $(USR)/share/doc/uwsgi/examples/systemd
 	install -d $(USR)/lib/systemd/system $(USR)/lib/systemd/system-generators $(USR)/lib/systemd/catalog $(USR)/lib/tmpfiles.d
 	install -m 644 systemd/*.service systemd/*.socket $(USR)/lib/systemd/system/

@@ -54,6 +54,9 @@ for group in "$@"; do
 		need wrk wrk
 		need redis-server redis-server
 		need curl curl
+		need /usr/sbin/apache2 apache2-bin
+		need /usr/sbin/haproxy haproxy
+		need caddy caddy
 		need chromium chromium
 		need /usr/lib/python3/dist-packages/django/__init__.py python3-django
 		need /usr/lib/python3/dist-packages/flask/__init__.py python3-flask
