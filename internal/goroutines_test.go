@@ -14,7 +14,7 @@ import (
 // internal/crash says; one that nobody guards would end it with its children left, or leave others
 // waiting for it.
 func TestGoroutinesAreGuarded(t *testing.T) {
-	for _, dir := range []string{"app", "control", "emperor", "keeper", "listen", "loader", "logging",
+	for _, dir := range []string{"alarm", "app", "control", "emperor", "keeper", "listen", "loader", "logging",
 		"privilege", "sd", "supervisor"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {

@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"internal/sd":         {"internal/crash", "internal/sys"},
 	"internal/sys":        {},
 	"internal/backlog":    {},
+	"internal/alarm":      {"internal/crash", "internal/option", "internal/stats"},
 	"internal/area":       {"internal/privilege", "internal/sys"},
 	"internal/cache":      {"internal/area", "internal/option", "internal/stats"},
 	"internal/metrics":    {"internal/area", "internal/crash", "internal/option", "internal/stats"},

@@ -220,6 +220,7 @@ func (in *instance) snapshot() stats.Snapshot {
 	out := in.sup.Snapshot().Snapshot
 	out.Version, out.PID, out.UID, out.GID, out.CWD = Version, os.Getpid(), os.Getuid(), os.Getgid(), d.dir
 	out.Locks = stats.Locks(in.sup.LockHolders(1 + d.cfg.Settings.Locks))
+	out.Alarms = d.alarms.Stats()
 	var sockets []stats.Socket
 	for _, sock := range d.sockets.Sockets {
 		waiting, limit, _ := sock.Queue()

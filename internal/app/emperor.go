@@ -28,7 +28,7 @@ func runEmperor(cfg *config.Config, args, environ []string, host config.Host, st
 	}
 	in := &instance{args: args, environ: environ, host: host, std: std,
 		journal: sd.JournalStream(os.Getenv("JOURNAL_STREAM"), 2)}
-	log, err := in.openLog(cfg, &listen.Identity{}, false)
+	log, err := in.openLog(&deployment{cfg: cfg, ident: &listen.Identity{}}, false)
 	if err != nil {
 		return exitError, err
 	}

@@ -22,7 +22,7 @@ func (in *instance) newHooks(d *deployment) *hooks.Runner {
 	h := &hooks.Runner{
 		Settings: d.cfg.Settings, Credential: d.ident.Credential, Root: os.Getuid() == 0 || in.rights.as != "",
 		Dir: in.reach(in.base()), Environ: environment(in.environ, d.cfg.Settings.Env), Print: d.log.Print,
-		Signal: in.tieSignal,
+		Signal: in.tieSignal, Alarm: d.alarms.Raise,
 	}
 	if in.rights.as != "" {
 		h.AsRoot = func(k option.Hook) error {

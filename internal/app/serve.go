@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/alarm"
 	"uwsgi/internal/attached"
 	"uwsgi/internal/config"
 	"uwsgi/internal/crash"
@@ -63,6 +64,7 @@ type deployment struct {
 	sockets *listen.Set
 	ident   *listen.Identity
 	log     *logging.Log
+	alarms  *alarm.Alarms
 	hooks   *hooks.Runner
 	dir     string // working directory of the application
 	config  *supervisor.Config
@@ -183,6 +185,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	if in.sup, err = supervisor.New(*conf); err != nil {
 		return exitError, err
 	}
+	d.alarms.Start()
 	defer in.serveControl().Close()
 	if in.controls, err = in.startControls(d, nil); err != nil {
 		in.controls.stop()
@@ -216,7 +219,11 @@ func (in *instance) deploy(cfg *config.Config, old *deployment) (*deployment, er
 			return nil, err
 		}
 	}
-	if d.log, err = in.openLog(cfg, d.ident, old != nil); err != nil {
+	if err := in.newAlarms(d); err != nil {
+		return nil, err
+	}
+	if d.log, err = in.openLog(d, old != nil); err != nil {
+		d.alarms.Stop()
 		return nil, err
 	}
 	if old == nil {
@@ -385,6 +392,7 @@ func (d *deployment) retire() {
 	if d.config != nil && d.config.RequestLog != nil {
 		d.config.RequestLog.Close()
 	}
+	d.alarms.Stop()
 	d.log.Close()
 }
 
@@ -401,6 +409,7 @@ func (in *instance) buildConfig(d *deployment) error {
 		Dir: d.dir, Env: env,
 		StopWithin: stopWithin(s, os.Getpid(), terminal(in.std.In)),
 		Credential: d.ident.Credential, WorkerStderr: d.log.WorkerStderr,
+		Alarm: d.alarms.Raise, AlarmFile: d.alarms.File(),
 		Hooks: func(ctx context.Context, phase string) error {
 			err := d.hooks.Run(ctx, phase)
 			if phase == option.PhasePreApp {
@@ -459,6 +468,7 @@ func (in *instance) reconfigure(context.Context) (*supervisor.Config, error) {
 	if err != nil {
 		return nil, cfg.Locate(err)
 	}
+	d.alarms.Start()
 	applied := false
 	d.config.Applied = func() {
 		applied = true
@@ -542,5 +552,6 @@ func (in *instance) finish() {
 	in.vacuum(d)
 	d.sockets.Close()
 	in.rights.keeper.Close()
+	d.alarms.Close()
 	d.retire()
 }

@@ -61,6 +61,7 @@ func (r *reader) verify(s *option.Settings) {
 				fmt.Errorf("farm %s: there is no mule %d", f.Name, n))
 		}
 	}
+	r.verifyAlarms(s, at)
 	r.verifySockets(s)
 	r.verifyProxyProtocol(s)
 	s.LogRoutes = r.verifyRoutes("log-route", "logger", s.LogRoutes, s.Loggers)
@@ -113,6 +114,39 @@ func cutLast(s, separator string) (before, after string, ok bool) {
 		return s, "", false
 	}
 	return s[:at], s[at+len(separator):], true
+}
+
+// verifyAlarms finds names of alarms that are not there. uWSGI does not mind with two of the options.
+func (r *reader) verifyAlarms(s *option.Settings, at func(string) *pair) {
+	hint := func(name string) (string, error) {
+		return "write alarm = " + name + " cmd:COMMAND", fmt.Errorf("there is no alarm named %q", name)
+	}
+	for _, k := range s.AlarmLogs {
+		for _, name := range k.Alarms {
+			if !s.HasAlarm(name) {
+				what := "log-alarm"
+				if k.Not {
+					what = "not-log-alarm"
+				}
+				text, err := hint(name)
+				r.problem(at(what), text, err)
+			}
+		}
+	}
+	for _, k := range s.AlarmFDs {
+		if !s.HasAlarm(k.Alarm) {
+			text, err := hint(k.Alarm)
+			r.problem(at("alarm-fd"), text, err)
+		}
+	}
+	for what, names := range map[string][]string{"alarm-segfault": s.AlarmSegfault, "alarm-backlog": s.AlarmBacklog} {
+		for _, name := range names {
+			if !s.HasAlarm(name) {
+				text, err := hint(name)
+				r.doubt(at(what), text, err)
+			}
+		}
+	}
 }
 
 // verifyProxyProtocol ends the start where the option would do something in uWSGI: HTTP connections

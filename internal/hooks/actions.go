@@ -65,6 +65,14 @@ var actions = map[string]action{
 	"writefifo": words(2, writeFIFO),
 	"print":     say,
 	"log":       say,
+	"alarm": func(_ context.Context, r *Runner, arg string, _ *syscall.Credential) error {
+		name, message, ok := strings.Cut(arg, " ")
+		if !ok {
+			return fmt.Errorf("alarm: %q is not NAME MESSAGE", arg)
+		}
+		r.Alarm(name, message)
+		return nil
+	},
 	"exit": func(_ context.Context, _ *Runner, arg string, _ *syscall.Credential) error {
 		code := 0
 		if arg != "" {

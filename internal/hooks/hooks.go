@@ -42,6 +42,7 @@ type Runner struct {
 	Dir        string              // where commands run and relative paths start, "" = this process's working directory
 	Output     *os.File            // what commands print, nil = standard error
 	Print      func(string)        // a line to the log
+	Alarm      func(name, message string)
 	// AsRoot carries out a hook of root's for a process that is not root any more; nil = this
 	// process does it.
 	AsRoot func(option.Hook) error
@@ -146,7 +147,7 @@ func (r *Runner) Do(ctx context.Context, k option.Hook, phase string) error {
 
 // local are the actions that concern this process and take no rights.
 var local = map[string]bool{"cd": true, "chdir": true, "putenv": true, "print": true, "log": true, "exit": true,
-	"unix_signal": true,
+	"unix_signal": true, "alarm": true,
 	"wait_for_fs": true, "wait_for_file": true, "wait_for_dir": true, "wait_for_socket": true}
 
 // Act carries out what a hook says, as cred, nil = this process's user, without a word of it in the

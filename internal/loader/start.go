@@ -36,6 +36,7 @@ type Spec struct {
 	Queues     [][2]*os.File   // of Boot.Queues: In, Out
 	Hands      []*os.File      // Boot.Hands
 	Locks      *os.File        // what uwsgi.lock locks; nil = none
+	Alarms     *os.File        // where uwsgi.alarm sends to; nil = nowhere
 	Areas      []*os.File      // of Boot.Areas
 	Redis      *os.File        // the door to Redis' agent; nil = none
 	Stdio      [3]*os.File     // nil = the supervisor's own
@@ -160,6 +161,9 @@ func number(boot *wire.Boot, spec Spec) ([]uintptr, error) {
 		return nil, err
 	}
 	if boot.LockFD, err = next(spec.Locks); err != nil {
+		return nil, err
+	}
+	if boot.AlarmFD, err = next(spec.Alarms); err != nil {
 		return nil, err
 	}
 	boot.Areas = append([]wire.Area(nil), boot.Areas...)

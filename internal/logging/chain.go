@@ -33,9 +33,10 @@ type route struct {
 type chain struct {
 	drain, filter []*option.Pattern
 	routes        []route
-	loggers       []*logger // all of them; named ones are reached by routes only
-	base          *logger   // where no unnamed logger is
-	aside         *logger   // gets what passes drain and filter in any case; nil = none
+	loggers       []*logger         // all of them; named ones are reached by routes only
+	base          *logger           // where no unnamed logger is
+	aside         *logger           // gets what passes drain and filter in any case; nil = none
+	alarm         func(text string) // gets every line, but for those of alarms; nil = nobody does
 	encoders      []encoder
 	buf           []byte
 	complain      func(string)
@@ -43,7 +44,7 @@ type chain struct {
 
 // empty reports whether the chain passes everything on to base, and to nobody else, as it is.
 func (c *chain) empty() bool {
-	return (c.aside == nil || c.aside == c.base) && len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 &&
+	return c.alarm == nil && (c.aside == nil || c.aside == c.base) && len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 &&
 		len(c.encoders) == 0 && !c.hasUnnamed()
 }
 
@@ -59,6 +60,9 @@ func (c *chain) hasUnnamed() bool {
 // write passes one record on: dropped by log-drain, kept by log-filter, taken by the routes that
 // match, else given to every unnamed logger, else to base; and in any case, but once, to aside.
 func (c *chain) write(r *record) {
+	if c.alarm != nil && !r.ofAlarm {
+		c.alarm(r.text)
+	}
 	for _, re := range c.drain {
 		if re.MatchString(r.text) {
 			return

@@ -22,6 +22,16 @@ func (l *Log) Warn(text string) { l.write(sd.PriWarning, text, false) }
 // Error writes a server message about something that failed.
 func (l *Log) Error(text string) { l.write(sd.PriErr, text, false) }
 
+// Alarm writes the message of an alarm, which raises none; uWSGI dates it.
+func (l *Log) Alarm(text string) {
+	l.submit(l.server, &record{text: text, stamp: l.stamp.stamp(true), priority: sd.PriWarning, ofAlarm: true})
+}
+
+// AlarmFailed writes a line about an alarm, which raises none.
+func (l *Log) AlarmFailed(text string) {
+	l.submit(l.server, &record{text: text, stamp: l.stamp.stamp(false), priority: sd.PriErr, ofAlarm: true})
+}
+
 func (l *Log) write(priority int, text string, timed bool, fields ...sd.Field) {
 	l.submit(l.server, &record{text: strings.TrimSuffix(text, "\n"), stamp: l.stamp.stamp(timed), priority: priority,
 		fields: fields})

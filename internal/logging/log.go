@@ -30,6 +30,9 @@ type Env struct {
 	Files       Files            // nil = OwnFiles
 	UserFiles   Files            // with the rights of the application's user: logto2; nil = OwnFiles
 	Now         func() time.Time // nil = time.Now
+	// Alarm looks at every line of the server's log, before log-drain does; it must be quick and not
+	// write to the log itself. nil = nobody does.
+	Alarm func(text string)
 }
 
 // Log is the log of one configuration. It is safe for concurrent use.
@@ -81,7 +84,7 @@ func (l *Log) build() (notes []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l.server = &chain{base: base, aside: l.aside, complain: l.complain}
+	l.server = &chain{base: base, aside: l.aside, complain: l.complain, alarm: l.env.Alarm}
 	l.requests = l.server
 	for _, step := range []func() error{
 		func() (err error) { l.server.drain, err = compileAll("log-drain", l.set.LogDrain); return },

@@ -16,6 +16,7 @@ type record struct {
 	priority int    // syslog(3)
 	fields   []sd.Field
 	entry    []byte // of a request: the journal's, with text as its MESSAGE
+	ofAlarm  bool   // what an alarm says or prints must not raise one
 }
 
 // stamper makes the prefixes of server messages: log-date, log-prefix, and the date that uWSGI

@@ -87,26 +87,33 @@ func (r *readers) stop() {
 // be the instance's own, else the write end of a pipe, which the caller closes once the worker has
 // it. Slot 0 is the loader. The pipe is read until its last writer is gone.
 func (l *Log) WorkerStderr(slot int) (*os.File, error) {
+	var fields []sd.Field
+	if slot > 0 {
+		fields = []sd.Field{{Name: "UWSGI_WORKER", Value: strconv.Itoa(slot)}}
+	}
+	return l.pipe("worker "+strconv.Itoa(slot), record{fields: fields})
+}
+
+// AlarmOutput is the same for what the command of an alarm prints.
+func (l *Log) AlarmOutput() (*os.File, error) { return l.pipe("alarm", record{ofAlarm: true}) }
+
+// pipe is a pipe whose messages become records like that one.
+func (l *Log) pipe(of string, like record) (*os.File, error) {
 	if !l.supervised() {
 		return nil, nil
 	}
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("log pipe of worker %d: %w", slot, err)
+		return nil, fmt.Errorf("log pipe of %s: %w", of, err)
 	}
-	// blocking, as a program expects of its stderr
-	w := os.NewFile(uintptr(fds[1]), "worker "+strconv.Itoa(slot)+" stderr")
+	w := os.NewFile(uintptr(fds[1]), of+" stderr") // blocking, as a program expects of its stderr
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		unix.Close(fds[0])
 		w.Close()
-		return nil, fmt.Errorf("log pipe of worker %d: %w", slot, err)
+		return nil, fmt.Errorf("log pipe of %s: %w", of, err)
 	}
 	r := os.NewFile(uintptr(fds[0]), "log pipe")
-	var fields []sd.Field
-	if slot > 0 {
-		fields = []sd.Field{{Name: "UWSGI_WORKER", Value: strconv.Itoa(slot)}}
-	}
-	if !l.readers.run(r, func(f *os.File) { l.readLines(f, fields) }) {
+	if !l.readers.run(r, func(f *os.File) { l.readLines(f, like) }) {
 		r.Close()
 		w.Close()
 		return nil, errors.New("log: closed")
@@ -132,10 +139,12 @@ func (l *Log) plainBase() bool {
 }
 
 // readLines reads a pipe to its end, groups its lines and submits a message at a time.
-func (l *Log) readLines(f *os.File, fields []sd.Field) {
+func (l *Log) readLines(f *os.File, like record) {
 	var out []*record
 	g := &grouper{emit: func(text string, pri int) {
-		out = append(out, &record{text: text, priority: pri, fields: fields})
+		r := like
+		r.text, r.priority = text, pri
+		out = append(out, &r)
 	}}
 	buf := make([]byte, 16<<10)
 	var half []byte

@@ -59,6 +59,9 @@ func Default() *Settings {
 		MuleSettings: MuleSettings{
 			MuleReloadMercy: 60 * time.Second,
 		},
+		AlarmSettings: AlarmSettings{
+			AlarmFreq: 3 * time.Second,
+		},
 		LifecycleSettings: LifecycleSettings{
 			HarakiriSignal:       15,
 			MinWorkerLifetime:    10 * time.Second,

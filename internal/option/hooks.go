@@ -12,12 +12,12 @@ const groupHooks Group = "Hooks"
 var HookActions = []string{
 	"exec", "safeexec", "cd", "chdir", "mkdir", "putenv", "chmod", "chown", "chown2", "sticky", "create",
 	"creat", "write", "writen", "append", "appendn", "writefifo", "unlink", "hostname", "unix_signal",
-	"wait_for_fs", "wait_for_file", "wait_for_dir", "wait_for_socket", "exit", "print", "log",
+	"wait_for_fs", "wait_for_file", "wait_for_dir", "wait_for_socket", "exit", "print", "log", "alarm",
 }
 
 // refusedActions are the actions of uWSGI that are not offered.
 var refusedActions = []string{"mount", "umount", "umount2", "call", "callret", "callint", "callintret",
-	"alarm", "rpc", "retryrpc", "spinningfifo", "sigwait", "mountall", "wait_for_mountpoint", "legion"}
+	"rpc", "retryrpc", "spinningfifo", "sigwait", "mountall", "wait_for_mountpoint", "legion"}
 
 // SignalHandlers are the functions a unix_signal hook can name.
 var SignalHandlers = []string{"gracefully_kill_them_all", "kill_them_all", "grace_them_all", "reap_them_all"}

@@ -108,7 +108,7 @@ var noNeed = []Row{
 		Help: "print logger plugins"},
 	{Name: "threaded-logger", Note: "logging never blocks the supervisor", Help: "log writing in a master thread"},
 	{Name: "use-abort", Note: "a crash leaves a core dump as the system is set up for", Help: "abort() on segfault"},
-	{Name: "alarm-list", Aliases: []string{"alarms-list"}, Note: "there are no alarms", Help: "print alarm plugins"},
+	{Name: "alarm-list", Aliases: []string{"alarms-list"}, Note: "see alarm in --help", Help: "print alarm plugins"},
 	{Name: "log-master-bufsize", Kind: Bytes, Note: "log lines are kept whole",
 		Help: "max log message in that mode (8192)"},
 	{Name: "log-master-stream", Note: "log lines are kept whole", Help: "stream socket instead of packets"},

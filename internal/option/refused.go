@@ -43,8 +43,8 @@ func refusedRows() []Row {
 		{"Not offered: uwsgi signals", "no option raises uwsgi signals: register timers in the " +
 			"application (uwsgidecorators)",
 			signalsRows},
-		{"Not offered: Alarms", "there are no alarms: let the journal or your monitoring watch the log and the " +
-			"stats socket", alarmRows},
+		{"Not offered: Alarms on metrics", "no alarm watches a metric: let your monitoring watch the stats socket",
+			metricAlarmRows},
 		{"Not offered: Statistics that are sent", "metrics are on the stats socket: scrape it, for instance with " +
 			"uwsgi_exporter for Prometheus", pushRows},
 		{"Not offered: Debugging", "use py-spy or the stacks that harakiri logs", debugRows},

@@ -2,20 +2,9 @@ package option
 
 // Watching, debugging, building.
 
-var alarmRows = []Row{
+var metricAlarmRows = []Row{
 	{Name: "metric-threshold", Aliases: []string{"metric-alarm", "alarm-metric"}, Kind: NameValue, Repeat: true,
 		Help: "alarm on metric value"},
-	{Name: "alarm", Kind: Text, Repeat: true, Help: "define an alarm"},
-	{Name: "alarm-cheap", Kind: Text, Help: "alarms share the main alarm thread"},
-	{Name: "alarm-freq", Kind: Seconds, Help: "repeat suppression (3)"},
-	{Name: "alarm-fd", Kind: Text, Repeat: true, Help: "alarm when descriptor readable"},
-	{Name: "alarm-segfault", Aliases: []string{"segfault-alarm"}, Kind: Text, Repeat: true, Help: "alarm on crash"},
-	{Name: "alarm-backlog", Aliases: []string{"backlog-alarm", "lq-alarm", "alarm-lq", "alarm-listen-queue",
-		"listen-queue-alarm"}, Kind: Text, Repeat: true, Help: "alarm on full listen queue"},
-	{Name: "log-alarm", Aliases: []string{"alarm-log"}, Kind: Text, Repeat: true, Help: "alarm on matching log line"},
-	{Name: "not-log-alarm", Aliases: []string{"not-alarm-log"}, Kind: Text, Repeat: true,
-		Help: "exception to log-alarm"},
-	{Name: "alarm-msg-size", Kind: Bytes, Help: "max alarm message (8192)"},
 }
 
 var pushRows = []Row{

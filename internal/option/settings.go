@@ -39,6 +39,7 @@ type Settings struct {
 	PrivilegeSettings
 	CommandSettings
 	LogSettings
+	AlarmSettings
 	StatsSettings
 
 	FallbackConfig string

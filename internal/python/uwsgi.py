@@ -49,6 +49,7 @@ _master = 0
 _spoolers = None  # uwsgi_spool.Spoolers, where there are spoolers
 _attendant = None  # the uwsgi_attendant.Attendant that this process is
 _spooling = False  # a process of the spooler
+_alarms = -1  # the socket that alarms are raised on, -1: there are none
 _importer = 0  # the process that imports the application as worker 0
 _apps = []  # the applications' addresses
 
@@ -70,6 +71,7 @@ def _boot(boot):
     g["started_on"], g["is_a_reload"] = boot["StartedOn"], boot["Reloads"] > 0
     g["sockets"] = [l["FD"] for l in boot["Listeners"] or ()]
     g["_master"], g["_importer"] = boot["MasterPID"], _os.getpid()
+    g["_alarms"] = boot["AlarmFD"]
     g["_locks"] = _uwsgi_locks.Locks(boot["LockFD"], s["Locks"] + 1)
     if boot["Areas"]:
         g.update(_areas(boot))
@@ -258,6 +260,12 @@ def log(message):
         raise TypeError("log() argument must be str, not %s" % type(message).__name__)
     _sys.stderr.write(message + "\n")
     return True
+
+
+def alarm(name, message):
+    """Raise an alarm by name, with str or bytes; None, whether there is such an alarm or not. It never
+    waits."""
+    _part("uwsgi_alarm").alarm(name, message, _alarms)
 
 
 def log_this_request():

@@ -1,6 +1,6 @@
 """What uWSGI's module has and this server has not.
 
-What needs an option in uWSGI too (caches, metrics, alarms …) gives what it gives there without the
+What needs an option in uWSGI too (caches, metrics …) gives what it gives there without the
 option, and says once in the log what to use instead. What would silently never happen (the spooler,
 RPC …) is not there at all: hasattr() is false, and whoever asks reads why.
 """
@@ -19,7 +19,6 @@ _files = "use open()"
 
 # name → (why, what it gives or the error that it raises)
 without = {
-    "alarm": ("there are no alarms", None),
     "cache_keys": (_cache, ValueError("no local uWSGI cache available")),
     "cache_num": (_cache, 0),
     "i_am_the_lord": (_legion, False),

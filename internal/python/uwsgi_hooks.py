@@ -100,6 +100,15 @@ def _wait_for(there):
     return wait
 
 
+def _alarm(arg):
+    import uwsgi
+
+    name, found, message = arg.partition(" ")
+    if not found:
+        raise ValueError("alarm: %r is not NAME MESSAGE" % arg)
+    uwsgi.alarm(name, message)
+
+
 def _say(text):
     sys.stderr.write(text + "\n")
 
@@ -114,7 +123,7 @@ _actions = {
     "hostname": socket.sethostname, "wait_for_fs": _wait_for(os.path.exists),
     "wait_for_file": _wait_for(os.path.isfile),
     "wait_for_dir": _wait_for(os.path.isdir), "wait_for_socket": _wait_for(_accepts),
-    "unlink": os.unlink, "print": _say, "log": _say, "exit": lambda arg: os._exit(int(arg or 0)),
+    "unlink": os.unlink, "print": _say, "log": _say, "alarm": _alarm, "exit": lambda arg: os._exit(int(arg or 0)),
 }
 
 

@@ -62,7 +62,7 @@ class Belongings:
 
     def __init__(self, boot, *more):
         numbers = [BOOT, boot["ScoreboardFD"], boot["RequestLog"]["FD"], boot["HandoffFD"],
-            boot["HandoffInFD"], boot["LockFD"], boot["RedisFD"], *more]
+            boot["HandoffInFD"], boot["LockFD"], boot["RedisFD"], boot["AlarmFD"], *more]
         numbers += [listener["FD"] for listener in boot["Listeners"] or ()]
         numbers += [fd for queue in boot["Queues"] or () for fd in (queue["In"], queue["Out"])]
         numbers += boot["Hands"] or ()

@@ -32,6 +32,7 @@ type Snapshot struct {
 	Signals     []Signal         `json:"signals,omitempty"` // that the application has registered
 	Mules       []Mule           `json:"mules,omitempty"`
 	Spoolers    []Spooler        `json:"spoolers,omitempty"`
+	Alarms      []Alarm          `json:"alarms,omitempty"`
 
 	Stopping   bool    `json:"stopping,omitempty"` // it serves on, for shutdown-delay
 	Generation int     `json:"generation"`         // in force: how often a loader took its place, 0 = none yet
@@ -52,6 +53,17 @@ type Daemon struct {
 	Command  string `json:"cmd"`
 	PID      int    `json:"pid"`
 	Respawns int    `json:"respawns"`
+}
+
+// Alarm is one alarm.
+type Alarm struct {
+	Name       string `json:"name"`
+	Action     string `json:"action"`
+	Raised     int64  `json:"raised"`
+	Suppressed int64  `json:"suppressed"` // by alarm-freq
+	Dropped    int64  `json:"dropped"`    // since it was slower than they came
+	Failed     int64  `json:"failed"`
+	LastRaised int64  `json:"last_raised"`
 }
 
 // Cache is one cache of uwsgi.cache_*; sizes are bytes.

@@ -256,6 +256,7 @@ func (s *Supervisor) buryAttendant(p *attendant) {
 func (s *Supervisor) attendantGone(p *attendant, exit loader.Exit) {
 	was, at := p.state, p.post
 	s.buryAttendant(p)
+	p.gen.cfg.crashAlarm(fmt.Sprintf("%s %d", at.kind.name, at.n), p.pid, exit)
 	if was == draining || was == killed && p.why != whyHarakiri {
 		s.logAttendant(slog.LevelInfo, "attendant.buried", fmt.Sprintf("%v buried after %d seconds", p,
 			int(time.Since(p.left).Seconds())), p)

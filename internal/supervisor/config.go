@@ -38,6 +38,11 @@ type Config struct {
 	// all that bounds it.
 	StopWithin time.Duration
 
+	// Alarm raises an alarm by name; it must not wait. AlarmFile is where processes do so
+	// (wire.Boot.AlarmFD). nil = there are none.
+	Alarm     func(name, message string)
+	AlarmFile *os.File
+
 	// Hooks runs the hooks of a phase: pre-app, post-app, master-start, as-user-atexit. nil = none.
 	Hooks func(ctx context.Context, phase string) error
 	// Reconfigure reads the configuration again, for a reload. nil = the same again.

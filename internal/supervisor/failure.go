@@ -217,6 +217,7 @@ func (s *Supervisor) loaderGone(e loader.LoaderGone) {
 	was := g.state
 	s.moveLoader(g, dead)
 	s.timers.drop(g.death)
+	g.cfg.crashAlarm("loader", e.Loader.PID(), e.Exit)
 	if was == quitting || s.phase >= Stopping {
 		return
 	}

@@ -157,7 +157,8 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
 		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(),
 		RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
-		Locks: s.locks, Queues: queues, Hands: hands, Areas: areaFiles(areas), Redis: cfg.Redis, Stdio: stdio,
+		Locks: s.locks, Alarms: cfg.AlarmFile, Queues: queues, Hands: hands, Areas: areaFiles(areas), Redis: cfg.Redis,
+		Stdio:  stdio,
 		Events: s.events, Done: s.closed,
 	})
 	if err != nil {

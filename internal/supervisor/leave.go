@@ -131,6 +131,7 @@ func (s *Supervisor) logGone(p *process, was state, exit loader.Exit, requests [
 		attrs = append(attrs, slog.Int(KeyExit, exit.Code()))
 	}
 	n := p.slot.n
+	p.gen.cfg.crashAlarm(fmt.Sprintf("worker %d", n), p.pid, exit)
 	if exit.Signal() == syscall.SIGSEGV {
 		s.logProcess(slog.LevelError, "worker.segfault", fmt.Sprintf("!!! uWSGI process %d got Segmentation Fault !!!",
 			p.pid), p, attrs...)

@@ -27,8 +27,9 @@ func (s *Supervisor) checkQueues() {
 		}
 		s.waiting = true
 		if waiting >= limit {
-			s.log(slog.LevelWarn, "queue.full", fmt.Sprintf("*** uWSGI listen queue of socket %q (fd: %d) full !!! "+
-				"(%d/%d) ***", l.Name, l.FD, waiting, limit))
+			text := fmt.Sprintf("listen queue of socket %q (fd: %d) full !!! (%d/%d)", l.Name, l.FD, waiting, limit)
+			s.log(slog.LevelWarn, "queue.full", "*** uWSGI "+text+" ***")
+			s.cfg.alarm(s.cfg.Settings.AlarmBacklog, text)
 		}
 	}
 	s.waiting = s.waiting || readable(s.handoff[1])

@@ -29,6 +29,8 @@ type Boot struct {
 	LockFD      int // a file that all generations share, whose bytes are uwsgi.lock's locks
 	RedisFD     int // where connections to the agent begin (package redis); -1 = nothing needs Redis
 
+	AlarmFD int // a datagram socket: an alarm's name, a zero byte, the message; -1 = there are no alarms
+
 	Areas []Area // memory to share
 	// Queues are those of messages for mules; Hands[n-1] is a memfd with the message that mule n is
 	// at. Both outlive processes and generations (internal/python/uwsgi_mule.py).
