@@ -25,8 +25,9 @@
 // Boot.Setenv say). limit-as is the loader's soft RLIMIT_AS until it says loaded; a worker is born
 // without it and held to it, with Row.ASOverhead added, once it is ready. Supervisor → loader:
 //
-//	{"op":"fork","slot":1,"row":0,"reason":"start","first":true,"again":false} + [worker's control socket, (its stderr)]   fork a worker; first: none of the
-//	                                                                                          slot has served yet, the -once hooks run; again: as Boot.Again
+//	{"op":"fork","slot":1,"row":0,"reason":"start","first":true,"again":false,"trial":true} + [worker's control socket, (its stderr)]   fork a worker; first: none of the
+//	                                                                                          slot has served yet, the -once hooks run; again: as Boot.Again;
+//	                                                                                          trial: its generation is not in force, a warmup that fails refuses it
 //	{"op":"quit"}                                                                             no more forks; exit when the last child is gone
 //
 // loader → supervisor:
@@ -52,7 +53,7 @@
 //
 //	{"op":"loaded","apps":[…]}              lazy-apps: it has imported the applications
 //	{"op":"ready"}                          it could serve, and takes nothing before it is told to
-//	{"op":"failed","error":"…","message":"…","exclusive":false,"code":22}   lazy-apps: the application cannot be imported; it exits with that code
+//	{"op":"failed","error":"…","message":"…","exclusive":false,"code":22}   it cannot serve (lazy-apps: the application cannot be imported; a warmup has failed); it exits with that code
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
 //	{"op":"deadline"}                       a request has set itself a deadline that the supervisor would come too late for (Row.NextScan)
 //	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace

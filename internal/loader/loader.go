@@ -52,6 +52,7 @@ type Fork struct {
 	Reason    string
 	First     bool // no process of the slot has served before: the -once hooks run
 	Again     bool // as Boot.Again, of a worker that imports the application itself
+	Trial     bool // as in wire.Fork
 }
 
 // Fork asks for a worker. It exists at once, its process only after Forked; a loader that is dead
@@ -80,7 +81,7 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 	}
 	if err := l.conn.send(wire.Fork{Op: wire.OpFork, Kind: f.Kind, Slot: slot, Row: row,
 		Reason: f.Reason, First: f.First,
-		Again: f.Again}, files...); err != nil {
+		Again: f.Again, Trial: f.Trial}, files...); err != nil {
 		conn.close()
 		return nil, err
 	}

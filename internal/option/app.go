@@ -2,7 +2,9 @@ package option
 
 import (
 	"errors"
+	"net/url"
 	"strings"
+	"time"
 )
 
 const groupApp Group = "Application"
@@ -20,6 +22,8 @@ type AppSettings struct {
 	PasteLogger      bool
 	PasteName        string
 	Env              []EnvOp // env, unenv, envdir in the order they apply
+	Warmup           []Warmup
+	WarmupTimeout    time.Duration // for each of them; 0 = any
 }
 
 var appRows = []Row{
@@ -69,6 +73,12 @@ var appRows = []Row{
 		Help:    "set an environment variable of the application"},
 	{Name: "unenv", Kind: Text, Repeat: true, Group: groupApp, Set: unenv,
 		Example: "DEBUG", Help: "remove an environment variable"},
+	{Name: "warmup", Example: "/healthz", Kind: Text, Repeat: true, Since: "ours", Group: groupApp, Set: warmup,
+		Help: "a request, GET PATH or GET http://HOST/PATH, that each worker of a new generation answers before it " +
+			"serves; with a 5xx, or none within warmup-timeout, the start or the reload has failed"},
+	{Name: "warmup-timeout", Kind: Seconds, Since: "ours", Group: groupApp,
+		Set:  seconds(func(s *Settings) *time.Duration { return &s.WarmupTimeout }),
+		Help: "longest wait for an answer to a warmup request (30; 0 = for ever)"},
 	{Name: "envdir", Kind: Path, Repeat: true, Group: groupApp,
 		Help: "one environment variable a file of this folder, set after env"},
 	{Name: "early-envdir", Kind: Path, Repeat: true, Group: groupApp,
@@ -199,6 +209,28 @@ func env(s *Settings, v Value) error {
 		value = strings.TrimLeft(value, " \t")
 	}
 	s.Env = append(s.Env, EnvOp{Name: trimmed, Value: value})
+	return nil
+}
+
+// warmup reads a path with its query, or a URL for a Host that the application insists on.
+func warmup(s *Settings, v Value) error {
+	text := strings.TrimSpace(v.Text)
+	u, err := url.Parse(text)
+	scheme := "http"
+	if err == nil && u.Scheme != "" {
+		scheme = u.Scheme
+	}
+	plain := strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//")
+	if err != nil || scheme != "http" && scheme != "https" || !plain && u.Host == "" || u.User != nil ||
+		strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return fault("write "+v.Name+" = /PATH, or http://HOST/PATH for an application that insists on its Host",
+			"%q is no path of a request", v.Text)
+	}
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	s.Warmup = append(s.Warmup, Warmup{Text: text, Scheme: scheme, Host: u.Host, Path: path, Query: u.RawQuery})
 	return nil
 }
 

@@ -17,7 +17,8 @@ func Default() *Settings {
 			DeferAccept: true,
 		},
 		AppSettings: AppSettings{
-			NeedApp: true,
+			NeedApp:       true,
+			WarmupTimeout: 30 * time.Second,
 		},
 		PythonSettings: PythonSettings{
 			FileWrapper: true,

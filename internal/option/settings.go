@@ -78,6 +78,10 @@ type EnvOp struct {
 	Unset       bool
 }
 
+// Warmup is one request of the server's own, a GET: as written, and what that means. Path is as a
+// request line has it (percent-encoded). Host "" = the application's own.
+type Warmup struct{ Text, Scheme, Host, Path, Query string }
+
 // StaticMap is one place static files are looked for. Kind: map, map2 (keeps the prefix), check (no
 // prefix).
 type StaticMap struct{ Kind, Prefix, Path string }

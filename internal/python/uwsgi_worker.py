@@ -15,6 +15,7 @@ import uwsgi_gevent
 import uwsgi_hooks
 import uwsgi_limits
 import uwsgi_threads
+import uwsgi_warmup
 import uwsgi_websocket
 from uwsgi_application import is_exclusive, load_all
 from uwsgi_autoreload import watch_modules
@@ -25,12 +26,16 @@ from uwsgi_signals import STACKS, Signals, wakeup
 from uwsgi_wire import BOOT, Belongings, Wire
 
 
+NO_APP = 22  # the exit status of who has no application that can serve
+
+
 class Worker:
     def __init__(self, parent, order, fds):
         self.boot, self.settings, self.libdir = parent.boot, parent.settings, parent.libdir
         self.loaded, self.library = parent.loaded, parent.library
         self.slot, self.row, self.first, self.again = order["slot"], order["row"], order.get(
             "first"), order.get("again")
+        self.trial = order.get("trial")
         self.sigchld = parent.sigchld
         self.control = fds[0]
         signal.set_wakeup_fd(-1)
@@ -142,6 +147,12 @@ class Worker:
                     is_exclusive(failed.exception))
                 server.shutdown()
                 return code
+        if settings["Warmup"] and self.loaded.apps:
+            failed = self.warm_up(server, base)
+            if failed:
+                if server:
+                    server.shutdown()
+                return failed
         if server:
             uwsgi.loop = server.name.encode()
             server.begin(signalled)
@@ -165,6 +176,23 @@ class Worker:
             server.shutdown()
         self.leave()
         return _uwsgi.exit_code() or signals.exit_code
+
+    def warm_up(self, server, base):
+        """Answer the requests of warmup; what to exit with where that has failed, else 0. What a
+        generation in force cannot answer now, it could when it came: its worker serves."""
+        def late(reason):
+            os._exit(self.incapable(reason, NO_APP))
+
+        def answered(line):
+            if self.slot == 1 and self.trial:  # of the others it is the same
+                say(line)
+
+        failed = uwsgi_warmup.Warmup(self.settings, self.loaded, base, uwsgi.version.decode()).run(server, answered, late)
+        if failed and self.trial:
+            return self.incapable(failed, NO_APP)
+        if failed:
+            say("%s; worker %d serves all the same" % (failed, self.slot), WARNING)
+        return 0
 
     def imports_as_first(self):
         """Without a master the first worker is, as under uWSGI, what imports the application, and

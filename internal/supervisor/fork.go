@@ -61,7 +61,8 @@ func (s *Supervisor) fork(sl *slot, why string) *process {
 		r := g.rows.board.Row(row)
 		r.Slot.Store(int32(sl.n))
 		r.Base.Store(sl.tally.past.requests)
-		w, err = g.ld.Fork(loader.Fork{Slot: sl.n, Row: row, Reason: why, First: !sl.accepted, Again: again}, stderr)
+		w, err = g.ld.Fork(loader.Fork{Slot: sl.n, Row: row, Reason: why, First: !sl.accepted, Again: again,
+			Trial: g != s.gen || sl.replace == whyChain || sl.replace == whyRestart}, stderr)
 		if stderr != nil {
 			stderr.Close()
 		}
@@ -181,7 +182,8 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	s.harakiriSoon()
 }
 
-// incapable takes note of a worker that cannot import the application: lazy-apps.
+// incapable takes note of a worker that cannot serve: it has not imported the application, or not
+// answered a warmup.
 func (s *Supervisor) incapable(e loader.WorkerFailed) {
 	p := s.procs[e.Worker]
 	if p == nil {

@@ -9,6 +9,7 @@ type Fork struct {
 	Reason string `json:"reason"`
 	First  bool   `json:"first"` // none of the slot has served yet: the -once hooks run
 	Again  bool   `json:"again"` // as Boot.Again
+	Trial  bool   `json:"trial"` // its generation is not in force yet: a warmup that fails refuses it
 }
 
 // Order is everything else that the supervisor says to a loader or a worker; each op uses some of
