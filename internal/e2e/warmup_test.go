@@ -22,7 +22,7 @@ func TestWarmupOfDjango(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Write("site/mysite1/urls.py", string(urls)+"\ndef broken(:\n")
-	s.Allow("SyntaxError: invalid syntax", `^reload failed: worker \d: warmup = /where/: SyntaxError: .*serves on$`)
+	s.Allow("SyntaxError: invalid syntax", `^reload failed: warmup = /where/: SyntaxError: .*serves on$`)
 	out, err := s.Command("--reload", "p.pid").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "warmup = /where/: SyntaxError: invalid syntax (urls.py, line ") {
 		t.Errorf("the reload: %v, %s", err, out)
@@ -68,7 +68,7 @@ func TestWarmupRefusesStart(t *testing.T) {
 				s := harness.New(t)
 				s.Copy("testdata/warmup_app.py", "app.py")
 				s.Tolerate(`ValueError: not today`)
-				s.Allow(`^worker 1: warmup = ` + path + `: ` + want + `.*; exiting with status 22$`)
+				s.Allow(`^warmup = ` + path + `: ` + want + `.*; exiting with status 22$`)
 				s.Launch(append(args, "--http", harness.Addr(t), "--warmup", "/fine", "--warmup", path,
 					"--warmup-timeout", "1")...)
 				if code := s.Exit(); code != 22 {
@@ -136,7 +136,7 @@ func TestWarmupOfMounts(t *testing.T) {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Copy("testdata/warmup_app.py", "app.py")
 	s.Write("other.py", "def application(environ, start_response):\n    raise KeyError(environ['SCRIPT_NAME'] + '|' + environ['PATH_INFO'])\n")
-	s.Allow(`^KeyError: '/o\|/503'|Traceback`, `^worker 1: warmup = /o/503: KeyError: .*; exiting with status 22$`)
+	s.Allow(`^KeyError: '/o\|/503'|Traceback`, `^warmup = /o/503: KeyError: .*; exiting with status 22$`)
 	s.Launch("--http", addr, "--mount", "/=app.py", "--mount", "/o=other.py", "--manage-script-name", "--warmup",
 		"/other", "--warmup", "/o/503")
 	if code := s.Exit(); code != 22 {
