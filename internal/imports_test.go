@@ -58,6 +58,7 @@ var allowed = map[string][]string{
 	"internal/hooks":    {"internal/option", "internal/privilege"},
 	"internal/pidfile":  {"internal/privilege"},
 	"internal/redis":    {"internal/crash"},
+	"internal/project":  {},
 	"internal/schedule": {},
 	"internal/spool":    {"internal/escape"},
 	"internal/stats":    {"internal/crash", "internal/option"},

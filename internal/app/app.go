@@ -85,6 +85,7 @@ var verbs = map[string]func(args []string, std Streams) int{
 	"stop":   func(args []string, std Streams) int { return client(args, std, "stop", control.Stop) },
 	"spool":  spoolCommand,
 	"help":   helpCommand,
+	"init":   initCommand,
 }
 
 func client(args []string, std Streams, name string, do func(pidfile string, out io.Writer) error) int {

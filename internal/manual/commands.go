@@ -14,6 +14,9 @@ var Commands = []Command{
 	{"check", "FILE [--json]", "judge every line of a configuration, start nothing",
 		"Judges every line of a configuration without starting: obeyed, not needed, refused or unknown. With --json one " +
 			"object a line."},
+	{"init", "[DIR] [--write]", "print a uwsgi.ini for the project in a folder",
+		"Looks at the project in a folder and prints a uwsgi.ini for it, the lines for nginx and those for systemd. With " +
+			"--write the file is written into the folder, unless there is one."},
 	{"list", "", "show the instances of this machine (also: status)", "Shows the instances of this machine: the units " +
 		"of systemd, and those that run without one."},
 	{"reload", "PIDFILE", "load the code anew; wait for what comes of it",
