@@ -21,6 +21,14 @@ func (in *instance) connect(d *deployment) error {
 			return option.Wrong(name, s.Dir, err)
 		}
 	}
+	for _, c := range d.cfg.Settings.Caches {
+		if c.URL == "" {
+			continue
+		}
+		if err := in.reaches(d, c.URL); err != nil {
+			return option.Wrong("cache2", c.URL, err)
+		}
+	}
 	return nil
 }
 

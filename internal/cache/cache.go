@@ -39,8 +39,8 @@ const maxSize = 1 << 46
 func Specs(s *option.Settings) ([]area.Spec, error) {
 	var out []area.Spec
 	for _, c := range s.Caches {
-		if c.Items == 0 {
-			continue // cache-blocksize without cache
+		if c.Items == 0 || c.URL != "" {
+			continue // cache-blocksize without cache, or in Redis
 		}
 		spec, err := layout(c)
 		if err != nil {

@@ -22,6 +22,10 @@ def note(text):
     os.write(fd, text.encode() + b"\n")
     os.close(fd)
 
+def wait(name):
+    while not os.path.exists(os.path.join(HERE, "go-" + name)):
+        time.sleep(0.01)
+
 def spooler(args):
     name = args[b"n"].decode()
     with open(os.path.join(HERE, "lock-" + name), "w") as f:
@@ -31,17 +35,14 @@ def spooler(args):
             note("TWICE " + name)
         if name.startswith("slow"):
             note("begun-%s %d" % (name, os.getpid()))
-            while not os.path.exists(os.path.join(HERE, "go")):
-                time.sleep(0.01)
+            wait(name)
         if name.startswith("fork"):  # a child that has all its parent has, and lives on
             if not os.fork():
                 f.close()
-                while not os.path.exists(os.path.join(HERE, "go")):
-                    time.sleep(0.01)
+                wait(name)
                 os._exit(0)
             note("begun-%s %d" % (name, os.getpid()))
-            while not os.path.exists(os.path.join(HERE, "go")):
-                time.sleep(0.01)
+            wait(name)
         note(name)
     return uwsgi.SPOOL_OK
 
@@ -69,6 +70,7 @@ func startSpooling(t *testing.T, url, here string, args ...string) *spooling {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Setenv("HERE=" + here)
 	s.Write("app.py", redisSpooling)
+	s.LooseFDs() // the spooler's processes come after it is ready
 	s.Start(append([]string{"--http", addr, "--module", "app", "--spooler", url, "--spooler-frequency", "1"}, args...)...)
 	return &spooling{Server: s, t: t, site: harness.HTTP(t, addr), here: here}
 }
@@ -103,7 +105,13 @@ func (s *spooling) waitBegun(name string, times int) int {
 	return pid
 }
 
-func (s *spooling) release() { s.Write("go", ""); os.WriteFile(s.here+"/go", nil, 0o644) }
+// release has a slow job end.
+func (s *spooling) release(name string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.here+"/go-"+name, nil, 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
 
 func (s *spooling) once(names ...string) {
 	s.t.Helper()
@@ -145,9 +153,8 @@ func TestSpoolerInRedis(t *testing.T) {
 		if again := a.waitBegun(name, 2); again == pid {
 			t.Errorf("%s runs in the same process", name)
 		}
-		a.release()
+		a.release(name)
 		a.waitNoted(name, 1)
-		os.Remove(here + "/go")
 	}
 	b.put("last")
 	a.waitNoted("last", 1)
@@ -166,14 +173,13 @@ func TestSpoolerWithoutRedis(t *testing.T) {
 	mark := s.Log.Mark()
 	harness.Signal(t, s.agent(), syscall.SIGKILL)
 	s.Log.WaitFrom(t, mark, `uwsgi-redis is started again in 0s: signal: killed`)
-	s.release()
+	s.release("slow1")
 	s.waitNoted("slow1", 1)
-	os.Remove(s.here + "/go")
 	s.put("slow2")
 	s.waitBegun("slow2", 1)
 	redis.Kill()
 	harness.Eventually(t, "a job is refused", func() bool { return s.put("none") == "refused" })
-	s.release() // it ends while nobody can be told
+	s.release("slow2") // it ends while nobody can be told
 	s.waitNoted("slow2", 1)
 	redis.Start()
 	harness.Eventually(t, "one is put", func() bool { return s.put("back") == "put" })
@@ -197,5 +203,44 @@ func TestRedisIsMissed(t *testing.T) {
 		if err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v:\n%s", url, err, out)
 		}
+	}
+}
+
+// TestCacheInRedis: every call answers as on a cache in shared memory, also where one is beside it. Nothing is
+// there while Redis is away.
+func TestCacheInRedis(t *testing.T) {
+	t.Parallel()
+	redis := harness.StartRedis(t)
+	start := func(main, other string) *harness.Client {
+		s, addr := harness.New(t), harness.Addr(t)
+		s.Write("app.py", cacheAPI)
+		s.Start("--http-socket", addr, "--module", "app", "--cache2", "name=main,"+main, "--cache2", "name=other,"+other)
+		return harness.HTTP(t, addr)
+	}
+	const memory = "items=100"
+	want := strings.Split(start(memory, memory).Get("/calls").Body, "\n")
+	both := start("url="+redis.URL("name=1"), "url="+redis.URL("name=1"))
+	beside := start("url="+redis.URL("name=2"), memory)
+	for name, site := range map[string]*harness.Client{"both": both, "beside": beside} {
+		got := strings.Split(site.Get("/calls").Body, "\n")
+		for i, line := range want {
+			if i >= len(got) || got[i] != line {
+				t.Errorf("%s: Redis  %s\nmemory %s", name, got[min(i, len(got)-1)], line)
+			}
+		}
+	}
+	if got := redis.Do("--raw", "get", "uwsgi:cache:1:main:import"); got != "early" {
+		t.Errorf("at the import main was given %q", got)
+	}
+	redis.Kill()
+	for path, want := range map[string]string{"/?b": "(1, None)", "/set?key": "None", "/inc?n": "None", "/num?n": "0"} {
+		if got := both.Get(path).Body; got != want {
+			t.Errorf("%s without Redis: %s", path, got)
+		}
+	}
+	redis.Start()
+	harness.Eventually(t, "it is there again", func() bool { return both.Get("/set?key").Body == "True" })
+	if got := both.Get("/?b").Body; got != "(1, b'2')" {
+		t.Error(got)
 	}
 }

@@ -16,9 +16,11 @@ type CacheSettings struct {
 	CacheFiles []CacheFile
 }
 
-// Cache is a cache of uwsgi.cache_*. Sizes are bytes.
+// Cache is a cache of uwsgi.cache_*. Sizes are bytes. Of one in Redis, URL, nothing else counts but the sizes of keys and
+// values.
 type Cache struct {
 	Name       string
+	URL        string
 	Items      int64 // that it holds; 0 = it is only spoken of
 	Blocks     int64 // of values, with Bitmap; 0 = as many as items
 	BlockSize  int64
@@ -41,7 +43,8 @@ var cacheRows = []Row{
 	{Name: "cache2", Kind: NameValue, Repeat: true, Group: groupCaches, Set: cache2,
 		Example: "name=sessions,items=10000,blocksize=4096",
 		Help: "a cache in shared memory: name=NAME, items=N and, separated by commas, blocksize= (65536), " +
-			"keysize= (2048), bitmap=1, blocks=N, purge_lru=1, ignore_full=1, store=FILE, store_sync=SECONDS"},
+			"keysize= (2048), bitmap=1, blocks=N, purge_lru=1, ignore_full=1, store=FILE, store_sync=SECONDS; " +
+			"or in Redis: name=NAME, url=redis://HOST:PORT/DB"},
 	{Name: "cache", Kind: Int, Group: groupCaches, Help: "the cache `default` of N items",
 		Set: integer(func(s *Settings) *int64 { return &plainCache(s).Items })},
 	{Name: "cache-blocksize", Kind: Bytes, Group: groupCaches, Help: "its largest value (65536)",
@@ -73,7 +76,7 @@ func newCache(name string) Cache { return Cache{Name: name, BlockSize: 64 << 10,
 
 var cacheKeys = []string{"name", "max_items", "maxitems", "items", "blocksize", "blocks", "keysize", "hash", "hashsize",
 	"bitmap", "purge_lru", "lazy_expire", "sweep_on_full", "ignore_full", "store", "store_sync",
-	"store_delete", "lastmod",
+	"store_delete", "lastmod", "url",
 	"use_last_modified", "clear_on_reload", "math_initial", "node", "nodes", "sync", "udp", "udp_servers", "udp_server",
 	"udpserver"}
 
@@ -104,6 +107,10 @@ func cache2(s *Settings, v Value) error {
 			c.PurgeLRU = pair.on()
 		case "ignore_full":
 			c.IgnoreFull = pair.on()
+		case "url":
+			if c.URL = pair.value; !isRedis(c.URL) {
+				return fault("write url=redis://HOST:PORT/DB", "%s is not Redis", c.URL)
+			}
 		case "store":
 			c.Store = pair.value
 		case "store_sync":
@@ -113,7 +120,7 @@ func cache2(s *Settings, v Value) error {
 		case "hash", "lazy_expire", "sweep_on_full", "store_delete", "lastmod", "use_last_modified", "clear_on_reload":
 			// always so, or without effect
 		case "math_initial", "node", "nodes", "sync", "udp", "udp_servers", "udp_server", "udpserver":
-			hint = warning("leave it out", "%s is not offered: caches are of one instance", pair.key)
+			hint = warning("leave it out", "%s is not offered: write url=redis://HOST:PORT/DB for a cache of several machines", pair.key)
 		default:
 			hint = warning("see cache2 in --help", "%q is no key of cache2", pair.key)
 		}
@@ -124,11 +131,13 @@ func cache2(s *Settings, v Value) error {
 	switch {
 	case c.Name == "" || strings.ContainsAny(c.Name, "@\x00"):
 		return fault("write cache2 = name=NAME,items=N", "a cache needs a name, without @")
-	case c.Items == 0:
+	case c.URL != "" && c.Store != "":
+		return fault("leave store= out", "cache %s is in Redis, which keeps it", c.Name)
+	case c.Items == 0 && c.URL == "":
 		return fault("write cache2 = name="+c.Name+",items=100", "cache %s has no items", c.Name)
 	case c.BlockSize == 0 || c.KeySize == 0:
 		return fault("leave it out", "cache %s has a blocksize or keysize of 0", c.Name)
-	case slices.ContainsFunc(s.Caches, func(o Cache) bool { return o.Name == c.Name && o.Items > 0 }):
+	case slices.ContainsFunc(s.Caches, func(o Cache) bool { return o.Name == c.Name && (o.Items > 0 || o.URL != "") }):
 		return fault("give each its own name", "two caches are called %s", c.Name)
 	}
 	s.Caches = append(s.Caches, c)

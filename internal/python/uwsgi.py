@@ -73,7 +73,7 @@ def _boot(boot):
     g["_master"], g["_importer"] = boot["MasterPID"], _os.getpid()
     g["_alarms"] = boot["AlarmFD"]
     g["_locks"] = _uwsgi_locks.Locks(boot["LockFD"], s["Locks"] + 1)
-    if boot["Areas"]:
+    if _areas:
         g.update(_areas(boot))
     if s["Pidfile"]:
         g["pidfile"] = s["Pidfile"].encode()

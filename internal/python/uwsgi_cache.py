@@ -8,11 +8,20 @@ NAMES = ["cache_" + name for name in ("get", "set", "update", "del", "exists", "
     "div", "num")]
 
 
-def functions(shared, settings):
+remote = None  # uwsgi_redis_cache.Caches, where one is in Redis
+
+
+def functions(shared):
     """The functions by name."""
-    found = {name: getattr(shared, name) for name in NAMES}
-    fill(found["cache_update"], settings)
-    return found
+    return {name: getattr(shared, name) for name in NAMES}
+
+
+def complete(found, settings):
+    """Add the caches in Redis to those functions, and what is in all of them from the start."""
+    if remote:
+        found.update(remote(settings["Caches"], dict(found)).functions())
+    if "cache_update" in found:
+        fill(found["cache_update"], settings)
 
 
 def fill(update, settings):

@@ -198,13 +198,21 @@ def main(libdir, ours):
         import uwsgi_redis  # while it can be found, and before select is patched
 
         uwsgi_redis.Connection.door = boot["RedisFD"]
+    remote = any(cache["URL"] for cache in settings["Caches"] or ())
     if settings["Spoolers"]:
         import uwsgi_spool  # while they can be found
         import uwsgi_spooler
-    if boot["Areas"]:  # now: later no module of ours can be found
+
+        uwsgi._spoolers = uwsgi_spool.Spoolers(settings)
+    if boot["Areas"] or remote:  # now: later no module of ours can be found
         import uwsgi_shared
 
         uwsgi._areas = uwsgi_shared.functions
+        if remote:
+            import uwsgi_cache
+            import uwsgi_redis_cache
+
+            uwsgi_cache.remote = uwsgi_redis_cache.Caches
     if settings["Mules"]:
         import uwsgi_mule  # while it can be found
     set_path(settings)
@@ -217,7 +225,6 @@ def main(libdir, ours):
     say("Python version: %s" % sys.version.replace("\n", " "))
     loader = LoaderProcess(boot, libdir)
     if settings["Spoolers"]:
-        uwsgi._spoolers = uwsgi_spool.Spoolers(settings)
         uwsgi._spoolers.install()
         loader.kinds["spooler"] = uwsgi_spooler.Process
     if settings["Mules"]:

@@ -20,14 +20,17 @@ def library(libdir):
 
 
 def functions(boot):
-    """The functions of the uwsgi module that work in shared memory, by name."""
-    shared, found = library(boot["LibDir"]), {}
-    for area in boot["Areas"]:
-        getattr(shared, area["Kind"] + "_open")(area["Name"], area["FD"])
-        os.close(area["FD"])
-    kinds = {area["Kind"] for area in boot["Areas"]}
-    for kind in kinds & set(FUNCTIONS):
-        found.update((name, getattr(shared, name)) for name in FUNCTIONS[kind])
-    if "cache" in kinds:
-        found.update(uwsgi_cache.functions(shared, boot["Settings"]))
+    """The functions of the uwsgi module that work in shared memory, by name, and those of caches."""
+    found = {}
+    if boot["Areas"]:
+        shared = library(boot["LibDir"])
+        for area in boot["Areas"]:
+            getattr(shared, area["Kind"] + "_open")(area["Name"], area["FD"])
+            os.close(area["FD"])
+        kinds = {area["Kind"] for area in boot["Areas"]}
+        for kind in kinds & set(FUNCTIONS):
+            found.update((name, getattr(shared, name)) for name in FUNCTIONS[kind])
+        if "cache" in kinds:
+            found.update(uwsgi_cache.functions(shared))
+    uwsgi_cache.complete(found, boot["Settings"])
     return found

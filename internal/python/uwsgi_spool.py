@@ -569,9 +569,9 @@ def backend(where, frequency):
     """The Backend of what the option spooler names; a job that asks for it is run again after
     ``frequency`` seconds."""
     if "://" in where:
-        import uwsgi_redis
+        import uwsgi_redis_spool
 
-        return uwsgi_redis.Stream(where, frequency)
+        return uwsgi_redis_spool.Stream(where, frequency)
     return Folder(where)
 
 

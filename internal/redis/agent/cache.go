@@ -14,9 +14,14 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// An item of a cache is the key uwsgi:cache:NAME:KEY with uWSGI's value; a counter is its eight
-// bytes, little-endian, as uWSGI has it.
-func item(cache, key string) string { return "uwsgi:cache:" + cache + ":" + key }
+// colons keeps names apart: one has none.
+var colons = strings.NewReplacer("%", "%25", ":", "%3A")
+
+// item is the key of a cache's item, uwsgi:cache:NAME:CACHE:KEY, NAME being the URL's. Its value is
+// what uWSGI has: a counter is its eight bytes, little-endian.
+func (s *server) item(cache, key string) string {
+	return "uwsgi:cache:" + colons.Replace(s.name) + ":" + colons.Replace(cache) + ":" + key
+}
 
 func one(ok bool) ([]string, error) {
 	if ok {
@@ -26,29 +31,36 @@ func one(ok bool) ([]string, error) {
 }
 
 func cacheGet(ctx context.Context, _ *client, s *server, a []string) ([]string, error) {
-	v, err := s.Get(ctx, item(a[0], a[1])).Result()
+	v, err := s.Get(ctx, s.item(a[0], a[1])).Result()
 	if errors.Is(err, goredis.Nil) {
 		return nil, nil
 	}
 	return []string{v}, err
 }
 
-// span is a lifetime in seconds; 0 = for ever.
+// span is a lifetime; 0 = for ever, less than that: over as soon as it begins.
 func span(text string) (time.Duration, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil {
 		return 0, refusal(strconv.Quote(text) + " is no number of seconds")
 	}
-	return time.Duration(min(n, math.MaxInt32)) * time.Second, nil
+	return time.Duration(max(-1, min(n, math.MaxInt32))) * time.Second, nil
 }
 
 // cacheSet: cache, key, value, lifetime. Nothing where the key is there already.
-func cacheSet(ctx context.Context, _ *client, s *server, a []string) ([]string, error) {
+func cacheSet(ctx context.Context, c *client, s *server, a []string) ([]string, error) {
 	life, err := span(a[3])
 	if err != nil {
 		return nil, err
 	}
-	ok, err := s.SetNX(ctx, item(a[0], a[1]), a[2], life).Result()
+	if life < 0 {
+		there, err := cacheExists(ctx, c, s, a[:2])
+		if err != nil {
+			return nil, err
+		}
+		return one(len(there) == 0)
+	}
+	ok, err := s.SetNX(ctx, s.item(a[0], a[1]), a[2], life).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +72,20 @@ func cacheUpdate(ctx context.Context, _ *client, s *server, a []string) ([]strin
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Set(ctx, item(a[0], a[1]), a[2], life).Err(); err != nil {
+	key := s.item(a[0], a[1])
+	if life < 0 {
+		err = s.Unlink(ctx, key).Err()
+	} else {
+		err = s.Set(ctx, key, a[2], life).Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return one(true)
 }
 
 func cacheDel(ctx context.Context, _ *client, s *server, a []string) ([]string, error) {
-	n, err := s.Unlink(ctx, item(a[0], a[1])).Result()
+	n, err := s.Unlink(ctx, s.item(a[0], a[1])).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +93,7 @@ func cacheDel(ctx context.Context, _ *client, s *server, a []string) ([]string, 
 }
 
 func cacheExists(ctx context.Context, _ *client, s *server, a []string) ([]string, error) {
-	n, err := s.Exists(ctx, item(a[0], a[1])).Result()
+	n, err := s.Exists(ctx, s.item(a[0], a[1])).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +106,7 @@ var escapes = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "]
 // each calls f with the keys of a cache, some at a time.
 func each(ctx context.Context, s *server, cache string, f func(keys []string) error) error {
 	for cursor := uint64(0); ; {
-		keys, next, err := s.Scan(ctx, cursor, escapes.Replace(item(cache, ""))+"*", 1000).Result()
+		keys, next, err := s.Scan(ctx, cursor, escapes.Replace(s.item(cache, ""))+"*", 1000).Result()
 		if err == nil && len(keys) > 0 {
 			err = f(keys)
 		}
@@ -114,7 +132,7 @@ func cacheKeys(ctx context.Context, _ *client, s *server, a []string) ([]string,
 		for _, k := range keys {
 			if !seen[k] { // SCAN may give a key twice
 				seen[k] = true
-				out = append(out, strings.TrimPrefix(k, item(a[0], "")))
+				out = append(out, strings.TrimPrefix(k, s.item(a[0], "")))
 			}
 		}
 		return nil
@@ -127,7 +145,9 @@ var swap = goredis.NewScript(`
 local has = redis.call('GET', KEYS[1])
 if (has or '') ~= ARGV[1] or (has and '1' or '0') ~= ARGV[3] then return 0 end
 if ARGV[4] == '0' then
-	redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+	redis.call('SET', KEYS[1], ARGV[2])
+elseif ARGV[4] == '-1' then
+	redis.call('DEL', KEYS[1])
 else
 	redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[4])
 end
@@ -138,7 +158,7 @@ var (
 	stripes [64]sync.Mutex
 )
 
-// cacheArith: cache, key, operation (inc, dec, mul, div), operand, lifetime of a new item. All of
+// cacheArith: cache, key, operation (inc, dec, mul, div), operand, lifetime from now on. All of
 // it is in 64 bits, which Redis' scripts cannot count in. What is no counter is none.
 func cacheArith(ctx context.Context, _ *client, s *server, a []string) ([]string, error) {
 	n, err := strconv.ParseInt(a[3], 10, 64)
@@ -149,7 +169,7 @@ func cacheArith(ctx context.Context, _ *client, s *server, a []string) ([]string
 	if err != nil {
 		return nil, err
 	}
-	key := item(a[0], a[1])
+	key := s.item(a[0], a[1])
 	lock := &stripes[maphash.String(seed, key)%uint64(len(stripes))]
 	lock.Lock()
 	defer lock.Unlock()
