@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -127,6 +128,10 @@ func (w *world) rows() []*row {
 		return []side{us("uwsgi-unix", false, append(o, extra(ours...))...),
 			them("uwsgi-unix", false, append(o, extra(theirs...))...)}
 	}
+	caching := func(id, title, target string, sides func(...func(*side)) []side, m must) *row {
+		return &row{id: id, title: title, target: target, want: text("done\n"), conns: 8, must: []must{m},
+			sides: sides(app("caching"), workers(1), extra("--cache2", "name=bench,items=1000,blocksize=256"))}
+	}
 	files := w.files()
 	static := func(id, title, target string, n int64, conns int) *row {
 		m := extra("--static-map", "/static="+files)
@@ -170,6 +175,13 @@ func (w *world) rows() []*row {
 			sides: logTo(nil, nil, journal), must: []must{cpu(1)},
 			note: "a stand-in reads the journal's socket (ours) and the stream that systemd gives as " +
 				"standard error (uWSGI's)"},
+		caching("cache-get", "5,000 cache_get of 100 bytes in a request", "/get", unixPair, cpu(.8)),
+		caching("cache-set", "5,000 cache_update of 100 bytes in a request", "/set", unixPair, cpu(.8)),
+		caching("cache-eight", "5,000 calls of the cache in a request, one of five a cache_update: eight workers at once",
+			"/both", func(o ...func(*side)) []side {
+				return []side{us("uwsgi-unix", false, append(slices.Clone(o), named("8 workers"), workers(8))...),
+					us("uwsgi-unix", false, append(slices.Clone(o), named("1 worker"))...)}
+			}, cpu(1.5)),
 		static("static-1k", "static-map, 1 KiB", "/static/1k.txt", 1<<10, 64),
 		static("static-10m", "static-map, 10 MiB", "/static/10m.bin", 10<<20, 8),
 	}, w.asyncRows()...)
