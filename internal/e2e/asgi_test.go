@@ -175,13 +175,13 @@ func TestLifespan(t *testing.T) {
 		{"", "auto", 0, "^startup complete"},
 		{"", "on", 0, "^startup complete"},
 		{"raises", "auto", 0, `^plain has no lifespan \(OSError: \[Errno 98\] Address already in use\)`},
-		{"raises", "on", 22, `worker 1: plain: OSError: \[Errno 98\] Address already in use`},
+		{"raises", "on", 22, `plain: OSError: \[Errno 98\] Address already in use`},
 		{"raises", "off", 0, ""},
 		{"returns", "auto", 0, `^plain has no lifespan \(it ended without lifespan.startup.complete\)`},
-		{"returns", "on", 22, "worker 1: plain: it ended without lifespan.startup.complete"},
-		{"fails", "auto", 22, "worker 1: plain: lifespan.startup.failed: is there"},
+		{"returns", "on", 22, "plain: it ended without lifespan.startup.complete"},
+		{"fails", "auto", 22, "plain: lifespan.startup.failed: is there"},
 		{"fails", "off", 0, ""},
-		{"exits", "auto", 7, `worker 1: plain: it called exit\(7\)`},
+		{"exits", "auto", 7, `plain: it called exit\(7\)`},
 		{"shutdown fails", "auto", 0, "^startup complete"},
 	} {
 		t.Run(c.mode+" "+c.option, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestLifespan(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Copy("testdata/asgi/plain.py", "plain.py")
 			s.Setenv("LIFESPAN=" + c.mode)
-			s.Tolerate("OSError|no database|is there|SystemExit|cannot close|worker 1: plain: ")
+			s.Tolerate("OSError|no database|is there|SystemExit|cannot close|plain: ")
 			args := []string{"--http", addr, "--module", "plain", "--master", "--lifespan", c.option}
 			if c.code != 0 {
 				s.Launch(args...)
@@ -228,7 +228,7 @@ func TestLifespanFailsAtReload(t *testing.T) {
         await send({"type": "lifespan.startup.failed", "message": "no database is there"})
 `)
 	s.Signal(syscall.SIGHUP)
-	s.Log.Wait(t, "reload failed: worker 1: plain: lifespan.startup.failed: no database is there; the "+
+	s.Log.Wait(t, "reload failed: plain: lifespan.startup.failed: no database is there; the "+
 		"old generation serves on")
 	if at := where(t, site, "/"); at.PID != pid {
 		t.Errorf("%+v", at)

@@ -21,7 +21,7 @@ func TestNoServer(t *testing.T) {
 			[]string{"WSGI app 0", "no-server mode requested. Goodbye."}, "spawn"},
 		"--module app --exec-post-app true": {0,
 			[]string{"WSGI app 0", `running "true" (post-app)`, "no-server mode"}, "FAIL"},
-		"--module nosuch": {22, []string{"No module named 'nosuch'", "GAME OVER"},
+		"--module nosuch": {22, []string{"GAME OVER", "No module named 'nosuch'"},
 			"no-server mode"},
 		"--module nosuch --need-app=false": {0,
 			[]string{"No module named 'nosuch'", "no-server mode"}, "GAME OVER"},
