@@ -308,6 +308,16 @@ func uwGoWatchSignals(fd C.int) {
 	engine.WatchSignals(int(fd))
 }
 
+//export uwGoNextSignal
+func uwGoNextSignal() (number C.int) {
+	number = -1
+	defer guard("next_signal")
+	if n, ok := engine.NextSignal(); ok {
+		number = C.int(n)
+	}
+	return number
+}
+
 //export uwGoDescriptors
 func uwGoDescriptors(out *C.int, most C.int) (count C.int) {
 	defer guard("descriptors")

@@ -176,6 +176,19 @@ static PyObject *m_watch_signals(PyObject *self, PyObject *arg)
 	Py_RETURN_NONE;
 }
 
+static PyObject *m_next_signal(PyObject *self, PyObject *unused)
+{
+	int number;
+	if (module_refuse() < 0)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	number = uwGoNextSignal();
+	Py_END_ALLOW_THREADS
+	if (number < 0)
+		Py_RETURN_NONE;
+	return PyLong_FromLong(number);
+}
+
 static PyObject *m_descriptors(PyObject *self, PyObject *unused)
 {
 	int fds[256];
@@ -223,6 +236,7 @@ static PyMethodDef methods[] = {
 	{"tell", m_tell, METH_VARARGS, "tell(op, text) -> bool: a message to the supervisor"},
 	{"address_space", m_address_space, METH_O, "address_space(bytes): what loading the data plane reserved, to be left out of memory reports"},
 	{"watch_signals", m_watch_signals, METH_O, "watch_signals(fd): run signal handlers when fd, of signal.set_wakeup_fd, has bytes"},
+	{"next_signal", m_next_signal, METH_NOARGS, "next_signal(): wait for a uWSGI signal that is to be handled here; None: the worker ends"},
 	{"on_signal", uw_on_signal, METH_O, "on_signal(f): f(number) runs between two requests when the supervisor sends a uWSGI signal"},
 	{"descriptors", m_descriptors, METH_NOARGS, "descriptors() -> list: the server's own, which a child of the application has no use for"},
 	{"exit_code", m_exit_code, METH_NOARGS, "exit_code() -> int: what the worker shall exit with"},

@@ -76,6 +76,8 @@ func (e *Engine) obey(m wire.Order, fd int) {
 	case wire.OpSignal:
 		e.signals.put(m.Signal)
 		e.wake(1)
+	case wire.OpWithdraw:
+		e.withdraw(m.Signal)
 	case wire.OpLook:
 		e.lookAgain()
 	case wire.OpResume:

@@ -50,6 +50,7 @@ func (e *Engine) drain(reason string, handoff, closing bool) {
 	e.forwardHandoffs()
 	e.forwardQueued()
 	e.enter(leaving)
+	e.signals.end()
 	e.wakeAll()
 }
 

@@ -65,6 +65,7 @@
 //	{"op":"raise","message":"{…}"}          uwsgi.signal()
 //	{"op":"began","message":"{…}"}          the handler of a signal runs
 //	{"op":"handled","message":"{…}"}        it has ended: error, "" = none
+//	{"op":"withdrawn","message":"{…}"}      a signal that was not begun with is not for this process any more
 //	{"op":"log","message":"…","level":"warning"}  something for the server log
 //
 // supervisor → worker:
@@ -79,13 +80,14 @@
 //	{"op":"giveup"}                       it will be killed in a moment: answer 504 in the place of whatever still runs
 //	{"op":"pause"} {"op":"resume"}
 //	{"op":"signal","signal":7}            run the handler of that uWSGI signal between two requests
+//	{"op":"withdraw","signal":7}          withdraw it, if it has not begun
 //	{"op":"look"}                         a connection may wait that the kernel has told a process of that has ended: look
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //
 // A mule (internal/python/uwsgi_mule.py) and a process of the spooler (uwsgi_spooler.py) are forked
 // like a worker, as "kind":"mule" or "spooler", with a negative row, for they have none on the
-// scoreboard. They have no data plane; they say ready, failed, recycle, busy and log, are told to
-// drain, and send themselves SIGTERM then.
+// scoreboard. They have no data plane; they say ready, failed, recycle, busy, log and what
+// is of signals, get those, are told to drain, and send themselves SIGTERM then.
 //
 // The dump signal (SIGRTMIN+5 = 39) makes a worker write every Python thread's stack to its stderr
 // (faulthandler, needs no GIL).

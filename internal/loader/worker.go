@@ -79,6 +79,12 @@ func (w *Worker) Raise(signal int) error {
 	return w.conn.send(wire.Order{Op: wire.OpSignal, Signal: signal})
 }
 
+// Withdraw asks for a signal back that Raise has sent: the answer is wire.OpWithdrawn, or OpBegan if
+// its handler was begun.
+func (w *Worker) Withdraw(signal int) error {
+	return w.conn.send(wire.Order{Op: wire.OpWithdraw, Signal: signal})
+}
+
 // Look has the worker look at the listening sockets: a connection may wait there that the kernel
 // has told a process of that has ended.
 func (w *Worker) Look() error { return w.conn.send(wire.Order{Op: wire.OpLook}) }
@@ -144,7 +150,8 @@ func (w *Worker) hear(m wire.Report) {
 		emit(WorkerDeadline{Worker: w})
 	case wire.OpAnswered:
 		emit(WorkerAnswered{Worker: w})
-	case wire.OpRegister, wire.OpSchedule, wire.OpRaise, wire.OpBegan, wire.OpHandled:
+	case wire.OpRegister, wire.OpSchedule, wire.OpRaise, wire.OpBegan, wire.OpHandled,
+		wire.OpWithdrawn:
 		emit(Told{Loader: w.Loader, Worker: w, Op: m.Op, Message: m.Message})
 	case wire.OpLog:
 		emit(Log{Loader: w.Loader, Worker: w, Level: m.Level, Message: m.Message})

@@ -152,9 +152,9 @@ def _mine():
 def mule_get_msg(signals=True, farms=True, buffer_size=0, timeout=-1):
     """Wait for a mule's next message: bytes, or None after timeout seconds (-1: there is none). Those
     of its farms are among them with farms. The message before it counts as done. buffer_size cuts
-    a longer one; 0 does not."""
+    a longer one; 0 does not. With signals, handlers of uwsgi.signal() run meanwhile."""
     mule = _mine()
-    message = mule.get(mule.own + (mule.farms if farms else []), timeout)
+    message = mule.get(mule.own + (mule.farms if farms else []), timeout, signals)
     return message[:buffer_size] if message and buffer_size > 0 else message
 
 
@@ -464,13 +464,20 @@ def i_am_the_spooler():
 
 def register_signal(num, target, func):
     """func(num) runs when the signal num, 0…255, is raised: between requests of a worker, "" or
-    "worker", of each, "workers", or of one, "worker3"."""
+    "worker", of each, "workers", or of one, "worker3"; between messages of a mule, "mule", of each,
+    "mules", of one, "mule2", or of one of a farm, "farm_NAME"; between jobs of the "spooler"."""
     _use_timers().register(num, target, func)
 
 
 def signal(num):
     """Raise a signal: its handler runs in the process that it was registered for."""
     _tell("raise", signal=num % 256)
+
+
+def signal_wait(num=None):
+    """Run handlers of signals until one has run, of the signal num where that is given. Which one
+    signal_received() tells. A mule's program gets its signals here, or in mule_get_msg()."""
+    _use_timers().wait(None if num is None else num % 256)
 
 
 def signal_registered(num):

@@ -32,7 +32,7 @@ without.update(dict.fromkeys(("metric_" + n for n in ("inc", "dec", "mul", "div"
     (_metrics, None)))
 
 absent = {
-    "signal_wait": "use threading.Event, or register_signal", "async_connect": _loops, "async_sleep": _loops,
+    "async_connect": _loops, "async_sleep": _loops,
     "green_schedule": _loops, "ready_fd": _loops,
     "suspend": _loops, "wait_fd_read": _loops, "wait_fd_write": _loops,
     "offload": "responses that a client is slow to take are offloaded by themselves",

@@ -9,7 +9,9 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from _thread import start_new_thread  # now, before an application patches them
+from select import POLLIN, poll  # now: what patches select for greenlets leaves none of this kind
 from time import sleep
 
 import uwsgi
@@ -17,9 +19,10 @@ import uwsgi_gevent
 import uwsgi_hooks
 import uwsgi_limits
 from uwsgi_application import load_all
+from uwsgi_inbox import Inbox
 from uwsgi_interpreter import at_exit, imports, set_title, title
 from uwsgi_report import ERROR, report, say
-from uwsgi_signals import STACKS, ignore
+from uwsgi_signals import STACKS, ignore, wakeup
 
 LAST = 1.0  # seconds that it may take to end when the supervisor is gone
 
@@ -40,8 +43,11 @@ class Attendant:
         self.until = None  # when what it does has to be over
         self.watching = False  # the supervisor knows that it does something
         uwsgi._attendant = self
-        signal.set_wakeup_fd(-1)
+        self.signals = deque()  # of uWSGI's
+        self.inbox = Inbox(self.next_signal, self.rest, lambda: self.leaving and not self.holding)
+        self.signalled, self.waker = wakeup()
         parent.wire.sock.close()
+        uwsgi._wire = self
         for fd in (*parent.wake, self.boot["HandoffFD"], self.boot["HandoffInFD"], self.boot["RequestLog"]["FD"],
                 *(listener["FD"] for listener in self.boot["Listeners"] or ())):
             if fd > 2:
@@ -117,13 +123,17 @@ class Attendant:
         self.leaving = True
         if self.arriving:  # an exception in the middle of an import would be told as its failure
             os._exit(0)
-        if not self.holding:
+        if not self.holding and not self.inbox.handling:
             raise SystemExit(0)
 
     def tell(self, op, **fields):
         """One message to the supervisor."""
+        self.send(json.dumps({"op": op, **fields}).encode())
+
+    def send(self, message):
+        """The same, as bytes."""
         try:
-            os.write(self.control, json.dumps({"op": op, **fields}).encode())
+            os.write(self.control, message)
         except OSError:  # it is gone: listen() hears so
             pass
 
@@ -152,6 +162,45 @@ class Attendant:
     def watched(self, seconds):
         self.watching = True
         self.tell("busy", within=int(seconds * 1000) or -1)
+    def next_signal(self):
+        """The number of the next of uWSGI's signals, None where there is none."""
+        try:
+            return self.signals.popleft()
+        except IndexError:
+            return None
+
+    def rest(self):
+        """Until one may be there, or a signal(7) has come."""
+        waiting = poll()
+        waiting.register(self.signalled, POLLIN)
+        waiting.poll()
+        self.wake()
+
+    def wake(self):
+        """Take what has woken it."""
+        try:
+            os.read(self.signalled, 4096)
+        except BlockingIOError:
+            pass
+
+    def obey(self, order):
+        """What the supervisor says, in listen()'s thread."""
+        op = order["op"]
+        if op == "drain":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif op == "signal":
+            self.signals.append(order.get("signal", 0))
+            try:
+                os.write(self.waker, b"\0")
+            except BlockingIOError:  # it is awake
+                pass
+        elif op == "withdraw":
+            number = order.get("signal", 0)
+            try:
+                self.signals.remove(number)
+            except ValueError:  # it has begun
+                return
+            self.tell("withdrawn", message=json.dumps({"signal": number}))
 
     def listen(self):
         """Hear the supervisor, which says when to leave: a signal of its own could come before there is
@@ -161,8 +210,7 @@ class Attendant:
                 order = os.read(self.control, 65536)
                 if not order:
                     break
-                if json.loads(order)["op"] == "drain":
-                    os.kill(os.getpid(), signal.SIGTERM)
+                self.obey(json.loads(order))
             except InterruptedError:
                 continue
             except OSError:

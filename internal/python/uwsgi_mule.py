@@ -29,7 +29,6 @@ from select import POLLIN, POLLOUT, poll  # now: what patches select for greenle
 import uwsgi
 from uwsgi_attendant import Attendant
 from uwsgi_report import ERROR, WARNING, report, say
-from uwsgi_signals import wakeup
 
 INLINE = 32 << 10  # a longer message goes beside its packet
 ID = 16
@@ -191,7 +190,6 @@ class Mule(Attendant):
         self.mules = parent.mules
         self.mules.mine = self
         uwsgi._mule = self.number
-        self.signalled = wakeup()[0]
         self.hands = [Hand(fd) for fd in self.boot["Hands"]]
         self.hand = self.hands[self.number - 1]
         self.locks = os.open("/proc/self/fd/%d" % self.hands[0].fd, os.O_RDWR | os.O_CLOEXEC)
@@ -273,9 +271,9 @@ class Mule(Attendant):
             self.idle()
             self.holding = False
 
-    def get(self, queues, timeout):
+    def get(self, queues, timeout, signals=True):
         """The next message of these queues, None when there is none for so many seconds (below 0: wait).
-        The one before it counts as done."""
+        The one before it counts as done. With signals, handlers of uWSGI's run meanwhile."""
         self.done()
         if self.leaving:
             raise SystemExit(0)
@@ -285,6 +283,8 @@ class Mule(Attendant):
         for queue in queues:
             waiting.register(queue.out, POLLIN)
         while True:
+            if signals:
+                self.inbox.run()
             self.holding = True  # a signal does not come between the queue and the hand
             message = self.take_left(queues)
             for queue in queues if message is None and self.left is None else ():
@@ -302,7 +302,7 @@ class Mule(Attendant):
             if left is not None and left <= 0:
                 return None
             if (self.signalled, POLLIN) in waiting.poll(None if left is None else left * 1000 + 1):
-                os.read(self.signalled, 4096)
+                self.wake()
 
     def work(self):
         program = self.settings["Mules"][self.number - 1]["Program"]

@@ -12,7 +12,6 @@ import uwsgi
 from uwsgi_application import import_any
 from uwsgi_attendant import Attendant
 from uwsgi_report import ERROR, WARNING, report, say
-from uwsgi_signals import wakeup
 from uwsgi_spool import arguments
 
 LONGEST = 3600  # seconds that a job which failed waits at most
@@ -27,7 +26,7 @@ def backoff(frequency, failures):
 
 class Spooler:
     """The jobs of one folder. ``process`` is what it runs in: a Process, or what has its leaves(),
-    begin(), end(), retire() and wait()."""
+    handle(), begin(), end(), retire() and wait()."""
 
     def __init__(self, settings, spoolers, number, process):
         self.dir, self.backend = spoolers.dirs[number - 1], spoolers.backends[spoolers.dirs[number - 1]]
@@ -47,6 +46,7 @@ class Spooler:
         fd = self.backend.open()
         while not self.process.leaves():
             for self.hand in self.backend.due():
+                self.process.handle()
                 if self.process.leaves():
                     self.hand.leave()
                     return
@@ -64,6 +64,7 @@ class Spooler:
         if soonest is not None:
             until = min(until, soonest)
         while not self.process.leaves():
+            self.process.handle()
             left = until - time.time()
             if left <= 0 or self.process.wait(fd, left) and self.backend.rest():
                 return
@@ -174,7 +175,6 @@ class Process(Attendant):
         self.spoolers = uwsgi._spoolers
         self.place = self.spoolers.numbers[self.number - 1]  # in uwsgi.spoolers, from 1
         self.harakiri = self.settings["SpoolerHarakiri"] / 1e9
-        self.signalled = wakeup()[0]
         self.poll, self.watched_fd = poll(), -1
         self.poll.register(self.signalled, POLLIN)
         uwsgi._spooling = True
@@ -201,7 +201,12 @@ class Process(Attendant):
         """Have another process in its place, and wait to be told to leave."""
         self.tell("recycle", reason="spooler-max-tasks")
         while not self.leaving:
+            self.handle()
             self.wait(-1, 60)
+
+    def handle(self):
+        """Run the handlers of uWSGI's signals that have come."""
+        self.inbox.run()
 
     def begin(self):
         """A job begins."""
@@ -218,8 +223,5 @@ class Process(Attendant):
             self.watched_fd = fd
         ready = dict(self.poll.poll(max(0, int(seconds * 1000) + 1)))
         if self.signalled in ready:
-            try:
-                os.read(self.signalled, 4096)
-            except BlockingIOError:
-                pass
+            self.wake()
         return fd in ready

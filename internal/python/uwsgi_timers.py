@@ -45,10 +45,10 @@ def deliver(number):
     began, failure = time.monotonic(), "nobody has registered it in this process"
     entry = handlers.get(number)
     if entry is None:
-        uwsgi.log("error managing signal %d on worker %d" % (number, uwsgi.worker_id()))
+        uwsgi.log("error managing signal %d on %s" % (number, whoami()))
         done(number, began, failure)
         return
-    if uwsgi.loop == b"gevent":
+    if uwsgi.loop == b"gevent" and uwsgi._core is not None:
         import gevent
 
         gevent.spawn(run, entry[0], number, began)
@@ -67,7 +67,7 @@ def run(function, number, began):
         uwsgi._report(*sys.exc_info())
         failure = type(exc).__name__
         if isinstance(exc, SystemExit):
-            leave()
+            leave(number, began)
     done(number, began, failure)
 
 
@@ -100,9 +100,33 @@ def done(number, began, failure):
     uwsgi._tell("handled", signal=number, seconds=time.monotonic() - began, error=failure)
 
 
-def leave():
-    """A handler has called exit(): the worker finishes what it has, and another takes its place."""
+def leave(number, began):
+    """A handler has called exit(): the process finishes what it has, and another takes its place."""
+    if uwsgi._core is None:
+        done(number, began, "SystemExit")
+        raise
     uwsgi._core.drain("a signal handler called exit()")
+
+
+def wait(number):
+    """Run handlers until one has run, of that number where it is not None: which; None: the worker
+    ends."""
+    if uwsgi._attendant is not None:
+        return uwsgi._attendant.inbox.wait_for(number)
+    if uwsgi._core is None or uwsgi.loop is not None:
+        raise RuntimeError("uwsgi: signal_wait() waits in mules, the spooler and workers with threads")
+    while True:
+        taken = uwsgi._core.next_signal()
+        if taken is not None:
+            deliver(taken)
+        if taken is None or number in (None, taken):
+            return taken
+
+
+def whoami():
+    if uwsgi._mule:
+        return "mule %d" % uwsgi._mule
+    return "the spooler" if uwsgi._spooling else "worker %d" % uwsgi._slot
 
 
 def tell(op, fields):

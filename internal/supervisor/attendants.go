@@ -15,6 +15,7 @@ type kind struct {
 	key      string // of log attributes
 	count    func(*option.Settings) int
 	mercy    func(*option.Settings) time.Duration
+	harakiri func(*option.Settings) time.Duration
 	overlaps bool // its next process begins while the last one finishes what it has in hand
 	// Their words, as uWSGI's.
 	spawned, late func(*attendant) string
@@ -52,6 +53,7 @@ type attendant struct {
 	busy     time.Time // since when it has something in hand, as far as it tells, zero = nothing
 	death    *timer    // the end of its mercy
 	deadline *timer    // the end of what it has in hand
+	taker    *taker    // as process.taker
 }
 
 // attendants are all there are, and their processes.
@@ -131,6 +133,7 @@ func (s *Supervisor) ofAttendant(e loader.Event) bool {
 			if p.state == starting {
 				s.moveAttendant(p, serving)
 				p.ready = time.Now()
+				s.tickSignals()
 			}
 		})
 	case loader.WorkerFailed:
@@ -257,6 +260,7 @@ func (s *Supervisor) attendantGone(p *attendant, exit loader.Exit) {
 	was, at := p.state, p.post
 	s.buryAttendant(p)
 	p.gen.cfg.crashAlarm(fmt.Sprintf("%s %d", at.kind.name, at.n), p.pid, exit)
+	s.signalsLost(p.taker)
 	if was == draining || was == killed && p.why != whyHarakiri {
 		s.logAttendant(slog.LevelInfo, "attendant.buried", fmt.Sprintf("%v buried after %d seconds", p,
 			int(time.Since(p.left).Seconds())), p)

@@ -100,7 +100,7 @@ func (s *Supervisor) gone(e loader.WorkerGone) {
 		e.Exit.Code() == ExitNoApp // it could not say so
 	p.failed = p.failed || noApp
 	attached := s.bury(p)
-	s.signalsLost(p)
+	s.signalsLost(p.taker)
 	s.logGone(p, was, e.Exit, requests)
 	s.look() // the kernel may have told it of a connection
 	switch {

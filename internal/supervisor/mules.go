@@ -11,8 +11,9 @@ import (
 
 var muleKind = kind{
 	name: wire.KindMule, key: KeyMule,
-	count: func(set *option.Settings) int { return len(set.Mules) },
-	mercy: func(set *option.Settings) time.Duration { return set.MuleReloadMercy },
+	count:    func(set *option.Settings) int { return len(set.Mules) },
+	mercy:    func(set *option.Settings) time.Duration { return set.MuleReloadMercy },
+	harakiri: func(set *option.Settings) time.Duration { return set.MuleHarakiri },
 	spawned: func(p *attendant) string {
 		if p.post.spawns > 0 {
 			return fmt.Sprintf("Respawned uWSGI mule %d (new pid: %d)", p.post.n, p.pid)

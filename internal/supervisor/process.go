@@ -32,7 +32,7 @@ type process struct {
 	cancelled map[int]cancelled // by the exchange
 	gentle    bool              // it has got harakiri-graceful-signal
 	givenUp   bool              // it answers in the place of what it still runs
-	signals   map[int]*delivery // uWSGI signals that it was sent and has not handled
+	taker     *taker            // as one that runs handlers of uWSGI signals; nil = it was sent none
 	rss       int64
 	vsz       int64
 	ran       time.Duration // of a loop's thread, all in all

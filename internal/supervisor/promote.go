@@ -39,7 +39,7 @@ func (s *Supervisor) promote(t *rollout) {
 		s.retire(old, whyReload, true)
 	}
 	s.release(before)
-	s.startSignals()
+	s.startSignals(old)
 	s.startMetrics()
 	t.gen, t.old, t.stage, t.handingSince = nil, old, handingOver, time.Now()
 	for _, sl := range s.gen.slots {

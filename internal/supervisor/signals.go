@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,8 +9,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"uwsgi/internal/loader"
@@ -19,65 +18,63 @@ import (
 )
 
 const (
-	signalPatience = time.Second           // what a signal waits for an idle worker before it goes to a busy one
-	signalAgain    = 50 * time.Millisecond // how often one that waits is looked at
-	mostRaised     = 1 << 10               // of one signal that wait
+	signalPatience = time.Second           // what a signal waits for a process that is free before it goes to a busy one
+	signalAgain    = 50 * time.Millisecond // how often one that waits for that is looked at
+	mostSaid       = 1 << 10               // warnings
+	mostUnread     = 64                    // signals that one process was sent and has not begun with
 	longestFailure = 200                   // bytes of how a handler ended
 )
 
 // signals are uWSGI's signals of one generation.
 type signals struct {
 	table   schedule.Table
-	common  map[int]bool              // registered before the fork: every worker knows them
-	knowing map[int]map[*process]bool // by a worker itself
-	waiting map[int]*waiting
+	common  map[int]bool            // registered before the fork: every process knows them
+	knowing map[int]map[*taker]bool // by a process itself
+	early   map[int]int             // raised before the generation was in force
+	waiting map[errand]*waiting
+	unread  map[int]int // sent to whoever was free, and not begun
 	last    map[int]*stats.Signal
 	seen    map[string]string // what monitored files are like
 	looking bool
 	said    map[string]bool // warnings are told once
 }
 
-// waiting is a signal that is due and has no worker yet.
+// errand is what a signal has to have done: by one process of its kind, by number, or by any of them (0).
+type errand struct{ signal, number int }
+
+// waiting is an errand that nobody was sent on yet.
 type waiting struct {
 	count int
 	since time.Time
 }
 
-// delivery is a signal that a process was sent.
-type delivery struct {
-	sent, running int // sent: not begun
-	began         time.Time
-	limit         *timer
+// note is what the messages about signals hold.
+type note struct {
+	Signal int    `json:"signal"`
+	Target string `json:"target"`
+	Error  string `json:"error"`
 }
 
-// note is what the messages of a loader or worker hold.
-type note struct {
-	Signal  int     `json:"signal"`
-	Target  string  `json:"target"`
-	Seconds float64 `json:"seconds"`
-	Error   string  `json:"error"`
+// signalsOf makes a generation's signals with the first that it registers.
+func signalsOf(g *generation) *signals {
+	if g.signals == nil {
+		g.signals = &signals{common: map[int]bool{}, knowing: map[int]map[*taker]bool{}, early: map[int]int{},
+			waiting: map[errand]*waiting{}, unread: map[int]int{}, last: map[int]*stats.Signal{}, said: map[string]bool{}}
+	}
+	return g.signals
 }
 
 // told hears what the application registers, raises and has handled.
 func (s *Supervisor) told(e loader.Told) {
-	g, p := s.generationOf(e.Loader), s.procs[e.Worker]
-	if e.Worker != nil {
-		if p == nil {
-			return
-		}
-		g = p.gen
-	}
+	var n note
+	err := json.Unmarshal([]byte(e.Message), &n)
+	g, t := s.teller(e)
 	if g == nil {
 		return
 	}
-	if g.signals == nil {
-		g.signals = &signals{common: map[int]bool{}, knowing: map[int]map[*process]bool{}, waiting: map[int]*waiting{},
-			last: map[int]*stats.Signal{}, said: map[string]bool{}}
-	}
-	var n note
-	err := json.Unmarshal([]byte(e.Message), &n)
+	signalsOf(g)
 	if err == nil {
-		err = s.heed(g, p, e.Op, n, e.Message)
+		err = s.heed(g, t, e.Op, n, e.Message)
 	}
 	if err != nil {
 		s.warnOnce(g, fmt.Sprintf("uwsgi signals: %v", err))
@@ -87,21 +84,35 @@ func (s *Supervisor) told(e loader.Told) {
 	}
 }
 
-func (s *Supervisor) heed(g *generation, p *process, op string, n note, message string) error {
+// teller is whose word it is: a generation's, nil = nobody's any more, and one process's, nil = the loader's.
+func (s *Supervisor) teller(e loader.Told) (*generation, *taker) {
+	if e.Worker == nil {
+		return s.generationOf(e.Loader), nil
+	}
+	if p := s.procs[e.Worker]; p != nil {
+		return p.gen, s.workerTaker(p)
+	}
+	if p := s.attendants.procs[e.Worker]; p != nil {
+		return p.gen, s.attendantTaker(p)
+	}
+	return nil, nil
+}
+
+func (s *Supervisor) heed(g *generation, t *taker, op string, n note, message string) error {
 	sig := g.signals
 	switch op {
 	case wire.OpRegister:
 		if err := sig.table.Register(n.Signal, n.Target); err != nil {
 			return err
 		}
-		if p == nil {
+		if t == nil {
 			sig.common[n.Signal] = true
 			return nil
 		}
 		if sig.knowing[n.Signal] == nil {
-			sig.knowing[n.Signal] = map[*process]bool{}
+			sig.knowing[n.Signal] = map[*taker]bool{}
 		}
-		sig.knowing[n.Signal][p] = true
+		sig.knowing[n.Signal][t] = true
 	case wire.OpSchedule:
 		var source schedule.Source
 		if err := json.Unmarshal([]byte(message), &source); err != nil {
@@ -111,24 +122,39 @@ func (s *Supervisor) heed(g *generation, p *process, op string, n note, message 
 	case wire.OpRaise:
 		s.raise(g, n.Signal, false)
 	case wire.OpBegan:
-		s.handlerBegan(p, n.Signal)
+		s.handlerBegan(t, n.Signal)
 	case wire.OpHandled:
-		s.handled(p, n)
+		s.handled(t, n)
+	case wire.OpWithdrawn:
+		s.withdrawn(t, n.Signal)
 	}
 	return nil
 }
 
 func (s *Supervisor) warnOnce(g *generation, text string) {
-	if !g.signals.said[text] && len(g.signals.said) < mostRaised {
-		g.signals.said[text] = true
+	if said := signalsOf(g).said; !said[text] && len(said) < mostSaid {
+		said[text] = true
 		s.log(slog.LevelWarn, "signal.warning", text, slog.Int(KeyGeneration, g.n))
 	}
 }
 
-// startSignals goes over to the schedule of the generation that is in force now.
-func (s *Supervisor) startSignals() {
-	if s.gen.signals != nil {
-		s.gen.signals.table.Start(time.Now())
+// startSignals goes over to the schedule of the generation that is in force now. What was raised
+// and is not begun is for its handlers.
+func (s *Supervisor) startSignals(old *generation) {
+	if sig := s.gen.signals; sig != nil {
+		sig.table.Start(time.Now())
+		for n, count := range sig.early {
+			for range count {
+				s.raise(s.gen, n, false)
+			}
+		}
+		clear(sig.early)
+	}
+	if old != nil && old.signals != nil {
+		for e, w := range old.signals.waiting {
+			s.again(old, e, w.count)
+		}
+		clear(old.signals.waiting)
 	}
 	s.tickSignals()
 }
@@ -143,15 +169,20 @@ func (s *Supervisor) tickSignals() {
 	}
 	s.lookAtFiles(g)
 	due, wait := g.signals.table.Due(time.Now(), g.signals.seen)
+	sooner := func(d time.Duration) {
+		if d > 0 && (wait < 0 || d < wait) {
+			wait = d
+		}
+	}
 	for _, n := range due {
 		s.raise(g, n, true)
 	}
-	for _, n := range slices.Sorted(maps.Keys(g.signals.waiting)) {
-		s.deliver(g, n)
+	for _, e := range slices.SortedFunc(maps.Keys(g.signals.waiting), func(a, b errand) int {
+		return cmp.Or(a.signal-b.signal, a.number-b.number)
+	}) {
+		sooner(s.deliver(g, e))
 	}
-	if len(g.signals.waiting) > 0 && (wait < 0 || wait > signalAgain) {
-		wait = signalAgain
-	}
+	sooner(s.withdraw(g))
 	if wait >= 0 {
 		s.signalling = s.timers.after(max(wait, time.Millisecond), s.tickSignals)
 	}
@@ -177,119 +208,130 @@ func (s *Supervisor) lookAtFiles(g *generation) {
 	})
 }
 
-// raise makes a signal due. A tick of the schedule is left out while the handler is due or runs.
+// raise makes a signal due. A tick of the schedule is left out where its handler is due or runs.
 func (s *Supervisor) raise(g *generation, n int, tick bool) {
 	sig := g.signals
-	if _, ok := sig.table.Target(n); !ok {
-		s.warnOnce(g, fmt.Sprintf("uwsgi signals: nobody has registered signal %d", n))
+	if g != s.gen {
+		sig.early[n]++
 		return
 	}
-	w := sig.waiting[n]
-	if tick && (w != nil || s.underway(g, n)) {
-		sig.of(n).Coalesced++
+	errands, err := s.errands(g, n)
+	if err != nil {
+		s.warnOnce(g, fmt.Sprintf("uwsgi signals: %v", err))
 		return
 	}
-	if w == nil {
-		w = &waiting{since: time.Now()}
-		sig.waiting[n] = w
+	for _, e := range errands {
+		if tick && s.underway(g, e) {
+			sig.of(n).Coalesced++
+			continue
+		}
+		sig.wait(e, 1, time.Now())
 	}
-	if w.count == mostRaised {
-		s.warnOnce(g, fmt.Sprintf("uwsgi signals: signal %d is raised faster than it is handled, some are lost", n))
-		return
-	}
-	w.count++
 }
 
-// underway reports whether some process of the generation has the signal in hand.
-func (s *Supervisor) underway(g *generation, n int) bool {
-	for _, p := range s.procs {
-		if p.gen == g && p.signals[n] != nil {
-			return true
+func (sig *signals) wait(e errand, count int, since time.Time) {
+	if sig.waiting[e] == nil {
+		sig.waiting[e] = &waiting{since: since}
+	}
+	sig.waiting[e].count += count
+}
+
+// again has an errand done by others; those of a generation that is not in force any more are for the
+// one that is, where it knows them.
+func (s *Supervisor) again(g *generation, e errand, count int) {
+	if g != s.gen {
+		if s.gen == nil || s.gen.signals == nil {
+			return
+		}
+		if _, ok := s.gen.signals.table.Target(e.signal); !ok {
+			return
+		}
+		errands, err := s.errands(s.gen, e.signal)
+		if err != nil {
+			return
+		}
+		if !slices.Contains(errands, e) { // the new code has it go elsewhere
+			for _, e := range errands {
+				s.gen.signals.wait(e, count, time.Now())
+			}
+			return
 		}
 	}
-	return false
+	s.gen.signals.wait(e, count, time.Now())
 }
 
-// deliver sends a signal that waits to those that it is for, once they are there.
-func (s *Supervisor) deliver(g *generation, n int) {
-	sig := g.signals
-	w := sig.waiting[n]
-	target, _ := sig.table.Target(n)
+// underway reports whether an errand waits or is in somebody's hand.
+func (s *Supervisor) underway(g *generation, e errand) bool {
+	return g.signals.waiting[e] != nil || slices.ContainsFunc(s.takers(g, e), func(t *taker) bool {
+		return t.hands[e.signal] != nil
+	})
+}
+
+// errands are what has to be done for a signal.
+func (s *Supervisor) errands(g *generation, n int) ([]errand, error) {
+	text, ok := g.signals.table.Target(n)
+	if !ok {
+		return nil, fmt.Errorf("nobody has registered signal %d", n)
+	}
+	target, err := schedule.ParseTarget(text)
+	if err != nil {
+		return nil, fmt.Errorf("signal %d: %w", n, err)
+	}
+	nobody := fmt.Errorf("signal %d is for %q, which is nobody here", n, text)
+	set := g.cfg.Settings
+	switch target.Kind {
+	case schedule.Worker:
+		s.wakeFor(n)
+		if target.Number > len(g.slots) {
+			return nil, nobody
+		}
+		if target.Number > 0 && !g.slots[target.Number-1].active {
+			g.slots[target.Number-1].active, g.slots[target.Number-1].why = true, whyWake
+		}
+		if target.Each {
+			var each []errand
+			for _, sl := range g.slots {
+				if sl.active {
+					each = append(each, errand{n, sl.n})
+				}
+			}
+			return each, nil
+		}
+	case schedule.Mule:
+		if target.Number > len(set.Mules) || len(set.Mules) == 0 {
+			return nil, nobody
+		}
+		if target.Each {
+			var each []errand
+			for i := range set.Mules {
+				each = append(each, errand{n, i + 1})
+			}
+			return each, nil
+		}
+	case schedule.Farm:
+		if farmOf(g, target) == nil {
+			return nil, nobody
+		}
+		return []errand{{n, 0}}, nil
+	case schedule.Spooler:
+		if len(set.Spoolers) == 0 {
+			return nil, nobody
+		}
+	case schedule.Nobody:
+		return nil, nil
+	}
+	return []errand{{n, target.Number}}, nil
+}
+
+// wakeFor starts the workers of an instance that is asleep.
+func (s *Supervisor) wakeFor(signal int) {
 	if s.phase == Sleeping {
-		s.log(slog.LevelInfo, "signal.wake", fmt.Sprintf("signal %d is due, starting the workers", n))
+		s.log(slog.LevelInfo, "signal.wake", fmt.Sprintf("signal %d is due, starting the workers", signal))
 		s.stopWatching()
 		s.enter(Running)
 		s.startWorkers()
-		return
 	}
-	one, slot, err := parseTarget(target)
-	if err != nil || slot > len(g.slots) {
-		s.warnOnce(g, fmt.Sprintf("uwsgi signals: signal %d is for %q, which is nobody here", n, target))
-		delete(sig.waiting, n)
-		return
-	}
-	if slot > 0 && !g.slots[slot-1].active {
-		g.slots[slot-1].active, g.slots[slot-1].why = true, whyWake
-	}
-	var takers []*process
-	for _, sl := range g.slots {
-		if (slot == 0 || sl.n == slot) && sl.serves() && sig.knows(sl.cur, n) {
-			takers = append(takers, sl.cur)
-		}
-	}
-	if len(takers) == 0 {
-		return
-	}
-	for ; w.count > 0; w.count-- {
-		to := takers
-		if one {
-			p := s.leastBusy(takers)
-			if busy, _ := s.saturation(p); (busy || len(p.signals) > 0) && slot == 0 &&
-				time.Since(w.since) < signalPatience {
-				return
-			}
-			to = []*process{p}
-		}
-		for _, p := range to {
-			p.delivery(n).sent++
-			s.obeyed(p, p.w.Raise(n))
-		}
-	}
-	delete(sig.waiting, n)
 }
-
-// leastBusy is who has the least in hand; the first of equals.
-func (s *Supervisor) leastBusy(list []*process) *process {
-	load := func(p *process) int {
-		n, _ := p.inFlight()
-		for _, d := range p.signals {
-			n += d.sent + d.running
-		}
-		return n
-	}
-	return slices.MinFunc(list, func(a, b *process) int { return load(a) - load(b) })
-}
-
-// parseTarget reads a target: one process or all of them, of a slot or (0) of any.
-func parseTarget(target string) (one bool, slot int, err error) {
-	switch target {
-	case "", "worker", "worker0":
-		return true, 0, nil
-	case "workers", "active-workers":
-		return false, 0, nil
-	}
-	number, ok := strings.CutPrefix(target, "worker")
-	if !ok {
-		return false, 0, fmt.Errorf("no worker: %q", target)
-	}
-	slot, err = strconv.Atoi(number)
-	if err == nil && slot < 1 {
-		err = strconv.ErrRange
-	}
-	return true, slot, err
-}
-
-func (sig *signals) knows(p *process, n int) bool { return sig.common[n] || sig.knowing[n][p] }
 
 // of is what is remembered of a signal.
 func (sig *signals) of(n int) *stats.Signal {
@@ -297,106 +339,6 @@ func (sig *signals) of(n int) *stats.Signal {
 		sig.last[n] = &stats.Signal{}
 	}
 	return sig.last[n]
-}
-
-func (p *process) delivery(n int) *delivery {
-	if p.signals == nil {
-		p.signals = map[int]*delivery{}
-	}
-	if p.signals[n] == nil {
-		p.signals[n] = &delivery{}
-	}
-	return p.signals[n]
-}
-
-// handlerBegan holds the handler to harakiri, one of a cron to cron-harakiri where that is set.
-func (s *Supervisor) handlerBegan(p *process, n int) {
-	if p == nil || p.signals[n] == nil || p.signals[n].sent == 0 {
-		return
-	}
-	d := p.signals[n]
-	d.sent--
-	d.running++
-	d.began = time.Now()
-	last := p.gen.signals.of(n)
-	last.LastRun, last.Ended = d.began.Unix(), "running"
-	set := p.gen.cfg.Settings
-	limit := set.Harakiri
-	if set.CronHarakiri > 0 && slices.ContainsFunc(p.gen.signals.table.Sources(n),
-		func(source schedule.Source) bool { return source.Kind == schedule.Cron }) {
-		limit = set.CronHarakiri
-	}
-	if limit > 0 && d.limit == nil {
-		d.limit = s.timers.after(limit, func() { s.handlerLate(p, n) })
-	}
-}
-
-// handlerLate ends a worker whose handler is past its deadline: the stacks are logged, then it
-// answers in the place of its requests and is killed.
-func (s *Supervisor) handlerLate(p *process, n int) {
-	if p.state != serving && p.state != draining {
-		return
-	}
-	s.logProcess(slog.LevelError, "harakiri.signal", fmt.Sprintf("*** HARAKIRI ON WORKER %d (pid: %d): the handler of "+
-		"signal %d runs for %d seconds ***", p.slot.n, p.pid, n, int(time.Since(p.signals[n].began).Seconds())), p)
-	s.doom(p)
-	p.death = s.timers.after(dumpTime, func() { s.giveUp(p, whyHarakiri) })
-}
-
-// handled notes how a handler ended.
-func (s *Supervisor) handled(p *process, n note) {
-	if p == nil || p.signals[n.Signal] == nil || p.signals[n.Signal].running == 0 {
-		return
-	}
-	s.settleRun(p, n.Signal, n.Error)
-}
-
-// settleRun ends one run.
-func (s *Supervisor) settleRun(p *process, n int, failure string) {
-	d, last := p.signals[n], p.gen.signals.of(n)
-	d.running--
-	last.Runs++
-	last.Took, last.Ended = time.Since(d.began).Microseconds(), "ok"
-	if failure != "" {
-		last.Failures++
-		last.Ended = failure[:min(len(failure), longestFailure)]
-	}
-	if d.running == 0 {
-		s.timers.drop(d.limit)
-		d.limit = nil
-	}
-	if d.running == 0 && d.sent == 0 {
-		delete(p.signals, n)
-	}
-}
-
-// signalsLost sees to what a process that is gone had in hand: what it had not begun goes to
-// another one, what it ran is not run again.
-func (s *Supervisor) signalsLost(p *process) {
-	sig := p.gen.signals
-	if sig == nil {
-		return
-	}
-	for _, who := range sig.knowing {
-		delete(who, p)
-	}
-	for n, d := range p.signals {
-		for d.running > 0 {
-			s.settleRun(p, n, "its worker ended")
-		}
-		if target, _ := sig.table.Target(n); d.sent > 0 && p.gen == s.gen && s.phase < Stopping {
-			if one, _, err := parseTarget(target); err == nil && one {
-				for range d.sent {
-					s.raise(p.gen, n, false)
-				}
-			}
-		}
-		s.timers.drop(d.limit)
-	}
-	p.signals = nil
-	if p.gen == s.gen {
-		s.tickSignals()
-	}
 }
 
 // stats describes what is registered.

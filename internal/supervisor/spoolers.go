@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"time"
 
 	"uwsgi/internal/option"
 	"uwsgi/internal/stats"
@@ -10,8 +11,9 @@ import (
 
 var spoolerKind = kind{
 	name: wire.KindSpooler, key: KeySpooler, overlaps: true, // who takes a job locks it
-	count: func(set *option.Settings) int { return len(ownSpoolers(set)) },
-	mercy: (*option.Settings).Mercy,
+	count:    func(set *option.Settings) int { return len(ownSpoolers(set)) },
+	mercy:    (*option.Settings).Mercy,
+	harakiri: func(set *option.Settings) time.Duration { return set.SpoolerHarakiri },
 	spawned: func(p *attendant) string {
 		return fmt.Sprintf("spawned the uWSGI spooler on dir %s with pid %d", p.folder(), p.pid)
 	},

@@ -30,11 +30,14 @@ const (
 	OpRaise    = "raise"
 	OpBegan    = "began"
 	OpHandled  = "handled"
+	// OpWithdrawn says that what OpWithdraw asks for is not begun, and will not be.
+	OpWithdrawn = "withdrawn"
 	// Mule or spooler to supervisor, beside Ready, Recycle and Log.
 	OpBusy = "busy"
 
 	// Supervisor to worker.
 	OpSignal    = "signal"
+	OpWithdraw  = "withdraw"
 	OpServe     = "serve"
 	OpPart      = "part"
 	OpDrain     = "drain"

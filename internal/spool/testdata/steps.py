@@ -54,6 +54,9 @@ class Process:
             uwsgi_spool.TORN = 0  # nobody writes
             uwsgi_spooler.Spooler(self.settings, spoolers, 1, self).run()
 
+    def handle(self):
+        pass
+
     def leaves(self):
         return self.rounds
 
