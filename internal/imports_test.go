@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/metrics":    {"internal/area", "internal/crash", "internal/option", "internal/stats"},
 	"internal/privilege":  {"internal/crash"},
 	"internal/access":     {"internal/privilege"},
+	"internal/doctor":     {"internal/access", "internal/listen", "internal/logging", "internal/option"},
 	"internal/keeper": {"internal/attached", "internal/control", "internal/crash", "internal/hooks",
 		"internal/listen", "internal/option", "internal/pidfile", "internal/privilege",
 		"internal/sys"},

@@ -53,6 +53,9 @@ func Run(args, environ []string, std Streams) int {
 	host := config.OSHost()
 	host.Version = Version
 	rest := args[1:]
+	if len(rest) > 1 && manual.IsCommand(rest[0]) && (slices.Contains(rest, "--help") || slices.Contains(rest, "-h")) {
+		return helpCommand(rest[:1], std)
+	}
 	if len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
 		if run, ok := verbs[rest[0]]; ok {
 			return run(rest[1:], std)
@@ -129,7 +132,7 @@ func command(cfg *config.Config, environ []string, host config.Host, std Streams
 	case config.Version:
 		fmt.Fprintln(std.Out, Version)
 	case config.Check:
-		return config.WriteCheck(std.Out, cfg, cfg.JSON)
+		return check(cfg, environ, std)
 	case config.Completion:
 		if err := manual.Completion(std.Out, first()); err != nil {
 			return complain(std.Err, err)
@@ -164,7 +167,7 @@ func command(cfg *config.Config, environ []string, host config.Host, std Streams
 	case config.ConnectAndRead:
 		return told(control.ConnectAndRead(first(), std.Err), std)
 	case config.List:
-		return list(std)
+		return list(cfg.CommandArgs, std)
 	case config.PythonVersion, config.Pyrun:
 		return runPython(cfg, environ, std)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,7 +49,12 @@ const listTimeout = 5 * time.Second
 
 // list shows every instance of this machine: the units of the service manager, and those that run
 // without one.
-func list(std Streams) int {
+func list(args []string, std Streams) int {
+	asJSON := slices.Equal(args, []string{"--json"})
+	if len(args) > 0 && !asJSON {
+		fmt.Fprintln(std.Err, "usage: uwsgi list [--json]")
+		return exitUsage
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
 	defer cancel()
 	var all []listed
@@ -69,12 +75,10 @@ func list(std Streams) int {
 			all = append(all, listed{name: "(no unit)", state: "active", pid: pid, since: startOf(pid)})
 		}
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && !asJSON {
 		fmt.Fprintln(std.Out, "no instance runs here")
 		return exitOK
 	}
-	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tCONNS\tFLIGHT\tWS\tLAG\tREQUESTS\tREQ/S\t503S\tMEMORY\tSINCE")
 	var asked sync.WaitGroup // together: one that does not answer takes no time from the others
 	slots := make(chan struct{}, maxAsked)
 	for i := range all {
@@ -87,8 +91,20 @@ func list(std Streams) int {
 		}
 	}
 	asked.Wait()
+	if asJSON {
+		summaries := []summary{}
+		for _, l := range all {
+			summaries = append(summaries, l.summary())
+		}
+		if err := json.NewEncoder(std.Out).Encode(summaries); err != nil {
+			return complain(std.Err, err)
+		}
+		return exitOK
+	}
+	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "INSTANCE\tSTATE\tPID\tWORKERS\tBUSY\tCONNS\tFLIGHT\tWS\tLAG\tREQUESTS\tREQ/S\t503S\tMEMORY\tSINCE")
 	for _, l := range all {
-		columns := l.columns()
+		columns := l.summary().columns()
 		for i, text := range columns { // some are what a process says of itself
 			columns[i] = escape.String(text)
 		}
@@ -151,55 +167,86 @@ func askStats(ctx context.Context, pid int) *listedStats {
 	return stats
 }
 
-func (l *listed) columns() []string {
-	name, workers, busy, requests, rate, memory, since := l.name, "-", "-", "-", "-", "-", "-"
-	conns, refused, flying, sockets, lag := "-", "-", "-", "-", "-"
-	if s := l.stats; s != nil {
-		var alive, working int
-		var n, open, turnedAway, inFlight, websockets, slowest int64
-		var rss uint64
-		for _, w := range s.Workers {
-			if w.PID > 0 {
-				alive++
-			}
-			if w.Status == "busy" {
-				working++
-			}
-			n += w.Requests
-			open += w.Connections
-			turnedAway += w.Refused
-			inFlight += w.InFlight
-			websockets += w.Websockets
-			slowest = max(slowest, w.LoopLag)
-			rss += w.RSS
-		}
-		workers, busy, requests = fmt.Sprintf("%d/%d", alive, len(s.Workers)), strconv.Itoa(working),
-			strconv.FormatInt(n, 10)
-		conns, refused = strconv.FormatInt(open, 10), strconv.FormatInt(turnedAway, 10)
-		flying, sockets = strconv.FormatInt(inFlight, 10), strconv.FormatInt(websockets, 10)
-		lag = fmt.Sprintf("%.1fms", float64(slowest)/1000)
-		if up := time.Since(l.since).Seconds(); up > 0 && !l.since.IsZero() {
-			rate = strconv.FormatFloat(float64(n)/up, 'f', 1, 64)
-		}
-		if l.memory == 0 {
-			l.memory = rss
-		}
-		if s.Stopping && l.state == "active" {
-			l.state = "stopping"
-		}
-		if s.LastReload.Error != "" {
-			l.state += " (reload failed)"
-		}
-		if name == "(no unit)" {
-			name = s.CWD
-		}
-	}
-	if l.memory > 0 {
-		memory = fmt.Sprintf("%dM", l.memory>>20)
-	}
+// summary is one instance as `uwsgi list --json` writes it, in one array of all.
+type summary struct {
+	Instance   string `json:"instance"` // its unit; without one its folder
+	State      string `json:"state"`    // systemd's word for it; stopping; with "(reload failed)" behind it
+	PID        int    `json:"pid"`
+	Answers    bool   `json:"answers"`      // false: what follows, up to refused, is not known
+	Workers    int    `json:"workers"`      // that live
+	Slots      int    `json:"slots"`        // that may
+	Busy       int    `json:"busy"`         // workers that can take no more
+	Open       int64  `json:"connections"`  // open ones
+	InFlight   int64  `json:"in_flight"`    // requests
+	Websockets int64  `json:"websockets"`   // open ones
+	LoopLag    int64  `json:"loop_lag_us"`  // of the slowest worker, in microseconds
+	Requests   int64  `json:"requests"`     // since the start
+	Refused    int64  `json:"refused"`      // answered 503 for want of a worker
+	Memory     uint64 `json:"memory_bytes"` // 0 = not known
+	Since      string `json:"since"`        // RFC 3339; "" = not known
+
+	since time.Time
+}
+
+func (l *listed) summary() summary {
+	out := summary{Instance: l.name, State: l.state, PID: l.pid, Memory: l.memory, since: l.since}
 	if !l.since.IsZero() {
-		since = l.since.Format("2006-01-02 15:04:05")
+		out.Since = l.since.Format(time.RFC3339)
 	}
-	return []string{name, l.state, strconv.Itoa(l.pid), workers, busy, conns, flying, sockets, lag, requests,
-		rate, refused, memory, since}
+	s := l.stats
+	if s == nil {
+		return out
+	}
+	var rss uint64
+	for _, w := range s.Workers {
+		if w.PID > 0 {
+			out.Workers++
+		}
+		if w.Status == "busy" {
+			out.Busy++
+		}
+		out.Requests += w.Requests
+		out.Open += w.Connections
+		out.Refused += w.Refused
+		out.InFlight += w.InFlight
+		out.Websockets += w.Websockets
+		out.LoopLag = max(out.LoopLag, w.LoopLag)
+		rss += w.RSS
+	}
+	out.Answers, out.Slots = true, len(s.Workers)
+	if out.Memory == 0 {
+		out.Memory = rss
+	}
+	if s.Stopping && out.State == "active" {
+		out.State = "stopping"
+	}
+	if s.LastReload.Error != "" {
+		out.State += " (reload failed)"
+	}
+	if out.Instance == "(no unit)" {
+		out.Instance = s.CWD
+	}
+	return out
+}
+
+// columns are those of the table.
+func (s summary) columns() []string {
+	out := []string{s.Instance, s.State, strconv.Itoa(s.PID), "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}
+	if s.Answers {
+		decimal := func(n int64) string { return strconv.FormatInt(n, 10) }
+		copy(out[3:], []string{fmt.Sprintf("%d/%d", s.Workers, s.Slots), strconv.Itoa(s.Busy), decimal(s.Open),
+			decimal(s.InFlight), decimal(s.Websockets), fmt.Sprintf("%.1fms", float64(s.LoopLag)/1000),
+			decimal(s.Requests)})
+		if up := time.Since(s.since).Seconds(); up > 0 && !s.since.IsZero() {
+			out[10] = strconv.FormatFloat(float64(s.Requests)/up, 'f', 1, 64)
+		}
+		out[11] = decimal(s.Refused)
+	}
+	if s.Memory > 0 {
+		out[12] = fmt.Sprintf("%dM", s.Memory>>20)
+	}
+	if !s.since.IsZero() {
+		out[13] = s.since.Format("2006-01-02 15:04:05")
+	}
+	return out
 }

@@ -60,6 +60,11 @@ func (r *reader) asValue(p *pair) option.Value {
 
 func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map[*option.Row]*pair) {
 	v := r.asValue(p)
+	if name := r.atRunTime(p, row); name != "" {
+		r.find(p, row.Standing.String(), join("$("+name+") is not set here: it is set at run time, or the start fails",
+			cutNote(p)))
+		return
+	}
 	switch {
 	case row.Standing != option.Supported:
 		var err error
@@ -144,6 +149,21 @@ func leftOut(err error) error {
 		return err
 	}
 	return &option.Error{Err: fmt.Errorf("%w; the line is left out", e.Err), Hint: e.Hint, Warn: true}
+}
+
+// atRunTime is the environment variable that a value waits for, "" for none: a check happens where the
+// server does not run, and cannot say what the value will be.
+func (r *reader) atRunTime(p *pair, row *option.Row) string {
+	if !r.checking || row.Standing != option.Supported || row.Kind.Raw() || row.Kind == option.HookLine {
+		return ""
+	}
+	_, rest, ok := strings.Cut(p.Value, "$(")
+	name, _, closed := strings.Cut(rest, ")")
+	if !ok || !closed || name == "_" || name == "" {
+		return ""
+	}
+	r.awaited[row.Name] = true
+	return name
 }
 
 // asks reports whether an option of that name stands somewhere with a value.

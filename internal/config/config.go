@@ -48,6 +48,7 @@ type Config struct {
 	Command     Command
 	CommandArgs []string
 	JSON        bool      // check --json
+	Syntax      bool      // check --syntax: the lines alone, whatever machine they are for
 	ShowConfig  bool      // show-config: print the pairs, then go on
 	Print       []string  // what print and iprint ask to be shown on standard output
 	Pairs       []Pair    // every pair in list order after expansion, for show-config
@@ -69,6 +70,7 @@ func Load(args, environ []string, h Host) (*Config, error) {
 		case "check":
 			c.Command, args = Check, args[1:]
 			args, c.JSON = without(args, "--json")
+			args, c.Syntax = without(args, "--syntax")
 		case "list", "status":
 			return &Config{Command: List, CommandArgs: args[1:], Settings: option.Default()}, nil
 		case "completion", "man":
@@ -152,12 +154,17 @@ func (c *Config) Locate(err error) error {
 	return err
 }
 
-// place finds the pair that counted: the last one of the option, with that value where several do.
+// place finds the pair that counted: the last one of the option, with that value, or one that ends
+// with it, where several do.
 func (c *Config) place(e *option.Error) {
 	row, _ := option.Lookup(e.Name)
-	for _, exact := range []bool{true, false} {
+	for _, fits := range []func(value string) bool{
+		func(value string) bool { return value == e.Value },
+		func(value string) bool { return strings.HasSuffix(value, e.Value) },
+		func(string) bool { return true },
+	} {
 		for _, p := range slices.Backward(c.Pairs) {
-			if of, ok := option.Lookup(p.Key); ok && of == row && (!exact || p.Value == e.Value) {
+			if of, ok := option.Lookup(p.Key); ok && of == row && fits(p.Value) {
 				e.File, e.Line, e.Name, e.Value = p.Origin.File, p.Origin.Line, p.Key, p.Value
 				return
 			}

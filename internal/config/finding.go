@@ -126,3 +126,34 @@ func (r *reader) settleFindings() {
 		return cmp.Compare(a.Line, b.Line)
 	})
 }
+
+// Report adds to the findings what is wrong with an option once it is carried out: to that of its
+// line, or below it where that is bad already. With neither fatal nor warning it is a note.
+func (c *Config) Report(e *option.Error, fatal, warning bool) {
+	if e.File == "" {
+		c.place(e)
+	}
+	note := e.Err.Error()
+	if e.Hint != "" {
+		note += " (" + e.Hint + ")"
+	}
+	f := Finding{File: e.File, Line: e.Line, Option: e.Name, Value: e.Value, Standing: standingOf(e.Name), Note: note,
+		Fatal: fatal, Warning: warning}
+	at := -1
+	for i := range c.Findings {
+		have := &c.Findings[i]
+		if have.File != f.File || have.Line != f.Line || have.Option != f.Option || f.File == "" && have.Value != f.Value {
+			continue
+		}
+		at = i
+		if !have.Fatal && !have.Warning && have.Standing == f.Standing {
+			have.Note, have.Fatal, have.Warning = join(f.Note, have.Note), fatal, warning
+			return
+		}
+	}
+	if at < 0 {
+		c.Findings = append(c.Findings, f)
+		return
+	}
+	c.Findings = slices.Insert(c.Findings, at+1, f)
+}

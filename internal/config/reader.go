@@ -41,6 +41,7 @@ type reader struct {
 	first    map[string]*pair // first pair of a key
 	used     map[string]bool  // keys some %(…) or if-opt asked for
 	holders  map[string]bool  // names defined by set-placeholder
+	awaited  map[string]bool  // rows whose value a check cannot know
 	declared map[string]declared
 
 	open    *block // the block being collected
@@ -77,7 +78,7 @@ const maxPairs = 50_000
 
 func newReader(environ []string, h Host) *reader {
 	r := &reader{environ: make(map[string]string, len(environ)), first: map[string]*pair{}, used: map[string]bool{},
-		holders: map[string]bool{}, declared: map[string]declared{}, contents: map[string]string{}}
+		holders: map[string]bool{}, awaited: map[string]bool{}, declared: map[string]declared{}, contents: map[string]string{}}
 	for _, kv := range environ {
 		name, value, ok := strings.Cut(kv, "=")
 		if !ok || name == "" {

@@ -86,6 +86,10 @@ func (r *reader) load(p *pair, how string) {
 	case name == "":
 		r.problem(p, "write "+p.Key+" = FILE", errors.New("the file is missing"))
 		return
+	case r.checking && strings.Contains(name, "$("):
+		variable, _, _ := strings.Cut(name[strings.Index(name, "$(")+2:], ")")
+		r.doubt(p, "", fmt.Errorf("$(%s) is not set here: what the file says is not checked", variable))
+		return
 	case strings.Contains(name, "$(") || strings.Contains(name, "%("):
 		hint := "define the name above this line"
 		if strings.Contains(name, "$(") {

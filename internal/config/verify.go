@@ -30,7 +30,7 @@ func (r *reader) verify(s *option.Settings) {
 		}
 		s.SocketTimeout = max(s.SocketTimeout, geventTimeout)
 	}
-	if s.Cheaper > 0 && s.Cheaper >= s.Processes {
+	if s.Cheaper > 0 && s.Cheaper >= s.Processes && !r.awaited["processes"] {
 		r.problem(at("cheaper"), fmt.Sprintf("write processes = %d, the most workers there may be, or a smaller "+
 			"number here", 2*s.Cheaper),
 			fmt.Errorf("cheaper is the least number of workers and must be below processes, which is %d", s.Processes))

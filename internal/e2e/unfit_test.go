@@ -20,6 +20,7 @@ const pretending = `#!/bin/sh
 exec /usr/bin/python3 -c 'import builtins, io, sys
 %s
 sys.argv = sys.argv[1:]
+__file__ = sys.argv[0]
 exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"))' "$@"
 `
 

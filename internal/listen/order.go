@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -210,4 +211,46 @@ func unprivilegedPort() int {
 		}
 	}
 	return 1024
+}
+
+// An Address is where a socket of a configuration is bound: a path or, with a port, an address.
+type Address struct {
+	Option, Text string // as the configuration has them
+	Origin       option.Origin
+	Path         string // absolute; "" = none
+	Addr         netip.AddrPort
+}
+
+// Addresses are those of all sockets that are bound by their names, the stats servers' too;
+// relative paths start at dir. What cannot be understood is left out: Open reports it.
+func Addresses(s *option.Settings, dir string) []Address {
+	h := thisHost(dir)
+	var out []Address
+	add := func(name, text string, origin option.Origin, abstract bool) {
+		a, err := h.parse(text, abstract)
+		if err != nil || a.kind == kindFD || a.kind == kindShared {
+			return
+		}
+		found := Address{Option: name, Text: text, Origin: origin}
+		switch a.kind {
+		case kindUnix:
+			found.Path = a.path
+		case kindTCP:
+			found.Addr = netip.AddrPortFrom(a.ip, uint16(a.port))
+		}
+		out = append(out, found)
+	}
+	for _, k := range s.Sockets {
+		add(k.Option, k.Address, k.Origin, s.AbstractSocket)
+	}
+	for _, text := range s.Stats {
+		add("stats", text, option.Origin{}, false)
+	}
+	return out
+}
+
+// CheckOwner says what is wrong with chown-socket.
+func CheckOwner(s *option.Settings) error {
+	_, err := socketOwner(s, os.Geteuid())
+	return err
 }

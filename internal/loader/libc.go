@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -39,6 +40,12 @@ func preload(python, library string) (string, error) {
 		return library, nil
 	}
 	return "", nil
+}
+
+// Fits says why the worker library, which lies in libDir, cannot be loaded into an interpreter.
+func Fits(python, libDir string) error {
+	_, err := preload(python, filepath.Join(libDir, libraryName))
+	return err
 }
 
 // interpreterOf is the dynamic linker that a program asks for (PT_INTERP); false where the file is

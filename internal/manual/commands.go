@@ -11,14 +11,20 @@ type Command struct {
 
 // Commands are all of them, in the order that people meet them.
 var Commands = []Command{
-	{"check", "FILE [--json]", "judge every line of a configuration, start nothing",
-		"Judges every line of a configuration without starting: obeyed, not needed, refused or unknown. With --json one " +
-			"object a line."},
+	{"check", "FILE [--json] [--syntax]", "judge a configuration, start nothing",
+		"Judges every line of a configuration without starting: obeyed, not needed, refused or unknown. Looks, too, " +
+			"whether it would start on this machine: users, folders and who may use them, ports, the virtualenv, and " +
+			"the application, which is read and not imported. With --syntax it judges the lines alone, whatever machine " +
+			"they are for. With --json it writes one object a line, with file, line, option, value, standing (supported, " +
+			"no-need, refused, unknown), note and, where so, fatal or warning: true. Exits with 0 where all is well, 1 " +
+			"where it would not start, 2 where something is refused, 3 where a key is unknown or something is doubtful."},
 	{"init", "[DIR] [--write]", "print a uwsgi.ini for the project in a folder",
 		"Looks at the project in a folder and prints a uwsgi.ini for it, the lines for nginx and those for systemd. With " +
 			"--write the file is written into the folder, unless there is one."},
-	{"list", "", "show the instances of this machine (also: status)", "Shows the instances of this machine: the units " +
-		"of systemd, and those that run without one."},
+	{"list", "[--json]", "show the instances of this machine (also: status)", "Shows the instances of this machine: " +
+		"the units of systemd, and those that run without one. With --json it writes an array of objects: instance, " +
+		"state, pid, answers, workers, slots, busy, connections, in_flight, websockets, loop_lag_us, requests, refused, " +
+		"memory_bytes, since."},
 	{"reload", "PIDFILE", "load the code anew; wait for what comes of it",
 		"Reloads an instance, by its pidfile or process id, and waits until the new code serves; fails, and says why, " +
 			"where the old code goes on serving."},
@@ -32,6 +38,9 @@ var Commands = []Command{
 	{"man", "[uwsgi.ini]", "write a manual page", "Writes the manual page of this program, or of its configuration " +
 		"files, to standard output: uwsgi man | man -l -"},
 }
+
+// IsCommand reports whether a word is a command that Topic explains.
+func IsCommand(name string) bool { return command(name) != nil && name != "spool" && name != "help" }
 
 // command finds one; status is list.
 func command(name string) *Command {

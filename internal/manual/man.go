@@ -34,9 +34,10 @@ uwsgi \- application server for Python
 [\fIoptions\fR] [\fIFILE.ini\fR | \fIMODULE:CALLABLE\fR | \fIFILE.py\fR]
 .br
 .B uwsgi check
-\fIFILE\fR [\fB\-\-json\fR]
+\fIFILE\fR [\fB\-\-json\fR] [\fB\-\-syntax\fR]
 .br
 .B uwsgi list
+[\fB\-\-json\fR]
 .br
 .B uwsgi reload \fR|\fB stop
 \fIPIDFILE\fR | \fIPID\fR
@@ -50,11 +51,14 @@ counts after all options.
 .SH COMMANDS
 .TP
 .B check \fIFILE\fR
-judge every line of a configuration without starting: obeyed, not needed, refused or unknown. With \fB\-\-json\fR one object a
-line.
+judge every line of a configuration without starting: obeyed, not needed, refused or unknown; and look whether it would start on
+this machine: users, folders and who may use them, ports, the virtualenv, and the application, which is read and not imported. With
+\fB\-\-syntax\fR the lines alone, whatever machine they are for. With \fB\-\-json\fR one object a line:
+\fIfile\fR ("" for the command line and the environment), \fIline\fR, \fIoption\fR, \fIvalue\fR, \fIstanding\fR (supported, no\-need, refused,
+unknown), \fInote\fR and, where so, \fIfatal\fR (it would not start) or \fIwarning\fR: true.
 .TP
 .B list\fR, \fBstatus
-show the instances of this machine
+show the instances of this machine; with \fB\-\-json\fR as an array of objects
 .TP
 .B reload \fIPIDFILE\fR
 reload an instance and wait until the new code serves; fails, and says why, where the old code goes on serving
@@ -114,8 +118,8 @@ a fault of the configuration, a socket or the privileges
 the application could not be loaded
 .PP
 .B uwsgi check
-exits with %d when every line is honoured, %d when it would not start, %d when something is refused, %d when a key is unknown or a
-value doubtful.
+exits with %d when every line is honoured and nothing is found, %d when it would not start, %d when something is refused, %d when a key
+is unknown or a value, or what it names, doubtful: the first of them that applies.
 .SH SEE ALSO
 .BR uwsgi.ini (5)
 `, config.AllHonoured, config.WouldNotStart, config.RefusedPresent, config.DoubtPresent)

@@ -1,28 +1,14 @@
 """Starts the loader, as ``<python> loader.py <libdir>``: uwsgi_loader.py. A script is compiled
 whenever it runs, a module is not.
 
-Any Python can read this file, the ones that cannot run the rest of it, too: it says so.
+Any Python can read this file and uwsgi_unfit.py, the ones that cannot run the rest, too: it says
+so.
 """
 
 import json
 import os
 import socket
 import sys
-
-
-def unfit():
-    """Why this interpreter cannot run an application here; None if it can."""
-    if sys.version_info < (3, 9):
-        return "CPython 3.9 or newer is needed"
-    if sys.implementation.name != "cpython":
-        return "CPython is needed, and this is %s" % sys.implementation.name
-    if "t" in sys.abiflags:
-        return ("it is free-threaded: a build with the global interpreter lock is needed (python%d.%d, say)"
-                % sys.version_info[:2])
-    with open("/proc/self/maps") as f:
-        maps = f.read()
-    if "/ld-musl-" in maps and "/_uwsgi.abi3.so" not in maps:
-        return "it is linked with musl: one that is linked with glibc is needed, or the musllinux wheel of this server"
 
 
 def refuse(reason):
@@ -33,11 +19,6 @@ def refuse(reason):
     os._exit(1)
 
 
-if __name__ == "__main__":
-    why = unfit()
-    if why:
-        refuse(why)
-
 # What follows is ours whatever the environment says of sys.path and whatever a sitecustomize has
 # imported already.
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -45,6 +26,13 @@ OURS = [name[:-3] for name in os.listdir(HERE) if name.endswith(".py") and name.
 for module in OURS:
     sys.modules.pop(module, None)
 sys.path.insert(0, HERE)
+
+import uwsgi_unfit
+
+if __name__ == "__main__":
+    why = uwsgi_unfit.unfit()
+    if why:
+        refuse(why)
 
 import uwsgi_loader
 

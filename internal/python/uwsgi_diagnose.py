@@ -47,11 +47,12 @@ def of_import(exc, app, settings):
     return ""
 
 
-def of_missing(name, app, settings):
-    """What to say of a module that was not found."""
+def of_missing(name, app, settings, parent=None):
+    """What to say of a module that was not found. ``parent`` has the __path__ that it was looked for
+    on; None = the package above it, which is imported."""
     top, _, rest = name.partition(".")
     ours = app["Kind"] == "module" and (app["Value"].partition(":")[0] + ".").startswith(name + ".")
-    parent = sys.modules.get(name.rpartition(".")[0]) if rest else None
+    parent = parent or rest and sys.modules.get(name.rpartition(".")[0]) or None
     if parent is not None and not hasattr(parent, "__path__"):
         return "%s is a file, %s, and no package" % (parent.__name__, getattr(parent, "__file__", "?"))
     path = list(parent.__path__) if parent is not None else search_path()
@@ -182,11 +183,16 @@ def of_file(path):
 
 def of_callable(module, name, app, settings):
     """What to say of a module that has no application of that name."""
-    import difflib
-
     has = {n: value for n, value in vars(module).items() if not n.startswith("_") and callable(value)}
     own = [n for n, value in has.items()
            if not isinstance(value, type) and getattr(value, "__module__", module.__name__) == module.__name__]
+    return of_names(has, own, name, app, settings)
+
+
+def of_names(has, own, name, app, settings):
+    """The same of the names of what could be called, and of those that are the module's own."""
+    import difflib
+
     near = ([n for n in USUAL if n in has] or difflib.get_close_matches(name, sorted(has), 1, 0.7)
             or [n + "()" for n in FACTORIES if n in has] or (own if len(own) == 1 else []))
     if not near:

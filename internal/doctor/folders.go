@@ -1,0 +1,130 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"uwsgi/internal/access"
+	"uwsgi/internal/logging"
+	"uwsgi/internal/option"
+)
+
+// folders looks at what is entered, written and served. False: the application's own folder cannot
+// be entered, and what lies in it is not worth a look.
+func (w *World) folders() (whole bool) {
+	s := w.Settings
+	whole = s.Chdir == "" || w.enterable("chdir", s.Chdir, w.dir, w.missing(w.dir))
+	if s.Chdir2 != "" {
+		w.enterable("chdir2", s.Chdir2, option.PathIn(w.dir, s.Chdir2), w.missing(s.Chdir2))
+	}
+	w.files()
+	for _, m := range s.StaticMaps {
+		path := option.PathIn(w.dir, m.Path)
+		if _, err := os.Stat(path); err != nil && errors.Is(err, os.ErrNotExist) {
+			w.note(Doubt, staticOption(m), m.Path, fmt.Errorf("there is no %s", path), "nothing is served from there")
+		} else if err := access.Check(path, access.Enter, w.cred); err != nil {
+			w.note(Doubt, staticOption(m), m.Path, err, "")
+		}
+	}
+	for _, d := range s.Spoolers {
+		if !d.Remote() && !d.External {
+			w.writable("spooler", d.Dir)
+		}
+	}
+	for _, source := range s.Emperor.Sources {
+		path := strings.TrimPrefix(source, "dir://")
+		if strings.ContainsAny(path, "*?[") || strings.Contains(path, "://") {
+			continue
+		}
+		if path = option.PathIn(w.Start, path); !there(path) {
+			w.note(Doubt, "emperor", source, fmt.Errorf("there is no %s", path), "no instance is started until it is there")
+		}
+	}
+	return whole
+}
+
+// staticOption is the option that a folder of files stands in.
+func staticOption(m option.StaticMap) string {
+	switch m.Kind {
+	case "check":
+		return "check-static"
+	case "map2":
+		return "static-map2"
+	}
+	return "static-map"
+}
+
+// files looks at the folders of what the start makes.
+func (w *World) files() {
+	s := w.Settings
+	for _, p := range []struct{ name, path, dir string }{
+		{"pidfile", s.Pidfile, w.Start}, {"pidfile2", s.Pidfile2, w.dir},
+		{"safe-pidfile", s.SafePidfile, w.dir}, {"safe-pidfile2", s.SafePidfile2, w.dir},
+	} {
+		if p.path != "" {
+			w.parent(p.name, p.path, option.PathIn(p.dir, p.path), true)
+		}
+	}
+	for _, path := range s.MasterFIFO {
+		w.parent("master-fifo", path, option.PathIn(w.dir, path), true)
+	}
+	for _, f := range logging.FilesOf(s, w.Start, w.Journal) {
+		if !strings.HasPrefix(f.Path, "/dev/") && !strings.HasPrefix(f.Path, "/proc/") {
+			w.parent(logOption(s, w.Start, f.Path), f.Path, f.Path, true)
+		}
+	}
+	if s.LogTo2 != "" && !strings.Contains(s.LogTo2, ":") {
+		w.parent("logto2", s.LogTo2, option.PathIn(w.Start, s.LogTo2), false)
+	}
+}
+
+// logOption is the option that names a log file.
+func logOption(s *option.Settings, start, path string) string {
+	switch path {
+	case filepath.Clean(option.PathIn(start, s.LogTo)):
+		return "logto"
+	case filepath.Clean(option.PathIn(start, s.Daemonize)):
+		return "daemonize"
+	}
+	for _, l := range s.ReqLoggers {
+		if strings.Contains(l.Arg, filepath.Base(path)) {
+			return "req-logger"
+		}
+	}
+	return "logger"
+}
+
+// enterable looks at a folder that the application's user goes into.
+func (w *World) enterable(name, value, path string, missing Gravity) bool {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		w.note(missing, name, value, fmt.Errorf("there is no folder %s", path), "")
+		return false
+	case err == nil && !st.IsDir():
+		w.note(Fatal, name, value, fmt.Errorf("%s is no folder", path), "")
+		return false
+	}
+	if err := access.Check(path, access.Enter, w.cred); err != nil {
+		w.note(Fatal, name, value, err, "")
+		return false
+	}
+	return true
+}
+
+// writable looks at a folder that the application's user writes in.
+func (w *World) writable(name, path string) {
+	if !there(path) {
+		w.note(Doubt, name, path, fmt.Errorf("there is no folder %s", path), "mkdir "+path)
+	} else if err := access.Check(path, access.Put, w.cred); err != nil {
+		w.note(Fatal, name, path, err, "")
+	}
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

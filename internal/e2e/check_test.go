@@ -1,0 +1,192 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"uwsgi/internal/config"
+	"uwsgi/internal/e2e/harness"
+)
+
+// checked runs `uwsgi check` and gives what it says and its exit status.
+func checked(t *testing.T, s *harness.Server, args ...string) (string, int) {
+	t.Helper()
+	cmd := s.Command(append([]string{"check"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if _, ended := err.(*exec.ExitError); err != nil && !ended {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// TestCheckFindsWhatFails: each line that would end the start is an error of `uwsgi check`, at its
+// place and with what to write; what would only disappoint is a doubt; nothing else is either.
+func TestCheckFindsWhatFails(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Fatal("this test looks at what other users may: run it as root")
+	}
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { busy.Close() })
+	for line, c := range map[string]struct {
+		exit int
+		says string // at the line; "" = nothing but its standing
+	}{
+		"home = none":                                      {1, "home = none: !!! Python Home is not a directory"},
+		"home = closed":                                    {1, "uid 33 may not enter $DIR/closed (mode 0700, of uid 0) (chmod o+x $DIR/closed)"},
+		"uid = nosuch":                                     {1, "user nosuch not found."},
+		"gid = nosuch":                                     {1, "group nosuch not found."},
+		"chown-socket = www-data:none":                     {1, "unable to find group none"},
+		"chdir = none":                                     {1, "there is no folder $DIR/none"},
+		"chdir = closed":                                   {1, "uid 33 may not enter $DIR/closed"},
+		"chdir = named.py":                                 {1, "is no folder"},
+		"pidfile = none/x.pid":                             {1, "there is no folder $DIR/none (mkdir $DIR/none)"},
+		"logto = none/x.log":                               {1, "there is no folder $DIR/none"},
+		"logto2 = roots/x.log":                             {1, "uid 33 may not write in $DIR/roots"},
+		"logger = file:none/x.log":                         {1, "there is no folder $DIR/none"},
+		"socket = none/x.sock":                             {1, "there is no folder $DIR/none"},
+		"socket = roots/x.sock":                            {0, ""}, // root binds it
+		"socket = /run/none/x.sock":                        {3, "under systemd RuntimeDirectory= makes it"},
+		"exec-asap = mkdir none\nsocket = none/x.sock":     {3, "there is no folder $DIR/none"},
+		"http = " + busy.Addr().String():                   {1, "(pid " + itoa(os.Getpid()) + ") (end it, or write another port)"},
+		"http = :" + itoa(busy.Addr().(*net.TCPAddr).Port): {1, "is in use by"},
+		"http = 127.0.0.1:80$(NOTSET)":                     {0, "$(NOTSET) is not set here: it is set at run time"},
+		"processes = $(NOTSET)\ncheaper = 2":               {0, ""},
+		"static-map = /s=$DIR/none":                        {3, "there is no $DIR/none"},
+		"static-map = /s=$DIR/closed":                      {3, "uid 33 may not enter $DIR/closed"},
+		"module = nmaed":                                   {1, "no virtualenv: home= is not set) looked in $DIR"},
+		"module = site.pkg.nothing":                        {1, "there is no module site.pkg"},
+		"module = pkg.wsgi":                                {1, "It is in $DIR/inner: write chdir = $DIR/inner"},
+		"chdir = inner\nmodule = pkg.wsgx":                 {1, "The nearest is pkg.wsgi: write module = pkg.wsgi"},
+		"chdir = inner\nmodule = pkg.wsgi":                 {0, ""},
+		"module = named":                                   {1, `there is no "application" in $DIR/named.py (It has app: write module = named:app)`},
+		"module = named:app":                               {0, ""},
+		"module = named:later":                             {0, ""},
+		"module = named:made()":                            {0, ""},
+		"module = dynamic":                                 {0, ""},
+		"module = starred":                                 {0, ""},
+		"module = broken":                                  {1, "$DIR/broken.py, line 2: SyntaxError"},
+		"module = secret:app":                              {1, "uid 33 may not read $DIR/secret.py"},
+		"wsgi-file = named.py":                             {1, "It has app: write callable = app"},
+		"wsgi-file = nmaed.py":                             {1, "there is no file $DIR/nmaed.py (The nearest is $DIR/named.py)"},
+		"wsgi-file = named.py\ncallable = app":             {0, ""},
+		"mount = /x=named.py":                              {1, "It has app: write mount = /x=named.py:app"},
+		"module = nmaed\nneed-app = false":                 {3, ""},
+		"module = nmaed\nwsgi-file = good.py":              {3, ""},
+		"module = runs":                                    {0, ""}, // it is read, and does not run
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			s := harness.New(t)
+			s.Setenv(harness.DebianPath)
+			s.Write("named.py", "import os\ndef app(e, s): pass\nmade = lambda: app\nif os.name:\n    later, _ = app, 1\n")
+			s.Write("good.py", "def application(e, s): pass\n")
+			s.Write("dynamic.py", "globals()['application'] = print\n")
+			s.Write("starred.py", "from good import *\n")
+			s.Write("broken.py", "x = 1\ndef (:\n")
+			s.Write("runs.py", "open('ran', 'w')\ndef application(e, s): pass\n")
+			s.Write("secret.py", "app = print\n")
+			s.Write("inner/pkg/wsgi.py", "application = print\n")
+			s.Write("roots/x", "")
+			s.Write("closed/bin/python3", "")
+			for _, err := range []error{os.Chmod(s.Path("closed"), 0o700), os.Chmod(s.Path("secret.py"), 0o600)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			text := strings.ReplaceAll("[uwsgi]\nuid = 33\ngid = 33\n"+line+"\n", "$DIR", s.Dir)
+			s.Write("x.ini", text)
+			out, exit := checked(t, s, "x.ini")
+			if exit != c.exit {
+				t.Errorf("exit status %d, not %d:\n%s", exit, c.exit, out)
+			}
+			says := strings.ReplaceAll(c.says, "$DIR", s.Dir)
+			last := fmt.Sprintf("x.ini:%d: ", strings.Count(text, "\n"))
+			found := false
+			for l := range strings.Lines(out) {
+				bad := strings.Contains(l, ": error: ") || strings.Contains(l, ": warning: ")
+				found = found || strings.Contains(l, says) && (says == "" || strings.HasPrefix(l, last) || strings.Contains(line, "\n"))
+				if bad && c.exit == 0 {
+					t.Errorf("%s", l)
+				}
+			}
+			if !found {
+				t.Errorf("no %q at %s in\n%s", says, last, out)
+			}
+			if harness.Exists(s.Path("ran")) || harness.Exists(s.Path("__pycache__")) {
+				t.Error("something was imported, or written")
+			}
+		})
+	}
+}
+
+// TestCheckOfRunning: the port of an instance that runs is no fault of its configuration.
+func TestCheckOfRunning(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", version("x"))
+	s.Write("x.ini", "[uwsgi]\nhttp = "+addr+"\nmodule = app\n")
+	s.Start("--ini", "x.ini")
+	if out, exit := checked(t, s, "x.ini"); exit != config.AllHonoured || !strings.Contains(out, "listens on port") {
+		t.Errorf("exit status %d:\n%s", exit, out)
+	}
+}
+
+// TestCheckUnfitPython: an interpreter that cannot run the server is found out.
+func TestCheckUnfitPython(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t)
+	python := s.Write("env/bin/python3", fmt.Sprintf(pretending, `sys.abiflags = "t"`))
+	if err := os.Chmod(python, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.Write("x.ini", "[uwsgi]\nhome = env\nmodule = app\n")
+	if out, exit := checked(t, s, "x.ini"); exit != config.WouldNotStart || !strings.Contains(out, "x.ini:2: error: home = env: ") ||
+		!strings.Contains(out, "it is free-threaded") {
+		t.Errorf("exit status %d:\n%s", exit, out)
+	}
+}
+
+// TestCheckExitStatus: the gravest finding decides; --json says the same, a line an object; --syntax
+// does not look at the machine.
+func TestCheckExitStatus(t *testing.T) {
+	for line, want := range map[string]int{
+		"vacuum = true":                  config.AllHonoured,
+		"chdir = /none":                  config.WouldNotStart,
+		"legion = x\nstatic-map = /s=/n": config.RefusedPresent,
+		"static-map = /s=/none":          config.DoubtPresent,
+		"no-such-option = 1":             config.DoubtPresent,
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			s := harness.New(t)
+			s.Write("app.py", version("x"))
+			s.Write("x.ini", "[uwsgi]\nmodule = app\n"+line+"\n")
+			if out, exit := checked(t, s, "x.ini"); exit != want {
+				t.Errorf("exit status %d, not %d:\n%s", exit, want, out)
+			}
+			out, exit := checked(t, s, "--json", "x.ini")
+			fatal, n := false, 0
+			for l := range strings.Lines(out) {
+				var f config.Finding
+				if err := json.Unmarshal([]byte(l), &f); err != nil || f.Option == "" || f.Standing == "" {
+					t.Errorf("%s: %v", l, err)
+				}
+				fatal, n = fatal || f.Fatal, n+1
+			}
+			if exit != want || fatal != (want == config.WouldNotStart) || n < 3 {
+				t.Errorf("--json: exit status %d, not %d:\n%s", exit, want, out)
+			}
+			if out, exit := checked(t, s, "--syntax", "x.ini"); exit == config.WouldNotStart {
+				t.Errorf("--syntax:\n%s", out)
+			}
+		})
+	}
+}
