@@ -1,5 +1,5 @@
 // stress FD SEED: works in the cache in FD until it is killed; stress FD check: whether it is
-// sound.
+// sound; stress FD tell: what C finds in it where, after a few calls.
 #include "cache.h"
 
 #include <stdio.h>
@@ -17,6 +17,22 @@ int main(int argc, char **argv) {
 		printf("%d items, %d deaths\n", (int)c->count, (int)c->area.deaths);
 		area_unlock(&c->area);
 		return answer ? fprintf(stderr, "unsound: %d\n", answer), 1 : 0;
+	}
+	if (!strcmp(argv[2], "tell")) {
+		struct span key = {"key", 3}, value = {"a value", 7}, late = {"late", 4};
+		uint64_t now = cache_now();
+		area_lock(&c->area, cache_repair);
+		cache_set(c, key, value, 0, 0, now);
+		cache_set(c, late, value, now, 1, now - 1);
+		cache_delete(c, late, now);
+		c->hits = 3, c->misses = 4, c->full = 5, c->evictions = 6;
+		area_unlock(&c->area);
+		uint64_t words[] = {c->items, c->blocks, c->blocksize, c->keysize, c->buckets, c->flags, c->slots_at, c->keys_at,
+			c->buckets_at, c->map_at, c->blocks_at, c->size, c->count, c->hits, c->misses, c->full, c->evictions, c->expired,
+			c->bytes, c->area.owner, c->area.ready, sizeof *c, sizeof(struct slot)};
+		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+			printf("%llu\n", (unsigned long long)words[i]);
+		return 0;
 	}
 	srand(atoi(argv[2]));
 	for (;;) {
