@@ -12,7 +12,8 @@ from uwsgi_report import ERROR, WARNING, report, say, text_of
 
 
 VERSION = {"version": "3.0", "spec_version": "2.5"}
-# What scopes begin with.
+# What scopes begin with. The extension "tls" tells of a connection that the server has decrypted:
+# here that is the front end's, which says no more of it than the scheme.
 HTTP = {"type": "http", "asgi": VERSION, "extensions": {
     "http.response.pathsend": {}, "http.response.zerocopysend": {}, "http.response.early_hint": {},
 }}
