@@ -105,9 +105,10 @@ packages: build wheel
 dist: deb wheel packages
 	packaging/dist.sh
 
+# ARCH=arm64: for another architecture than this machine's.
 deb:
-	@packaging/deps.sh deb
-	packaging/deb.sh
+	@packaging/deps.sh build deb $(ARCH:%=deb-%)
+	packaging/deb.sh $(ARCH)
 
 # For x86_64 and aarch64, glibc and musl, with zig from PyPI as the C compiler; and the source.
 wheel:

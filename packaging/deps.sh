@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what a target needs and what is missing, with apt where we are root; says what to install where we are not.
-# usage: deps.sh build|test|async|deb|lab|wheel|musl|container …
+# usage: deps.sh build|test|async|deb|deb-ARCH|lab|wheel|musl|container …
 #        deps.sh venv     prints where `async` puts its virtualenv: outside of the tree, a new one for each list of packages
 #        deps.sh tools    the same of `wheel`
 set -eu
@@ -79,6 +79,14 @@ for group in "$@"; do
 		need dh debhelper
 		need fakeroot fakeroot
 		need lintian lintian
+		;;
+	deb-*)
+		# The package for another architecture.
+		need dpkg-architecture dpkg-dev
+		if [ "${group#deb-}" != "$(dpkg --print-architecture)" ]; then
+			cross=$(dpkg-architecture -a "${group#deb-}" -q DEB_HOST_GNU_TYPE 2>/dev/null)
+			need "$cross-gcc" "gcc-$(echo "$cross" | tr _ -)" "libc6-dev-${group#deb-}-cross"
+		fi
 		;;
 	musl)
 		need musl-gcc musl-tools
