@@ -10,7 +10,7 @@ LIB := $(BIN)/lib/uwsgi
 # What writes manual pages and completion: another machine's program cannot run here.
 TELLER ?= $(BIN)/uwsgi
 
-.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install deb packages dist wheel wheel-test wheel-short musl musl-short container clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install deb packages dist wheel wheel-test wheel-short musl musl-short container roots clean deps
 
 all: build
 
@@ -134,6 +134,13 @@ musl-short: build
 container: wheel-short
 	@packaging/deps.sh container
 	packaging/container/test.sh
+
+# What `make deb` and `make wheel` made, in fresh root file systems: Debian from 11 to the newest, and arm64 under qemu.
+roots: wheel
+	@packaging/deps.sh roots
+	$(MAKE) --no-print-directory deb
+	$(MAKE) --no-print-directory deb ARCH=arm64
+	packaging/roots.sh bullseye bookworm trixie sid arm64
 
 # Where PyPI cannot be reached there is no zig, and this is left out.
 wheel-short:

@@ -16,6 +16,12 @@ shift 2
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 go=${GO:-go}
+case $("$go" env GOARCH) in
+386 | arm | mips | mipsle)
+	echo "compile.sh: uwsgi is for machines of 64 bits, this is $("$go" env GOARCH)" >&2
+	exit 1
+	;;
+esac
 # No identity of the build: it has the folder of the linker script in it, and the same commit gives the same bytes in every folder.
 strip=-s debug='-s -w -buildid='
 [ -z "${DEBUG:-}" ] || strip='' debug=''

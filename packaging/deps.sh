@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what a target needs and what is missing, with apt where we are root; says what to install where we are not.
-# usage: deps.sh build|test|async|deb|deb-ARCH|lab|wheel|musl|container …
+# usage: deps.sh build|test|async|deb|deb-ARCH|lab|wheel|musl|roots|container …
 #        deps.sh venv     prints where `async` puts its virtualenv: outside of the tree, a new one for each list of packages
 #        deps.sh tools    the same of `wheel`
 set -eu
@@ -94,6 +94,11 @@ for group in "$@"; do
 		need make make
 		need curl curl
 		need xz xz-utils
+		;;
+	roots)
+		need mmdebstrap mmdebstrap
+		need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+		need unshare util-linux
 		;;
 	container)
 		need buildah buildah

@@ -138,7 +138,8 @@ def compile_into(folder, arch, *parts, **more):
     for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "SHARED_CFLAGS", "DEBUG"):
         env.pop(name, None)
     for part in parts:
-        subprocess.run(["sh", os.path.join(ROOT, "packaging", "compile.sh"), part, folder], env=env, check=True)
+        if subprocess.run(["sh", os.path.join(ROOT, "packaging", "compile.sh"), part, folder], env=env).returncode:
+            raise BuildError("the %s cannot be compiled (%s): see above" % (part, arch))
 
 
 def build(folder, target):

@@ -107,6 +107,10 @@ GOPROXY=off GOFLAGS=-mod=vendor "$venv/bin/pip" install -q --disable-pip-version
 serve "$venv" "$venv/bin/uwsgi"
 [ -x "$venv/lib/uwsgi/uwsgi-redis" ] || fail "no uwsgi-redis from the source"
 
+echo "== a machine of 32 bits"
+said=$(GOARCH=386 packaging/compile.sh library "$work/32" 2>&1) && fail "the library compiles for 32 bits"
+[ "$said" = "compile.sh: uwsgi is for machines of 64 bits, this is 386" ] || fail "$said"
+
 echo "== the same tree, the same bytes"
 cp "$wheel" "$work/first.whl"
 "$tools/bin/python" packaging/wheel/backend.py "$work/sdist" "manylinux-$machine" >/dev/null

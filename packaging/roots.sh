@@ -1,0 +1,95 @@
+#!/bin/bash
+# The artefacts of dist/ in fresh root file systems, put through smoke.py: what an administrator has who types what README.md says.
+# usage: roots.sh NAME …        (make roots)        names are at the end of this file; needs root
+# The roots are made once, outside of the tree, and only ever read: what runs in one runs in an overlay that is gone afterwards.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+here=$PWD
+[ "$(id -u)" = 0 ] || { echo "roots.sh: it needs root" >&2; exit 1; }
+cache=${UWSGI_ROOTS_CACHE:-/var/cache/uwsgi-test/roots}
+mirror=${UWSGI_LAB_MIRROR:-http://deb.debian.org/debian}
+mkdir -p "$cache"
+
+# make_root NAME SUITE ARCH PACKAGES [OPTION…]: prints where it is
+make_root() {
+	local name=$1 suite=$2 arch=$3 packages=$4 stamp target; shift 4
+	stamp=$(echo "$suite $arch $packages $*" | sha256sum | cut -c1-12)
+	target=$cache/$name-$stamp
+	(
+		flock 9
+		if [ ! -e "$target" ]; then
+			echo "roots.sh: making $target" >&2
+			rm -rf "$cache/$name"-*
+			nice mmdebstrap --variant=minbase --architectures="$arch" --include="$packages" "$@" "$suite" "$target.part" "$mirror" >"$cache/$name.log" 2>&1 9>&- ||
+				{ tail -5 "$cache/$name.log" >&2; rm -rf "$target.part"; exit 1; }
+			mv "$target.part" "$target"
+		fi
+	) 9>"$cache/$name.lock"
+	echo "$target"
+}
+
+# inside ROOT COMMAND…: with dist/ and smoke.py in /mnt, in processes of its own that end with the command.
+inside() {
+	unshare -mpf --kill-child bash -euc '
+		here=$1 root=$2 emulator=$3 bind=$4; shift 4
+		if [ "$emulator" ]; then
+			# Gone with this mount, so by name: another run may have its own.
+			mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+			name=uwsgi-roots-$BASHPID-$(date +%N)
+			trap "echo -1 >/proc/sys/fs/binfmt_misc/$name" EXIT
+			magic="\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+			mask="\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+			echo ":$name:M::$magic:$mask:$emulator:F" >/proc/sys/fs/binfmt_misc/register
+		fi
+		work=/mnt
+		mount -t tmpfs tmpfs $work
+		mkdir $work/upper $work/work $work/root
+		mount -t overlay overlay -o "lowerdir=$root,upperdir=$work/upper,workdir=$work/work" $work/root
+		mkdir -p $work/root/{proc,dev,sys,tmp,mnt/dist}
+		chmod 1777 $work/root/tmp
+		mount -t proc proc $work/root/proc
+		mount --rbind /dev $work/root/dev
+		mount --bind "$here/dist" $work/root/mnt/dist
+		cp "$here/packaging/smoke.py" $work/root/mnt/
+		if [ "$bind" ]; then
+			mkdir -p "$work/root$bind"
+			mount --bind "$bind" "$work/root$bind"
+		fi
+		chroot $work/root /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+			SMOKE_PATIENCE="${SMOKE_PATIENCE:-60}" "$@"' bash "$here" "$1" "${EMULATOR:-}" "${BIND:-}" "${@:2}" ||
+		{ echo "FAIL: $1: ${*:2}" >&2; exit 1; }
+}
+
+# What people type. Django is the system's.
+pip='python3 -m venv --system-site-packages /venv && /venv/bin/pip install -q --no-index --find-links /mnt/dist uwsgi && python3 /mnt/smoke.py /venv/bin/uwsgi'
+apt='dpkg -i /mnt/dist/uwsgi_*_$(dpkg --print-architecture).deb >/dev/null && python3 /mnt/smoke.py uwsgi && dpkg -r uwsgi >/dev/null && ! command -v uwsgi'
+system=python3,python3-venv,python3-django
+
+for name; do
+	echo "== $name"
+	case $name in
+	bullseye) # Python 3.9, and a libc that is older than what the package asks for
+		root=$(make_root bullseye bullseye amd64 "$system")
+		inside "$root" sh -euc "$pip"
+		;;
+	bookworm | trixie)
+		root=$(make_root "$name" "$name" amd64 "$system")
+		inside "$root" sh -euc "$pip"
+		inside "$root" sh -euc "$apt"
+		;;
+	sid) # the newest Python
+		root=$(make_root sid sid amd64 "$system")
+		inside "$root" sh -euc "$pip"
+		;;
+	arm64)
+		qemu=$(make_root qemu trixie amd64 qemu-user --variant=extract)
+		root=$(make_root arm64 bookworm arm64 "$system,base-files,base-passwd,dash,bash,coreutils,dpkg,tar,gzip,libc-bin" --variant=extract)
+		EMULATOR=$qemu/usr/bin/qemu-aarch64 SMOKE_PATIENCE=300 inside "$root" sh -euc "$pip"
+		EMULATOR=$qemu/usr/bin/qemu-aarch64 SMOKE_PATIENCE=300 inside "$root" sh -euc 'dpkg -x /mnt/dist/uwsgi_*_arm64.deb / && python3 /mnt/smoke.py uwsgi'
+		;;
+	*)
+		echo "roots.sh: $name: there are bullseye, bookworm, trixie, sid and arm64" >&2
+		exit 2
+		;;
+	esac
+done
