@@ -38,8 +38,10 @@ type Socket struct {
 	key     string // canonical address as configured
 	network string // "TCP", "TCP6", "UNIX"
 	fdname  string // FileDescriptorName= of an inherited one
-	exact   bool   // an inherited one is bound to the very address that the configuration names
-	origin  option.Origin
+	// the configuration did not ask for it: it is defaultAddress
+	byDefault bool
+	exact     bool // an inherited one is bound to the very address that the configuration names
+	origin    option.Origin
 }
 
 // FD is the descriptor's number.

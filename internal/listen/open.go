@@ -101,6 +101,8 @@ type opener struct {
 	log  func(string)
 	bind *binder
 	made []*Socket // to undo
+
+	byDefault bool // the configuration names no address, and defaultAddress is served
 }
 
 // open does the work; stdin is the descriptor that may be a listening socket (fd 0), -1 = do not
@@ -125,6 +127,9 @@ func open(s *option.Settings, dir string, pool []*held, stdin int, keeper Keeper
 }
 
 func (o *opener) run(stdin int) (*Set, error) {
+	if o.lacksAddress(stdin) {
+		o.takeDefault(stdin)
+	}
 	wants, err := o.wants()
 	if err != nil {
 		return nil, err
@@ -223,6 +228,7 @@ func (o *opener) have(w *want) (*Socket, error) {
 		if autoPort || k.Inherited {
 			k.Name = h.old.Name
 		}
+		k.byDefault = h.old.byDefault && o.byDefault
 		if k.Path != "" && !k.Inherited {
 			if err := o.bind.permitAgain(k); err != nil {
 				return nil, o.bind.explain(w.addr, c, err)
@@ -244,6 +250,7 @@ func (o *opener) have(w *want) (*Socket, error) {
 	if err != nil {
 		return nil, o.moved(err)
 	}
+	k.byDefault = o.byDefault
 	o.made = append(o.made, k)
 	return k, nil
 }

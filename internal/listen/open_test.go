@@ -256,3 +256,63 @@ func TestStdinIsAdopted(t *testing.T) {
 		t.Errorf("%+v", next.Sockets)
 	}
 }
+
+// TestDefaultAddress: an application that is named, and no address, is served over HTTP on this
+// host; whatever is inherited, and what needs no socket, is as it was.
+func TestDefaultAddress(t *testing.T) {
+	was := defaultAddress
+	t.Cleanup(func() { defaultAddress = was })
+	free := passed(t, "tcp", "127.0.0.1:0", "")
+	l, err := inspect(int(free.File.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaultAddress = l.String()
+	free.File.Close()
+	app := settings()
+	app.Apps = []option.App{{Kind: "module", Value: "app"}}
+
+	set, log := mustOpen(t, app)
+	if len(set.Sockets) != 1 || set.Sockets[0].Protocol != "http" ||
+		!strings.Contains(log.String(), "no socket is named: the application is served at http = "+defaultAddress) {
+		t.Fatalf("%+v\n%s", set.Sockets, log)
+	}
+	canConnect(t, "tcp", defaultAddress)
+
+	// A reload keeps it; one that names an address has that alone.
+	next, err := Reopen(set, app, "", nil, log.add)
+	if err != nil || len(next.Sockets) != 1 || next.Sockets[0].File != set.Sockets[0].File {
+		t.Fatalf("a reload: %+v, %v", next, err)
+	}
+	if again, err := Reopen(next, app, "", nil, log.add); err != nil || again.Sockets[0].File != set.Sockets[0].File {
+		t.Fatalf("a second reload: %+v, %v", again, err)
+	}
+	named := settings(socketPath(t, "n.sock"))
+	named.Apps = app.Apps
+	other, err := Reopen(next, named, "", nil, log.add)
+	if err != nil || len(other.Sockets) != 1 || other.Sockets[0].Path == "" {
+		t.Fatalf("a reload that names one: %+v, %v", other, err)
+	}
+	defer other.Close()
+	if _, err := Reopen(other, app, "", nil, log.add); !errors.Is(err, ErrNoSocket) {
+		t.Errorf("a reload that names none any more: %v", err)
+	}
+
+	// What systemd or inetd passes is all there is.
+	activated, _ := mustOpen(t, app, passed(t, "tcp", "127.0.0.1:0", "http"))
+	if len(activated.Sockets) != 1 || activated.Sockets[0].Name == defaultAddress {
+		t.Errorf("with a socket of systemd's: %+v", activated.Sockets)
+	}
+	in, stdin := passed(t, "tcp", "127.0.0.1:0", ""), settings()
+	stdin.Apps, stdin.SkipZero = app.Apps, false
+	adopted, err := open(stdin, "", nil, int(in.File.Fd()), nil, log.add)
+	if err != nil || len(adopted.Sockets) != 1 || adopted.Sockets[0].Name == defaultAddress {
+		t.Errorf("with a socket as standard input: %+v, %v", adopted, err)
+	}
+	adopted.Close()
+	beside := settings()
+	beside.Apps, beside.Crons = app.Apps, []option.Cron{{Command: "true"}}
+	if _, err := Open(beside, "", nil, nil, log.add); !errors.Is(err, ErrNoSocket) {
+		t.Errorf("with a cron: %v", err)
+	}
+}

@@ -95,6 +95,12 @@ func (l *Loader) Quit() error { return l.conn.send(wire.Order{Op: wire.OpQuit}) 
 // Kill ends the loader at once; its workers live on.
 func (l *Loader) Kill() error { return l.process.signal(syscall.SIGKILL) }
 
+// KnowsDump reports whether Dump would have an effect: a loader that starts cannot tell yet.
+func (l *Loader) KnowsDump() bool { return l.process.knowsDump() }
+
+// Dump has it write where its Python threads are to its stderr.
+func (l *Loader) Dump() error { return l.process.signal(DumpSignal) }
+
 // Wait returns once the loader and all its workers have ended and everything was reported or
 // Spec.Done was closed.
 func (l *Loader) Wait() { l.tasks.Wait() }

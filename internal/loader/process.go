@@ -3,6 +3,8 @@ package loader
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -157,4 +159,19 @@ func (i *childInfo) waitStatus() unix.WaitStatus {
 		return unix.WaitStatus(uint32(i.status&0x7f) | 0x80)
 	}
 	return unix.WaitStatus(uint32(i.status & 0x7f))
+}
+
+// knowsDump reports whether it has a handler for the dump signal, which would else end it.
+func (p *process) knowsDump() bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		return false // it has ended
+	}
+	for line := range strings.Lines(string(status)) {
+		if set, ok := strings.CutPrefix(line, "SigCgt:"); ok {
+			caught, err := strconv.ParseUint(strings.TrimSpace(set), 16, 64)
+			return err == nil && caught&(1<<(DumpSignal-1)) != 0
+		}
+	}
+	return false
 }

@@ -12,7 +12,7 @@ import (
 	"uwsgi/internal/wire"
 )
 
-// DumpSignal makes a worker write every Python thread's stack to its stderr.
+// DumpSignal makes a loader or a worker write every Python thread's stack to its stderr.
 const DumpSignal = syscall.Signal(39)
 
 // statusPatience is how long the loader may take to report the status of a worker that has ended,
@@ -111,6 +111,12 @@ func (w *Worker) Signal(sig syscall.Signal) error {
 	}
 	return w.process.signal(sig)
 }
+
+// KnowsDump reports whether Dump would have an effect: a worker that starts cannot tell yet.
+func (w *Worker) KnowsDump() bool { return w.process != nil && w.process.knowsDump() }
+
+// Dump has it write where its Python threads are to its stderr.
+func (w *Worker) Dump() error { return w.Signal(DumpSignal) }
 
 // Kill ends the worker at once.
 func (w *Worker) Kill() error { return w.Signal(syscall.SIGKILL) }

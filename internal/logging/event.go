@@ -118,6 +118,8 @@ var events = map[string]event{
 	"signal.warning":        {},
 	"hook.failed":           {},
 	"idle":                  {},
+	"import.slow":           {},
+	"import.stacks":         {},
 	"loader.died":           {},
 	"loader.log":            {},
 	"loader.stuck":          {},

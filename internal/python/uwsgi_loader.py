@@ -24,7 +24,7 @@ from uwsgi_autoreload import note_imports
 from uwsgi_interpreter import (Decorators, imports, prepare, set_comm, set_environment, set_main, set_output,
                                set_path, set_title, title)
 from uwsgi_report import ERROR, WARNING, report, say
-from uwsgi_signals import hold, ignore
+from uwsgi_signals import STACKS, hold, ignore
 from uwsgi_wire import CONTROL, Belongings, Wire, read_boot
 from uwsgi_worker import Library, Worker
 
@@ -188,6 +188,7 @@ def main(libdir, ours):
     uwsgi_report.marked = boot["Marked"]
     close_on_exec(boot)
     hold()
+    faulthandler.register(STACKS, file=2, all_threads=True)
     faulthandler.enable(file=2)  # before the data plane is loaded: cmd/uwsgi-worker/crash.c tells why
     set_comm()
     set_environment(boot)

@@ -15,7 +15,7 @@ import (
 )
 
 // Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure, Log,
-// Notify, Watchdog and Host, which are those given to New. Loaded, Applied, Release, WorkerStderr,
+// Notify, Watchdog, Host and SlowImport, which are those given to New. Loaded, Applied, Release, WorkerStderr,
 // Log and Notify are called by the loop: they must be quick and must not call the Supervisor.
 type Config struct {
 	Settings   *option.Settings
@@ -61,6 +61,8 @@ type Config struct {
 	Notify   Notifier      // nil = nobody to notify
 	Watchdog time.Duration // between two keep-alives; 0 = none
 	Host     *Host         // nil = the operating system
+	// SlowImport is when the log tells of an import; zero = after one second, and after thirty.
+	SlowImport SlowImport
 }
 
 // Listener is a listening socket; File stays open while a configuration that names it is in use.

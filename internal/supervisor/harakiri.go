@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"uwsgi/internal/loader"
 	"uwsgi/internal/option"
 	"uwsgi/internal/scoreboard"
 )
@@ -175,7 +174,7 @@ func (s *Supervisor) doom(p *process) {
 	if p.left.IsZero() {
 		p.why, p.left = whyHarakiri, time.Now()
 	}
-	s.signalled(p, p.w.Signal(loader.DumpSignal))
+	s.signalled(p, p.w.Dump())
 }
 
 // answered hears that only stuck requests are left of a worker, and that they are answered. Where

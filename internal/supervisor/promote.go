@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"uwsgi/internal/option"
@@ -89,7 +90,8 @@ func (s *Supervisor) started() {
 	if s.manager.watchdogEvery > 0 {
 		s.tell(s.manager.Watchdog())
 	}
-	s.log(slog.LevelInfo, "ready", fmt.Sprintf("uWSGI is ready: %d of %d workers", s.gen.active(), len(s.gen.slots)))
+	text := fmt.Sprintf("uWSGI is ready: %d of %d workers", s.gen.active(), len(s.gen.slots))
+	s.log(slog.LevelInfo, "ready", strings.Join(append([]string{text}, links(s.cfg.Listeners)...), ", "))
 	if run := s.cfg.Hooks; run != nil {
 		s.background(func(ctx context.Context) func() {
 			err := run(ctx, option.PhaseMaster)

@@ -221,6 +221,7 @@ func (s *Supervisor) start(t *rollout) {
 			return
 		}
 		t.gen = g
+		s.watchImport(t)
 	})
 }
 

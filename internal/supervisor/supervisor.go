@@ -31,6 +31,7 @@ type Supervisor struct {
 	manager     manager
 	reconfigure func(context.Context) (*Config, error)
 	endurance   endurance
+	slowImport  SlowImport
 
 	calls  chan func()       // messages from outside, run by the loop
 	events chan loader.Event // from loaders and workers
@@ -97,11 +98,14 @@ func New(cfg Config) (*Supervisor, error) {
 	s := &Supervisor{
 		host: cfg.Host, logf: cfg.Log, reconfigure: cfg.Reconfigure, cfg: &cfg,
 		manager:   manager{Notifier: cfg.Notify, watchdogEvery: cfg.Watchdog},
-		endurance: usual,
-		calls:     make(chan func()), events: make(chan loader.Event), closed: make(chan struct{}),
+		endurance: usual, slowImport: cfg.SlowImport,
+		calls: make(chan func()), events: make(chan loader.Event), closed: make(chan struct{}),
 		done: make(chan struct{}),
 		held: map[*Config]bool{&cfg: true}, procs: map[*loader.Worker]*process{}, tallies: tallies{},
 		orphans: map[int]bool{},
+	}
+	if s.slowImport == (SlowImport{}) {
+		s.slowImport = usualImport
 	}
 	if s.host == nil {
 		s.host = System()

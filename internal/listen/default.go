@@ -1,0 +1,39 @@
+package listen
+
+import "uwsgi/internal/option"
+
+// defaultAddress is where an application is served over HTTP when nobody says where.
+var defaultAddress = "127.0.0.1:8000"
+
+// lacksAddress reports whether an application is named and no address that anybody could reach it
+// at, nor is one inherited. What runs programs beside it (daemons, crons, a spooler) may be there
+// for those alone, as in uWSGI, which asks for no socket then. A reload that takes the last address
+// out of the configuration is a mistake, unless it was the default before.
+func (o *opener) lacksAddress(stdin int) bool {
+	s := o.set
+	if len(s.Sockets) > 0 || len(s.Apps) == 0 || s.NoServer || len(s.Spoolers) > 0 || len(s.Daemons) > 0 ||
+		len(s.Crons) > 0 {
+		return false
+	}
+	if stdin < 0 {
+		for _, h := range o.pool {
+			if h.old != nil && h.old.byDefault {
+				return true
+			}
+		}
+		return false
+	}
+	_, err := inspect(stdin)
+	return len(o.pool) == 0 && (err != nil || s.SkipZero)
+}
+
+// takeDefault has defaultAddress served, as if the configuration had asked for it.
+func (o *opener) takeDefault(stdin int) {
+	s := *o.set
+	s.Sockets = []option.Socket{{Address: defaultAddress, Protocol: "http", Option: "http"}}
+	o.set, o.byDefault = &s, true
+	if stdin >= 0 {
+		o.log("no socket is named: the application is served at http = " + defaultAddress +
+			" (--http ADDRESS names another, --socket PATH one for nginx)")
+	}
+}
