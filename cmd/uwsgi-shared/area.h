@@ -22,6 +22,11 @@ _Static_assert(sizeof(struct area) == 256, "internal/area knows the size");
 _Static_assert(offsetof(struct area, owner) == 8, "internal/area knows where it is");
 _Static_assert(offsetof(struct area, ready) == 16, "internal/area knows where it is");
 
+struct span {
+	const char *data;
+	size_t size;
+};
+
 // A kind's repair makes sound whatever a death or a restart left; restored: the content comes from
 // a file, which a crash of the machine may have torn.
 typedef void (*area_repair)(struct area *, int restored);

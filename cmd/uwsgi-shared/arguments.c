@@ -39,3 +39,38 @@ int arguments_whole(Arguments a, Py_ssize_t n, int at, int64_t *out) {
 	Py_DECREF(index);
 	return *out == -1 && PyErr_Occurred() ? -1 : 0;
 }
+
+static void not_bytes(const char *format, const char *function, int number, PyObject *o) {
+	PyObject *type = PyObject_GetAttrString((PyObject *)Py_TYPE(o), "__name__");
+	if (type && function)
+		PyErr_Format(PyExc_TypeError, format, function, number, type);
+	else if (type)
+		PyErr_Format(PyExc_TypeError, format, type);
+	Py_XDECREF(type);
+}
+
+int arguments_bytes(const char *function, int number, PyObject *o, struct span *out) {
+	Py_ssize_t n = 0;
+	if (PyUnicode_Check(o)) {
+		out->data = PyUnicode_AsUTF8AndSize(o, &n);
+		out->size = n;
+		return out->data ? 0 : -1;
+	}
+	if (PyBytes_Check(o)) {
+		char *data;
+		if (PyBytes_AsStringAndSize(o, &data, &n) < 0)
+			return -1;
+		out->data = data;
+		out->size = n;
+		return 0;
+	}
+	PyObject *view = PyMemoryView_FromObject(o);
+	if (view)
+		not_bytes("%s() argument %d must be read-only bytes-like object, not %S", function, number, o);
+	else {
+		PyErr_Clear();
+		not_bytes("a bytes-like object is required, not '%S'", NULL, 0, o);
+	}
+	Py_XDECREF(view);
+	return -1;
+}

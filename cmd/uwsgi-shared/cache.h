@@ -53,11 +53,6 @@ struct slot {
 
 _Static_assert(sizeof(struct slot) == 64, "internal/cache knows the size");
 
-struct span {
-	const char *data;
-	size_t size;
-};
-
 enum cache_answer { CACHE_DONE, CACHE_NOT, CACHE_FULL };
 
 enum cache_math { CACHE_INC, CACHE_DEC, CACHE_MUL, CACHE_DIV };

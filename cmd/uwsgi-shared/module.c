@@ -1,5 +1,19 @@
 #include "shared.h"
 
+PyThreadState *shared_enter(struct area *a, area_repair repair) {
+	if (!area_try(a, repair))
+		return NULL;
+	PyThreadState *state = PyEval_SaveThread();
+	area_lock(a, repair);
+	return state;
+}
+
+void shared_leave(struct area *a, PyThreadState *state) {
+	area_unlock(a);
+	if (state)
+		PyEval_RestoreThread(state);
+}
+
 #define ROW(name, function, doc) {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL, doc}
 
 static PyMethodDef methods[] = {
@@ -21,6 +35,16 @@ static PyMethodDef methods[] = {
 	ROW("cache_div", cache_py_div, "Divide it: cache_div(key[, n=2[, expires[, cache]]])."),
 	ROW("cache_num", cache_py_num, "The number, 0 if there is none: cache_num(key[, cache])."),
 	ROW("cache_sound", cache_py_sound, "0 if the structure of a cache holds, for tests: cache_sound([cache])."),
+	ROW("queue_open", queue_py_open, "Map the queue in a descriptor: queue_open(name, fd)."),
+	ROW("queue_push", queue_py_push, "Put a message behind the last; True, or None if it is empty or too large: "
+		"queue_push(message)."),
+	ROW("queue_pop", queue_py_pop, "Take the last message, or None."),
+	ROW("queue_pull", queue_py_pull, "Take the first message, or None."),
+	ROW("queue_get", queue_py_get, "What is in a slot, or None: queue_get(slot)."),
+	ROW("queue_set", queue_py_set, "Fill a slot; True or None: queue_set(slot, message)."),
+	ROW("queue_last", queue_py_last, "The last message, or None; with n > 0 a list of the last n: queue_last([n])."),
+	ROW("queue_slot", queue_py_slot, "The slot that a push fills next."),
+	ROW("queue_pull_slot", queue_py_pull_slot, "The slot that a pull looks at next."),
 	ROW("metrics_open", metrics_py_open, "Map the metrics in a descriptor: metrics_open(name, fd)."),
 	ROW("metric_get", metric_py_get, "The value of a metric, 0 if there is none: metric_get(name)."),
 	ROW("metric_set", metric_py_set, "Set a metric; True, or None where it is not the application's: metric_set(name, n)."),

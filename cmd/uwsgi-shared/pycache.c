@@ -77,20 +77,8 @@ static int whole(Arguments a, Py_ssize_t n, int at, int64_t *out) {
 	return *out == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
-// enter takes the lock, without the GIL if it has to wait; leave gives both back.
-static PyThreadState *enter(struct cache *c) {
-	if (!area_try(&c->area, cache_repair))
-		return NULL;
-	PyThreadState *state = PyEval_SaveThread();
-	area_lock(&c->area, cache_repair);
-	return state;
-}
-
-static void leave(struct cache *c, PyThreadState *state) {
-	area_unlock(&c->area);
-	if (state)
-		PyEval_RestoreThread(state);
-}
+static PyThreadState *enter(struct cache *c) { return shared_enter(&c->area, cache_repair); }
+static void leave(struct cache *c, PyThreadState *state) { shared_leave(&c->area, state); }
 
 static PyObject *truth(int yes) {
 	PyObject *o = yes ? Py_True : Py_None;

@@ -14,7 +14,22 @@ typedef PyObject *const *Arguments;
 // argument that was not given is left as it is.
 int arguments_count(const char *function, Py_ssize_t given, int least, int most);
 const char *arguments_name(const char *function, int number, PyObject *); // str without NUL
-int arguments_whole(Arguments, Py_ssize_t n, int at, int64_t *out);
+int arguments_whole(Arguments, Py_ssize_t n, int at, int64_t *out); // of C's long
+int arguments_bytes(const char *function, int number, PyObject *, struct span *); // bytes, or str as UTF-8
+
+// shared_enter takes a lock, without the GIL if it has to wait; shared_leave gives both back.
+PyThreadState *shared_enter(struct area *, area_repair);
+void shared_leave(struct area *, PyThreadState *);
+
+PyObject *queue_py_open(PyObject *, Arguments, Py_ssize_t);
+PyObject *queue_py_push(PyObject *, Arguments, Py_ssize_t);
+PyObject *queue_py_set(PyObject *, Arguments, Py_ssize_t);
+PyObject *queue_py_get(PyObject *, Arguments, Py_ssize_t);
+PyObject *queue_py_pop(PyObject *, Arguments, Py_ssize_t);
+PyObject *queue_py_pull(PyObject *, Arguments, Py_ssize_t);
+PyObject *queue_py_last(PyObject *, Arguments, Py_ssize_t);
+PyObject *queue_py_slot(PyObject *, Arguments, Py_ssize_t);
+PyObject *queue_py_pull_slot(PyObject *, Arguments, Py_ssize_t);
 
 PyObject *metrics_py_open(PyObject *, Arguments, Py_ssize_t);
 PyObject *metric_py_get(PyObject *, Arguments, Py_ssize_t);

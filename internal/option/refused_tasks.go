@@ -16,10 +16,6 @@ var cacheNodeRows = []Row{
 
 var queueRows = []Row{
 	{Name: "sharedarea", Short: 'A', Kind: Text, Repeat: true, Help: "shared memory block for the API"},
-	{Name: "queue", Kind: Int, Help: "shared queue with N slots"},
-	{Name: "queue-blocksize", Kind: Bytes, Help: "slot size"},
-	{Name: "queue-store", Kind: Path, Help: "file backing the queue"},
-	{Name: "queue-store-sync", Kind: Int, Help: "sync interval"},
 	{Name: "py-sharedarea", Kind: Bytes, Repeat: true, Help: "sharedarea backed by bytearray"},
 }
 

@@ -30,6 +30,7 @@ type Settings struct {
 	WebSocketSettings
 	CacheSettings
 	MetricSettings
+	MemorySettings
 	StaticSettings
 	WorkerSettings
 	LifecycleSettings

@@ -8,6 +8,7 @@ import uwsgi_cache
 
 # The functions of a kind, which are C's as they are.
 FUNCTIONS = {
+    "queue": ["queue_" + name for name in ("push", "pop", "pull", "get", "set", "last", "slot", "pull_slot")],
     "metrics": ["metric_" + name for name in ("get", "set", "inc", "dec", "mul", "div", "set_max", "set_min")],
 }
 
@@ -30,6 +31,8 @@ def functions(boot):
         kinds = {area["Kind"] for area in boot["Areas"]}
         for kind in kinds & set(FUNCTIONS):
             found.update((name, getattr(shared, name)) for name in FUNCTIONS[kind])
+        if "queue" in kinds:
+            found["queue_size"] = boot["Settings"]["Queue"]
         if "cache" in kinds:
             found.update(uwsgi_cache.functions(shared))
     uwsgi_cache.complete(found, boot["Settings"])

@@ -7,6 +7,7 @@ import (
 	"uwsgi/internal/area"
 	"uwsgi/internal/cache"
 	"uwsgi/internal/metrics"
+	"uwsgi/internal/queue"
 	"uwsgi/internal/stats"
 )
 
@@ -17,6 +18,11 @@ func (s *Supervisor) openAreas(g *generation) ([]*area.Area, error) {
 	if err != nil {
 		return nil, err
 	}
+	queued, err := queue.Specs(g.cfg.Settings)
+	if err != nil {
+		return nil, err
+	}
+	specs = append(specs, queued...)
 	if g.metrics, err = metrics.New(g.cfg.Settings, len(g.cfg.Listeners)); err != nil {
 		return nil, err
 	}
@@ -29,7 +35,11 @@ func (s *Supervisor) openAreas(g *generation) ([]*area.Area, error) {
 	areas, err := s.areas.Open(specs)
 	for _, a := range areas {
 		if a.Renewed != "" {
-			s.log(slog.LevelWarn, "area.renewed", "store "+a.Store+" is "+a.Renewed+": a new one takes its place")
+			text := "store " + a.Store + " is " + a.Renewed + ": a new one takes its place"
+			if a.Content != nil {
+				text = "store " + a.Store + " is uWSGI's: what is in it goes on in one of this server's"
+			}
+			s.log(slog.LevelWarn, "area.renewed", text)
 			a.Renewed = ""
 		}
 	}
