@@ -343,7 +343,7 @@ enum cache_answer cache_calculate(struct cache *c, struct span key, enum cache_m
 	uint32_t i = cache_find(c, key, now);
 	int64_t n = 0;
 	if (!i) {
-		n = calculate(how, 0, by);
+		n = calculate(how, c->initial, by);
 		return cache_set(c, key, (struct span){(char *)&n, sizeof n}, expires, 1, now);
 	}
 	struct slot *s = cache_slot(c, i);

@@ -20,7 +20,8 @@ struct cache {
 	uint64_t buckets; // a power of two
 	uint64_t flags;
 	uint64_t slots_at, keys_at, buckets_at, map_at, blocks_at, size;
-	uint8_t rest1[160];
+	int64_t initial; // what a number that is not there counts from
+	uint8_t rest1[152];
 	// What goes on.
 	uint64_t version; // odd while somebody writes: who reads without the lock tries again
 	uint64_t sequence;

@@ -93,7 +93,7 @@ func layout(c option.Cache) (area.Spec, error) {
 	var geometry []byte
 	for _, word := range []uint64{items, blocks, blocksize, keysize, buckets, flags, slots,
 		keys, table, bitmap, content,
-		at} {
+		at, uint64(c.Initial)} {
 		geometry = binary.NativeEndian.AppendUint64(geometry, word)
 	}
 	return area.Spec{Kind: Kind, Name: c.Name, Magic: magic, Geometry: geometry, Size: int64(at), Store: c.Store,

@@ -35,7 +35,7 @@ func TestOffsets(t *testing.T) {
 	for _, c := range []option.Cache{
 		{Name: "plain", Items: 20, BlockSize: 300, KeySize: 33},
 		{Name: "bitmap", Items: 3000, Blocks: 7777, BlockSize: 64, KeySize: 32, HashSize: 9, Bitmap: true, PurgeLRU: true,
-			IgnoreFull: true, Store: filepath.Join(t.TempDir(), "store")},
+			IgnoreFull: true, Initial: -5, Store: filepath.Join(t.TempDir(), "store")},
 	} {
 		spec, err := layout(c)
 		if err != nil {

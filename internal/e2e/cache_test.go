@@ -36,7 +36,10 @@ calls = ("first", "uwsgi.cache_get('import')", "uwsgi.cache_get('none')", "uwsgi
     "uwsgi.cache_get('c', 'other')", "uwsgi.cache_exists('c', 'other')", "uwsgi.cache_get('c', 'nobody')", "uwsgi.cache_set('c', b'3', 0, 'nobody')",
     "uwsgi.cache_keys('other')", "sorted(uwsgi.cache_keys())", "uwsgi.cache_keys('nobody')", "uwsgi.cache_clear('other')", "uwsgi.cache_keys('other')",
     "uwsgi.cache_clear('nobody')", "uwsgi.cache_set()", "uwsgi.cache_get()", "uwsgi.cache_get(5)", "uwsgi.cache_set('a', 5)", "uwsgi.cache_set('a', None)",
-    "uwsgi.cache_set('a', True)", "uwsgi.cache_get(None)", "uwsgi.cache_set('z', b'1', 'x')", "uwsgi.cache_get('a', 5)")
+    "uwsgi.cache_set('a', True)", "uwsgi.cache_get(None)", "uwsgi.cache_set('z', b'1', 'x')", "uwsgi.cache_set('', b'1')",
+    "uwsgi.cache_get('')", "uwsgi.cache_exists('')", "uwsgi.cache_inc('m', 2, 0, 'from')", "uwsgi.cache_num('m', 'from')",
+    "uwsgi.cache_inc('m', 2, 0, 'from')", "uwsgi.cache_num('m', 'from')", "uwsgi.cache_mul('p', 3, 0, 'from')",
+    "uwsgi.cache_num('p', 'from')", "uwsgi.cache_dec('q', 3, 0, 'from')", "uwsgi.cache_num('q', 'from')", "uwsgi.cache_get('a', 5)")
 
 def application(environ, start_response):
     start_response("200 OK", [])
@@ -57,7 +60,8 @@ func TestCacheAnswers(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", cacheAPI)
-	caches := []string{"--cache2", "name=main,items=100", "--cache2", "name=other,items=10"}
+	caches := []string{"--cache2", "name=main,items=100", "--cache2", "name=other,items=10",
+		"--cache2", "name=from,max_items=10,hash_size=128,key_size=64,math_initial=40,lru=1"}
 	s.Start(append([]string{"--http-socket", addr, "--module", "app", "--master", "-p", "1"}, caches...)...)
 	ours := harness.HTTP(t, addr).Get("/calls").Body
 	if !strings.Contains(ours, "uwsgi.cache_get('import'): b'early'") {

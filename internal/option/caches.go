@@ -29,6 +29,7 @@ type Cache struct {
 	Bitmap     bool  // a value may take several blocks
 	PurgeLRU   bool  // what was used least recently goes when it is full
 	IgnoreFull bool  // nobody is told that it is full
+	Initial    int64 // what a number that is not there counts from
 	Store      string
 	StoreSync  time.Duration // how often the store is written to the disk; 0 = when the kernel does
 }
@@ -74,11 +75,12 @@ func plainCache(s *Settings) *Cache {
 
 func newCache(name string) Cache { return Cache{Name: name, BlockSize: 64 << 10, KeySize: 2048} }
 
-var cacheKeys = []string{"name", "max_items", "maxitems", "items", "blocksize", "blocks", "keysize", "hash", "hashsize",
-	"bitmap", "purge_lru", "lazy_expire", "sweep_on_full", "ignore_full", "store", "store_sync",
-	"store_delete", "lastmod", "url",
+// cacheKeys are uWSGI's, and ours.
+var cacheKeys = []string{"name", "max_items", "maxitems", "items", "blocksize", "blocks", "keysize", "key_size", "hash",
+	"hashsize", "hash_size", "bitmap", "purge_lru", "lru", "lazy_expire", "lazy", "sweep_on_full", "clear_on_full",
+	"no_expire", "ignore_full", "store", "store_sync", "storesync", "store_delete", "storedelete", "lastmod",
 	"use_last_modified", "clear_on_reload", "math_initial", "node", "nodes", "sync", "udp", "udp_servers", "udp_server",
-	"udpserver"}
+	"udpservers", "udpserver", "url"}
 
 func cache2(s *Settings, v Value) error {
 	c := newCache("")
@@ -97,14 +99,22 @@ func cache2(s *Settings, v Value) error {
 			c.BlockSize, err = cacheSize(pair)
 		case "blocks":
 			c.Blocks, err = cacheSize(pair)
-		case "keysize":
+		case "keysize", "key_size":
 			c.KeySize, err = cacheSize(pair)
-		case "hashsize":
+		case "hashsize", "hash_size":
 			c.HashSize, err = cacheSize(pair)
 		case "bitmap":
 			c.Bitmap = pair.on()
-		case "purge_lru":
+		case "purge_lru", "lru":
 			c.PurgeLRU = pair.on()
+		case "clear_on_full": // so that there is always room; no need to lose all for it
+			c.PurgeLRU = c.PurgeLRU || pair.on()
+		case "math_initial":
+			if c.Initial, err = strconv.ParseInt(pair.value, 10, 64); err != nil {
+				err = fault("write math_initial=N", "math_initial=%s is no number", pair.value)
+			}
+		case "no_expire":
+			hint = warning("set items without a time", "no_expire has no effect: what has a time ends then")
 		case "ignore_full":
 			c.IgnoreFull = pair.on()
 		case "url":
@@ -113,14 +123,16 @@ func cache2(s *Settings, v Value) error {
 			}
 		case "store":
 			c.Store = pair.value
-		case "store_sync":
+		case "store_sync", "storesync":
 			var n int64
 			n, err = cacheSize(pair)
 			c.StoreSync = time.Duration(min(n, 1<<30)) * time.Second
-		case "hash", "lazy_expire", "sweep_on_full", "store_delete", "lastmod", "use_last_modified", "clear_on_reload":
+		case "hash", "lazy_expire", "lazy", "sweep_on_full", "store_delete", "storedelete", "lastmod", "use_last_modified",
+			"clear_on_reload":
 			// always so, or without effect
-		case "math_initial", "node", "nodes", "sync", "udp", "udp_servers", "udp_server", "udpserver":
-			hint = warning("leave it out", "%s is not offered: write url=redis://HOST:PORT/DB for a cache of several machines", pair.key)
+		case "node", "nodes", "sync", "udp", "udp_servers", "udp_server", "udpservers", "udpserver":
+			hint = warning("leave it out", "%s is not offered: write url=redis://HOST:PORT/DB for a cache of several "+
+				"machines", pair.key)
 		default:
 			hint = warning("see cache2 in --help", "%q is no key of cache2", pair.key)
 		}
@@ -133,6 +145,8 @@ func cache2(s *Settings, v Value) error {
 		return fault("write cache2 = name=NAME,items=N", "a cache needs a name, without @")
 	case c.URL != "" && c.Store != "":
 		return fault("leave store= out", "cache %s is in Redis, which keeps it", c.Name)
+	case c.URL != "" && c.Initial != 0:
+		return fault("leave math_initial= out", "cache %s is in Redis, where numbers count from 0", c.Name)
 	case c.Items == 0 && c.URL == "":
 		return fault("write cache2 = name="+c.Name+",items=100", "cache %s has no items", c.Name)
 	case c.BlockSize == 0 || c.KeySize == 0:

@@ -21,7 +21,7 @@ class Cache:
             return []
 
     def do(self, op, key, *args):
-        if len(key) > self.key_size or op in ("set", "update") and not 0 < len(args[0]) <= self.value_size:
+        if not 0 < len(key) <= self.key_size or op in ("set", "update") and not 0 < len(args[0]) <= self.value_size:
             return None
         return True if self.ask(op, key, *args) else None
 

@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
 		c->hits = 3, c->misses = 4, c->full = 5, c->evictions = 6;
 		area_unlock(&c->area);
 		uint64_t words[] = {c->items, c->blocks, c->blocksize, c->keysize, c->buckets, c->flags, c->slots_at, c->keys_at,
-			c->buckets_at, c->map_at, c->blocks_at, c->size, c->count, c->hits, c->misses, c->full, c->evictions, c->expired,
+			c->buckets_at, c->map_at, c->blocks_at, c->size, c->initial, c->count, c->hits, c->misses, c->full, c->evictions, c->expired,
 			c->bytes, c->area.owner, c->area.ready, sizeof *c, sizeof(struct slot)};
 		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 			printf("%llu\n", (unsigned long long)words[i]);
