@@ -90,7 +90,7 @@ func (x *Exchange) frame(b []byte, known int64) []byte {
 		b = append(b, '\r', '\n')
 		x.headers++
 	}
-	if p.Close {
+	if p.Close || x.unread { // who has its answer early may not read the rest, which ends the connection
 		x.keep = false
 	}
 	switch {

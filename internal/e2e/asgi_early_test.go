@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -39,5 +40,40 @@ async def application(scope, receive, send):
 	}
 	if n, err := c.Write(make([]byte, size)); err != nil {
 		t.Errorf("after %d bytes of the body: %v", n, err)
+	}
+}
+
+// TestEarlyAnswerEndsTheConnection: a client whose body nobody has read is told that its connection
+// ends with the answer, and does not send its next request there; one whose body was read, or is
+// whole, keeps it.
+func TestEarlyAnswerEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+async def application(scope, receive, send):
+    while scope["path"] == "/read" and (await receive())["more_body"]:
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"no"})
+`)
+	s.Start("--http", addr, "--module", "app", "--lifespan", "off")
+	body := strings.Repeat("x", 1<<20)
+	for _, c := range []struct {
+		path, sent string
+		ends       bool
+	}{
+		{"/early", body[1:], true},
+		{"/read", body, false},
+		{"/early", "", false},
+	} {
+		length := len(body)
+		if c.sent == "" {
+			length = 0
+		}
+		head := harness.ReadUntil(t, harness.Send(t, addr, fmt.Sprintf(
+			"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.path, length, c.sent)), "\r\n\r\nno")
+		if ends := strings.Contains(head, "\r\nConnection: close\r\n"); ends != c.ends || !strings.HasPrefix(head, "HTTP/1.1 200 ") {
+			t.Errorf("%s: %q", c.path, head)
+		}
 	}
 }
