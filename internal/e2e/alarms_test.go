@@ -35,6 +35,7 @@ def application(environ, start_response):
         ctypes.string_at(0)
     elif path == "/raise":
         uwsgi.alarm("s", "x")
+        uwsgi.alarm("wrong", "x")
         uwsgi.alarm("m", "for a mule")
     else:
         return [ask("uwsgi.alarm('a', 'hello')", "uwsgi.alarm(b'a', 'x')", "uwsgi.alarm('a', b'some bytes')", "uwsgi.alarm('a', bytearray(b'x'))",
@@ -55,11 +56,12 @@ while True:
 `)
 	s.Allow("!!! uWSGI process .* got Segmentation Fault !!!", "DAMN ! worker 1", "Fatal Python error: Segmentation fault")
 	s.Tolerate(".*boom")
+	s.LooseFDs() // the mule's come after it is ready
 	args := []string{"--alarm", "a cmd:cat >> got; echo '<' >> got; echo boom of the command", "--alarm", "l log:see",
 		"--not-log-alarm", "a skip this", "--log-alarm", "a,l boom", "--alarm-segfault", "a"}
 	s.Start(append(args, "--http-socket", addr, "--module", "app", "-p", "1", "--alarm", "s signal:17", "--alarm", "m mule:1",
 		"--mule=mule.py", "--alarm", "wrong cmd:exit 3", "--hook-master-start", "alarm:l of a hook", "--hook-accepting1",
-		"alarm:wrong of a worker")...)
+		"alarm:l of a worker")...)
 	site := harness.HTTP(t, addr)
 	ours := site.Get("/").Body
 	got := func(want string) {
@@ -71,7 +73,7 @@ while True:
 	}
 	got("<\nhello<\nsome bytes<\n\xc3\xa9\x00<\n")
 	s.Log.Wait(t, `^.* - ALARM: see of a hook$`)
-	s.Log.Wait(t, `^\[uwsgi-alarm\] alarm wrong: `)
+	s.Log.Wait(t, `^.* - ALARM: see of a worker$`)
 	mark := s.Log.Mark()
 	site.Get("/print?skip+this+boom")
 	site.Get("/print?one+boom")
@@ -79,6 +81,7 @@ while True:
 	got("<\none boom\n<\n")
 	site.Get("/raise")
 	s.Log.WaitFrom(t, mark, `^the signal came 17$`)
+	s.Log.WaitFrom(t, mark, `^\[uwsgi-alarm\] alarm wrong: command "exit 3" exited with non-zero code: 3$`)
 	s.Log.WaitFrom(t, mark, `^the mule got b'for a mule'$`)
 	site.Try("GET", "/crash", nil)
 	got("Segmentation Fault")
@@ -91,7 +94,7 @@ while True:
 		}
 		addr := harness.Addr(t)
 		runOracle(t, t.TempDir(), []string{"--master", "--http-socket", addr, "--module", "app", "--pythonpath", s.Dir,
-			"--alarm", "a cmd:cat >> got"})
+			"--alarm", "a cmd:cat > /dev/null"})
 		harness.Eventually(t, "the real uWSGI answers", func() bool {
 			c, err := net.Dial("tcp", addr)
 			if err == nil {

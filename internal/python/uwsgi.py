@@ -11,6 +11,7 @@ import socket as _socket
 import struct as _struct
 import sys as _sys
 import time as _time
+from operator import index as _index
 
 import uwsgi_absent as _absent
 import uwsgi_locks as _uwsgi_locks
@@ -112,6 +113,10 @@ def __getattr__(name):
     raise AttributeError(_absent.why(name))
 
 
+def __dir__():
+    return sorted({*globals(), "env"} if _core is not None else globals())
+
+
 def _post_fork():
     hook = globals().get("post_fork_hook")
     if callable(hook):
@@ -143,9 +148,9 @@ def mule_msg(message, target=0):
     return _mules.send(message, _mules.queue_of(target))
 
 
-def _mine():
+def _mine(what="mule"):
     if _mules is None or _mules.mine is None:
-        raise ValueError("you can receive mule messages only in a mule")
+        raise ValueError("you can receive %s messages only in a mule !!!" % what)
     return _mules.mine
 
 
@@ -167,7 +172,7 @@ def farm_msg(farm, message):
 
 def farm_get_msg():
     """Wait for the next message of the farms that this mule is in: bytes."""
-    mule = _mine()
+    mule = _mine("farm")
     if not mule.farms:
         raise ValueError("the mule is in no farm")
     return mule.get(mule.farms, -1)
@@ -257,7 +262,7 @@ def accepting(on=1):
 def log(message):
     """A line in the server's log; True."""
     if not isinstance(message, str):
-        raise TypeError("log() argument must be str, not %s" % type(message).__name__)
+        raise TypeError("log() argument 1 must be str, not %s" % type(message).__name__)
     _sys.stderr.write(message + "\n")
     return True
 
@@ -370,6 +375,70 @@ def is_connected(fd):
         return False
 
 
+def connect(address, timeout=0):
+    """A descriptor connected to host:port, a path or @name; -1 when it cannot be had, within so many
+    seconds (0: however long it takes)."""
+    return _part("uwsgi_sockets").connect("connect", address, timeout, True)
+
+
+def async_connect(address):
+    """The same without waiting: the descriptor does not block, and may not be connected yet."""
+    return _part("uwsgi_sockets").connect("async_connect", address, 0, False)
+
+
+def send(*what):
+    """send(data) to the current request's client as it is, or send(fd, data), bytes; True, or None when
+    that fails."""
+    if not 1 <= len(what) <= 2:
+        raise TypeError("send() takes 1 or 2 arguments (%d given)" % len(what))
+    return _part("uwsgi_sockets").send(what[0] if len(what) > 1 else _need().connection_fd(), what[-1])
+
+
+def recv(fd, most=4096):
+    """What can be read from a descriptor, at most 4096 bytes; None at its end."""
+    return _part("uwsgi_sockets").recv(fd, most)
+
+
+def close(fd):
+    """Close a descriptor."""
+    _part("uwsgi_sockets").close(fd)
+
+
+def wait_fd_read(fd, timeout=0):
+    """OSError: descriptors are waited for in uWSGI's own asynchronous loop alone, which is not here."""
+    _part("uwsgi_sockets").no_queue(fd)
+
+
+def wait_fd_write(fd, timeout=0):
+    """The same."""
+    _part("uwsgi_sockets").no_queue(fd)
+
+
+def ready_fd():
+    """The descriptor that was waited for, -1: none."""
+    _need().environ()
+    return -1
+
+
+def async_sleep(seconds):
+    """b"", which an application yields; there is no sleep without uWSGI's own asynchronous loop."""
+    return _part("uwsgi_sockets").async_sleep(seconds)
+
+
+def suspend():
+    """True: there is nobody to let run, but under gevent (uwsgi_gevent)."""
+    _need().environ()
+    return True
+
+
+green_schedule = suspend
+
+
+def offload(*what):
+    """b"", as in uWSGI: what a client is slow to take is offloaded by itself."""
+    return b""
+
+
 def disconnect():
     """End the client's connection, a WebSocket with a close frame (1000); the application goes
     on."""
@@ -411,6 +480,7 @@ def set_user_harakiri(seconds):
 
 def setprocname(name):
     """Set the process title."""
+    _part("uwsgi_arguments").text("setprocname", 1, name)
     _need().set_title(name)
 
 
@@ -444,12 +514,29 @@ def logsize():
 
 def listen_queue(number=0):
     """How many connections wait on a listening socket; 0 for unix sockets."""
-    if not 0 <= number < len(sockets):
+    if not 0 <= _index(number) < len(sockets):
         raise ValueError("unable to find socket %d" % number)
     with _socket.socket(fileno=_os.dup(sockets[number])) as s:
         if s.family not in (_socket.AF_INET, _socket.AF_INET6):
             return 0
         return _struct.unpack_from("I", s.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, 64), 24)[0]  # tcpi_unacked
+
+
+def set_warning_message(message):
+    """A warning for whoever looks at the log; True."""
+    log("warning message: " + _part("uwsgi_arguments").text("set_warning_message", 1, message)[:80])
+    return True
+
+
+def extract(path):
+    """The content of a file, bytes; None where it is empty or cannot be read."""
+    return _part("uwsgi_files").extract(path)
+
+
+def parsefile(path):
+    """The variables in a file of uWSGI's packet format (a job of the spooler), a dict of bytes; None
+    where it is none."""
+    return _part("uwsgi_files").parse(path)
 
 
 def micros():
@@ -466,12 +553,12 @@ def register_signal(num, target, func):
     """func(num) runs when the signal num, 0…255, is raised: between requests of a worker, "" or
     "worker", of each, "workers", or of one, "worker3"; between messages of a mule, "mule", of each,
     "mules", of one, "mule2", or of one of a farm, "farm_NAME"; between jobs of the "spooler"."""
-    _use_timers().register(num, target, func)
+    _use_timers().register(_index(num), target, func)
 
 
 def signal(num):
     """Raise a signal: its handler runs in the process that it was registered for."""
-    _tell("raise", signal=num % 256)
+    _tell("raise", signal=_index(num) % 256)
 
 
 def signal_wait(num=None):
@@ -482,7 +569,8 @@ def signal_wait(num=None):
 
 def signal_registered(num):
     """True if a handler is registered for the signal, else None."""
-    return (_timers is not None and num % 256 in _timers.handlers) or None
+    num = _index(num) % 256
+    return (_timers is not None and num in _timers.handlers) or None
 
 
 def signal_received():
@@ -490,21 +578,26 @@ def signal_received():
     return (_timers is not None and _timers.last) or 0
 
 
+def _seconds(value):
+    return float(value) if isinstance(value, float) else _index(value)
+
+
 def add_timer(num, seconds):
     """Raise a signal every so many seconds, the first time after as many. Ticks that come while its
     handler runs, or waits for a worker, are left out."""
-    _use_timers().add("timer", num, seconds=float(seconds))
+    _use_timers().add("timer", num, seconds=_seconds(seconds))
 
 
 def add_rb_timer(num, seconds, times=0):
     """The same, so many times; 0: for ever."""
-    _use_timers().add("rbtimer", num, seconds=float(seconds), times=times)
+    _use_timers().add("rbtimer", num, seconds=_seconds(seconds), times=_index(times))
 
 
 def add_cron(num, minute, hour, day, month, week):
     """Raise a signal in the minutes of local time that match: -1 any, -N each that N divides; a day
     and a weekday (0 or 7: Sunday) are alternatives. True."""
-    when = {"minute": minute, "hour": hour, "day": day, "month": month, "week": week}
+    when = {"minute": _index(minute), "hour": _index(hour), "day": _index(day), "month": _index(month),
+        "week": _index(week)}
     _use_timers().add("cron", num, when=when)
     return True
 
@@ -512,7 +605,8 @@ def add_cron(num, minute, hour, day, month, week):
 def add_file_monitor(num, path):
     """Raise a signal when a file or folder appears, changes or goes; it is looked at each
     second."""
-    _use_timers().add("filemon", num, path=_os.path.abspath(_os.fsdecode(path)))
+    path = _part("uwsgi_arguments").text("add_file_monitor", 2, path)
+    _use_timers().add("filemon", num, path=_os.path.abspath(path))
 
 
 _parts = {}

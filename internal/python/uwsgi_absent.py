@@ -13,9 +13,6 @@ _legion = "there is no legion: use your orchestrator's leader election"
 _spooler = "no spooler is configured: write spooler = FOLDER"
 _queue = "there is no queue: use Redis"
 _memory = "there are no shared areas: use multiprocessing.shared_memory"
-_loops = "it waits in greenlets only: write gevent = 100, or use threads"
-_sockets = "use the socket module"
-_files = "use open()"
 
 # name → (why, what it gives or the error that it raises)
 without = {
@@ -32,19 +29,12 @@ without.update(dict.fromkeys(("metric_" + n for n in ("inc", "dec", "mul", "div"
     (_metrics, None)))
 
 absent = {
-    "async_connect": _loops, "async_sleep": _loops,
-    "green_schedule": _loops, "ready_fd": _loops,
-    "suspend": _loops, "wait_fd_read": _loops, "wait_fd_write": _loops,
-    "offload": "responses that a client is slow to take are offloaded by themselves",
     "send_to_spooler": _spooler, "set_spooler_frequency": _spooler, "spool": _spooler, "spooler_get_task": _spooler,
-    "spooler_jobs": _spooler,
-    "spooler_pid": _spooler, "spooler_pids": _spooler, "close": _sockets, "connect": _sockets, "recv": _sockets,
-    "send": "return the body, or use what start_response returns", "embedded_data": _files,
-    "extract": _files, "parsefile": _files,
+    "spooler_jobs": _spooler, "spooler_pid": _spooler, "spooler_pids": _spooler,
+    "embedded_data": "use open()", "route": "there is no internal routing",
     "websocket_send_from_sharedarea": _memory, "websocket_send_binary_from_sharedarea": _memory,
-    "route": "there is no internal routing", "set_warning_message": "write to the log",
-    "SymbolsImporter": "install the modules",
-    "SymbolsZipImporter": "install the modules", "ZipImporter": "use zipimport, which sys.path does by itself",
+    "SymbolsImporter": "install the modules", "SymbolsZipImporter": "install the modules",
+    "ZipImporter": "use zipimport, which sys.path does by itself",
 }
 _families = {"queue_": _queue, "sharedarea_": _memory, "snmp_": "there is no SNMP agent: use stats"}
 
