@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -32,6 +34,8 @@ type listedStats struct {
 	CWD        string
 	Stopping   bool
 	LastReload struct{ Error string } `json:"last_reload"`
+	Signals    []listedTimed
+	Crons      []listedTimed
 	Workers    []struct {
 		Status      string
 		PID         int
@@ -44,6 +48,8 @@ type listedStats struct {
 		RSS         uint64
 	}
 }
+
+const noUnit = "(no unit)"
 
 const listTimeout = 5 * time.Second
 
@@ -72,7 +78,7 @@ func list(args []string, std Streams) int {
 	}
 	for _, pid := range control.Instances() {
 		if !seen[pid] {
-			all = append(all, listed{name: "(no unit)", state: "active", pid: pid, since: startOf(pid)})
+			all = append(all, listed{name: noUnit, state: "active", pid: pid, since: startOf(pid)})
 		}
 	}
 	if len(all) == 0 && !asJSON {
@@ -111,7 +117,64 @@ func list(args []string, std Streams) int {
 		fmt.Fprintln(w, strings.Join(columns, "\t"))
 	}
 	w.Flush()
+	listTimed(std, all)
 	return exitOK
+}
+
+// listedTimed is what the list reads of a handler of a signal, or of a timed command.
+type listedTimed struct {
+	Signal  int
+	Target  string
+	Sources []string
+
+	Minute, Hour, Day, Month, Week int
+	Command                        string
+
+	LastRun   int64 `json:"last_run"`   // of a handler
+	StartedAt int64 `json:"started_at"` // of a command
+	Took      int64 // µs
+	Ended     string
+	Runs      int64
+	Failures  int64
+}
+
+// listTimed shows what runs at times: when it did so last, how long that took and how it ended.
+func listTimed(std Streams, all []listed) {
+	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
+	head := "\nINSTANCE\tRUNS AT TIMES\tLAST\tTOOK\tENDED\tRUNS\tFAILED\n"
+	for i := range all {
+		l := &all[i]
+		if l.stats == nil {
+			continue
+		}
+		for _, j := range l.stats.Signals {
+			what := fmt.Sprintf("signal %d", j.Signal)
+			if j.Target != "" {
+				what += " in " + j.Target
+			}
+			if len(j.Sources) > 0 {
+				what += ": " + strings.Join(j.Sources, ", ")
+			}
+			head = l.timed(w, head, what, j.LastRun, j)
+		}
+		for _, j := range l.stats.Crons {
+			head = l.timed(w, head, fmt.Sprintf("cron %d %d %d %d %d %s", j.Minute, j.Hour, j.Day, j.Month, j.Week,
+				j.Command), j.StartedAt, j)
+		}
+	}
+	w.Flush()
+}
+
+// timed writes one line, after the head where that is not written yet.
+func (l *listed) timed(w io.Writer, head, what string, at int64, j listedTimed) string {
+	last, took := "-", "-"
+	if at > 0 {
+		last = time.Unix(at, 0).Format("2006-01-02 15:04:05")
+		took = (time.Duration(j.Took) * time.Microsecond).Round(time.Millisecond).String()
+	}
+	fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\t%s\t%d\t%d\n", head, escape.String(l.label()), escape.String(what), last,
+		took, escape.String(cmp.Or(j.Ended, "-")), j.Runs, j.Failures)
+	return ""
 }
 
 // maxAsked is how many instances are asked at a time: the answers of hostile ones are not to fill
@@ -167,6 +230,14 @@ func askStats(ctx context.Context, pid int) *listedStats {
 	return stats
 }
 
+// label is what an instance is called: its unit, or where it runs.
+func (l *listed) label() string {
+	if l.stats != nil && l.name == noUnit {
+		return l.stats.CWD
+	}
+	return l.name
+}
+
 // summary is one instance as `uwsgi list --json` writes it, in one array of all.
 type summary struct {
 	Instance   string `json:"instance"` // its unit; without one its folder
@@ -189,7 +260,7 @@ type summary struct {
 }
 
 func (l *listed) summary() summary {
-	out := summary{Instance: l.name, State: l.state, PID: l.pid, Memory: l.memory, since: l.since}
+	out := summary{Instance: l.label(), State: l.state, PID: l.pid, Memory: l.memory, since: l.since}
 	if !l.since.IsZero() {
 		out.Since = l.since.Format(time.RFC3339)
 	}
@@ -222,9 +293,6 @@ func (l *listed) summary() summary {
 	}
 	if s.LastReload.Error != "" {
 		out.State += " (reload failed)"
-	}
-	if out.Instance == "(no unit)" {
-		out.Instance = s.CWD
 	}
 	return out
 }

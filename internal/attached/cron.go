@@ -19,6 +19,7 @@ type Crons struct {
 	harakiri time.Duration
 	spawn    *Spawner
 	stop     chan struct{}
+	look     chan struct{} // there may be something due that the clock does not tell of
 	looped   chan struct{}
 	wg       sync.WaitGroup // running commands
 
@@ -29,15 +30,15 @@ type Crons struct {
 
 type cronJob struct {
 	option.Cron
-	started time.Time // of the last run
+	clock   schedule.Clock
 	running int
-	pid     int // of the last run, while it runs
+	last    stats.Cron // what the statistics have of its runs
 }
 
 // StartCrons begins to watch the clock; harakiri is cron-harakiri.
 func StartCrons(list []option.Cron, harakiri time.Duration, env Env) *Crons {
 	env.fill()
-	c := &Crons{env: env, stop: make(chan struct{}), looped: make(chan struct{}), runs: map[Process]struct{}{}}
+	c := &Crons{env: env, stop: make(chan struct{}), look: make(chan struct{}, 1), looped: make(chan struct{}), runs: map[Process]struct{}{}}
 	if env.start == nil {
 		c.spawn = NewSpawner()
 		c.env.start = c.spawn.Start
@@ -56,6 +57,15 @@ func (c *Crons) Reload(list []option.Cron, harakiri time.Duration, env Env) {
 	c.env = env
 	c.mu.Unlock()
 	c.register(list, harakiri)
+	c.lookAgain()
+}
+
+// lookAgain has the loop look now.
+func (c *Crons) lookAgain() {
+	select {
+	case c.look <- struct{}{}:
+	default:
+	}
 }
 
 func (c *Crons) register(list []option.Cron, harakiri time.Duration) {
@@ -64,7 +74,7 @@ func (c *Crons) register(list []option.Cron, harakiri time.Duration) {
 	old := c.list
 	c.list, c.harakiri = nil, harakiri
 	for _, o := range list {
-		job := &cronJob{Cron: o}
+		job := &cronJob{Cron: o, clock: schedule.Clock{When: when(o)}}
 		for _, k := range old {
 			a, b := k.Cron, o
 			a.Origin, b.Origin = option.Origin{}, option.Origin{}
@@ -83,13 +93,11 @@ func (c *Crons) Stats() []stats.Cron {
 	defer c.mu.Unlock()
 	var out []stats.Cron
 	for _, k := range c.list {
-		s := stats.Cron{Minute: k.Minute, Hour: k.Hour, Day: k.Day, Month: k.Month, Week: k.Week,
-			Command: k.Command, Unique: stats.Bit(k.Unique), PID: -1}
-		if !k.started.IsZero() {
-			s.StartedAt = k.started.Unix()
-		}
-		if k.running > 0 {
-			s.PID = k.pid
+		s := k.last
+		s.Minute, s.Hour, s.Day, s.Month, s.Week = k.Minute, k.Hour, k.Day, k.Month, k.Week
+		s.Command, s.Unique = k.Command, stats.Bit(k.Unique)
+		if k.running == 0 {
+			s.PID = -1
 		}
 		out = append(out, s)
 	}
@@ -128,14 +136,17 @@ func (c *Crons) signal(sig syscall.Signal) {
 
 func (c *Crons) loop() {
 	defer close(c.looped)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	for {
-		c.poll(time.Now())
+		now := time.Now()
+		c.poll(now)
+		next := time.NewTimer(schedule.UntilNext(now))
 		select {
 		case <-c.stop:
+			next.Stop()
 			return
-		case <-tick.C:
+		case <-c.look:
+			next.Stop()
+		case <-next.C:
 		}
 	}
 }
@@ -145,24 +156,25 @@ func (c *Crons) poll(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, k := range c.list {
-		if !due(k.Cron, now) || !k.started.IsZero() && now.Sub(k.started) < time.Minute || k.Unique && k.running > 0 {
-			continue
+		if !(k.Unique && k.running > 0) && k.clock.Due(now) {
+			c.begin(k, now)
 		}
-		c.begin(k, now)
 	}
 }
 
 // begin starts one command; the caller holds mu.
 func (c *Crons) begin(k *cronJob, now time.Time) {
-	k.started = now
+	k.last.StartedAt, k.last.Runs = now.Unix(), k.last.Runs+1
 	p, err := c.env.start(Command{Shell: k.Command, Dir: c.env.Dir, Env: c.env.Environ, Stderr: c.env.Stderr,
 		Credential: c.env.Credential, Group: true})
 	if err != nil {
 		c.env.Print(fmt.Sprintf("[uwsgi-cron] unable to run %v", err))
+		k.last.Failures++
+		k.last.Ended = err.Error()
 		return
 	}
 	k.running++
-	k.pid = p.PID()
+	k.last.PID, k.last.Ended = p.PID(), "running"
 	c.runs[p] = struct{}{}
 	c.env.Timed(fmt.Sprintf("[uwsgi-cron] running \"%s\" (pid %d)", k.Command, p.PID()))
 	limit := k.Harakiri
@@ -184,17 +196,28 @@ func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Durati
 			}
 		}))
 	}
-	p.Wait()
+	how := p.Wait()
 	close(ended)
 	c.mu.Lock()
 	k.running--
 	delete(c.runs, p)
+	if how == success {
+		how = "ok"
+	} else {
+		k.last.Failures++
+	}
+	if k.last.PID == p.PID() { // else one that began later runs beside it
+		k.last.Took, k.last.Ended = time.Since(began).Microseconds(), how
+	}
 	c.mu.Unlock()
+	if k.Unique { // its minute may be now
+		c.lookAgain()
+	}
 	env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" running with pid %d exited after %d second(s)", k.Command,
 		p.PID(), int(time.Since(began).Seconds())))
 }
 
-// due reports whether an entry matches a minute of local time.
-func due(c option.Cron, t time.Time) bool {
-	return schedule.When{Minute: c.Minute, Hour: c.Hour, Day: c.Day, Month: c.Month, Week: c.Week}.Matches(t)
+// when is an entry's time.
+func when(c option.Cron) schedule.When {
+	return schedule.When{Minute: c.Minute, Hour: c.Hour, Day: c.Day, Month: c.Month, Week: c.Week}
 }

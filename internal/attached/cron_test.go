@@ -40,7 +40,7 @@ func TestDue(t *testing.T) {
 		{-1, -1, -1, 10, -1, false},
 	} {
 		o := option.Cron{Minute: c.minute, Hour: c.hour, Day: c.day, Month: c.month, Week: c.week}
-		if got := due(o, sunday); got != c.want {
+		if got := when(o).Matches(sunday); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
@@ -49,7 +49,7 @@ func TestDue(t *testing.T) {
 func FuzzDue(f *testing.F) {
 	f.Add(-1, -5, 1, -2, 7, int64(1e9))
 	f.Fuzz(func(t *testing.T, a, b, c, d, e int, at int64) {
-		due(option.Cron{Minute: a, Hour: b, Day: c, Month: d, Week: e}, time.Unix(at%4e9, 0))
+		when(option.Cron{Minute: a, Hour: b, Day: c, Month: d, Week: e}).Matches(time.Unix(at%4e9, 0))
 	})
 }
 

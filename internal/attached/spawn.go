@@ -117,12 +117,15 @@ func (c *child) Signal(sig syscall.Signal) error {
 	return c.cmd.Process.Signal(sig)
 }
 
+// success is how a command ends that has nothing to complain of.
+const success = "exited with status 0"
+
 // ending says how a command ended.
 func ending(err error) string {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
-		return "exited with status 0"
+		return success
 	case errors.As(err, &exit):
 		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 			return fmt.Sprintf("killed by signal %d", ws.Signal())

@@ -40,8 +40,7 @@ func refusedRows() []Row {
 				"the cache of nginx", cacheNodeRows},
 		{"Not offered: Queue and shared memory", "there is no shared queue or memory: use Redis, or " +
 			"multiprocessing.shared_memory", queueRows},
-		{"Not offered: uwsgi signals", "no option raises uwsgi signals: register timers in the " +
-			"application (uwsgidecorators)",
+		{"Not offered: uwsgi signals of other instances", "no instance raises another one's signals: send it a request",
 			signalsRows},
 		{"Not offered: Alarms on metrics", "no alarm watches a metric: let your monitoring watch the stats socket",
 			metricAlarmRows},

@@ -21,9 +21,4 @@ var queueRows = []Row{
 
 var signalsRows = []Row{
 	{Name: "signal", Kind: Text, Help: "deliver one uwsgi signal over the network, then exit 0/1/2"},
-	{Name: "signal-timer", Aliases: []string{"timer"}, Kind: Text, Repeat: true, Help: "periodic uwsgi signal"},
-	{Name: "signal-rbtimer", Aliases: []string{"rbtimer"}, Kind: Text, Repeat: true,
-		Help: "periodic uwsgi signal, user-space timer"},
-	{Name: "touch-signal", Kind: Text, Repeat: true, Help: "raise uwsgi signal on change"},
-	{Name: "fs-signal", Kind: Text, Repeat: true, Help: "inotify, uwsgi signal"},
 }

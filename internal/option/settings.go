@@ -37,6 +37,7 @@ type Settings struct {
 	DaemonSettings
 	SpoolerSettings
 	MuleSettings
+	SignalSettings
 	PrivilegeSettings
 	CommandSettings
 	LogSettings

@@ -12,7 +12,8 @@ var rows = sync.OnceValue(func() []Row {
 	for _, part := range [][]Row{
 		languageRows, commandRows, socketRows, appRows, pythonRows, workerRows, asgiRows, lifecycleRows, requestRows,
 		webSocketRows, cacheRows, metricRows, memoryRows, staticRows,
-		privilegeRows, logRows, alarmRows, statsRows, hookRows, daemonRows, spoolerRows, muleRows, emperorRows,
+		privilegeRows, logRows, alarmRows, statsRows, hookRows, daemonRows, spoolerRows, muleRows, signalRows,
+		emperorRows,
 		noNeedRows(), refusedRows(),
 	} {
 		all = append(all, part...)

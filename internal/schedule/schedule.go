@@ -53,8 +53,8 @@ type entry struct {
 	Source
 	next  time.Time // of a timer's tick
 	fired int
-	ran   time.Time // of a cron, the last time
-	seen  string    // of a monitor: what the file was like
+	clock Clock  // of a cron
+	seen  string // of a monitor: what the file was like
 	known bool
 }
 
@@ -97,7 +97,7 @@ func (t *Table) Add(s Source, now time.Time) error {
 	if len(t.sources) >= most {
 		return fmt.Errorf("%s of signal %d: there are %d timers, crons and monitors already", s.Kind, s.Signal, most)
 	}
-	t.sources = append(t.sources, &entry{Source: s, next: now.Add(s.every())})
+	t.sources = append(t.sources, &entry{Source: s, next: now.Add(s.every()), clock: Clock{When: s.When}})
 	return nil
 }
 
@@ -113,6 +113,18 @@ func (t *Table) Start(now time.Time) {
 	t.runs = true
 	for _, e := range t.sources {
 		e.next = now.Add(e.every())
+	}
+}
+
+// Inherit takes over what the table before it has seen of the same crons and files: a cron runs once
+// in its minute, and a change is not lost, over a reload.
+func (t *Table) Inherit(before *Table) {
+	for _, e := range t.sources {
+		for _, b := range before.sources {
+			if e.Source == b.Source {
+				e.clock, e.seen, e.known = b.clock, b.seen, b.known
+			}
+		}
 	}
 }
 
@@ -146,8 +158,8 @@ func (t *Table) Signals() (numbers []int) {
 	return numbers
 }
 
-// crontime is how often a clock for crons, or a monitored file, is looked at.
-const crontime = time.Second
+// lookAtFiles is how often a monitored file is looked at.
+const lookAtFiles = time.Second
 
 // Due gives the signals that are due, each once however many ticks of it were missed, and how long
 // it is until it wants to be asked again; negative: never. seen describes files so that two
@@ -186,11 +198,10 @@ func (t *Table) Due(now time.Time, seen map[string]string) (due []int, wait time
 			}
 			again(e.next.Sub(now))
 		case Cron:
-			if minute := now.Truncate(time.Minute); !minute.Equal(e.ran) && e.When.Matches(now) {
-				e.ran = minute
+			if e.clock.Due(now) {
 				raise(e.Signal)
 			}
-			again(crontime)
+			again(UntilNext(now))
 		case Monitor:
 			if is, ok := seen[e.Path]; ok {
 				if e.known && is != e.seen {
@@ -198,7 +209,7 @@ func (t *Table) Due(now time.Time, seen map[string]string) (due []int, wait time
 				}
 				e.seen, e.known = is, true
 			}
-			again(crontime)
+			again(lookAtFiles)
 		}
 		kept = append(kept, e)
 	}

@@ -88,6 +88,60 @@ func TestCronOnceAMinute(t *testing.T) {
 	}
 }
 
+// TestReload: a cron runs once in its minute whatever reloads there are, and a file that changes
+// meanwhile is seen to.
+func TestReload(t *testing.T) {
+	sources := []Source{{Kind: Cron, Signal: 1, When: When{-1, -1, -1, -1, -1}}, {Kind: Monitor, Signal: 2, Path: "/x"}}
+	var before *Table
+	var got []int
+	for s := range 90 {
+		var table Table
+		for _, source := range sources {
+			add(t, &table, source)
+		}
+		if before != nil {
+			table.Inherit(before)
+		}
+		table.Start(at(float64(s)))
+		seen := map[string]string{"/x": "a"}
+		if s >= 50 {
+			seen["/x"] = "b"
+		}
+		due, _ := table.Due(at(float64(s)), seen)
+		got = append(got, due...)
+		before = &table
+	}
+	if !slices.Equal(got, []int{1, 2, 1}) {
+		t.Error(got)
+	}
+}
+
+func TestUntilNext(t *testing.T) {
+	for s, want := range map[float64]float64{0: 10, 30: 10, 55: 5, 59.5: 0.5} {
+		if got := UntilNext(at(s)); got.Seconds() != want {
+			t.Error(s, got)
+		}
+	}
+}
+
+func TestTargets(t *testing.T) {
+	for text, want := range map[string]Target{
+		"": {}, "worker": {}, "worker0": {}, "worker3": {Number: 3}, "workers": {Each: true},
+		"active-workers": {Each: true}, "mule": {Kind: Mule}, "mule0": {Kind: Mule}, "mule2": {Kind: Mule, Number: 2},
+		"mules": {Kind: Mule, Each: true}, "farm_x": {Kind: Farm, Name: "x"}, "farm2": {Kind: Farm, Number: 2},
+		"spooler": {Kind: Spooler}, "subscribed": {Kind: Nobody},
+	} {
+		if got, err := ParseTarget(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"farm", "farm0", "farm_", "worker-1", "mulex", "x", "Worker"} {
+		if _, err := ParseTarget(text); err == nil {
+			t.Errorf("%q is a target", text)
+		}
+	}
+}
+
 func TestMonitor(t *testing.T) {
 	var table Table
 	add(t, &table, Source{Kind: Monitor, Signal: 9, Path: "/x"})

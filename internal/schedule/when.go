@@ -38,3 +38,27 @@ func matches(field, value int) bool {
 	}
 	return field == value
 }
+
+// Clock is a cron's time, and in which minute it was due last.
+type Clock struct {
+	When
+	ran time.Time
+}
+
+// Due reports, once a minute, that the time has come.
+func (c *Clock) Due(now time.Time) bool {
+	minute := now.Truncate(time.Minute)
+	if minute.Equal(c.ran) || !c.Matches(now) {
+		return false
+	}
+	c.ran = minute
+	return true
+}
+
+// lookAtClock bounds how long nobody looks at the clock: it may be set, and a machine may sleep.
+const lookAtClock = 10 * time.Second
+
+// UntilNext is when a Clock wants to be asked again.
+func UntilNext(now time.Time) time.Duration {
+	return min(lookAtClock, now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+}

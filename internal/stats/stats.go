@@ -213,7 +213,12 @@ type Cron struct {
 	Unique    Bit    `json:"unique"`
 	Legion    string `json:"legion"`
 	PID       int    `json:"pid"`
-	StartedAt int64  `json:"started_at"`
+	StartedAt int64  `json:"started_at"` // the last run
+
+	Runs     int64  `json:"runs"`
+	Failures int64  `json:"failures"` // of them
+	Took     int64  `json:"took"`     // µs
+	Ended    string `json:"ended"`    // ok, running, or how else: "exited with status 1"
 }
 
 // Bit is a truth that uWSGI shows as 0 or 1.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
+	"path/filepath"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/loader"
 	"uwsgi/internal/schedule"
@@ -141,6 +143,10 @@ func (s *Supervisor) warnOnce(g *generation, text string) {
 // startSignals goes over to the schedule of the generation that is in force now. What was raised
 // and is not begun is for its handlers.
 func (s *Supervisor) startSignals(old *generation) {
+	s.addSources(s.gen)
+	if old != nil && old.signals != nil && s.gen.signals != nil {
+		s.gen.signals.table.Inherit(&old.signals.table)
+	}
 	if sig := s.gen.signals; sig != nil {
 		sig.table.Start(time.Now())
 		for n, count := range sig.early {
@@ -157,6 +163,27 @@ func (s *Supervisor) startSignals(old *generation) {
 		clear(old.signals.waiting)
 	}
 	s.tickSignals()
+}
+
+// addSources adds what the configuration has raise signals.
+func (s *Supervisor) addSources(g *generation) {
+	set := g.cfg.Settings
+	var sources []schedule.Source
+	for _, t := range set.SignalTimers {
+		sources = append(sources, schedule.Source{Kind: schedule.Timer, Signal: t.Signal, Seconds: float64(t.Seconds)})
+	}
+	for _, f := range set.SignalFiles {
+		path := f.Path
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(g.cfg.Dir, path)
+		}
+		sources = append(sources, schedule.Source{Kind: schedule.Monitor, Signal: f.Signal, Path: path})
+	}
+	for _, source := range sources {
+		if err := signalsOf(g).table.Add(source, time.Now()); err != nil {
+			s.warnOnce(g, fmt.Sprintf("uwsgi signals: %v", err))
+		}
+	}
 }
 
 // tickSignals raises what is due, delivers what waits, and comes back for the next.
@@ -199,13 +226,19 @@ func (s *Supervisor) lookAtFiles(g *generation) {
 	s.background(func(context.Context) func() {
 		seen := map[string]string{}
 		for _, path := range paths {
-			seen[path] = ""
-			if st, err := os.Stat(path); err == nil {
-				seen[path] = fmt.Sprint(st.ModTime().UnixNano(), st.Size(), st.Mode(), st.Sys())
-			}
+			seen[path] = look(path)
 		}
 		return func() { sig.looking, sig.seen = false, seen }
 	})
+}
+
+// look describes a file or folder so that the description changes with it, and not when it is read.
+func look(path string) string {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return ""
+	}
+	return fmt.Sprint(st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim)
 }
 
 // raise makes a signal due. A tick of the schedule is left out where its handler is due or runs.
@@ -339,6 +372,16 @@ func (sig *signals) of(n int) *stats.Signal {
 		sig.last[n] = &stats.Signal{}
 	}
 	return sig.last[n]
+}
+
+// queued is how many wait for somebody.
+func (sig *signals) queued() (n int) {
+	if sig != nil {
+		for _, w := range sig.waiting {
+			n += w.count
+		}
+	}
+	return n
 }
 
 // stats describes what is registered.

@@ -37,6 +37,7 @@ func (sl *slot) yields(s *Supervisor) bool {
 type tally struct {
 	spawns    int
 	harakiris int
+	signals   int       // whose handlers have run in it
 	spawned   time.Time // last time
 	past      counts    // of processes that are gone
 	code      int       // what the last one without an application said it would exit with

@@ -50,6 +50,7 @@ func (s *Supervisor) snapshot() Status {
 			st.Workers = append(st.Workers, s.workerStats(sl.n, g, sl.tally, live[sl.tally], sl.cur))
 		}
 		st.Signals = g.signals.stats()
+		st.SignalQueue = g.signals.queued()
 		st.Metrics = s.showMetrics(&st.Snapshot)
 	}
 	for _, p := range s.procs {
@@ -64,7 +65,7 @@ func (s *Supervisor) snapshot() Status {
 // workerStats describes a worker number of a generation and the process it has, nil = none. live is
 // what all its processes count that are not gone yet: a reload takes nothing off its counters.
 func (s *Supervisor) workerStats(n int, g *generation, t *tally, live counts, p *process) stats.Worker {
-	w := stats.Worker{ID: n, Status: "cheap", Harakiris: t.harakiris, Spawns: t.spawns}
+	w := stats.Worker{ID: n, Status: "cheap", Harakiris: t.harakiris, Spawns: t.spawns, Signals: t.signals}
 	if !t.spawned.IsZero() {
 		w.LastSpawn = t.spawned.Unix()
 	}
@@ -97,6 +98,9 @@ func (s *Supervisor) processStats(w *stats.Worker, p *process) {
 		s.measure(p)
 	}
 	w.RSS, w.VSZ = p.rss, p.vsz
+	if p.taker != nil {
+		w.SignalQueue = p.taker.unread()
+	}
 	w.InFlight, w.Websockets = p.inFlight()
 	if p.looped() {
 		w.LoopLag = p.lag().Microseconds()

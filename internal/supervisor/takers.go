@@ -16,6 +16,7 @@ type taker struct {
 	gen      *generation
 	number   int                    // among its kind
 	limit    time.Duration          // for a handler, 0 = none
+	ran      *int                   // how many have run in its number, nil = nobody counts
 	load     func() int             // what else it has in hand
 	order    func(signal int) error // to run the handler
 	recall   func(signal int) error // not to, if it has not begun
@@ -64,6 +65,7 @@ func (t *taker) free() bool { return len(t.hands) == 0 && t.load() == 0 }
 func (s *Supervisor) workerTaker(p *process) *taker {
 	if p.taker == nil {
 		p.taker = &taker{gen: p.gen, number: p.slot.n, limit: p.gen.cfg.Settings.Harakiri,
+			ran: &p.slot.tally.signals,
 			load: func() int {
 				n, _ := p.inFlight()
 				if busy, _ := s.saturation(p); !busy { // another one has room in it
@@ -321,6 +323,9 @@ func (s *Supervisor) settleRun(t *taker, n int, failure string) {
 	d, last := t.hands[n], t.gen.signals.of(n)
 	d.running--
 	last.Runs++
+	if t.ran != nil {
+		*t.ran++
+	}
 	last.Took, last.Ended = time.Since(d.began).Microseconds(), "ok"
 	if failure != "" {
 		last.Failures++
