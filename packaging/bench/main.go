@@ -4,7 +4,7 @@
 // compares medians of one run. CPU per request is that of the server's whole process tree; the load
 // generator is not counted, though it shares the machine.
 //
-//	go run ./packaging/bench [-quick] [-row REGEXP] [-ours PATH] [-list]
+//	go run ./packaging/bench [-quick] [-row REGEXP] [-ours PATH] [-list] [-render]
 package main
 
 import (
@@ -30,6 +30,7 @@ func bench() int {
 	stretch := flag.Duration("stretch", 500*time.Millisecond, "how long each is, with -rounds")
 	sides := flag.String("sides", "", "only the peers whose name matches")
 	list := flag.Bool("list", false, "name the rows")
+	render := flag.Bool("render", false, "measure nothing: write the tables and plots of the last run again")
 	keep := flag.Bool("keep", false, "leave the working directory")
 	crowded := flag.Bool("crowd", false, "be the crowd of slow clients: NETWORK ADDRESS IDLE SLOW")
 	flag.Parse()
@@ -48,6 +49,15 @@ func bench() int {
 	w.apps = filepath.Join(w.root, "packaging", "bench", "apps")
 	if err == nil && *against != "" {
 		w.against, err = filepath.Abs(*against)
+	}
+	if err == nil && *render {
+		var rep report
+		if rep, err = w.read(); err == nil {
+			err = w.render(filepath.Join(w.root, "packaging", "bench", "results"), rep)
+		}
+		if err == nil {
+			return 0
+		}
 	}
 	if err == nil && !*list {
 		err = w.install()

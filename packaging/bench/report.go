@@ -64,7 +64,19 @@ func (w *world) write(results []result) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	rep := w.report(results)
+	return w.render(dir, w.report(results))
+}
+
+// read is the report of an earlier run.
+func (w *world) read() (rep report, err error) {
+	b, err := os.ReadFile(filepath.Join(w.root, "packaging", "bench", "results", "results.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &rep)
+	}
+	return rep, err
+}
+
+func (w *world) render(dir string, rep report) error {
 	b, err := json.MarshalIndent(rep, "", "\t")
 	if err != nil {
 		return err
@@ -82,7 +94,7 @@ func (w *world) write(results []result) error {
 	return rep.intoReadme(filepath.Join(w.root, "README.md"))
 }
 
-// intoReadme puts the table between the two marks that the README has for it.
+// intoReadme puts the summary between the two marks that the README has for it.
 func (rep *report) intoReadme(path string) error {
 	const from, to = "<!-- figures -->\n", "<!-- end of figures -->"
 	b, err := os.ReadFile(path)
@@ -94,7 +106,44 @@ func (rep *report) intoReadme(path string) error {
 	if !ok || !ok2 {
 		return fmt.Errorf("%s: no %s … %s", path, strings.TrimSpace(from), to)
 	}
-	return os.WriteFile(path, []byte(before+from+rep.setting()+rep.table()+to+after), 0o644)
+	return os.WriteFile(path, []byte(before+from+rep.summary()+to+after), 0o644)
+}
+
+// summaryRows and summarySides are what the README shows: the kinds of use that most readers have,
+// beside the servers that most of them know.
+var (
+	summaryRows  = []string{"keepalive", "connect", "django", "django-page", "unix", "nginx"}
+	summarySides = []string{"this", "uWSGI", "gunicorn", "granian", "bjoern", "fastwsgi"}
+)
+
+// summary is the README's table: CPU a request, of each server the best of the ways in which it was
+// run.
+func (rep *report) summary() string {
+	var b strings.Builder
+	b.WriteString("| CPU a request, µs | " + strings.Join(summarySides, " | ") + " |\n|---|" +
+		strings.Repeat("---:|", len(summarySides)) + "\n")
+	for _, id := range summaryRows {
+		i := slices.IndexFunc(rep.Results, func(r result) bool { return r.ID == id })
+		if i < 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "| %s |", rep.Results[i].Title)
+		for _, name := range summarySides {
+			best := 0.0
+			for _, f := range rep.Results[i].Sides {
+				if strings.HasPrefix(f.Side, name) && f.CPU > 0 && (best == 0 || f.CPU < best) {
+					best = f.CPU
+				}
+			}
+			if best > 0 {
+				fmt.Fprintf(&b, " %.1f |", best)
+			} else {
+				b.WriteString(" – |")
+			}
+		}
+		b.WriteString("\n")
+	}
+	return b.String() + "\n" + rep.Date + ", " + rep.Machine["cores"] + " cores; the whole server, its load generator not counted.\n"
 }
 
 func (rep *report) markdown() string {
