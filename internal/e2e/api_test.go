@@ -58,10 +58,10 @@ def var(environ, start_response):
 
 def asked(environ, start_response):
     start_response("200 OK", [])
-    said = {"listen_queue": uwsgi.listen_queue(), "logsize": uwsgi.logsize(), "magic": uwsgi.magic_table[b"n"].decode(), "has": hasattr(uwsgi, "signal_wait"),
+    said = {"listen_queue": uwsgi.listen_queue(), "logsize": uwsgi.logsize(), "magic": uwsgi.magic_table[b"n"].decode(), "has": hasattr(uwsgi, "embedded_data"),
         "spawned": uwsgi.workers()[0]["last_spawn"] >= uwsgi.started_on, "respawns": uwsgi.workers()[0]["respawn_count"],
         "opt": [bool(uwsgi.opt.get(k)) for k in ("enable-threads", "master", "py-call-uwsgi-fork-hooks", "threads")]}
-    for name, args in (("listen_queue", (7,)), ("signal_wait", ()), ("websocket_send_from_sharedarea", (0, 0)), ("cache_get", ("k",)), ("cache_set", ("k", "v")),
+    for name, args in (("listen_queue", (7,)), ("embedded_data", ("x",)), ("websocket_send_from_sharedarea", (0, 0)), ("cache_get", ("k",)), ("cache_set", ("k", "v")),
             ("cache_keys", ()), ("metric_get", ("x",)), ("mule_msg", (b"x",)), ("rpc_list", ()), ("nothing", ())):
         try:
             said[name] = repr(getattr(uwsgi, name)(*args))
@@ -105,11 +105,11 @@ func TestModuleInRequests(t *testing.T) {
 			s.Log.Wait(t, "^POST /var mine=added$")
 			s.Log.Wait(t, "^POST /env mine=-$")
 			checkAsked(t, site.Get("/asked").Body)
-			s.Log.Wait(t, `^uwsgi\.signal_wait is not part of this server: .*Event.* \(in .*app\.py:\d+\)$`)
+			s.Log.Wait(t, `^uwsgi\.embedded_data is not part of this server: use open\(\) \(in .*app\.py:\d+\)$`)
 			s.Log.Wait(t, `^uwsgi\.spool is not part of this server: no spooler is configured: write spooler = FOLDER \(in .*app\.py:\d+\)$`)
 			s.Log.Wait(t, `^uwsgi\.cache_get: no cache is configured: write cache2 = `)
 			site.Get("/asked")
-			if n := s.Log.Count(`^uwsgi\.signal_wait|^uwsgi\.cache_get`); n != 2 {
+			if n := s.Log.Count(`^uwsgi\.embedded_data|^uwsgi\.cache_get`); n != 2 {
 				t.Errorf("what is missing is told %d times, not once each", n)
 			}
 		})
@@ -124,7 +124,7 @@ func checkAsked(t *testing.T, body string) {
 	}
 	for name, want := range map[string]any{
 		"listen_queue": "ValueError: unable to find socket 7", "logsize": 0.0, "magic": "site", "has": false, "spawned": true, "respawns": 0.0,
-		"signal_wait": "AttributeError: uwsgi.signal_wait is not part of this server: use threading.Event, or register_signal",
+		"embedded_data": "AttributeError: uwsgi.embedded_data is not part of this server: use open()",
 		"websocket_send_from_sharedarea": "AttributeError: uwsgi.websocket_send_from_sharedarea is not part of this server: " +
 			"there are no shared areas: use multiprocessing.shared_memory",
 		"cache_get": "None", "cache_set": "None", "cache_keys": "ValueError: no local uWSGI cache available", "metric_get": "0", "mule_msg": "ValueError: no mule configured",
