@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/access"
 	"uwsgi/internal/alarm"
 	"uwsgi/internal/attached"
 	"uwsgi/internal/config"
@@ -297,8 +298,12 @@ func (in *instance) chdir(d, old *deployment) error {
 		err = enterable(d.dir)
 	}
 	if err != nil {
-		return option.Wrong("chdir", d.cfg.Settings.Chdir, fmt.Errorf("chdir() to %s: %w", d.dir,
-			err.(*os.PathError).Err))
+		err = fmt.Errorf("chdir() to %s: %w", d.dir, err.(*os.PathError).Err)
+		var b *access.Blocked
+		if errors.As(access.Check(d.dir, access.Enter, nil), &b) {
+			err = fmt.Errorf("%w: %v (%s)", err, b, b.Hint())
+		}
+		return option.Wrong("chdir", d.cfg.Settings.Chdir, err)
 	}
 	d.hooks.Dir = in.reach(d.dir)
 	return nil

@@ -102,3 +102,36 @@ func TestClosedFolder(t *testing.T) {
 		})
 	}
 }
+
+// TestClosedToWhoStarts: the same of what the start itself makes, for a user who is not root.
+func TestClosedToWhoStarts(t *testing.T) {
+	for args, want := range map[string]string{
+		"--http-socket shut/x.sock":                  `http-socket = shut/x\.sock: bind\(\): Permission denied`,
+		"--http-socket shut/deep/x.sock":             `http-socket = shut/deep/x\.sock: bind\(\): Permission denied`,
+		"--logto shut/x.log --http-socket @$TEST":    `logto = shut/x\.log: open .*/shut/x\.log: permission denied`,
+		"--master-fifo shut/f --http-socket @$TEST":  `master-fifo = shut/f: .*: permission denied`,
+		"--chdir shut/deep --http-socket @$TEST":     `chdir = shut/deep: chdir\(\) to .*/shut/deep: permission denied`,
+		"--virtualenv shut/env --http-socket @$TEST": `virtualenv = shut/env: `,
+	} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			s := harness.New(t)
+			s.Setenv(harness.DebianPath)
+			s.Under("setpriv", "--reuid=33", "--regid=33", "--clear-groups")
+			s.Write("shut/env/bin/python3", "")
+			s.Write("shut/deep/x", "")
+			if err := os.Chmod(s.Path("shut"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			out, err := s.Command(strings.Fields(strings.ReplaceAll(args, "$TEST", s.Dir))...).CombinedOutput()
+			if err == nil {
+				t.Errorf("it started")
+			}
+			said := strings.ReplaceAll(string(out), "\n", " ")
+			blocked := `uid 33 may not (enter|write in) ` + s.Dir + `/shut \(mode 0700, of uid 0\)`
+			if !regexp.MustCompile(want).MatchString(said) || !regexp.MustCompile(blocked).MatchString(said) {
+				t.Errorf("no %q and %q in\n%s", want, blocked, out)
+			}
+		})
+	}
+}

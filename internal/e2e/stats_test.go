@@ -224,3 +224,36 @@ func pids(s *harness.Server) (found []string) {
 	}
 	return found
 }
+
+// TestListJSON: `uwsgi list --json` has every instance that runs here, with what the table has.
+func TestListJSON(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", version("x"))
+	s.Start("--http", addr, "--module", "app", "--master", "-p", "2")
+	harness.HTTP(t, addr).Get("/")
+	out, err := s.Command("list", "--json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []struct {
+		Instance, State, Since        string
+		PID, Workers, Slots, Requests int
+		Answers                       bool
+		Memory                        int64 `json:"memory_bytes"`
+	}
+	if err := json.Unmarshal(out, &all); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, i := range all {
+		if i.PID != s.PID {
+			continue
+		}
+		if !i.Answers || i.Instance != s.Dir || i.State != "active" || i.Workers != 2 || i.Slots != 2 || i.Requests != 1 ||
+			i.Memory == 0 || i.Since == "" {
+			t.Errorf("%+v", i)
+		}
+		return
+	}
+	t.Errorf("it is not there: %s", out)
+}

@@ -264,6 +264,9 @@ func (b *binder) explain(a address, o option.Socket, err error) error {
 	case errors.Is(err, errAlive) || errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, errNotSocket):
 		e.Text = "probably another instance of uWSGI is running on the same address (" + a.name + ")."
 		e.Op, e.Err = "bind", syscall.EADDRINUSE
+		if by, _ := HolderOf(netip.AddrPortFrom(a.ip, uint16(a.port))); a.kind == kindTCP && by.PID != 0 {
+			e.Hint = fmt.Sprintf("it is %s (pid %d)", by.Name, by.PID)
+		}
 	case denied(err) && b.keeper != nil:
 		e.Hint = "this instance gave root up when it had started: what its first configuration did " +
 			"not name takes a restart"

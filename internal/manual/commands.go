@@ -1,5 +1,7 @@
 package manual
 
+import "slices"
+
 // Command is a word that stands where an option or a file would, and makes this program do
 // something else than serve.
 type Command struct {
@@ -39,8 +41,10 @@ var Commands = []Command{
 		"files, to standard output: uwsgi man | man -l -"},
 }
 
-// IsCommand reports whether a word is a command that Topic explains.
-func IsCommand(name string) bool { return command(name) != nil && name != "spool" && name != "help" }
+// IsCommand reports whether a word is a command that has no help of its own and Topic explains.
+func IsCommand(name string) bool {
+	return command(name) != nil && !slices.Contains([]string{"spool", "help", "init"}, name)
+}
 
 // command finds one; status is list.
 func command(name string) *Command {

@@ -1,4 +1,4 @@
-package doctor
+package listen
 
 import (
 	"net/netip"
@@ -7,7 +7,7 @@ import (
 
 // What proc_net(5) shows of 127.0.0.1:8000, of *:8001 over IPv4 and of [::]:8002 and [::1]:8003 as
 // listening, and of a connection.
-const procNet = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+const procNetText = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 11 1 0 100 0 0 10 0
    1: 00000000:1F41 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12 1 0 100 0 0 10 0
    2: 0100007F:1F44 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 13 1 0 100 0 0 10 0
@@ -18,7 +18,7 @@ const procNet = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->w
 
 // TestHolder: which addresses cannot be bound beside those that somebody listens on.
 func TestHolder(t *testing.T) {
-	all := listeners(procNet)
+	all := listeners(procNetText)
 	for text, inode := range map[string]string{
 		"127.0.0.1:8000": "11", "0.0.0.0:8000": "11", "192.0.2.1:8000": "",
 		"127.0.0.1:8001": "12", "192.0.2.1:8001": "12", "[::1]:8001": "",
