@@ -61,7 +61,7 @@ func (r *reader) asValue(p *pair) option.Value {
 func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map[*option.Row]*pair) {
 	v := r.asValue(p)
 	if name := r.atRunTime(p, row); name != "" {
-		r.find(p, row.Standing.String(), join("$("+name+") is not set here: it is set at run time, or the start fails",
+		r.find(p, row.Standing.String(), join("$("+name+") is not set here: set at run time",
 			cutNote(p)))
 		return
 	}

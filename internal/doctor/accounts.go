@@ -15,7 +15,8 @@ func (w *World) accounts() {
 	for _, err := range []error{err, listen.CheckOwner(s)} {
 		var e *option.Error
 		if errors.As(err, &e) {
-			w.note(Fatal, e.Name, e.Value, e.Err, "write one that is in /etc/passwd or /etc/group, or create it (useradd, groupadd)")
+			w.note(Fatal, e.Name, e.Value, e.Err,
+				"write one that is in /etc/passwd or /etc/group, or create it (useradd, groupadd)")
 		}
 	}
 	if err != nil || s.UID != "" && cred != nil && cred.Uid == 0 {

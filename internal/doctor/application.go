@@ -59,12 +59,14 @@ func (w *World) application(whole bool) {
 		return
 	}
 	if r.Unfit != "" {
-		w.note(Fatal, w.pythonOption(), "", fmt.Errorf("%s, Python %s: %s", python, r.Python, r.Unfit), "home names the virtualenv")
+		w.note(Fatal, w.pythonOption(), "", fmt.Errorf("%s, Python %s: %s", python, r.Python, r.Unfit),
+			"home names the virtualenv")
 		return
 	}
 	w.judge(r)
-	if len(s.Apps) == 0 && s.NeedApp {
-		w.note(Note, "need-app", "", errors.New("no application is named here"), "write module = …, or name it on the command line")
+	if len(s.Apps) == 0 && len(s.Sockets) > 0 && s.NeedApp {
+		w.note(Note, "need-app", "", errors.New("no application is named here"),
+			"write module = …, or name it on the command line")
 	}
 }
 

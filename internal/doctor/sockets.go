@@ -26,7 +26,8 @@ func (w *World) sockets() {
 		}
 		f := Finding{Option: a.Option, Value: a.Text, Origin: a.Origin}
 		if from := firstFree(); int(a.Addr.Port()) < from && !w.root {
-			f.Err, f.Gravity = fmt.Errorf("port %d is below %d, which uid %d may not bind", a.Addr.Port(), from, os.Geteuid()), Doubt
+			f.Err = fmt.Errorf("port %d is below %d, which uid %d may not bind", a.Addr.Port(), from, os.Geteuid())
+			f.Gravity = Doubt
 			f.Hint = "start it as root with uid=, let a systemd socket unit bind it, or write a port above"
 			w.found = append(w.found, f)
 		}

@@ -57,7 +57,7 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		"exec-asap = mkdir none\nsocket = none/x.sock":     {3, "there is no folder $DIR/none"},
 		"http = " + busy.Addr().String():                   {1, "(pid " + itoa(os.Getpid()) + ") (end it, or write another port)"},
 		"http = :" + itoa(busy.Addr().(*net.TCPAddr).Port): {1, "is in use by"},
-		"http = 127.0.0.1:80$(NOTSET)":                     {0, "$(NOTSET) is not set here: it is set at run time"},
+		"http = 127.0.0.1:80$(NOTSET)":                     {0, "$(NOTSET) is not set here: set at run time"},
 		"processes = $(NOTSET)\ncheaper = 2":               {0, ""},
 		"static-map = /s=$DIR/none":                        {3, "there is no $DIR/none"},
 		"static-map = /s=$DIR/closed":                      {3, "uid 33 may not enter $DIR/closed"},
