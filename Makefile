@@ -72,13 +72,17 @@ USR := $(DESTDIR)$(PREFIX)
 install:
 	install -D -m 755 $(BIN)/uwsgi $(USR)/bin/uwsgi
 	ln -sfn uwsgi $(USR)/bin/uwsgi-core
-	install -d $(USR)/lib/uwsgi $(USR)/share/man/man1 $(USR)/share/man/man5 $(USR)/share/man/man8 $(USR)/share/bash-completion/completions
+	install -d $(USR)/lib/uwsgi $(USR)/share/man/man1 $(USR)/share/man/man5 $(USR)/share/man/man8 $(USR)/share/bash-completion/completions \
+		$(USR)/share/zsh/site-functions $(USR)/share/zsh/vendor-completions $(USR)/share/fish/vendor_completions.d
 	install -m 644 $(LIB)/*.so $(LIB)/*.py $(USR)/lib/uwsgi/
 	install -m 755 $(LIB)/uwsgi-redis $(USR)/lib/uwsgi/
 	$(TELLER) man uwsgi >$(USR)/share/man/man1/uwsgi.1
 	$(TELLER) man uwsgi.ini >$(USR)/share/man/man5/uwsgi.ini.5
 	install -m 644 packaging/man/uwsgi-generator.8 $(USR)/share/man/man8/
 	$(TELLER) completion bash >$(USR)/share/bash-completion/completions/uwsgi
+	$(TELLER) completion zsh >$(USR)/share/zsh/vendor-completions/_uwsgi # Debian's
+	$(TELLER) completion zsh >$(USR)/share/zsh/site-functions/_uwsgi
+	$(TELLER) completion fish >$(USR)/share/fish/vendor_completions.d/uwsgi.fish
 	install -D -m 644 packaging/conf/default.ini $(USR)/share/uwsgi/conf/default.ini
 	install -d $(USR)/share/uwsgi/nginx $(USR)/share/doc/uwsgi/examples/hello
 	install -m 644 packaging/nginx/*.conf $(USR)/share/uwsgi/nginx/

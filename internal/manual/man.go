@@ -33,46 +33,20 @@ uwsgi \- application server for Python
 .B uwsgi
 [\fIoptions\fR] [\fIFILE.ini\fR | \fIMODULE:CALLABLE\fR | \fIFILE.py\fR]
 .br
-.B uwsgi check
-\fIFILE\fR [\fB\-\-json\fR] [\fB\-\-syntax\fR]
-.br
-.B uwsgi list
-[\fB\-\-json\fR]
-.br
-.B uwsgi reload \fR|\fB stop
-\fIPIDFILE\fR | \fIPID\fR
-.br
-.B uwsgi completion bash
+.B uwsgi
+\fICOMMAND\fR [\fIarguments\fR]
 .SH DESCRIPTION
-Serves a WSGI application over HTTP, the uwsgi protocol, FastCGI or SCGI. It reads the configuration files of uWSGI, see
+Serves WSGI and ASGI applications over HTTP, the uwsgi protocol, FastCGI or SCGI. It reads the configuration files of uWSGI, see
 .BR uwsgi.ini (5),
 and takes its options. Names may be cut short where that is clear. A bare argument is a configuration file or an application and
 counts after all options.
+Where an application is named and no address, it is served at http://127.0.0.1:8000/.
 .SH COMMANDS
-.TP
-.B check \fIFILE\fR
-judge every line of a configuration without starting: obeyed, not needed, refused or unknown; and look whether it would start on
-this machine: users, folders and who may use them, ports, the virtualenv, and the application, which is read and not imported. With
-\fB\-\-syntax\fR the lines alone, whatever machine they are for. With \fB\-\-json\fR one object a line:
-\fIfile\fR ("" for the command line and the environment), \fIline\fR, \fIoption\fR, \fIvalue\fR, \fIstanding\fR (supported, no\-need, refused,
-unknown), \fInote\fR and, where so, \fIfatal\fR (it would not start) or \fIwarning\fR: true.
-.TP
-.B list\fR, \fBstatus
-show the instances of this machine; with \fB\-\-json\fR as an array of objects
-.TP
-.B reload \fIPIDFILE\fR
-reload an instance and wait until the new code serves; fails, and says why, where the old code goes on serving
-.TP
-.B stop \fIPIDFILE\fR
-stop an instance
-.TP
-.B completion bash
-write a completion script
-.TP
-.B man \fR[\fBuwsgi.ini\fR]
-write this page, or the one of the files
-.SH OPTIONS
 `)
+	for _, c := range Commands {
+		fmt.Fprintf(w, ".TP\n.B %s\n%s\n", roff(strings.TrimSpace(c.Name+" "+c.Args)), roff(c.Text))
+	}
+	fmt.Fprint(w, ".SH OPTIONS\n")
 	for _, g := range groups(option.Supported) {
 		fmt.Fprintf(w, ".SS %s\n", roff(string(g)))
 		for _, r := range option.All() {
@@ -106,16 +80,91 @@ The first process of a container, and the command of its init (tini, docker run 
 .TP
 .B UWSGI_\fINAME\fR
 the option of that name: UWSGI_PROCESSES=4 is \-\-processes 4
+.TP
+.B PAGER
+the command that
+.B uwsgi \-\-help\-all
+is read with on a terminal
+.SH SIGNALS
+.TP
+.B SIGTERM\fR, \fBSIGINT
+stop: what runs and what waits is answered, within the mercy (worker\-reload\-mercy); a second one stops at once
+.TP
+.B SIGQUIT
+stop at once
+.TP
+.B SIGHUP
+reload: the new code is imported beside the old, which serves on where that fails
+.TP
+.B SIGTSTP
+take no more requests, and at the next one take them again
+.TP
+.B SIGUSR1
+write what each worker does to the log
+.SH FILES
+.TP
+.I /etc/uwsgi/apps\-enabled/NAME.ini
+the applications that are services, uwsgi@NAME.service, at every boot
+.TP
+.I /etc/uwsgi/apps\-available
+configurations that wait for a link in the folder above
+.TP
+.I /usr/share/uwsgi/conf/default.ini
+what those applications inherit: among others a unix socket for nginx, /run/uwsgi/app/NAME/socket, and the user www\-data
+.TP
+.I /etc/default/uwsgi
+names another file to inherit
+.TP
+.I /usr/share/uwsgi/nginx
+what nginx needs, in three ways
+.SH EXAMPLES
+.TP
+A project, by hand:
+.nf
+uwsgi \-\-http :8000 \-\-chdir /srv/mysite \-\-home /srv/mysite/venv \-\-module mysite.wsgi
+.fi
+.TP
+An ASGI application, with a worker for each of four CPUs:
+.nf
+uwsgi \-\-http :8000 \-\-master \-\-processes 4 main:app
+.fi
+.TP
+A configuration for the project in this folder, judged and served:
+.nf
+uwsgi init \-\-write
+uwsgi check uwsgi.ini
+uwsgi uwsgi.ini
+.fi
+.TP
+The same as a service:
+.nf
+cp uwsgi.ini /etc/uwsgi/apps\-enabled/mysite.ini
+systemctl daemon\-reload
+systemctl enable \-\-now uwsgi@mysite
+.fi
+.TP
+New code, where a pidfile is configured:
+.nf
+uwsgi reload /run/uwsgi/mysite.pid
+.fi
 .SH EXIT STATUS
 .TP
 0
-a normal end
+a normal end, or what was asked for is done
 .TP
 1
-a fault of the configuration, a socket or the privileges
+a fault of the command line, the configuration, a socket or the privileges; a reload that failed; uwsgi without arguments
 .TP
 22
-the application could not be loaded
+the application could not be loaded, or has not answered a
+.B warmup
+request; what it gives to exit() in its import is the status in that place
+.TP
+70
+a fault of this program, which the log describes
+.TP
+255
+there is no process to reload or to stop
 .PP
 .B uwsgi check
 exits with %d when every line is honoured and nothing is found, %d when it would not start, %d when something is refused, %d when a key
@@ -196,7 +245,37 @@ These options of uWSGI are reported and left out:
 				roff(strings.Join(names, ", ")))
 		}
 	}
-	fmt.Fprint(w, ".SH SEE ALSO\n.BR uwsgi (1)\n")
+	fmt.Fprint(w, `.SH FILES
+.TP
+.I /etc/uwsgi/apps\-enabled/NAME.ini
+configurations of services, see
+.BR uwsgi (1)
+.TP
+.I /usr/share/uwsgi/conf/default.ini
+what they inherit
+.SH EXAMPLES
+.B uwsgi init
+writes one for a project. Behind nginx on the same machine:
+.PP
+.nf
+[uwsgi]
+chdir = /srv/mysite
+home = /srv/mysite/venv
+module = mysite.wsgi:application
+socket = /run/uwsgi/mysite.sock
+chown\-socket = www\-data:www\-data
+chmod\-socket = 660
+master = true
+processes = %(%k * 2)
+threads = 4
+harakiri = 60
+uid = www\-data
+gid = www\-data
+vacuum = true
+.fi
+.SH SEE ALSO
+.BR uwsgi (1)
+`)
 }
 
 // roff escapes text for a manual page.

@@ -3,7 +3,9 @@ package manual
 import (
 	"bytes"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,11 +27,9 @@ func TestHelpIsOneScreen(t *testing.T) {
 	}
 	narrow(t, b.String())
 	seen := map[string]bool{}
-	for _, name := range optionName.FindAllString(b.String(), -1) {
+	_, options, _ := strings.Cut(b.String(), "\nOptions ") // above it are those of commands
+	for _, name := range optionName.FindAllString(options, -1) {
 		r, ok := option.Lookup(name[2:])
-		if slices.ContainsFunc(Commands, func(c Command) bool { return strings.Contains(c.Args, name) }) {
-			continue
-		}
 		if !ok || r.Standing != option.Supported {
 			t.Errorf("%s is in the help and not obeyed", name)
 		}
@@ -123,7 +123,8 @@ func TestTopics(t *testing.T) {
 }
 
 func TestManPagesAreRoff(t *testing.T) {
-	for page, words := range map[string][]string{"uwsgi": {".TH UWSGI 1", `\-\-processes`, `\-\-reload\-stop\-first`}, "uwsgi.ini": {".TH UWSGI.INI 5", "%(name)", "zerg"}} {
+	for page, words := range map[string][]string{"uwsgi": {".TH UWSGI 1", `\-\-processes`, `\-\-reload\-stop\-first`,
+		".SH EXAMPLES", ".SH FILES", ".SH SIGNALS", ".SH EXIT STATUS", ".B init"}, "uwsgi.ini": {".TH UWSGI.INI 5", "%(name)", "zerg", ".SH EXAMPLES", ".SH FILES"}} {
 		var b bytes.Buffer
 		if err := Man(&b, page); err != nil {
 			t.Fatal(err)
@@ -144,23 +145,119 @@ func TestManPagesAreRoff(t *testing.T) {
 	}
 }
 
-func TestCompletionIsBash(t *testing.T) {
-	var b bytes.Buffer
-	if err := Completion(&b, "bash"); err != nil {
+// completions are what is written on a line, and what is offered for its last word in a folder
+// with these files.
+var (
+	completionFiles = []string{"a file.ini", "b.yaml", "c.txt", "app.py", "mysite/wsgi.py", "x.pid"}
+	completions     = map[string]string{
+		"uwsgi --harakiri-v":    "--harakiri-verbose",
+		"uwsgi --ini a":         "a file.ini",
+		"uwsgi --ini c":         "",
+		"uwsgi --module ":       "app mysite.wsgi",
+		"uwsgi --uid roo":       "root",
+		"uwsgi --gid roo":       "root",
+		"uwsgi --protocol sc":   "scgi scgi-nph",
+		"uwsgi --chdir ":        "mysite",
+		"uwsgi --processes ":    "",
+		"uwsgi --stop ":         "mysite x.pid",
+		"uwsgi comp":            "completion",
+		"uwsgi a":               "a file.ini app.py",
+		"uwsgi check b":         "b.yaml",
+		"uwsgi reload ":         "mysite x.pid",
+		"uwsgi help harakiri-v": "harakiri-verbose",
+		"uwsgi completion ":     "bash fish zsh",
+		"uwsgi --master --chd":  "--chdir --chdir2",
+		"uwsgi --logto c":       "c.txt",
+	}
+)
+
+// TestCompletion asks each shell that is here.
+func TestCompletion(t *testing.T) {
+	dir, home := t.TempDir(), t.TempDir()
+	for _, f := range completionFiles {
+		path := filepath.Join(dir, f)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for shell, ask := range map[string]func(line string) []string{
+		"bash": func(line string) []string {
+			words := strings.Split(line, " ")
+			return append([]string{"--norc", "-c", `. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _uwsgi; printf '%s\n' "${COMPREPLY[@]}"`,
+				filepath.Join(dir, ".script")}, words...)
+		},
+		"fish": func(line string) []string {
+			return []string{"--no-config", "-c", "source " + filepath.Join(dir, ".script") + "; complete -C '" + line + "'"}
+		},
+	} {
+		bin, err := exec.LookPath(shell)
+		if err != nil {
+			t.Logf("%s is not here", shell)
+			continue
+		}
+		var script bytes.Buffer
+		if err := Completion(&script, shell); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".script"), script.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for line, want := range completions {
+			cmd := exec.Command(bin, ask(line)...)
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home)
+			out, err := cmd.CombinedOutput()
+			var got []string
+			for text := range strings.Lines(string(out)) {
+				text, _, _ = strings.Cut(strings.TrimSpace(text), "\t") // fish adds what it is
+				if text = strings.TrimRight(text, "/"); text != "" && !strings.HasPrefix(text, ".") {
+					got = append(got, text)
+				}
+			}
+			slices.Sort(got)
+			if text := strings.Join(got, " "); err != nil || text != want {
+				t.Errorf("%s: %s<TAB> is %q, want %q (%v)", shell, line, text, want, err)
+			}
+		}
+	}
+	if Completion(io.Discard, "tcsh") == nil {
+		t.Error("there is completion for tcsh")
+	}
+}
+
+// TestZshCompletion: the script is read without a complaint, and has every option.
+func TestZshCompletion(t *testing.T) {
+	var script bytes.Buffer
+	if err := Completion(&script, "zsh"); err != nil {
 		t.Fatal(err)
 	}
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Fatal(err)
+	for _, line := range []string{"#compdef uwsgi\n", `'*--ini=[read an ini file]:file:_files -g "*.ini"'`,
+		`'*--uid=[`, `:_users'`, `'*--master[`, `'*-p+[`, "'check:judge"} {
+		if !strings.Contains(script.String(), line) {
+			t.Errorf("the script has no %s", line)
+		}
 	}
-	script := b.String() + "\nCOMP_WORDS=(uwsgi --harakiri-v); COMP_CWORD=1; _uwsgi; echo \"${COMPREPLY[@]}\"\n"
-	cmd := exec.Command(bash, "--norc")
-	cmd.Stdin = strings.NewReader(script)
-	out, err := cmd.CombinedOutput()
-	if err != nil || strings.TrimSpace(string(out)) != "--harakiri-verbose" {
-		t.Errorf("%v: %q", err, out)
+	if zsh, err := exec.LookPath("zsh"); err == nil {
+		cmd := exec.Command(zsh, "-f", "-n")
+		cmd.Stdin = &script
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
 	}
-	if Completion(&b, "fish") == nil {
-		t.Error("there is completion for fish")
+}
+
+// TestOffersAreOfOptions: what is said about an option's value is of one that there is.
+func TestOffersAreOfOptions(t *testing.T) {
+	for name := range byName {
+		if r, ok := option.Lookup(name); !ok || r.Name != name {
+			t.Errorf("there is no option %s", name)
+		}
+	}
+	for name := range byCommand {
+		if c := command(name); c == nil || c.Name != name {
+			t.Errorf("there is no command %s", name)
+		}
 	}
 }
