@@ -59,7 +59,7 @@ var allowed = map[string][]string{
 		"internal/escape"},
 	"internal/hooks":    {"internal/option", "internal/privilege"},
 	"internal/pidfile":  {"internal/privilege"},
-	"internal/redis":    {"internal/crash"},
+	"internal/redis":    {"internal/crash", "internal/schedule"},
 	"internal/project":  {},
 	"internal/schedule": {},
 	"internal/spool":    {"internal/escape"},

@@ -78,6 +78,7 @@ func (in *instance) asideEnv(d *deployment) attached.Env {
 		Stop:        func(reason string) { in.sup.Stop(reason, true) },
 		Lookup:      func(uid, gid string) (*syscall.Credential, error) { return in.lookup(uid, gid) },
 		StartAs:     in.startAs(),
+		Lease:       d.lease(),
 	}
 }
 
@@ -107,6 +108,7 @@ func (in *instance) startAs() func(attached.Command) (attached.Process, error) {
 // runAside starts what runs beside the application, or goes over to what a new configuration names.
 func (in *instance) runAside(d *deployment) {
 	s := d.cfg.Settings
+	in.runCluster(d)
 	if running := in.daemons.Load(); running != nil {
 		running.Reload(s.Daemons, in.asideEnv(d))
 	} else if len(s.Daemons) > 0 {

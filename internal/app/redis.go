@@ -1,10 +1,13 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 
 	"uwsgi/internal/option"
 	"uwsgi/internal/redis"
+	"uwsgi/internal/schedule"
 )
 
 // connect starts what talks to Redis, as the application's user, once something names a redis:// URL.
@@ -29,7 +32,65 @@ func (in *instance) connect(d *deployment) error {
 			return option.Wrong("cache2", c.URL, err)
 		}
 	}
+	return in.join(d)
+}
+
+// join makes this instance one of a cluster.
+func (in *instance) join(d *deployment) error {
+	s := d.cfg.Settings
+	in.controlsMu.Lock()
+	d.cluster = in.cluster
+	in.controlsMu.Unlock()
+	if s.Cluster == "" {
+		d.cluster = nil
+		if names := s.LordNames(); len(names) > 0 {
+			return option.Wrong("hook-lord", names[0], errors.New("no instance has a name without cluster = redis://HOST:PORT/DB"))
+		}
+		return nil
+	}
+	if err := in.reaches(d, s.Cluster); err != nil {
+		return option.Wrong("cluster", s.Cluster, err)
+	}
+	if d.cluster == nil || d.cluster.Address() != s.Cluster {
+		d.cluster = in.redis.Join(s.Cluster, in.lord)
+	}
+	d.config.Lease = d.cluster
 	return nil
+}
+
+// lord tells that this instance has got a name in the cluster, or has lost it.
+func (in *instance) lord(name string, held bool) {
+	d := in.current.Load()
+	phase, line := "lord ", "[cluster] this instance is the lord of "+name
+	if !held {
+		phase, line = "unlord ", "[cluster] this instance is not the lord of "+name+" any more"
+	}
+	d.log.Print(line)
+	for _, h := range d.cfg.Settings.Hooks {
+		if h.Phase == phase+name {
+			in.complainAbout(h.Option, d.hooks.Do(context.Background(), h, h.Phase))
+		}
+	}
+}
+
+// runCluster has this instance try for the names of a deployment that is in force, and no more for
+// those of one before.
+func (in *instance) runCluster(d *deployment) {
+	if in.cluster != d.cluster {
+		in.cluster.Leave()
+		in.cluster = d.cluster
+	}
+	for _, name := range d.cfg.Settings.LordNames() {
+		in.cluster.Holds(name)
+	}
+}
+
+// lease is who decides what runs on one machine of several, nil = there is one.
+func (d *deployment) lease() schedule.Lease {
+	if d.cluster == nil {
+		return nil
+	}
+	return d.cluster
 }
 
 // reaches has the agent run, and asks it about a URL.

@@ -49,7 +49,8 @@ type instance struct {
 	signals  *signals
 	daemons  atomic.Pointer[attached.Daemons] // nil = none were ever asked for
 	crons    atomic.Pointer[attached.Crons]
-	redis    *redis.Agent // nil = nothing has needed it yet
+	redis    *redis.Agent   // nil = nothing has needed it yet
+	cluster  *redis.Cluster // of the deployment in force, guarded by controlsMu
 
 	controlsMu sync.Mutex
 	over       bool                       // guarded by controlsMu: nothing is to be started any more
@@ -69,6 +70,7 @@ type deployment struct {
 	hooks   *hooks.Runner
 	dir     string // working directory of the application
 	config  *supervisor.Config
+	cluster *redis.Cluster // nil = it is of none
 }
 
 func serve(cfg *config.Config, args, environ []string, host config.Host, std Streams, hangups chan os.Signal) int {
@@ -554,6 +556,7 @@ func (in *instance) finish() {
 	d := in.current.Load()
 	in.controls.stop()
 	in.stopAside()
+	in.cluster.Leave()
 	in.redis.Stop()
 	in.vacuum(d)
 	d.sockets.Close()

@@ -35,6 +35,19 @@ type cronJob struct {
 	last    stats.Cron // what the statistics have of its runs
 }
 
+// name is what an entry is called among instances.
+func (k *cronJob) name() string {
+	return fmt.Sprintf("cron %d %d %d %d %d %s", k.Minute, k.Hour, k.Day, k.Month, k.Week, k.Command)
+}
+
+// shared is who decides which instance runs an entry; nil = nobody.
+func (c *Crons) shared(k *cronJob) schedule.Lease {
+	if !k.Unique {
+		return nil
+	}
+	return c.env.Lease
+}
+
 // StartCrons begins to watch the clock; harakiri is cron-harakiri.
 func StartCrons(list []option.Cron, harakiri time.Duration, env Env) *Crons {
 	env.fill()
@@ -84,6 +97,9 @@ func (c *Crons) register(list []option.Cron, harakiri time.Duration) {
 		}
 		c.env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" registered as cron task", o.Command))
 		c.list = append(c.list, job)
+		if lease := c.shared(job); lease != nil {
+			lease.Holds(job.name()) // from now on it is tried for
+		}
 	}
 }
 
@@ -156,7 +172,28 @@ func (c *Crons) poll(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, k := range c.list {
-		if !(k.Unique && k.running > 0) && k.clock.Due(now) {
+		if k.Unique && k.running > 0 || !k.clock.Due(now) {
+			continue
+		}
+		if lease := c.shared(k); lease != nil {
+			c.wg.Go(crash.Guarded(func() { c.contend(k, lease, now) }))
+		} else {
+			c.begin(k, now)
+		}
+	}
+}
+
+// contend starts a command if this minute is this instance's.
+func (c *Crons) contend(k *cronJob, lease schedule.Lease, now time.Time) {
+	if !schedule.Contend(c.stop, lease, k.name(), now.Unix()/60) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.stop:
+	default:
+		if k.running == 0 {
 			c.begin(k, now)
 		}
 	}
@@ -181,12 +218,12 @@ func (c *Crons) begin(k *cronJob, now time.Time) {
 	if limit <= 0 {
 		limit = c.harakiri
 	}
-	env := c.env
-	c.wg.Go(crash.Guarded(func() { c.follow(k, p, now, limit, env) }))
+	env, lease := c.env, c.shared(k)
+	c.wg.Go(crash.Guarded(func() { c.follow(k, p, now, limit, lease, env) }))
 }
 
 // follow waits for a command's end, and kills it once limit is over.
-func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Duration, env Env) {
+func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Duration, lease schedule.Lease, env Env) {
 	ended := make(chan struct{})
 	if limit > 0 {
 		c.wg.Go(crash.Guarded(func() {
@@ -195,6 +232,9 @@ func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Durati
 				_ = p.Signal(syscall.SIGKILL)
 			}
 		}))
+	}
+	if lease != nil {
+		c.wg.Go(crash.Guarded(func() { guard(k, p, lease, ended, env) }))
 	}
 	how := p.Wait()
 	close(ended)
@@ -215,6 +255,22 @@ func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Durati
 	}
 	env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" running with pid %d exited after %d second(s)", k.Command,
 		p.PID(), int(time.Since(began).Seconds())))
+}
+
+// guard ends a command that another instance may run from now on.
+func guard(k *cronJob, p Process, lease schedule.Lease, ended chan struct{}, env Env) {
+	for {
+		left := lease.Holds(k.name())
+		if left <= 0 {
+			env.Timed(fmt.Sprintf("[uwsgi-cron] \"%s\" (pid %d) is killed: it may be run elsewhere from now on",
+				k.Command, p.PID()))
+			_ = p.Signal(syscall.SIGKILL)
+			return
+		}
+		if afterOr(ended, left) {
+			return
+		}
+	}
 }
 
 // when is an entry's time.

@@ -12,16 +12,19 @@ import (
 
 	"uwsgi/internal/crash"
 	"uwsgi/internal/option"
+	"uwsgi/internal/schedule"
 	"uwsgi/internal/stats"
 )
 
 // Env is the world around attached daemons and timed commands.
 type Env struct {
-	Credential  *syscall.Credential // whom they run as; nil = this user
-	Environ     []string            // nil = this process's
-	Dir         string              // "" = this process's
-	Stderr      *os.File            // stdout and stderr of theirs; nil = this process's
-	Mercy       time.Duration       // reload-mercy: from the stop signal to SIGKILL; 0 = 3 s
+	Credential *syscall.Credential // whom they run as; nil = this user
+	Environ    []string            // nil = this process's
+	Dir        string              // "" = this process's
+	Stderr     *os.File            // stdout and stderr of theirs; nil = this process's
+	Mercy      time.Duration       // reload-mercy: from the stop signal to SIGKILL; 0 = 3 s
+	// Lease says which of several instances runs what is unique among them; nil = there is one.
+	Lease       schedule.Lease
 	HonourStdin bool                // daemons-honour-stdin
 	Print       func(string)        // a line to the log
 	Timed       func(string)        // a dated line

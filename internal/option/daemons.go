@@ -205,8 +205,9 @@ func cron2(s *Settings, v Value) error {
 			case "harakiri":
 				c.Harakiri = time.Duration(n) * time.Second
 			case "legion":
-				err, hint = nil, warning("run it from a timer of the machine that should",
-					"there are no legions; the command runs on every machine")
+				c.Unique = true
+				err, hint = nil, warning("write unique=1, and cluster = redis://HOST:PORT/DB",
+					"there are no legions; the command runs on one machine where cluster is set, else on every one")
 			default:
 				return fault("write minute, hour, day, month, week, unique or harakiri", "%q is none of the names", key)
 			}

@@ -30,8 +30,8 @@ func refusedRows() []Row {
 		{"Not offered: HTTP extras", "let the front end do it: gzip on in nginx", webEncodingRows},
 		{"Not offered: Subscriptions", "there is no subscription system: list the backends in an upstream block of " +
 			"nginx, or let DNS or Consul tell it", subscriptionRows},
-		{"Not offered: Legions", "there are no clusters: use keepalived for an address that moves, and a lock in " +
-			"Redis or the database for one leader", legionRows},
+		{"Not offered: Legions", "write cluster = redis://HOST:PORT/DB: one of the instances with that line has each name, " +
+			"which uwsgi.i_am_the_lord(NAME) tells", legionRows},
 		{"Not offered: Timed requests", "write cron = … curl -s URL", curlCronRows},
 		{"Not offered: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic " +
 			"and access_log off of nginx", routeRows},

@@ -29,6 +29,7 @@ type Settings struct {
 	RequestSettings
 	WebSocketSettings
 	CacheSettings
+	ClusterSettings
 	MetricSettings
 	MemorySettings
 	StaticSettings

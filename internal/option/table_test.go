@@ -74,7 +74,7 @@ func TestPromisedStandings(t *testing.T) {
 			static-skip-ext static-expires static-expires-mtime static-expires-type static-expires-type-mtime static-expires-uri
 			static-expires-uri-mtime static-expires-path-info static-expires-path-info-mtime static-safe mimefile file-serve-mode
 			close-on-exec hook-asap hook-pre-jail hook-in-jail hook-as-root hook-as-user hook-as-user-atexit hook-pre-app hook-post-app
-			hook-post-fork hook-accepting hook-accepting1 hook-accepting-once hook-accepting1-once hook-master-start hook-touch exec-asap
+			hook-post-fork hook-accepting hook-accepting1 hook-accepting-once hook-accepting1-once hook-master-start hook-touch hook-lord hook-unlord exec-asap
 			exec-pre-jail exec-in-jail exec-as-user exec-as-user-atexit exec-pre-app exec-post-app strict ini include inherit set
 			set-placeholder declare-option show-config no-defer-accept`,
 		NoNeed: `plugins plugin plugins-dir plugin-dir thunder-lock offload-threads py-call-osafterfork

@@ -37,6 +37,7 @@ globals().update(_absent.functions)
 
 _here = _os.path.dirname(_os.path.abspath(__file__))
 _locks = None
+_cluster = None  # uwsgi_redis_cluster.Cluster, where this instance is of one
 _areas = None  # maps the shared memory, where there is some
 _core = None  # the extension module, in a worker
 _wire = None  # the socket to the supervisor, while the application is imported
@@ -74,6 +75,8 @@ def _boot(boot):
     g["_master"], g["_importer"] = boot["MasterPID"], _os.getpid()
     g["_alarms"] = boot["AlarmFD"]
     g["_locks"] = _uwsgi_locks.Locks(boot["LockFD"], s["Locks"] + 1)
+    if _cluster:
+        g["i_am_the_lord"] = _cluster.i_am_the_lord
     if _areas:
         g.update(_areas(boot))
     if s["Pidfile"]:
@@ -593,12 +596,13 @@ def add_rb_timer(num, seconds, times=0):
     _use_timers().add("rbtimer", num, seconds=_seconds(seconds), times=_index(times))
 
 
-def add_cron(num, minute, hour, day, month, week):
+def add_cron(num, minute, hour, day, month, week, unique=False):
     """Raise a signal in the minutes of local time that match: -1 any, -N each that N divides; a day
-    and a weekday (0 or 7: Sunday) are alternatives. True."""
+    and a weekday (0 or 7: Sunday) are alternatives. With ``unique`` (ours) one of the instances of
+    the option ``cluster`` does, once a minute. True."""
     when = {"minute": _index(minute), "hour": _index(hour), "day": _index(day), "month": _index(month),
         "week": _index(week)}
-    _use_timers().add("cron", num, when=when)
+    _use_timers().add("cron", num, when=when, unique=bool(unique))
     return True
 
 

@@ -9,7 +9,7 @@ import sys
 
 _cache = "no cache is configured: write cache2 = name=main,items=1000"
 _metrics = "there are no metrics: write metric = NAME"
-_legion = "there is no legion: use your orchestrator's leader election"
+_legion = "no cluster is configured: write cluster = redis://HOST:PORT/DB"
 _spooler = "no spooler is configured: write spooler = FOLDER"
 _queue = "there is no queue: use Redis"
 _memory = "there are no shared areas: use multiprocessing.shared_memory"

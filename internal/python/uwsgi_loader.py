@@ -199,6 +199,10 @@ def main(libdir, ours):
         import uwsgi_redis  # while it can be found, and before select is patched
 
         uwsgi_redis.Connection.door = boot["RedisFD"]
+    if settings["Cluster"]:
+        import uwsgi_redis_cluster
+
+        uwsgi._cluster = uwsgi_redis_cluster.Cluster(settings["Cluster"])
     remote = any(cache["URL"] for cache in settings["Caches"] or ())
     if settings["Spoolers"]:
         import uwsgi_spool  # while they can be found

@@ -230,10 +230,15 @@ class rbtimer(_source):
 
 
 class cron(_source):
-    """The function runs when the time matches: @cron(minute, hour, day, month, weekday), -1 any."""
+    """The function runs when the time matches: @cron(minute, hour, day, month, weekday), -1 any;
+    with unique=True (ours) in one of the instances of the option cluster."""
+
+    def __init__(self, *what, **kwargs):
+        self.unique = kwargs.pop("unique", False)
+        super().__init__(*what, **kwargs)
 
     def add(self, number, *what):
-        uwsgi.add_cron(number, *what)
+        uwsgi.add_cron(number, *what, unique=self.unique)
 
 
 class filemon(_source):

@@ -30,6 +30,7 @@ type Source struct {
 	Times   int     `json:"times,omitempty"`   // of an rbtimer; 0 = for ever
 	When    When    `json:"when,omitzero"`     // of a cron
 	Path    string  `json:"path,omitempty"`    // of a monitor
+	Unique  bool    `json:"unique,omitempty"`  // of a cron: in one of several instances
 }
 
 func (s Source) check() error {
@@ -64,6 +65,41 @@ type Table struct {
 	known   [Highest + 1]bool
 	sources []*entry
 	runs    bool
+	shared  bool // unique crons are other instances', too
+
+	contests []Contest
+}
+
+// Contest is a minute of a unique cron that several instances may want.
+type Contest struct {
+	Name   string // of the cron, the same in all
+	Minute int64  // of Unix time
+	Signal int
+}
+
+// Share has unique crons raise nothing: what is due is a Contest.
+func (t *Table) Share() { t.shared = true }
+
+// Names are what unique crons are called among instances.
+func (t *Table) Names() (names []string) {
+	for _, e := range t.sources {
+		if e.Unique {
+			names = append(names, e.name())
+		}
+	}
+	return names
+}
+
+func (e *entry) name() string {
+	w := e.When
+	return fmt.Sprintf("signal %d %d %d %d %d %d", e.Signal, w.Minute, w.Hour, w.Day, w.Month, w.Week)
+}
+
+// Contests are those that have come up since it was asked last.
+func (t *Table) Contests() []Contest {
+	c := t.contests
+	t.contests = nil
+	return c
 }
 
 // Register notes where a signal goes. The same again is the same registration; another target takes
@@ -198,7 +234,11 @@ func (t *Table) Due(now time.Time, seen map[string]string) (due []int, wait time
 			}
 			again(e.next.Sub(now))
 		case Cron:
-			if e.clock.Due(now) {
+			switch {
+			case !e.clock.Due(now):
+			case e.Unique && t.shared:
+				t.contests = append(t.contests, Contest{e.name(), now.Unix() / 60, e.Signal})
+			default:
 				raise(e.Signal)
 			}
 			again(UntilNext(now))

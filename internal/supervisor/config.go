@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/schedule"
 	"uwsgi/internal/wire"
 )
 
@@ -28,9 +29,10 @@ type Config struct {
 	Credential *syscall.Credential // nil = keep the supervisor's
 
 	Listeners      []Listener
-	RequestLog     *os.File // nil = nowhere
-	RequestLogKind string   // as in wire.RequestLog
-	Redis          *os.File // the door to Redis' agent; nil = nothing needs it
+	RequestLog     *os.File       // nil = nowhere
+	RequestLogKind string         // as in wire.RequestLog
+	Lease          schedule.Lease // which of several instances does what is done once; nil = there is one
+	Redis          *os.File       // the door to Redis' agent; nil = nothing needs it
 	WorkerStderr   func(slot int) (*os.File, error)
 	Stdio          [3]*os.File // of loader and workers; nil = the supervisor's own
 

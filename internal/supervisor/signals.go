@@ -195,6 +195,9 @@ func (s *Supervisor) tickSignals() {
 		return
 	}
 	s.lookAtFiles(g)
+	if g.cfg.Lease != nil {
+		g.signals.table.Share()
+	}
 	due, wait := g.signals.table.Due(time.Now(), g.signals.seen)
 	sooner := func(d time.Duration) {
 		if d > 0 && (wait < 0 || d < wait) {
@@ -204,6 +207,7 @@ func (s *Supervisor) tickSignals() {
 	for _, n := range due {
 		s.raise(g, n, true)
 	}
+	s.contend(g)
 	for _, e := range slices.SortedFunc(maps.Keys(g.signals.waiting), func(a, b errand) int {
 		return cmp.Or(a.signal-b.signal, a.number-b.number)
 	}) {
@@ -212,6 +216,27 @@ func (s *Supervisor) tickSignals() {
 	sooner(s.withdraw(g))
 	if wait >= 0 {
 		s.signalling = s.timers.after(max(wait, time.Millisecond), s.tickSignals)
+	}
+}
+
+// contend asks, beside the loop, whether this instance runs a unique cron that is due.
+func (s *Supervisor) contend(g *generation) {
+	lease := g.cfg.Lease
+	if lease == nil {
+		return
+	}
+	for _, name := range g.signals.table.Names() {
+		lease.Holds(name) // from now on it is tried for
+	}
+	for _, c := range g.signals.table.Contests() {
+		s.background(func(ctx context.Context) func() {
+			mine := schedule.Contend(ctx.Done(), lease, c.Name, c.Minute)
+			return func() {
+				if now := s.gen; mine && now != nil && now.signals != nil {
+					s.raise(now, c.Signal, true)
+				}
+			}
+		})
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -112,8 +111,10 @@ var operations = map[string]struct {
 	"retry":  {1, retryJob},
 	"drop":   {1, dropJob},
 	"watch":  {0, watchJobs},
-	"lease":  {2, watchLease},
-	"lord":   {2, holdsLease},
+	"lease":  {1, watchLease},
+	"lord":   {1, holdsLease},
+	"once":   {3, claimMinute},
+	"yield":  {1, yieldLease},
 	"get":    {2, cacheGet},
 	"set":    {4, cacheSet},
 	"update": {4, cacheUpdate},
@@ -123,6 +124,9 @@ var operations = map[string]struct {
 	"keys":   {1, cacheKeys},
 	"arith":  {5, cacheArith},
 }
+
+// local are those that Redis is not asked for.
+var local = map[string]bool{"check": true, "lease": true, "lord": true, "watch": true}
 
 // errTaken ends a connection whose request has had it to its end.
 const errTaken = refusal("the connection is over")
@@ -162,7 +166,7 @@ func (a *agent) answer(c *client, request []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.away.Load() {
+	if s.away.Load() && !local[request[0]] {
 		return nil, errAway
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), redis.Patience)
@@ -238,15 +242,6 @@ func ready(fd int, events int16) bool {
 			return err == nil && n > 0 && fds[0].Revents&events != 0
 		}
 	}
-}
-
-// uptime is the machine's, asleep or awake.
-func uptime() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		panic(err)
-	}
-	return time.Duration(t.Nano())
 }
 
 // say writes a line to the log.

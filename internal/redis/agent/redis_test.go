@@ -324,7 +324,7 @@ func TestLeases(t *testing.T) {
 		for i, a := range agents {
 			a.mu.Lock()
 			for _, l := range a.leases {
-				if until, _, _ := l.state(); until > uptime() {
+				if until, _, _ := l.state(); until > redis.Uptime() {
 					n, last = n+1, i
 				}
 			}
@@ -336,7 +336,7 @@ func TestLeases(t *testing.T) {
 		return n, last
 	}
 	for _, c := range conns {
-		ask(t, c, "lord", r.url(), "test", "x")
+		ask(t, c, "lord", r.url(), "x")
 	}
 	within(t, "one holds it", func() bool { n, _ := holders(); return n == 1 })
 	for range 2 {

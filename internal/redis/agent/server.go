@@ -30,11 +30,12 @@ const errAway = refusal("Redis cannot be reached")
 // server is one Redis, by its URL.
 type server struct {
 	*goredis.Client
-	name  string        // of what is ours there
-	lease time.Duration // how long a lease or a job is held that nobody renews
-	label string        // the URL without a password
-	away  atomic.Bool
-	fresh atomic.Int64 // until when nothing is taken, since Redis has started anew: ns of uptime()
+	name   string        // of what is ours there
+	lease  time.Duration // how long a lease or a job is held that nobody renews
+	label  string        // the URL without a password
+	away   atomic.Bool
+	forgot atomic.Int64 // when it started, if what was before may be forgotten: Unix time, seconds
+	fresh  atomic.Int64 // until when nothing is taken, since Redis has started anew: ns of redis.Uptime()
 }
 
 // options reads a URL: go-redis' options beside what is ours.
@@ -50,8 +51,8 @@ func options(address string) (*goredis.Options, *redis.Address, error) {
 	q := at.URL.Query()
 	for param, set := range map[string]func(){
 		"dial_timeout":  func() { o.DialTimeout = time.Second },
-		"read_timeout":  func() { o.ReadTimeout = time.Second },
-		"write_timeout": func() { o.WriteTimeout = time.Second },
+		"read_timeout":  func() { o.ReadTimeout = redis.Patience },
+		"write_timeout": func() { o.WriteTimeout = redis.Patience },
 		"pool_timeout":  func() { o.PoolTimeout = time.Second },
 	} {
 		if !q.Has(param) {
@@ -105,8 +106,12 @@ func (s *server) connected(ctx context.Context, conn *goredis.Conn) error {
 	if err != nil {
 		return err
 	}
-	if rest := s.lease + time.Second - time.Duration(seconds)*time.Second; rest > 0 && !remembers(ctx, conn) {
-		s.fresh.Store(max(s.fresh.Load(), int64(uptime()+rest)))
+	knows := remembers(ctx, conn)
+	if !knows {
+		s.forgot.Store(max(s.forgot.Load(), time.Now().Unix()-int64(seconds)))
+	}
+	if rest := s.lease + time.Second - time.Duration(seconds)*time.Second; rest > 0 && !knows {
+		s.fresh.Store(max(s.fresh.Load(), int64(redis.Uptime()+rest)))
 	}
 	_ = conn.SetNX(ctx, mark, "1", 0).Err() // where that is refused, so is what is asked next
 	return nil
@@ -115,7 +120,7 @@ func (s *server) connected(ctx context.Context, conn *goredis.Conn) error {
 // mark is a key that is there once we were.
 const mark = "uwsgi:known"
 
-// remembers reports whether a Redis that has just started is sure to have all that it had: it
+// remembers reports whether a Redis is sure to have all that it had before its start: it
 // writes down everything before it answers, and has our mark, so that its file was not lost.
 func remembers(ctx context.Context, conn *goredis.Conn) bool {
 	got, err := conn.ConfigGet(ctx, "append*").Result()
@@ -127,7 +132,7 @@ func remembers(ctx context.Context, conn *goredis.Conn) bool {
 }
 
 // settled reports whether what was held before Redis started has been given up by now.
-func (s *server) settled() bool { return int64(uptime()) >= s.fresh.Load() }
+func (s *server) settled() bool { return int64(redis.Uptime()) >= s.fresh.Load() }
 
 // judge looks at what came of a request: an error that is not Redis's own word means that it is
 // away, which is said once, as is its return.

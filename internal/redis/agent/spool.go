@@ -191,7 +191,7 @@ type hold struct {
 	server    *server
 	id, token string
 	consumer  string
-	until     time.Duration // of uptime()
+	until     time.Duration // of redis.Uptime()
 	stop      chan struct{} // closed: the job is over, or kept by another connection
 	gone      chan struct{} // closed: the connection is
 	stopped   chan struct{}
@@ -242,9 +242,9 @@ func (h *hold) keep(c *client) {
 		close(h.stopped)
 	}()
 	step := h.server.lease / 5
-	renew, gone := uptime()+step, h.gone
+	renew, gone := redis.Uptime()+step, h.gone
 	for {
-		wait := min(renew, h.until) - uptime()
+		wait := min(renew, h.until) - redis.Uptime()
 		if gone == nil {
 			wait = min(wait, 5*time.Millisecond) // for its end
 		}
@@ -260,7 +260,7 @@ func (h *hold) keep(c *client) {
 			h.giveBack()
 			return
 		}
-		now := uptime()
+		now := redis.Uptime()
 		if now >= h.until {
 			if h.ending.Load() { // nothing runs any more
 				return
@@ -288,7 +288,7 @@ func (h *hold) keep(c *client) {
 			h.until = 0
 		default:
 			_ = h.server.judge(err)
-			renew = uptime() + min(step, again)
+			renew = redis.Uptime() + min(step, again)
 		}
 	}
 }
@@ -317,7 +317,7 @@ func claimJob(ctx context.Context, c *client, s *server, a []string) ([]string, 
 	if !s.settled() {
 		return []string{"500"}, nil
 	}
-	began := uptime()
+	began := redis.Uptime()
 	token := fmt.Sprintf("%s-%d-%d", c.agent.owner, os.Getpid(), tokens.Add(1))
 	got, err := claimScript.Run(ctx, conn, s.spool(), a[0], token, s.lease.Milliseconds()).Slice()
 	if err != nil {
@@ -347,7 +347,7 @@ func words(list []any) []string {
 // holdJob goes on with a job that was claimed by another connection, of an agent that has died
 // mostly: its id, token, consumer.
 func holdJob(ctx context.Context, c *client, s *server, a []string) ([]string, error) {
-	began := uptime()
+	began := redis.Uptime()
 	n, err := renewScript.Run(ctx, s, s.spool(), a[0], a[1], a[2]).Int()
 	if err != nil {
 		return nil, err
