@@ -194,6 +194,29 @@ func TestKillersAreGivenUp(t *testing.T) {
 	}
 }
 
+// TestDoneOnce: a job that is done does not run again, though it has removed its file, as
+// django-uwsgi-taskmanager's do, or its file cannot be removed.
+func TestDoneOnce(t *testing.T) {
+	t.Parallel()
+	s := startSteps(t)
+	for what, said := range map[string]string{"gone": "", "stay": "is done, and cannot be removed"} {
+		dir := spoolFolder(t)
+		s.whole("put", dir)
+		if out := s.whole(what, dir); !strings.Contains(out, said) || said == "" && out != "" {
+			t.Errorf("%s: %s", what, out)
+		}
+		s.whole("run", dir)
+		if n := ran(t, dir); n != 1 {
+			t.Errorf("%s: it ran %d times", what, n)
+		}
+		for _, job := range jobs(t, dir) {
+			if job.State != Failed || what == "gone" {
+				t.Errorf("%s: %+v", what, job)
+			}
+		}
+	}
+}
+
 // nothingLeft: but what a putter that died was writing.
 func nothingLeft(t *testing.T, dir string, at int) {
 	t.Helper()

@@ -2,11 +2,13 @@
 process: [what, folder, step, attempts], JSON. It dies before that step on the disk (0: it does not)
 and is answered by {"killed": whether it did, "code": its exit status, "out": what it wrote}.
 
-What: put, puts (until it cannot), run, fail (jobs fail), die (jobs kill their process).
+What: put, puts (until it cannot), run, fail (jobs fail), die (jobs kill their process), gone (jobs
+remove their file), stay (nothing can be removed).
 A job that runs adds a line to FOLDER.ran: where it runs beside itself it is "twice", where its
 attempt is not on the disk "uncounted"."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -52,10 +54,15 @@ class Process:
             uwsgi.spooler = self.job
             uwsgi_spooler.LONGEST = 0  # no job is put off
             uwsgi_spool.TORN = 0  # nobody writes
+            if self.what == "stay":
+                os.unlink = self.refuse
             uwsgi_spooler.Spooler(self.settings, spoolers, 1, self).run()
 
     def handle(self):
         pass
+
+    def refuse(self, path):
+        raise PermissionError(errno.EPERM, "Operation not permitted", path)
 
     def leaves(self):
         return self.rounds
@@ -82,6 +89,8 @@ class Process:
         plain["write"](fd, how + b"%s %s\n" % (given[b"n"], given["body"].strip()))
         plain["close"](fd)
         plain["unlink"](mark)
+        if self.what == "gone":
+            plain["unlink"](os.path.join(self.folder, "3", given["spooler_task_name"].decode()))
         if self.what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.what == "fail":
