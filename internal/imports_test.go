@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"internal/sd":         {"internal/crash", "internal/sys"},
 	"internal/sys":        {},
 	"internal/backlog":    {},
-	"internal/alarm":      {"internal/crash", "internal/option", "internal/stats"},
+	"internal/alarm":      {"internal/crash", "internal/option", "internal/stats", "internal/sys"},
 	"internal/area":       {"internal/privilege", "internal/sys"},
 	"internal/cache":      {"internal/area", "internal/option", "internal/stats"},
 	"internal/queue":      {"internal/area", "internal/option", "internal/privilege"},
@@ -169,6 +169,20 @@ func TestCgoStandsInOnePlace(t *testing.T) {
 	}
 	if !found {
 		t.Error("cmd/uwsgi-worker was not seen to use cgo")
+	}
+}
+
+// TestLargePackagesStayOut: an HTTP client and TLS are megabytes that every process would have.
+func TestLargePackagesStayOut(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.ImportPath != "uwsgi/cmd/uwsgi" && p.ImportPath != "uwsgi/cmd/uwsgi-worker" {
+			continue
+		}
+		for _, large := range []string{"net/http", "crypto/tls"} {
+			if slices.Contains(p.Deps, large) {
+				t.Errorf("%s has %s in it", p.ImportPath, large)
+			}
+		}
 	}
 }
 

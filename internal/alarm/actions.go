@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,11 @@ func (a *Alarms) action(o option.Alarm) (func(context.Context, string) error, er
 		if err != nil {
 			return nil, err
 		}
-		return newSender(c, a.set.SocketTimeout), nil
+		if _, err := exec.LookPath("curl"); err != nil {
+			return nil, errors.New("curl is not installed (apt-get install curl)")
+		}
+		c.Timeout, c.ConnTimeout = cmp.Or(c.Timeout, a.set.SocketTimeout), cmp.Or(c.ConnTimeout, a.set.SocketTimeout)
+		return func(ctx context.Context, message string) error { return a.curl(ctx, c, message) }, nil
 	}
 	return nil, fmt.Errorf("there is no action %q for an alarm", o.Action)
 }
