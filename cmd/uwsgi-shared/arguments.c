@@ -29,15 +29,48 @@ const char *arguments_name(const char *function, int number, PyObject *o) {
 	return name;
 }
 
-int arguments_whole(Arguments a, Py_ssize_t n, int at, int64_t *out) {
-	if (at >= n)
-		return 0;
-	PyObject *index = PyNumber_Index(a[at]);
+// whole gives an integer as C's long.
+static int whole(PyObject *o, int64_t *out) {
+	PyObject *index = PyNumber_Index(o);
 	if (!index)
 		return -1;
 	*out = PyLong_AsLong(index);
 	Py_DECREF(index);
 	return *out == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+int arguments_whole(Arguments a, Py_ssize_t n, int at, int64_t *out) {
+	return at < n ? whole(a[at], out) : 0;
+}
+
+static int within(PyObject *o, int64_t *out, int64_t least, int64_t most, const char *what) {
+	if (whole(o, out))
+		return -1;
+	if (*out >= least && *out <= most)
+		return 0;
+	PyErr_Format(PyExc_OverflowError, "%s integer is %s", what, *out < least ? "less than minimum" : "greater than maximum");
+	return -1;
+}
+
+int arguments_int(PyObject *o, int64_t *out) { return within(o, out, INT32_MIN, INT32_MAX, "signed"); }
+int arguments_byte(PyObject *o, int64_t *out) { return within(o, out, 0, 255, "unsigned byte"); }
+
+int arguments_longlong(PyObject *o, int64_t *out) {
+	PyObject *index = PyNumber_Index(o);
+	if (!index)
+		return -1;
+	*out = PyLong_AsLongLong(index);
+	Py_DECREF(index);
+	return *out == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+int arguments_masked(PyObject *o, int64_t *out) {
+	PyObject *index = PyNumber_Index(o);
+	if (!index)
+		return -1;
+	*out = (int64_t)PyLong_AsUnsignedLongLongMask(index);
+	Py_DECREF(index);
+	return PyErr_Occurred() ? -1 : 0;
 }
 
 static void not_bytes(const char *format, const char *function, int number, PyObject *o) {

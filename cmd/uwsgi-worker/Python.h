@@ -96,7 +96,8 @@ extern PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct;
 extern PyTypeObject PyBytes_Type, PyByteArray_Type, PyDict_Type, PyList_Type, PyMemoryView_Type, PyTuple_Type, PyUnicode_Type;
 
 extern PyObject *PyExc_AssertionError, *PyExc_AttributeError, *PyExc_ConnectionError, *PyExc_ConnectionRefusedError,
-	*PyExc_GeneratorExit, *PyExc_KeyError, *PyExc_KeyboardInterrupt, *PyExc_OSError, *PyExc_RuntimeError,
+	*PyExc_GeneratorExit, *PyExc_KeyError, *PyExc_KeyboardInterrupt, *PyExc_OSError, *PyExc_OverflowError,
+	*PyExc_RuntimeError,
 	*PyExc_StopIteration, *PyExc_SystemError, *PyExc_SystemExit, *PyExc_TypeError, *PyExc_ValueError;
 
 // Reference counts. One whose low half is negative is an immortal object's (PEP 683), which nobody
@@ -220,12 +221,14 @@ PyObject *PyLong_FromLongLong(long long);
 long PyLong_AsLong(PyObject *);
 PyObject *PyNumber_Index(PyObject *);
 long long PyLong_AsLongLong(PyObject *);
+unsigned long long PyLong_AsUnsignedLongLongMask(PyObject *);
 
 char *PyBytes_AsString(PyObject *);
 int PyBytes_AsStringAndSize(PyObject *, char **, Py_ssize_t *);
 PyObject *PyBytes_FromObject(PyObject *);
 PyObject *PyBytes_FromStringAndSize(const char *, Py_ssize_t);
 Py_ssize_t PyBytes_Size(PyObject *);
+PyObject *PyMemoryView_FromMemory(char *, Py_ssize_t, int);
 PyObject *PyMemoryView_FromObject(PyObject *);
 
 PyObject *PyDict_Copy(PyObject *);

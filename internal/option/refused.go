@@ -38,8 +38,6 @@ func refusedRows() []Row {
 		{"Not offered: Caches of several machines",
 			"a cache is of one instance, and answers no requests: use Redis, or " +
 				"the cache of nginx", cacheNodeRows},
-		{"Not offered: Queue and shared memory", "there is no shared queue or memory: use Redis, or " +
-			"multiprocessing.shared_memory", queueRows},
 		{"Not offered: uwsgi signals of other instances", "no instance raises another one's signals: send it a request",
 			signalsRows},
 		{"Not offered: Alarms on metrics", "no alarm watches a metric: let your monitoring watch the stats socket",

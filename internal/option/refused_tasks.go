@@ -14,11 +14,6 @@ var cacheNodeRows = []Row{
 	{Name: "check-cache", Kind: Text, Optional: true, Help: "serve GETs from a cache keyed by URI"},
 }
 
-var queueRows = []Row{
-	{Name: "sharedarea", Short: 'A', Kind: Text, Repeat: true, Help: "shared memory block for the API"},
-	{Name: "py-sharedarea", Kind: Bytes, Repeat: true, Help: "sharedarea backed by bytearray"},
-}
-
 var signalsRows = []Row{
 	{Name: "signal", Kind: Text, Help: "deliver one uwsgi signal over the network, then exit 0/1/2"},
 }

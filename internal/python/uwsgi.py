@@ -475,6 +475,24 @@ def websocket_send_binary(message):
     _need().websocket_send_binary(message)
 
 
+def websocket_send_from_sharedarea(area, pos, size=0):
+    """Send a text message that is in a shared area, without a size all from pos on. OSError: it is
+    not there, or the client is gone."""
+    websocket_send(_in_sharedarea(area, pos, size))
+
+
+def websocket_send_binary_from_sharedarea(area, pos, size=0):
+    """The same as a binary message."""
+    websocket_send_binary(_in_sharedarea(area, pos, size))
+
+
+def _in_sharedarea(area, pos, size):
+    try:
+        return globals()["sharedarea_read"](area, pos, size)
+    except (KeyError, ValueError) as exc:
+        raise OSError("unable to send websocket message: no such bytes in a shared area") from exc
+
+
 def set_user_harakiri(seconds):
     """A deadline of its own for the current request, or for what a mule or the spooler does; 0 clears
     it."""

@@ -11,8 +11,8 @@ _cache = "no cache is configured: write cache2 = name=main,items=1000"
 _metrics = "there are no metrics: write metric = NAME"
 _legion = "no cluster is configured: write cluster = redis://HOST:PORT/DB"
 _spooler = "no spooler is configured: write spooler = FOLDER"
-_queue = "there is no queue: use Redis"
-_memory = "there are no shared areas: use multiprocessing.shared_memory"
+_queue = "no queue is configured: write queue = 100"
+_memory = "no shared area is configured: write sharedarea = 1"
 
 # name → (why, what it gives or the error that it raises)
 without = {
@@ -32,7 +32,6 @@ absent = {
     "send_to_spooler": _spooler, "set_spooler_frequency": _spooler, "spool": _spooler, "spooler_get_task": _spooler,
     "spooler_jobs": _spooler, "spooler_pid": _spooler, "spooler_pids": _spooler,
     "embedded_data": "use open()", "route": "there is no internal routing",
-    "websocket_send_from_sharedarea": _memory, "websocket_send_binary_from_sharedarea": _memory,
     "SymbolsImporter": "install the modules", "SymbolsZipImporter": "install the modules",
     "ZipImporter": "use zipimport, which sys.path does by itself",
 }

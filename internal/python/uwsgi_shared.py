@@ -9,6 +9,9 @@ import uwsgi_cache
 # The functions of a kind, which are C's as they are.
 FUNCTIONS = {
     "queue": ["queue_" + name for name in ("push", "pop", "pull", "get", "set", "last", "slot", "pull_slot")],
+    "sharedarea": ["sharedarea_" + name for name in ("read", "write", "read8", "write8", "readbyte", "writebyte", "read16",
+        "write16", "read32", "write32", "read64", "write64", "readlong", "writelong", "inc32", "dec32", "inc64", "dec64",
+        "inclong", "rlock", "wlock", "unlock", "memoryview", "object")],
     "metrics": ["metric_" + name for name in ("get", "set", "inc", "dec", "mul", "div", "set_max", "set_min")],
 }
 
@@ -20,14 +23,32 @@ def library(libdir):
     return module
 
 
+def content(area, settings):
+    """The file that an area's bytes are in, open, or None."""
+    if area["Kind"] != "sharedarea":
+        return None
+    wanted = ((settings["SharedArea"] or []) + (settings["PySharedArea"] or []))[int(area["Name"])]
+    if not wanted["File"]:
+        return None
+    file = open(wanted["File"], "r+b", 0)
+    size = os.fstat(file.fileno()).st_size
+    if size < wanted["Size"]:
+        file.close()
+        raise ValueError("sharedarea: %s has %d bytes, and %d are asked for" % (wanted["File"], size, wanted["Size"]))
+    return file
+
+
 def functions(boot):
     """The functions of the uwsgi module that work in shared memory, by name, and those of caches."""
     found = {}
     if boot["Areas"]:
         shared = library(boot["LibDir"])
         for area in boot["Areas"]:
-            getattr(shared, area["Kind"] + "_open")(area["Name"], area["FD"])
+            file = content(area, boot["Settings"])
+            getattr(shared, area["Kind"] + "_open")(area["Name"], area["FD"], *([file.fileno()] if file else []))
             os.close(area["FD"])
+            if file:
+                file.close()
         kinds = {area["Kind"] for area in boot["Areas"]}
         for kind in kinds & set(FUNCTIONS):
             found.update((name, getattr(shared, name)) for name in FUNCTIONS[kind])

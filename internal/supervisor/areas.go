@@ -8,6 +8,7 @@ import (
 	"uwsgi/internal/cache"
 	"uwsgi/internal/metrics"
 	"uwsgi/internal/queue"
+	"uwsgi/internal/sharedarea"
 	"uwsgi/internal/stats"
 )
 
@@ -22,7 +23,11 @@ func (s *Supervisor) openAreas(g *generation) ([]*area.Area, error) {
 	if err != nil {
 		return nil, err
 	}
-	specs = append(specs, queued...)
+	shared, err := sharedarea.Specs(g.cfg.Settings)
+	if err != nil {
+		return nil, err
+	}
+	specs = append(append(specs, queued...), shared...)
 	if g.metrics, err = metrics.New(g.cfg.Settings, len(g.cfg.Listeners)); err != nil {
 		return nil, err
 	}
