@@ -62,6 +62,9 @@ func (r *reader) verify(s *option.Settings) {
 		}
 	}
 	r.verifyAlarms(s, at)
+	if len(s.Apps) == 0 && len(s.Mules)+len(s.Spoolers) > 0 && !slices.Contains(r.pairs, at("need-app")) {
+		s.NeedApp = false // what runs beside workers is what it is for
+	}
 	r.verifySockets(s)
 	r.verifyProxyProtocol(s)
 	s.LogRoutes = r.verifyRoutes("log-route", "logger", s.LogRoutes, s.Loggers)

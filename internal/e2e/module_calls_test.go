@@ -21,7 +21,63 @@ var testedElsewhere = regexp.MustCompile(`^(__.*|websocket_.*|chunked_read|chunk
 // type or exception.
 func TestModuleCalls(t *testing.T) {
 	t.Parallel()
-	calls := readFile(t, "testdata/api/calls.txt")
+	const names = "' '.join(sorted(n for n in dir(u)))"
+	calls, ours, theirs := askBoth(t, names)
+	have := strings.Fields(strings.Trim(ours, "'"))
+	for _, name := range strings.Fields(strings.Trim(theirs, "'")) {
+		switch absent := slices.Contains(absentNames, name); {
+		case absent == slices.Contains(have, name):
+			t.Errorf("uwsgi.%s: absent %v", name, !absent)
+		case absent, testedElsewhere.MatchString(name), strings.Contains(calls, "u."+name), strings.Contains(calls, "'"+name+"'"):
+		default:
+			t.Errorf("uwsgi.%s is in no line of calls.txt", name)
+		}
+	}
+}
+
+// decoratorNames are those of uWSGI 2.0.31's uwsgidecorators; erlang is not here.
+var decoratorNames = strings.Fields(`cron farm farm_loop filemon get_free_signal harakiri lock manage_spool_request
+	mule mule_brain mule_brainloop mule_msg_dispatcher mulefunc muleloop mulemsg mulemsg_loop postfork postfork_chain_hook
+	rbtimer rpc signal spool spool_decorate spoolforever spoolraw thread timer`)
+
+// TestDecoratorCalls: so it is with uwsgidecorators. What the original gave stands in the file: where
+// it is installed, other tests would have it in the place of ours.
+func TestDecoratorCalls(t *testing.T) {
+	t.Parallel()
+	var asked, want []string
+	calls := readFile(t, "testdata/api/decorated.txt")
+	for line := range strings.Lines(calls) {
+		if line = strings.TrimPrefix(strings.TrimSpace(line), "! "); line != "" && line[0] != '#' {
+			want = append(want, line)
+			asked = append(asked, line[:strings.LastIndex(line, " => ")])
+		}
+	}
+	for _, name := range decoratorNames {
+		if !strings.Contains(calls, "d."+name) && !strings.Contains(calls, "'"+name+"'") {
+			t.Errorf("uwsgidecorators.%s is in no line of decorated.txt", name)
+		}
+		asked, want = append(asked, "callable(d."+name+")"), append(want, "callable(d."+name+") => True")
+	}
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Tolerate(".")
+	s.Copy("testdata/api/decorated.py", "decorated.py")
+	s.Start("--http-socket", addr, "--module", "decorated", "-p", "1", "--master")
+	got := strings.Split(harness.HTTP(t, addr).Do("POST", "/", strings.NewReader(strings.Join(asked, "\n"))).Body, "\n")
+	if len(got) != len(want) {
+		t.Fatalf("%d answers to %d expressions:\n%s", len(got), len(want), strings.Join(got, "\n"))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%s\nwant: %s", got[i], want[i])
+		}
+	}
+}
+
+// askBoth has the expressions of calls.txt evaluated, and one more, here and in the real uWSGI, and
+// compares; it gives the file, and the answers to the last one.
+func askBoth(t *testing.T, last string) (calls, ours, theirs string) {
+	t.Helper()
+	calls = readFile(t, "testdata/api/calls.txt")
 	var asked []string
 	differ := map[string]string{}
 	for line := range strings.Lines(calls) {
@@ -40,13 +96,16 @@ func TestModuleCalls(t *testing.T) {
 	s.Tolerate(".")
 	s.Copy("testdata/api/calls.py", "calls.py")
 	s.Start("--http-socket", addr, "--module", "calls", "-p", "1", "--master")
-	ask := func(addr string, expressions ...string) []string {
-		a := harness.HTTP(t, addr).Do("POST", "/", strings.NewReader(strings.Join(expressions, "\n")))
-		return strings.Split(a.Body, "\n")
+	ask := func(addr string) (answers []string) {
+		body := strings.NewReader(strings.Join(append(slices.Clone(asked), last), "\n"))
+		all := strings.Split(harness.HTTP(t, addr).Do("POST", "/", body).Body, "\n")
+		if len(all) != len(asked)+1 {
+			t.Fatalf("%d answers to %d expressions:\n%s", len(all), len(asked)+1, strings.Join(all, "\n"))
+		}
+		return all
 	}
-	const names = "' '.join(sorted(n for n in dir(u)))"
-	ours, ourNames := ask(addr, asked...), ask(addr, names)[0]
-	for i, line := range ours {
+	mine := ask(addr)
+	for i, line := range mine[:len(asked)] {
 		if want, ok := differ[asked[i]]; ok && line != asked[i]+" => "+want {
 			t.Errorf("%s, want %s", line, want)
 		}
@@ -63,26 +122,12 @@ func TestModuleCalls(t *testing.T) {
 		}
 		return err == nil
 	})
-	theirs, theirNames := ask(addr, asked...), ask(addr, names)[0]
-	if len(theirs) != len(asked) || len(ours) != len(asked) {
-		t.Fatalf("asked %d, theirs %d, ours %d", len(asked), len(theirs), len(ours))
-	}
-	for i, line := range theirs {
-		if _, ok := differ[asked[i]]; ok == (line == ours[i]) {
-			t.Errorf("uWSGI: %s\nours: %s", line, ours[i])
+	his := ask(addr)
+	for i, line := range his[:len(asked)] {
+		if _, ok := differ[asked[i]]; ok == (line == mine[i]) {
+			t.Errorf("uWSGI: %s\nours: %s", line, mine[i])
 		}
 	}
-	quoted := func(answer string) []string {
-		return strings.Fields(strings.Trim(strings.TrimPrefix(answer, names+" => "), "'"))
-	}
-	have := quoted(ourNames)
-	for _, name := range quoted(theirNames) {
-		switch absent := slices.Contains(absentNames, name); {
-		case absent == slices.Contains(have, name):
-			t.Errorf("uwsgi.%s: absent %v", name, !absent)
-		case absent, testedElsewhere.MatchString(name), strings.Contains(calls, "u."+name), strings.Contains(calls, "'"+name+"'"):
-		default:
-			t.Errorf("uwsgi.%s is in no line of calls.txt", name)
-		}
-	}
+	cut := func(answer string) string { return strings.TrimPrefix(answer, last+" => ") }
+	return calls, cut(mine[len(asked)]), cut(his[len(asked)])
 }

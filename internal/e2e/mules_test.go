@@ -234,3 +234,23 @@ def application(environ, start_response):
 		t.Errorf("there are %d processes", n)
 	}
 }
+
+// TestMulesAlone: an instance whose mules are what it is for needs no application, unless it says
+// that it does; a mule of no farm waits for a farm's messages until it is told to leave.
+func TestMulesAlone(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t)
+	s.LooseFDs() // the mule's come after it is ready
+	s.Write("beside.py", "import sys, uwsgi\nprint('the mule waits', file=sys.stderr, flush=True)\nuwsgi.farm_get_msg()\n")
+	s.Start("--master", "--mule=beside.py", "--socket", harness.Addr(t))
+	s.Log.Wait(t, `^the mule waits$`)
+	s.Reload()
+	s.Log.Wait(t, `^mule 1 \(pid: \d+\) buried after `)
+
+	needs := harness.New(t)
+	needs.Allow("GAME OVER", "^no application is configured")
+	needs.Launch("--master", "--mule", "--need-app", "--socket", harness.Addr(t))
+	if code := needs.Exit(); code != 22 {
+		t.Errorf("with need-app it ends with %d", code)
+	}
+}

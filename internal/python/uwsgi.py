@@ -174,10 +174,8 @@ def farm_msg(farm, message):
 
 
 def farm_get_msg():
-    """Wait for the next message of the farms that this mule is in: bytes."""
+    """Wait for the next message of the farms that this mule is in, for ever where there is none: bytes."""
     mule = _mine("farm")
-    if not mule.farms:
-        raise ValueError("the mule is in no farm")
     return mule.get(mule.farms, -1)
 
 

@@ -9,6 +9,7 @@ import sys
 import traceback
 
 ASYNC = 0x80 | 0x200  # inspect.CO_COROUTINE, CO_ASYNC_GENERATOR
+LONGEST = 254  # bytes of a name
 
 _functions = {}  # name in bytes → function
 
@@ -21,6 +22,8 @@ def register(name, function, worker):
     code = getattr(function, "__code__", None)
     if code is not None and code.co_flags & ASYNC:
         raise TypeError("register_rpc(): %s is async, and whoever calls it does not wait: give a plain function" % name)
+    if len(name.encode()) > LONGEST:
+        raise ValueError("unable to register rpc function")
     _functions[name.encode()] = function
     where = 'registered RPC function "%s" on worker %d' % (name, worker) if worker else \
         'registered shared/inherited RPC function "%s"' % name

@@ -63,10 +63,12 @@ class harakiri:
 
 
 def lock(func):
-    """Only one worker at a time runs the function (uwsgi.lock)."""
+    """Only one worker at a time runs the function (uwsgi.lock); the spooler does not, as in uWSGI."""
 
     @functools.wraps(func)
     def call(*args, **kwargs):
+        if uwsgi.i_am_the_spooler():
+            return None
         uwsgi.lock()
         try:
             return func(*args, **kwargs)
@@ -205,8 +207,8 @@ class signal:
 class _source:
     """A decorator whose function is the handler of a signal that something raises."""
 
-    def __init__(self, *what, **kwargs):
-        self.what, self.num, self.target = what, kwargs.get("signum"), kwargs.get("target", "")
+    def __init__(self, add, what, kwargs):
+        self.add, self.what, self.num, self.target = add, what, kwargs.get("signum"), kwargs.get("target", "")
 
     def __call__(self, f):
         number = get_free_signal() if self.num is None else self.num
@@ -216,36 +218,33 @@ class _source:
 
 
 class timer(_source):
-    """The function runs every ``seconds``: @timer(60, target="worker1")."""
+    """The function runs every ``secs``: @timer(60, target="worker1")."""
 
-    def add(self, number, *what):
-        uwsgi.add_timer(number, *what)
+    def __init__(self, secs, **kwargs):
+        super().__init__(uwsgi.add_timer, (secs,), kwargs)
 
 
 class rbtimer(_source):
     """The same: @rbtimer(60)."""
 
-    def add(self, number, *what):
-        uwsgi.add_rb_timer(number, *what)
+    def __init__(self, secs, **kwargs):
+        super().__init__(uwsgi.add_rb_timer, (secs,), kwargs)
 
 
 class cron(_source):
     """The function runs when the time matches: @cron(minute, hour, day, month, weekday), -1 any;
     with unique=True (ours) in one of the instances of the option cluster."""
 
-    def __init__(self, *what, **kwargs):
-        self.unique = kwargs.pop("unique", False)
-        super().__init__(*what, **kwargs)
-
-    def add(self, number, *what):
-        uwsgi.add_cron(number, *what, unique=self.unique)
+    def __init__(self, minute, hour, day, month, dayweek, unique=False, **kwargs):
+        add = functools.partial(uwsgi.add_cron, unique=True) if unique else uwsgi.add_cron
+        super().__init__(add, (minute, hour, day, month, dayweek), kwargs)
 
 
 class filemon(_source):
     """The function runs when a file has changed: @filemon("/tmp/x")."""
 
-    def add(self, number, *what):
-        uwsgi.add_file_monitor(number, *what)
+    def __init__(self, fsobj, **kwargs):
+        super().__init__(uwsgi.add_file_monitor, (fsobj,), kwargs)
 
 
 mule_functions = {}  # what @mulefunc has decorated, by name
@@ -289,50 +288,75 @@ def _mulefunc(target, func):
 MULE_PATIENCE = 10.0  # seconds that a call of @mulefunc waits for room in a queue
 
 
-def _in_mule(brain):
-    """A decorator of what mules run after their fork; ``brain(func)`` does."""
+class _brain:
+    """What runs a function in a mule, called after each fork."""
 
+    def __init__(self, f, num):
+        self.f, self.num = f, num
+
+    def here(self):
+        return uwsgi.mule_id() == self.num
+
+
+class mule_brain(_brain):
+    """What @mule puts into postfork_chain."""
+
+    def __call__(self):
+        if self.here():
+            self.f()
+
+
+class mule_brainloop(_brain):
+    """What @muleloop does."""
+
+    def __call__(self):
+        while self.here():
+            self.f()
+
+
+class mulemsg_loop(_brain):
+    """What @mulemsg does."""
+
+    def __call__(self):
+        while self.here():
+            message = uwsgi.mule_get_msg()
+            if message:
+                self.f(message)
+
+
+class farm_loop(_brain):
+    """What @farm does; ``num`` is a farm's name."""
+
+    def __call__(self):
+        while uwsgi.in_farm(self.num):
+            message = uwsgi.farm_get_msg()
+            if message:
+                self.f(message)
+
+
+def _in_mule(brain, num):
     def decorate(func):
-        postfork_chain.append(lambda: brain(func))
+        postfork_chain.append(brain(func, num))
         return func
 
     return decorate
 
 
-def mule(number):
+def mule(num):
     """Run the function in that mule when it starts."""
-    return _in_mule(lambda func: func() if uwsgi.mule_id() == number else None)
+    return _in_mule(mule_brain, num)
 
 
-def muleloop(number):
+def muleloop(num):
     """Run the function in that mule again and again."""
-
-    def brain(func):
-        while uwsgi.mule_id() == number:
-            func()
-
-    return _in_mule(brain)
+    return _in_mule(mule_brainloop, num)
 
 
-def mulemsg(number):
+def mulemsg(num):
     """Call the function with each message of that mule."""
-
-    def brain(func):
-        while uwsgi.mule_id() == number:
-            message = uwsgi.mule_get_msg()
-            if message:
-                func(message)
-
-    return _in_mule(brain)
+    return _in_mule(mulemsg_loop, num)
 
 
-def farm(name):
-    """Call the function, in the mules of a farm, with each message of the farm."""
-
-    def brain(func):
-        while uwsgi.in_farm(name):
-            message = uwsgi.farm_get_msg()
-            if message:
-                func(message)
-
-    return _in_mule(brain)
+def farm(name=None, **kwargs):
+    """Call the function, in the mules of a farm, or of any, with each message of their farms."""
+    return _in_mule(farm_loop, name)
