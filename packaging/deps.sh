@@ -53,6 +53,7 @@ for group in "$@"; do
 		need ab apache2-utils
 		need wrk wrk
 		need redis-server redis-server
+		need ip iproute2
 		need curl curl
 		need /usr/sbin/apache2 apache2-bin
 		need /usr/sbin/haproxy haproxy

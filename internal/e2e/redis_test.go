@@ -295,7 +295,7 @@ func TestCluster(t *testing.T) {
 		s.Setenv("HERE=" + here)
 		s.Write("app.py", clustered)
 		s.LooseFDs() // the agent's are opened later
-		s.Start("--http", addr, "--module", "app", "--cluster", redis.URL("lease=5s"),
+		s.Start("--http", addr, "--module", "app", "--cluster", redis.URL("lease=3s"),
 			"--hook-lord", "web exec:echo lord-"+name+" >> "+here+"/hooks",
 			"--hook-unlord", "web exec:echo unlord-"+name+" >> "+here+"/hooks",
 			"--unique-cron", "-1 -1 -1 -1 -1 echo run >> "+here+"/runs")

@@ -12,12 +12,13 @@ import (
 type Redis struct {
 	Dir string
 
-	t   testing.TB
-	cmd *exec.Cmd
+	t    testing.TB
+	args []string
+	cmd  *exec.Cmd
 }
 
-// StartRedis starts one, and skips the test where there is none to start.
-func StartRedis(t testing.TB) *Redis {
+// StartRedis starts one, with further arguments, and skips the test where there is none to start.
+func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("no redis-server (apt-get install redis-server)")
@@ -33,7 +34,7 @@ func StartRedis(t testing.TB) *Redis {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Redis{Dir: dir, t: t}
+	r := &Redis{Dir: dir, t: t, args: args}
 	t.Cleanup(func() {
 		r.Kill()
 		os.RemoveAll(dir)
@@ -51,9 +52,9 @@ func (r *Redis) URL(parameters string) string {
 // Start starts it again, and waits until it answers.
 func (r *Redis) Start() {
 	r.t.Helper()
-	r.cmd = exec.Command("redis-server", "--port", "0", "--unixsocket", filepath.Join(r.Dir, "s"),
+	r.cmd = exec.Command("redis-server", append([]string{"--port", "0", "--unixsocket", filepath.Join(r.Dir, "s"),
 		"--unixsocketperm", "777", "--dir", r.Dir, "--appendonly", "yes", "--appendfsync", "always", "--save", "",
-		"--loglevel", "warning")
+		"--loglevel", "warning"}, r.args...)...)
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
