@@ -42,7 +42,8 @@ func TestCacheKeys(t *testing.T) {
 		}
 	}
 	var s Settings
-	if err := cache2(&s, Value{Text: "name=c,items=10,lru=1,key_size=7,math_initial=-3,storesync=2,hash_size=9"}); err != nil {
+	const all = "name=c,items=10,lru=1,key_size=7,math_initial=-3,storesync=2,hash_size=9"
+	if err := cache2(&s, Value{Text: all}); err != nil {
 		t.Error(err)
 	}
 	if c := s.Caches[0]; !c.PurgeLRU || c.KeySize != 7 || c.Initial != -3 || c.StoreSync.Seconds() != 2 ||
