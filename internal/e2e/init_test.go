@@ -70,10 +70,10 @@ func TestInit(t *testing.T) {
 				!strings.Contains(string(out), "uwsgi.ini is there already") || readFile(t, s.Path("my site/uwsgi.ini")) != ini {
 				t.Errorf("a second time: %v, %s", err, out)
 			}
+			s.Write("my site/uwsgi.ini", strings.Replace(ini, "127.0.0.1:8000", addr, 1)) // which others may hold
 			if out, err := s.Command("check", "my site/uwsgi.ini").CombinedOutput(); err != nil {
 				t.Errorf("the check: %v\n%s", err, out)
 			}
-			s.Write("my site/uwsgi.ini", strings.Replace(ini, "127.0.0.1:8000", addr, 1))
 			s.Start("--ini", "my site/uwsgi.ini")
 			if a := harness.HTTP(t, addr).Get("/"); a.Status != 200 || !strings.Contains(a.Body, c.answer) {
 				t.Errorf("%s %q", a.Line, a.Body)
