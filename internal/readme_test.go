@@ -57,10 +57,9 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestWorkerReadme: cmd/uwsgi-worker/README.md names every file of its folder and no other; and as
-// it says, a panic stays in Go: each function that C calls begins with a guard.
-func TestWorkerReadme(t *testing.T) {
-	dir := filepath.Join("..", "cmd", "uwsgi-worker")
+// namesItsFiles holds the table of files in a folder's README.md to what is there.
+func namesItsFiles(t *testing.T, dir string) {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "README.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +83,16 @@ func TestWorkerReadme(t *testing.T) {
 			t.Errorf("%s/README.md names %s, which is not there", dir, name)
 		}
 	}
+}
+
+// TestSharedReadme: cmd/uwsgi-shared/README.md names every file of its folder and no other.
+func TestSharedReadme(t *testing.T) { namesItsFiles(t, filepath.Join("..", "cmd", "uwsgi-shared")) }
+
+// TestWorkerReadme: so does cmd/uwsgi-worker/README.md; and as it says, a panic stays in Go: each
+// function that C calls begins with a guard.
+func TestWorkerReadme(t *testing.T) {
+	dir := filepath.Join("..", "cmd", "uwsgi-worker")
+	namesItsFiles(t, dir)
 	sources, _ := filepath.Glob(filepath.Join(dir, "*.go"))
 	exported := 0
 	for _, path := range sources {
