@@ -32,7 +32,7 @@ func (w *World) sockets() {
 			w.found = append(w.found, f)
 		}
 		if by, taken := listen.HolderOf(a.Addr); taken && !s.ReusePort {
-			f.Err, f.Gravity, f.Hint = describe(by, a.Addr.Port())
+			f.Gravity, f.Hint, f.Err = describe(by, a.Addr.Port())
 			w.found = append(w.found, f)
 		}
 	}
@@ -48,14 +48,14 @@ func firstFree() int {
 }
 
 // describe says who listens and what comes of it. An instance of ours is very likely this one.
-func describe(by listen.Holder, port uint16) (error, Gravity, string) {
+func describe(by listen.Holder, port uint16) (Gravity, string, error) {
 	switch {
 	case by.PID == 1:
-		return fmt.Errorf("systemd holds port %d", port), Note, "a socket unit hands it on"
+		return Note, "a socket unit hands it on", fmt.Errorf("systemd holds port %d", port)
 	case by.Name == "uwsgi":
-		return fmt.Errorf("uwsgi (pid %d) listens on port %d", by.PID, port), Note, "this instance, most likely"
+		return Note, "this instance, most likely", fmt.Errorf("uwsgi (pid %d) listens on port %d", by.PID, port)
 	case by.PID != 0:
-		return fmt.Errorf("port %d is in use by %s (pid %d)", port, by.Name, by.PID), Fatal, "end it, or write another port"
+		return Fatal, "end it, or write another port", fmt.Errorf("port %d is in use by %s (pid %d)", port, by.Name, by.PID)
 	}
-	return fmt.Errorf("port %d is in use", port), Doubt, "by this instance? As root the check says by whom"
+	return Doubt, "by this instance? As root the check says by whom", fmt.Errorf("port %d is in use", port)
 }
