@@ -1,6 +1,9 @@
 package option
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+)
 
 // isRedis reports whether an address is one of Redis, or of Valkey, which is the same to us.
 func isRedis(address string) bool {
@@ -10,4 +13,16 @@ func isRedis(address string) bool {
 		return ok
 	}
 	return false
+}
+
+// Shown is what logs and statistics call it: a URL has no password there.
+func (s Spooler) Shown() string {
+	if !s.Remote() {
+		return s.Dir
+	}
+	u, err := url.Parse(s.Dir)
+	if err != nil {
+		return "Redis"
+	}
+	return u.Redacted()
 }

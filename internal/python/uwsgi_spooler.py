@@ -2,6 +2,7 @@
 uwsgi.spooler with each."""
 
 import os
+import re
 import sys
 import time
 import traceback
@@ -29,7 +30,8 @@ class Spooler:
     handle(), begin(), end(), retire() and wait()."""
 
     def __init__(self, settings, spoolers, number, process):
-        self.dir, self.backend = spoolers.dirs[number - 1], spoolers.backends[spoolers.dirs[number - 1]]
+        where = spoolers.dirs[number - 1]
+        self.dir, self.backend = re.sub("(://[^/@]*):[^/@]*@", r"\1:xxxxx@", where), spoolers.backends[where]
         self.board, self.process = spoolers.board, process
         self.own_frequency = settings["SpoolerFrequency"] / 1e9
         self.attempts, self.max_tasks = settings["SpoolerAttempts"], settings["SpoolerMaxTasks"]

@@ -28,7 +28,7 @@ func ownSpoolers(set *option.Settings) (folders []string) {
 	for _, spooler := range set.Spoolers {
 		for range spooler.Processes {
 			if !spooler.External {
-				folders = append(folders, spooler.Dir)
+				folders = append(folders, spooler.Shown())
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func (s *Supervisor) spoolerStats() []stats.Spooler {
 	own := s.attendants.posts[&spoolerKind]
 	for _, spooler := range s.gen.cfg.Settings.Spoolers {
 		for range spooler.Processes {
-			x := stats.Spooler{Dir: spooler.Dir, Status: "external"}
+			x := stats.Spooler{Dir: spooler.Shown(), Status: "external"}
 			if !spooler.External && len(own) > 0 {
 				s.describeSpooler(&x, own[0])
 				own = own[1:]
