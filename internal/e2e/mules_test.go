@@ -254,3 +254,30 @@ func TestMulesAlone(t *testing.T) {
 		t.Errorf("with need-app it ends with %d", code)
 	}
 }
+
+// TestFewerMules: what waits for a mule that a reload does away with is given to another, once.
+func TestFewerMules(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", herd)
+	ini := "[uwsgi]\nhttp = " + addr + "\nmodule = app\nmaster = true\nmules = "
+	s.Write("x.ini", ini+"2\n")
+	s.LooseFDs() // its mules come after it is ready
+	s.Tolerate(`messages for mules or farms that are no more`)
+	s.Start("--ini", "x.ini")
+	get := harness.HTTP(t, addr).Get
+	get("/2?hold")
+	s.Log.Wait(t, `^HEARD hold 2 `)
+	for _, text := range []string{"one", "two", strings.Repeat("x", 5000)} {
+		get("/2?" + text)
+	}
+	s.Write("x.ini", ini+"1\n")
+	s.Reload()
+	s.Write("go", "")
+	for _, line := range []string{"DONE hold", `HEARD one [12] \d+`, `HEARD two [12] \d+`, `HEARD x+ [12] \d+`} {
+		s.Log.Wait(t, `^`+line+`$`)
+	}
+	if n := s.Log.Count(`^HEARD (one|two|x)`); n != 3 {
+		t.Errorf("three messages were given %d times", n)
+	}
+}

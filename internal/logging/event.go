@@ -103,6 +103,7 @@ var events = map[string]event{
 	"emperor.problem":       {},
 	"emperor.reload":        {},
 	"area.renewed":          {},
+	"mules.passed":          {},
 	"metrics.failed":        {},
 	"emperor.start":         {},
 	"emperor.stop":          {},

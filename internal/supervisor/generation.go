@@ -268,6 +268,7 @@ func (s *Supervisor) tidy() {
 		clear(s.gens[len(kept):])
 		s.gens = kept
 		s.keepAreas()
+		s.passOnMessages()
 	}
 }
 

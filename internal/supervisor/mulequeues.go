@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/sys"
 	"uwsgi/internal/wire"
 )
 
@@ -77,6 +78,84 @@ func (m *muleQueues) queue(name string, room int) ([2]*os.File, error) {
 		}
 	}
 	return ends, nil
+}
+
+// passOn gives what waits for mules and farms that these settings have no more to whichever of the
+// mules that they have is free: how many messages, and whether some wait until there is room.
+func (m *muleQueues) passOn(set *option.Settings) (passed int, left bool) {
+	shared, ok := m.ends["shared"]
+	if !ok || len(set.Mules) == 0 {
+		return 0, false
+	}
+	served := map[string]bool{"shared": true}
+	for n := range set.Mules {
+		served[fmt.Sprintf("mule %d", n+1)] = true
+	}
+	for _, f := range set.Farms {
+		served["farm "+f.Name] = true
+	}
+	for name, ends := range m.ends {
+		if served[name] {
+			continue
+		}
+		for {
+			moved, full := movePacket(ends[1], shared[0])
+			left = left || full
+			if !moved {
+				break
+			}
+			passed++
+		}
+	}
+	return passed, left
+}
+
+// movePacket moves one packet, with the descriptor beside it. full: there is no room.
+func movePacket(from, to *os.File) (moved, full bool) {
+	data := make([]byte, 16+inlineMessage) // an identity is before it
+	beside := make([]byte, unix.CmsgSpace(4))
+	n, oobn, err := recvPacket(from, data, beside, unix.MSG_PEEK)
+	if err != nil || n == 0 {
+		return false, false
+	}
+	fds := sys.Descriptors(beside[:oobn])
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	fd, err := rawFD(to)
+	if err != nil {
+		return false, false
+	}
+	if err := unix.Sendmsg(fd, data[:n], rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
+		return false, err == unix.EAGAIN
+	}
+	_, _, err = recvPacket(from, data[:1], nil, 0) // what is beside it goes with it
+	return err == nil, false
+}
+
+func recvPacket(f *os.File, data, beside []byte, flags int) (n, oobn int, err error) {
+	fd, err := rawFD(f)
+	if err != nil {
+		return 0, 0, err
+	}
+	n, oobn, _, _, err = unix.Recvmsg(fd, data, beside, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	return n, oobn, err
+}
+
+// rawFD is a file's descriptor, whose mode stays as it is. The file has to be kept meanwhile.
+func rawFD(f *os.File) (n int, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	err = conn.Control(func(fd uintptr) { n = int(fd) })
+	return n, err
 }
 
 func (m *muleQueues) close() {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"uwsgi/internal/option"
@@ -27,6 +28,21 @@ var muleKind = kind{
 	died: func(p *attendant, how string) string {
 		return fmt.Sprintf("OOOPS mule %d (pid: %d) crippled...trying respawn... (it %s)", p.post.n, p.pid, how)
 	},
+}
+
+// passOnMessages leaves what waits for mules that a reload has done away with to the others.
+func (s *Supervisor) passOnMessages() {
+	if s.gen == nil || len(s.queues.ends) == 0 || s.phase >= Stopping {
+		return
+	}
+	passed, left := s.queues.passOn(s.gen.cfg.Settings)
+	if passed > 0 {
+		s.log(slog.LevelWarn, "mules.passed", fmt.Sprintf("%d messages for mules or farms that are no more go to "+
+			"other mules", passed))
+	}
+	if left {
+		s.timers.after(time.Second, s.passOnMessages)
+	}
 }
 
 func (s *Supervisor) muleStats() []stats.Mule {
