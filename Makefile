@@ -106,7 +106,11 @@ packages: build wheel
 	@packaging/deps.sh wheel
 	packaging/nfpm/build.sh
 
-dist: deb wheel packages
+dist:
+	rm -rf dist
+	$(MAKE) --no-print-directory deb ARCH=amd64
+	$(MAKE) --no-print-directory deb ARCH=arm64
+	$(MAKE) --no-print-directory packages
 	packaging/dist.sh
 
 # ARCH=arm64: for another architecture than this machine's.
@@ -139,12 +143,10 @@ container: wheel-short
 	@packaging/deps.sh container
 	packaging/container/test.sh
 
-# What `make deb` and `make wheel` made, in fresh root file systems: Debian from 11 to the newest, and arm64 under qemu.
-roots: wheel
-	@packaging/deps.sh roots
-	$(MAKE) --no-print-directory deb
-	$(MAKE) --no-print-directory deb ARCH=arm64
-	packaging/roots.sh bullseye bookworm trixie sid arm64
+# What it made in fresh root file systems: Debian from 11 to the newest, musl, arm64 under qemu; and the source, where nothing but Python is.
+roots: dist
+	@packaging/deps.sh roots musl
+	packaging/roots.sh bullseye bookworm trixie sid musl rpm source arm64
 
 # Where PyPI cannot be reached there is no zig, and this is left out.
 wheel-short:

@@ -27,6 +27,7 @@ json.dump({"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXR
                             [{"spdxElementId": ref(n), "relationshipType": "CONTAINS", "relatedSpdxElement": ref(m["Path"])} for n in sums for m in listed if not m.get("Main")]},
           open("dist/uwsgi-%s.spdx.json" % version, "w"), indent=1)
 X
+"$(packaging/deps.sh tools)/bin/pyspdxtools" -i dist/*.spdx.json
 cd dist
 sha256sum -- * >SHA256SUMS
 cat SHA256SUMS

