@@ -179,7 +179,8 @@ func TestLargePackagesStayOut(t *testing.T) {
 		if p.ImportPath != "uwsgi/cmd/uwsgi" && p.ImportPath != "uwsgi/cmd/uwsgi-worker" {
 			continue
 		}
-		for _, large := range []string{"net/http", "net/smtp"} { // go-systemd imports crypto/tls, of which nothing is used
+		// go-systemd imports crypto/tls, of which nothing is used
+		for _, large := range []string{"net/http", "net/smtp"} {
 			if slices.Contains(p.Deps, large) {
 				t.Errorf("%s has %s in it", p.ImportPath, large)
 			}

@@ -1,5 +1,5 @@
-// Metrics in an area: a table of names, which the supervisor wrote, and the numbers. Each of these is
-// one word, changed by one instruction: there is no lock, and nothing for a death to leave torn.
+// Metrics in an area: a table of names, which the supervisor wrote, and the numbers. Each of these
+// is one word, changed by one instruction: there is no lock, and nothing for a death to leave torn.
 #ifndef UWSGI_METRICS_H
 #define UWSGI_METRICS_H
 

@@ -35,8 +35,8 @@ static PyObject *truth(int yes) {
 	return o;
 }
 
-// copy gives what is in a slot, to be freed: NULL with size 0 where that is empty, with another one where
-// there is no memory.
+// copy gives what is in a slot, to be freed: NULL with size 0 where that is empty, with another one
+// where there is no memory.
 static char *copy(uint64_t i, size_t *size) {
 	struct queue_slot *slot = queue_slot(queue, i);
 	*size = slot->size;

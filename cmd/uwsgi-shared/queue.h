@@ -1,6 +1,6 @@
 // A queue in an area: a ring of slots, filled at one place and emptied there (pop) or at the other
-// (pull), as uWSGI's. What a call changes is noted before it is done, in one piece: who gets the lock
-// of one that died does what is noted.
+// (pull), as uWSGI's. What a call changes is noted before it is done, in one piece: who gets the
+// lock of one that died does what is noted.
 #ifndef UWSGI_QUEUE_H
 #define UWSGI_QUEUE_H
 

@@ -97,7 +97,8 @@ func walk(path string, need Need, cred *syscall.Credential) error {
 		if may(at, st, here, cred) {
 			continue
 		}
-		b := &Blocked{Path: at, Mode: st.Mode(), Owner: owner(st), UID: uint32(os.Geteuid()), Need: here, Dir: st.IsDir()}
+		b := &Blocked{Path: at, Mode: st.Mode(), Owner: owner(st), UID: uint32(os.Geteuid()),
+			Need: here, Dir: st.IsDir()}
 		if cred != nil {
 			b.UID = cred.Uid
 		}

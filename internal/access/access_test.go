@@ -48,7 +48,8 @@ func tree(t *testing.T, modes map[string]fs.FileMode, names ...string) string {
 
 // TestCheck: the first folder that stands in the way is named, with its mode and who is not let in.
 func TestCheck(t *testing.T) {
-	top := tree(t, map[string]fs.FileMode{"home": 0o700, "home/site": 0o700, "home/site/app.py": 0o600, "plain/secret": 0o600,
+	top := tree(t, map[string]fs.FileMode{"home": 0o700, "home/site": 0o700,
+		"home/site/app.py": 0o600, "plain/secret": 0o600,
 		"unlisted": 0o711}, "home/", "home/site/", "home/site/app.py", "plain/", "plain/secret", "unlisted/")
 	if err := os.Symlink(filepath.Join(top, "home/site"), filepath.Join(top, "link")); err != nil {
 		t.Fatal(err)
@@ -90,7 +91,8 @@ func TestExplain(t *testing.T) {
 	top := tree(t, map[string]fs.FileMode{"logs": 0o755}, "logs/")
 	denied := &fs.PathError{Op: "open", Path: filepath.Join(top, "logs/a.log"), Err: syscall.EACCES}
 	err := Explain(Explain(denied, stranger), stranger)
-	if !errors.Is(err, fs.ErrPermission) || strings.Count(err.Error(), "may not write in "+top+"/logs (mode 0755") != 1 {
+	if !errors.Is(err, fs.ErrPermission) || strings.Count(err.Error(),
+		"may not write in "+top+"/logs (mode 0755") != 1 {
 		t.Errorf("%v", err)
 	}
 	other := &fs.PathError{Op: "open", Path: top + "/x", Err: syscall.ENOSPC}

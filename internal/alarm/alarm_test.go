@@ -54,7 +54,8 @@ func TestRaise(t *testing.T) {
 	if n := out.Count("ALARM: look one"); n != 2 {
 		t.Errorf("one was told %d times", n)
 	}
-	if x := a.Stats()[0]; x.Raised != 3 || x.Suppressed != 1 || x.Name != "a" || x.Action != "log" || x.LastRaised == 0 {
+	if x := a.Stats()[0]; x.Raised != 3 || x.Suppressed != 1 || x.Name != "a" ||
+		x.Action != "log" || x.LastRaised == 0 {
 		t.Errorf("%+v", x)
 	}
 }
@@ -106,7 +107,8 @@ func TestLine(t *testing.T) {
 
 func TestCommand(t *testing.T) {
 	dir := t.TempDir()
-	a, out := start(t, option.AlarmSettings{Alarms: []option.Alarm{{Name: "a", Action: "cmd", Arg: "cat > it; echo $WHO >> it"},
+	a, out := start(t, option.AlarmSettings{Alarms: []option.Alarm{{Name: "a", Action: "cmd",
+		Arg: "cat > it; echo $WHO >> it"},
 		{Name: "fails", Action: "cmd", Arg: "exit 3"}, {Name: "deaf", Action: "cmd", Arg: "exec <&-; true"},
 		{Name: "long", Action: "cmd", Arg: "echo $$ > pid.new; mv pid.new pid; sleep 600; :"}}}, func(e *Env) {
 		e.Dir = func() string { return dir }

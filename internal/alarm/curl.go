@@ -54,8 +54,8 @@ func (a *Alarms) curl(ctx context.Context, c option.Curl, message string) error 
 	return fmt.Errorf("%s: %w", c.URL.Redacted(), err)
 }
 
-// curlConfig is the configuration for one transfer, as curl(1) reads it (-K); the body is descriptor
-// 3.
+// curlConfig is the configuration for one transfer, as curl(1) reads it (-K); the body is
+// descriptor 3.
 func curlConfig(c option.Curl, mail bool) string {
 	var b strings.Builder
 	flag := func(name string, on bool) {

@@ -87,8 +87,9 @@ func TestMail(t *testing.T) {
 	heard.Wait("QUIT")
 	a.Close()
 	text := heard.String()
-	for _, want := range []string{"MAIL FROM:<me@x.example>", "RCPT TO:<a@x.example>\nRCPT TO:<b@x.example>\nDATA\nTo: a@x.example,b@x.example\n" +
-		"From: me@x.example\nSubject: Look here\nDate: ", "\n\n..one\ntwo\n.\nQUIT"} {
+	for _, want := range []string{"MAIL FROM:<me@x.example>",
+		"RCPT TO:<a@x.example>\nRCPT TO:<b@x.example>\nDATA\nTo: a@x.example,b@x.example\n" +
+			"From: me@x.example\nSubject: Look here\nDate: ", "\n\n..one\ntwo\n.\nQUIT"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in:\n%s\n%s", want, text, out)
 		}

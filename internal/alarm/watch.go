@@ -34,7 +34,8 @@ func (w *watch) open(list []option.AlarmFD) error {
 		fd, err := unix.FcntlInt(uintptr(o.FD), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
 			w.release()
-			return option.Wrong("alarm-fd", fmt.Sprintf("%s %d", o.Alarm, o.FD), fmt.Errorf("descriptor %d: %w", o.FD, err))
+			return option.Wrong("alarm-fd", fmt.Sprintf("%s %d", o.Alarm, o.FD),
+				fmt.Errorf("descriptor %d: %w", o.FD, err))
 		}
 		w.fds = append(w.fds, watched{o, fd})
 	}

@@ -39,7 +39,8 @@ func examine(cfg *config.Config, environ []string) error {
 		},
 		Fits: func(python string) error { return loader.Fits(python, lib) },
 	}) {
-		e := &option.Error{File: f.Origin.File, Line: f.Origin.Line, Name: f.Option, Value: f.Value, Err: f.Err, Hint: f.Hint}
+		e := &option.Error{File: f.Origin.File, Line: f.Origin.Line, Name: f.Option, Value: f.Value,
+			Err: f.Err, Hint: f.Hint}
 		cfg.Report(e, f.Gravity == doctor.Fatal, f.Gravity == doctor.Doubt)
 	}
 	return nil

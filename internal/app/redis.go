@@ -10,7 +10,8 @@ import (
 	"uwsgi/internal/schedule"
 )
 
-// connect starts what talks to Redis, as the application's user, once something names a redis:// URL.
+// connect starts what talks to Redis, as the application's user, once something names a redis://
+// URL.
 func (in *instance) connect(d *deployment) error {
 	for _, s := range d.cfg.Settings.Spoolers {
 		if !s.Remote() {
@@ -44,7 +45,8 @@ func (in *instance) join(d *deployment) error {
 	if s.Cluster == "" {
 		d.cluster = nil
 		if names := s.LordNames(); len(names) > 0 {
-			return option.Wrong("hook-lord", names[0], errors.New("no instance has a name without cluster = redis://HOST:PORT/DB"))
+			return option.Wrong("hook-lord", names[0],
+				errors.New("no instance has a name without cluster = redis://HOST:PORT/DB"))
 		}
 		return nil
 	}

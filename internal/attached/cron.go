@@ -51,7 +51,8 @@ func (c *Crons) shared(k *cronJob) schedule.Lease {
 // StartCrons begins to watch the clock; harakiri is cron-harakiri.
 func StartCrons(list []option.Cron, harakiri time.Duration, env Env) *Crons {
 	env.fill()
-	c := &Crons{env: env, stop: make(chan struct{}), look: make(chan struct{}, 1), looped: make(chan struct{}), runs: map[Process]struct{}{}}
+	c := &Crons{env: env, stop: make(chan struct{}), look: make(chan struct{}, 1), looped: make(chan struct{}),
+		runs: map[Process]struct{}{}}
 	if env.start == nil {
 		c.spawn = NewSpawner()
 		c.env.start = c.spawn.Start

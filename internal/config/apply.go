@@ -151,8 +151,8 @@ func leftOut(err error) error {
 	return &option.Error{Err: fmt.Errorf("%w; the line is left out", e.Err), Hint: e.Hint, Warn: true}
 }
 
-// atRunTime is the environment variable that a value waits for, "" for none: a check happens where the
-// server does not run, and cannot say what the value will be.
+// atRunTime is the environment variable that a value waits for, "" for none: a check happens where
+// the server does not run, and cannot say what the value will be.
 func (r *reader) atRunTime(p *pair, row *option.Row) string {
 	if !r.checking || row.Standing != option.Supported || row.Kind.Raw() || row.Kind == option.HookLine {
 		return ""

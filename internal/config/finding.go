@@ -142,7 +142,8 @@ func (c *Config) Report(e *option.Error, fatal, warning bool) {
 	at := -1
 	for i := range c.Findings {
 		have := &c.Findings[i]
-		if have.File != f.File || have.Line != f.Line || have.Option != f.Option || f.File == "" && have.Value != f.Value {
+		if have.File != f.File || have.Line != f.Line || have.Option != f.Option ||
+			f.File == "" && have.Value != f.Value {
 			continue
 		}
 		at = i

@@ -78,7 +78,8 @@ const maxPairs = 50_000
 
 func newReader(environ []string, h Host) *reader {
 	r := &reader{environ: make(map[string]string, len(environ)), first: map[string]*pair{}, used: map[string]bool{},
-		holders: map[string]bool{}, awaited: map[string]bool{}, declared: map[string]declared{}, contents: map[string]string{}}
+		holders: map[string]bool{}, awaited: map[string]bool{}, declared: map[string]declared{},
+		contents: map[string]string{}}
 	for _, kv := range environ {
 		name, value, ok := strings.Cut(kv, "=")
 		if !ok || name == "" {

@@ -119,7 +119,8 @@ func cutLast(s, separator string) (before, after string, ok bool) {
 	return s[:at], s[at+len(separator):], true
 }
 
-// verifyAlarms finds names of alarms that are not there. uWSGI does not mind with two of the options.
+// verifyAlarms finds names of alarms that are not there. uWSGI does not mind with two of the
+// options.
 func (r *reader) verifyAlarms(s *option.Settings, at func(string) *pair) {
 	hint := func(name string) (string, error) {
 		return "write alarm = " + name + " cmd:COMMAND", fmt.Errorf("there is no alarm named %q", name)

@@ -84,7 +84,8 @@ func (u *userSignals) end() {
 	u.mu.Unlock()
 }
 
-// NextSignal waits, in a request, for a signal whose handler is to run here; false: the worker ends.
+// NextSignal waits, in a request, for a signal whose handler is to run here; false: the worker
+// ends.
 func (e *Engine) NextSignal() (number int, ok bool) { return e.signals.wait() }
 
 // withdraw gives a signal back that nobody has taken yet.

@@ -40,7 +40,8 @@ func (w *World) folders() (whole bool) {
 			continue
 		}
 		if path = option.PathIn(w.Start, path); !there(path) {
-			w.note(Doubt, "emperor", source, fmt.Errorf("there is no %s", path), "no instance is started until it is there")
+			w.note(Doubt, "emperor", source, fmt.Errorf("there is no %s", path),
+				"no instance is started until it is there")
 		}
 	}
 	return whole

@@ -55,7 +55,8 @@ func describe(by listen.Holder, port uint16) (Gravity, string, error) {
 	case by.Name == "uwsgi":
 		return Note, "this instance, most likely", fmt.Errorf("uwsgi (pid %d) listens on port %d", by.PID, port)
 	case by.PID != 0:
-		return Fatal, "end it, or write another port", fmt.Errorf("port %d is in use by %s (pid %d)", port, by.Name, by.PID)
+		return Fatal, "end it, or write another port",
+			fmt.Errorf("port %d is in use by %s (pid %d)", port, by.Name, by.PID)
 	}
 	return Doubt, "by this instance? As root the check says by whom", fmt.Errorf("port %d is in use", port)
 }

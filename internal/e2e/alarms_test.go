@@ -54,12 +54,14 @@ import sys, uwsgi
 while True:
     print("the mule got", uwsgi.mule_get_msg(), file=sys.stderr, flush=True)
 `)
-	s.Allow("!!! uWSGI process .* got Segmentation Fault !!!", "DAMN ! worker 1", "Fatal Python error: Segmentation fault")
+	s.Allow("!!! uWSGI process .* got Segmentation Fault !!!", "DAMN ! worker 1",
+		"Fatal Python error: Segmentation fault")
 	s.Tolerate(".*boom")
 	s.LooseFDs() // the mule's come after it is ready
 	args := []string{"--alarm", "a cmd:cat >> got; echo '<' >> got; echo boom of the command", "--alarm", "l log:see",
 		"--not-log-alarm", "a skip this", "--log-alarm", "a,l boom", "--alarm-segfault", "a"}
-	s.Start(append(args, "--http-socket", addr, "--module", "app", "-p", "1", "--alarm", "s signal:17", "--alarm", "m mule:1",
+	s.Start(append(args, "--http-socket", addr, "--module", "app", "-p", "1", "--alarm",
+		"s signal:17", "--alarm", "m mule:1",
 		"--mule=mule.py", "--alarm", "wrong cmd:exit 3", "--hook-master-start", "alarm:l of a hook", "--hook-accepting1",
 		"alarm:l of a worker")...)
 	site := harness.HTTP(t, addr)
@@ -85,7 +87,8 @@ while True:
 	s.Log.WaitFrom(t, mark, `^the mule got b'for a mule'$`)
 	site.Try("GET", "/crash", nil)
 	got("Segmentation Fault")
-	if b, _ := os.ReadFile(s.Path("got")); strings.Contains(string(b), "skip this") || strings.Contains(string(b), "of the command") {
+	if b, _ := os.ReadFile(s.Path("got")); strings.Contains(string(b), "skip this") ||
+		strings.Contains(string(b), "of the command") {
 		t.Errorf("%s", b)
 	}
 	t.Run("as uWSGI", func(t *testing.T) {

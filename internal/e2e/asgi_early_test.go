@@ -72,7 +72,8 @@ async def application(scope, receive, send):
 		}
 		head := harness.ReadUntil(t, harness.Send(t, addr, fmt.Sprintf(
 			"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.path, length, c.sent)), "\r\n\r\nno")
-		if ends := strings.Contains(head, "\r\nConnection: close\r\n"); ends != c.ends || !strings.HasPrefix(head, "HTTP/1.1 200 ") {
+		if ends := strings.Contains(head, "\r\nConnection: close\r\n"); ends != c.ends ||
+			!strings.HasPrefix(head, "HTTP/1.1 200 ") {
 			t.Errorf("%s: %q", c.path, head)
 		}
 	}

@@ -157,7 +157,8 @@ def heard(message):
 uwsgi.mule_msg_hook = heard
 `)
 	s.LooseFDs() // its mules come after it is ready
-	s.Start("--http", addr, "--module", "app", "--master", "--mules", "3", "--mule-harakiri", "60", "--cron-harakiri", "1")
+	s.Start("--http", addr, "--module", "app", "--master", "--mules", "3", "--mule-harakiri",
+		"60", "--cron-harakiri", "1")
 	raise := func(path string) { harness.HTTP(t, addr).Get(path) }
 	raise("/7?1:held") // for nobody; the message is for mule 1
 	s.Tolerate(`signal 7 is for "worker2"`)

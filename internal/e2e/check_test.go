@@ -86,7 +86,8 @@ func TestCheckFindsWhatFails(t *testing.T) {
 			t.Parallel()
 			s := harness.New(t)
 			s.Setenv(harness.DebianPath)
-			s.Write("named.py", "import os\ndef app(e, s): pass\nmade = lambda: app\nif os.name:\n    later, _ = app, 1\n")
+			s.Write("named.py", "import os\ndef app(e, s): pass\nmade = lambda: app\nif "+
+				"os.name:\n    later, _ = app, 1\n")
 			s.Write("good.py", "def application(e, s): pass\n")
 			s.Write("dynamic.py", "globals()['application'] = print\n")
 			s.Write("starred.py", "from good import *\n")
@@ -112,7 +113,8 @@ func TestCheckFindsWhatFails(t *testing.T) {
 			found := false
 			for l := range strings.Lines(out) {
 				bad := strings.Contains(l, ": error: ") || strings.Contains(l, ": warning: ")
-				found = found || strings.Contains(l, says) && (says == "" || strings.HasPrefix(l, last) || strings.Contains(line, "\n"))
+				found = found || strings.Contains(l, says) &&
+					(says == "" || strings.HasPrefix(l, last) || strings.Contains(line, "\n"))
 				if bad && c.exit == 0 {
 					t.Errorf("%s", l)
 				}
@@ -148,7 +150,8 @@ func TestCheckUnfitPython(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Write("x.ini", "[uwsgi]\nhome = env\nmodule = app\n")
-	if out, exit := checked(t, s, "x.ini"); exit != config.WouldNotStart || !strings.Contains(out, "x.ini:2: error: home = env: ") ||
+	if out, exit := checked(t, s, "x.ini"); exit != config.WouldNotStart ||
+		!strings.Contains(out, "x.ini:2: error: home = env: ") ||
 		!strings.Contains(out, "it is free-threaded") {
 		t.Errorf("exit status %d:\n%s", exit, out)
 	}

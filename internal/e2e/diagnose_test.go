@@ -88,7 +88,8 @@ func TestClosedFolder(t *testing.T) {
 			s.Write("home/site/app.py", version("x"))
 			s.Write("secret.py", version("x"))
 			for _, err := range []error{os.Chmod(s.Path("home"), 0o700), os.Chmod(s.Path("secret.py"), 0o600),
-				os.MkdirAll(s.Path("home/env/bin"), 0o755), os.Symlink("/usr/bin/python3", s.Path("home/env/bin/python3"))} {
+				os.MkdirAll(s.Path("home/env/bin"), 0o755),
+				os.Symlink("/usr/bin/python3", s.Path("home/env/bin/python3"))} {
 				if err != nil {
 					t.Fatal(err)
 				}

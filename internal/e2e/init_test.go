@@ -67,7 +67,8 @@ func TestInit(t *testing.T) {
 				}
 			}
 			if out, err := s.Command("init", "my site", "--write").CombinedOutput(); err == nil ||
-				!strings.Contains(string(out), "uwsgi.ini is there already") || readFile(t, s.Path("my site/uwsgi.ini")) != ini {
+				!strings.Contains(string(out), "uwsgi.ini is there already") ||
+				readFile(t, s.Path("my site/uwsgi.ini")) != ini {
 				t.Errorf("a second time: %v, %s", err, out)
 			}
 			s.Write("my site/uwsgi.ini", strings.Replace(ini, "127.0.0.1:8000", addr, 1)) // which others may hold
@@ -99,7 +100,8 @@ func TestInitPrints(t *testing.T) {
 	if err := os.Mkdir(s.Path("empty"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := s.Command("init", "empty").CombinedOutput(); err == nil || !strings.Contains(string(out), "no application was found") {
+	if out, err := s.Command("init", "empty").CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "no application was found") {
 		t.Errorf("of no project: %v, %s", err, out)
 	}
 }

@@ -28,7 +28,8 @@ func TestModuleCalls(t *testing.T) {
 		switch absent := slices.Contains(absentNames, name); {
 		case absent == slices.Contains(have, name):
 			t.Errorf("uwsgi.%s: absent %v", name, !absent)
-		case absent, testedElsewhere.MatchString(name), strings.Contains(calls, "u."+name), strings.Contains(calls, "'"+name+"'"):
+		case absent, testedElsewhere.MatchString(name), strings.Contains(calls, "u."+name),
+			strings.Contains(calls, "'"+name+"'"):
 		default:
 			t.Errorf("uwsgi.%s is in no line of calls.txt", name)
 		}

@@ -241,7 +241,8 @@ func TestMulesAlone(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
 	s.LooseFDs() // the mule's come after it is ready
-	s.Write("beside.py", "import sys, uwsgi\nprint('the mule waits', file=sys.stderr, flush=True)\nuwsgi.farm_get_msg()\n")
+	s.Write("beside.py", "import sys, uwsgi\nprint('the mule waits', file=sys.stderr, "+
+		"flush=True)\nuwsgi.farm_get_msg()\n")
 	s.Start("--master", "--mule=beside.py", "--socket", harness.Addr(t))
 	s.Log.Wait(t, `^the mule waits$`)
 	s.Reload()

@@ -38,7 +38,8 @@ def application(environ, start_response):
 func TestOracleOfSignals(t *testing.T) {
 	t.Parallel()
 	waits := "import uwsgi\nwhile True:\n    uwsgi.signal_wait()\n"
-	args := []string{"--module", "app", "--master", "-p", "2", "--mule", "--mule=waits.py", "--farm", "f:1", "--farm", "g:1"}
+	args := []string{"--module", "app", "--master", "-p", "2", "--mule", "--mule=waits.py",
+		"--farm", "f:1", "--farm", "g:1"}
 	dir, addr := t.TempDir(), harness.Addr(t)
 	for name, text := range map[string]string{"app.py": targeted, "waits.py": waits} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {

@@ -75,7 +75,8 @@ func startSpooling(t *testing.T, url, here string, args ...string) *spooling {
 	s.Setenv("HERE=" + here)
 	s.Write("app.py", redisSpooling)
 	s.LooseFDs() // the spooler's processes come after it is ready
-	s.Start(append([]string{"--http", addr, "--module", "app", "--spooler", url, "--spooler-frequency", "1"}, args...)...)
+	s.Start(append([]string{"--http", addr, "--module", "app", "--spooler", url, "--spooler-frequency", "1"},
+		args...)...)
 	return &spooling{Server: s, t: t, site: harness.HTTP(t, addr), here: here, doubtful: map[string]bool{}}
 }
 
@@ -233,7 +234,8 @@ func TestCacheInRedis(t *testing.T) {
 	start := func(main, other string) *harness.Client {
 		s, addr := harness.New(t), harness.Addr(t)
 		s.Write("app.py", cacheAPI)
-		s.Start("--http-socket", addr, "--module", "app", "--cache2", "name=main,"+main, "--cache2", "name=other,"+other)
+		s.Start("--http-socket", addr, "--module", "app", "--cache2", "name=main,"+main,
+			"--cache2", "name=other,"+other)
 		return harness.HTTP(t, addr)
 	}
 	const memory = "items=100"
@@ -307,7 +309,10 @@ func TestCluster(t *testing.T) {
 	harness.Eventually(t, "a is the lord", func() bool { return lordA() == "True" && told("lord-a") })
 	b, lordB := start("b")
 	harness.Eventually(t, "a is the lord still", func() bool { return lordB() == "False" && lordA() == "True" })
-	harness.Eventually(t, "the crons have run", func() bool { return len(lines("runs")) > 0 && len(lines("ticks")) > 0 })
+	harness.Eventually(t, "the crons have run", func() bool {
+		return len(lines("runs")) > 0 &&
+			len(lines("ticks")) > 0
+	})
 	a.Stop()
 	if !told("unlord-a") {
 		t.Error("a has stopped, and its hook has not run")

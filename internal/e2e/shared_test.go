@@ -94,7 +94,8 @@ func answersAlike(t *testing.T, args []string, early string, expressions []strin
 		}
 		return err == nil
 	})
-	theirs := append(strings.Split(harness.HTTP(t, addr).Get("/early").Body, "\n"), evaluate(t, addr, expressions...)...)
+	theirs := append(strings.Split(harness.HTTP(t, addr).Get("/early").Body, "\n"),
+		evaluate(t, addr, expressions...)...)
 	for i, line := range ours {
 		if line != "" && (i >= len(theirs) || line != theirs[i]) {
 			t.Errorf("ours  %s\nuWSGI %s", line, theirs[min(i, len(theirs)-1)])
@@ -148,7 +149,8 @@ func TestMetricsAnswer(t *testing.T) {
 // TestMetricsAbsent: without metrics the functions answer as uWSGI's do.
 func TestMetricsAbsent(t *testing.T) {
 	t.Parallel()
-	answersAlike(t, nil, "", []string{"uwsgi.metric_get('foo')", "uwsgi.metric_set('foo', 1)", "uwsgi.metric_inc('foo')",
+	answersAlike(t, nil, "", []string{"uwsgi.metric_get('foo')", "uwsgi.metric_set('foo', 1)",
+		"uwsgi.metric_inc('foo')",
 		"uwsgi.metric_set_min('foo', 1)"}, nil)
 }
 
@@ -184,7 +186,8 @@ func TestMetricsAreUWSGIs(t *testing.T) {
 		t.Skip(err)
 	}
 	theirStats, addr := harness.Addr(t), harness.Addr(t)
-	runOracle(t, s.Dir, append([]string{"--http-socket", addr, "--module", "app", "--master", "--stats", theirStats}, args...))
+	runOracle(t, s.Dir, append([]string{"--http-socket", addr, "--module", "app", "--master", "--stats", theirStats},
+		args...))
 	harness.Eventually(t, "the real uWSGI answers", func() bool {
 		c, err := net.Dial("tcp", theirStats)
 		if err == nil {
@@ -231,7 +234,8 @@ func TestMetricsLast(t *testing.T) {
 		if n := value(t, addr, "uwsgi.metric_get('count')"); n != "120" {
 			t.Errorf("%s 120 times counted: %s", when, n)
 		}
-		if m := metricsOf(t, stats); m["count"].Value != 120 || m["worker.0.requests"].Value < 120 || m["work"].Value == 0 {
+		if m := metricsOf(t, stats); m["count"].Value != 120 ||
+			m["worker.0.requests"].Value < 120 || m["work"].Value == 0 {
 			t.Errorf("%s the statistics say %v", when, m)
 		}
 		if text := harness.HTTP(t, stats).Get("/metrics").Body; !strings.Contains(text, "\nuwsgi_metric_count 120\n") {

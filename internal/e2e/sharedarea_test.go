@@ -14,7 +14,8 @@ import (
 func TestSharedAreaAnswers(t *testing.T) {
 	t.Parallel()
 	error := func(function string) string { return "ValueError: error calling uwsgi_" + function + "()" }
-	answersAlike(t, []string{"--sharedarea", "1", "--sharedarea", "pages=2", "--sharedarea", "size=5000", "--sharedarea", "0"},
+	answersAlike(t, []string{"--sharedarea", "1", "--sharedarea", "pages=2", "--sharedarea",
+		"size=5000", "--sharedarea", "0"},
 		"uwsgi.sharedarea_write(0, 0, b'early')\nuwsgi.sharedarea_read(0, 0, 5)", []string{
 			"uwsgi.sharedarea_read(0, 0, 10)", "uwsgi.sharedarea_write(0, 0, b'hello world')", "uwsgi.sharedarea_read(0, 6, 5)",
 			"uwsgi.sharedarea_read(0, 4090)", "uwsgi.sharedarea_read(0, 4095)", "uwsgi.sharedarea_read(0, 4096)",
@@ -71,7 +72,8 @@ func TestSharedAreaAnswers(t *testing.T) {
 // TestSharedAreaAbsent: without the option there is nothing of it, as in uWSGI.
 func TestSharedAreaAbsent(t *testing.T) {
 	t.Parallel()
-	answersAlike(t, nil, "", []string{"hasattr(uwsgi, 'sharedarea_read')", "hasattr(uwsgi, 'sharedarea_memoryview')"}, nil)
+	answersAlike(t, nil, "", []string{"hasattr(uwsgi, 'sharedarea_read')", "hasattr(uwsgi, 'sharedarea_memoryview')"},
+		nil)
 }
 
 // TestSharedAreaLasts: all workers have the same bytes, after a reload too, and who is killed with
@@ -82,7 +84,8 @@ func TestSharedAreaLasts(t *testing.T) {
 	s.Allow(`^DAMN ! worker \d`)
 	evaluate(t, addr, "uwsgi.sharedarea_write(0, 8, b'kept')")
 	killAtWork(t, s, addr, "(uwsgi.sharedarea_wlock(0), uwsgi.sharedarea_inc64(0, 0))")
-	if got := value(t, addr, "uwsgi.sharedarea_wlock(0), uwsgi.sharedarea_read64(0, 0) > 0, uwsgi.sharedarea_unlock(0)"); got !=
+	if got := value(t, addr, "uwsgi.sharedarea_wlock(0), uwsgi.sharedarea_read64(0, 0) > 0, "+
+		"uwsgi.sharedarea_unlock(0)"); got !=
 		"(None, True, None)" {
 		t.Errorf("after a kill: %s", got)
 	}
@@ -139,7 +142,8 @@ func TestSharedAreaOfAFile(t *testing.T) {
 	short := harness.New(t)
 	short.Tolerate(".")
 	short.Write("app.py", evaluator)
-	short.Launch("--http-socket", harness.Addr(t), "--module", "app", "--master", "--sharedarea", "file="+path+",size=8192")
+	short.Launch("--http-socket", harness.Addr(t), "--module", "app", "--master", "--sharedarea",
+		"file="+path+",size=8192")
 	short.Log.Wait(t, "has 5013 bytes, and 8192 are asked for")
 	short.Exit()
 }

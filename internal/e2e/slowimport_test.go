@@ -9,7 +9,8 @@ import (
 // TestSlowImport: who waits for an import reads what is imported, and in which line it is.
 func TestSlowImport(t *testing.T) {
 	t.Parallel()
-	for how, args := range map[string][]string{"once": {"--master"}, "in each worker": {"--lazy-apps", "--processes", "2"}} {
+	for how, args := range map[string][]string{"once": {"--master"},
+		"in each worker": {"--lazy-apps", "--processes", "2"}} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			s, addr := harness.New(t), harness.Addr(t)

@@ -24,7 +24,8 @@ func TestSocketIO(t *testing.T) {
 			s, addr := harness.New(t), harness.Addr(t)
 			s.Copy("testdata/socketio_app.py", "app.py")
 			s.Setenv("MODE=" + mode)
-			if mode == "threading" { // engineio's writing thread may say good-bye on a socket that its request has closed
+			// engineio's writing thread may say good-bye on a socket that its request has closed
+			if mode == "threading" {
 				s.Tolerate(`engineio/socket.py", line \d+, in writer(.|\n)*OSError: \[Errno 9\] Bad file descriptor`)
 			}
 			s.Start(append([]string{"--http", addr, "--socket", s.Path("s.sock"),

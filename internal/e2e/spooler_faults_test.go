@@ -107,7 +107,8 @@ func TestSpoolerShared(t *testing.T) {
 	ask(t, site, "/60")
 	other := harness.New(t)
 	other.LooseFDs()
-	other.Launch("--http", harness.Addr(t), "--master", "--chdir", s.Dir, "--module", "app", "--spooler", s.Path("jobs"),
+	other.Launch("--http", harness.Addr(t), "--master", "--chdir", s.Dir, "--module", "app",
+		"--spooler", s.Path("jobs"),
 		"--spooler-frequency", "1")
 	realUWSGI(t, s, harness.Addr(t), "--spooler", s.Path("jobs"), "--spooler-frequency", "1")
 	who, _ := ranOnce(t, s, 60)
@@ -119,7 +120,8 @@ func TestSpoolerShared(t *testing.T) {
 // ends it, and is told.
 func TestSpoolerStats(t *testing.T) {
 	t.Parallel()
-	s, site := onceSite(t, "--spooler", "jobs", "--spooler-external", ".", "--spooler-frequency", "1", "--stats", "stats")
+	s, site := onceSite(t, "--spooler", "jobs", "--spooler-external", ".", "--spooler-frequency",
+		"1", "--stats", "stats")
 	s.Allow(`HARAKIRI ON THE SPOOLER`)
 	of := func() []any { return statsOf(t, s.Path("stats"))["spoolers"].([]any) }
 	ask(t, site, "/2")

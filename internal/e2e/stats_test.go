@@ -249,7 +249,8 @@ func TestListJSON(t *testing.T) {
 		if i.PID != s.PID {
 			continue
 		}
-		if !i.Answers || i.Instance != s.Dir || i.State != "active" || i.Workers != 2 || i.Slots != 2 || i.Requests != 1 ||
+		if !i.Answers || i.Instance != s.Dir || i.State != "active" || i.Workers != 2 ||
+			i.Slots != 2 || i.Requests != 1 ||
 			i.Memory == 0 || i.Since == "" {
 			t.Errorf("%+v", i)
 		}

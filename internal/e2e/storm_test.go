@@ -51,7 +51,8 @@ func TestAStormOfSignals(t *testing.T) {
 	}
 	for n, want := range map[int]int{1: many, 2: many, 3: 2 * many} {
 		ran := func() int { return sizeOf(s.Path("ran" + strconv.Itoa(n))) }
-		harness.Eventually(t, fmt.Sprintf("signal %d runs as often as it was raised", n), func() bool { return ran() >= want })
+		harness.Eventually(t, fmt.Sprintf("signal %d runs as often as it was raised", n),
+			func() bool { return ran() >= want })
 		if got := ran(); got != want {
 			t.Errorf("signal %d was raised %d times and ran %d times", n, want, got)
 		}

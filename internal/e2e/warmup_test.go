@@ -117,7 +117,8 @@ func TestWarmupRequest(t *testing.T) {
 					"wsgi.url_scheme": "https", "HTTPS": "on"},
 			}
 			if how == "asgi" {
-				wants = []map[string]any{{"path": "/below/a b", "root_path": "/below", "scheme": "http", "method": "GET"},
+				wants = []map[string]any{{"path": "/below/a b", "root_path": "/below",
+					"scheme": "http", "method": "GET"},
 					{"path": "/below/x", "scheme": "https"}}
 			}
 			for i, want := range wants {
@@ -141,7 +142,8 @@ func TestWarmupOfMounts(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Copy("testdata/warmup_app.py", "app.py")
-	s.Write("other.py", "def application(environ, start_response):\n    raise KeyError(environ['SCRIPT_NAME'] + '|' + environ['PATH_INFO'])\n")
+	s.Write("other.py", "def application(environ, start_response):\n    raise KeyError(environ['SCRIPT_NAME'] + '|' "+
+		"+ environ['PATH_INFO'])\n")
 	s.Allow(`^KeyError: '/o\|/503'|Traceback`, `^warmup = /o/503: KeyError: .*; exiting with status 22$`)
 	s.Launch("--http", addr, "--mount", "/=app.py", "--mount", "/o=other.py", "--manage-script-name", "--warmup",
 		"/other", "--warmup", "/o/503")

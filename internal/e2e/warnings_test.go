@@ -53,7 +53,8 @@ async def application(scope, receive, send):
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"served"})
 `)
-				s.Start("--http", addr, "--module", module, "--master", "--processes", "2", "--threads", "2", "--spooler",
+				s.Start("--http", addr, "--module", module, "--master", "--processes", "2",
+					"--threads", "2", "--spooler",
 					"jobs", "--mule", "--cache2", "name=default,items=10", "--py-programname", python, "--home", home,
 					"--asgi-loop", "asyncio")
 				if a := harness.HTTP(t, addr).Get("/"); a.Status != 200 || a.Body != "served" {

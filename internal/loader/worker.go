@@ -79,8 +79,8 @@ func (w *Worker) Raise(signal int) error {
 	return w.conn.send(wire.Order{Op: wire.OpSignal, Signal: signal})
 }
 
-// Withdraw asks for a signal back that Raise has sent: the answer is wire.OpWithdrawn, or OpBegan if
-// its handler was begun.
+// Withdraw asks for a signal back that Raise has sent: the answer is wire.OpWithdrawn, or OpBegan
+// if its handler was begun.
 func (w *Worker) Withdraw(signal int) error {
 	return w.conn.send(wire.Order{Op: wire.OpWithdraw, Signal: signal})
 }

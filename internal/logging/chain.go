@@ -44,7 +44,8 @@ type chain struct {
 
 // empty reports whether the chain passes everything on to base, and to nobody else, as it is.
 func (c *chain) empty() bool {
-	return c.alarm == nil && (c.aside == nil || c.aside == c.base) && len(c.drain) == 0 && len(c.filter) == 0 && len(c.routes) == 0 &&
+	return c.alarm == nil && (c.aside == nil || c.aside == c.base) && len(c.drain) == 0 &&
+		len(c.filter) == 0 && len(c.routes) == 0 &&
 		len(c.encoders) == 0 && !c.hasUnnamed()
 }
 

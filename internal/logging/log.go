@@ -30,8 +30,8 @@ type Env struct {
 	Files       Files            // nil = OwnFiles
 	UserFiles   Files            // with the rights of the application's user: logto2; nil = OwnFiles
 	Now         func() time.Time // nil = time.Now
-	// Alarm looks at every line of the server's log, before log-drain does; it must be quick and not
-	// write to the log itself. nil = nobody does.
+	// Alarm looks at every line of the server's log, before log-drain does; it must be quick and
+	// not write to the log itself. nil = nobody does.
 	Alarm func(text string)
 }
 

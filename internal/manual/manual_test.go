@@ -108,7 +108,8 @@ func TestTopics(t *testing.T) {
 			}
 		}
 	}
-	for name, want := range map[string]string{"vaccum": "vacuum", "hara": "harakiri-verbose", "qqqqqq": "--help-all", "--": "--help-all"} {
+	for name, want := range map[string]string{"vaccum": "vacuum", "hara": "harakiri-verbose",
+		"qqqqqq": "--help-all", "--": "--help-all"} {
 		if err := Topic(io.Discard, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("help %s: %v, want a word of %s", name, err, want)
 		}
@@ -190,7 +191,8 @@ func TestCompletion(t *testing.T) {
 				filepath.Join(dir, ".script")}, words...)
 		},
 		"fish": func(line string) []string {
-			return []string{"--no-config", "-c", "source " + filepath.Join(dir, ".script") + "; complete -C '" + line + "'"}
+			return []string{"--no-config", "-c", "source " + filepath.Join(dir, ".script") +
+				"; complete -C '" + line + "'"}
 		},
 	} {
 		bin, err := exec.LookPath(shell)

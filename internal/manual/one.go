@@ -113,7 +113,8 @@ func examples(w io.Writer, r *option.Row) {
 	}
 	if r.Kind == option.Block {
 		if sample != "" {
-			fmt.Fprintf(w, "      …\n      end%s =\n", map[bool]string{true: "for", false: "if"}[strings.HasPrefix(r.Name, "for")])
+			fmt.Fprintf(w, "      …\n      end%s =\n",
+				map[bool]string{true: "for", false: "if"}[strings.HasPrefix(r.Name, "for")])
 		}
 		return
 	}

@@ -92,7 +92,8 @@ func zshSpec(r *option.Row, flag string) string {
 func zshOffer(o offer) string {
 	switch {
 	case o.files != nil && o.words != nil:
-		return "_alternative 'files::_files -g \"" + globs(o.files) + "\"' 'words::compadd -- " + strings.Join(o.words, " ") + "'"
+		return "_alternative 'files::_files -g \"" + globs(o.files) + "\"' 'words::compadd -- " +
+			strings.Join(o.words, " ") + "'"
 	case o.folders && o.words != nil:
 		return "_alternative 'folders::_files -/' 'words::compadd -- " + strings.Join(o.words, " ") + "'"
 	case o.files != nil:

@@ -96,7 +96,8 @@ func ofWorker(s *option.Settings, n int, add func(stats.MetricKind, string, stri
 			{"exceptions", 7, func(c *stats.Core) int64 { return c.Exceptions }},
 			{"read_errors", 8, func(c *stats.Core) int64 { return c.ReadErrs }},
 		} {
-			add(stats.Counter, fmt.Sprintf("worker.%d.core.%d.%s", n, c, m.name), fmt.Sprintf("3.%d.2.%d.%d", n, c, m.oid),
+			add(stats.Counter, fmt.Sprintf("worker.%d.core.%d.%s", n, c, m.name),
+				fmt.Sprintf("3.%d.2.%d.%d", n, c, m.oid),
 				worker(n, func(w *stats.Worker) int64 {
 					if c < len(w.Cores) {
 						return m.of(&w.Cores[c])

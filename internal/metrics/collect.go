@@ -58,7 +58,10 @@ func wordOf(path string, word int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	words := bytes.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' || r == 0 })
+	words := bytes.FieldsFunc(text, func(r rune) bool {
+		return r == ' ' || r == '\t' ||
+			r == '\r' || r == '\n' || r == 0
+	})
 	if word < 0 || word >= int64(len(words)) {
 		return 0, nil
 	}
@@ -75,8 +78,8 @@ func leading(text []byte) int64 {
 	return n
 }
 
-// Collector keeps the values of a Set up to date, in a goroutine of its own: what it reads and writes
-// may be slow.
+// Collector keeps the values of a Set up to date, in a goroutine of its own: what it reads and
+// writes may be slow.
 type Collector struct {
 	set  *Set
 	area *area.Area

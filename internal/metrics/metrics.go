@@ -1,6 +1,6 @@
 // Package metrics is the supervisor's side of uWSGI's metrics: which there are, the memory that
-// holds their values (cmd/uwsgi-shared/metrics.c works in it), and what brings those up to date that
-// the application does not set itself.
+// holds their values (cmd/uwsgi-shared/metrics.c works in it), and what brings those up to date
+// that the application does not set itself.
 package metrics
 
 import (

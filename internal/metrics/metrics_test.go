@@ -78,7 +78,8 @@ func TestAgreement(t *testing.T) {
 			t.Errorf("C does not find %s", m.name)
 		}
 	}
-	shown := (&Collector{set: set, area: a}).Show(&stats.Snapshot{Workers: []stats.Worker{{Requests: 3}, {Requests: 4}}})
+	shown := (&Collector{set: set, area: a}).Show(&stats.Snapshot{Workers: []stats.Worker{{Requests: 3},
+		{Requests: 4}}})
 	for name, want := range map[string]int64{"foo": 8, "al": 8, "foo.bar": -10, "rss_size": 77, "worker.0.requests": 7,
 		"worker.2.requests": 4} {
 		if i := slices.IndexFunc(shown, func(m stats.Metric) bool { return m.Name == name }); i < 0 ||
@@ -118,7 +119,8 @@ func TestCollected(t *testing.T) {
 		for _, m := range c.Show(&stats.Snapshot{Workers: []stats.Worker{{TX: 6, RSS: 8}}}) {
 			got[m.Name] = m.Value
 		}
-		for name, want := range map[string]int64{"acc": 30, "avg": 20, "mul": 130, "add": 13, "file": -33, "past": 0, "gone": 0,
+		for name, want := range map[string]int64{"acc": 30, "avg": 20, "mul": 130, "add": 13,
+			"file": -33, "past": 0, "gone": 0,
 			"slow": 20, "al": 30, "core.total_tx": 1006, "core.total_rss": 8, "rss_size": 8} {
 			if got[name] != want {
 				t.Errorf("%s is %d, not %d", name, got[name], want)

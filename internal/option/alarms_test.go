@@ -36,7 +36,8 @@ func TestAlarmRows(t *testing.T) {
 		Alarms: []Alarm{{Name: "a", Action: "cmd", Arg: "mail -s 'x: y' root"}, {Name: "l", Action: "log"},
 			{Name: "s", Action: "signal", Arg: "7"}, {Name: "c", Action: "curl", Arg: "https://x.example/;method=PUT"}},
 		AlarmFDs: []AlarmFD{{Alarm: "a", FD: 7, Bytes: 8, Message: "eight bytes"}}, AlarmMsgSize: MaxAlarmMessage,
-		AlarmLogs:    []AlarmLog{{Alarms: []string{"a", "l"}, Pattern: "^Fatal .*"}, {Alarms: []string{"a"}, Pattern: "skip", Not: true}},
+		AlarmLogs: []AlarmLog{{Alarms: []string{"a", "l"}, Pattern: "^Fatal .*"},
+			{Alarms: []string{"a"}, Pattern: "skip", Not: true}},
 		AlarmBacklog: []string{"a"}, AlarmSegfault: []string{"l"},
 	}
 	if !reflect.DeepEqual(s.AlarmSettings, want) {

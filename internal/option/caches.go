@@ -16,8 +16,8 @@ type CacheSettings struct {
 	CacheFiles []CacheFile
 }
 
-// Cache is a cache of uwsgi.cache_*. Sizes are bytes. Of one in Redis, URL, nothing else counts but the sizes of keys and
-// values.
+// Cache is a cache of uwsgi.cache_*. Sizes are bytes. Of one in Redis, URL, nothing else counts but
+// the sizes of keys and values.
 type Cache struct {
 	Name       string
 	URL        string
@@ -127,7 +127,8 @@ func cache2(s *Settings, v Value) error {
 			var n int64
 			n, err = cacheSize(pair)
 			c.StoreSync = time.Duration(min(n, 1<<30)) * time.Second
-		case "hash", "lazy_expire", "lazy", "sweep_on_full", "store_delete", "storedelete", "lastmod", "use_last_modified",
+		case "hash", "lazy_expire", "lazy", "sweep_on_full", "store_delete", "storedelete",
+			"lastmod", "use_last_modified",
 			"clear_on_reload":
 			// always so, or without effect
 		case "node", "nodes", "sync", "udp", "udp_servers", "udp_server", "udpservers", "udpserver":

@@ -9,7 +9,8 @@ import (
 // TestCacheKeys: every key of uWSGI's cache2 (core/cache.c, uwsgi_cache_create) is judged, and is
 // part of no other one's value.
 func TestCacheKeys(t *testing.T) {
-	of := map[string]string{"name": "", "items": "", "max_items": "", "maxitems": "", "hash": "djb33x", "store": "/tmp/x",
+	of := map[string]string{"name": "", "items": "", "max_items": "", "maxitems": "",
+		"hash": "djb33x", "store": "/tmp/x",
 		"node": "h:1", "nodes": "h:1;h:2", "sync": "h:1", "udp": "h:1", "udp_servers": "h:1", "udp_server": "h:1",
 		"udpservers": "h:1", "udpserver": "h:1", "url": "redis://h"}
 	said := map[string]bool{"node": true, "nodes": true, "sync": true, "udp": true, "udp_servers": true,

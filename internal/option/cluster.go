@@ -12,9 +12,12 @@ type ClusterSettings struct {
 var clusterRows = []Row{
 	{Name: "cluster", Kind: Text, Example: "redis://10.0.0.5:6379/0", Since: "ours", Group: groupCluster, Set: cluster,
 		Help: "instances with the same Redis (and ?name=) run unique crons once, and one has a name (i_am_the_lord)"},
-	{Name: "hook-lord", Example: "web exec:ip address add 10.0.0.9/24 dev eth0", Kind: HookLine, Repeat: true, Since: "ours",
-		Group: groupCluster, Set: hookLord("lord "), Help: "run ACTION:ARG when this instance has got a name: NAME ACTION:ARG"},
-	{Name: "hook-unlord", Example: "web exec:ip address del 10.0.0.9/24 dev eth0", Kind: HookLine, Repeat: true, Since: "ours",
+	{Name: "hook-lord", Example: "web exec:ip address add 10.0.0.9/24 dev eth0", Kind: HookLine,
+		Repeat: true, Since: "ours",
+		Group: groupCluster, Set: hookLord("lord "),
+		Help: "run ACTION:ARG when this instance has got a name: NAME ACTION:ARG"},
+	{Name: "hook-unlord", Example: "web exec:ip address del 10.0.0.9/24 dev eth0", Kind: HookLine,
+		Repeat: true, Since: "ours",
 		Group: groupCluster, Set: hookLord("unlord "), Help: "run ACTION:ARG when it has lost it: NAME ACTION:ARG"},
 }
 

@@ -70,7 +70,8 @@ func judgeLoop(v Value) error {
 
 // guards are routing actions that keep requests out: a server that starts without them would let
 // them in.
-var guards = []string{"basicauth", "ldapauth", "radius", "spnego", "break", "break-with-status", "access", "return", "error"}
+var guards = []string{"basicauth", "ldapauth", "radius", "spnego", "break", "break-with-status",
+	"access", "return", "error"}
 
 // judgeRoute makes a rule that protects something fatal: the others only change or log.
 func judgeRoute(v Value) error {

@@ -33,7 +33,8 @@ func (s *MemorySettings) SharedAreas() []SharedArea {
 
 var memoryRows = []Row{
 	{Name: "queue", Kind: Int, Example: "100", Group: groupMemory,
-		Set: integer(func(s *Settings) *int64 { return &s.Queue }), Help: "a queue of N messages, for uwsgi.queue_push"},
+		Set:  integer(func(s *Settings) *int64 { return &s.Queue }),
+		Help: "a queue of N messages, for uwsgi.queue_push"},
 	{Name: "queue-blocksize", Kind: Bytes, Group: groupMemory,
 		Set:  sizeBytes(func(s *Settings) *int64 { return &s.QueueBlockSize }),
 		Help: "its largest message, and 16 bytes more (8192)"},
@@ -63,7 +64,8 @@ func sharedArea(s *Settings, v Value) error {
 			a.File = pair.value
 		case "size", "pages":
 			if bad {
-				return fault("write sharedarea = PAGES, or sharedarea = size=BYTES", "%s=%s is no number", pair.key, pair.value)
+				return fault("write sharedarea = PAGES, or sharedarea = size=BYTES",
+					"%s=%s is no number", pair.key, pair.value)
 			}
 			if pair.key == "pages" {
 				n *= page

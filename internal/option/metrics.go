@@ -37,7 +37,8 @@ var metricRows = []Row{
 		Set:  flag(func(s *Settings) *bool { return &s.EnableMetrics }),
 		Help: "count in metrics, for uwsgi.metric_get and the statistics"},
 	{Name: "metric", Kind: NameValue, Example: "name=jobs,type=gauge", Repeat: true, Group: groupMetrics, Set: metric,
-		Help: "a metric of the application's: NAME, or name=NAME and, separated by commas, type=counter (gauge, absolute, " +
+		Help: "a metric of the application's: NAME, or name=NAME and, separated by commas, " +
+			"type=counter (gauge, absolute, " +
 			"alias), oid=, initial_value=, alias=NAME, freq=SECONDS, collector=file (sum, avg, accumulator, adder, " +
 			"multiplier), children=NAME;NAME, arg1=FILE, arg1n=N"},
 	{Name: "metrics-dir", Aliases: []string{"metric-dir"}, Kind: Path, Group: groupMetrics, Set: metricsDir,
@@ -115,7 +116,8 @@ func (m *Metric) take(pair keyval) (err error) {
 		m.OID = pair.value
 	case "type":
 		if !slices.Contains([]string{"counter", "gauge", "absolute", "alias"}, pair.value) {
-			return warning("write counter, gauge, absolute or alias", "there is no type %q: it is a counter, as in uWSGI",
+			return warning("write counter, gauge, absolute or alias",
+				"there is no type %q: it is a counter, as in uWSGI",
 				pair.value)
 		}
 		m.Type = pair.value
@@ -148,7 +150,8 @@ func (m *Metric) check(s *Settings) error {
 	const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_"
 	switch {
 	case m.Name == "" || strings.Trim(m.Name, ".") == "" || strings.Trim(m.Name, letters) != "" || len(m.Name) > 255:
-		return fault("write metric = NAME, of letters, digits, dots, dashes and underlines", "%q is no name of a metric",
+		return fault("write metric = NAME, of letters, digits, dots, dashes and underlines",
+			"%q is no name of a metric",
 			m.Name)
 	case strings.Trim(m.OID, "0123456789.") != "":
 		return fault("write numbers and dots", "metric %s: %q is no oid", m.Name, m.OID)

@@ -35,7 +35,8 @@ type Farm struct {
 var muleRows = []Row{
 	{Name: "mule", Kind: Text, Optional: true, Repeat: true, Group: groupMules, Set: addMule,
 		Example: "mysite/worker.py",
-		Help:    "a process beside the workers, which runs script.py or module:function(), or waits for uwsgi.mule_msg()"},
+		Help: "a process beside the workers, which runs script.py or module:function(), or " +
+			"waits for uwsgi.mule_msg()"},
 	{Name: "mules", Kind: Int, Repeat: true, Group: groupMules, Set: addMules,
 		Help: "so many of them, which wait for uwsgi.mule_msg()"},
 	{Name: "farm", Example: "mail:1,2", Kind: Text, Repeat: true, Group: groupMules, Set: addFarm,

@@ -30,7 +30,8 @@ func refusedRows() []Row {
 		{"Not offered: HTTP extras", "let the front end do it: gzip on in nginx", webEncodingRows},
 		{"Not offered: Subscriptions", "there is no subscription system: list the backends in an upstream block of " +
 			"nginx, or let DNS or Consul tell it", subscriptionRows},
-		{"Not offered: Legions", "write cluster = redis://HOST:PORT/DB: one of the instances with that line has each name, " +
+		{"Not offered: Legions", "write cluster = redis://HOST:PORT/DB: one of the instances with " +
+			"that line has each name, " +
 			"which uwsgi.i_am_the_lord(NAME) tells", legionRows},
 		{"Not offered: Timed requests", "write cron = … curl -s URL", curlCronRows},
 		{"Not offered: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic " +
@@ -87,7 +88,8 @@ var tuned = []struct {
 		"legion-smart-attach-daemon2", "legion-curl-cron", "legion-cron-curl"}},
 	{"alarm-freq", []string{"alarm"}}, {"alarm-cheap", []string{"alarm"}}, {"alarm-msg-size", []string{"alarm"}},
 	{"stats-pusher-", []string{"stats-push"}},
-	{"statsd-", []string{"stats-push"}}, {"carbon-", []string{"carbon", "stats-push"}}, {"rrdtool-", []string{"rrdtool"}},
+	{"statsd-", []string{"stats-push"}}, {"carbon-", []string{"carbon", "stats-push"}},
+	{"rrdtool-", []string{"rrdtool"}},
 	{"snmp-", []string{"snmp"}}, {"ping-", []string{"ping"}}, {"nagios", []string{"ping"}},
 	{"geoip-use-disk", []string{"geoip-country", "geoip-city"}},
 	{"emperor-", []string{"emperor"}},
@@ -95,7 +97,8 @@ var tuned = []struct {
 }
 
 var (
-	tlsAskers           = []string{"https", "https2", "https-socket", "suwsgi-socket", "ssl-socket", "sslrouter", "sslrouter2"}
+	tlsAskers = []string{"https", "https2", "https-socket", "suwsgi-socket", "ssl-socket",
+		"sslrouter", "sslrouter2"}
 	forkptyAskers       = []string{"forkptyrouter", "forkpty-router", "forkptyurouter", "forkpty-urouter"}
 	subscribers         = []string{"subscribe-to", "subscribe2"}
 	subscriptionServers = []string{"http-subscription-server", "fastrouter-subscription-server",

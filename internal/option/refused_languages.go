@@ -12,8 +12,10 @@ var foreignRows = func() []Row {
 	var rows []Row
 	for _, l := range []struct{ name, serves, values, flags string }{
 		{"PHP", "php-app php-docroot php-fallback php-fallback2",
-			"php-index php-set php-ini php-config php-ini-append php-config-append php-allowed-ext php-allowed-script " +
-				"php-allowed-docroot php-server-software php-app-qs php-fallback-qs php-app-bypass php-var php-exec-before " +
+			"php-index php-set php-ini php-config php-ini-append php-config-append " +
+				"php-allowed-ext php-allowed-script " +
+				"php-allowed-docroot php-server-software php-app-qs php-fallback-qs php-app-bypass " +
+				"php-var php-exec-before " +
 				"php-exec-begin php-exec-after php-exec-end php-sapi-name early-php-sapi-name",
 			"php-dump-config early-php"},
 		{"Perl", "psgi early-psgi coroae", "perl-local-lib perl-args perl-arg perl-exec perl-exec-post-fork " +

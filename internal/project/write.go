@@ -33,7 +33,8 @@ func (p *Project) INI(w io.Writer, at string) {
 	for _, other := range p.Others {
 		fmt.Fprintf(w, "# also found: %s\n", other)
 	}
-	fmt.Fprint(w, "\n# Where it listens. The unit uwsgi@"+p.Name+" has a unix socket for nginx besides: take this out then.\n"+
+	fmt.Fprint(w, "\n# Where it listens. The unit uwsgi@"+p.Name+
+		" has a unix socket for nginx besides: take this out then.\n"+
 		"http = 127.0.0.1:8000\n")
 	fmt.Fprint(w, "\n# One import, and a worker for each CPU")
 	if p.ASGI {
@@ -41,8 +42,10 @@ func (p *Project) INI(w io.Writer, at string) {
 	} else {
 		fmt.Fprint(w, ", with threads for requests that wait.\nmaster = true\nprocesses = %k\nthreads = 4\n")
 	}
-	fmt.Fprint(w, "\n# A request that takes longer than a minute ends with a 504, and its stacks are in the log.\nharakiri = 60\n")
-	fmt.Fprint(w, "\n# A request that each new worker answers before it serves: with a 5xx the start, or the reload, fails.\n")
+	fmt.Fprint(w, "\n# A request that takes longer than a minute ends with a 504, and its stacks are in "+
+		"the log.\nharakiri = 60\n")
+	fmt.Fprint(w, "\n# A request that each new worker answers before it serves: with a 5xx the start, "+
+		"or the reload, fails.\n")
 	if p.Kind == "Django" {
 		fmt.Fprint(w, "# Django imports urls.py and the views in the first one only.\n")
 	}
@@ -97,7 +100,8 @@ func value(text string) string {
 
 // shell is text as a word of a command.
 func shell(text string) string {
-	if text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:,@%") == "" {
+	if text != "" &&
+		strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:,@%") == "" {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"

@@ -73,7 +73,8 @@ class Caches:
         return self.local[function](*args) if self.local else otherwise
 
     def functions(self):
-        found = {"cache_" + name: getattr(self, name) for name in ("get", "set", "update", "exists", "clear", "keys", "num")}
+        found = {"cache_" + name: getattr(self, name) for name in
+            ("get", "set", "update", "exists", "clear", "keys", "num")}
         found["cache_del"] = self.delete
         for word, by in WORDS.items():
             found["cache_" + word] = self.calculation("cache_" + word, word, by)

@@ -115,7 +115,8 @@ class Warmup:
         name, _, port = host.partition(":")
         return {
             "type": "http", "asgi": uwsgi_asgi.VERSION, "http_version": "1.1", "method": "GET",
-            "scheme": asked["Scheme"], "path": script + path.decode("utf-8", "replace"), "raw_path": asked["Path"].encode(),
+            "scheme": asked["Scheme"], "path": script + path.decode("utf-8", "replace"),
+            "raw_path": asked["Path"].encode(),
             "query_string": asked["Query"].encode(), "root_path": script,
             "headers": [(b"host", host.encode()), (b"user-agent", self.agent.encode())],
             "client": ("127.0.0.1", 0), "server": (name, int(port or port_of(asked))),

@@ -187,7 +187,8 @@ class Worker:
             if self.slot == 1 and self.trial:  # of the others it is the same
                 say(line)
 
-        failed = uwsgi_warmup.Warmup(self.settings, self.loaded, base, uwsgi.version.decode()).run(server, answered, late)
+        warmup = uwsgi_warmup.Warmup(self.settings, self.loaded, base, uwsgi.version.decode())
+        failed = warmup.run(server, answered, late)
         if failed and self.trial:
             return self.incapable(failed, NO_APP)
         if failed:

@@ -40,7 +40,8 @@ func Parse(address string) (*Address, error) {
 		return nil, errors.New("name= is empty, or has braces")
 	}
 	if q.Has("lease") {
-		if a.Lease, err = time.ParseDuration(q.Get("lease")); err != nil || a.Lease < time.Second || a.Lease > time.Hour {
+		if a.Lease, err = time.ParseDuration(q.Get("lease")); err != nil ||
+			a.Lease < time.Second || a.Lease > time.Hour {
 			return nil, errors.New("lease= is a time from 1s to 1h, such as 10s")
 		}
 	}

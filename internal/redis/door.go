@@ -17,7 +17,8 @@ func NewDoor() (*Door, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: socketpair: %w", err)
 	}
-	return &Door{In: os.NewFile(uintptr(fds[0]), "redis door"), Out: os.NewFile(uintptr(fds[1]), "redis door, agent's end")},
+	return &Door{In: os.NewFile(uintptr(fds[0]), "redis door"),
+			Out: os.NewFile(uintptr(fds[1]), "redis door, agent's end")},
 		nil
 }
 

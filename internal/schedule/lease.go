@@ -13,11 +13,11 @@ const (
 
 // Lease is which of several instances does what is done once among them.
 type Lease interface {
-	// Holds is for how long a name is this instance's for sure, 0 = it is not. From the first time on
-	// that it is asked this instance tries to have it. It does not wait.
+	// Holds is for how long a name is this instance's for sure, 0 = it is not. From the first time
+	// on that it is asked this instance tries to have it. It does not wait.
 	Holds(name string) time.Duration
-	// Claim takes one minute (of Unix time) of what a name stands for, which one instance has and once
-	// only. It waits for others.
+	// Claim takes one minute (of Unix time) of what a name stands for, which one instance has and
+	// once only. It waits for others.
 	Claim(name string, minute int64) Verdict
 }
 

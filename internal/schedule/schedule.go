@@ -152,8 +152,8 @@ func (t *Table) Start(now time.Time) {
 	}
 }
 
-// Inherit takes over what the table before it has seen of the same crons and files: a cron runs once
-// in its minute, and a change is not lost, over a reload.
+// Inherit takes over what the table before it has seen of the same crons and files: a cron runs
+// once in its minute, and a change is not lost, over a reload.
 func (t *Table) Inherit(before *Table) {
 	for _, e := range t.sources {
 		for _, b := range before.sources {

@@ -56,8 +56,8 @@ type Job struct {
 	Due      time.Time `json:"due,omitzero"` // only of one that is later
 	Attempts int       `json:"attempts"`     // begun so far; of one that failed they are in Why
 	Why      string    `json:"why,omitempty"`
-	// What the application wrote, filled by Show. Variables are pairs in their order, of Body it is the
-	// first 16 MiB.
+	// What the application wrote, filled by Show. Variables are pairs in their order, of Body it is
+	// the first 16 MiB.
 	Variables [][2]string `json:"variables,omitempty"`
 	Body      []byte      `json:"body,omitempty"`
 }

@@ -48,7 +48,8 @@ func odd(t *testing.T) (dir string, f *Folder) {
 	write(t, big, job)
 	if err := errors.Join(os.Truncate(big, 1<<42),
 		os.Symlink("/etc/passwd", filepath.Join(dir, "uwsgi_spoolfile_on_link")),
-		os.Symlink("/etc", filepath.Join(dir, "7")), mkfifo(filepath.Join(dir, "uwsgi_spoolfile_on_fifo"))); err != nil {
+		os.Symlink("/etc", filepath.Join(dir, "7")),
+		mkfifo(filepath.Join(dir, "uwsgi_spoolfile_on_fifo"))); err != nil {
 		t.Fatal(err)
 	}
 	f, err := Open(dir)
@@ -116,7 +117,8 @@ func TestNames(t *testing.T) {
 		red: red, escape.String(red): red, "gone_2": "3/failed/uwsgi_spoolfile_on_gone_2", "./" + torn: torn,
 		"3/../" + torn: torn, "10_3_1700000000_1": "uwsgi_spoolfile_on_here_1_10_3_1700000000_1", two: two,
 	}
-	for _, nothing := range []string{"", ".", "..", "3", "3/", "/", "*", "000", "_1700000000_1", "notes.txt", "/etc/passwd",
+	for _, nothing := range []string{"", ".", "..", "3", "3/", "/", "*", "000", "_1700000000_1",
+		"notes.txt", "/etc/passwd",
 		"../../etc/passwd", "7/passwd", "uwsgi_spoolfile_on_link", "uwsgi_spoolfile_on_fifo",
 		"other/uwsgi_spoolfile_on_elsewhere", "uwsgi_spoolfile_on_gone_1_1_1_1_1.traceback", filepath.Join(dir, torn),
 		"." + two + ".attempts", torn + "\x00", strings.Repeat("a", 1<<16),

@@ -267,7 +267,8 @@ func TestForeignFiles(t *testing.T) {
 	t.Parallel()
 	s, dir := startSteps(t), spoolFolder(t)
 	name := func(n int) string { return filepath.Join(dir, fmt.Sprintf("uwsgi_spoolfile_on_here_1_%d_1_1_1", n)) }
-	for n, text := range []string{"", "\x11", "\x11\x05\x00\x00", "\x00\x00\x00\x00", "\x11\x04\x00\x00\xff\xff\x00\x00",
+	for n, text := range []string{"", "\x11", "\x11\x05\x00\x00", "\x00\x00\x00\x00",
+		"\x11\x04\x00\x00\xff\xff\x00\x00",
 		"\x11\x03\x00\x00\x01\x00a", "#!/bin/sh\nexit 1\n"} {
 		write(t, name(n), text)
 	}

@@ -46,8 +46,8 @@ func (p *page) sample(name, kind, help, value string, labels ...string) {
 
 var labelEscape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// Prometheus is the snapshot in Prometheus's text format, with the names of uwsgi_exporter; a metric
-// of the configuration is uwsgi_metric_NAME.
+// Prometheus is the snapshot in Prometheus's text format, with the names of uwsgi_exporter; a
+// metric of the configuration is uwsgi_metric_NAME.
 func (s Snapshot) Prometheus(noCores bool) []byte {
 	p := &page{families: map[string]*bytes.Buffer{}}
 	p.add("uwsgi_listen_queue_length", "Connections that wait in the longest queue.", float64(s.Queue))

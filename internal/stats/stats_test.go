@@ -67,7 +67,8 @@ func TestPrometheusGolden(t *testing.T) {
 	if got := s.Prometheus(false); err != nil || string(got) != string(want) {
 		t.Errorf("differs from %s (%v):\n%s", golden, err, got)
 	}
-	if got := string(s.Prometheus(true)); strings.Contains(got, "_core_") || !strings.Contains(got, "uwsgi_workers 2\n") {
+	if got := string(s.Prometheus(true)); strings.Contains(got, "_core_") ||
+		!strings.Contains(got, "uwsgi_workers 2\n") {
 		t.Errorf("without cores: %s", got)
 	}
 }

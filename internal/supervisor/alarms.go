@@ -25,7 +25,8 @@ func (c *Config) alarm(names []string, text string) {
 func (c *Config) crashAlarm(what string, pid int, exit loader.Exit) {
 	switch sig := exit.Signal(); sig {
 	case syscall.SIGSEGV:
-		c.alarm(c.Settings.AlarmSegfault, fmt.Sprintf("!!! uWSGI process %d got Segmentation Fault !!! (%s)", pid, what))
+		c.alarm(c.Settings.AlarmSegfault, fmt.Sprintf("!!! uWSGI process %d got Segmentation Fault !!! (%s)", pid,
+			what))
 	case syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGABRT:
 		c.alarm(c.Settings.AlarmSegfault, fmt.Sprintf("!!! uWSGI process %d was ended by signal %d (%v) !!! (%s)", pid,
 			int(sig), sig, what))

@@ -12,8 +12,8 @@ import (
 	"uwsgi/internal/stats"
 )
 
-// openAreas gives the memory that the processes of g share: what there is of the same geometry keeps
-// its content.
+// openAreas gives the memory that the processes of g share: what there is of the same geometry
+// keeps its content.
 func (s *Supervisor) openAreas(g *generation) ([]*area.Area, error) {
 	specs, err := cache.Specs(g.cfg.Settings)
 	if err != nil {

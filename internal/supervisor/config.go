@@ -16,8 +16,9 @@ import (
 )
 
 // Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure, Log,
-// Notify, Watchdog, Host and SlowImport, which are those given to New. Loaded, Applied, Release, WorkerStderr,
-// Log and Notify are called by the loop: they must be quick and must not call the Supervisor.
+// Notify, Watchdog, Host and SlowImport, which are those given to New. Loaded, Applied, Release,
+// WorkerStderr, Log and Notify are called by the loop: they must be quick and must not call the
+// Supervisor.
 type Config struct {
 	Settings   *option.Settings
 	Python     string   // the interpreter

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	signalPatience = time.Second           // what a signal waits for a process that is free before it goes to a busy one
+	// what a signal waits for a process that is free before it goes to a busy one
+	signalPatience = time.Second
 	signalAgain    = 50 * time.Millisecond // how often one that waits for that is looked at
 	mostSaid       = 1 << 10               // warnings
 	mostUnread     = 64                    // signals that one process was sent and has not begun with
@@ -41,7 +42,8 @@ type signals struct {
 	said    map[string]bool // warnings are told once
 }
 
-// errand is what a signal has to have done: by one process of its kind, by number, or by any of them (0).
+// errand is what a signal has to have done: by one process of its kind, by number, or by any of
+// them (0).
 type errand struct{ signal, number int }
 
 // waiting is an errand that nobody was sent on yet.
@@ -61,7 +63,8 @@ type note struct {
 func signalsOf(g *generation) *signals {
 	if g.signals == nil {
 		g.signals = &signals{common: map[int]bool{}, knowing: map[int]map[*taker]bool{}, early: map[int]int{},
-			waiting: map[errand]*waiting{}, unread: map[int]int{}, last: map[int]*stats.Signal{}, said: map[string]bool{}}
+			waiting: map[errand]*waiting{}, unread: map[int]int{}, last: map[int]*stats.Signal{},
+			said: map[string]bool{}}
 	}
 	return g.signals
 }
@@ -86,7 +89,8 @@ func (s *Supervisor) told(e loader.Told) {
 	}
 }
 
-// teller is whose word it is: a generation's, nil = nobody's any more, and one process's, nil = the loader's.
+// teller is whose word it is: a generation's, nil = nobody's any more, and one process's, nil = the
+// loader's.
 func (s *Supervisor) teller(e loader.Told) (*generation, *taker) {
 	if e.Worker == nil {
 		return s.generationOf(e.Loader), nil
@@ -294,8 +298,8 @@ func (sig *signals) wait(e errand, count int, since time.Time) {
 	sig.waiting[e].count += count
 }
 
-// again has an errand done by others; those of a generation that is not in force any more are for the
-// one that is, where it knows them.
+// again has an errand done by others; those of a generation that is not in force any more are for
+// the one that is, where it knows them.
 func (s *Supervisor) again(g *generation, e errand, count int) {
 	if g != s.gen {
 		if s.gen == nil || s.gen.signals == nil {

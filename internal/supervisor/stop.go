@@ -15,8 +15,8 @@ type stopping struct {
 	at     time.Time // and when that is
 	hooked bool
 	hooks  bool // they run
-	// lastWord logs why the start has failed, in place of the words of an ordinary stop: people look
-	// for the reason at the end of the log. nil = this is one.
+	// lastWord logs why the start has failed, in place of the words of an ordinary stop: people
+	// look for the reason at the end of the log. nil = this is one.
 	lastWord func()
 }
 

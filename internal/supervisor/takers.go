@@ -23,7 +23,8 @@ type taker struct {
 	late     func(text string)      // its handler is past its deadline
 	occupied func(since time.Time)  // a handler runs since then, zero = none
 	hands    map[int]*delivery      // signals that it was sent and has not handled
-	declined time.Time              // when one that it had not begun with was taken from it, and it has begun none since
+	// when one that it had not begun with was taken from it, and it has begun none since
+	declined time.Time
 }
 
 // delivery is a signal that a process was sent.
@@ -212,8 +213,8 @@ func (s *Supervisor) deliver(g *generation, e errand) time.Duration {
 	return 0
 }
 
-// withdraw takes signals that were sent to whoever was free, and that lie there, back: somebody else
-// is free now. It gives when to look again, 0 = there is nothing to look for.
+// withdraw takes signals that were sent to whoever was free, and that lie there, back: somebody
+// else is free now. It gives when to look again, 0 = there is nothing to look for.
 func (s *Supervisor) withdraw(g *generation) time.Duration {
 	again := time.Duration(0)
 	for n := range g.signals.unread {

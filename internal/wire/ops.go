@@ -50,8 +50,8 @@ const (
 	OpReopenLog = "accesslog"
 )
 
-// What a fork is, beside a worker: processes of Python without a data plane and without a row on the
-// scoreboard.
+// What a fork is, beside a worker: processes of Python without a data plane and without a row on
+// the scoreboard.
 const (
 	KindMule    = "mule"
 	KindSpooler = "spooler" // of those that run jobs here, not of external folders

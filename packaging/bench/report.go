@@ -143,7 +143,8 @@ func (rep *report) summary() string {
 		}
 		b.WriteString("\n")
 	}
-	return b.String() + "\n" + rep.Date + ", " + rep.Machine["cores"] + " cores; the whole server, its load generator not counted.\n"
+	return b.String() + "\n" + rep.Date + ", " + rep.Machine["cores"] +
+		" cores; the whole server, its load generator not counted.\n"
 }
 
 func (rep *report) markdown() string {

@@ -177,7 +177,8 @@ func (w *world) rows() []*row {
 				"standard error (uWSGI's)"},
 		caching("cache-get", "5,000 cache_get of 100 bytes in a request", "/get", unixPair, cpu(.8)),
 		caching("cache-set", "5,000 cache_update of 100 bytes in a request", "/set", unixPair, cpu(.8)),
-		caching("cache-eight", "5,000 calls of the cache in a request, one of five a cache_update: eight workers at once",
+		caching("cache-eight", "5,000 calls of the cache in a request, one of five a "+
+			"cache_update: eight workers at once",
 			"/both", func(o ...func(*side)) []side {
 				return []side{us("uwsgi-unix", false, append(slices.Clone(o), named("8 workers"), workers(8))...),
 					us("uwsgi-unix", false, append(slices.Clone(o), named("1 worker"))...)}

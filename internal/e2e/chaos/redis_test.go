@@ -75,7 +75,8 @@ func TestRedisPartition(t *testing.T) {
 	ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", ns)
 	ip("address", "add", subnet+"1/24", "dev", near)
 	ip("link", "set", near, "up")
-	for _, args := range []string{"address add " + subnet + "2/24 dev " + far, "link set " + far + " up", "link set lo up"} {
+	for _, args := range []string{"address add " + subnet + "2/24 dev " + far,
+		"link set " + far + " up", "link set lo up"} {
 		ip(append([]string{"-n", ns}, strings.Fields(args)...)...)
 	}
 	_, port, _ := net.SplitHostPort(harness.Addr(t))
@@ -88,7 +89,8 @@ func TestRedisPartition(t *testing.T) {
 		s.Write("app.py", hosts)
 		s.Under(under...)
 		s.LooseFDs()
-		s.Start("--http", addr, "--module", "app", "--spooler-processes", "4", "--spooler", url, "--spooler-frequency", "1",
+		s.Start("--http", addr, "--module", "app", "--spooler-processes", "4", "--spooler", url,
+			"--spooler-frequency", "1",
 			"--spooler-quiet")
 		return s, addr
 	}

@@ -1,5 +1,5 @@
-// stress FD SEED: works in the queue in FD until it is killed; stress FD check: whether it is sound:
-// every message is whole, and those that were pushed and pulled in turn are all there.
+// stress FD SEED: works in the queue in FD until it is killed; stress FD check: whether it is
+// sound: every message is whole, and those that were pushed and pulled in turn are all there.
 #include "queue.h"
 
 #include <stdio.h>

@@ -31,7 +31,8 @@ type agent struct {
 }
 
 func newAgent(owner string, peer func(net.Conn) int) *agent {
-	return &agent{owner: owner, peer: peer, servers: map[string]*server{}, leases: map[string]*lease{}, held: map[string]*client{}}
+	return &agent{owner: owner, peer: peer, servers: map[string]*server{}, leases: map[string]*lease{},
+		held: map[string]*client{}}
 }
 
 // Serve is the agent's life: args are its own, without the name. It ends with its supervisor.
@@ -42,7 +43,8 @@ func Serve(args []string) int {
 		fmt.Fprintln(os.Stderr, "this program is started by uwsgi")
 		return 1
 	}
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTERM) // of the group; the lifeline says when
+	// of the group; the lifeline says when
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTERM)
 	a := newAgent(args[0], peer)
 	crash.Go(func() { a.admit(os.NewFile(redis.DoorFD, "door")) })
 	_, _ = os.NewFile(redis.LifelineFD, "lifeline").Read(make([]byte, 1))

@@ -67,7 +67,8 @@ func (a *agent) leaseOf(s *server, name string) *lease {
 	id := s.label + " " + base
 	l := a.leases[id]
 	if l == nil {
-		l = &lease{server: s, id: id, owner: a.owner, stop: make(chan struct{}), stopped: make(chan struct{}), keys: []string{base, base + ":number"}, changed: make(chan struct{}),
+		l = &lease{server: s, id: id, owner: a.owner, stop: make(chan struct{}), stopped: make(chan struct{}),
+			keys: []string{base, base + ":number"}, changed: make(chan struct{}),
 			tried: make(chan struct{})}
 		a.leases[id] = l
 		crash.Go(l.strive)
@@ -156,7 +157,8 @@ func holdsLease(ctx context.Context, c *client, s *server, a []string) ([]string
 	return []string{"0"}, nil
 }
 
-// claimMinute: name, minute, token of the claim. "mine", "done", or "later" where that cannot be said.
+// claimMinute: name, minute, token of the claim. "mine", "done", or "later" where that cannot be
+// said.
 func claimMinute(ctx context.Context, c *client, s *server, a []string) ([]string, error) {
 	l := c.agent.leaseOf(s, a[0])
 	minute, err := strconv.ParseInt(a[1], 10, 64)

@@ -34,7 +34,8 @@ func startRedis(t *testing.T, args ...string) *real {
 	}
 	dir := testlog.ShortDir(t)
 	r := &real{t: t, socket: filepath.Join(dir, "s")}
-	r.args = append([]string{"--port", "0", "--unixsocket", r.socket, "--dir", dir, "--save", "", "--loglevel", "warning"}, args...)
+	r.args = append([]string{"--port", "0", "--unixsocket", r.socket, "--dir", dir, "--save", "",
+		"--loglevel", "warning"}, args...)
 	r.start()
 	t.Cleanup(r.kill)
 	return r
@@ -144,7 +145,8 @@ func TestJobs(t *testing.T) {
 		t.Fatal(got)
 	}
 	for _, want := range []string{"first", "last", "plain"} {
-		if got := claim(t, conn, url, "c"); got[1] != want || got[3] != "vars" || got[4] != "body" || got[5] != "0" || got[6] != "0" {
+		if got := claim(t, conn, url, "c"); got[1] != want || got[3] != "vars" || got[4] != "body" ||
+			got[5] != "0" || got[6] != "0" {
 			t.Fatalf("%q, not %s", got, want)
 		}
 		if got := ask(t, other, "end", url, want, "done", "0", ""); got[0] != "-" {

@@ -144,7 +144,8 @@ func (s *server) judge(err error) error {
 		return err
 	case errors.As(err, &word):
 		text := word.Error()
-		if !strings.HasPrefix(text, "LOADING") && !strings.HasPrefix(text, "MASTERDOWN") && !strings.HasPrefix(text, "READONLY") {
+		if !strings.HasPrefix(text, "LOADING") && !strings.HasPrefix(text, "MASTERDOWN") &&
+			!strings.HasPrefix(text, "READONLY") {
 			return err
 		}
 	}

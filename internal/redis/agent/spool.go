@@ -307,7 +307,8 @@ func (h *hold) giveBack() {
 }
 
 // claimJob takes a job: its id, token, variables, body, attempts, whether the last of them did not
-// end, why it failed, and a fifth of the lease in ms. With none: in how many ms to ask again, 0 = not unasked.
+// end, why it failed, and a fifth of the lease in ms. With none: in how many ms to ask again, 0 =
+// not unasked.
 func claimJob(ctx context.Context, c *client, s *server, a []string) ([]string, error) {
 	conn := s.Conn() // the same for both: what is asked first knows of a restart
 	defer conn.Close()
@@ -441,7 +442,8 @@ func watchJobs(_ context.Context, c *client, s *server, _ []string) ([]string, e
 	const block = 5 * time.Second
 	last := "$"
 	for {
-		got, err := s.XRead(ctx, &goredis.XReadArgs{Streams: []string{s.spool()[0] + ":wake", last}, Block: block, Count: 1}).Result()
+		got, err := s.XRead(ctx, &goredis.XReadArgs{Streams: []string{s.spool()[0] + ":wake", last},
+			Block: block, Count: 1}).Result()
 		switch {
 		case ctx.Err() != nil:
 			return nil, errTaken
