@@ -10,9 +10,8 @@ import uwsgi_cache
 FUNCTIONS = {
     "queue": ["queue_" + name for name in ("push", "pop", "pull", "get", "set", "last", "slot", "pull_slot")],
     "sharedarea": ["sharedarea_" + name for name in ("read", "write", "read8", "write8", "readbyte", "writebyte",
-        "read16", "write16", "read32", "write32", "read64", "write64", "readlong", "writelong", "inc32", "dec32", "inc64",
-        "dec64",
-        "inclong", "rlock", "wlock", "unlock", "memoryview", "object")],
+        "read16", "write16", "read32", "write32", "read64", "write64", "readlong", "writelong", "inc32", "dec32",
+        "inc64", "dec64", "inclong", "rlock", "wlock", "unlock", "memoryview", "object")],
     "metrics": ["metric_" + name for name in ("get", "set", "inc", "dec", "mul", "div", "set_max", "set_min")],
 }
 
