@@ -82,8 +82,13 @@ apk='tar -C / -xzf /mnt/dist/uwsgi_*_x86_64.apk 2>/dev/null
 	mkdir -p /run/openrc && touch /run/openrc/softlevel && printf "[uwsgi]\nhttp = 127.0.0.1:$PORT\nwsgi-file = /srv/app.py\n" >/etc/uwsgi/apps-enabled/site.ini
 	printf "def application(e, s):\n    s(\"200 OK\", [])\n    return [b\"served\"]\n" >/srv/app.py
 	ask() { python3 -c "import urllib.request as r; print(r.urlopen(\"http://127.0.0.1:$PORT\").read().decode())"; }
-	/etc/init.d/uwsgi start && [ "$(ask)" = served ] && /etc/init.d/uwsgi status && /etc/init.d/uwsgi reload && [ "$(ask)" = served ] && /etc/init.d/uwsgi stop
-	! ask 2>/dev/null
+	/etc/init.d/uwsgi start
+	[ "$(ask)" = served ]
+	/etc/init.d/uwsgi status
+	/etc/init.d/uwsgi reload
+	[ "$(ask)" = served ]
+	/etc/init.d/uwsgi stop
+	if ask 2>/dev/null; then exit 1; fi
 	sh -e /.pre-deinstall 3.0.0-r1 && sh -e /.post-deinstall 3.0.0-r1'
 offline='! command -v go && ! command -v cc && python3 -m venv --system-site-packages /venv &&
 	unshare -n /venv/bin/pip install -q --no-index --find-links "$0" /mnt/dist/uwsgi-*.tar.gz && python3 /mnt/smoke.py /venv/bin/uwsgi'
