@@ -72,6 +72,7 @@ type spooling struct {
 func startSpooling(t *testing.T, url, here string, args ...string) *spooling {
 	t.Helper()
 	s, addr := harness.New(t), harness.Addr(t)
+	s.Tolerate("OOOPS the spooler") // those that the test kills
 	s.Setenv("HERE=" + here)
 	s.Write("app.py", redisSpooling)
 	s.LooseFDs() // the spooler's processes come after it is ready

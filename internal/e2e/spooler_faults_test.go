@@ -122,7 +122,7 @@ func TestSpoolerStats(t *testing.T) {
 	t.Parallel()
 	s, site := onceSite(t, "--spooler", "jobs", "--spooler-external", ".", "--spooler-frequency",
 		"1", "--stats", "stats")
-	s.Allow(`HARAKIRI ON THE SPOOLER`)
+	s.Allow(`HARAKIRI ON THE SPOOLER`, `OOOPS the spooler`)
 	of := func() []any { return statsOf(t, s.Path("stats"))["spoolers"].([]any) }
 	ask(t, site, "/2")
 	harness.Eventually(t, "two tasks are done", func() bool {

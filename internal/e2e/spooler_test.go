@@ -259,7 +259,7 @@ func listens(addr string) bool {
 func TestSpoolerFailures(t *testing.T) {
 	t.Parallel()
 	s, addr := spoolerSite(t), harness.Addr(t)
-	s.Allow(`Traceback`)
+	s.Allow(`OOOPS the spooler`, `Traceback`)
 	s.Start("--http", addr, "--module", "app", "--spooler", "jobs", "--spooler-frequency", "1",
 		"--spooler-attempts", "2")
 	site := harness.HTTP(t, addr)
@@ -315,7 +315,7 @@ func TestSpoolerReload(t *testing.T) {
 func TestSpoolerHarakiri(t *testing.T) {
 	t.Parallel()
 	s, addr := spoolerSite(t), harness.Addr(t)
-	s.Allow(`HARAKIRI`)
+	s.Allow(`OOOPS the spooler`, `HARAKIRI`)
 	s.Start("--http", addr, "--module", "app", "--spooler", "jobs", "--spooler-frequency", "1",
 		"--spooler-harakiri", "2")
 	harness.HTTP(t, addr).Get("/stuck")

@@ -72,7 +72,7 @@ func statsArgs(dir, addr string) []string {
 
 // added are the fields that uWSGI's statistics do not have.
 var added = []string{
-	".generation", ".reloads", ".workers[].apps[].interface", ".workers[].connections", ".workers[].cores[].exceptions", ".workers[].generation", ".workers[].in_flight",
+	".generation", ".reloads", ".crons[].ended", ".crons[].failures", ".crons[].runs", ".crons[].took", ".workers[].apps[].interface", ".workers[].connections", ".workers[].cores[].exceptions", ".workers[].generation", ".workers[].in_flight",
 	".workers[].log_lost", ".workers[].loop_lag", ".workers[].websockets",
 	".workers[].refused",
 }

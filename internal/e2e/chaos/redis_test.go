@@ -89,6 +89,7 @@ func TestRedisPartition(t *testing.T) {
 		s.Write("app.py", hosts)
 		s.Under(under...)
 		s.LooseFDs()
+		s.Tolerate("OOOPS the spooler") // those that the test kills
 		s.Start("--http", addr, "--module", "app", "--spooler-processes", "4", "--spooler", url,
 			"--spooler-frequency", "1",
 			"--spooler-quiet")

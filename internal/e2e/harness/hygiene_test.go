@@ -34,20 +34,24 @@ func TestErrorLevelIsAComplaint(t *testing.T) {
 				}
 				found++
 				event, text := literal(call.Args[1]), literal(call.Args[2])
-				switch line := verb.ReplaceAllString(text, "1"); {
-				case event == "start.failed": // a test that waits for the start sees that
-				case event == "worker.unsignalled", event == "mule.unsignalled":
+				line := verb.ReplaceAllString(text, "1")
+				switch event {
+				case "start.failed": // a test that waits for the start sees that
+					return true
+				case "worker.unsignalled", "attendant.unsignalled":
 					line = "send signal 9 to process 1: operation not permitted" // loader.process
-					fallthrough
-				default:
-					if event == "harakiri" || event == "" && filepath.Base(file) == "harakiri.go" {
-						// all of them have the word; most are built in logHarakiri, which names the
-						// event by a variable
-						line = "HARAKIRI " + line
-					}
-					if !complaint.MatchString(line) {
-						t.Errorf("%s: event %q: %q is at error level and no complaint", file, event, text)
-					}
+				case "attendant.failed":
+					line = "spooler 1 (pid: 1): it ended"
+				case "attendant.died": // the words are its kind's
+					line = "OOOPS the spooler is no more"
+				}
+				if strings.HasSuffix(event, "harakiri") || event == "" && filepath.Base(file) == "harakiri.go" {
+					// all of them have the word; most are built in logHarakiri, which names the event by a
+					// variable
+					line = "HARAKIRI " + line
+				}
+				if !complaint.MatchString(line) {
+					t.Errorf("%s: event %q: %q is at error level and no complaint", file, event, text)
 				}
 				return true
 			})
