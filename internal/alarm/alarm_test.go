@@ -123,7 +123,7 @@ func TestCommand(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "pid")); err == nil {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // why: nobody tells of a file
 	}
 	a.Close()
 	if got, err := os.ReadFile(filepath.Join(dir, "it")); string(got) != "line\nme\n" {

@@ -97,8 +97,8 @@ func TestSignalsBesideWorkers(t *testing.T) {
 	}
 }
 
-// TestSignalsInPrograms: the program of a mule runs handlers in signal_wait() and in mule_get_msg();
-// one that looks at neither keeps no signal from the others.
+// TestSignalsInPrograms: the program of a mule runs handlers in signal_wait() and in
+// mule_get_msg(); one that looks at neither keeps no signal from the others.
 func TestSignalsInPrograms(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

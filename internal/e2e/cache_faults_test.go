@@ -11,8 +11,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// churn works in a cache: each value says whose it is and how long, so that one of another key, or a
-// torn one, is seen.
+// churn works in a cache: each value says whose it is and how long, so that one of another key, or
+// a torn one, is seen.
 const churn = `
 import random
 import uwsgi

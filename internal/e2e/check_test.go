@@ -157,8 +157,8 @@ func TestCheckUnfitPython(t *testing.T) {
 	}
 }
 
-// TestCheckExitStatus: the gravest finding decides; --json says the same, a line an object; --syntax
-// does not look at the machine.
+// TestCheckExitStatus: the gravest finding decides; --json says the same, a line an object;
+// --syntax does not look at the machine.
 func TestCheckExitStatus(t *testing.T) {
 	for line, want := range map[string]int{
 		"vacuum = true":                  config.AllHonoured,

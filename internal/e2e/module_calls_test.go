@@ -41,8 +41,8 @@ var decoratorNames = strings.Fields(`cron farm farm_loop filemon get_free_signal
 	mule mule_brain mule_brainloop mule_msg_dispatcher mulefunc muleloop mulemsg mulemsg_loop postfork postfork_chain_hook
 	rbtimer rpc signal spool spool_decorate spoolforever spoolraw thread timer`)
 
-// TestDecoratorCalls: so it is with uwsgidecorators. What the original gave stands in the file: where
-// it is installed, other tests would have it in the place of ours.
+// TestDecoratorCalls: so it is with uwsgidecorators. What the original gave stands in the file:
+// where it is installed, other tests would have it in the place of ours.
 func TestDecoratorCalls(t *testing.T) {
 	t.Parallel()
 	var asked, want []string

@@ -178,8 +178,8 @@ func TestSpoolerInRedis(t *testing.T) {
 	a.once("one", "slow", "fork", "last")
 }
 
-// TestSpoolerWithoutRedis: another agent takes over what one had in hand that dies. Without Redis what cannot
-// be put is refused, and what runs goes on; all of it is done when Redis is back.
+// TestSpoolerWithoutRedis: another agent takes over what one had in hand that dies. Without Redis
+// what cannot be put is refused, and what runs goes on; all of it is done when Redis is back.
 func TestSpoolerWithoutRedis(t *testing.T) {
 	t.Parallel()
 	redis := harness.StartRedis(t)
@@ -227,8 +227,8 @@ func TestRedisIsMissed(t *testing.T) {
 	}
 }
 
-// TestCacheInRedis: every call answers as on a cache in shared memory, also where one is beside it. Nothing is
-// there while Redis is away.
+// TestCacheInRedis: every call answers as on a cache in shared memory, also where one is beside it.
+// Nothing is there while Redis is away.
 func TestCacheInRedis(t *testing.T) {
 	t.Parallel()
 	redis := harness.StartRedis(t)
@@ -282,8 +282,8 @@ def application(environ, start_response):
     return [repr(uwsgi.i_am_the_lord("web")).encode()]
 `
 
-// TestCluster: of two instances one has a name, the other one after it, whether it stops or dies; what is unique is
-// run by one. Without Redis nobody has anything, and the rest goes on.
+// TestCluster: of two instances one has a name, the other one after it, whether it stops or dies;
+// what is unique is run by one. Without Redis nobody has anything, and the rest goes on.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	redis := harness.StartRedis(t)

@@ -206,8 +206,8 @@ func TestMetricsAreUWSGIs(t *testing.T) {
 	}
 }
 
-// TestMetricsLast: what is counted is all there, in the statistics and in the files, after kills and
-// reloads, one of which has other metrics.
+// TestMetricsLast: what is counted is all there, in the statistics and in the files, after kills
+// and reloads, one of which has other metrics.
 func TestMetricsLast(t *testing.T) {
 	t.Parallel()
 	s, addr, stats := harness.New(t), harness.Addr(t), harness.Addr(t)

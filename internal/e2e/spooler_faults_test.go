@@ -116,8 +116,8 @@ func TestSpoolerShared(t *testing.T) {
 	other.Log.Wait(t, `ready: 1 of 1`)
 }
 
-// TestSpoolerStats: the statistics say what a process has done and does; a deadline of the job's own
-// ends it, and is told.
+// TestSpoolerStats: the statistics say what a process has done and does; a deadline of the job's
+// own ends it, and is told.
 func TestSpoolerStats(t *testing.T) {
 	t.Parallel()
 	s, site := onceSite(t, "--spooler", "jobs", "--spooler-external", ".", "--spooler-frequency",

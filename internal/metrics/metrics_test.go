@@ -89,8 +89,8 @@ func TestAgreement(t *testing.T) {
 	}
 }
 
-// TestCollected: what the collectors make of each other, in uWSGI's order; one that comes less often
-// waits for its round.
+// TestCollected: what the collectors make of each other, in uWSGI's order; one that comes less
+// often waits for its round.
 func TestCollected(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "words")
 	if err := os.WriteFile(file, []byte("one 2\t-33x\n4"), 0o600); err != nil {
@@ -114,7 +114,7 @@ func TestCollected(t *testing.T) {
 			synctest.Wait()
 		}
 		c.Stop()
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // why: of synctest, whose clock it moves
 		got := map[string]int64{}
 		for _, m := range c.Show(&stats.Snapshot{Workers: []stats.Worker{{TX: 6, RSS: 8}}}) {
 			got[m.Name] = m.Value

@@ -106,8 +106,8 @@ func TestOddFolder(t *testing.T) {
 	}
 }
 
-// TestNames: a job is meant by its name, as it is or as it is listed, or by its end; nothing that is
-// no job is, in the folder or elsewhere.
+// TestNames: a job is meant by its name, as it is or as it is listed, or by its end; nothing that
+// is no job is, in the folder or elsewhere.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	dir, f := odd(t)

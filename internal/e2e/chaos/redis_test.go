@@ -52,8 +52,8 @@ def application(environ, start_response):
 
 var spawned = regexp.MustCompile(`spawned the uWSGI spooler .*\(?pid:? (\d+)`)
 
-// TestRedisPartition: processes, agents and Redis are killed, and one of two hosts is cut off, in the middle of jobs:
-// none is lost, and none runs on both at once.
+// TestRedisPartition: processes, agents and Redis are killed, and one of two hosts is cut off, in
+// the middle of jobs: none is lost, and none runs on both at once.
 func TestRedisPartition(t *testing.T) {
 	if !full {
 		t.Skip("it takes a minute: UWSGI_CHAOS=full")

@@ -46,8 +46,8 @@ func TestErrorLevelIsAComplaint(t *testing.T) {
 					line = "OOOPS the spooler is no more"
 				}
 				if strings.HasSuffix(event, "harakiri") || event == "" && filepath.Base(file) == "harakiri.go" {
-					// all of them have the word; most are built in logHarakiri, which names the event by a
-					// variable
+					// all of them have the word; most are built in logHarakiri, which names the
+					// event by a variable
 					line = "HARAKIRI " + line
 				}
 				if !complaint.MatchString(line) {
