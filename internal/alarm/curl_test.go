@@ -47,14 +47,15 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// TestMail: a mail is sent by SMTP, with uWSGI's head.
-func TestMail(t *testing.T) {
+// mailServer takes mails for one connection, without TLS; what it hears is in heard.
+func mailServer(t *testing.T) (addr string, heard *testlog.Lines) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	heard := testlog.New()
+	t.Cleanup(func() { l.Close() })
+	heard = testlog.New()
 	go func() {
 		c, err := l.Accept()
 		if err != nil {
@@ -81,8 +82,14 @@ func TestMail(t *testing.T) {
 			fmt.Fprint(c, "250 well\r\n")
 		}
 	}()
+	return l.Addr().String(), heard
+}
+
+// TestMail: a mail is sent by SMTP, with uWSGI's head.
+func TestMail(t *testing.T) {
+	addr, heard := mailServer(t)
 	a, out := start(t, option.AlarmSettings{Alarms: []option.Alarm{
-		{Name: "m", Action: "curl", Arg: "smtp://" + l.Addr().String() + ";mail_to=a@x.example,b@x.example;mail_from=me@x.example;subject=Look here"}}}, nil)
+		{Name: "m", Action: "curl", Arg: "smtp://" + addr + ";mail_to=a@x.example,b@x.example;mail_from=me@x.example;subject=Look here"}}}, nil)
 	a.Raise("m", ".one\ntwo")
 	heard.Wait("QUIT")
 	a.Close()
@@ -98,28 +105,11 @@ func TestMail(t *testing.T) {
 
 // TestMailNeedsTLS: with ssl nothing is sent in the clear.
 func TestMailNeedsTLS(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	heard := testlog.New()
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		fmt.Fprint(c, "220 test\r\n")
-		for in := bufio.NewScanner(c); in.Scan(); {
-			heard.Add(in.Text())
-			fmt.Fprint(c, "250 well\r\n")
-		}
-	}()
+	addr, heard := mailServer(t)
 	a, out := start(t, option.AlarmSettings{Alarms: []option.Alarm{
-		{Name: "m", Action: "curl", Arg: "smtp://" + l.Addr().String() + ";mail_to=a@x.example;ssl=1"}}}, nil)
+		{Name: "m", Action: "curl", Arg: "smtp://" + addr + ";mail_to=a@x.example;ssl=1"}}}, nil)
 	a.Raise("m", "secret")
-	out.Wait("[uwsgi-alarm] alarm m: smtp://" + l.Addr().String() + ": (64) ")
+	out.Wait("[uwsgi-alarm] alarm m: smtp://" + addr + ": (64) ")
 	if strings.Contains(heard.String(), "MAIL") {
 		t.Error(heard)
 	}

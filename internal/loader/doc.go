@@ -89,6 +89,6 @@
 // scoreboard. They have no data plane; they say ready, failed, recycle, busy, log and what
 // is of signals, get those, are told to drain, and send themselves SIGTERM then.
 //
-// The dump signal (SIGRTMIN+5 = 39) makes a loader or a worker write every Python thread's stack to its stderr
-// (faulthandler, needs no GIL).
+// The dump signal (SIGRTMIN+5 = 39) makes a loader or a worker write every Python thread's stack to
+// its stderr (faulthandler, needs no GIL).
 package loader

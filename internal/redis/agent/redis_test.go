@@ -69,10 +69,11 @@ func (r *real) url() string { return "redis+unix://" + r.socket + "?lease=1s" }
 
 func within(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		if ok() {
 			return
 		}
+		time.Sleep(10 * time.Millisecond) // why: Redis tells nobody
 	}
 	t.Fatal("it never was so: " + what)
 }
@@ -348,8 +349,9 @@ func TestLeases(t *testing.T) {
 		within(t, "one holds it again", func() bool { n, _ := holders(); return n == 1 })
 		r.kill() // and at once, while it is held
 		r.start()
-		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
 			holders()
+			time.Sleep(time.Millisecond) // why: at no moment of a lease there are two
 		}
 		within(t, "one holds it at last", func() bool { n, _ := holders(); return n == 1 })
 	}
