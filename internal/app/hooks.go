@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"uwsgi/internal/attached"
 	"uwsgi/internal/hooks"
@@ -76,6 +77,7 @@ func (in *instance) asideEnv(d *deployment) attached.Env {
 		Print:       func(text string) { in.log().Print(text) },
 		Timed:       func(text string) { in.log().Timed(text) },
 		Stop:        func(reason string) { in.sup.Stop(reason, true) },
+		Look:        in.sup.Tick,
 		Lookup:      func(uid, gid string) (*syscall.Credential, error) { return in.lookup(uid, gid) },
 		StartAs:     in.startAs(),
 		Lease:       d.lease(),
@@ -117,8 +119,17 @@ func (in *instance) runAside(d *deployment) {
 	if running := in.crons.Load(); running != nil {
 		running.Reload(s.Crons, s.CronHarakiri, in.asideEnv(d))
 	} else if len(s.Crons) > 0 {
-		in.crons.Store(attached.StartCrons(s.Crons, s.CronHarakiri, in.asideEnv(d)))
+		in.crons.Store(attached.NewCrons(s.Crons, s.CronHarakiri, in.asideEnv(d)))
 	}
+	in.sup.Tick()
+}
+
+// tendCrons is the clock of the timed commands.
+func (in *instance) tendCrons(now time.Time) time.Duration {
+	if c := in.crons.Load(); c != nil {
+		return c.Tick(now)
+	}
+	return -1
 }
 
 // stopAside ends it.

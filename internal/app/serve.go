@@ -183,7 +183,7 @@ func (in *instance) run(cfg *config.Config) (int, error) {
 	conf := d.config
 	conf.Log, conf.Notify, conf.Watchdog = in.event, &notifier{Notifier: in.notify,
 		ready: func() { in.complain(in.writePidfiles(d, safe)) }}, watchdog
-	conf.SlowImport = slowImport()
+	conf.SlowImport, conf.Commands = slowImport(), in.tendCrons
 	conf.Reconfigure, conf.Release = in.reconfigure, d.retire
 	conf.Loaded = func() { crash.Go(func() { in.startAside(d) }) }
 	if in.sup, err = supervisor.New(*conf); err != nil {

@@ -13,14 +13,12 @@ import (
 )
 
 // Crons runs timed commands: cron, unique-cron, cron2. An entry starts at most once a minute, over
-// reloads too.
+// reloads too. The clock is the supervisor's, which calls Tick.
 type Crons struct {
 	env      Env
 	harakiri time.Duration
 	spawn    *Spawner
 	stop     chan struct{}
-	look     chan struct{} // there may be something due that the clock does not tell of
-	looped   chan struct{}
 	wg       sync.WaitGroup // running commands
 
 	mu   sync.Mutex // guards what follows
@@ -48,17 +46,15 @@ func (c *Crons) shared(k *cronJob) schedule.Lease {
 	return c.env.Lease
 }
 
-// StartCrons begins to watch the clock; harakiri is cron-harakiri.
-func StartCrons(list []option.Cron, harakiri time.Duration, env Env) *Crons {
+// NewCrons registers the entries of a configuration; harakiri is cron-harakiri.
+func NewCrons(list []option.Cron, harakiri time.Duration, env Env) *Crons {
 	env.fill()
-	c := &Crons{env: env, stop: make(chan struct{}), look: make(chan struct{}, 1), looped: make(chan struct{}),
-		runs: map[Process]struct{}{}}
+	c := &Crons{env: env, stop: make(chan struct{}), runs: map[Process]struct{}{}}
 	if env.start == nil {
 		c.spawn = NewSpawner()
 		c.env.start = c.spawn.Start
 	}
 	c.register(list, harakiri)
-	crash.Go(c.loop)
 	return c
 }
 
@@ -71,15 +67,6 @@ func (c *Crons) Reload(list []option.Cron, harakiri time.Duration, env Env) {
 	c.env = env
 	c.mu.Unlock()
 	c.register(list, harakiri)
-	c.lookAgain()
-}
-
-// lookAgain has the loop look now.
-func (c *Crons) lookAgain() {
-	select {
-	case c.look <- struct{}{}:
-	default:
-	}
 }
 
 func (c *Crons) register(list []option.Cron, harakiri time.Duration) {
@@ -121,10 +108,11 @@ func (c *Crons) Stats() []stats.Cron {
 	return out
 }
 
-// Stop ends the clock and the commands that run: SIGTERM, SIGKILL after the mercy.
+// Stop ends the commands that run: SIGTERM, SIGKILL after the mercy. Nothing is due after it.
 func (c *Crons) Stop() {
+	c.mu.Lock()
 	close(c.stop)
-	<-c.looped
+	c.mu.Unlock()
 	ended := make(chan struct{})
 	crash.Go(func() {
 		defer close(ended)
@@ -151,27 +139,14 @@ func (c *Crons) signal(sig syscall.Signal) {
 	}
 }
 
-func (c *Crons) loop() {
-	defer close(c.looped)
-	for {
-		now := time.Now()
-		c.poll(now)
-		next := time.NewTimer(schedule.UntilNext(now))
-		select {
-		case <-c.stop:
-			next.Stop()
-			return
-		case <-c.look:
-			next.Stop()
-		case <-next.C:
-		}
-	}
-}
-
-// poll starts what is due.
-func (c *Crons) poll(now time.Time) {
+// Tick starts what is due, and gives how long it is until it wants to be asked again; negative:
+// never. It does not wait.
+func (c *Crons) Tick(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.list) == 0 || c.stopped() {
+		return -1
+	}
 	for _, k := range c.list {
 		if k.Unique && k.running > 0 || !k.clock.Due(now) {
 			continue
@@ -182,6 +157,16 @@ func (c *Crons) poll(now time.Time) {
 			c.begin(k, now)
 		}
 	}
+	return schedule.UntilNext(now)
+}
+
+func (c *Crons) stopped() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 // contend starts a command if this minute is this instance's.
@@ -191,36 +176,43 @@ func (c *Crons) contend(k *cronJob, lease schedule.Lease, now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	select {
-	case <-c.stop:
-	default:
-		if k.running == 0 {
-			c.begin(k, now)
-		}
+	if k.running == 0 && !c.stopped() {
+		c.begin(k, now)
 	}
 }
 
-// begin starts one command; the caller holds mu.
+// begin starts one command, beside its caller, who holds mu: a folder may be slow to get to.
 func (c *Crons) begin(k *cronJob, now time.Time) {
-	k.last.StartedAt, k.last.Runs = now.Unix(), k.last.Runs+1
-	p, err := c.env.start(Command{Shell: k.Command, Dir: c.env.Dir, Env: c.env.Environ, Stderr: c.env.Stderr,
-		Credential: c.env.Credential, Group: true})
-	if err != nil {
-		c.env.Print(fmt.Sprintf("[uwsgi-cron] unable to run %v", err))
-		k.last.Failures++
-		k.last.Ended = err.Error()
-		return
-	}
 	k.running++
-	k.last.PID, k.last.Ended = p.PID(), "running"
-	c.runs[p] = struct{}{}
-	c.env.Timed(fmt.Sprintf("[uwsgi-cron] running \"%s\" (pid %d)", k.Command, p.PID()))
+	k.last.StartedAt, k.last.Runs, k.last.PID = now.Unix(), k.last.Runs+1, -1
 	limit := k.Harakiri
 	if limit <= 0 {
 		limit = c.harakiri
 	}
 	env, lease := c.env, c.shared(k)
-	c.wg.Go(crash.Guarded(func() { c.follow(k, p, now, limit, lease, env) }))
+	c.wg.Go(crash.Guarded(func() { c.run(k, now, limit, lease, env) }))
+}
+
+func (c *Crons) run(k *cronJob, now time.Time, limit time.Duration, lease schedule.Lease, env Env) {
+	p, err := env.start(Command{Shell: k.Command, Dir: env.Dir, Env: env.Environ, Stderr: env.Stderr,
+		Credential: env.Credential, Group: true})
+	c.mu.Lock()
+	if err != nil {
+		k.running--
+		k.last.Failures++
+		k.last.Ended = err.Error()
+		c.mu.Unlock()
+		env.Print(fmt.Sprintf("[uwsgi-cron] unable to run %v", err))
+		return
+	}
+	k.last.PID, k.last.Ended = p.PID(), "running"
+	c.runs[p] = struct{}{}
+	if c.stopped() {
+		_ = p.Signal(syscall.SIGTERM)
+	}
+	c.mu.Unlock()
+	env.Timed(fmt.Sprintf("[uwsgi-cron] running \"%s\" (pid %d)", k.Command, p.PID()))
+	c.follow(k, p, now, limit, lease, env)
 }
 
 // follow waits for a command's end, and kills it once limit is over.
@@ -252,7 +244,7 @@ func (c *Crons) follow(k *cronJob, p Process, began time.Time, limit time.Durati
 	}
 	c.mu.Unlock()
 	if k.Unique { // its minute may be now
-		c.lookAgain()
+		env.Look()
 	}
 	env.Print(fmt.Sprintf("[uwsgi-cron] command \"%s\" running with pid %d exited after %d second(s)", k.Command,
 		p.PID(), int(time.Since(began).Seconds())))

@@ -57,10 +57,24 @@ func every(command string) option.Cron {
 	return option.Cron{Minute: -1, Hour: -1, Day: -1, Month: -1, Week: -1, Command: command}
 }
 
+// clock has c look when it wants to, until done is closed, as the supervisor does.
+func clock(c *Crons, look <-chan struct{}, done <-chan struct{}) {
+	for wait := c.Tick(time.Now()); wait >= 0; wait = c.Tick(time.Now()) {
+		select {
+		case <-done:
+			return
+		case <-look:
+		case <-time.After(wait):
+		}
+	}
+}
+
 func TestCron(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := &fakeHost{onTerm: true}, testlog.New()
-		c := StartCrons([]option.Cron{every("tick")}, 0, fakeEnv(h, log))
+		c, done := NewCrons([]option.Cron{every("tick")}, 0, fakeEnv(h, log)), make(chan struct{})
+		defer close(done)
+		go clock(c, nil, done)
 		synctest.Wait()
 		if h.started() != 1 { // a matching minute fires at the start
 			t.Fatal(h.started())
@@ -96,7 +110,11 @@ func TestUniqueCronAndHarakiri(t *testing.T) {
 		h, log := &fakeHost{}, testlog.New()
 		u := every("long")
 		u.Unique = true
-		c := StartCrons([]option.Cron{u}, 150*time.Second, fakeEnv(h, log))
+		env, look, done := fakeEnv(h, log), make(chan struct{}), make(chan struct{})
+		defer close(done)
+		env.Look = func() { look <- struct{}{} }
+		c := NewCrons([]option.Cron{u}, 150*time.Second, env)
+		go clock(c, look, done)
 		time.Sleep(149 * time.Second) // why: synctest's clock
 		if h.started() != 1 {
 			t.Error("a second one beside it")
@@ -107,6 +125,9 @@ func TestUniqueCronAndHarakiri(t *testing.T) {
 		}
 		log.Wait(`*** HARAKIRI ON CRON "long" (pid: 4194304) ***`)
 		c.Stop() // it does not hear SIGTERM
+		if wait := c.Tick(time.Now().Add(time.Hour)); wait >= 0 || h.started() != 2 {
+			t.Error("after the stop:", wait, h.started())
+		}
 		if h.last().signals() != "[terminated killed]" {
 			t.Error(h.last().signals())
 		}

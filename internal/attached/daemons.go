@@ -29,6 +29,7 @@ type Env struct {
 	Print       func(string)        // a line to the log
 	Timed       func(string)        // a dated line
 	Stop        func(reason string) // attach-control-daemon: its end stops the instance
+	Look        func()              // a timed command may be due that the clock does not tell of
 	// Lookup finds the identity of uid= and gid= of attach-daemon2.
 	Lookup func(uid, gid string) (*syscall.Credential, error)
 	// StartAs starts one with such an identity, where this process may not; nil = it may.
@@ -44,6 +45,9 @@ func (e *Env) fill() {
 	}
 	if e.alive == nil {
 		e.alive = func(pid int) bool { return syscall.Kill(pid, 0) == nil }
+	}
+	if e.Look == nil {
+		e.Look = func() {}
 	}
 	if e.Stop == nil {
 		e.Stop = func(string) {}

@@ -43,7 +43,7 @@ func (s *Supervisor) RaiseSignal(n int) error {
 		}
 		err = nil
 		s.raise(s.gen, n, false)
-		s.tickSignals()
+		s.tickSchedule()
 	})
 	return err
 }

@@ -133,7 +133,7 @@ func (s *Supervisor) ofAttendant(e loader.Event) bool {
 			if p.state == starting {
 				s.moveAttendant(p, serving)
 				p.ready = time.Now()
-				s.tickSignals()
+				s.tickSchedule()
 			}
 		})
 	case loader.WorkerFailed:

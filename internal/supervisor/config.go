@@ -15,10 +15,10 @@ import (
 	"uwsgi/internal/wire"
 )
 
-// Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure, Log,
-// Notify, Watchdog, Host and SlowImport, which are those given to New. Loaded, Applied, Release,
-// WorkerStderr, Log and Notify are called by the loop: they must be quick and must not call the
-// Supervisor.
+// Config is what an instance runs with. A reload replaces the whole of it but for Reconfigure,
+// Commands, Log, Notify, Watchdog, Host and SlowImport, which are those given to New. Loaded,
+// Applied, Release, Commands, WorkerStderr, Log and Notify are called by the loop: they must be
+// quick and must not call the Supervisor.
 type Config struct {
 	Settings   *option.Settings
 	Python     string   // the interpreter
@@ -50,6 +50,9 @@ type Config struct {
 	Hooks func(ctx context.Context, phase string) error
 	// Reconfigure reads the configuration again, for a reload. nil = the same again.
 	Reconfigure func(ctx context.Context) (*Config, error)
+	// Commands has the timed commands that are due started, and gives how long it is until it wants
+	// to be asked again; negative: not before Tick is called. nil = there are none.
+	Commands func(now time.Time) time.Duration
 	// Loaded is called once the application was imported at the start: before the first fork, or by
 	// the first worker.
 	Loaded func()

@@ -180,7 +180,7 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 	}
 	s.recycleEarly(p)
 	s.harakiriSoon()
-	s.tickSignals()
+	s.tickSchedule()
 }
 
 // incapable takes note of a worker that cannot serve: it has not imported the application, or not

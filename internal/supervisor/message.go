@@ -68,6 +68,9 @@ func (s *Supervisor) ReloadWorkers(reason string, graceful bool) {
 	s.post(func() { s.restartWorkers(reason, graceful) })
 }
 
+// Tick has the schedule looked at now: there is something new in it.
+func (s *Supervisor) Tick() { s.post(s.tickSchedule) }
+
 // ReloadMules replaces all mules by fresh forks of the same loader, each once it is done with its
 // message.
 func (s *Supervisor) ReloadMules(reason string) { s.post(func() { s.reloadKind(&muleKind, reason) }) }

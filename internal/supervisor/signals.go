@@ -85,7 +85,7 @@ func (s *Supervisor) told(e loader.Told) {
 		s.warnOnce(g, fmt.Sprintf("uwsgi signals: %v", err))
 	}
 	if g == s.gen {
-		s.tickSignals()
+		s.tickSchedule()
 	}
 }
 
@@ -166,7 +166,7 @@ func (s *Supervisor) startSignals(old *generation) {
 		}
 		clear(old.signals.waiting)
 	}
-	s.tickSignals()
+	s.tickSchedule()
 }
 
 // addSources adds what the configuration has raise signals.
@@ -190,24 +190,41 @@ func (s *Supervisor) addSources(g *generation) {
 	}
 }
 
-// tickSignals raises what is due, delivers what waits, and comes back for the next.
-func (s *Supervisor) tickSignals() {
-	s.timers.drop(s.signalling)
-	s.signalling = nil
-	g := s.gen
-	if g == nil || g.signals == nil || s.phase >= Stopping {
+// tickSchedule does what is due, of the configuration's commands and of the application's signals,
+// and comes back for the next.
+func (s *Supervisor) tickSchedule() {
+	s.timers.drop(s.scheduled)
+	s.scheduled = nil
+	if s.phase >= Stopping {
 		return
 	}
+	wait := time.Duration(-1)
+	if s.commands != nil {
+		wait = s.commands(time.Now())
+	}
+	if g := s.gen; g != nil && g.signals != nil {
+		wait = sooner(wait, s.tickSignals(g))
+	}
+	if wait >= 0 {
+		s.scheduled = s.timers.after(max(wait, time.Millisecond), s.tickSchedule)
+	}
+}
+
+// sooner is the shorter of two times to wait; negative: for ever.
+func sooner(a, b time.Duration) time.Duration {
+	if a < 0 || b >= 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// tickSignals raises what is due and delivers what waits: how long until there is more.
+func (s *Supervisor) tickSignals(g *generation) time.Duration {
 	s.lookAtFiles(g)
 	if g.cfg.Lease != nil {
 		g.signals.table.Share()
 	}
 	due, wait := g.signals.table.Due(time.Now(), g.signals.seen)
-	sooner := func(d time.Duration) {
-		if d > 0 && (wait < 0 || d < wait) {
-			wait = d
-		}
-	}
 	for _, n := range due {
 		s.raise(g, n, true)
 	}
@@ -215,12 +232,9 @@ func (s *Supervisor) tickSignals() {
 	for _, e := range slices.SortedFunc(maps.Keys(g.signals.waiting), func(a, b errand) int {
 		return cmp.Or(a.signal-b.signal, a.number-b.number)
 	}) {
-		sooner(s.deliver(g, e))
+		wait = sooner(wait, s.deliver(g, e))
 	}
-	sooner(s.withdraw(g))
-	if wait >= 0 {
-		s.signalling = s.timers.after(max(wait, time.Millisecond), s.tickSignals)
-	}
+	return sooner(wait, s.withdraw(g))
 }
 
 // contend asks, beside the loop, whether this instance runs a unique cron that is due.

@@ -30,6 +30,7 @@ type Supervisor struct {
 	logf        LogFunc
 	manager     manager
 	reconfigure func(context.Context) (*Config, error)
+	commands    func(time.Time) time.Duration
 	endurance   endurance
 	slowImport  SlowImport
 
@@ -86,7 +87,7 @@ type Supervisor struct {
 	once       bool // without a master, too, the application is imported once: its workers cannot have it side by side
 	samples    int  // of memory
 	harakiri   *timer
-	signalling *timer // when a uWSGI signal is due, or waits for a worker
+	scheduled  *timer // when a timed command or a uWSGI signal is due, or one waits for a worker
 	oom        oomWatch
 }
 
@@ -96,7 +97,7 @@ func New(cfg Config) (*Supervisor, error) {
 		return nil, err
 	}
 	s := &Supervisor{
-		host: cfg.Host, logf: cfg.Log, reconfigure: cfg.Reconfigure, cfg: &cfg,
+		host: cfg.Host, logf: cfg.Log, reconfigure: cfg.Reconfigure, commands: cfg.Commands, cfg: &cfg,
 		manager:   manager{Notifier: cfg.Notify, watchdogEvery: cfg.Watchdog},
 		endurance: usual, slowImport: cfg.SlowImport,
 		calls: make(chan func()), events: make(chan loader.Event), closed: make(chan struct{}),

@@ -181,7 +181,7 @@ func choose(list []*taker) *taker {
 }
 
 // deliver sends those that an errand is for on it, as far as they are there. It gives when to look
-// again, 0 = when something happens.
+// again; negative: when something happens.
 func (s *Supervisor) deliver(g *generation, e errand) time.Duration {
 	sig := g.signals
 	w := sig.waiting[e]
@@ -210,13 +210,13 @@ func (s *Supervisor) deliver(g *generation, e errand) time.Duration {
 		}
 	}
 	delete(sig.waiting, e)
-	return 0
+	return -1
 }
 
 // withdraw takes signals that were sent to whoever was free, and that lie there, back: somebody
-// else is free now. It gives when to look again, 0 = there is nothing to look for.
+// else is free now. It gives when to look again; negative: there is nothing to look for.
 func (s *Supervisor) withdraw(g *generation) time.Duration {
-	again := time.Duration(0)
+	again := time.Duration(-1)
 	for n := range g.signals.unread {
 		takers := s.takers(g, errand{n, 0})
 		if len(takers) < 2 {
@@ -363,5 +363,5 @@ func (s *Supervisor) signalsLost(t *taker) {
 		s.timers.drop(d.limit)
 	}
 	t.hands = nil
-	s.tickSignals()
+	s.tickSchedule()
 }
