@@ -5,6 +5,11 @@ SHELL := /bin/bash
 VERSION := 3.0.0
 PREFIX ?= /usr
 GO ?= go
+export GO
+# Below it Go and pip keep what they fetch: in the tree, where there is none that can be written.
+ifneq ($(shell [ -n "$$HOME" ] && [ -w "$$HOME" ] && echo writable),writable)
+export HOME := $(CURDIR)/.home
+endif
 BIN := bin
 LIB := $(BIN)/lib/uwsgi
 # What writes manual pages and completion: another machine's program cannot run here.
@@ -18,19 +23,22 @@ deps:
 	@packaging/deps.sh build
 
 build: deps
-	GO=$(GO) packaging/compile.sh programs $(BIN)
-	GO=$(GO) packaging/compile.sh redis $(BIN)
-	$(MAKE) --no-print-directory worker
+	@packaging/compile.sh programs $(BIN)
+	@packaging/compile.sh redis $(BIN)
+	@$(MAKE) --no-print-directory worker
+	@echo "built: $(BIN)/uwsgi --http :8000 --module mysite.wsgi starts it, make run a demo"
 
 worker:
-	GO=$(GO) packaging/compile.sh library $(BIN)
+	@packaging/compile.sh library $(BIN)
 
 # A demo application of our own on http://127.0.0.1:8000.
 run: build
+	@packaging/deps.sh run
 	$(BIN)/uwsgi --ini packaging/demo/uwsgi.ini
 
 # The everyday check: format, vet, staticcheck, unit tests under the race detector, a short fuzz of every parser, import directions.
 check: build
+	@packaging/deps.sh check
 	packaging/check.sh
 
 # The suites that start the real thing: nginx, Django, Flask, the real uWSGI beside us …

@@ -26,16 +26,22 @@ esac
 strip=-s debug='-s -w -buildid='
 [ -z "${DEBUG:-}" ] || strip='' debug=''
 
+step() { # step FILE. Go compiles its own library, too, where nothing has been compiled yet.
+	if [ -e "$1" ]; then echo "compiling $1"; else echo "compiling $1: the first time takes a minute or two"; fi
+}
+
 case $what in
 programs)
+	step "$dir/uwsgi"
 	version=$(sed -n 's/^VERSION := //p' Makefile)
 	CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -ldflags "$debug -X uwsgi/internal/app.Version=$version" "$@" -o "$dir/uwsgi" ./cmd/uwsgi
 	;;
 library)
 	lib=$dir/lib/uwsgi
 	mkdir -p "$lib"
+	step "$lib/_uwsgi.abi3.so"
 	# Both are built to CPython's limited API with a header of its own. The interpreter's symbols are resolved when it loads them.
-	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,-z,now' "$go" build -trimpath -buildvcs=false -ldflags "$debug -extldflags=-Wl,-T,$root/cmd/uwsgi-worker/init.ld" "$@" \
+	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,-z,now' "$go" build -trimpath -buildvcs=false -ldflags "$debug \"-extldflags='-Wl,-T,$root/cmd/uwsgi-worker/init.ld'\"" "$@" \
 		-buildmode=c-shared -o "$lib/_uwsgi.abi3.so" ./cmd/uwsgi-worker
 	rm -f "$lib/_uwsgi.abi3.h"
 	eval "set -- ${CC:-cc}"
@@ -47,6 +53,7 @@ library)
 	;;
 redis)
 	mkdir -p "$dir/lib/uwsgi"
+	step "$dir/lib/uwsgi/uwsgi-redis"
 	CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -ldflags "$debug" "$@" -o "$dir/lib/uwsgi/uwsgi-redis" ./cmd/uwsgi-redis
 	;;
 *)

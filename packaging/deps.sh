@@ -1,9 +1,9 @@
 #!/bin/bash
 # Installs what a target needs and what is missing, with apt where we are root; says what to install where we are not.
-# usage: deps.sh build|test|async|deb|deb-ARCH|lab|wheel|musl|roots|container …
+# usage: deps.sh build|run|check|test|async|deb|deb-ARCH|lab|wheel|musl|roots|container …
 #        deps.sh venv     prints where `async` puts its virtualenv: outside of the tree, a new one for each list of packages
 #        deps.sh tools    the same of `wheel`
-set -eu
+set -euo pipefail
 
 here=$(dirname "$0")
 venv() { # venv NAME LIST: where the virtualenv of a list of packages is
@@ -21,6 +21,7 @@ install() {
 	flock 9 # make test and a test by itself
 	[ -e "$dir/complete" ] && return
 	rm -rf "$dir"
+	echo "deps.sh: installing $(grep -cv -e '^#' -e '^$' "$2") packages of PyPI ($2) in $dir" >&2
 	if ! /usr/bin/python3 -m venv "$dir" >"$dir.log" 2>&1 || ! "$dir/bin/pip" install -q --disable-pip-version-check -r "$2" >>"$dir.log" 2>&1; then
 		echo "deps.sh: the packages of $2 cannot be installed from PyPI ($dir.log)" >&2
 		return 1
@@ -42,11 +43,34 @@ need() { # need COMMAND-OR-FILE PACKAGE...
 	missing+=("$@")
 }
 
+# go_fits: whether there is a Go that builds what go.mod asks for; before anything is installed. One from 1.21 on fetches the newer one itself.
+go_fits() {
+	local go=${GO:-go} want have
+	want=$(sed -n 's/^go //p' "$here/../go.mod")
+	if ! command -v "$go" >/dev/null; then
+		echo "deps.sh: there is no Go here ($go): $want or newer from https://go.dev/dl, unpacked to /usr/local/go, with /usr/local/go/bin on PATH" >&2
+		return 1
+	fi
+	if ! have=$("$go" -C "$here/.." env GOVERSION 2>/dev/null) || [ "$(printf '%s\n' "go$want" "$have" | sort -V | head -1)" != "go$want" ]; then
+		have=$(GOTOOLCHAIN=local "$go" version 2>/dev/null | cut -d' ' -f3)
+		echo "deps.sh: $(command -v "$go") is ${have:-too old}, go.mod asks for $want or newer: https://go.dev/dl" >&2
+		return 1
+	fi
+}
+
 missing=() async= wheel=
 for group in "$@"; do
 	case $group in
 	build)
+		go_fits || exit 1
 		need gcc gcc libc6-dev
+		;;
+	run)
+		need python3 python3
+		;;
+	check)
+		need git git
+		need python3 python3
 		;;
 	test)
 		need nginx nginx-light
@@ -55,6 +79,7 @@ for group in "$@"; do
 		need redis-server redis-server
 		need ip iproute2
 		need curl curl
+		need pgrep procps
 		need /usr/sbin/apache2 apache2-bin
 		need /usr/sbin/haproxy haproxy
 		need caddy caddy
@@ -76,6 +101,8 @@ for group in "$@"; do
 	venv) venv async "$here/async.txt"; exit ;;
 	tools) venv wheel "$here/wheel/tools.txt"; exit ;;
 	deb)
+		# dpkg-buildpackage asks for it by name.
+		need /usr/share/build-essential/essential-packages-list build-essential
 		need dpkg-buildpackage dpkg-dev
 		need dh debhelper
 		need fakeroot fakeroot
@@ -128,6 +155,18 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# apt CAPTION ARGUMENTS: a line when it begins and one when it is done; all that it says where it fails.
+apt() {
+	local log; log=$(mktemp)
+	echo "deps.sh: $1" >&2; shift
+	if ! apt-get "$@" </dev/null 2>&1 | tee "$log" | { grep --line-buffered -E '^(Need to get|Fetched) ' >&2 || :; }; then
+		cat "$log" >&2; rm -f "$log"
+		echo "deps.sh: apt-get $* failed, see above" >&2
+		return 1
+	fi
+	rm -f "$log"
+}
+apt "looking up Debian's packages (apt-get update)" update
+apt "installing ${missing[*]}" install -y --no-install-recommends "${missing[@]}"
+echo "deps.sh: installed" >&2
 from_pypi
