@@ -19,8 +19,31 @@ TELLER ?= $(BIN)/uwsgi
 
 all: build
 
+# What each target needs besides what `build` does (packaging/deps.sh): all of it is asked for at once, before anything is done.
+NEEDS_run := run
+NEEDS_check := check
+NEEDS_e2e := test async
+NEEDS_chaos := test async
+NEEDS_chaos-short := test async
+NEEDS_bench := test async
+NEEDS_sanitize := test
+NEEDS_sanitize-short := test
+NEEDS_musl := test musl
+NEEDS_musl-short := test musl
+NEEDS_container := container pip
+NEEDS_test := check test async musl container pip
+ifeq ($(shell id -u),0)
+NEEDS_test += deb lab
+endif
+NEEDS_deb = deb $(ARCH:%=deb-%)
+NEEDS_wheel := wheel
+NEEDS_wheel-test := wheel
+NEEDS_wheel-short := pip
+NEEDS_packages := wheel
+NEEDS_dist := deb wheel
+NEEDS_roots := deb wheel roots musl
 deps:
-	@packaging/deps.sh build
+	@packaging/deps.sh build $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
 
 build: deps
 	@packaging/compile.sh programs $(BIN)
@@ -33,35 +56,28 @@ worker:
 
 # A demo application of our own on http://127.0.0.1:8000.
 run: build
-	@packaging/deps.sh run
 	$(BIN)/uwsgi --ini packaging/demo/uwsgi.ini
 
 # The everyday check: format, vet, staticcheck, unit tests under the race detector, a short fuzz of every parser, import directions.
 check: build
-	@packaging/deps.sh check
 	packaging/check.sh
 
 # The suites that start the real thing: nginx, Django, Flask, the real uWSGI beside us …
 e2e: build
-	@packaging/deps.sh test async
 	$(GO) test -count=1 -timeout 15m ./internal/e2e ./internal/e2e/harness
 
 # … faults and hostile clients: with full counts, and with those that take a minute …
 chaos: build
-	@packaging/deps.sh test async
 	UWSGI_CHAOS=full $(GO) test -count=1 -timeout 40m -v ./internal/e2e/chaos
 
 chaos-short: build
-	@packaging/deps.sh test async
 	$(GO) test -count=1 -timeout 15m ./internal/e2e/chaos
 
 # … the worker library under the address sanitizer and the supervisor under the race detector …
 sanitize: build
-	@packaging/deps.sh test
 	packaging/sanitize.sh
 
 sanitize-short: build
-	@packaging/deps.sh test
 	packaging/sanitize.sh short
 
 # … and booted systemds, bookworm's and trixie's, with the package installed.
@@ -71,7 +87,6 @@ lab:
 test: check e2e chaos-short sanitize-short wheel-short musl-short container lab
 
 bench: build
-	@packaging/deps.sh test async
 	$(GO) run ./packaging/bench
 
 # All that a machine has of it, below $(DESTDIR), after `make build`: the packages are made of this. The units name /usr.
@@ -111,10 +126,9 @@ install:
 
 # The packages of other distributions, for x86_64 and aarch64, and all of it with its sums and a bill of materials.
 packages: build wheel
-	@packaging/deps.sh wheel
 	packaging/nfpm/build.sh
 
-dist:
+dist: deps
 	rm -rf dist
 	$(MAKE) --no-print-directory deb ARCH=amd64
 	$(MAKE) --no-print-directory deb ARCH=arm64
@@ -122,13 +136,11 @@ dist:
 	packaging/dist.sh
 
 # ARCH=arm64: for another architecture than this machine's.
-deb:
-	@packaging/deps.sh build deb $(ARCH:%=deb-%)
+deb: deps
 	packaging/deb.sh $(ARCH)
 
 # For x86_64 and aarch64, glibc and musl, with zig from PyPI as the C compiler; and the source.
-wheel:
-	@packaging/deps.sh wheel
+wheel: deps
 	mkdir -p dist
 	$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-x86_64 manylinux-aarch64 musllinux-x86_64 musllinux-aarch64 \
 		redis-x86_64 redis-aarch64 sdist
@@ -139,25 +151,21 @@ wheel-test: wheel
 
 # The end-to-end suite under a Python that is linked with musl, as Alpine's is.
 musl: build
-	@packaging/deps.sh musl test
 	packaging/musl.sh
 
 musl-short: build
-	@packaging/deps.sh musl test
 	packaging/musl.sh short
 
 # An image built and run as packaging/container/Containerfile says.
 container: wheel-short
-	@packaging/deps.sh container
 	packaging/container/test.sh
 
 # What it made in fresh root file systems: Debian from 11 to the newest, musl, arm64 under qemu; and the source, where nothing but Python is.
-roots: dist
-	@packaging/deps.sh roots musl
+roots: deps dist
 	packaging/roots.sh bullseye bookworm trixie sid musl rpm source arm64
 
 # Where PyPI cannot be reached there is no zig, and this is left out.
-wheel-short:
+wheel-short: deps
 	@mkdir -p dist; rm -f dist/*.whl
 	@if packaging/deps.sh wheel; then \
 		$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-$$(uname -m) redis-$$(uname -m) && packaging/wheel/test.sh short; fi

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what a target needs and what is missing, with apt where we are root; says what to install where we are not.
-# usage: deps.sh build|run|check|test|async|deb|deb-ARCH|lab|wheel|musl|roots|container …
+# usage: deps.sh build|run|check|test|pip|async|deb|deb-ARCH|lab|wheel|musl|roots|container …
 #        deps.sh venv     prints where `async` puts its virtualenv: outside of the tree, a new one for each list of packages
 #        deps.sh tools    the same of `wheel`
 set -euo pipefail
@@ -90,6 +90,9 @@ for group in "$@"; do
 		need uwsgi-core uwsgi-core
 		need /usr/lib/uwsgi/plugins/python3_plugin.so uwsgi-plugin-python3
 		;;
+	pip)
+		/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+		;;
 	async)
 		/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 		async=yes
@@ -150,6 +153,7 @@ if [ ${#missing[@]} -eq 0 ]; then
 	from_pypi
 	exit 0
 fi
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | awk '!seen[$0]++')
 if [ "$(id -u)" != 0 ]; then
 	echo "missing packages; run as root: apt-get install ${missing[*]}" >&2
 	exit 1
