@@ -51,7 +51,7 @@ go_fits() {
 		echo "deps.sh: there is no Go here ($go): $want or newer from https://go.dev/dl, unpacked to /usr/local/go, with /usr/local/go/bin on PATH" >&2
 		return 1
 	fi
-	if ! have=$("$go" -C "$here/.." env GOVERSION 2>/dev/null) || [ "$(printf '%s\n' "go$want" "$have" | sort -V | head -1)" != "go$want" ]; then
+	if ! have=$("$go" -C "$here/.." env GOVERSION) || [ "$(printf '%s\n' "go$want" "$have" | sort -V | head -1)" != "go$want" ]; then
 		have=$(GOTOOLCHAIN=local "$go" version 2>/dev/null | cut -d' ' -f3)
 		echo "deps.sh: $(command -v "$go") is ${have:-too old}, go.mod asks for $want or newer: https://go.dev/dl" >&2
 		return 1
