@@ -19,6 +19,10 @@ TELLER ?= $(BIN)/uwsgi
 
 all: build
 
+# What root alone can test is left out for others, and summed up at the end. UWSGI_ROOT_NEEDED=1, as in CI: it fails.
+export UWSGI_SKIPPED := $(CURDIR)/$(BIN)/skipped
+summary = @[ ! -e "$$UWSGI_SKIPPED" ] || { echo "skipped, needs root:"; sort -u "$$UWSGI_SKIPPED" | sed "s/^/  /"; }
+
 # What each target needs besides what `build` does (packaging/deps.sh): all of it is asked for at once, before anything is done.
 NEEDS_run := run
 NEEDS_check := check
@@ -43,6 +47,7 @@ NEEDS_packages := wheel
 NEEDS_dist := deb wheel
 NEEDS_roots := deb wheel roots musl
 deps:
+	@mkdir -p $(BIN); rm -f "$$UWSGI_SKIPPED"
 	@packaging/deps.sh build $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
 
 build: deps
@@ -61,10 +66,12 @@ run: build
 # The everyday check: format, vet, staticcheck, unit tests under the race detector, a short fuzz of every parser, import directions.
 check: build
 	packaging/check.sh
+	$(summary)
 
 # The suites that start the real thing: nginx, Django, Flask, the real uWSGI beside us …
 e2e: build
 	$(GO) test -count=1 -timeout 15m ./internal/e2e ./internal/e2e/harness
+	$(summary)
 
 # … faults and hostile clients: with full counts, and with those that take a minute …
 chaos: build
@@ -72,6 +79,7 @@ chaos: build
 
 chaos-short: build
 	$(GO) test -count=1 -timeout 15m ./internal/e2e/chaos
+	$(summary)
 
 # … the worker library under the address sanitizer and the supervisor under the race detector …
 sanitize: build
@@ -79,12 +87,14 @@ sanitize: build
 
 sanitize-short: build
 	packaging/sanitize.sh short
+	$(summary)
 
 # … and booted systemds, bookworm's and trixie's, with the package installed.
 lab:
 	packaging/lab/run.sh
 
 test: check e2e chaos-short sanitize-short wheel-short musl-short container lab
+	$(summary)
 
 bench: build
 	$(GO) run ./packaging/bench

@@ -66,6 +66,7 @@ var allowed = map[string][]string{
 	"internal/spool":    {"internal/escape"},
 	"internal/stats":    {"internal/crash", "internal/option"},
 	"internal/testlog":  {},
+	"internal/needs":    {},
 	"internal/touch":    {"internal/option"},
 	"internal/dataplane": {"internal/proto", "internal/request", "internal/accesslog", "internal/escape",
 		"internal/option", "internal/scoreboard", "internal/backlog", "internal/wire", "internal/sd/entry",

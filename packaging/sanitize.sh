@@ -4,6 +4,7 @@
 # "sanitize.sh short" leaves out what takes long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+packaging/needs-root.sh sanitize || exit $(($? - 1))
 
 dir=${UWSGI_SANITIZE_DIR:-$(mktemp -d)}
 trap '[ -n "${UWSGI_SANITIZE_DIR:-}" ] || rm -rf "$dir"' EXIT

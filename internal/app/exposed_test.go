@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"uwsgi/internal/needs"
 )
 
 // A configuration that the application's user can change is pointed out, whatever it is that he can
 // change.
 func TestHisConfigurations(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.SkipNow() // needs root
-	}
+	needs.Root(t)
 	dir, err := os.MkdirTemp("/tmp", "uwsgi-exposed")
 	if err != nil {
 		t.Fatal(err)

@@ -8,15 +8,14 @@ import (
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // An instance hears root and the account that it runs as, and nobody else; and root is not led to
 // it by a pidfile that somebody else has written.
 func TestControlledByItsAccount(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("other accounts need root")
-	}
+	needs.Root(t)
 	const account, stranger = 33, 65534
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", version("one"))

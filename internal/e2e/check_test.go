@@ -11,6 +11,7 @@ import (
 
 	"uwsgi/internal/config"
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // checked runs `uwsgi check` and gives what it says and its exit status.
@@ -27,9 +28,7 @@ func checked(t *testing.T, s *harness.Server, args ...string) (string, int) {
 // TestCheckFindsWhatFails: each line that would end the start is an error of `uwsgi check`, at its
 // place and with what to write; what would only disappoint is a doubt; nothing else is either.
 func TestCheckFindsWhatFails(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("this test looks at what other users may: run it as root")
-	}
+	needs.Root(t)
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

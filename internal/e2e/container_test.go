@@ -2,22 +2,20 @@ package e2e
 
 import (
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // initServer is a server that is process 1 of a PID namespace of its own, as in a container, and
 // shares the network with the others.
 func initServer(t *testing.T) *harness.Server {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("a PID namespace needs root")
-	}
+	needs.Root(t)
 	s := harness.New(t)
 	s.Init()
 	return s

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // TestLastWord: the last line of a start that has failed says what failed, where, and what to
@@ -71,9 +72,7 @@ func TestLastWord(t *testing.T) {
 // TestClosedFolder: where the application's user may not go, the first folder in the way is named,
 // with the user and the mode, whatever was to be done there.
 func TestClosedFolder(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("this test changes to another user: run it as root")
-	}
+	needs.Root(t)
 	for args, want := range map[string]string{
 		"--chdir home/site --module app":      "uid 33 may not enter $DIR/home ",
 		"--pythonpath home/site --module app": "uid 33 may not enter $DIR/home ",

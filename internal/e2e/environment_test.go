@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 const look = `
@@ -190,9 +191,7 @@ def application(environ, start_response):
 
 // uid and gid, by name and number, from root: nothing of the application runs before.
 func TestIdentity(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("this test changes to another user: run it as root")
-	}
+	needs.Root(t)
 	for args, want := range map[string][2]int{
 		"--uid www-data --gid www-data": {33, 33}, "--uid 33": {33, 33}, "--uid nobody --gid 65534": {65534, 65534}, "--uid 33 --gid 65534": {33, 65534},
 	} {

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"uwsgi/internal/needs"
 )
 
 // What /etc/init.d/uwsgi makes in a folder that the web server's account may write to goes through
 // no link of that account's.
 func TestInitScriptFollowsNoLink(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("the script is root's: run this test as root")
-	}
+	needs.Root(t)
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	text, err := os.ReadFile("../../debian/uwsgi.init")

@@ -12,15 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // TestMonitorIsLate: the monitor of the Go runtime may be late in a worker, so that it does not
 // look every 20 µs at one that has a request now and then. No other thread may, nor one of the
 // supervisor's.
 func TestMonitorIsLate(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Fatal("this test reads how late the timers of others may be: run it as root")
-	}
+	needs.Root(t)
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", who)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // hostile is an application that does what it is told, as its user, and answers what that printed.
@@ -38,9 +39,7 @@ const victim = 33 // www-data's number on Debian, who owns nothing else here
 
 func newAttack(t *testing.T) *attack {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Fatal("this test changes to another user: run it as root")
-	}
+	needs.Root(t)
 	a := &attack{Server: harness.New(t), t: t, addr: harness.Addr(t)}
 	a.Setenv(harness.DebianPath)
 	a.his, a.roots = a.Path("his"), a.Path("roots")

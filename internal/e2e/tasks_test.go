@@ -7,14 +7,13 @@ import (
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // TestTooFewTasks: a limit on processes that leaves no room for the workers' threads is named, with
 // what they need, and nothing dies of it in the middle of a word.
 func TestTooFewTasks(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("it runs as another user")
-	}
+	needs.Root(t)
 	for _, most := range []int{9, 14, 20} {
 		t.Run(strconv.Itoa(most), func(t *testing.T) {
 			t.Parallel()

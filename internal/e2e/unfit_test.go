@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // pretending runs a script in a Python that takes itself for another one.
@@ -116,9 +117,7 @@ func TestUnfitKernel(t *testing.T) {
 // TestShimRunsAsTheUser: a version manager's script that PATH leads to runs as the application
 // does, for PATH may lead to the application's own.
 func TestShimRunsAsTheUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root runs an application as another user")
-	}
+	needs.Root(t)
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	shim := s.Write("shims/python3", `#!/bin/sh

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/config"
+	"uwsgi/internal/needs"
 	"uwsgi/internal/option"
 )
 
@@ -23,9 +24,7 @@ const owner = 4242
 // is a copy of this one.
 func tyranny(t *testing.T) (*services, string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("it is about what root does")
-	}
+	needs.Root(t)
 	dir, err := os.MkdirTemp("", "uwsgi-tyrant-")
 	if err != nil {
 		t.Fatal(err)

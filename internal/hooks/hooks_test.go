@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"uwsgi/internal/needs"
 	"uwsgi/internal/option"
 	"uwsgi/internal/testlog"
 )
@@ -171,9 +172,7 @@ func TestHooksAsRoot(t *testing.T) {
 
 // TestHooksAfterTheDrop: this process stays root, a hook as the user must not write as root.
 func TestHooksAfterTheDrop(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // nobody to drop to
-	}
+	needs.Root(t)
 	dir := t.TempDir() // root's, mode 0755 at most
 	h := hooks(testlog.New(), option.Hook{Phase: option.PhaseAsUser, Action: "write",
 		Arg: filepath.Join(dir, "f") + " x"},

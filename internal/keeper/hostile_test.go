@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"uwsgi/internal/needs"
 	"uwsgi/internal/option"
 	"uwsgi/internal/privilege"
 )
@@ -32,9 +33,7 @@ type world struct {
 
 func hostile(t *testing.T) world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.SkipNow() // needs root: it is about root's rights
-	}
+	needs.Root(t)
 	dir := folder(t)
 	w := world{t, filepath.Join(dir, "his"), filepath.Join(dir, "roots")}
 	for _, err := range []error{os.Chmod(dir, 0o755), os.Mkdir(w.his, 0o755), os.Chown(w.his, victim, victim),

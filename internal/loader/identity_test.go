@@ -10,6 +10,7 @@ import (
 
 	"uwsgi/internal/loader"
 	"uwsgi/internal/loader/loadertest"
+	"uwsgi/internal/needs"
 )
 
 // bystander is a process that is none of the loader's. It has to outlive the test.
@@ -65,9 +66,7 @@ func TestForgedWorkers(t *testing.T) {
 
 // A child of the loader's that has got another user's rights is none of the application's any more.
 func TestWorkerOfAnotherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	needs.Root(t)
 	b := start(t, func(s *loader.Spec) { s.Credential = &syscall.Credential{Uid: 0, Gid: 0} }, "forks-as=33")
 	next[loader.Loaded](b)
 	b.fork(1, 0)

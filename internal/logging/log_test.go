@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"uwsgi/internal/needs"
 	"uwsgi/internal/option"
 	"uwsgi/internal/sd"
 )
@@ -80,9 +81,7 @@ func TestFileModeAndTruncate(t *testing.T) {
 }
 
 func TestLogto2OpensWithTheUsersRights(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // nothing to give up
-	}
+	needs.Root(t)
 	dir := t.TempDir()
 	for d := dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/needs"
 )
 
 // stranger is a user without an account.
@@ -18,9 +20,7 @@ const stranger = 4242
 // in it. The tests are about root: who is not has nothing to lose, and they end there.
 func place(t *testing.T) (roots, strangers string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.SkipNow() // needs root
-	}
+	needs.Root(t)
 	top, err := os.MkdirTemp("/tmp", "uwsgi-privilege")
 	if err != nil {
 		t.Fatal(err)

@@ -1,18 +1,17 @@
 package spool
 
 import (
-	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"uwsgi/internal/needs"
 )
 
 // small gives a folder a disk of 64 KiB of its own.
 func small(t *testing.T, dir string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount")
-	}
+	needs.Root(t)
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Skipf("mount: %v", err)
 	}

@@ -5,14 +5,14 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"uwsgi/internal/needs"
 )
 
 // TestLogfileFollowsNobody: a log file that root makes for an instance is a new one, and no link
 // leads it away.
 func TestLogfileFollowsNobody(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("it is about what root does")
-	}
+	needs.Root(t)
 	const user = 4242
 	dir, err := os.MkdirTemp("/run", "uwsgi-test-")
 	if err != nil {

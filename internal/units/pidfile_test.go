@@ -7,14 +7,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"uwsgi/internal/needs"
 )
 
 // TestPidfileFollowsNobody: root's pidfile goes where root alone decides, through nobody's folder
 // or link, and never into what is there.
 func TestPidfileFollowsNobody(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("it is about what root does")
-	}
+	needs.Root(t)
 	const user = 4242
 	dir, err := os.MkdirTemp("/run", "uwsgi-test-") // all folders above are root's
 	if err != nil {

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
-if [ "$(id -u)" != 0 ]; then echo "container: skipped, it needs root"; exit 0; fi
+packaging/needs-root.sh container || exit $(($? - 1))
 if ! ls dist/uwsgi-*.whl >/dev/null 2>&1; then echo "container: skipped, there is no wheel"; exit 0; fi
 
 cache=/var/cache/uwsgi-test/container-trixie.tar

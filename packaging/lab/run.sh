@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 # One run at a time: they time what they see.
 cache=${UWSGI_LAB_CACHE:-/var/cache/uwsgi-lab}
-[ "$(id -u)" = 0 ] || { echo "lab: it boots machines and needs root" >&2; exit 1; }
+packaging/needs-root.sh lab || exit $(($? - 1))
 mkdir -p "$cache"
 exec 8>"$cache/run.lock"
 flock 8

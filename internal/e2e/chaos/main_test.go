@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // full says that the counts of the issue are wanted, not those of a quick run.
@@ -25,10 +26,8 @@ func scale(short, whole int) int {
 var tally struct{ sent, right, onPurpose, lost, passed, failed atomic.Int64 }
 
 func TestMain(m *testing.M) {
-	if os.Getuid() != 0 {
-		fmt.Fprintln(os.Stderr, "chaos injects real faults (control groups, mounts, other users): run it as root")
-		os.Exit(1)
-	}
+	// Real faults are injected: control groups, mounts, other users.
+	needs.RootOf("chaos")
 	var lim syscall.Rlimit
 	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim)
 	lim.Cur = lim.Max

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // hosts are two machines' instances of one spooler and one cluster in Redis.
@@ -58,9 +59,7 @@ func TestRedisPartition(t *testing.T) {
 	if !full {
 		t.Skip("it takes a minute: UWSGI_CHAOS=full")
 	}
-	if os.Getuid() != 0 {
-		t.Skip("root alone makes network namespaces")
-	}
+	needs.Root(t)
 	ip := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
