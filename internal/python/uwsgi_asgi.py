@@ -88,9 +88,15 @@ class Server:
 
         A signal that comes just before the loop waits would else be seen late; uvloop looks itself.
         """
-        core, loop = self.core, self.loop
+        import contextvars
+
+        core, loop, context = self.core, self.loop, contextvars.copy_context()
+
+        def soon(poll):  # an application calls it: what begins next has nothing of its context
+            loop.call_soon(poll, context=context.copy())
+
         apps = [one and (one.app, HTTP, WEBSOCKET, one.state) for one in self.lifespans]
-        core.asgi_begin(loop.create_task, loop.create_future, loop.call_soon, self.leave, apps)
+        core.asgi_begin(loop.create_task, loop.create_future, soon, self.leave, apps)
         loop.add_reader(core.poll_fd(), core.poll)
         loop.add_reader(signalled, drain, signalled)
         if self.backend is not None:
