@@ -31,6 +31,7 @@ type housekeeper struct {
 	inbox []*conn // busy connections that cores left to this goroutine
 
 	stopping atomic.Bool
+	once     sync.Once
 	ended    chan struct{} // nil: it was never started
 }
 
@@ -66,10 +67,12 @@ func (h *housekeeper) open(e *Engine) error {
 	return nil
 }
 
-// start starts the goroutine.
+// start starts the goroutine, once.
 func (h *housekeeper) start() {
-	h.ended = make(chan struct{})
-	go h.run()
+	h.once.Do(func() {
+		h.ended = make(chan struct{})
+		go h.run()
+	})
 }
 
 // stop ends the goroutine and waits for that.

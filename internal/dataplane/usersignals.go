@@ -84,9 +84,12 @@ func (u *userSignals) end() {
 	u.mu.Unlock()
 }
 
-// NextSignal waits, in a request, for a signal whose handler is to run here; false: the worker
-// ends.
-func (e *Engine) NextSignal() (number int, ok bool) { return e.signals.wait() }
+// NextSignal waits, in a request or before Ready, for a signal whose handler is to run here; false:
+// the worker ends.
+func (e *Engine) NextSignal() (number int, ok bool) {
+	e.house.start() // who hears the supervisor
+	return e.signals.wait()
+}
 
 // withdraw gives a signal back that nobody has taken yet.
 func (e *Engine) withdraw(number int) {

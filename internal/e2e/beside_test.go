@@ -273,3 +273,46 @@ uwsgi.post_fork_hook = late
 	s.Write("go1", "")
 	held.Wait()
 }
+
+// TestSignalWaitAfterTheFork: a worker that waits for a signal before it serves gets it, from who
+// comes after the workers too, and from the schedule; so does the next one of its number.
+func TestSignalWaitAfterTheFork(t *testing.T) {
+	for who, raises := range map[string]string{
+		"mule":    "if uwsgi.mule_id():\n        uwsgi.signal(17)",
+		"spooler": "if uwsgi.i_am_the_spooler():\n        uwsgi.signal(17)",
+		"timer":   "uwsgi.add_timer(17, 1)",
+	} {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("jobs/.keep", "")
+			s.Write("app.py", `
+import uwsgi
+uwsgi.register_signal(17, "workers", lambda num: print("RAN in", uwsgi.worker_id(), flush=True))
+
+def forked():
+    if uwsgi.worker_id() == 1:
+        uwsgi.signal_wait()
+        print("WAITED", uwsgi.signal_received(), flush=True)
+    `+raises+`
+
+uwsgi.post_fork_hook = forked
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"served"]
+`)
+			s.LooseFDs() // its mules come after it is ready
+			s.Start("--http", addr, "--module", "app", "--master", "-p", "1", "--mules", "1", "--spooler", "jobs")
+			for range 2 {
+				mark := s.Log.Mark()
+				if a := harness.HTTP(t, addr).Get("/"); a.Body != "served" {
+					t.Error(a.Line)
+				}
+				s.Log.Wait(t, `^WAITED 17$`)
+				s.Reload()
+				s.Log.WaitFrom(t, mark, `^WAITED 17$`)
+			}
+		})
+	}
+}

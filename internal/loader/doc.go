@@ -66,6 +66,7 @@
 //	{"op":"began","message":"{…}"}          the handler of a signal runs
 //	{"op":"handled","message":"{…}"}        it has ended: error, "" = none
 //	{"op":"withdrawn","message":"{…}"}      a signal that was not begun with is not for this process any more
+//	{"op":"waits","message":"{}"}           it waits for a signal, perhaps before it is ready
 //	{"op":"log","message":"…","level":"warning"}  something for the server log
 //
 // supervisor → worker:

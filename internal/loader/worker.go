@@ -157,7 +157,7 @@ func (w *Worker) hear(m wire.Report) {
 	case wire.OpAnswered:
 		emit(WorkerAnswered{Worker: w})
 	case wire.OpRegister, wire.OpSchedule, wire.OpRaise, wire.OpBegan, wire.OpHandled,
-		wire.OpWithdrawn:
+		wire.OpWithdrawn, wire.OpWaits:
 		emit(Told{Loader: w.Loader, Worker: w, Op: m.Op, Message: m.Message})
 	case wire.OpLog:
 		emit(Log{Loader: w.Loader, Worker: w, Level: m.Level, Message: m.Message})

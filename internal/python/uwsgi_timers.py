@@ -115,6 +115,7 @@ def wait(number):
         return uwsgi._attendant.inbox.wait_for(number)
     if uwsgi._core is None or uwsgi.loop is not None:
         raise RuntimeError("uwsgi: signal_wait() waits in mules, the spooler and workers with threads")
+    uwsgi._tell("waits")
     while True:
         taken = uwsgi._core.next_signal()
         if taken is not None:

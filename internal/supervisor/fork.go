@@ -169,7 +169,7 @@ func (s *Supervisor) ready(e loader.WorkerReady) {
 		return
 	}
 	s.move(p, serving)
-	p.ready = time.Now()
+	p.ready, p.waits = time.Now(), false
 	sl := p.slot
 	sl.misses, sl.accepted = ordeal{}, true
 	s.starved = false

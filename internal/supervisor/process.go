@@ -25,6 +25,7 @@ type process struct {
 	life   *timer        // the end of max-worker-lifetime
 	wanted bool          // it waits for its recycling
 	failed bool          // it has said that it cannot import the application
+	waits  bool          // it waits for a uWSGI signal before it is ready
 	again  bool          // where that is because something is held, there is another way
 	early  string        // why it asked for one before it could have it
 	stuck  map[int]int64 // cores with a request past its deadline → Started of it

@@ -133,8 +133,23 @@ func (s *Supervisor) heed(g *generation, t *taker, op string, n note, message st
 		s.handled(t, n)
 	case wire.OpWithdrawn:
 		s.withdrawn(t, n.Signal)
+	case wire.OpWaits:
+		s.waitsForSignal(t)
 	}
 	return nil
+}
+
+// waitsForSignal has a worker take signals that is not ready yet.
+func (s *Supervisor) waitsForSignal(t *taker) {
+	for _, p := range s.procs {
+		if p.taker != t || p.state != starting {
+			continue
+		}
+		p.waits = true
+		if p.slot.next == p {
+			s.swap(p.slot)
+		}
+	}
 }
 
 func (s *Supervisor) warnOnce(g *generation, text string) {

@@ -28,6 +28,10 @@ type slot struct {
 // serves reports whether the slot has a process that can serve.
 func (sl *slot) serves() bool { return sl.cur != nil && sl.cur.state == serving }
 
+// attends reports whether it has one that takes uWSGI's signals: which serves, or will once one has
+// come.
+func (sl *slot) attends() bool { return sl.serves() || sl.cur != nil && sl.cur.waits }
+
 // yields reports whether the slot waits for a process that has to be gone first.
 func (sl *slot) yields(s *Supervisor) bool {
 	return sl.holder != nil && s.procs[sl.holder.w] == sl.holder

@@ -135,7 +135,7 @@ func (s *Supervisor) takers(g *generation, e errand) (list []*taker) {
 	switch target.Kind {
 	case schedule.Worker:
 		for _, sl := range g.slots {
-			if (e.number == 0 || sl.n == e.number) && sl.serves() {
+			if (e.number == 0 || sl.n == e.number) && sl.attends() {
 				list = append(list, s.workerTaker(sl.cur))
 			}
 		}

@@ -32,6 +32,8 @@ const (
 	OpHandled  = "handled"
 	// OpWithdrawn says that what OpWithdraw asks for is not begun, and will not be.
 	OpWithdrawn = "withdrawn"
+	// OpWaits says that a worker waits for a signal, perhaps before it is ready.
+	OpWaits = "waits"
 	// Mule or spooler to supervisor, beside Ready, Recycle and Log.
 	OpBusy = "busy"
 
