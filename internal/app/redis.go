@@ -8,6 +8,7 @@ import (
 	"uwsgi/internal/option"
 	"uwsgi/internal/redis"
 	"uwsgi/internal/schedule"
+	"uwsgi/internal/stats"
 )
 
 // connect starts what talks to Redis, as the application's user, once something names a redis://
@@ -95,6 +96,13 @@ func (d *deployment) lease() schedule.Lease {
 	return d.cluster
 }
 
+// remoteCache are the figures of a cache in Redis.
+func (in *instance) remoteCache(c option.Cache) stats.Cache {
+	n := in.redis.Figures(c.URL, c.Name)
+	return stats.Cache{Name: c.Name, KeySize: c.KeySize, BlockSize: c.BlockSize, URL: c.ShownURL(),
+		Hits: n.Hits.Load(), Misses: n.Misses.Load(), Full: n.Full.Load(), Failed: n.Failed.Load()}
+}
+
 // reaches has the agent run, and asks it about a URL.
 func (in *instance) reaches(d *deployment, address string) (err error) {
 	if in.redis == nil {
@@ -104,6 +112,6 @@ func (in *instance) reaches(d *deployment, address string) (err error) {
 			return err
 		}
 	}
-	d.config.Redis = in.redis.Door.In
+	d.config.Redis, d.config.RemoteCache = in.redis.Door.In, in.remoteCache
 	return in.redis.Check(address)
 }

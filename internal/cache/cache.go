@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"time"
 
 	"uwsgi/internal/area"
 	"uwsgi/internal/option"
@@ -21,6 +22,7 @@ const (
 	magic     = 0x3148434143575555
 	head      = 1024
 	slotSize  = 64
+	expiryAt  = 512 + 16
 	counterAt = 768
 
 	bitmapFlag = 1
@@ -109,7 +111,43 @@ func Stats(a *area.Area, c option.Cache) (stats.Cache, error) {
 	n := func(i int) int64 { return int64(binary.NativeEndian.Uint64(counters[8*i:])) }
 	spec := a.Geometry
 	word := func(i int) int64 { return int64(binary.NativeEndian.Uint64(spec[8*i:])) }
-	return stats.Cache{Name: a.Name, Hash: "djb33x", HashSize: word(4), KeySize: c.KeySize, MaxItems: word(0),
-		Blocks: word(1), BlockSize: word(2), Items: n(0), Hits: n(1), Misses: n(2), Full: n(3),
-		Evictions: n(4), Expired: n(5), Bytes: n(6)}, nil
+	over, overBytes, err := over(a, uint64(word(6)), uint64(word(0))+1)
+	if err != nil {
+		return stats.Cache{}, err
+	}
+	return stats.Cache{Name: a.Name, KeySize: c.KeySize, BlockSize: word(2), Hits: n(1), Misses: n(2), Full: n(3),
+		CacheTable: &stats.CacheTable{Hash: "djb33x", HashSize: word(4), MaxItems: word(0), Blocks: word(1),
+			Items: max(0, n(0)-over), Evictions: n(4), Expired: n(5) + over, Bytes: max(0, n(6)-overBytes)}}, nil
+}
+
+// scanned is how many slots are looked at for a statistic: 16 MiB.
+const scanned = 1 << 18
+
+// over counts the items that are over and still there, and the bytes of their values: a cache drops
+// them when it needs their place. A large one is not looked through.
+func over(a *area.Area, at, slots uint64) (items, size int64, err error) {
+	var next [8]byte
+	if _, err := a.ReadAt(next[:], expiryAt); err != nil {
+		return 0, 0, err
+	}
+	now := uint64(time.Now().UnixMicro())
+	if binary.NativeEndian.Uint64(next[:]) > now || slots > scanned {
+		return 0, 0, nil
+	}
+	part := make([]byte, 1024*slotSize)
+	for ; slots > 0; at += uint64(len(part)) {
+		part = part[:min(slots, 1024)*slotSize]
+		slots -= uint64(len(part) / slotSize)
+		if _, err := a.ReadAt(part, int64(at)); err != nil {
+			return 0, 0, err
+		}
+		for s := part; len(s) > 0; s = s[slotSize:] {
+			expires := binary.NativeEndian.Uint64(s)
+			if expires != 0 && expires <= now && binary.NativeEndian.Uint32(s[32:]) == 1 {
+				items++
+				size += int64(binary.NativeEndian.Uint64(s[24:]))
+			}
+		}
+	}
+	return items, size, nil
 }

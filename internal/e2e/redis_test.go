@@ -267,6 +267,69 @@ func TestCacheInRedis(t *testing.T) {
 	}
 }
 
+// TestRedisRefusesACache: what Redis will not do is None, and said once; statistics count it, and
+// outlive the process that talks to Redis.
+func TestRedisRefusesACache(t *testing.T) {
+	t.Parallel()
+	redis := harness.StartRedis(t)
+	start := func(url string) (*harness.Server, *harness.Client) {
+		s, addr := harness.New(t), harness.Addr(t)
+		s.Write("app.py", cacheAPI)
+		s.LooseFDs() // the agent's are opened later
+		s.Start("--http-socket", addr, "--module", "app", "--stats", "stats", "--cache2", "name=main,url="+url)
+		return s, harness.HTTP(t, addr)
+	}
+	want := func(site *harness.Client, path, want string) {
+		t.Helper()
+		if got := site.Get(path).Body; got != want {
+			t.Errorf("%s: %s, not %s", path, got, want)
+		}
+	}
+	s, site := start(redis.URL(""))
+	redis.Do("lpush", "uwsgi:cache:uwsgi:main:list", "x")
+	for range 2 {
+		want(site, "/?list", "(1, None)")
+		want(site, "/inc?list", "None")
+	}
+	want(site, "/set?list", "True") // whatever was there
+	want(site, "/?list", "(1, b'list')")
+	want(site, "/?none", "(1, None)")
+	redis.Do("config", "set", "maxmemory", "1")
+	want(site, "/set?key", "None")
+	redis.Do("config", "set", "maxmemory", "0")
+	want(site, "/set?key", "True")
+	for _, word := range []string{"WRONGTYPE", "OOM"} {
+		s.Log.Wait(t, `\[redis\] unix:.* refuses: `+word)
+	}
+	if n := s.Log.Count("refuses: "); n != 2 {
+		t.Errorf("%d refusals are told", n)
+	}
+	figures := func() map[string]any {
+		return statsOf(t, s.Path("stats"))["caches"].([]any)[0].(map[string]any)
+	}
+	for range 2 {
+		got := figures()
+		for key, want := range map[string]any{"name": "main", "hits": 1., "miss": 1., "full": 1., "failed": 5.,
+			"url": redis.URL("")} {
+			if got[key] != want {
+				t.Errorf("%s is %v: %v", key, got[key], got)
+			}
+		}
+		for _, pid := range s.Processes() {
+			if harness.Comm(pid) == "uwsgi-redis" {
+				harness.Signal(t, pid, syscall.SIGKILL)
+			}
+		}
+	}
+	redis.Do("config", "set", "requirepass", "another")
+	s, site = start(strings.Replace(redis.URL(""), "://", "://:tooSecret@", 1))
+	want(site, "/set?key", "None")
+	s.Log.Wait(t, `\[redis\] unix:.* refuses: WRONGPASS`)
+	if url := figures()["url"]; s.Log.Count("tooSecret") > 0 || strings.Contains(url.(string), "tooSecret") {
+		t.Error("the password is told", url)
+	}
+}
+
 const clustered = `
 import os, uwsgi
 from uwsgidecorators import cron

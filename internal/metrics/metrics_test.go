@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"uwsgi/internal/area"
+	"uwsgi/internal/area/areatest"
 	"uwsgi/internal/option"
 	"uwsgi/internal/stats"
 )
@@ -43,22 +43,14 @@ func opened(t *testing.T, keeper *area.Keeper, s *option.Settings, restored map[
 
 // TestAgreement: what Go lays out C finds, and what C writes Go reads.
 func TestAgreement(t *testing.T) {
-	source := "../../cmd/uwsgi-shared/"
-	program := filepath.Join(t.TempDir(), "change")
-	if out, err := exec.Command("cc", "-std=gnu11", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover",
-		"-pthread", "-I", source, "-o", program, "testdata/change.c", source+"area.c", source+"metrics.c").
-		CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := areatest.Build(t, "testdata/change.c", Kind, append(areatest.Sanitized, "-fsanitize=address")...)
 	var keeper area.Keeper
 	defer keeper.Close()
 	set, a := opened(t, &keeper, configured(t, "foo", "name=foo.bar,initial_value=-9", "name=al,type=alias,alias=foo",
 		"name=sum,collector=sum,children=foo;foo.bar", "name=rss_size,type=gauge"), nil)
 	run := func(args ...string) string {
 		t.Helper()
-		cmd := exec.Command(program, append([]string{"3"}, args...)...)
-		cmd.ExtraFiles = []*os.File{a.File}
-		out, err := cmd.CombinedOutput()
+		out, err := areatest.Command(program, a, args...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}

@@ -20,7 +20,14 @@ func (s Spooler) Shown() string {
 	if !s.Remote() {
 		return s.Dir
 	}
-	u, err := url.Parse(s.Dir)
+	return redacted(s.Dir)
+}
+
+// ShownURL is where a cache in Redis is, without a password.
+func (c Cache) ShownURL() string { return redacted(c.URL) }
+
+func redacted(address string) string {
+	u, err := url.Parse(address)
 	if err != nil {
 		return "Redis"
 	}

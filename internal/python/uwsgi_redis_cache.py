@@ -126,7 +126,7 @@ class Caches:
         key = text("cache_num", 1, args[0])
         if cache is None:
             return self.other("cache_num", args, 0)
-        found = cache.ask("get", key)
+        found = cache.ask("num", key)
         return int.from_bytes(found[0], "little", signed=True) if found and len(found[0]) == 8 else 0
 
     def calculation(self, function, word, by):

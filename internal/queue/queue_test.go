@@ -2,15 +2,12 @@ package queue
 
 import (
 	"encoding/binary"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"uwsgi/internal/area"
+	"uwsgi/internal/area/areatest"
 	"uwsgi/internal/option"
 )
 
@@ -29,43 +26,12 @@ func opened(t *testing.T, keeper *area.Keeper, s option.MemorySettings) *area.Ar
 
 // A queue that processes work in is sound whenever one of them is killed.
 func TestKilledAtAnyInstruction(t *testing.T) {
-	source := "../../cmd/uwsgi-shared/"
-	program := filepath.Join(t.TempDir(), "stress")
-	out, err := exec.Command("cc", "-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined",
-		"-fno-sanitize-recover", "-pthread", "-I", source, "-o", program, "testdata/stress.c", source+"area.c",
-		source+"queue.c").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	t.Parallel()
+	program := areatest.Build(t, "testdata/stress.c", Kind, append(areatest.Sanitized, "-fsanitize=address")...)
 	var keeper area.Keeper
 	defer keeper.Close()
 	a := opened(t, &keeper, option.MemorySettings{Queue: 7, QueueBlockSize: 290})
-	run := func(what string) *exec.Cmd {
-		cmd := exec.Command(program, "3", what)
-		cmd.ExtraFiles = []*os.File{a.File}
-		return cmd
-	}
-	for round := range 20 {
-		one, two := run(fmt.Sprint(2*round)), run(fmt.Sprint(2*round+1))
-		var said strings.Builder
-		one.Stderr, two.Stderr = &said, nil
-		if one.Start() != nil || two.Start() != nil {
-			t.Fatal("cannot start")
-		}
-		time.Sleep(time.Duration(10+round%7) * time.Millisecond) // why: the kill falls anywhere
-		one.Process.Kill()
-		two.Process.Kill()
-		one.Wait()
-		two.Wait()
-		if said.Len() > 0 {
-			t.Fatal(said.String())
-		}
-		if out, err := run("check").CombinedOutput(); err != nil {
-			t.Fatalf("round %d: %v: %s", round, err, out)
-		} else if round == 19 {
-			t.Logf("%s", out)
-		}
-	}
+	areatest.Kill(t, program, a, 20)
 }
 
 // TestStoreOfUWSGI: a file that uWSGI has left goes on with its messages.

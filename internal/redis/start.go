@@ -22,15 +22,18 @@ const Binary = "uwsgi-redis"
 const (
 	DoorFD     = 3
 	LifelineFD = 4
+	BoardFD    = 5
 )
 
 // Agent is the supervisor's end: it keeps an agent running.
 type Agent struct {
 	Door *Door
 
+	board    *Board
 	print    func(string)
 	life     *os.File // closed: the agent ends
 	end      *os.File // of the agent
+	figures  *os.File // of the board
 	owner    string
 	binary   string
 	cred     *syscall.Credential
@@ -54,6 +57,13 @@ func Start(binary string, cred *syscall.Credential, print func(string)) (*Agent,
 	}
 	a := &Agent{Door: door, print: print, life: life, end: end, owner: rand.Text(), binary: binary, cred: cred,
 		stop: make(chan struct{}), finished: make(chan struct{})}
+	if a.figures, err = NewBoard(); err == nil {
+		a.board, err = OpenBoard(a.figures)
+	}
+	if err != nil {
+		a.close()
+		return nil, err
+	}
 	first, err := a.launch()
 	if err != nil {
 		a.close()
@@ -75,7 +85,7 @@ const (
 func (a *Agent) launch() (*exec.Cmd, error) {
 	cmd := exec.Command(a.binary, a.owner)
 	cmd.Stderr = &lines{print: a.print}
-	cmd.ExtraFiles = []*os.File{a.Door.Out, a.end} // DoorFD, LifelineFD
+	cmd.ExtraFiles = []*os.File{a.Door.Out, a.end, a.figures} // DoorFD, LifelineFD, BoardFD
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: a.cred}
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -146,6 +156,9 @@ func (a *Agent) set(p *os.Process) {
 	a.process = p
 }
 
+// Figures are those of a cache, by URL and name.
+func (a *Agent) Figures(address, cache string) *Figures { return a.board.Of(address, cache) }
+
 // Kill ends the agent at once; another one takes its place.
 func (a *Agent) Kill() {
 	a.mu.Lock()
@@ -174,6 +187,8 @@ func (a *Agent) Stop() {
 func (a *Agent) close() {
 	a.life.Close()
 	a.end.Close()
+	a.figures.Close() // nil is none
+	a.board.close()
 	a.Door.In.Close()
 	a.Door.Out.Close()
 }

@@ -151,8 +151,12 @@ func (c *Cache) prometheus(p *page) {
 	count("hits", "Items that were found.", c.Hits)
 	count("misses", "Items that were not found.", c.Misses)
 	count("full", "How often there was no place.", c.Full)
-	p.add("uwsgi_cache_items", "Items.", float64(c.Items), "name", c.Name)
-	p.add("uwsgi_cache_max_items", "Items that it holds.", float64(c.MaxItems), "name", c.Name)
+	if t := c.CacheTable; t != nil {
+		p.add("uwsgi_cache_items", "Items.", float64(t.Items), "name", c.Name)
+		p.add("uwsgi_cache_max_items", "Items that it holds.", float64(t.MaxItems), "name", c.Name)
+	} else {
+		p.add("uwsgi_cache_failed_total", "Calls that Redis did not answer, or refused.", float64(c.Failed), "name", c.Name)
+	}
 }
 
 // prometheus shows a metric of the configuration. Those of the server are there already, under

@@ -66,19 +66,28 @@ type Alarm struct {
 	LastRaised int64  `json:"last_raised"`
 }
 
-// Cache is one cache of uwsgi.cache_*; sizes are bytes.
+// Cache is one cache of uwsgi.cache_*; sizes are bytes. Of one in Redis there is what the calls of
+// this instance came to.
 type Cache struct {
-	Name      string `json:"name"`
-	Hash      string `json:"hash"`
-	HashSize  int64  `json:"hashsize"`
-	KeySize   int64  `json:"keysize"`
-	MaxItems  int64  `json:"max_items"`
-	Blocks    int64  `json:"blocks"`
-	BlockSize int64  `json:"blocksize"`
-	Items     int64  `json:"items"`
-	Hits      int64  `json:"hits"`
-	Misses    int64  `json:"miss"`
-	Full      int64  `json:"full"`
+	Name string `json:"name"`
+	*CacheTable
+	KeySize   int64 `json:"keysize"`   // of the longest key
+	BlockSize int64 `json:"blocksize"` // of a value, or, with bitmap, of its parts
+	Hits      int64 `json:"hits"`
+	Misses    int64 `json:"miss"`
+	Full      int64 `json:"full"`
+
+	URL    string `json:"url,omitempty"`    // where Redis is, without a password
+	Failed int64  `json:"failed,omitempty"` // calls that Redis did not answer, or refused
+}
+
+// CacheTable is what there is of a cache in shared memory.
+type CacheTable struct {
+	Hash     string `json:"hash"`
+	HashSize int64  `json:"hashsize"`
+	MaxItems int64  `json:"max_items"`
+	Blocks   int64  `json:"blocks"`
+	Items    int64  `json:"items"`
 
 	Evictions int64 `json:"evictions"`
 	Expired   int64 `json:"expired"` // found to be over

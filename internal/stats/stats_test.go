@@ -58,7 +58,8 @@ func TestStatsGolden(t *testing.T) {
 // TestPrometheusGolden; promtool and prometheus_client take what is there.
 func TestPrometheusGolden(t *testing.T) {
 	s := sample()
-	s.Caches = []Cache{{Name: "main", MaxItems: 10, Items: 3, Hits: 5, Misses: 6, Full: 7}}
+	s.Caches = []Cache{{Name: "main", CacheTable: &CacheTable{MaxItems: 10, Items: 3}, Hits: 5, Misses: 6, Full: 7},
+		{Name: "far", URL: "redis://h", Hits: 8, Misses: 9, Failed: 1}}
 	s.Mules = []Mule{{ID: 1, RSS: 5, Spawns: 2}}
 	s.Metrics = Metrics{{Name: "worker.1.requests", Value: 7, BuiltIn: true}, {Name: "jobs.done", Value: -1},
 		{Name: "jobs-open", Kind: Gauge, Value: 1 << 60}, {Name: "jobs_open", Kind: Gauge}}

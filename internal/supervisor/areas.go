@@ -80,12 +80,13 @@ func (s *Supervisor) caches() []stats.Cache {
 		return nil
 	}
 	var out []stats.Cache
-	for _, a := range s.gen.areas {
-		if a.Kind != cache.Kind {
+	for _, c := range s.gen.cfg.Settings.Caches {
+		if c.URL != "" {
+			out = append(out, s.gen.cfg.RemoteCache(c))
 			continue
 		}
-		for _, c := range s.gen.cfg.Settings.Caches {
-			if c.Name != a.Name {
+		for _, a := range s.gen.areas {
+			if a.Kind != cache.Kind || a.Name != c.Name {
 				continue
 			}
 			if shown, err := cache.Stats(a, c); err == nil {

@@ -12,6 +12,7 @@ import (
 
 	"uwsgi/internal/option"
 	"uwsgi/internal/schedule"
+	"uwsgi/internal/stats"
 	"uwsgi/internal/wire"
 )
 
@@ -34,8 +35,10 @@ type Config struct {
 	RequestLogKind string         // as in wire.RequestLog
 	Lease          schedule.Lease // which of several instances does what is done once; nil = there is one
 	Redis          *os.File       // the door to Redis' agent; nil = nothing needs it
-	WorkerStderr   func(slot int) (*os.File, error)
-	Stdio          [3]*os.File // of loader and workers; nil = the supervisor's own
+	// RemoteCache gives the figures of a cache in Redis.
+	RemoteCache  func(option.Cache) stats.Cache
+	WorkerStderr func(slot int) (*os.File, error)
+	Stdio        [3]*os.File // of loader and workers; nil = the supervisor's own
 
 	// StopWithin is after how long a graceful stop kills what it still waits for, 0 = the mercy is
 	// all that bounds it.

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int main(int argc, char **argv) {
 	size_t size;
@@ -19,12 +20,13 @@ int main(int argc, char **argv) {
 		return answer ? fprintf(stderr, "unsound: %d\n", answer), 1 : 0;
 	}
 	if (!strcmp(argv[2], "tell")) {
-		struct span key = {"key", 3}, value = {"a value", 7}, late = {"late", 4};
+		struct span key = {"key", 3}, value = {"a value", 7}, late = {"late", 4}, rest = {"rest", 4};
 		uint64_t now = cache_now();
 		area_lock(&c->area, cache_repair);
 		cache_set(c, key, value, 0, 0, now);
 		cache_set(c, late, value, now, 1, now - 1);
 		cache_delete(c, late, now);
+		cache_set(c, rest, value, now, 0, now - 1); // over, and there
 		c->hits = 3, c->misses = 4, c->full = 5, c->evictions = 6;
 		area_unlock(&c->area);
 		uint64_t words[] = {c->items, c->blocks, c->blocksize, c->keysize, c->buckets, c->flags, c->slots_at, c->keys_at,
@@ -35,6 +37,7 @@ int main(int argc, char **argv) {
 		return 0;
 	}
 	srand(atoi(argv[2]));
+	write(1, "!", 1);
 	for (;;) {
 		char key[32], value[300];
 		struct span k = {key, snprintf(key, sizeof key, "key%d", rand() % 40)}, v = {value, 1 + rand() % sizeof value};

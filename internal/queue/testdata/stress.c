@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int whole(struct queue_slot *s) {
 	for (uint64_t i = 1; i < s->size; i++)
@@ -28,6 +29,7 @@ int main(int argc, char **argv) {
 		return bad;
 	}
 	srand(atoi(argv[2]));
+	write(1, "!", 1);
 	for (;;) {
 		char data[300];
 		memset(data, rand(), sizeof data);

@@ -22,6 +22,7 @@ import (
 // agent answers the other processes of an instance.
 type agent struct {
 	owner string             // of leases: the supervisor's life
+	board *redis.Board       // what it counts; nil = nothing
 	peer  func(net.Conn) int // a descriptor of the process that made a connection, -1 = unknown
 
 	mu      sync.Mutex // guards what follows
@@ -45,7 +46,13 @@ func Serve(args []string) int {
 	}
 	// of the group; the lifeline says when
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTERM)
+	board, err := redis.OpenBoard(os.NewFile(redis.BoardFD, "board"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "uwsgi-redis:", err)
+		return 1
+	}
 	a := newAgent(args[0], peer)
+	a.board = board
 	crash.Go(func() { a.admit(os.NewFile(redis.DoorFD, "door")) })
 	_, _ = os.NewFile(redis.LifelineFD, "lifeline").Read(make([]byte, 1))
 	a.giveUp()
@@ -118,6 +125,7 @@ var operations = map[string]struct {
 	"once":   {3, claimMinute},
 	"yield":  {1, yieldLease},
 	"get":    {2, cacheGet},
+	"num":    {2, cacheNum},
 	"set":    {4, cacheSet},
 	"update": {4, cacheUpdate},
 	"del":    {2, cacheDel},
@@ -129,6 +137,10 @@ var operations = map[string]struct {
 
 // local are those that Redis is not asked for.
 var local = map[string]bool{"check": true, "lease": true, "lord": true, "watch": true}
+
+// ofCaches are those whose second argument is a cache.
+var ofCaches = map[string]bool{"get": true, "num": true, "set": true, "update": true, "del": true, "exists": true,
+	"clear": true, "keys": true, "arith": true}
 
 // errTaken ends a connection whose request has had it to its end.
 const errTaken = refusal("the connection is over")
@@ -168,13 +180,22 @@ func (a *agent) answer(c *client, request []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	var answer []string
 	if s.away.Load() && !local[request[0]] {
-		return nil, errAway
+		err = errAway
+	} else {
+		ctx, cancel := context.WithTimeout(context.Background(), redis.Patience)
+		defer cancel()
+		answer, err = op.do(ctx, c, s, request[2:])
+		err = s.judge(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), redis.Patience)
-	defer cancel()
-	answer, err := op.do(ctx, c, s, request[2:])
-	return answer, s.judge(err)
+	if err != nil && ofCaches[request[0]] {
+		figures := s.figures(request[2])
+		if figures.Failed.Add(1); isFull(err) {
+			figures.Full.Add(1)
+		}
+	}
+	return answer, err
 }
 
 func ping(ctx context.Context, _ *client, s *server, _ []string) ([]string, error) {

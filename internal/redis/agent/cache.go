@@ -30,7 +30,20 @@ func one(ok bool) ([]string, error) {
 	return nil, nil
 }
 
-func cacheGet(ctx context.Context, _ *client, s *server, a []string) ([]string, error) {
+func cacheGet(ctx context.Context, c *client, s *server, a []string) ([]string, error) {
+	found, err := cacheNum(ctx, c, s, a)
+	switch figures := s.figures(a[0]); {
+	case err != nil:
+	case found != nil:
+		figures.Hits.Add(1)
+	default:
+		figures.Misses.Add(1)
+	}
+	return found, err
+}
+
+// cacheNum is a get that is not counted, as cache_num is nowhere.
+func cacheNum(ctx context.Context, _ *client, s *server, a []string) ([]string, error) {
 	v, err := s.Get(ctx, s.item(a[0], a[1])).Result()
 	if errors.Is(err, goredis.Nil) {
 		return nil, nil

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,12 +31,15 @@ const errAway = refusal("Redis cannot be reached")
 // server is one Redis, by its URL.
 type server struct {
 	*goredis.Client
-	name   string        // of what is ours there
-	lease  time.Duration // how long a lease or a job is held that nobody renews
-	label  string        // the URL without a password
-	away   atomic.Bool
-	forgot atomic.Int64 // when it started, if what was before may be forgotten: Unix time, seconds
-	fresh  atomic.Int64 // until when nothing is taken, since Redis has started anew: ns of redis.Uptime()
+	name  string        // of what is ours there
+	lease time.Duration // how long a lease or a job is held that nobody renews
+	label string        // the URL without a password
+	said  sync.Map      // when it last refused something: time.Time, by the kind of the error
+
+	figures func(cache string) *redis.Figures
+	away    atomic.Bool
+	forgot  atomic.Int64 // when it started, if what was before may be forgotten: Unix time, seconds
+	fresh   atomic.Int64 // until when nothing is taken, since Redis has started anew: ns of redis.Uptime()
 }
 
 // options reads a URL: go-redis' options beside what is ours.
@@ -82,7 +86,8 @@ func (a *agent) server(address string) (*server, error) {
 		return nil, err
 	}
 	goredis.SetLogger(silent{})
-	s := &server{name: at.Name, lease: at.Lease, label: o.Network + "://" + o.Addr + "/" + strconv.Itoa(o.DB)}
+	s := &server{name: at.Name, lease: at.Lease, label: o.Network + "://" + o.Addr + "/" + strconv.Itoa(o.DB),
+		figures: func(cache string) *redis.Figures { return a.board.Of(address, cache) }}
 	o.OnConnect = s.connected
 	s.Client = goredis.NewClient(o)
 	a.servers[address] = s
@@ -146,6 +151,7 @@ func (s *server) judge(err error) error {
 		text := word.Error()
 		if !strings.HasPrefix(text, "LOADING") && !strings.HasPrefix(text, "MASTERDOWN") &&
 			!strings.HasPrefix(text, "READONLY") {
+			s.refused(text)
 			return err
 		}
 	}
@@ -154,6 +160,27 @@ func (s *server) judge(err error) error {
 		crash.Go(s.await)
 	}
 	return fmt.Errorf("%w: %w", errAway, err)
+}
+
+// quiet is how long nothing is said of refusals like one that has been told.
+const quiet = time.Minute
+
+// refused tells what Redis will not do, such as a wrong password or no memory: a cache answers None
+// to that, and nobody else would say why.
+func (s *server) refused(text string) {
+	kind, _, _ := strings.Cut(text, " ")
+	now := time.Now()
+	if last, ok := s.said.Load(kind); ok && now.Sub(last.(time.Time)) < quiet {
+		return
+	}
+	s.said.Store(kind, now)
+	say(s.label + " refuses: " + text)
+}
+
+// isFull reports whether Redis has no memory for more (maxmemory).
+func isFull(err error) bool {
+	var word goredis.Error
+	return errors.As(err, &word) && strings.HasPrefix(word.Error(), "OOM ")
 }
 
 // await asks until Redis is back.
