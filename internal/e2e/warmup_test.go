@@ -173,3 +173,65 @@ def application(environ, start_response):
 		t.Errorf("%s %s", a.Line, a.Body)
 	}
 }
+
+// TestWarmupOfAChainReload: a worker whose warmup fails takes nobody's place; the old ones serve on,
+// and the chain goes on with the code that is mended.
+func TestWarmupOfAChainReload(t *testing.T) {
+	t.Parallel()
+	for how, args := range map[string][]string{
+		"lazy":    {"--lazy-apps"},
+		"threads": {"--lazy-apps", "--threads", "2"},
+		"loader":  {}, // the code is the loader's: what fails is what it asks
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", `
+import os
+code = open("code").read()
+def application(environ, start_response):
+    now = code if "`+how+`" != "loader" else open("code").read()
+    down = now == "broken" and environ["HTTP_USER_AGENT"].startswith("uwsgi-warmup")
+    start_response("503 Service Unavailable" if down else "200 OK", [])
+    return [b"%s of %d" % (code.encode(), os.getpid())]
+`)
+			s.Write("code", "one")
+			s.Write("touch-me", "")
+			s.Start(append(args, "--http", addr, "--module", "app", "-p", "2", "--master", "--warmup", "/",
+				"--touch-chain-reload", "touch-me")...)
+			site := harness.HTTP(t, addr)
+			answers := func() map[string]bool {
+				all := map[string]bool{}
+				for range 8 {
+					a := site.Get("/")
+					if a.Status != 200 {
+						t.Errorf("%s %s", a.Line, a.Body)
+					}
+					all[a.Body] = true
+				}
+				return all
+			}
+			s.Write("code", "broken")
+			s.Allow(`^OOPS ! failed loading app in worker 1 .*: warmup = /: it answered 503`)
+			touch(t, s.Path("touch-me"))
+			s.Log.Wait(t, `^OOPS ! failed loading app in worker 1 \(pid \d+\): warmup = /: it answered 503 Service Unavailable`)
+			old := answers()
+			for body := range old {
+				if !strings.HasPrefix(body, "one of ") {
+					t.Errorf("while it fails: %q", body)
+				}
+			}
+			if err := os.Rename(s.Write("code.new", "two"), s.Path("code")); err != nil { // whole, whoever reads it
+				t.Fatal(err)
+			}
+			s.Log.Wait(t, `chain reloading complete`)
+			s.Log.Wait(t, `^worker 1 killed successfully`)
+			s.Log.Wait(t, `^worker 2 killed successfully`)
+			for body := range answers() {
+				if old[body] || how != "loader" && !strings.HasPrefix(body, "two of ") {
+					t.Errorf("after it: %q", body)
+				}
+			}
+		})
+	}
+}
