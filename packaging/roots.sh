@@ -70,7 +70,7 @@ PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 export PORT
 
 # What people type. Django is the system's.
-pip='python3 -m venv --system-site-packages /venv && /venv/bin/pip install -q --no-index --find-links /mnt/dist uwsgi && python3 /mnt/smoke.py /venv/bin/uwsgi'
+pip='"${PYTHON:-python3}" -m venv --system-site-packages /venv && /venv/bin/pip install -q --no-index --find-links /mnt/dist uwsgi && python3 /mnt/smoke.py /venv/bin/uwsgi'
 apt='dpkg -i /mnt/dist/uwsgi_*_$(dpkg --print-architecture).deb >/dev/null && python3 /mnt/smoke.py uwsgi && dpkg -r uwsgi >/dev/null && ! command -v uwsgi'
 musl='"$PYTHON" -m venv /venv && /venv/bin/pip install -q --no-index --find-links /mnt/dist uwsgi &&
 	PYTHONPATH=/usr/lib/python3/dist-packages python3 /mnt/smoke.py /venv/bin/uwsgi'
@@ -79,17 +79,7 @@ apk='tar -C / -xzf /mnt/dist/uwsgi_*_x86_64.apk 2>/dev/null
 	ln -sf "$PYTHON" /usr/local/bin/python3
 	sh -e /.post-install 3.0.0-r1 && getent passwd www-data >/dev/null
 	PYTHONPATH=/usr/lib/python3/dist-packages python3 /mnt/smoke.py uwsgi
-	mkdir -p /run/openrc && touch /run/openrc/softlevel && printf "[uwsgi]\nhttp = 127.0.0.1:$PORT\nwsgi-file = /srv/app.py\n" >/etc/uwsgi/apps-enabled/site.ini
-	printf "def application(e, s):\n    s(\"200 OK\", [])\n    return [b\"served\"]\n" >/srv/app.py
-	ask() { python3 -c "import urllib.request as r; print(r.urlopen(\"http://127.0.0.1:$PORT\").read().decode())"; }
-	/etc/init.d/uwsgi start
-	[ "$(ask)" = served ]
-	/etc/init.d/uwsgi status
-	/etc/init.d/uwsgi reload
-	[ "$(ask)" = served ]
-	/etc/init.d/uwsgi stop
-	if ask 2>/dev/null; then exit 1; fi
-	sh -e /.pre-deinstall 3.0.0-r1 && sh -e /.post-deinstall 3.0.0-r1'
+	sh -e /mnt/tree/packaging/openrc.sh'
 offline='! command -v go && ! command -v cc && python3 -m venv --system-site-packages /venv &&
 	unshare -n /venv/bin/pip install -q --no-index --find-links "$0" /mnt/dist/uwsgi-*.tar.gz && python3 /mnt/smoke.py /venv/bin/uwsgi'
 online='python3 -m venv --system-site-packages /venv && /venv/bin/pip install -q /mnt/tree/packaging/wheel && python3 /mnt/smoke.py /venv/bin/uwsgi'
@@ -107,9 +97,11 @@ for name; do
 		inside "$root" sh -euc "$pip"
 		inside "$root" sh -euc "$apt"
 		;;
-	sid) # the newest Python
-		root=$(make_root sid sid amd64 "$system")
+	sid) # the newest Pythons: its own, and the one after
+		# A mirror may stand still for longer than sid's index is valid.
+		root=$(make_root sid sid amd64 "$system,python3.15-venv" --aptopt='Acquire::Check-Valid-Until "false"')
 		inside "$root" sh -euc "$pip"
+		PYTHON=python3.15 inside "$root" sh -euc "$pip"
 		;;
 	arm64)
 		qemu=$(make_root qemu trixie amd64 qemu-user --variant=extract)

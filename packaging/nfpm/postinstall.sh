@@ -8,6 +8,10 @@ if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || :
 	# An upgrade: all keep their sockets.
 	systemctl try-restart uwsgi.service 'uwsgi@*.service' 'uwsgi-app@*.service' uwsgi-emperor.service >/dev/null 2>&1 || :
+elif command -v rc-service >/dev/null 2>&1; then
+	for service in /etc/init.d/uwsgi /etc/init.d/uwsgi.*; do
+		[ ! -e "$service" ] || rc-service --ifstarted "${service##*/}" restart || :
+	done
 fi
 if [ -x /usr/bin/python3 ]; then
 	/usr/bin/python3 -m compileall -q /usr/lib/uwsgi >/dev/null 2>&1 || :
