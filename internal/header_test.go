@@ -32,6 +32,10 @@ int main(void)
 	SIZE(PyType_Spec) AT(PyType_Spec, name) AT(PyType_Spec, basicsize) AT(PyType_Spec, itemsize) AT(PyType_Spec, flags) AT(PyType_Spec, slots)
 	IS(METH_VARARGS) IS(METH_KEYWORDS) IS(METH_NOARGS) IS(METH_O)
 	IS(Py_tp_call) IS(Py_tp_dealloc) IS(Py_tp_doc) IS(Py_tp_iternext) IS(Py_tp_methods) IS(Py_tp_new) IS(Py_tp_getset) IS(Py_am_await)
+#ifdef Py_GIL_DISABLED
+	AT(PyObject, ob_tid) AT(PyObject, ob_ref_local) AT(PyObject, ob_ref_shared) IS(def.m_base.ob_base.ob_ref_local)
+	IS(Py_MOD_GIL_NOT_USED)
+#endif
 FUNCTIONS
 }
 `
@@ -40,7 +44,13 @@ FUNCTIONS
 func prototypes(t *testing.T, header string) string {
 	t.Helper()
 	var out strings.Builder
+	conditional := false
 	for line := range strings.Lines(header) {
+		if within := strings.HasPrefix(line, "#ifdef Py_GIL_DISABLED"); within || conditional &&
+			(strings.HasPrefix(line, "#else") || strings.HasPrefix(line, "#endif")) {
+			conditional = within || !strings.HasPrefix(line, "#endif")
+			out.WriteString(line)
+		}
 		line, _, _ = strings.Cut(strings.TrimSuffix(line, "\n"), ";")
 		open := strings.IndexByte(line, '(')
 		if open < 0 || !strings.HasSuffix(line, ")") || strings.HasPrefix(line, "\t") ||
@@ -57,7 +67,7 @@ func prototypes(t *testing.T, header string) string {
 		}
 		out.WriteString("\tTYPE(" + name + ", " + line[:at] + line[open:] + ")\n")
 	}
-	if n := strings.Count(out.String(), "\n"); n < 80 {
+	if n := strings.Count(out.String(), "\tTYPE("); n < 80 {
 		t.Fatalf("only %d functions were found in Python.h", n)
 	}
 	return out.String()
@@ -65,6 +75,38 @@ func prototypes(t *testing.T, header string) string {
 
 // Our own Python.h agrees with every real one that is here.
 func TestHeaderIsPythons(t *testing.T) {
+	includes := []string{includeOf("/usr/bin/python3"), includeOf("python3")}
+	agrees(t, includes, "-DPy_LIMITED_API=0x03090000")
+}
+
+// Without the GIL it agrees with those of 3.13 and newer, which describe free-threaded builds as well.
+func TestHeaderIsFreeThreadedPythons(t *testing.T) {
+	var includes []string
+	pythons, _ := filepath.Glob("/root/.pyenv/versions/3.1[3-9]*/bin/python3")
+	built, _ := filepath.Glob("/var/cache/uwsgi-test/free-python-*/bin/python3") // packaging/python.sh
+	pythons = append(pythons, built...)
+	for _, python := range append(pythons, "/usr/bin/python3", "python3") {
+		include := includeOf(python)
+		if base := filepath.Base(include); base >= "python3.13" && len(base) >= len("python3.13") { // not 3.9
+			includes = append(includes, include)
+		}
+	}
+	agrees(t, includes, "-DPy_GIL_DISABLED=1", "-UPy_LIMITED_API")
+}
+
+// includeOf is where a Python says that its headers are.
+func includeOf(python string) string {
+	out, err := exec.Command(python, "-c", "import sysconfig; print(sysconfig.get_path('include'))").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// agrees compares our header with the real ones in those folders, of which at least one has to be
+// there.
+func agrees(t *testing.T, includes []string, flags ...string) {
+	t.Helper()
 	ours := filepath.Join("..", "cmd", "uwsgi-worker")
 	header, err := os.ReadFile(filepath.Join(ours, "Python.h"))
 	if err != nil {
@@ -79,8 +121,8 @@ func TestHeaderIsPythons(t *testing.T) {
 	says := func(include string) string {
 		t.Helper()
 		program := filepath.Join(dir, "facts")
-		cmd := exec.Command("cc", "-w", "-DPy_LIMITED_API=0x03090000", "-DPY_SSIZE_T_CLEAN", "-I", include, source,
-			"-o", program, "-Wl,--unresolved-symbols=ignore-all")
+		cmd := exec.Command("cc", append(flags, "-w", "-DPY_SSIZE_T_CLEAN", "-I", include, source, "-o", program,
+			"-Wl,--unresolved-symbols=ignore-all")...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", include, err, out)
 		}
@@ -95,10 +137,8 @@ func TestHeaderIsPythons(t *testing.T) {
 		t.Fatalf("our own header disagrees with itself:\n%s", want)
 	}
 	seen := 0
-	for _, python := range []string{"/usr/bin/python3", "python3"} {
-		out, err := exec.Command(python, "-c", "import sysconfig; print(sysconfig.get_path('include'))").Output()
-		include := strings.TrimSpace(string(out))
-		if _, missing := os.Stat(filepath.Join(include, "Python.h")); err != nil || missing != nil {
+	for _, include := range includes {
+		if _, err := os.Stat(filepath.Join(include, "Python.h")); err != nil {
 			continue
 		}
 		seen++

@@ -3,7 +3,7 @@
 # usage: compile.sh programs|library|redis DIR [flags of go build]
 #
 #   programs  DIR/uwsgi
-#   library   DIR/lib/uwsgi: what a loader loads, and its Python
+#   library   DIR/lib/uwsgi: what a loader loads, and its Python; ABI=cp313t: for that free-threaded Python
 #   redis     DIR/lib/uwsgi/uwsgi-redis, which talks to Redis
 #
 # From the environment: GO, GOARCH and GOFLAGS; CC, a command as cgo takes it; CGO_CFLAGS, for both libraries; SHARED_CFLAGS, for the one without
@@ -39,16 +39,23 @@ programs)
 library)
 	lib=$dir/lib/uwsgi
 	mkdir -p "$lib"
-	step "$lib/_uwsgi.abi3.so"
-	# Both are built to CPython's limited API with a header of its own. The interpreter's symbols are resolved when it loads them.
+	# Both are built to CPython's limited API, or to what free-threaded ones have in common, with a header of our own. The interpreter's
+	# symbols are resolved when it loads them.
+	abi=${ABI:-abi3}
+	case $abi in
+	abi3) ;;
+	cp313t | cp314t) export CGO_CFLAGS="${CGO_CFLAGS:--g -O2} -DPy_GIL_DISABLED=1" ;;
+	*) echo "compile.sh: $abi: there are abi3, cp313t and cp314t" >&2; exit 2 ;;
+	esac
+	step "$lib/_uwsgi.$abi.so"
 	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,-z,now' "$go" build -trimpath -buildvcs=false -ldflags "$debug \"-extldflags='-Wl,-T,$root/cmd/uwsgi-worker/init.ld'\"" "$@" \
-		-buildmode=c-shared -o "$lib/_uwsgi.abi3.so" ./cmd/uwsgi-worker
-	rm -f "$lib/_uwsgi.abi3.h"
+		-buildmode=c-shared -o "$lib/_uwsgi.$abi.so" ./cmd/uwsgi-worker
+	rm -f "$lib/_uwsgi.$abi.h"
 	eval "set -- ${CC:-cc}"
 	# shellcheck disable=SC2086 # flags, each by itself
 	"$@" -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Icmd/uwsgi-worker \
 		-pthread $strip -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack ${CGO_CFLAGS:-} ${SHARED_CFLAGS:-} \
-		-o "$lib/_uwsgi_shared.abi3.so" cmd/uwsgi-shared/*.c
+		-o "$lib/_uwsgi_shared.$abi.so" cmd/uwsgi-shared/*.c
 	cp internal/python/*.py "$lib/"
 	;;
 redis)

@@ -1,3 +1,4 @@
+#include "own.h"
 #include "shared.h"
 
 PyThreadState *shared_enter(struct area *a, area_repair repair) {
@@ -94,5 +95,5 @@ static PyModuleDef definition = {
 };
 
 __attribute__((visibility("default"))) PyObject *PyInit__uwsgi_shared(void) {
-	return PyModule_Create(&definition);
+	return uw_free_threaded(PyModule_Create(&definition));
 }

@@ -1,8 +1,7 @@
 // What this library uses of CPython's stable ABI (PEP 384, as of 3.9), declared here so that it
-// builds without anybody's headers, for any machine. internal/header_test.go holds layouts and
-// constants to those of a real Python.h.
-//
-// Free-threaded builds are another ABI.
+// builds without anybody's headers, for any machine. With Py_GIL_DISABLED it is what free-threaded
+// builds have in its place: 3.13t and 3.14t, of one layout, and no stable ABI. internal/header_test.go
+// holds layouts and constants to those of real Python.h's.
 #ifndef UWSGI_PYTHON_H
 #define UWSGI_PYTHON_H
 
@@ -15,10 +14,24 @@ typedef struct _object PyObject;
 typedef struct _typeobject PyTypeObject;
 typedef struct _ts PyThreadState;
 
+#ifdef Py_GIL_DISABLED
+struct _object {
+	uintptr_t ob_tid;
+	uint16_t ob_flags; // 3.14's; nothing in 3.13
+	uint8_t ob_mutex;
+	uint8_t ob_gc_bits;
+	uint32_t ob_ref_local;
+	Py_ssize_t ob_ref_shared;
+	PyTypeObject *ob_type;
+};
+#define PY_STATIC {0, 0, 0, 0, UINT32_MAX, 0, NULL} // immortal
+#else
 struct _object {
 	Py_ssize_t ob_refcnt;
 	PyTypeObject *ob_type;
 };
+#define PY_STATIC {1, NULL}
+#endif
 
 #define PyObject_HEAD PyObject ob_base;
 
@@ -59,7 +72,7 @@ typedef struct PyModuleDef {
 	void *m_slots, *m_traverse, *m_clear, *m_free;
 } PyModuleDef;
 
-#define PyModuleDef_HEAD_INIT {{1, NULL}, NULL, 0, NULL}
+#define PyModuleDef_HEAD_INIT {PY_STATIC, NULL, 0, NULL}
 #define PyModule_Create(def) PyModule_Create2(def, 3) // PYTHON_ABI_VERSION
 #define PyMODINIT_FUNC __attribute__((visibility("default"))) PyObject *
 
@@ -100,12 +113,19 @@ extern PyObject *PyExc_AssertionError, *PyExc_AttributeError, *PyExc_ConnectionE
 	*PyExc_RuntimeError,
 	*PyExc_StopIteration, *PyExc_SystemError, *PyExc_SystemExit, *PyExc_TypeError, *PyExc_ValueError;
 
-// Reference counts. One whose low half is negative is an immortal object's (PEP 683), which nobody
-// need write.
+static inline PyTypeObject *py_type(PyObject *o) { return o->ob_type; }
 
+// Reference counts. One whose low half is negative is an immortal object's (PEP 683), which nobody
+// need write. Without the GIL they are the interpreter's to count.
+
+#ifdef Py_GIL_DISABLED
+void Py_IncRef(PyObject *);
+void Py_DecRef(PyObject *);
+#define py_incref Py_IncRef
+#define py_decref Py_DecRef
+#else
 void _Py_Dealloc(PyObject *);
 
-static inline PyTypeObject *py_type(PyObject *o) { return o->ob_type; }
 static inline int py_immortal(PyObject *o) { return sizeof o->ob_refcnt > 4 && (int32_t)o->ob_refcnt < 0; }
 
 static inline void py_incref(PyObject *o)
@@ -119,6 +139,7 @@ static inline void py_decref(PyObject *o)
 	if (!py_immortal(o) && --o->ob_refcnt == 0)
 		_Py_Dealloc(o);
 }
+#endif
 
 static inline void py_xincref(PyObject *o)
 {
@@ -241,6 +262,7 @@ int PyList_Append(PyObject *, PyObject *);
 PyObject *PyList_GetItem(PyObject *, Py_ssize_t);
 PyObject *PyList_New(Py_ssize_t);
 int PyList_SetItem(PyObject *, Py_ssize_t, PyObject *);
+PyObject *PyList_AsTuple(PyObject *);
 Py_ssize_t PyList_Size(PyObject *);
 
 PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t);
@@ -265,6 +287,12 @@ PyObject *PyUnicode_Join(PyObject *, PyObject *);
 
 PyObject *PyModule_Create2(PyModuleDef *, int);
 PyObject *PyImport_ImportModule(const char *);
+#ifdef Py_GIL_DISABLED
+#define Py_MOD_GIL_NOT_USED ((void *)1)
+int PyUnstable_Module_SetGIL(PyObject *, void *);
+PyObject *PyList_GetItemRef(PyObject *, Py_ssize_t);
+int PyDict_GetItemRef(PyObject *, PyObject *, PyObject **);
+#endif
 PyObject *PyCMethod_New(PyMethodDef *, PyObject *, PyObject *, PyTypeObject *);
 #define PyCFunction_NewEx(def, self, module) PyCMethod_New(def, self, module, NULL)
 

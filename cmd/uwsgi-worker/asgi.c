@@ -13,7 +13,11 @@ PyObject *asgi_disconnected;
 
 static PyTypeObject *driver_type, *driver_coroutine_type;
 static PyObject *driver_cancelled; // asyncio.CancelledError
+#ifdef Py_GIL_DISABLED
+static _Atomic long driver_live;   // objects that exist
+#else
 static long driver_live;           // objects that exist
+#endif
 static int driver_abandoned;       // the loop ends
 static pthread_t driver_thread;    // the loop's
 
@@ -25,6 +29,10 @@ static int driver_pooled;
 long asgi_live(void) { return driver_live; }
 
 int asgi_is_driver(PyObject *o) { return Py_TYPE(o) == driver_type; }
+
+#ifdef Py_GIL_DISABLED
+int asgi_at_home(void) { return pthread_equal(pthread_self(), driver_thread) != 0; }
+#endif
 
 int asgi_foreign(void)
 {
@@ -384,7 +392,7 @@ static void driver_dealloc(PyObject *self)
 	asgi_driver *d = (asgi_driver *)self;
 	PyObject *coroutine = d->coroutine;
 	driver_live--;
-	if (driver_pooled < DRIVERS_KEPT) {
+	if (driver_pooled < DRIVERS_KEPT && asgi_at_home()) {
 		driver_pooled++;
 		d->task = (PyObject *)driver_pool;
 		driver_pool = d;

@@ -108,6 +108,14 @@ int asgi_init(void);
 // belongs to its loop's thread alone: while application code makes a message, another thread may
 // get its turn.
 int asgi_foreign(void);
+
+// asgi_at_home reports whether what is kept for the loop may be used: without the GIL other threads,
+// where the last reference to an object may go, are there at the same time.
+#ifdef Py_GIL_DISABLED
+int asgi_at_home(void);
+#else
+static inline int asgi_at_home(void) { return 1; }
+#endif
 // asgi_event takes one event of an exchange; asgi_begins takes UW_REQUEST.
 void asgi_event(asgi_driver *d, const uw_event *ev);
 void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task);

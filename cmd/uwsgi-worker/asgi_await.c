@@ -218,7 +218,7 @@ static void await_dealloc(PyObject *self)
 	await_unlink(w);
 	Py_CLEAR(w->message);
 	asgi_driver *d = w->driver;
-	if (await_pooled < AWAIT_KEPT) {
+	if (await_pooled < AWAIT_KEPT && asgi_at_home()) {
 		await_pooled++;
 		w->next = await_pool;
 		await_pool = w;
@@ -231,7 +231,7 @@ static void await_dealloc(PyObject *self)
 
 PyObject *asgi_wait_new(asgi_driver *d, int sending, PyObject *message)
 {
-	asgi_wait *w = await_pool;
+	asgi_wait *w = asgi_at_home() ? await_pool : NULL;
 	if (w) {
 		await_pool = w->next;
 		await_pooled--;

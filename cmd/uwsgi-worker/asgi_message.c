@@ -1,6 +1,7 @@
 // What stands in the messages that applications send.
 #include "asgi.h"
 #include "head.h"
+#include "own.h"
 
 int asgi_is(asgi_kind *kind, PyObject *name)
 {
@@ -23,8 +24,7 @@ PyObject *asgi_get(PyObject *message, PyObject *key)
 {
 	PyObject *o;
 	if (PyDict_CheckExact(message) || PyDict_Check(message)) {
-		o = PyDict_GetItemWithError(message, key);
-		Py_XINCREF(o);
+		o = uw_dict_item(message, key);
 	} else {
 		o = PyObject_GetItem(message, key);
 		if (!o && PyErr_ExceptionMatches(PyExc_KeyError))
@@ -144,10 +144,9 @@ int asgi_fields(PyObject *message, PyObject *key, int (*add)(void *to, const cha
 	if (PyList_CheckExact(all)) {
 		// What stands in it may run code when it is let go, and change the list.
 		for (Py_ssize_t i = 0; rc == 0 && i < PyList_Size(all); i++) {
-			pair = PyList_GetItem(all, i);
-			Py_INCREF(pair);
-			rc = message_field(pair, add, to);
-			Py_DECREF(pair);
+			pair = uw_list_item(all, i);
+			rc = pair ? message_field(pair, add, to) : -1;
+			Py_XDECREF(pair);
 		}
 	} else {
 		PyObject *it = PyObject_GetIter(all);

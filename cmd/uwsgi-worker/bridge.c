@@ -14,6 +14,7 @@
 
 #include "environ.h"
 #include "head.h"
+#include "own.h"
 #include "websocket.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
@@ -136,13 +137,10 @@ static int wsgi_close_result(PyObject *result)
 	return 0;
 }
 
-// wsgi_sequence handles a list or tuple of bytes, the answer of most applications: it is known
-// whole, so it goes out in one write. 1: not such a sequence.
-static int wsgi_sequence(uw_exchange *x, PyObject *result)
+// wsgi_blocks takes the blocks of a tuple, or of a list that stays as it is, of which wsgi_sequence
+// makes the body.
+static int wsgi_blocks(uw_exchange *x, PyObject *result, int is_list)
 {
-	int is_list = PyList_CheckExact(result);
-	if (!is_list && !PyTuple_CheckExact(result))
-		return -2;
 	Py_ssize_t n = is_list ? PyList_Size(result) : PyTuple_Size(result);
 	size_t total = 0;
 	for (Py_ssize_t i = 0; i < n; i++) {
@@ -181,6 +179,21 @@ static int wsgi_sequence(uw_exchange *x, PyObject *result)
 	x->body = x->body_buf;
 	x->body_len = total;
 	return UW_BUFFERED;
+}
+
+// wsgi_sequence handles a list or tuple of bytes, the answer of most applications: it is known
+// whole, so it goes out in one write. -2: not such a sequence; -1: an exception is set.
+static int wsgi_sequence(uw_exchange *x, PyObject *result)
+{
+	int is_list = PyList_CheckExact(result);
+	if (!is_list && !PyTuple_CheckExact(result))
+		return -2;
+	PyObject *settled = uw_settled(result);
+	if (!settled)
+		return -1;
+	int rc = wsgi_blocks(x, settled, PyList_CheckExact(settled));
+	Py_DECREF(settled);
+	return rc;
 }
 
 static int wsgi_is_wrapper(PyObject *o) { return file_wrapper && (PyObject *)Py_TYPE(o) == file_wrapper; }
@@ -551,6 +564,14 @@ PyObject *uw_on_signal(PyObject *self, PyObject *handler)
 }
 
 // --- what module.c needs ---
+
+int uw_own_begin(void)
+{
+	if (uw_names_begin() == 0 && uw_environ_begin() == 0 && uw_start_response_begin() == 0)
+		return 0;
+	PyErr_NoMemory();
+	return -1;
+}
 
 int uw_bridge_init(PyObject *apps, PyObject *report_fn, PyObject *wrapper, int threads, int limit)
 {

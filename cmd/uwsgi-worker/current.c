@@ -23,7 +23,7 @@ uw_exchange *uw_current(void)
 	unsigned long me = PyThread_get_thread_ident();
 	uw_core *c;
 	for (int i = 0; (c = uw_core_get(i)); i++)
-		if (c->thread == me && c->current)
+		if (__atomic_load_n(&c->thread, __ATOMIC_RELAXED) == me && c->current)
 			return c->current;
 	if (!current_var)
 		return NULL;

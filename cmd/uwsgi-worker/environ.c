@@ -18,7 +18,27 @@ typedef struct {
 	uint32_t len;
 	char bytes[148];
 } value;
-static value env_last[UW_NAMES];
+
+// A client, and the front end before it, sends the same names in the same order each time, and most
+// values recur too. So the environ of the last request is kept as a template (never the
+// application's own dict, which it may change): the next one starts as a copy, which costs no
+// hashing and no growing, and only values that differ are set.
+enum { LARGEST = 128 };
+typedef struct {
+	PyObject *dict; // has every key, those of env_finish() too
+	int n, stale, https;
+	unsigned life; // changes with dict: an allocation may collect garbage, whose finalizers may let another thread in here
+	short slots[LARGEST];
+	PyObject *values[LARGEST]; // borrowed from dict
+} template;
+
+typedef struct {
+	value last[UW_NAMES];
+	template shapes[2]; // of requests with and without a body, which have other names, say
+	int victim;
+	unsigned seen[UW_NAMES], round; // of env_distinct
+} env_tables;
+UW_TABLE(env_tables, env_own, uw_environ_begin)
 
 static PyObject *env_value(const char *s, uint32_t n, int slot)
 {
@@ -26,9 +46,9 @@ static PyObject *env_value(const char *s, uint32_t n, int slot)
 		Py_INCREF(env_empty);
 		return env_empty;
 	}
-	if (slot < 0 || n > sizeof env_last[0].bytes)
+	if (slot < 0 || n > sizeof env_own->last[0].bytes)
 		return PyUnicode_DecodeLatin1(s, n, NULL);
-	value *v = &env_last[slot];
+	value *v = &env_own->last[slot];
 	if (v->str && v->len == n && memcmp(v->bytes, s, n) == 0) {
 		Py_INCREF(v->str);
 		return v->str;
@@ -83,20 +103,6 @@ static PyObject *env_input(const char *body, size_t len, int fd)
 	Py_XDECREF(b);
 	return io;
 }
-
-// A client, and the front end before it, sends the same names in the same order each time, and most
-// values recur too. So the environ of the last request is kept as a template (never the
-// application's own dict, which it may change): the next one starts as a copy, which costs no
-// hashing and no growing, and only values that differ are set.
-enum { LARGEST = 128 };
-typedef struct {
-	PyObject *dict; // has every key, those of env_finish() too
-	int n, stale, https;
-	unsigned life; // changes with dict: an allocation may collect garbage, whose finalizers may let another thread in here
-	short slots[LARGEST];
-	PyObject *values[LARGEST]; // borrowed from dict
-} template;
-static template env_shapes[2]; // of requests with and without a body, which have other names, say
 
 // finish sets what no client names. scheme: url_scheme is not yet what https says.
 static PyObject *env_finish(PyObject *env, PyObject *in, int scheme, int https, int core)
@@ -189,8 +195,7 @@ static int env_texts(const char *arena, const uw_var *vars, int n, PyObject **ke
 // which a copy by position would get wrong.
 static int env_distinct(const short *slots, int n)
 {
-	static unsigned seen[UW_NAMES], round;
-	round++;
+	unsigned *seen = env_own->seen, round = ++env_own->round;
 	for (int i = 0; i < n; i++) {
 		if (slots[i] < 0 || seen[slots[i]] == round)
 			return 0;
@@ -208,8 +213,7 @@ static void env_keep(PyObject *env, PyObject **values, const short *slots, int n
 		PyErr_Clear();
 		return;
 	}
-	static int env_victim;
-	template *t = env_shapes[0].dict ? env_shapes[1].dict ? &env_shapes[env_victim ^= 1] : &env_shapes[1] : &env_shapes[0];
+	template *shapes = env_own->shapes, *t = shapes[0].dict ? shapes[1].dict ? &shapes[env_own->victim ^= 1] : &shapes[1] : &shapes[0];
 	PyObject *old = t->dict;
 	t->dict = copy;
 	t->life++;
@@ -230,8 +234,8 @@ PyObject *uw_environ(int core, const char *arena, const uw_var *vars, int nvars,
 	if (!in)
 		return NULL;
 	for (int s = 0; s < 2; s++) {
-		if (env_fits(&env_shapes[s], arena, vars, nvars)) {
-			env = env_from_template(&env_shapes[s], core, arena, vars, nvars, https, in);
+		if (env_fits(&env_own->shapes[s], arena, vars, nvars)) {
+			env = env_from_template(&env_own->shapes[s], core, arena, vars, nvars, https, in);
 			Py_DECREF(in);
 			return env;
 		}

@@ -1,5 +1,6 @@
 // Events of an evented worker, pulled from Go when Python's loop says that there are any.
 #include "asgi.h"
+#include "own.h"
 #include "_cgo_export.h"
 
 int uw_again;
@@ -146,7 +147,7 @@ int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*b
 		PyErr_SetString(PyExc_RuntimeError, "a worker has one loop");
 		return -1;
 	}
-	if (!(events_poll_self = PyObject_GetAttrString(self, "poll")))
+	if (uw_own_begin() < 0 || !(events_poll_self = PyObject_GetAttrString(self, "poll")))
 		return -1;
 	Py_INCREF(call_soon);
 	events_call_soon = call_soon;

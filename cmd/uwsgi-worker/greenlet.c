@@ -381,7 +381,7 @@ PyObject *greenlet_begin(PyObject *self, PyObject *args)
 	Py_INCREF(greenlet_hub);
 	Py_INCREF(greenlet_weakrefs);
 	Py_INCREF(greenlet_refcount);
-	uw_core_get(0)->thread = PyThread_get_thread_ident();
+	__atomic_store_n(&uw_core_get(0)->thread, PyThread_get_thread_ident(), __ATOMIC_RELAXED);
 	chunks_keep();
 	Py_RETURN_NONE;
 }

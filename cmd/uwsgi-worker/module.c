@@ -10,6 +10,7 @@
 #include "events.h"
 #include "greenlet.h"
 #include "module.h"
+#include "own.h"
 #include "wsgi.h"
 #include "_cgo_export.h"
 
@@ -104,7 +105,9 @@ static PyObject *m_run(PyObject *self, PyObject *arg)
 			PyErr_SetString(PyExc_ValueError, "no such core");
 		return NULL;
 	}
-	c->thread = PyThread_get_thread_ident();
+	if (uw_own_begin() < 0)
+		return NULL;
+	__atomic_store_n(&c->thread, PyThread_get_thread_ident(), __ATOMIC_RELAXED);
 	c->tstate = PyEval_SaveThread();
 	int rc = uwGoCore((int)id);
 	PyEval_RestoreThread(c->tstate);
@@ -250,5 +253,4 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_uwsgi", "The data plane of a uwsgi worker.", -1, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__uwsgi(void)
-{ return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__uwsgi(void) { return uw_free_threaded(PyModule_Create(&module)); }

@@ -7,8 +7,14 @@
 // What is kept: the names of a few hundred sorts of clients, none longer than any that is in use.
 enum { NAMES_KEPT = UW_NAMES / 2, NAMES_LONGEST = 128, NAMES_PROBES = 16 };
 
+#ifdef Py_GIL_DISABLED
+_Thread_local uw_name *uw_names;
+int uw_names_begin(void) { return uw_names || (uw_names = calloc(UW_NAMES, sizeof *uw_names)) ? 0 : -1; }
+#else
 uw_name uw_names[UW_NAMES];
-static int names_kept, names_first;
+int uw_names_begin(void) { return 0; }
+#endif
+static UW_OWN int names_kept, names_first;
 
 static uint32_t names_hash(const char *s, uint32_t n)
 {

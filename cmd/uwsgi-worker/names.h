@@ -1,10 +1,11 @@
 // The names of variables recur from request to request: each is made once and its hash with it.
-// Bounded, since names come from clients. Used with the GIL held.
+// Bounded, since names come from clients. Used with the GIL held, or by the thread whose they are.
 #ifndef UWSGI_NAMES_H
 #define UWSGI_NAMES_H
 
-#include <Python.h>
 #include <stdint.h>
+
+#include "own.h"
 
 enum { UW_NAMES = 1024 }; // slots, of which a half at most is used, so that a search ends soon
 
@@ -15,7 +16,11 @@ typedef struct {
 	int next; // the slot of the name that came after it last time
 } uw_name;
 
+#ifdef Py_GIL_DISABLED
+extern _Thread_local uw_name *uw_names;
+#else
 extern uw_name uw_names[UW_NAMES];
+#endif
 
 // uw_name_find gives the slot of a name, which it makes if there is room. -1: it is not kept.
 int uw_name_find(const char *s, uint32_t n);

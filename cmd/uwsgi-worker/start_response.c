@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "head.h"
+#include "own.h"
 #include "wsgi.h"
 
 // Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
@@ -66,7 +67,10 @@ typedef struct {
 	Py_ssize_t len;
 } text;
 enum { KNOWN = 64, KEPT = 64 };
-static text wsgi_names[KNOWN], wsgi_statuses[KNOWN];
+typedef struct {
+	text names[KNOWN], statuses[KNOWN];
+} wsgi_tables;
+UW_TABLE(wsgi_tables, wsgi_own, uw_start_response_begin)
 
 static text *wsgi_known(text *table, PyObject *str) { return &table[((uintptr_t)str >> 4) % KNOWN]; }
 
@@ -83,7 +87,7 @@ static void wsgi_remember(text *slot, PyObject *str, const char *bytes, Py_ssize
 // wsgi_header_name gives the bytes of a header's name, NULL with an exception set.
 static const char *wsgi_header_name(PyObject *k, Py_ssize_t *len)
 {
-	text *t = wsgi_known(wsgi_names, k);
+	text *t = wsgi_known(wsgi_own->names, k);
 	if (t->str == k) {
 		*len = t->len;
 		return t->bytes;
@@ -127,7 +131,7 @@ static int wsgi_add_header(uw_exchange *x, PyObject *k, PyObject *v)
 static int wsgi_set_status(uw_exchange *x, PyObject *status)
 {
 	PyObject *tmp = NULL;
-	text *t = wsgi_known(wsgi_statuses, status);
+	text *t = wsgi_known(wsgi_own->statuses, status);
 	Py_ssize_t n = t->len;
 	const char *s = t->bytes;
 	int rc = -1;
@@ -228,14 +232,15 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 		return NULL;
 	// A finalizer may run application code in between, and change the list.
 	for (Py_ssize_t i = 0; i < PyList_Size(headers); i++) {
-		PyObject *h = PyList_GetItem(headers, i);
+		PyObject *h = uw_list_item(headers, i);
 		int rc = -1;
-		Py_INCREF(h);
-		if (!PyTuple_Check(h) || PyTuple_Size(h) != 2)
+		if (!h)
+			;
+		else if (!PyTuple_Check(h) || PyTuple_Size(h) != 2)
 			PyErr_SetString(PyExc_TypeError, "http header must be defined in a tuple of name and value");
 		else
 			rc = wsgi_add_header(x, PyTuple_GetItem(h, 0), PyTuple_GetItem(h, 1));
-		Py_DECREF(h);
+		Py_XDECREF(h);
 		if (rc < 0) {
 			uw_head_reset(x);
 			return NULL;

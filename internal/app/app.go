@@ -183,7 +183,7 @@ func libDir() (string, error) {
 		for _, dir := range []string{filepath.Join(bin, "lib", "uwsgi"),
 			filepath.Join(filepath.Dir(bin), "lib", "uwsgi"),
 			filepath.Join(filepath.Dir(bin), "data", "lib", "uwsgi")} {
-			if _, err := os.Stat(filepath.Join(dir, "_uwsgi.abi3.so")); err == nil {
+			if hasLibrary(dir) {
 				return dir, nil
 			}
 			if !slices.Contains(tried, dir) {
@@ -191,6 +191,15 @@ func libDir() (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("the worker library _uwsgi.abi3.so is in none of %s: run `make build`, "+
+	return "", fmt.Errorf("the worker library, _uwsgi.abi3.so, is in none of %s: run `make build`, "+
 		"or install the package again", strings.Join(tried, ", "))
+}
+
+// hasLibrary reports whether a worker library lies in dir, whatever Pythons it is for: there is one
+// an ABI (uwsgi_unfit.py).
+func hasLibrary(dir string) bool {
+	files, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(files, func(f os.DirEntry) bool {
+		return strings.HasPrefix(f.Name(), "_uwsgi.") && strings.HasSuffix(f.Name(), ".so")
+	})
 }

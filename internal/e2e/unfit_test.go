@@ -30,11 +30,18 @@ exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"))' "$@"
 func TestUnfitPython(t *testing.T) {
 	for name, c := range map[string]struct{ pretence, says string }{
 		"old":           {`sys.version_info = (3, 8, 1, "final", 0)`, "CPython 3.9 or newer is needed"},
-		"free-threaded": {`sys.abiflags = "t"`, "it is free-threaded: a build with the global interpreter lock is needed"},
-		"pypy":          {`sys.implementation.name = "pypy"`, "CPython is needed, and this is pypy"},
+		"free-threaded": {`sys.abiflags = "t"`, "it is free-threaded, and the library for that, _uwsgi.cp3"},
+		"free-threaded with musl": {`sys.abiflags, real = "t", open
+builtins.open = lambda path, *a: io.StringIO("7f00-7f01 r--p 0 fe:00 1 /lib/ld-musl-x86_64.so.1\n") if path == "/proc/self/maps" else real(path, *a)`,
+			"it is free-threaded and linked with musl"},
+		"pypy": {`sys.implementation.name = "pypy"`, "CPython is needed, and this is pypy"},
 		"musl": {`real = open
 builtins.open = lambda path, *a: io.StringIO("7f00-7f01 r--p 0 fe:00 1 /lib/ld-musl-x86_64.so.1\n") if path == "/proc/self/maps" else real(path, *a)`,
 			"it is linked with musl"},
+		"with the GIL": {`import os
+exists = os.path.exists
+os.path.exists = lambda path: not path.endswith("_uwsgi.abi3.so") and exists(path)`,
+			"it has the global interpreter lock, and the library for that, _uwsgi.abi3.so, is not in"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

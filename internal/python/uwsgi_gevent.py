@@ -14,6 +14,7 @@ import weakref
 import uwsgi
 from uwsgi_asgi import drain
 from uwsgi_report import report, say
+from uwsgi_unfit import FREE_THREADED
 
 
 def prepare(settings):
@@ -21,6 +22,8 @@ def prepare(settings):
     application, and all that it imports. The text of why that cannot be, or None."""
     if not settings["Gevent"]:
         return None
+    if FREE_THREADED:
+        return "gevent = %d: it is not offered in a free-threaded Python yet: write threads = %d" % ((settings["Gevent"],) * 2)
     try:
         import gevent.event
         import gevent.monkey

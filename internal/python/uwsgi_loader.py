@@ -19,6 +19,7 @@ import uwsgi_gevent
 import uwsgi
 import uwsgi_limits
 import uwsgi_report
+import uwsgi_unfit
 from uwsgi_application import Loaded, load_all
 from uwsgi_autoreload import note_imports
 from uwsgi_interpreter import (Decorators, imports, prepare, set_comm, set_environment, set_main, set_output,
@@ -78,8 +79,12 @@ class LoaderProcess:
                 # the application has left no descriptor, say: a worker tries again, and tells
                 pass
             gc.collect()
-            self.locks.freeze()
-            gc.freeze()  # what is shared with the workers shall not be written to by their collectors
+            # What is shared with the workers shall not be written to by their collectors. A free-threaded 3.13
+            # would go on counting references to what is frozen, to functions and modules as well, and its threads
+            # wait for each other at each call.
+            if not uwsgi_unfit.FREE_THREADED:
+                self.locks.freeze()
+                gc.freeze()
         uwsgi_limits.untether(CONTROL)  # orders come from here on
         threads = uwsgi_foreign.told(os.getpid())
         if threads:

@@ -5,6 +5,7 @@ import importlib.util
 import os
 
 import uwsgi_cache
+import uwsgi_unfit
 
 # The functions of a kind, which are C's as they are.
 FUNCTIONS = {
@@ -17,7 +18,7 @@ FUNCTIONS = {
 
 
 def library(libdir):
-    spec = importlib.util.spec_from_file_location("_uwsgi_shared", os.path.join(libdir, "_uwsgi_shared.abi3.so"))
+    spec = importlib.util.spec_from_file_location("_uwsgi_shared", uwsgi_unfit.library("_uwsgi_shared", libdir))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

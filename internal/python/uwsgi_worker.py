@@ -15,6 +15,7 @@ import uwsgi_gevent
 import uwsgi_hooks
 import uwsgi_limits
 import uwsgi_threads
+import uwsgi_unfit
 import uwsgi_warmup
 import uwsgi_websocket
 from uwsgi_application import is_exclusive, load_all
@@ -254,7 +255,7 @@ class Library:
 
     def __init__(self, libdir):
         before = uwsgi._statm()[1]
-        spec = importlib.util.spec_from_file_location("_uwsgi", os.path.join(libdir, "_uwsgi.abi3.so"))
+        spec = importlib.util.spec_from_file_location("_uwsgi", uwsgi_unfit.library("_uwsgi", libdir))
         self.module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.module)
         self.size = uwsgi._statm()[1] - before
