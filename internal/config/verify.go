@@ -62,6 +62,7 @@ func (r *reader) verify(s *option.Settings) {
 		}
 	}
 	r.verifyAlarms(s, at)
+	r.verifyThresholds(s)
 	if len(s.Apps) == 0 && len(s.Mules)+len(s.Spoolers) > 0 && !slices.Contains(r.pairs, at("need-app")) {
 		s.NeedApp = false // what runs beside workers is what it is for
 	}
@@ -149,6 +150,25 @@ func (r *reader) verifyAlarms(s *option.Settings, at func(string) *pair) {
 				text, err := hint(name)
 				r.doubt(at(what), text, err)
 			}
+		}
+	}
+}
+
+// verifyThresholds finds thresholds of metrics, and with alarms, that are not there: uWSGI does not
+// mind the second.
+func (r *reader) verifyThresholds(s *option.Settings) {
+	for i := range s.MetricThresholds {
+		t := &s.MetricThresholds[i]
+		at := slices.IndexFunc(r.pairs, func(p *pair) bool {
+			row, ok := option.Lookup(p.Key)
+			return ok && row.Name == "metric-threshold" && p.Origin == t.Origin && strings.Contains(p.Value, t.Metric)
+		})
+		switch {
+		case at < 0:
+		case !s.HasMetric(t.Metric):
+			r.problem(r.pairs[at], "write metric = "+t.Metric, fmt.Errorf("there is no metric %q", t.Metric))
+		case t.Alarm != "" && !s.HasAlarm(t.Alarm):
+			r.doubt(r.pairs[at], "write alarm = "+t.Alarm+" cmd:COMMAND", fmt.Errorf("there is no alarm named %q", t.Alarm))
 		}
 	}
 }

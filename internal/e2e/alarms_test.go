@@ -33,6 +33,8 @@ def application(environ, start_response):
         print(environ["QUERY_STRING"].replace("+", " "), file=sys.stderr, flush=True)
     elif path == "/crash":
         ctypes.string_at(0)
+    elif path == "/jobs":
+        uwsgi.metric_set("jobs", 3)
     elif path == "/raise":
         uwsgi.alarm("s", "x")
         uwsgi.alarm("wrong", "x")
@@ -63,7 +65,7 @@ while True:
 	s.Start(append(args, "--http-socket", addr, "--module", "app", "-p", "1", "--alarm",
 		"s signal:17", "--alarm", "m mule:1",
 		"--mule=mule.py", "--alarm", "wrong cmd:exit 3", "--hook-master-start", "alarm:l of a hook", "--hook-accepting1",
-		"alarm:l of a worker")...)
+		"alarm:l of a worker", "--metric", "jobs", "--metric-threshold", "key=jobs,value=3,alarm=l,msg=many jobs")...)
 	site := harness.HTTP(t, addr)
 	ours := site.Get("/").Body
 	got := func(want string) {
@@ -81,6 +83,8 @@ while True:
 	site.Get("/print?one+boom")
 	s.Log.WaitFrom(t, mark, `^.* - ALARM: see one boom$`)
 	got("<\none boom\n<\n")
+	site.Get("/jobs")
+	s.Log.WaitFrom(t, mark, `^.* - ALARM: see many jobs$`)
 	site.Get("/raise")
 	s.Log.WaitFrom(t, mark, `^the signal came 17$`)
 	s.Log.WaitFrom(t, mark, `^\[uwsgi-alarm\] alarm wrong: command "exit 3" exited with non-zero code: 3$`)

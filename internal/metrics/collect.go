@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -87,6 +88,9 @@ type Collector struct {
 	feed chan *stats.Snapshot
 	say  func(string)
 
+	raise  func(alarm, message string)
+	limits []threshold
+
 	base    map[string]int64 // what the server's own counters go on from
 	failed  map[string]bool  // what was told
 	written map[string]int64 // what the files say
@@ -94,10 +98,11 @@ type Collector struct {
 }
 
 // Start collects into a, the area of set, until Stop; say is given what goes wrong, once each.
-// restored is what Restored gave.
-func Start(set *Set, a *area.Area, dir string, restored map[string]int64, say func(string)) *Collector {
-	c := &Collector{set: set, area: a, dir: dir, feed: make(chan *stats.Snapshot, 1), say: say, base: restored,
-		failed: map[string]bool{}, written: map[string]int64{}}
+// restored is what Restored gave; raise raises an alarm, and does not wait.
+func Start(set *Set, a *area.Area, dir string, restored map[string]int64, say func(string),
+	raise func(alarm, message string)) *Collector {
+	c := &Collector{set: set, area: a, dir: dir, feed: make(chan *stats.Snapshot, 1), say: say, raise: raise,
+		limits: slices.Clone(set.limits), base: restored, failed: map[string]bool{}, written: map[string]int64{}}
 	crash.Go(func() {
 		for snapshot := range c.feed {
 			c.collect(snapshot)
@@ -137,6 +142,7 @@ func (c *Collector) collect(s *stats.Snapshot) {
 		}
 	}
 	c.rounds++
+	c.judge(values, time.Now())
 	var own []byte
 	for _, n := range values[:c.set.own] {
 		own = binary.NativeEndian.AppendUint64(own, uint64(n))

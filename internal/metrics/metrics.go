@@ -50,6 +50,7 @@ type Set struct {
 	values int
 	own    int // the first so many values are those that the server writes
 	byName map[string]*metric
+	limits []threshold
 }
 
 // New makes the metrics that s asks for, nil where it asks for none; sockets is how many listening
@@ -79,7 +80,10 @@ func New(s *option.Settings, sockets int) (*Set, error) {
 			set.own = set.values
 		}
 	}
-	return set, set.link(s)
+	if err := set.link(s); err != nil {
+		return nil, err
+	}
+	return set, set.thresholds(s)
 }
 
 func (set *Set) add(m *metric) {

@@ -100,7 +100,7 @@ func TestCollected(t *testing.T) {
 	said := []string{}
 	synctest.Test(t, func(t *testing.T) {
 		c := Start(set, a, s.MetricsDir, map[string]int64{"core.total_tx": 1000, "core.total_rss": 1000},
-			func(text string) { said = append(said, text) })
+			func(text string) { said = append(said, text) }, nil)
 		for range 3 {
 			c.Feed(&stats.Snapshot{Workers: []stats.Worker{{TX: 5, RSS: 7}}})
 			synctest.Wait()
@@ -163,5 +163,62 @@ func TestWrong(t *testing.T) {
 	}
 	if _, err := New(configured(t, "name=x,children=worker.9.requests,collector=sum"), 1); err == nil {
 		t.Error("there is no worker 9")
+	}
+}
+
+// TestThresholds: an alarm is raised while a metric has so much, not sooner again than it may; what
+// is reset goes on from there, an application's metric, too.
+func TestThresholds(t *testing.T) {
+	s := configured(t, "name=app,initial_value=5", "name=acc,collector=accumulator,children=app")
+	row, _ := option.Lookup("metric-threshold")
+	for _, line := range []string{"key=app,value=5,alarm=a", "key=app,value=5,alarm=seldom,rate=2,msg=so much, once more",
+		"key=app,value=6,alarm=never", "key=acc,value=10,reset=-1", "key=app,value=7,alarm=late,reset=2"} {
+		if err := row.Set(s, option.Value{Name: "metric-threshold", Text: line, Given: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var keeper area.Keeper
+	defer keeper.Close()
+	set, a := opened(t, &keeper, s, nil)
+	var raised []string
+	var got []int64
+	synctest.Test(t, func(t *testing.T) {
+		c := Start(set, a, "", nil, func(text string) { t.Error(text) },
+			func(alarm, message string) { raised = append(raised, alarm+": "+message) })
+		for i := range 3 {
+			if i == 2 {
+				v, at := [8]byte{7}, c.valuesAt()+8*int64(set.byName["app"].value)
+				if _, err := a.File.WriteAt(v[:], at); err != nil {
+					t.Error(err)
+				}
+			}
+			c.Feed(&stats.Snapshot{})
+			synctest.Wait()
+			values, _ := c.read()
+			got = append(got, values[set.byName["acc"].value])
+			time.Sleep(time.Second) // why: of synctest, whose clock it moves
+		}
+		values, _ := c.read()
+		got = append(got, values[set.byName["app"].value])
+		c.Stop()
+	})
+	if want := []int64{5, -1, 6, 2}; !slices.Equal(got, want) {
+		t.Errorf("%v, not %v", got, want)
+	}
+	if want := []string{"a: app", "seldom: so much, once more", "a: app", "a: app", "seldom: so much, once more", "never: app",
+		"late: app"}; !slices.Equal(raised, want) {
+		t.Errorf("%q", raised)
+	}
+	s.MetricThresholds[0].Metric = "worker.9.requests"
+	if _, err := New(s, 1); err == nil || !strings.Contains(err.Error(), `no metric "worker.9.requests"`) {
+		t.Error(err)
+	}
+	for line, want := range map[string]string{"key=x": "needs a metric and a value", "value=1": "needs a metric",
+		"key=x,value=y": "value=y is no number", "key=x,value=1": "nothing happens", "key=x,value=1,alarm=a,rate=-1": "no time",
+		"wrong=1,key=x,value=1,alarm=a": "no key"} {
+		if err := row.Set(option.Default(), option.Value{Name: "metric-threshold", Text: line}); err == nil ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", line, err)
+		}
 	}
 }

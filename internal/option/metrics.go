@@ -16,6 +16,8 @@ type MetricSettings struct {
 	MetricsDir     string // a file a metric is kept here; "" = none
 	MetricsRestore bool   // counters go on from what these files say
 	MetricsNoCores bool   // none of single threads
+
+	MetricThresholds []MetricThreshold
 }
 
 // Metric is a metric of the configuration's. What it has no collector for, the application sets.
@@ -164,8 +166,7 @@ func (m *Metric) check(s *Settings) error {
 		return fault("write type=alias,alias=NAME", "metric %s is an alias of nothing", m.Name)
 	}
 	for _, name := range append(slices.Clone(m.Children), m.Of) {
-		if name != "" && !builtInMetric(name) &&
-			!slices.ContainsFunc(s.Metrics, func(o Metric) bool { return o.Name == name }) {
+		if name != "" && !s.HasMetric(name) {
 			return fault("define it before", "metric %s: there is no metric %q", m.Name, name)
 		}
 	}

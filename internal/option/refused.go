@@ -41,8 +41,6 @@ func refusedRows() []Row {
 				"the cache of nginx", cacheNodeRows},
 		{"Not offered: uwsgi signals of other instances", "no instance raises another one's signals: send it a request",
 			signalsRows},
-		{"Not offered: Alarms on metrics", "no alarm watches a metric: let your monitoring watch the stats socket",
-			metricAlarmRows},
 		{"Not offered: Statistics that are sent", "metrics are on the stats socket: scrape it, for instance with " +
 			"uwsgi_exporter for Prometheus", pushRows},
 		{"Not offered: Debugging", "use py-spy or the stacks that harakiri logs", debugRows},

@@ -2,11 +2,6 @@ package option
 
 // Watching, debugging, building.
 
-var metricAlarmRows = []Row{
-	{Name: "metric-threshold", Aliases: []string{"metric-alarm", "alarm-metric"}, Kind: NameValue, Repeat: true,
-		Help: "alarm on metric value"},
-}
-
 var pushRows = []Row{
 	{Name: "stats-push", Kind: Text, Repeat: true, Help: "push statistics periodically"},
 	{Name: "stats-pusher-default-freq", Aliases: []string{"stats-pushers-default-freq"}, Kind: Seconds,
