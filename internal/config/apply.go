@@ -342,18 +342,18 @@ func (r *reader) suggestion(p *pair) string {
 	switch {
 	case len(key) == 1:
 		return "-" + key + " is for the command line; write " + near + " = " + p.Value
-	case spaced && strings.EqualFold(first, near):
-		value := strings.TrimSpace(rest)
-		if p.Value != "" {
-			value += "=" + p.Value
-		}
-		return "write " + near + " = " + value
 	case colon && strings.EqualFold(strings.TrimSpace(colonKey), near):
 		value := strings.TrimSpace(afterColon)
 		if p.Value != "" {
 			value += "=" + p.Value
 		}
 		return "write an equals sign: " + near + " = " + value
+	case spaced && strings.EqualFold(first, near):
+		value := strings.TrimSpace(rest)
+		if p.Value != "" {
+			value += "=" + p.Value
+		}
+		return "write " + near + " = " + value
 	}
 	return "did you mean " + near + "?"
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -133,6 +134,10 @@ func (r *reader) load(p *pair, how string) {
 		r.problem(p, "", fmt.Errorf("read the file: %w", err))
 		return
 	}
+	if utf16(text) {
+		r.problem(p, "save it as UTF-8", fmt.Errorf("%s is text in UTF-16", path))
+		return
+	}
 	m := r.newMagic(path, section)
 	if r.top == nil {
 		r.top = m
@@ -182,6 +187,11 @@ const maxLoads = 1000
 
 // bom is the byte order mark some editors put first.
 const bom = "\ufeff"
+
+// utf16 reports whether a text is in UTF-16, as some editors call "Unicode".
+func utf16(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff"))
+}
 
 // file is one configuration file being read.
 type file struct {

@@ -39,6 +39,7 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		says string // at the line; "" = nothing but its standing
 	}{
 		"home = none":                                      {1, "home = none: !!! Python Home is not a directory"},
+		"home = left":                                      {1, "home = left: $DIR/left/bin/python3 leads to /none/python3, which is gone"},
 		"home = closed":                                    {1, "uid 33 may not enter $DIR/closed (mode 0700, of uid 0) (chmod o+x $DIR/closed)"},
 		"uid = nosuch":                                     {1, "user nosuch not found."},
 		"gid = nosuch":                                     {1, "group nosuch not found."},
@@ -96,7 +97,9 @@ func TestCheckFindsWhatFails(t *testing.T) {
 			s.Write("inner/pkg/wsgi.py", "application = print\n")
 			s.Write("roots/x", "")
 			s.Write("closed/bin/python3", "")
-			for _, err := range []error{os.Chmod(s.Path("closed"), 0o700), os.Chmod(s.Path("secret.py"), 0o600)} {
+			s.Write("left/bin/activate", "")
+			for _, err := range []error{os.Symlink("/none/python3", s.Path("left/bin/python3")),
+				os.Chmod(s.Path("closed"), 0o700), os.Chmod(s.Path("secret.py"), 0o600)} {
 				if err != nil {
 					t.Fatal(err)
 				}

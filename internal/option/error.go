@@ -80,6 +80,3 @@ func survivable(err error) bool {
 	var e *Error
 	return err == nil || errors.As(err, &e) && e.Warn
 }
-
-// asError is errors.As for the one type of this package.
-func asError(err error, e **Error) bool { return errors.As(err, e) }

@@ -157,12 +157,8 @@ func processes(s *Settings, v Value) error {
 		return fault("write "+v.Name+" = 4", "a number is expected")
 	}
 	if err != nil && n == 0 {
-		var e *Error
-		if asError(err, &e) {
-			e.Warn = false
-			e.Hint = "write " + v.Name + " = 4"
-		}
-		return err
+		what, _, _ := strings.Cut(err.Error(), ";") // ends here what elsewhere counts as 0
+		return fault("write "+v.Name+" = 4", "%s", what)
 	}
 	if n > maxProcesses {
 		return fault("write a number up to 4096", "%d processes are too many", n)
