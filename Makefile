@@ -6,6 +6,7 @@ VERSION := 3.0.0
 PREFIX ?= /usr
 GO ?= go
 export GO
+export PATH := $(PATH):/usr/sbin:/sbin
 # Below it Go and pip keep what they fetch: in the tree, where there is none that can be written.
 ifneq ($(shell [ -n "$$HOME" ] && [ -w "$$HOME" ] && echo writable),writable)
 export HOME := $(CURDIR)/.home

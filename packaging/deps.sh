@@ -6,6 +6,7 @@
 set -euo pipefail
 
 here=$(dirname "$0")
+PATH=$PATH:/usr/sbin:/sbin # nginx and debootstrap, which a user has not on his
 venv() { # venv NAME LIST: where the virtualenv of a list of packages is
 	local cache=${XDG_CACHE_HOME:-$HOME/.cache}
 	if [ "$(id -u)" = 0 ]; then cache=/var/cache; fi
