@@ -16,7 +16,7 @@ LIB := $(BIN)/lib/uwsgi
 # What writes manual pages and completion: another machine's program cannot run here.
 TELLER ?= $(BIN)/uwsgi
 
-.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install deb packages dist wheel wheel-test wheel-short musl musl-short container roots clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install install-system deb packages dist wheel wheel-test wheel-short musl musl-short container roots clean deps
 
 all: build
 
@@ -100,40 +100,49 @@ test: check e2e chaos-short sanitize-short wheel-short musl-short container lab
 bench: build
 	$(GO) run ./packaging/bench
 
-# All that a machine has of it, below $(DESTDIR), after `make build`: the packages are made of this. The units name /usr.
+# All that a machine has of it, below $(DESTDIR), after `make build`: the packages are made of this. What systemd starts names /usr: with
+# another PREFIX that, and /etc/uwsgi, are left out.
 ETC := $(DESTDIR)/etc
 USR := $(DESTDIR)$(PREFIX)
 install:
-	install -D -m 755 $(BIN)/uwsgi $(USR)/bin/uwsgi
-	ln -sfn uwsgi $(USR)/bin/uwsgi-core
-	install -d $(USR)/lib/uwsgi $(USR)/share/man/man1 $(USR)/share/man/man5 $(USR)/share/man/man8 $(USR)/share/bash-completion/completions \
-		$(USR)/share/zsh/site-functions $(USR)/share/zsh/vendor-completions $(USR)/share/fish/vendor_completions.d
-	install -m 644 $(LIB)/*.so $(LIB)/*.py $(USR)/lib/uwsgi/
-	install -m 755 $(LIB)/uwsgi-redis $(USR)/lib/uwsgi/
-	$(TELLER) man uwsgi >$(USR)/share/man/man1/uwsgi.1
-	$(TELLER) man uwsgi.ini >$(USR)/share/man/man5/uwsgi.ini.5
-	install -m 644 packaging/man/uwsgi-generator.8 $(USR)/share/man/man8/
-	$(TELLER) completion bash >$(USR)/share/bash-completion/completions/uwsgi
-	$(TELLER) completion zsh >$(USR)/share/zsh/vendor-completions/_uwsgi # Debian's
-	$(TELLER) completion zsh >$(USR)/share/zsh/site-functions/_uwsgi
-	$(TELLER) completion fish >$(USR)/share/fish/vendor_completions.d/uwsgi.fish
-	install -D -m 644 packaging/conf/default.ini $(USR)/share/uwsgi/conf/default.ini
-	install -d $(USR)/share/uwsgi/nginx $(USR)/share/doc/uwsgi/examples/hello
-	install -m 644 packaging/nginx/*.conf $(USR)/share/uwsgi/nginx/
-	install -m 644 packaging/example/* $(USR)/share/doc/uwsgi/examples/hello/
-	install -m 644 packaging/docs/*.md $(USR)/share/doc/uwsgi/
-	cp -r systemd/examples $(USR)/share/doc/uwsgi/examples/systemd
-	install -d $(USR)/lib/systemd/system $(USR)/lib/systemd/system-generators $(USR)/lib/systemd/catalog $(USR)/lib/tmpfiles.d
-	install -m 644 systemd/*.service systemd/*.socket $(USR)/lib/systemd/system/
-	install -m 644 systemd/*.catalog $(USR)/lib/systemd/catalog/
-	install -m 644 systemd/uwsgi.tmpfiles.conf $(USR)/lib/tmpfiles.d/uwsgi.conf
-	ln -sfn ../../../bin/uwsgi $(USR)/lib/systemd/system-generators/uwsgi-generator
-	install -d $(ETC)/uwsgi/apps-available $(ETC)/uwsgi/apps-enabled $(ETC)/uwsgi-emperor/vassals $(ETC)/default $(DESTDIR)/var/log/uwsgi/app
-	install -m 644 packaging/conf/apps-available.README $(ETC)/uwsgi/apps-available/README
-	install -m 644 packaging/conf/apps-enabled.README $(ETC)/uwsgi/apps-enabled/README
-	install -m 644 packaging/conf/vassals.README $(ETC)/uwsgi-emperor/vassals/README
-	install -m 644 packaging/conf/emperor.ini $(ETC)/uwsgi-emperor/emperor.ini
-	install -m 644 packaging/conf/default $(ETC)/default/uwsgi
+	@[ -e $(BIN)/uwsgi ] || { echo 'there is no $(BIN)/uwsgi yet: make build' >&2; exit 1; }
+	install -D -m 755 $(BIN)/uwsgi "$(USR)"/bin/uwsgi
+	ln -sfn uwsgi "$(USR)"/bin/uwsgi-core
+	install -d "$(USR)"/lib/uwsgi "$(USR)"/share/man/man1 "$(USR)"/share/man/man5 "$(USR)"/share/man/man8 "$(USR)"/share/bash-completion/completions \
+		"$(USR)"/share/zsh/site-functions "$(USR)"/share/zsh/vendor-completions "$(USR)"/share/fish/vendor_completions.d
+	install -m 644 $(LIB)/*.so $(LIB)/*.py "$(USR)"/lib/uwsgi/
+	install -m 755 $(LIB)/uwsgi-redis "$(USR)"/lib/uwsgi/
+	umask 022; $(TELLER) man uwsgi >"$(USR)"/share/man/man1/uwsgi.1
+	umask 022; $(TELLER) man uwsgi.ini >"$(USR)"/share/man/man5/uwsgi.ini.5
+	install -m 644 packaging/man/uwsgi-generator.8 "$(USR)"/share/man/man8/
+	umask 022; $(TELLER) completion bash >"$(USR)"/share/bash-completion/completions/uwsgi
+	umask 022; $(TELLER) completion zsh >"$(USR)"/share/zsh/vendor-completions/_uwsgi # Debian's
+	umask 022; $(TELLER) completion zsh >"$(USR)"/share/zsh/site-functions/_uwsgi
+	umask 022; $(TELLER) completion fish >"$(USR)"/share/fish/vendor_completions.d/uwsgi.fish
+	install -D -m 644 packaging/conf/default.ini "$(USR)"/share/uwsgi/conf/default.ini
+	install -d "$(USR)"/share/uwsgi/nginx "$(USR)"/share/doc/uwsgi/examples/hello "$(USR)"/share/doc/uwsgi/examples/systemd
+	install -m 644 packaging/nginx/*.conf "$(USR)"/share/uwsgi/nginx/
+	install -m 644 packaging/example/* "$(USR)"/share/doc/uwsgi/examples/hello/
+	install -m 644 packaging/docs/*.md "$(USR)"/share/doc/uwsgi/
+	install -m 644 systemd/examples/* "$(USR)"/share/doc/uwsgi/examples/systemd/
+ifeq ($(PREFIX),/usr)
+	$(MAKE) --no-print-directory install-system
+else
+	@echo "installed below $(USR), without systemd's units and /etc/uwsgi, which name /usr (PREFIX=/usr)"
+endif
+
+install-system:
+	install -d "$(USR)"/lib/systemd/system "$(USR)"/lib/systemd/system-generators "$(USR)"/lib/systemd/catalog "$(USR)"/lib/tmpfiles.d
+	install -m 644 systemd/*.service systemd/*.socket "$(USR)"/lib/systemd/system/
+	install -m 644 systemd/*.catalog "$(USR)"/lib/systemd/catalog/
+	install -m 644 systemd/uwsgi.tmpfiles.conf "$(USR)"/lib/tmpfiles.d/uwsgi.conf
+	ln -sfn ../../../bin/uwsgi "$(USR)"/lib/systemd/system-generators/uwsgi-generator
+	install -d "$(ETC)"/uwsgi/apps-available "$(ETC)"/uwsgi/apps-enabled "$(ETC)"/uwsgi-emperor/vassals "$(ETC)"/default "$(DESTDIR)"/var/log/uwsgi/app
+	install -m 644 packaging/conf/apps-available.README "$(ETC)"/uwsgi/apps-available/README
+	install -m 644 packaging/conf/apps-enabled.README "$(ETC)"/uwsgi/apps-enabled/README
+	install -m 644 packaging/conf/vassals.README "$(ETC)"/uwsgi-emperor/vassals/README
+	install -m 644 packaging/conf/emperor.ini "$(ETC)"/uwsgi-emperor/emperor.ini
+	install -m 644 packaging/conf/default "$(ETC)"/default/uwsgi
 
 # The packages of other distributions, for x86_64 and aarch64, and all of it with its sums and a bill of materials.
 packages: build wheel

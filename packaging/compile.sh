@@ -9,6 +9,7 @@
 # From the environment: GO, GOARCH and GOFLAGS; CC, a command as cgo takes it; CGO_CFLAGS, for both libraries; SHARED_CFLAGS, for the one without
 # Go; DEBUG=1: symbols stay.
 set -eu
+umask 022 # the application's user reads it, whoever compiles
 cd "$(dirname "$0")/.."
 root=$PWD
 what=$1 dir=$2
