@@ -128,3 +128,55 @@ def application(environ, start_response):
 		t.Error("the old schedule still runs")
 	}
 }
+
+const greenTimers = `
+import gevent.event, gevent.lock, os, uwsgi
+from uwsgidecorators import timer
+
+free = gevent.event.Event()
+
+@timer(1)
+def waits(num):
+    print("WAITS in", type(gevent.getcurrent()).__name__, flush=True)
+    free.wait()
+    print("FREED", flush=True)
+
+@timer(1)
+def plain(num):
+    print("PLAIN", flush=True)
+    raise LookupError("of the handler")
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/free":
+        free.set()
+    start_response("200 OK", [])
+    return [b"served"]
+`
+
+// TestTimersUnderGevent: a handler is a greenlet; while it waits requests are answered, others run,
+// and its own ticks coalesce.
+func TestTimersUnderGevent(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Tolerate(`LookupError: of the handler`)
+	s.Write("app.py", greenTimers)
+	s.Start("--http", addr, "--module", "app", "--master", "-p", "1", "--gevent", "10", "--gevent-monkey-patch",
+		"--home", harness.Async(t), "--stats", s.Path("stats"))
+	s.Log.Wait(t, `^WAITS in Greenlet$`)
+	for range 2 {
+		s.Log.WaitFrom(t, s.Log.Mark(), `^PLAIN$`)
+	}
+	if n := s.Log.Count(`^WAITS`); n != 1 {
+		t.Errorf("it was begun %d times while it waited", n)
+	}
+	if a := harness.HTTP(t, addr).Get("/free"); a.Body != "served" {
+		t.Error(a.Line)
+	}
+	s.Log.Wait(t, `^FREED$`)
+	s.Log.WaitFrom(t, s.Log.Mark(), `^FREED$`)
+	harness.Eventually(t, "the statistics tell how each ended", func() bool {
+		list := statsOf(t, s.Path("stats"))["signals"].([]any)
+		waits, plain := list[0].(map[string]any), list[1].(map[string]any)
+		return waits["ended"] == "ok" && plain["ended"] == "LookupError"
+	})
+}
