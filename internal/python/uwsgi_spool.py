@@ -5,7 +5,8 @@ body. It may run once its time of modification has come, and whoever runs or wri
 it (fcntl(2)), which goes with the process. Beside those files, under names that uWSGI passes over:
 
 - ``.uwsgi_spooling_…``: a job that is being written. It gets its name when it is on the disk.
-- ``.uwsgi_spoolfile_….attempts``: how often a job was begun, and how that ended (JSON).
+- ``.uwsgi_spoolfile_….attempts``: how often a job was begun, and how that ended (JSON); on a full
+  disk a link that leads nowhere, whose target is that text: it needs no block of its own.
 - ``failed/``: jobs that are given up, and to each its ``.traceback``.
 """
 
@@ -470,6 +471,8 @@ class Task(Job):
             try:
                 write_all(fd, why.encode(errors="replace"))
                 os.fsync(fd)
+            except OSError as exc:
+                say("spooler: why %s is given up is kept in this log only: %s" % (self.path, exc.strerror), WARNING)
             finally:
                 os.close(fd)
             os.rename(self.path, self.name, dst_dir_fd=there)
@@ -481,22 +484,30 @@ class Task(Job):
         self._close()
 
     def _note(self, running):
-        """Keep the count, whatever becomes of the machine. Where the disk is full the job runs all
-        the same: it may be what makes room."""
-        text = json.dumps({"attempts": self.attempts, "running": running, "when": int(time.time()),
-            "why": self.why[-16384:]}).encode()
+        """Keep the count, whatever becomes of the machine. On a full disk, too: the job may be what
+        makes room."""
+        kept = {"attempts": self.attempts, "running": running, "when": int(time.time()), "why": self.why[-16384:]}
         try:
             fd = os.open(self.record + "~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                write_all(fd, text)
+                write_all(fd, json.dumps(kept).encode())
                 os.fsync(fd)
             finally:
                 os.close(fd)
             os.rename(self.record + "~", self.record)
             sync_folder(self.folder)
-        except OSError as exc:
-            say("spooler: attempts of %s are not counted: %s" % (self.path, exc.strerror), WARNING)
+        except OSError:
             remove(self.record + "~")
+            self._note_within(dict(kept, when=0, why=""))
+
+    def _note_within(self, kept):
+        try:
+            os.symlink(json.dumps(kept, separators=(",", ":")), self.record + "~")
+            os.rename(self.record + "~", self.record)
+            sync_folder(self.folder)
+        except OSError as exc:
+            remove(self.record + "~")
+            say("spooler: attempts of %s are not counted: %s" % (self.path, exc.strerror), WARNING)
 
     def disown(self):
         """In a child of the process that runs it: the lock is that process's alone."""
@@ -511,14 +522,22 @@ class Task(Job):
 def read_record(path):
     kept = {"attempts": 0, "running": False, "why": ""}
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return kept
-    try:
-        read = json.loads(os.read(fd, RECORD))
+        read = json.loads(read_text(path))
         return {key: type(default)(read[key]) for key, default in kept.items()}
-    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError):  # somebody else's
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError):  # none, or somebody else's
         return kept
+
+
+def read_text(path):
+    """The text of a record: a file's, or where a link leads."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno != errno.ELOOP:
+            raise
+        return os.readlink(path)
+    try:
+        return os.read(fd, RECORD)
     finally:
         os.close(fd)
 

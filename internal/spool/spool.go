@@ -250,10 +250,18 @@ func (f *Folder) look(name string) (*Job, *os.File, error) {
 		Attempts int
 		Why      string
 	}
-	if json.Unmarshal(f.read(recordOf(name)), &record) == nil {
+	if json.Unmarshal(f.record(name), &record) == nil {
 		job.Attempts, job.Why = record.Attempts, record.Why
 	}
 	return job, file, nil
+}
+
+// record is what is kept beside a job, in a file or, from a full disk, in a link's target.
+func (f *Folder) record(name string) []byte {
+	if link, err := f.root.Readlink(recordOf(name)); err == nil {
+		return []byte(link)
+	}
+	return f.read(recordOf(name))
 }
 
 func recordOf(name string) string {

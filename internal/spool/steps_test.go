@@ -261,6 +261,47 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestFailingOnAFullDisk: attempts are counted there, too: what fails, and what kills its process,
+// ends in failed/.
+func TestFailingOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"fail", "die"} {
+		s, dir := startSteps(t), spoolFolder(t)
+		small(t, dir)
+		s.whole("put", dir)
+		filler, err := os.Create(filepath.Join(dir, "filler"))
+		for err == nil {
+			_, err = filler.Write(make([]byte, 4096))
+		}
+		filler.Close()
+		out := ""
+		for range 6 { // one whose process died is put off before the next attempt
+			out += s.try(what, dir, 0, 3).Out
+		}
+		given := 0
+		for _, job := range jobs(t, dir) {
+			if job.State == Failed {
+				given++
+			}
+		}
+		if n := strings.Count(readFile(t, dir+".ran"), "1 body"); given != 1 || n < 2 || n > 3 {
+			t.Errorf("%s: it ran %d times, %d are given up: %q", what, n, given, out)
+		}
+		if !strings.Contains(out, "is given up is kept in this log only") {
+			t.Errorf("%s: %q", what, out)
+		}
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestForeignFiles: what is no job is not run, hinders no other, and what looks like one without
 // being whole goes to failed/.
 func TestForeignFiles(t *testing.T) {
