@@ -80,6 +80,17 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		"mount = /x=named.py":                              {1, "It has app: write mount = /x=named.py:app"},
 		"module = nmaed\nneed-app = false":                 {3, ""},
 		"module = nmaed\nwsgi-file = good.py":              {3, ""},
+		"module = needs":                                   {1, "$DIR/needs.py, line 2: there is no module inavenv ("},
+		"module = needs\npythonpath = $DIR/env":            {0, ""},
+		"wsgi-file = needs.py":                             {1, "The virtualenv $DIR/env has it: write home = $DIR/env)"},
+		"module = deep":                                    {1, "$DIR/part/other.py, line 1: there is no module inavenv"},
+		"module = wrong":                                   {1, "$DIR/wrong.py, line 1: there is no module part.othre ("},
+		"module = maybe":                                   {3, "$DIR/maybe.py, line 2: there is no module inavenv"},
+		"module = tries":                                   {0, ""},
+		"module = leads":                                   {0, ""},
+		"module = shadow":                                  {0, ""},
+		"module = dj":                                      {1, "$DIR/conf/settings.py, line 1: SyntaxError"},
+		"env = DJANGO_SETTINGS_MODULE=good\nmodule = dj":   {0, ""},
 		"module = runs":                                    {0, ""}, // it is read, and does not run
 	} {
 		t.Run(line, func(t *testing.T) {
@@ -95,6 +106,24 @@ func TestCheckFindsWhatFails(t *testing.T) {
 			s.Write("runs.py", "open('ran', 'w')\ndef application(e, s): pass\n")
 			s.Write("secret.py", "app = print\n")
 			s.Write("inner/pkg/wsgi.py", "application = print\n")
+			s.Write("env/pyvenv.cfg", "")
+			s.Write("env/inavenv.py", "application = print\n")
+			s.Write("env/lib/python3/site-packages/inavenv.py", "")
+			s.Write("needs.py", "import os, uwsgi\nfrom inavenv import application\n")
+			s.Write("deep.py", "from __future__ import annotations\nfrom part import sub, application, __name__\n")
+			s.Write("part/__init__.py", "application = print\n")
+			s.Write("part/sub.py", "from .other import x\n")
+			s.Write("part/other.py", "import inavenv\n")
+			s.Write("part/application.py", "import inavenv\n")
+			s.Write("shadow.py", "from part import application\n")
+			s.Write("wrong.py", "from part.othre import application\n")
+			s.Write("maybe.py", "print()\nimport inavenv\napplication = print\n")
+			s.Write("tries.py", "try:\n    import inavenv\nexcept ImportError:\n    application = print\n")
+			s.Write("leads.py", "import sys\nsys.path.append('env')\nfrom inavenv import application\n")
+			s.Write("dj.py", "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'conf.settings')\n"+
+				"application = print\n")
+			s.Write("conf/__init__.py", "")
+			s.Write("conf/settings.py", "x = (\n")
 			s.Write("roots/x", "")
 			s.Write("closed/bin/python3", "")
 			s.Write("left/bin/activate", "")

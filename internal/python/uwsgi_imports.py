@@ -1,0 +1,128 @@
+"""What an application imports at its top, and what its own modules import there, looked for as an
+import would; files are parsed, nothing of them runs."""
+
+import ast
+import importlib.util
+import os
+import sys
+import sysconfig
+
+from uwsgi_find import Problem, bound, find, parse
+
+OURS = ("uwsgi", "uwsgidecorators")  # which only the server has
+MANY = 300  # files of an application that are read
+STANDARD = tuple(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib"))
+INSTALLED = {"site-packages", "dist-packages"}
+# A file with one of these words leads imports to where reading does not see.
+LEADING = (b"sys.path", b"addsitedir", b"activate_this", b"sys.modules", b"meta_path", b"path_hooks", b"__path__")
+
+
+class Hidden(Exception):
+    """What is imported from here on cannot be known by reading."""
+
+
+def follow(file, module, app, settings):
+    """Problem where a file, or one of the application's own that it imports, would end the import of
+    the application. ``module`` is the file's name as a module, None for a file that has none."""
+    try:
+        Walk(app, settings).read(file, module)
+    except Hidden:
+        pass
+
+
+class Walk:
+    """The imports of an application in the order they are made. ``sure``: nothing ran so far that
+    could bring modules along."""
+
+    def __init__(self, app, settings):
+        self.app, self.settings, self.seen, self.sure = app, settings, set(), True
+
+    def read(self, file, module):
+        """Goes through a file of the application's own."""
+        self.seen.add(file)
+        if len(self.seen) > MANY:
+            raise Hidden
+        tree = parse(file)
+        with open(file, "rb") as f:
+            text = f.read()
+        if any(word in text for word in LEADING):
+            raise Hidden
+        for statement in tree.body:
+            for name, parts in wanted(statement, module if package(file) else (module or "").rpartition(".")[0]):
+                try:
+                    self.look(name, parts)
+                except Problem as exc:
+                    if exc.placed:
+                        raise
+                    raise Problem("%s, line %d: %s" % (file, statement.lineno, exc), exc.hint, exc.sure and self.sure,
+                        placed=True)
+            self.sure = self.sure and harmless(statement)
+
+    def look(self, name, parts):
+        """Finds a module that is imported, and goes on in it where it is the application's own."""
+        top = name.partition(".")[0]
+        if top in OURS or top in sys.builtin_module_names:
+            return
+        if not own(find(self.app, top, self.settings)):
+            self.sure = self.sure and top in getattr(sys, "stdlib_module_names", ())
+            return
+        at = ""
+        for part in name.split("."):
+            at = at + "." + part if at else part
+            self.enter(at)
+        file = find(self.app, name, self.settings)
+        names = bound(parse(file)) if parts and package(file) else None
+        for part in parts if names is not None else ():
+            if part not in names and not part.startswith("__"):
+                self.enter(name + "." + part)
+
+    def enter(self, name):
+        file = find(self.app, name, self.settings)
+        if own(file) and file not in self.seen:
+            self.read(file, name)
+
+
+def package(file):
+    """Whether a file is a package's."""
+    return file is not None and os.path.basename(file) == "__init__.py"
+
+
+def own(file):
+    """Whether a file is the application's, not the library's and not an installed package's."""
+    return (file is not None and file.endswith(".py") and not os.path.realpath(file).startswith(STANDARD)
+        and not INSTALLED & set(file.split(os.sep)))
+
+
+def wanted(statement, base):
+    """The modules that a statement in the package base imports, each with the names taken from it."""
+    if isinstance(statement, ast.Import):
+        return [(alias.name, ()) for alias in statement.names]
+    if isinstance(statement, ast.ImportFrom):
+        names = [alias.name for alias in statement.names if alias.name != "*"]
+        if not statement.level:
+            return [(statement.module, names)]
+        try:
+            return [(importlib.util.resolve_name("." * statement.level + (statement.module or ""), base), names)]
+        except (ImportError, ValueError):
+            return []
+    named = django(statement)
+    return [(named, ())] if named else []
+
+
+def django(statement):
+    """The settings that a statement names for Django, unless the environment does."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if (isinstance(call, ast.Call) and len(call.args) == 2 and isinstance(call.func, ast.Attribute)
+            and call.func.attr == "setdefault" and all(isinstance(a, ast.Constant) for a in call.args)
+            and call.args[0].value == "DJANGO_SETTINGS_MODULE"):
+        return os.environ.get("DJANGO_SETTINGS_MODULE") or str(call.args[1].value)
+    return ""
+
+
+def harmless(statement):
+    """Whether a statement leaves alone where modules are found."""
+    if isinstance(statement, ast.FunctionDef):
+        return not statement.decorator_list
+    if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Expr)):
+        return bool(django(statement)) or not any(isinstance(node, ast.Call) for node in ast.walk(statement))
+    return isinstance(statement, (ast.Import, ast.ImportFrom))
