@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -31,7 +32,12 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestUpload(t *testing.T) {
 	s, web, sock := harness.New(t), harness.Addr(t), ""
 	sock = s.Path("s.sock")
-	s.Setenv(harness.DebianPath, "TMPDIR="+s.Dir)
+	roomy, err := os.MkdirTemp("/var/tmp", "uw") // /tmp may be memory, and little of it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(roomy)
+	s.Setenv(harness.DebianPath, "TMPDIR="+roomy)
 	s.Copy("testdata/django", "site")
 	s.Start("--http", web, "--socket", sock, "--chmod-socket=666", "--chdir", "site", "--module", "mysite1.wsgi",
 		"--master", "-p", "1", "--threads", "2")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
@@ -28,10 +27,6 @@ var tally struct{ sent, right, onPurpose, lost, passed, failed atomic.Int64 }
 func TestMain(m *testing.M) {
 	// Real faults are injected: control groups, mounts, other users.
 	needs.RootOf("chaos")
-	var lim syscall.Rlimit
-	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim)
-	lim.Cur = lim.Max
-	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim)
 	harness.Main(runner{m})
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 )
 
 // BinaryEnv names another program to test than the checkout's bin/uwsgi.
@@ -23,8 +24,17 @@ func Binary() string {
 	return filepath.Join(Root(), "bin", "uwsgi")
 }
 
-// Main is what a TestMain of end-to-end tests calls.
+// Main is what a TestMain of end-to-end tests calls. What a login shell hands on is no matter: a
+// limit of 1,024 descriptors, a umask that keeps others out, and bytecode, which is stale where a
+// test changes a file twice in a second.
 func Main(m interface{ Run() int }) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil {
+		limit.Cur = limit.Max
+		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	}
+	syscall.Umask(0o022)
+	os.Setenv("PYTHONDONTWRITEBYTECODE", "1")
 	for _, p := range []string{Binary(), filepath.Join(filepath.Dir(Binary()), "lib", "uwsgi", "_uwsgi.abi3.so")} {
 		if _, err := os.Stat(p); err != nil {
 			os.Stderr.WriteString("end-to-end tests need what `make build` makes: " + err.Error() + "\n")
