@@ -13,11 +13,6 @@ PyObject *asgi_disconnected;
 
 static PyTypeObject *driver_type, *driver_coroutine_type;
 static PyObject *driver_cancelled; // asyncio.CancelledError
-#ifdef Py_GIL_DISABLED
-static _Atomic long driver_live;   // objects that exist
-#else
-static long driver_live;           // objects that exist
-#endif
 static int driver_abandoned;       // the loop ends
 static pthread_t driver_thread;    // the loop's
 
@@ -25,8 +20,6 @@ static pthread_t driver_thread;    // the loop's
 enum { DRIVERS_KEPT = 64 };
 static asgi_driver *driver_pool;
 static int driver_pooled;
-
-long asgi_live(void) { return driver_live; }
 
 int asgi_is_driver(PyObject *o) { return Py_TYPE(o) == driver_type; }
 
@@ -391,7 +384,7 @@ static void driver_dealloc(PyObject *self)
 {
 	asgi_driver *d = (asgi_driver *)self;
 	PyObject *coroutine = d->coroutine;
-	driver_live--;
+	events_drivers--;
 	if (driver_pooled < DRIVERS_KEPT && asgi_at_home()) {
 		driver_pooled++;
 		d->task = (PyObject *)driver_pool;
@@ -415,7 +408,7 @@ static asgi_driver *driver_new(void)
 	}
 	memset(d, 0, sizeof *d);
 	PyObject_Init((PyObject *)d, driver_type);
-	driver_live++;
+	events_drivers++;
 	return d;
 }
 

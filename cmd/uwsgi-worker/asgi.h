@@ -123,7 +123,6 @@ void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task)
 void asgi_abandon(asgi_driver *d);
 // asgi_lost raises asgi_disconnected.
 void asgi_lost(asgi_driver *d);
-long asgi_live(void);
 int asgi_is_driver(PyObject *o);
 
 // asgi_await.c

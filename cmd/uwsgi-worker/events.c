@@ -4,6 +4,11 @@
 #include "_cgo_export.h"
 
 int uw_again;
+#ifdef Py_GIL_DISABLED
+_Atomic long events_drivers;
+#else
+long events_drivers;
+#endif
 
 // What one call of poll() works on at most, so that the loop's other callbacks get their turn.
 enum { EVENTS_AT_ONCE = 64 };
@@ -201,5 +206,5 @@ PyObject *events_live(PyObject *self, PyObject *unused)
 	long n = 0;
 	for (int i = 0; (x = uw_exchange_known(i)); i++)
 		n += x->driver != NULL;
-	return Py_BuildValue("(ll)", n, asgi_live());
+	return Py_BuildValue("(ll)", n, (long)events_drivers);
 }

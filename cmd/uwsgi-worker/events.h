@@ -11,6 +11,13 @@
 int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*begins)(const uw_event *ev),
 	void (*happens)(void *driver, const uw_event *ev));
 
+// How many objects there are for exchanges.
+#ifdef Py_GIL_DISABLED
+extern _Atomic long events_drivers;
+#else
+extern long events_drivers;
+#endif
+
 // events_soon schedules poll() if there is work of which no descriptor tells.
 void events_soon(void);
 
@@ -31,6 +38,6 @@ PyObject *events_live(PyObject *self, PyObject *unused);
 	 "has drained. apps has for each application's number (callable, http, websocket, state): what the scopes of each kind begin with, and the " \
 	 "state that lifespan has left or None; or None for an application that is not ASGI's"}, \
 	{"asgi_end", events_end, METH_NOARGS, "asgi_end(): the loop is about to be closed: end the exchanges that are left"}, \
-	{"asgi_live", events_live, METH_NOARGS, "asgi_live() -> (exchanges, drivers): how many are at work, and how many objects for that exist"},
+	{"live", events_live, METH_NOARGS, "live() -> (exchanges, drivers): how many are at work, and how many objects for that exist"},
 
 #endif

@@ -178,6 +178,7 @@ static void driver_dealloc(PyObject *self)
 	Py_XDECREF(d->environ);
 	PyObject_Free(d);
 	Py_DECREF(driver_type);
+	events_drivers--;
 }
 
 static PyObject *driver_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -264,6 +265,7 @@ void greenlet_begins(const uw_event *ev)
 		return;
 	}
 	memset((char *)d + sizeof(PyObject), 0, sizeof *d - sizeof(PyObject));
+	events_drivers++;
 	d->base.x = x;
 	x->driver = d;
 	Py_INCREF(callable);

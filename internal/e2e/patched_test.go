@@ -45,3 +45,45 @@ func TestPatchedThreads(t *testing.T) {
 		})
 	}
 }
+
+// TestPatchedLoader: the loader of an application that has turned os.fork and os.waitpid into
+// gevent's, and runs no hub, tells at once how each worker has ended.
+func TestPatchedLoader(t *testing.T) {
+	for name, args := range map[string][]string{
+		"by us":       {"--gevent", "10", "--gevent-monkey-patch"},
+		"by itself":   {"--gevent", "10"},
+		"on a thread": {"--threads", "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", patchedLoader)
+			s.Start(append(args, "--http", addr, "--module", "app", "--master", "--forkbomb-delay", "0",
+				"--home", harness.Async(t))...)
+			s.Tolerate(`DAMN !`)
+			site := harness.HTTP(t, addr)
+			asked := func() {
+				if a := site.Get("/"); a.Body != "process" {
+					t.Errorf("a process of the application's: %s %q", a.Line, a.Body)
+				}
+			}
+			asked()
+			site.Try("GET", "/kill", nil)
+			s.Log.Wait(t, `^DAMN ! worker 1 \(pid: \d+\) died, killed by signal 9 `)
+			s.Log.Wait(t, `^Respawned uWSGI worker 1`)
+			asked()
+		})
+	}
+}
+
+const patchedLoader = `
+import gevent.monkey
+gevent.monkey.patch_all()
+import os, signal, subprocess
+subprocess.check_call(["true"])
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    start_response("200 OK", [])
+    return [subprocess.check_output(["echo", "-n", "process"])]
+`

@@ -29,6 +29,7 @@
 //	                                                                                          slot has served yet, the -once hooks run; again: as Boot.Again;
 //	                                                                                          trial: its generation is not in force, a warmup that fails refuses it
 //	{"op":"quit"}                                                                             no more forks; exit when the last child is gone
+//	{"op":"reap"}                                                                             a child has ended: tell its status (exited)
 //
 // loader → supervisor:
 //

@@ -92,6 +92,9 @@ func (l *Loader) Fork(f Fork, stderr *os.File) (*Worker, error) {
 // Quit tells the loader to exit once its last child is gone.
 func (l *Loader) Quit() error { return l.conn.send(wire.Order{Op: wire.OpQuit}) }
 
+// reap tells the loader that a child of its has ended.
+func (l *Loader) reap() error { return l.conn.send(wire.Order{Op: wire.OpReap}) }
+
 // Kill ends the loader at once; its workers live on.
 func (l *Loader) Kill() error { return l.process.signal(syscall.SIGKILL) }
 

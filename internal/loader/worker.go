@@ -170,6 +170,7 @@ func (w *Worker) hear(m wire.Report) {
 // watch reports the worker's end, after everything that it said.
 func (w *Worker) watch(heard <-chan struct{}) {
 	w.process.wait()
+	w.Loader.reap()
 	w.conn.hurry()
 	<-heard
 	exit := w.exit()

@@ -48,7 +48,7 @@ class Attendant:
         self.signalled, self.waker = wakeup()
         parent.wire.sock.close()
         uwsgi._wire = self
-        for fd in (*parent.wake, self.boot["HandoffFD"], self.boot["HandoffInFD"], self.boot["RequestLog"]["FD"],
+        for fd in (self.boot["HandoffFD"], self.boot["HandoffInFD"], self.boot["RequestLog"]["FD"],
                 *(listener["FD"] for listener in self.boot["Listeners"] or ())):
             if fd > 2:
                 try:
@@ -58,13 +58,14 @@ class Attendant:
 
     def run(self):
         """Its life; the exit status."""
-        signal.signal(signal.SIGCHLD, self.sigchld)
+        if self.sigchld is not signal.SIG_DFL:
+            signal.signal(signal.SIGCHLD, self.sigchld)
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(signum) is ignore:
                 signal.signal(signum, self.leave)
         faulthandler.register(STACKS, file=2, all_threads=True)
         random.seed()
-        uwsgi_gevent.renew(self.settings)
+        uwsgi_gevent.renew()
         start_new_thread(self.listen, ())
         name = title(self.settings, "uWSGI %s %d" % (self.kind, self.number))
         if name:

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import weakref
+from posix import fork, waitpid  # not what takes their place in os for greenlets
 
 import uwsgi_threads
 from uwsgi_report import report
@@ -134,16 +135,16 @@ class Locks:
         return mine
 
     def fork(self):
-        """os.fork(), where this process may have other threads."""
+        """fork(2), where this process may have other threads."""
         if uwsgi_threads.patched() or not others():
-            return os.fork()
+            return fork()
         until = time.monotonic() + PATIENCE
         while True:
             sound, says = os.pipe()
             mine = self.take(until)
             last = time.monotonic() >= until
             try:
-                pid = os.fork()
+                pid = fork()
             except OSError:
                 give(mine)
                 os.close(sound)
@@ -163,7 +164,7 @@ class Locks:
             os.close(sound)
             if good:
                 return pid
-            os.waitpid(pid, 0)
+            waitpid(pid, 0)
             if time.monotonic() > until - PATIENCE + GIVE_UP:
                 raise OSError(errno.EBUSY, "a thread that the application has started never stops writing to "
                     "a file: " + ", ".join(names()))

@@ -42,13 +42,12 @@ def prepare(settings):
     return None
 
 
-def renew(settings):
+def renew():
     """Make the hub this process's own, right after the fork: the application may have used one in
-    the loader."""
-    if settings["Gevent"]:
-        import gevent
-
-        gevent.reinit()
+    the loader, whatever it is served on."""
+    reinit = getattr(sys.modules.get("gevent"), "reinit", None)
+    if reinit:
+        reinit()
 
 
 class Server:

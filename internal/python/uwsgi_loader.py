@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+from posix import waitpid  # not what takes its place in os for greenlets
 
 import uwsgi
 import uwsgi_foreign
@@ -25,7 +26,7 @@ from uwsgi_autoreload import note_imports
 from uwsgi_interpreter import (Decorators, imports, prepare, set_comm, set_environment, set_main, set_output,
                                set_path, set_title, title)
 from uwsgi_report import ERROR, WARNING, report, say
-from uwsgi_signals import STACKS, hold, ignore
+from uwsgi_signals import STACKS, hold
 from uwsgi_wire import CONTROL, Belongings, Wire, read_boot
 from uwsgi_worker import Library, Worker
 
@@ -39,12 +40,8 @@ class LoaderProcess:
         self.quitting = False
         self.mules, self.kinds = None, {"": Worker}
         self.sigchld = signal.SIG_DFL  # the application's, for the workers
-        self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # now: the application may leave no descriptor
-        self.poll = select.poll()  # now, too: what patches select for greenlets leaves none of this kind
-        self.poll.register(self.wire.sock, select.POLLIN)
-        self.poll.register(self.wake[0], select.POLLIN)
         self.locks = uwsgi_foreign.Locks()
-        self.belongings = Belongings(boot, CONTROL, *self.wake)
+        self.belongings = Belongings(boot, CONTROL)
 
     def boot_up(self):
         settings = self.settings
@@ -92,20 +89,11 @@ class LoaderProcess:
         self.wire.send({"op": "loaded", "apps": apps, "python": sys.version.split()[0]})
 
     def run(self):
-        reader, writer = self.wake
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         self.sigchld = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
-        signal.signal(signal.SIGCHLD, ignore)
+        if self.sigchld is not signal.SIG_DFL:  # it would take the statuses of workers
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         while not (self.quitting and not self.children):
-            for fd, _ in self.poll.poll():
-                if fd == reader:
-                    try:
-                        os.read(reader, 4096)
-                    except BlockingIOError:
-                        pass
-                else:
-                    self.obey()
-            self.reap()
+            self.obey()
         os._exit(0)
 
     def obey(self):
@@ -117,6 +105,8 @@ class LoaderProcess:
             return
         if message["op"] == "quit":
             self.quitting = True
+        if message["op"] == "reap":
+            self.reap()
         for fd in fds:  # nothing else takes any
             os.close(fd)
 
@@ -155,7 +145,7 @@ class LoaderProcess:
     def reap(self):
         while self.children:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:

@@ -39,9 +39,6 @@ class Worker:
         self.trial = order.get("trial")
         self.sigchld = parent.sigchld
         self.control = fds[0]
-        signal.set_wakeup_fd(-1)
-        for fd in parent.wake:
-            os.close(fd)
         uwsgi._wire = None
         parent.wire.sock.close()
         if len(fds) > 1:
@@ -56,10 +53,11 @@ class Worker:
 
     def run(self):
         settings = self.settings
-        signal.signal(signal.SIGCHLD, self.sigchld)
+        if self.sigchld is not signal.SIG_DFL:
+            signal.signal(signal.SIGCHLD, self.sigchld)
         faulthandler.register(STACKS, file=2, all_threads=True)
         random.seed()
-        uwsgi_gevent.renew(settings)
+        uwsgi_gevent.renew()
         threads = settings["Threads"] or 1
         if self.imports_as_first():
             uwsgi._import_here()

@@ -6,6 +6,7 @@ const (
 	// Supervisor to loader.
 	OpFork = "fork"
 	OpQuit = "quit"
+	OpReap = "reap"
 
 	// Loader to supervisor; Loaded, Failed and Log are a worker's, too.
 	OpLoaded     = "loaded"

@@ -13,13 +13,26 @@ import (
 	"uwsgi/internal/proto/websocket/websockettest"
 )
 
-// newEvented makes a server with the ASGI application of testdata/evented.py on that loop.
+// newEvented makes a server with the ASGI application of testdata/evented.py on that loop, or under
+// gevent with the WSGI one of testdata/greenlets.py, which has the same paths.
 func newEvented(t *testing.T, loop string) *rig {
 	t.Helper()
 	r := newRig(t)
-	r.Copy("testdata/evented.py", "evented.py")
-	r.file, r.app = "evented.py", []string{"--asgi", "evented", "--asgi-loop", loop, "--home", harness.Async(t)}
+	r.file, r.app = "evented.py", []string{"--asgi", "evented", "--asgi-loop", loop}
+	if loop == "gevent" {
+		r.file, r.app = "greenlets.py", []string{"--module", "greenlets", "--gevent", "1000", "--gevent-monkey-patch"}
+	}
+	r.app = append(r.app, "--home", harness.Async(t))
+	r.Copy("testdata/"+r.file, r.file)
 	return r
+}
+
+// inFlight is the option for how many requests a worker may have in flight.
+func inFlight(loop string) string {
+	if loop == "gevent" {
+		return "--gevent"
+	}
+	return "--asgi-concurrency"
 }
 
 func startEvented(t *testing.T, loop string, args ...string) *rig {
@@ -36,10 +49,20 @@ func (r *rig) beginEvented(args ...string) {
 	r.fds = descriptors(r.workers()[0])
 }
 
-// loops has a test run on each loop.
+// asgiLoops has a test run on each loop that ASGI applications have, loops under gevent too.
+func asgiLoops(t *testing.T, test func(t *testing.T, loop string)) {
+	t.Helper()
+	on(t, []string{"asyncio", "uvloop"}, test)
+}
+
 func loops(t *testing.T, test func(t *testing.T, loop string)) {
 	t.Helper()
-	for _, loop := range []string{"asyncio", "uvloop"} {
+	on(t, []string{"asyncio", "uvloop", "gevent"}, test)
+}
+
+func on(t *testing.T, loops []string, test func(t *testing.T, loop string)) {
+	t.Helper()
+	for _, loop := range loops {
 		t.Run(loop, func(t *testing.T) { test(t, loop) })
 	}
 }

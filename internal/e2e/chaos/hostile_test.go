@@ -17,7 +17,7 @@ import (
 // Applications that misuse what they are given: each gets what it deserves, its client an answer,
 // and nobody else anything. Afterwards nothing is left.
 func TestEventedMisuse(t *testing.T) {
-	loops(t, func(t *testing.T, loop string) {
+	asgiLoops(t, func(t *testing.T, loop string) {
 		r := startEvented(t, loop, "-p", "1", "--stats", "stats.sock")
 		r.Tolerate(`on purpose|Traceback|ASGI callable|which cannot be awaited|a child forked by the application|Task was destroyed|was never retrieved`)
 		before := r.clean()
@@ -108,7 +108,7 @@ func (r *rig) wants(t *testing.T, path string, status int, body string) {
 // What a request was given is of no use once it is over: no byte of what is sent by it reaches the
 // client of another request that has its number by now, whatever sends it.
 func TestEventedStrays(t *testing.T) {
-	loops(t, func(t *testing.T, loop string) {
+	asgiLoops(t, func(t *testing.T, loop string) {
 		r := startEvented(t, loop, "-p", "1", "--stats", "stats.sock")
 		var all sync.WaitGroup
 		stop := make(chan struct{})
@@ -187,7 +187,7 @@ func exact(addr, path, body string) error {
 
 // A worker that the application ends in the middle of others' requests is replaced.
 func TestEventedEnds(t *testing.T) {
-	loops(t, func(t *testing.T, loop string) {
+	asgiLoops(t, func(t *testing.T, loop string) {
 		r := startEvented(t, loop, "-p", "2")
 		r.fds = 0
 		r.Tolerate(`DAMN !|on purpose|SystemExit|descriptors that are not its own|Bad file descriptor|netpoll failed|Aborted`)

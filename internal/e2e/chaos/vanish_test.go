@@ -99,7 +99,7 @@ func TestEventedVanishing(t *testing.T) {
 	loops(t, func(t *testing.T, loop string) {
 		r := newEvented(t, loop)
 		r.Setenv("GOGC=1", "GC_EVERY=50")
-		r.beginEvented("-p", "1", "--stats", r.Path("stats.sock"), "--asgi-concurrency", "3000")
+		r.beginEvented("-p", "1", "--stats", r.Path("stats.sock"), inFlight(loop), "3000")
 		r.Tolerate(`closed the connection after|refused a request body|broke the WebSocket protocol|did not take|writev?\(\)|write error`)
 		before := r.clean()
 		stop := signals(t, before.PID, syscall.SIGWINCH, syscall.SIGURG, syscall.SIGCHLD)

@@ -143,7 +143,7 @@ async def collect(r):
 async def live(r):
     """What is left of requests: objects, tasks, memory."""
     gc.collect()
-    exchanges, drivers = uwsgi._core.asgi_live()
+    exchanges, drivers = uwsgi._core.live()
     tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
     with open("/proc/self/statm") as f:
         rss = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -259,7 +259,7 @@ async def page_task(scope, receive, send):
 
 async def page_live(scope, receive, send):
     gc.collect()  # frames of exceptions make circles
-    await answer(send, uwsgi._core.asgi_live() + (len(asyncio.all_tasks()),))
+    await answer(send, uwsgi._core.live() + (len(asyncio.all_tasks()),))
 
 
 async def page_fork(scope, receive, send):
