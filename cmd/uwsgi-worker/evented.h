@@ -74,8 +74,8 @@ enum {
 // The descriptor that Python's loop watches: readable when uwGoNext has an event.
 int uwGoPollFD(void);
 
-// Watches the listening sockets in the epoll set of Python's loop. Before uwGoReady.
-void uwGoListenIn(int epfd);
+// Watches the listening sockets in the epoll set of Python's loop, where uwGoPollFD has that tag.
+void uwGoListenIn(int epfd, uint64_t tag);
 
 // The next event: its kind.
 int uwGoNext(uw_event *ev);

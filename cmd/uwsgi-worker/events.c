@@ -100,12 +100,13 @@ PyObject *events_poll(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-PyObject *events_listen_in(PyObject *self, PyObject *arg)
+PyObject *events_listen_in(PyObject *self, PyObject *args)
 {
-	long fd = PyLong_AsLong(arg);
-	if (fd == -1 && PyErr_Occurred())
+	int fd;
+	unsigned long long tag;
+	if (!PyArg_ParseTuple(args, "iK:listen_in", &fd, &tag))
 		return NULL;
-	uwGoListenIn((int)fd);
+	uwGoListenIn(fd, tag);
 	Py_RETURN_NONE;
 }
 

@@ -23,7 +23,7 @@ void events_soon(void);
 
 PyObject *events_poll(PyObject *self, PyObject *unused);
 PyObject *events_poll_fd(PyObject *self, PyObject *unused);
-PyObject *events_listen_in(PyObject *self, PyObject *arg);
+PyObject *events_listen_in(PyObject *self, PyObject *args);
 PyObject *events_begin(PyObject *self, PyObject *args);
 PyObject *events_end(PyObject *self, PyObject *unused);
 PyObject *events_live(PyObject *self, PyObject *unused);
@@ -31,8 +31,8 @@ PyObject *events_live(PyObject *self, PyObject *unused);
 #define EVENTS_METHODS \
 	{"poll", events_poll, METH_NOARGS, "poll(): work on what has happened; called by the loop when poll_fd() is readable"}, \
 	{"poll_fd", events_poll_fd, METH_NOARGS, "poll_fd() -> int: the descriptor that becomes readable when something happens"}, \
-	{"listen_in", events_listen_in, METH_O, \
-	 "listen_in(fd): have the listening sockets watched in that epoll set, the loop's own, in which poll_fd() is; before ready()"}, \
+	{"listen_in", events_listen_in, METH_VARARGS, \
+	 "listen_in(fd, tag): have the listening sockets watched in that epoll set, the loop's own, in which poll_fd() is with that tag (epoll_data)"}, \
 	{"asgi_begin", events_begin, METH_VARARGS, \
 	 "asgi_begin(create_task, create_future, call_soon, leave, apps): serve on a loop, by these methods of it. leave() is called when the worker " \
 	 "has drained. apps has for each application's number (callable, http, websocket, state): what the scopes of each kind begin with, and the " \

@@ -35,9 +35,9 @@ func uwGoPollFD() (fd C.int) {
 }
 
 //export uwGoListenIn
-func uwGoListenIn(epfd C.int) {
+func uwGoListenIn(epfd C.int, tag C.uint64_t) {
 	defer guard("listen in")
-	engine.ListenIn(int(epfd))
+	engine.ListenIn(int(epfd), uint64(tag))
 }
 
 //export uwGoNext

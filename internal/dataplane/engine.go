@@ -61,11 +61,12 @@ type Engine struct {
 	log       requestLog
 	limits    request.Limits
 
-	epfd   int
-	outer  int // the epoll set of Python's loop, where the listening sockets are; -1: they are in epfd
-	wakefd int // an eventfd: one token for each core that shall look at the phase
-	conns  connTable
-	queue  connQueue // busy connections that wait for a core
+	epfd     int
+	outer    int    // the epoll set of Python's loop, where the listening sockets are; -1: they are in epfd
+	outerTag uint64 // what epfd is there
+	wakefd   int    // an eventfd: one token for each core that shall look at the phase
+	conns    connTable
+	queue    connQueue // busy connections that wait for a core
 
 	active atomic.Int64 // connections that hold a part of a request
 	life

@@ -107,7 +107,7 @@ func (e *Engine) listen() error {
 	for i, l := range e.listeners {
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
 		if e.outer >= 0 {
-			setData(&ev, uint64(e.epfd))
+			setData(&ev, e.outerTag)
 		} else {
 			setData(&ev, tagListener|uint64(i))
 		}
@@ -134,12 +134,22 @@ func (e *Engine) listenSet() int {
 }
 
 // ListenIn watches the listening sockets in the epoll set of Python's event loop, which contains
-// ours: a nested set loses EXCLUSIVE, so that each connection would wake all workers. To Python, an
-// event of theirs looks like one of our set.
-func (e *Engine) ListenIn(epfd int) {
+// ours: a nested set loses EXCLUSIVE, so that each connection would wake all workers. tag is what the
+// loop knows our set by: to it, an event of theirs looks like one of our set. Called once more, it
+// moves them to where the set is now.
+func (e *Engine) ListenIn(epfd int, tag uint64) {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()
-	e.outer = epfd
+	if e.listens() {
+		e.unlisten()
+	}
+	e.outer, e.outerTag = epfd, tag
+	if !e.listens() {
+		return
+	}
+	if err := e.listen(); err != nil {
+		e.cannotServe(err)
+	}
 }
 
 // relisten puts this worker behind the others that wait for connections.

@@ -349,10 +349,12 @@ func TestSleepingRequests(t *testing.T) {
 // set, the listening sockets would wake all eight: 8.5 switches.)
 func TestOneWorkerWakes(t *testing.T) {
 	t.Parallel()
-	for _, loop := range []string{"asyncio", "uvloop"} {
-		t.Run(loop, func(t *testing.T) {
-			s, _, addr := asgiAt(t, "--module", "plain", "--master", "-p", "8", "--home", harness.Async(t),
-				"--asgi-loop", loop, "--stats", "stats")
+	for name, args := range map[string][]string{"asyncio": {"--module", "plain", "--asgi-loop", "asyncio"},
+		"uvloop": {"--module", "plain", "--asgi-loop", "uvloop"},
+		"gevent": {"--module", "plain:wsgi", "--gevent", "100", "--gevent-monkey-patch"}} {
+		t.Run(name, func(t *testing.T) {
+			s, _, addr := asgiAt(t, append(args, "--master", "-p", "8", "--home", harness.Async(t),
+				"--stats", "stats")...)
 			var pids []int
 			for _, w := range statsOf(t, s.Path("stats"))["workers"].([]any) {
 				pids = append(pids, int(w.(map[string]any)["pid"].(float64)))

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -196,6 +197,55 @@ func TestGreenletReload(t *testing.T) {
 		t.Errorf("while it stops: %s %q", a.Line, a.Body)
 	}
 	s.Exit()
+}
+
+// TestGreenletsAccept: each worker gets its share of the connections, on the hub's epoll set of its
+// own beginning and on the one that it makes when it has lost track of that.
+func TestGreenletsAccept(t *testing.T) {
+	t.Parallel()
+	const workers, connections = 3, 60
+	s, _, addr := greenlets(t, "--master", "-p", itoa(workers))
+	shares := func(of string) (least, most int) {
+		least = 1 << 30
+		for _, w := range statsOf(t, s.Path("stats"))["workers"].([]any) {
+			n := int(w.(map[string]any)[of].(float64))
+			least, most = min(least, n), max(most, n)
+		}
+		return least, most
+	}
+	var kept []net.Conn
+	another := func(path, want string) {
+		c := harness.Dial(t, addr)
+		kept = append(kept, c)
+		if a := harness.Ask(t, c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); a.Body != want {
+			t.Fatalf("%s: %s %q", path, a.Line, a.Body)
+		}
+	}
+	leave := func() {
+		for _, c := range kept {
+			c.Close()
+		}
+		kept = nil
+		harness.Eventually(t, "they are gone", func() bool { _, most := shares("connections"); return most == 0 })
+	}
+	harness.Eventually(t, "the hub of each worker runs", func() bool {
+		another("/", "fine")
+		least, _ := shares("requests")
+		return least > 0
+	})
+	leave()
+	share := func(path, want string) {
+		for range connections {
+			another(path, want)
+		}
+		if least, most := shares("connections"); least < connections/workers/2 || most > connections/workers*2 {
+			t.Errorf("%d connections among %d workers: one has %d, one %d", connections, workers, least, most)
+		}
+		leave()
+	}
+	share("/", "fine")
+	share("/remade", "remade")
+	share("/", "fine")
 }
 
 // TestWithoutGevent: one line says what is missing.

@@ -100,7 +100,7 @@ class Server:
         loop.add_reader(core.poll_fd(), core.poll)
         loop.add_reader(signalled, drain, signalled)
         if self.backend is not None:
-            core.listen_in(self.backend)
+            core.listen_in(self.backend, core.poll_fd())
 
     def serve(self):
         """Run until the worker has nothing left to do."""

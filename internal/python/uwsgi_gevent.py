@@ -85,6 +85,13 @@ class Server:
                             weakref.getweakrefcount, loop.run_callback, self.left.set)
         self.watch(loop.io(core.poll_fd(), 1), core.poll)
         self.watch(loop.io(signalled, 1), drain, signalled)
+        if loop.backend == "epoll":
+            # Once the hub's set is made; libev makes another one if it finds in it what it does not
+            # know. In the data plane's set, which is in the hub's, each connection would wake all
+            # workers.
+            made = loop.timer(0)
+            self.watch(made, self.listen)
+            self.watch(loop.fork(), made.start, self.listen)
         os.register_at_fork(after_in_child=self.be_child)
 
     def serve(self):
@@ -96,6 +103,13 @@ class Server:
                 report(*sys.exc_info())
                 if self.forked:  # nothing is left that could wake anybody
                     os._exit(1)
+
+    def listen(self):
+        """Have the hub watch the listening sockets itself."""
+        core, backend = self.core, self.hub.loop.fileno()
+        tag = tag_in(backend, core.poll_fd())
+        if tag is not None:
+            core.listen_in(backend, tag)
 
     def watch(self, watcher, call, *args):
         watcher.start(call, *args)
@@ -116,6 +130,19 @@ class Server:
         self.ignore()
         if self.waits:
             self.hub.join()
+
+
+def tag_in(backend, fd):
+    """What an event of a descriptor carries in an epoll set; None if that is not to be found out."""
+    try:
+        with open("/proc/self/fdinfo/%d" % backend) as info:
+            for line in info:  # tfd: 5 events: 19 data: 100000005 …
+                words = line.split()
+                if words[:2] == ["tfd:", str(fd)] and words[4] == "data:":
+                    return int(words[5], 16)
+    except OSError:
+        pass
+    return None
 
 
 # What the uwsgi module has besides. uWSGI means these for applications that yield what they give,

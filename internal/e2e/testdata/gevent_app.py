@@ -1,5 +1,6 @@
 """What applications do under gevent."""
 import os
+import posix
 import socket
 import subprocess
 import sys
@@ -54,6 +55,23 @@ def child():
     gevent.sleep(0)
     os.waitpid(pid, 0)
     return os.read(reader, 100)
+
+
+def remade():
+    """Have libev find in its epoll set what it does not know, and so make a new set: b"remade"."""
+    found = Event()
+    watcher = gevent.get_hub().loop.fork()
+    watcher.start(found.set)
+    reader, writer = os.pipe()
+    uwsgi.wait_fd_read(reader, 0.001)
+    twin = os.dup(reader)
+    posix.close(reader)  # gevent's would tell libev
+    os.write(writer, b"x")
+    found.wait(10)
+    watcher.stop()
+    posix.close(twin)
+    posix.close(writer)
+    return b"remade" if found.is_set() else b"as it was"
 
 
 def connected():
@@ -120,6 +138,8 @@ def application(environ, start_response):
         body = subprocess.run(["echo", "-n", "process"], stdout=subprocess.PIPE).stdout
     elif path == "/fork":
         body = child()
+    elif path == "/remade":
+        body = remade()
     elif path == "/connect":
         body = connected()
     elif path == "/server":
