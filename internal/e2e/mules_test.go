@@ -282,3 +282,33 @@ func TestFewerMules(t *testing.T) {
 		t.Errorf("three messages were given %d times", n)
 	}
 }
+
+// TestMuleProgramsThatAreNone: what cannot be run is told in one line that names the option; the
+// others run, and so does the application.
+func TestMuleProgramsThatAreNone(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", herd)
+	s.Write("bad.py", "x = 1\nthis is ( no python\n")
+	s.Write("needs.py", "import no_module_of_that_name\n")
+	s.LooseFDs() // its mules come after it is ready
+	said := []string{
+		`mule 1: mule = nothere\.py: No such file or directory`,
+		`mule 2: mule = bad\.py: line 2: .+`,
+		`mule 3: mule = nothere:run\(\): there is no module nothere`,
+		`mule 4: mule = app:none\(\): there is no none in app`,
+		`mule 5: mule = app:herd\.x\(\): there is no herd in app`,
+		`ModuleNotFoundError: No module named 'no_module_of_that_name'`,
+	}
+	s.Tolerate(`ModuleNotFoundError`)
+	s.Allow(`^OOOPS mule [1-6] .* exited with status 1`)
+	s.Start("--http", addr, "--module", "app", "--master", "--mule=nothere.py", "--mule=bad.py", "--mule=nothere:run()",
+		"--mule=app:none()", "--mule=app:herd.x()", "--mule=needs.py", "--mule")
+	for _, line := range said {
+		s.Log.Wait(t, `^`+line+`$`)
+	}
+	if a := harness.HTTP(t, addr).Get("/7?runs"); a.Body != "True" {
+		t.Error(a.Line)
+	}
+	s.Log.Wait(t, `^HEARD runs 7 `)
+}

@@ -180,3 +180,42 @@ func TestTimersUnderGevent(t *testing.T) {
 		return waits["ended"] == "ok" && plain["ended"] == "LookupError"
 	})
 }
+
+// TestTimersThatAreNone: what no schedule can be made of is refused where it is asked for, or told
+// in a line that names it.
+func TestTimersThatAreNone(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import uwsgi
+uwsgi.register_signal(1, "", print)
+answers = []
+for call in (lambda: uwsgi.add_timer(1, float("nan")), lambda: uwsgi.add_rb_timer(1, float("inf")),
+        lambda: uwsgi.add_cron(1, 10**20, -1, -1, -1, -1), lambda: uwsgi.add_file_monitor(1, "x" * 5000),
+        lambda: uwsgi.register_signal(1, "x" * 5000, print)):
+    try:
+        answers.append(call())
+    except Exception as exc:
+        answers.append(type(exc).__name__)
+uwsgi.add_timer(1, 0)
+uwsgi.add_timer(1, -3)
+uwsgi.add_rb_timer(1, 10**20)
+uwsgi.add_cron(1, 60, -1, -1, -1, -1)
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [repr(answers).encode()]
+`)
+	said := []string{`uwsgi signals: timer of signal 1: 0 seconds are none`,
+		`uwsgi signals: timer of signal 1: -3 seconds are none`,
+		`uwsgi signals: rbtimer of signal 1: 1e\+20 seconds are none`,
+		`uwsgi signals: cron of signal 1: the minute 60 never comes: write -1 for every`}
+	s.Start("--http", addr, "--module", "app", "--master")
+	for _, line := range said {
+		s.Log.Wait(t, `^`+line+`$`)
+	}
+	want := "['ValueError', 'ValueError', 'OverflowError', 'OSError', 'ValueError']"
+	if a := harness.HTTP(t, addr).Get("/"); a.Body != want {
+		t.Error(a.Body)
+	}
+}

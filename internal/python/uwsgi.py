@@ -598,7 +598,18 @@ def signal_received():
 
 
 def _seconds(value):
-    return float(value) if isinstance(value, float) else _index(value)
+    if not isinstance(value, float):
+        return _index(value)
+    if value - value:  # infinite, or not a number
+        raise ValueError("uwsgi: a timer of %s seconds is none" % value)
+    return float(value)
+
+
+def _field(value):
+    """One of a cron's numbers, which are C's int in uWSGI."""
+    if not -1 << 31 <= _index(value) < 1 << 31:
+        raise OverflowError("uwsgi: %d is no number of a cron's" % value)
+    return _index(value)
 
 
 def add_timer(num, seconds):
@@ -616,8 +627,8 @@ def add_cron(num, minute, hour, day, month, week, unique=False):
     """Raise a signal in the minutes of local time that match: -1 any, -N each that N divides; a day
     and a weekday (0 or 7: Sunday) are alternatives. With ``unique`` (ours) one of the instances of
     the option ``cluster`` does, once a minute. True."""
-    when = {"minute": _index(minute), "hour": _index(hour), "day": _index(day), "month": _index(month),
-        "week": _index(week)}
+    when = {"minute": _field(minute), "hour": _field(hour), "day": _field(day), "month": _field(month),
+        "week": _field(week)}
     _use_timers().add("cron", num, when=when, unique=bool(unique))
     return True
 
@@ -626,6 +637,8 @@ def add_file_monitor(num, path):
     """Raise a signal when a file or folder appears, changes or goes; it is looked at each
     second."""
     path = _part("uwsgi_arguments").text("add_file_monitor", 2, path)
+    if len(_os.fsencode(path)) >= 4096:  # PATH_MAX
+        raise OSError(36, "File name too long")  # ENAMETOOLONG
     _use_timers().add("filemon", num, path=_os.path.abspath(path))
 
 

@@ -40,6 +40,7 @@ class Attendant:
         self.arriving = True  # nothing of its own is begun
         self.leaving = False  # it was told to end
         self.holding = False  # it has something in hand that it ends first
+        self.ending = False  # its work is over: what is told of that is not interrupted
         self.until = None  # when what it does has to be over
         self.watching = False  # the supervisor knows that it does something
         uwsgi._attendant = self
@@ -73,8 +74,11 @@ class Attendant:
         threading.current_thread().name = "uWSGI%s%d" % (self.kind.capitalize(), self.number)
         code = 1
         try:
-            self.arrive()
-            code = self.work() or 0
+            try:
+                self.arrive()
+                code = self.work() or 0
+            finally:
+                self.ending = True
         except SystemExit as exc:
             code = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
             if exc.code is not None and not isinstance(exc.code, int):
@@ -124,7 +128,7 @@ class Attendant:
         self.leaving = True
         if self.arriving:  # an exception in the middle of an import would be told as its failure
             os._exit(0)
-        if not self.holding and not self.inbox.handling:
+        if not self.holding and not self.inbox.handling and not self.ending:
             raise SystemExit(0)
 
     def tell(self, op, **fields):

@@ -307,7 +307,12 @@ class Mule(Attendant):
     def work(self):
         program = self.settings["Mules"][self.number - 1]["Program"]
         if program:
-            run(program)
+            try:
+                start = find(program)
+            except Unfit as exc:
+                say("mule %d: mule = %s: %s" % (self.number, program, exc), ERROR)
+                return 1
+            start()
             return 0
         while True:
             message = self.get(self.own + self.farms, -1)
@@ -338,15 +343,48 @@ class Locked:
         fcntl.fcntl(self.file, _SETLK, struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, self.at, 1, 0))
 
 
-def run(program):
-    """Run a mule's program: a file as __main__, or module:function()."""
+class Unfit(Exception):
+    """What a mule shall run is no program."""
+
+
+def find(program):
+    """What runs a mule's program: a file as __main__, or module:function(). Unfit: there is none."""
     module, colon, function = program.partition(":")
     if not colon or program.endswith(".py"):
-        before = sys.modules["__main__"]
-        runpy.run_path(program, run_name="__main__")
-        sys.modules["__main__"] = before
-        return
-    target = importlib.import_module(module)
+        check(program)
+        return lambda: run_file(program)
+    try:
+        target = importlib.import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name and (module == exc.name or module.startswith(exc.name + ".")):
+            raise Unfit("there is no module %s" % exc.name) from None
+        raise
     for part in function.removesuffix("()").split("."):
+        if not hasattr(target, part):
+            raise Unfit("there is no %s in %s" % (part or "function", module))
         target = getattr(target, part)
-    target()
+    if not callable(target):
+        raise Unfit("%s is no function" % function)
+    return target
+
+
+def check(path):
+    """Unfit: a file cannot be read, or is no Python."""
+    try:
+        if not os.path.isdir(path):
+            with open(path, "rb") as file:
+                text = file.read()
+            if path.endswith(".py"):  # else it may be a zip file
+                compile(text, path, "exec", dont_inherit=True)
+    except OSError as exc:
+        raise Unfit(exc.strerror) from None
+    except SyntaxError as exc:
+        raise Unfit("line %s: %s" % (exc.lineno, exc.msg)) from None
+    except ValueError as exc:  # null bytes
+        raise Unfit(str(exc)) from None
+
+
+def run_file(path):
+    before = sys.modules["__main__"]
+    runpy.run_path(path, run_name="__main__")
+    sys.modules["__main__"] = before

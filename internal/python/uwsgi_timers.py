@@ -13,6 +13,7 @@ import time
 import uwsgi
 
 handlers = {}  # number → (function, target)
+LONGEST = 255  # characters of a target
 last = None  # the number that ran last here
 
 
@@ -21,6 +22,8 @@ def register(number, target, function):
         raise TypeError("register_signal() argument 2 must be str, not %s" % type(target).__name__)
     if not callable(function):
         raise TypeError("register_signal() argument 3 must be callable")
+    if len(target) > LONGEST:
+        raise ValueError("uwsgi: a signal's target of %d characters is none" % len(target))
     number %= 256  # as uWSGI's 8 bits
     handlers[number] = function, target
     listen()

@@ -43,6 +43,8 @@ func (s Source) check() error {
 		}
 	case s.Kind == Monitor && s.Path == "":
 		return fmt.Errorf("file monitor of signal %d: no path", s.Signal)
+	case s.Kind == Cron && s.When.never() != "":
+		return fmt.Errorf("cron of signal %d: the %s never comes: write -1 for every", s.Signal, s.When.never())
 	case s.Kind != Cron && s.Kind != Monitor:
 		return fmt.Errorf("signal %d: unknown source %q", s.Signal, s.Kind)
 	}

@@ -159,7 +159,8 @@ func TestMonitor(t *testing.T) {
 func TestWhatIsNoSource(t *testing.T) {
 	var table Table
 	for _, s := range []Source{{Kind: Timer, Signal: 1}, {Kind: Timer, Signal: 256, Seconds: 1}, {Kind: "x"},
-		{Kind: Monitor}, {Kind: RBTimer, Signal: -1, Seconds: 1}, {Kind: Timer, Seconds: -3}} {
+		{Kind: Cron, When: When{60, -1, -1, -1, -1}}, {Kind: Cron, When: When{-1, 24, -1, -1, -1}},
+		{Kind: Cron, When: When{-1, -1, -1, -1, 8}}, {Kind: Monitor}, {Kind: RBTimer, Signal: -1, Seconds: 1}, {Kind: Timer, Seconds: -3}} {
 		if table.Add(s, noon) == nil {
 			t.Errorf("%+v", s)
 		}

@@ -1,6 +1,9 @@
 package schedule
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // When is a cron's time: each field is a number, -1 for any, -N for what N divides. Week is 0 to 6
 // from Sunday on, which is 7 as well.
@@ -10,6 +13,24 @@ type When struct {
 	Day    int `json:"day"`
 	Month  int `json:"month"`
 	Week   int `json:"week"`
+}
+
+// never is the field, with its number, that no time has; "" = there is none.
+func (w When) never() string {
+	day, week := w.Day, w.Week
+	if day >= 0 && week >= 0 { // alternatives
+		day, week = min(day, 31), min(week, 7)
+	}
+	for _, f := range []struct {
+		name    string
+		n, most int
+	}{{"minute", w.Minute, 59}, {"hour", w.Hour, 23}, {"month", w.Month, 12},
+		{"day", day, 31}, {"weekday", week, 7}} {
+		if f.n > f.most {
+			return fmt.Sprintf("%s %d", f.name, f.n)
+		}
+	}
+	return ""
 }
 
 // Matches reports whether t's minute, in its own zone, is one of them. A day of the month and a
