@@ -35,7 +35,7 @@ func initCommand(args []string, std Streams) int {
 			dir = a
 		}
 	}
-	p, err := project.Find(dir, os.Getenv)
+	p, err := project.Find(dir, os.Getenv("VIRTUAL_ENV"), ownHome())
 	if err != nil {
 		return complain(std.Err, err)
 	}

@@ -105,3 +105,22 @@ func TestInitPrints(t *testing.T) {
 		t.Errorf("of no project: %v, %s", err, out)
 	}
 }
+
+// TestInitInstalled: a program that lies in a virtualenv names that one, whose Python it runs.
+func TestInitInstalled(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t)
+	s.Write("site/app.py", version("one"))
+	s.Write("env/pyvenv.cfg", "home = /usr/bin\n")
+	s.Write("env/bin/activate", "")
+	cmd := s.Command("init", "site")
+	for name, target := range map[string]string{"python3": "/usr/bin/python3", "python": "python3", "uwsgi": cmd.Path} {
+		if err := os.Symlink(target, s.Path("env/bin/"+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd.Path, cmd.Args[0] = s.Path("env/bin/uwsgi"), s.Path("env/bin/uwsgi")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "\nhome = "+s.Path("env")+"\n") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}

@@ -29,8 +29,9 @@ type Project struct {
 var errNone = errors.New("no application was found: looked for manage.py, wsgi.py, asgi.py, app.py, main.py and " +
 	"their like, here, in src and in packages; write an ini with module = MODULE:CALLABLE")
 
-// Find looks at a folder. environ gives a variable of the environment.
-func Find(dir string, environ func(string) string) (*Project, error) {
+// Find looks at a folder. active is the virtualenv that the caller is in, own the one that this
+// program is installed in, "" = none.
+func Find(dir, active, own string) (*Project, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -41,7 +42,7 @@ func Find(dir string, environ func(string) string) (*Project, error) {
 		return nil, fmt.Errorf("%s is not a folder", dir)
 	}
 	p := &Project{Dir: dir, Name: name(dir)}
-	p.Venv = venv(dir, environ("VIRTUAL_ENV"))
+	p.Venv = venv(dir, active, own)
 	if p.django() || p.plain() {
 		return p, nil
 	}
@@ -60,8 +61,8 @@ func name(dir string) string {
 }
 
 // venv finds the virtualenv of a project: in its folder, else the one that is active, else one
-// beside it.
-func venv(dir, active string) string {
+// beside it, else the program's own, which runs without being named.
+func venv(dir, active, own string) string {
 	tried := []string{}
 	for _, n := range []string{".venv", "venv", "env", ".env", "virtualenv"} {
 		tried = append(tried, filepath.Join(dir, n))
@@ -70,6 +71,9 @@ func venv(dir, active string) string {
 		tried = append(tried, active)
 	}
 	tried = append(tried, filepath.Join(filepath.Dir(dir), ".venv"), filepath.Join(filepath.Dir(dir), "venv"))
+	if own != "" {
+		tried = append(tried, own)
+	}
 	for _, at := range tried {
 		if isFile(filepath.Join(at, "pyvenv.cfg")) && isFile(filepath.Join(at, "bin", "python")) {
 			return at

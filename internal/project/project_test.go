@@ -44,7 +44,7 @@ func TestFind(t *testing.T) {
 		{nil, ""},
 	} {
 		dir := tree(t, c.files...)
-		p, err := Find(dir, func(string) string { return "" })
+		p, err := Find(dir, "", "")
 		got := ""
 		if err == nil {
 			kind := map[bool]string{true: "asgi", false: "wsgi"}[p.ASGI]
@@ -55,7 +55,7 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q is %q, want %q (%v)", c.files, got, c.want, err)
 		}
 	}
-	if _, err := Find("/nothing/of/this/name", os.Getenv); err == nil {
+	if _, err := Find("/nothing/of/this/name", "", ""); err == nil {
 		t.Error("a folder that is not there holds a project")
 	}
 }
@@ -79,12 +79,14 @@ func tree(t *testing.T, files ...string) string {
 func TestVirtualenv(t *testing.T) {
 	dir := tree(t, "app.py=app = Flask(__name__)", ".venv/pyvenv.cfg=", ".venv/bin/python=")
 	active := tree(t, "pyvenv.cfg=", "bin/python=")
-	for _, c := range []struct{ dir, active, want string }{
-		{dir, active, filepath.Join(dir, ".venv")},
-		{tree(t, "app.py=app = Flask(__name__)"), active, active},
-		{tree(t, "app.py=app = Flask(__name__)", "venv/pyvenv.cfg="), "", ""},
+	own := tree(t, "pyvenv.cfg=", "bin/python=")
+	for _, c := range []struct{ dir, active, own, want string }{
+		{dir, active, own, filepath.Join(dir, ".venv")},
+		{tree(t, "app.py=app = Flask(__name__)"), active, own, active},
+		{tree(t, "app.py=app = Flask(__name__)"), "", own, own},
+		{tree(t, "app.py=app = Flask(__name__)", "venv/pyvenv.cfg="), "", "", ""},
 	} {
-		if p, err := Find(c.dir, func(string) string { return c.active }); err != nil || p.Venv != c.want {
+		if p, err := Find(c.dir, c.active, c.own); err != nil || p.Venv != c.want {
 			t.Errorf("%s: %+v, %v, want %s", c.dir, p, err, c.want)
 		}
 	}
@@ -99,7 +101,7 @@ func TestStatic(t *testing.T) {
 		"STATIC_URL = f'{PREFIX}/static/'\n# STATIC_ROOT = BASE_DIR / 'out'\nSTATIC_ROOT = x": " ",
 	} {
 		dir := tree(t, "manage.py="+manage, "mysite/settings.py="+settings)
-		p, err := Find(dir, func(string) string { return "" })
+		p, err := Find(dir, "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
