@@ -125,7 +125,8 @@ func appOption(app option.App) string {
 func (w *World) read(python string) (*reading, error) {
 	s := w.Settings
 	question, err := json.Marshal(map[string]any{"Apps": s.Apps, "Callable": s.Callable, "PythonPath": s.PythonPath,
-		"Home": s.Home, "Imports": s.Imports, "SharedImports": s.SharedImports, "PyModuleAlias": s.PyModuleAlias})
+		"Home": s.Home, "Imports": s.Imports, "SharedImports": s.SharedImports, "PyModuleAlias": s.PyModuleAlias,
+		"PasteName": s.PasteName, "PasteLogger": s.PasteLogger})
 	if err != nil {
 		return nil, err
 	}

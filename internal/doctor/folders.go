@@ -34,6 +34,7 @@ func (w *World) folders() (whole bool) {
 			w.writable("spooler", d.Dir)
 		}
 	}
+	w.touched()
 	for _, source := range s.Emperor.Sources {
 		path := strings.TrimPrefix(source, "dir://")
 		if strings.ContainsAny(path, "*?[") || strings.Contains(path, "://") {
@@ -79,6 +80,38 @@ func (w *World) files() {
 	}
 	if s.LogTo2 != "" && !strings.Contains(s.LogTo2, ":") {
 		w.parent("logto2", s.LogTo2, option.PathIn(w.Start, s.LogTo2), false)
+	}
+}
+
+// touched looks at the files whose touch sets something off: one that is not there yet may be made,
+// but not where nobody can make it, nor where it is not seen.
+func (w *World) touched() {
+	s := w.Settings
+	for _, group := range []struct {
+		name  string
+		paths []string
+	}{
+		{"touch-reload", s.TouchReload}, {"touch-workers-reload", s.TouchWorkersReload},
+		{"touch-chain-reload", s.TouchChainReload}, {"touch-spoolers-reload", s.TouchSpoolersReload},
+		{"touch-mules-reload", s.TouchMulesReload}, {"touch-logreopen", s.TouchLogreopen},
+		{"touch-logrotate", s.TouchLogrotate}, {"touch-exec", s.TouchExec},
+	} {
+		for _, value := range group.paths {
+			path := value
+			if group.name == "touch-exec" {
+				path, _, _ = strings.Cut(value, " ")
+			}
+			path = option.PathIn(w.dir, path)
+			folder := filepath.Dir(path)
+			switch err := access.Check(folder, access.Enter, w.cred); {
+			case !there(folder):
+				w.note(Doubt, group.name, value, fmt.Errorf("there is no folder %s", folder), "mkdir "+folder)
+			case err != nil:
+				w.note(Doubt, group.name, value, err, "")
+			case !there(path):
+				w.note(Note, group.name, value, fmt.Errorf("there is no %s yet", path), "touch makes it, and sets it off")
+			}
+		}
 	}
 }
 

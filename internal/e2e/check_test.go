@@ -92,6 +92,20 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		"module = dj":                                      {1, "$DIR/conf/settings.py, line 1: SyntaxError"},
 		"env = DJANGO_SETTINGS_MODULE=good\nmodule = dj":   {0, ""},
 		"module = runs":                                    {0, ""}, // it is read, and does not run
+		"ini-paste = paste.ini":                            {0, ""},
+		"paste = config:$DIR/paste.ini#bare":               {1, `there is no "nothing" in named`},
+		"paste = config:$DIR/paste.ini#none":               {1, "there is no [app:none] in $DIR/paste.ini (It has main, bare, piped, far, far2: write paste-name = main)"},
+		"paste = config:$DIR/paste.ini#piped":              {1, "$DIR/paste.ini: nmaed:app: there is no module nmaed"},
+		"paste-name = far\nini-paste = paste.ini":          {1, "there is no file $DIR/none.ini (There is $DIR/paste.ini"},
+		"ini-paste-logged = paste.ini":                     {1, "there is no [loggers] in $DIR/paste.ini"},
+		"paste = config:none/x.ini":                        {1, "write paste = config:$DIR/none/x.ini"},
+		"paste = config:$DIR/named.py":                     {1, "$DIR/named.py is no file of paste.deploy"},
+		"paste = egg:No_such_distribution":                 {1, "there is no distribution No_such_distribution"},
+		"mount = /x=secret.ini":                            {1, "uid 33 may not read $DIR/secret.ini"},
+		"touch-reload = reload":                            {0, "there is no $DIR/reload yet"},
+		"touch-chain-reload = good.py":                     {0, ""},
+		"touch-exec = none/x true":                         {3, "there is no folder $DIR/none"},
+		"touch-logreopen = closed/x":                       {3, "uid 33 may not enter $DIR/closed"},
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
@@ -124,11 +138,17 @@ func TestCheckFindsWhatFails(t *testing.T) {
 				"application = print\n")
 			s.Write("conf/__init__.py", "")
 			s.Write("conf/settings.py", "x = (\n")
+			s.Write("paste/deploy/__init__.py", "")
+			s.Write("paste.ini", "[DEFAULT]\nx = %(here)s\n[app:main]\npaste.app_factory = named:app\n[app:bare]\n"+
+				"paste.app_factory = named:nothing\n[pipeline:piped]\npipeline = filter far2\n[app:far]\n"+
+				"use = config:%(here)s/none.ini\n[composite:far2]\nuse = call:nmaed:app\n")
+			s.Write("secret.ini", "")
 			s.Write("roots/x", "")
 			s.Write("closed/bin/python3", "")
 			s.Write("left/bin/activate", "")
 			for _, err := range []error{os.Symlink("/none/python3", s.Path("left/bin/python3")),
-				os.Chmod(s.Path("closed"), 0o700), os.Chmod(s.Path("secret.py"), 0o600)} {
+				os.Chmod(s.Path("closed"), 0o700), os.Chmod(s.Path("secret.py"), 0o600),
+				os.Chmod(s.Path("secret.ini"), 0o600)} {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -5,6 +5,7 @@ import os
 
 import uwsgi_diagnose
 import uwsgi_imports
+import uwsgi_paste
 from uwsgi_find import READ, Problem, bound, find, parse
 from uwsgi_interpreter import set_path
 
@@ -31,6 +32,9 @@ def problems(settings):
 def look(app, settings):
     """Problem where an application is not there."""
     kind, value = app["Kind"], app["Value"]
+    if kind in ("paste", "ini-paste"):
+        uwsgi_paste.Reader(app, settings,
+            lambda name: names_of(dict(app, Kind="module", Value=name), name, settings)[0]).application()
     if kind not in ("module", "file"):
         return
     path, _, call = value.partition(":") if kind == "module" else (value, "", "")
