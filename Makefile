@@ -16,7 +16,7 @@ LIB := $(BIN)/lib/uwsgi
 # What writes manual pages and completion: another machine's program cannot run here.
 TELLER ?= $(BIN)/uwsgi
 
-.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install install-system deb packages dist wheel wheel-test wheel-short musl musl-short container roots clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install install-system deb packages dist wheel wheel-test wheel-short musl musl-short free free-short container roots clean deps
 
 all: build
 
@@ -35,8 +35,10 @@ NEEDS_sanitize := test
 NEEDS_sanitize-short := test
 NEEDS_musl := test musl
 NEEDS_musl-short := test musl
+NEEDS_free := test async free
+NEEDS_free-short := test async free
 NEEDS_container := container pip
-NEEDS_test := check test async musl container pip
+NEEDS_test := check test async musl free container pip
 ifeq ($(shell id -u),0)
 NEEDS_test += deb lab
 endif
@@ -94,7 +96,7 @@ sanitize-short: build
 lab:
 	packaging/lab/run.sh
 
-test: check e2e chaos-short sanitize-short wheel-short musl-short container lab
+test: check e2e chaos-short sanitize-short wheel-short musl-short free-short container lab
 	$(summary)
 
 bench: build
@@ -175,6 +177,13 @@ musl: build
 
 musl-short: build
 	packaging/musl.sh short
+
+# The same under a free-threaded Python; a minute of threads, and whether more of them answer more.
+free: build
+	packaging/free.sh
+
+free-short: build
+	packaging/free.sh short
 
 # An image built and run as packaging/container/Containerfile says.
 container: wheel-short

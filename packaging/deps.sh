@@ -127,6 +127,13 @@ for group in "$@"; do
 		need curl curl
 		need xz xz-utils
 		;;
+	free)
+		need gcc gcc libc6-dev
+		need make make
+		need curl curl
+		need xz xz-utils
+		need /usr/include/zlib.h zlib1g-dev
+		;;
 	roots)
 		need mmdebstrap mmdebstrap
 		need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring

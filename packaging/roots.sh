@@ -110,7 +110,7 @@ for name; do
 		EMULATOR=$qemu/usr/bin/qemu-aarch64 SMOKE_PATIENCE=300 inside "$root" sh -euc 'dpkg -x /mnt/dist/uwsgi_*_arm64.deb / && python3 /mnt/smoke.py uwsgi'
 		;;
 	musl) # wheel and package; a Python that is linked with it has the place of Alpine's
-		python=$(packaging/musl.sh python)
+		python=$(packaging/python.sh musl)
 		root=$(make_root musl trixie amd64 "$system,musl,openrc")
 		export BIND=$python PYTHON=$python/bin/python3
 		inside "$root" sh -euc "$musl"

@@ -20,6 +20,7 @@ import uwsgi_gevent
 import uwsgi
 import uwsgi_limits
 import uwsgi_report
+import uwsgi_threads
 import uwsgi_unfit
 from uwsgi_application import Loaded, load_all
 from uwsgi_autoreload import note_imports
@@ -76,12 +77,10 @@ class LoaderProcess:
                 # the application has left no descriptor, say: a worker tries again, and tells
                 pass
             gc.collect()
-            # What is shared with the workers shall not be written to by their collectors. A free-threaded 3.13
-            # would go on counting references to what is frozen, to functions and modules as well, and its threads
-            # wait for each other at each call.
-            if not uwsgi_unfit.FREE_THREADED:
-                self.locks.freeze()
-                gc.freeze()
+            if uwsgi_unfit.FREE_THREADED:
+                uwsgi_threads.have_had_one()
+            self.locks.freeze()
+            gc.freeze()  # what is shared with the workers shall not be written to by their collectors
         uwsgi_limits.untether(CONTROL)  # orders come from here on
         threads = uwsgi_foreign.told(os.getpid())
         if threads:

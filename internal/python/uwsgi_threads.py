@@ -15,6 +15,19 @@ def patched():
     return any(getattr(threading, name, None) is not own for name, own in _STARTERS.items())
 
 
+def have_had_one():
+    """Start a thread, and see it end. At the first one a free-threaded 3.13 makes functions, modules
+    and the like immortal, but for what is frozen: after a gc.freeze() that comes before, threads would
+    count references to the functions that they call, all in one place, and wait for each other."""
+    over = _allocate()
+    over.acquire()
+    try:
+        _start(over.release, ())
+        over.acquire()
+    except RuntimeError:
+        pass  # there may be no more threads, and so no others to wait for
+
+
 def hub():
     """gevent's hub of this thread: threads that make theirs at the same time, in their first
     requests, can lock each other out."""
