@@ -293,3 +293,34 @@ func TestWebSocketDisconnect(t *testing.T) {
 		})
 	}
 }
+
+// TestWebSocketFromSharedArea: messages are sent from a shared area; what is not in it is OSError.
+func TestWebSocketFromSharedArea(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import uwsgi
+
+uwsgi.sharedarea_write(1, 10, b"h\xc3\xa9llo")
+
+def application(environ, start_response):
+    uwsgi.websocket_handshake()
+    uwsgi.websocket_send_from_sharedarea(1, 10, 6)
+    uwsgi.websocket_send_binary_from_sharedarea(1, 11, 2)
+    uwsgi.websocket_send_binary_from_sharedarea(1, 4094)
+    for args in ((1, 4095, 2), (1, 4096, 1), (2, 0, 1), (-1, 0, 1), (1, -1, 1), (1, 0, -1)):
+        try:
+            uwsgi.websocket_send_from_sharedarea(*args)
+            uwsgi.websocket_send("%r was sent" % (args,))
+        except (OSError, OverflowError):
+            pass
+    uwsgi.websocket_send("over")
+    return []
+`)
+	s.Start("--http", addr, "--module", "app", "--sharedarea", "2", "--sharedarea", "1")
+	k := open(t, addr, "/")
+	hear(t, k, 0x81, "h\u00e9llo")
+	hear(t, k, 0x82, "\xc3\xa9")
+	hear(t, k, 0x82, "\x00\x00")
+	hear(t, k, 0x81, "over")
+}
