@@ -40,7 +40,7 @@ var WorkerPhases = []string{"post-fork", "accepting", "accepting1", "accepting-o
 
 const asMule = "as-mule" // in each mule
 
-var hookRows = func() []Row {
+func hookRows() []Row {
 	phases := []struct{ name, help string }{
 		{PhaseASAP, "as soon as the configuration is read"},
 		{PhasePreJail, "before privileges are dropped"},
@@ -79,7 +79,7 @@ var hookRows = func() []Row {
 			Standing: Refused,
 			Note:     "no option of uWSGI, which ignores it; write exec-pre-app or exec-post-app",
 			Help:     "a name people use by mistake"})
-}()
+}
 
 func hook(phase string) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error { return addHook(s, phase, v.Text, v) }

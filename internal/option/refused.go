@@ -55,7 +55,7 @@ func refusedRows() []Row {
 		{"Not offered: Event loops", "write asgi = MODULE:CALLABLE for an ASGI application, gevent = 100 for a WSGI " +
 			"one that shall wait without a thread", loopsRows},
 		{"Not offered: Other kinds of application", "only WSGI and ASGI applications are served",
-			append(slices.Clone(otherAppsRows), foreignRows...)},
+			append(slices.Clone(otherAppsRows), foreignRows()...)},
 		{"Not offered: Emperor extras", "the emperor does not offer this", vassalsRows},
 		{"Not offered: Tools of the uWSGI build", "this program is not built from plugins", toolsRows},
 		{"Not offered: Reload triggers", "use touch-reload, master-fifo or systemctl reload", descriptorsRows},

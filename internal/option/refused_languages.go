@@ -8,7 +8,7 @@ import (
 // foreignRows are the options of uWSGI's handlers for other languages, and of the storage that it
 // serves files from. Those that name what is to be served are fatal: the server would start without
 // it.
-var foreignRows = func() []Row {
+func foreignRows() []Row {
 	var rows []Row
 	for _, l := range []struct{ name, serves, values, flags string }{
 		{"PHP", "php-app php-docroot php-fallback php-fallback2",
@@ -45,4 +45,4 @@ var foreignRows = func() []Row {
 		}
 	}
 	return rows
-}()
+}

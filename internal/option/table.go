@@ -12,7 +12,7 @@ var rows = sync.OnceValue(func() []Row {
 	for _, part := range [][]Row{
 		languageRows, commandRows, socketRows, appRows, pythonRows, workerRows, asgiRows, lifecycleRows, requestRows,
 		webSocketRows, cacheRows, clusterRows, metricRows, thresholdRows, memoryRows, staticRows,
-		privilegeRows, logRows, alarmRows, statsRows, hookRows, daemonRows, spoolerRows, muleRows, signalRows,
+		privilegeRows, logRows, alarmRows, statsRows, hookRows(), daemonRows, spoolerRows, muleRows, signalRows,
 		emperorRows,
 		noNeedRows(), refusedRows(),
 	} {

@@ -2,16 +2,15 @@ package project
 
 import (
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
 var (
-	settingsModule = regexp.MustCompile(`DJANGO_SETTINGS_MODULE['"]\s*,\s*['"]([\w.]+)['"]`)
-	wsgiSetting    = regexp.MustCompile(`(?m)^WSGI_APPLICATION\s*=\s*['"]([\w.]+)\.(\w+)['"]`)
-	asgiSetting    = regexp.MustCompile(`(?m)^ASGI_APPLICATION\s*=\s*['"]([\w.]+)\.(\w+)['"]`)
-	staticURL      = regexp.MustCompile(`(?m)^STATIC_URL\s*=\s*['"]/?([\w./-]+)['"]`)
-	staticRoot     = regexp.MustCompile(`(?m)^STATIC_ROOT\s*=\s*(?:str\()?(?:BASE_DIR\s*/\s*['"]([\w./-]+)['"]|` +
+	settingsModule = lazy(`DJANGO_SETTINGS_MODULE['"]\s*,\s*['"]([\w.]+)['"]`)
+	wsgiSetting    = lazy(`(?m)^WSGI_APPLICATION\s*=\s*['"]([\w.]+)\.(\w+)['"]`)
+	asgiSetting    = lazy(`(?m)^ASGI_APPLICATION\s*=\s*['"]([\w.]+)\.(\w+)['"]`)
+	staticURL      = lazy(`(?m)^STATIC_URL\s*=\s*['"]/?([\w./-]+)['"]`)
+	staticRoot     = lazy(`(?m)^STATIC_ROOT\s*=\s*(?:str\()?(?:BASE_DIR\s*/\s*['"]([\w./-]+)['"]|` +
 		`os\.path\.join\(BASE_DIR,\s*['"]([\w./-]+)['"]\)|['"]([\w./-]+)['"])`)
 )
 

@@ -3,7 +3,6 @@ package project
 import (
 	"cmp"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -19,15 +18,15 @@ const (
 )
 
 var (
-	made      = regexp.MustCompile(`(?m)^(\w+)\s*(?::[^=\n]+)?=\s*(?:[\w.]+\.)?(` + asynchronous + `|` + synchronous + `)\(`)
-	falcon    = regexp.MustCompile(`(?m)^(\w+)\s*(?::[^=\n]+)?=\s*falcon\.(asgi\.)?A(?:pp|PI)\(`)
-	called    = regexp.MustCompile(`(?m)^(application|app)\s*=\s*(create_app|make_app|get_app|build_app|\w*factory)\(`)
-	imported  = regexp.MustCompile(`(?m)^from\s+[\w.]+\s+import\b[^\n]*?\b(application|app)\s*(?:,|#|$)`)
-	function  = regexp.MustCompile(`(?m)^def (\w+)\(\s*(?:environ|env)\s*,\s*(?:start_response|sr|start)\b`)
-	coroutine = regexp.MustCompile(`(?m)^async def (\w+)\(\s*scope\s*,\s*receive\s*,\s*send\b`)
-	factory   = regexp.MustCompile(`(?m)^def (create_app|make_app|get_app|build_app|app_factory)\((\)|[^)]*=[^)]*\))`)
-	anyAsync  = regexp.MustCompile(`\b(?:` + asynchronous + `)\(`)
-	classes   = regexp.MustCompile(`\b(FastAPI|Starlette|Quart|Litestar|BlackSheep|Flask|Bottle|Dash|APIFlask)\(`)
+	made      = lazy(`(?m)^(\w+)\s*(?::[^=\n]+)?=\s*(?:[\w.]+\.)?(` + asynchronous + `|` + synchronous + `)\(`)
+	falcon    = lazy(`(?m)^(\w+)\s*(?::[^=\n]+)?=\s*falcon\.(asgi\.)?A(?:pp|PI)\(`)
+	called    = lazy(`(?m)^(application|app)\s*=\s*(create_app|make_app|get_app|build_app|\w*factory)\(`)
+	imported  = lazy(`(?m)^from\s+[\w.]+\s+import\b[^\n]*?\b(application|app)\s*(?:,|#|$)`)
+	function  = lazy(`(?m)^def (\w+)\(\s*(?:environ|env)\s*,\s*(?:start_response|sr|start)\b`)
+	coroutine = lazy(`(?m)^async def (\w+)\(\s*scope\s*,\s*receive\s*,\s*send\b`)
+	factory   = lazy(`(?m)^def (create_app|make_app|get_app|build_app|app_factory)\((\)|[^)]*=[^)]*\))`)
+	anyAsync  = lazy(`\b(?:` + asynchronous + `)\(`)
+	classes   = lazy(`\b(FastAPI|Starlette|Quart|Litestar|BlackSheep|Flask|Bottle|Dash|APIFlask)\(`)
 )
 
 // candidate is one application that a file seems to have.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -49,7 +48,7 @@ func Find(dir, active, own string) (*Project, error) {
 	return nil, fmt.Errorf("%s: %w", dir, errNone)
 }
 
-var odd = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+var odd = lazy(`[^A-Za-z0-9._-]+`)
 
 // name is one for an instance, that a unit and a file can have.
 func name(dir string) string {
