@@ -59,6 +59,7 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		"http = :" + itoa(busy.Addr().(*net.TCPAddr).Port): {1, "is in use by"},
 		"http = 127.0.0.1:80$(NOTSET)":                     {0, "$(NOTSET) is not set here: set at run time"},
 		"processes = $(NOTSET)\ncheaper = 2":               {0, ""},
+		"env = X=1\nuid = $(id -u root)":                   {3, "what a command prints is @(exec://id -u root)"},
 		"static-map = /s=$DIR/none":                        {3, "there is no $DIR/none"},
 		"static-map = /s=$DIR/closed":                      {3, "uid 33 may not enter $DIR/closed"},
 		"module = nmaed":                                   {1, "no virtualenv: home= is not set) looked in $DIR"},
