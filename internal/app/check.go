@@ -37,7 +37,7 @@ func examine(cfg *config.Config, environ []string) error {
 		Interpreter: func(dir string, cred *syscall.Credential) (string, error) {
 			return interpreter(s, dir, env, cred, func(string) {})
 		},
-		Fits: func(python string) error { return loader.Fits(python, lib) },
+		Fits: func(python string, cred *syscall.Credential) error { return loader.Fits(python, lib, cred) },
 	}) {
 		e := &option.Error{File: f.Origin.File, Line: f.Origin.Line, Name: f.Option, Value: f.Value,
 			Err: f.Err, Hint: f.Hint}

@@ -46,7 +46,7 @@ func (w *World) application(whole bool) {
 		}
 		return
 	}
-	if err := w.Fits(python); err != nil {
+	if err := w.Fits(python, w.cred); err != nil {
 		w.note(Fatal, w.pythonOption(), "", err, "")
 		return
 	}

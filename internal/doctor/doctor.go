@@ -28,8 +28,8 @@ type World struct {
 	// Interpreter finds the application's Python for somebody who would run it in a folder.
 	Interpreter func(dir string, cred *syscall.Credential) (string, error)
 	Args        []string // options of the interpreter
-	// Fits says why the worker library cannot be loaded into an interpreter.
-	Fits func(python string) error
+	// Fits says why the worker library cannot be loaded into an interpreter that somebody runs.
+	Fits func(python string, cred *syscall.Credential) error
 
 	dir   string              // the application's folder
 	cred  *syscall.Credential // who the application is; nil = this process's user

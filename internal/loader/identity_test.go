@@ -137,3 +137,25 @@ func TestNoDescriptorIsTaken(t *testing.T) {
 		}
 	}
 }
+
+// Where our own files lie in a folder that the application's user may not enter, the start says so,
+// and so does `uwsgi check`.
+func TestClosedLibrary(t *testing.T) {
+	needs.Root(t)
+	dir, err := os.MkdirTemp("/tmp", "uwsgi-loader-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) // 0700
+	if err := os.WriteFile(dir+"/loader.py", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cred := &syscall.Credential{Uid: 33, Gid: 33}
+	_, started := loader.Start(loader.Spec{Python: "/bin/true", LibDir: dir, Credential: cred})
+	for _, err := range []error{started, loader.Fits("/bin/true", dir, cred)} {
+		if want := "uid 33 may not enter " + dir + " (mode 0700, of uid 0) (chmod o+x " + dir; err == nil ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q in it", err, want)
+		}
+	}
+}

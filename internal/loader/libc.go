@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // preload says what the dynamic linker must load before the interpreter, "" for nothing: where it
@@ -42,8 +43,12 @@ func preload(python, library string) (string, error) {
 	return "", nil
 }
 
-// Fits says why the worker library, which lies in libDir, cannot be loaded into an interpreter.
-func Fits(python, libDir string) error {
+// Fits says why the worker library, which lies in libDir, cannot be loaded into an interpreter that
+// a user runs; nil = this process's.
+func Fits(python, libDir string, cred *syscall.Credential) error {
+	if err := reachable(libDir, cred); err != nil {
+		return err
+	}
 	_, err := preload(python, filepath.Join(libDir, libraryName))
 	return err
 }

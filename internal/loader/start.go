@@ -59,6 +59,9 @@ const (
 // Start starts a loader. It returns as soon as the process runs; whether the application could be
 // imported is an event.
 func Start(spec Spec) (*Loader, error) {
+	if err := reachable(spec.LibDir, spec.Credential); err != nil {
+		return nil, err
+	}
 	files := []*os.File{stdio(spec.Stdio[0], os.Stdin), stdio(spec.Stdio[1], os.Stdout),
 		stdio(spec.Stdio[2], os.Stderr)}
 	ours, theirs, err := packetPair(fmt.Sprintf("loader %d", spec.Boot.Generation))
@@ -251,6 +254,17 @@ func childProcess(pid, pidfd int) (*process, error) {
 		return nil, fmt.Errorf("pidfd of %d: %w", pid, err)
 	}
 	return newProcess(pid, os.NewFile(uintptr(pidfd), fmt.Sprintf("pidfd of %d", pid)))
+}
+
+// reachable says which folder keeps the application's user from our own files: a checkout in root's
+// home is the usual one.
+func reachable(libDir string, cred *syscall.Credential) error {
+	var b *access.Blocked
+	if errors.As(access.Check(filepath.Join(libDir, loaderPy), access.Read, cred), &b) {
+		return fmt.Errorf("%s, which is a part of this program: %v (%s, or install the program where everybody may "+
+			"read it: make install)", filepath.Join(libDir, loaderPy), b, b.Hint())
+	}
+	return nil
 }
 
 func startError(spec Spec, err error) error {

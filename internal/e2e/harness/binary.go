@@ -1,10 +1,13 @@
 package harness
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
 	"syscall"
+
+	"uwsgi/internal/access"
 )
 
 // BinaryEnv names another program to test than the checkout's bin/uwsgi.
@@ -41,5 +44,26 @@ func Main(m interface{ Run() int }) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	done := openToAll()
+	code := m.Run()
+	done()
+	os.Exit(code)
+}
+
+// openToAll puts the program where other users may run it: the checkout may lie in a home.
+func openToAll() (done func()) {
+	library := filepath.Join(filepath.Dir(Binary()), "lib", "uwsgi", "loader.py")
+	if access.Check(library, access.Read, &syscall.Credential{Uid: 65534, Gid: 65534}) == nil {
+		return func() {}
+	}
+	dir, err := os.MkdirTemp("", "uwsgi-bin")
+	if err == nil {
+		err = errors.Join(os.Chmod(dir, 0o755), os.CopyFS(filepath.Join(dir, "bin"), os.DirFS(filepath.Dir(Binary()))))
+	}
+	if err != nil {
+		os.Stderr.WriteString("a copy of the program for other users: " + err.Error() + "\n")
+		os.Exit(1)
+	}
+	os.Setenv(BinaryEnv, filepath.Join(dir, "bin", "uwsgi"))
+	return func() { os.RemoveAll(dir) }
 }
