@@ -6,8 +6,10 @@ import gc
 import json
 import os
 import signal
+import sys
 import threading
 import time
+from collections import Counter
 from urllib.parse import parse_qsl
 
 import uwsgi
@@ -153,6 +155,12 @@ async def live(r):
     }))
 
 
+async def heap(r):
+    """What the interpreter has allocated."""
+    gc.collect()
+    await r.text(json.dumps({"blocks": sys.getallocatedblocks(), "types": Counter(map(str, map(type, gc.get_objects())))}))
+
+
 async def stuck(r):
     time.sleep(r.number("s", 3600.0))
 
@@ -209,6 +217,17 @@ async def late_socket(r):
     await r.send({"type": "websocket.accept"})
     while (await r.receive())["type"] != "websocket.disconnect":
         pass
+
+
+async def closed_socket(r):
+    await r.receive()
+    await r.send({"type": "websocket.accept"})
+    await r.send({"type": "websocket.close", "code": 4000, "reason": "enough"})
+
+
+async def refused_socket(r):
+    await r.receive()
+    await r.send({"type": "websocket.close"})
 
 
 async def deaf(r):
@@ -510,7 +529,7 @@ class Odd:
 
 PAGES = {"/": hello, "/loop-stop": loop_stop, "/loop-close": loop_close, "/_exit": exits, "/closerange": closes_descriptors,
          **{"/" + f.__name__.replace("_", "-"): f for f in (
-             pid, generation, sleep, upload, stream, endless, big, wait, race, background, collect, live, stuck, gil, stubborn, patient, socket, late_socket, deaf,
+             pid, generation, sleep, upload, stream, endless, big, wait, race, background, collect, live, stuck, gil, stubborn, patient, socket, late_socket, closed_socket, refused_socket, deaf, heap,
              after, nothing, half, raises, cancels, cancels_last, closes, steps, forks, forks_and_awaits, keeps, outlives, late, threads, from_thread, parts, last_words,
              reenters, twice, wrong, wrong_body, wrong_file, headers)}}
 

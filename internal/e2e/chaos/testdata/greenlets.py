@@ -5,8 +5,10 @@ import gc
 import json
 import os
 import signal
+import sys
 import threading
 import time
+from collections import Counter
 from urllib.parse import parse_qsl
 
 import gevent
@@ -133,6 +135,12 @@ def live(r):
     }))
 
 
+def heap(r):
+    """What the interpreter has allocated."""
+    gc.collect()
+    return r.text(json.dumps({"blocks": sys.getallocatedblocks(), "types": Counter(map(str, map(type, gc.get_objects())))}))
+
+
 def stuck(r):
     get_original("time", "sleep")(r.number("s", 3600.0))
 
@@ -190,6 +198,16 @@ def late_socket(r):
         return []
 
 
+def closed_socket(r):
+    uwsgi.websocket_handshake()
+    return []
+
+
+def refused_socket(r):
+    r.start_response("403 Forbidden", [])
+    return []
+
+
 def nothing(r):
     return []
 
@@ -205,7 +223,7 @@ def wrong(r):
 
 PAGES = {"/": hello, "/endless": ticks, "/wait": ticks, "/deaf": ticks,
          **{"/" + f.__name__.replace("_", "-"): f for f in (
-             pid, generation, sleep, upload, stream, big, race, background, collect, live, stuck, gil, stubborn, patient, socket, late_socket,
+             pid, generation, sleep, upload, stream, big, race, background, collect, live, stuck, gil, stubborn, patient, socket, late_socket, closed_socket, refused_socket, heap,
              nothing, wrong)}}
 
 
