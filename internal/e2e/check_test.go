@@ -107,6 +107,9 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		"touch-chain-reload = good.py":                     {0, ""},
 		"touch-exec = none/x true":                         {3, "there is no folder $DIR/none"},
 		"touch-logreopen = closed/x":                       {3, "uid 33 may not enter $DIR/closed"},
+
+		"env = DJANGO_SETTINGS_MODULE=conf.apps\nmodule = dj": {3, "$DIR/conf/apps.py, line 1: there is no module inavenv"},
+		"env = DJANGO_SETTINGS_MODULE=conf.urls\nmodule = dj": {3, "$DIR/conf/broken.py, line 2: SyntaxError"},
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
@@ -139,6 +142,10 @@ func TestCheckFindsWhatFails(t *testing.T) {
 				"application = print\n")
 			s.Write("conf/__init__.py", "")
 			s.Write("conf/settings.py", "x = (\n")
+			s.Write("conf/apps.py", "INSTALLED_APPS = ['json', 'inavenv.apps.Config']\n")
+			s.Write("conf/urls.py", "ROOT_URLCONF = 'conf.routes'\n")
+			s.Write("conf/routes.py", "from shlex import include\nurlpatterns = [include('conf.broken')]\n")
+			s.Write("conf/broken.py", "x = 1\ndef (:\n")
 			s.Write("paste/deploy/__init__.py", "")
 			s.Write("paste.ini", "[DEFAULT]\nx = %(here)s\n[app:main]\npaste.app_factory = named:app\n[app:bare]\n"+
 				"paste.app_factory = named:nothing\n[pipeline:piped]\npipeline = filter far2\n[app:far]\n"+

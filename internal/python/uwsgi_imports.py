@@ -52,10 +52,9 @@ class Walk:
                 try:
                     self.look(name, parts)
                 except Problem as exc:
-                    if exc.placed:
-                        raise
-                    raise Problem("%s, line %d: %s" % (file, statement.lineno, exc), exc.hint, exc.sure and self.sure,
-                        placed=True)
+                    sure = exc.sure and not isinstance(statement, ast.Assign)  # Django imports it later, if at all
+                    where = "" if exc.placed else "%s, line %d: " % (file, statement.lineno)
+                    raise Problem(where + str(exc), exc.hint, sure and (exc.placed or self.sure), placed=True)
             self.sure = self.sure and harmless(statement)
 
     def look(self, name, parts):
@@ -106,7 +105,24 @@ def wanted(statement, base):
         except (ImportError, ValueError):
             return []
     named = django(statement)
-    return [(named, ())] if named else []
+    return [(named, ())] if named else [(name, ()) for name in later(statement)]
+
+
+def later(statement):
+    """The modules that Django imports for what a module of settings, or of URLs, assigns."""
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+        return []
+    nodes = list(ast.walk(statement.value))
+    texts = [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    target = statement.targets[0].id
+    if target == "INSTALLED_APPS":
+        return [text.partition(".")[0] for text in texts]
+    if target == "ROOT_URLCONF":
+        return texts
+    if target == "urlpatterns":
+        calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "include"]
+        return [c.args[0].value for c in calls if c.args and isinstance(c.args[0], ast.Constant)]
+    return []
 
 
 def django(statement):
