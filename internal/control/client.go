@@ -21,7 +21,13 @@ import (
 // SignalError is a process that could not be signalled; uWSGI exits with 255 then.
 type SignalError struct{ Err error }
 
-func (e *SignalError) Error() string { return "signal_pidfile()/kill(): " + sentence(e.Err) }
+func (e *SignalError) Error() string {
+	errno, rest := syscall.Errno(0), e.Err.Error()
+	if errors.As(e.Err, &errno) { // the C library's words first, as uWSGI prints them
+		rest = sentence(errno) + strings.TrimSuffix(": "+strings.TrimSuffix(rest, errno.Error()), ": ")
+	}
+	return "signal_pidfile()/kill(): " + rest
+}
 
 func (e *SignalError) Unwrap() error { return e.Err }
 
@@ -79,14 +85,35 @@ func (c client) send(target string, sig syscall.Signal) error {
 func signal(p instance, target string, sig syscall.Signal) error {
 	if !ControlExists(p.pid()) {
 		if name := p.comm(); !strings.Contains(strings.ToLower(name), "uwsgi") && (name != "" || p.pid() == 1) {
-			return &SignalError{fmt.Errorf("%s names process %d, which is %s: the pidfile is out of date",
-				target, p.pid(), escape.String(name))}
+			return &SignalError{fmt.Errorf("%s is %s, no instance%s", named(target, p.pid()), escape.String(name),
+				outOfDate(target))}
 		}
 	}
 	if err := p.signal(sig); err != nil {
 		return &SignalError{err}
 	}
 	return nil
+}
+
+// named is a process as the caller named it.
+func named(target string, pid int) string {
+	if isPIDFile(target) {
+		return fmt.Sprintf("process %d of %s", pid, target)
+	}
+	return fmt.Sprintf("process %d", pid)
+}
+
+// outOfDate is what to say of a target that names no instance any more.
+func outOfDate(target string) string {
+	if isPIDFile(target) {
+		return ": the pidfile is out of date"
+	}
+	return ""
+}
+
+func isPIDFile(target string) bool {
+	_, err := strconv.Atoi(target)
+	return err != nil
 }
 
 // find opens the process that target is or names. A pidfile names its owner's processes and root's
@@ -103,6 +130,9 @@ func (c client) find(target string) (instance, error) {
 		return nil, fmt.Errorf("%s: %d is not the process id of an instance", target, pid)
 	}
 	p, err := c.open(pid)
+	if errors.Is(err, syscall.ESRCH) {
+		err = fmt.Errorf("%s has ended%s: %w", named(target, pid), outOfDate(target), syscall.ESRCH)
+	}
 	if err != nil {
 		return nil, &SignalError{err}
 	}
@@ -172,10 +202,7 @@ func (p *printable) put(text []byte) error {
 }
 
 // sentence spells an errno as the C library does: with a capital.
-func sentence(err error) string {
-	t := err.Error()
-	if t != "" && t[0] >= 'a' && t[0] <= 'z' {
-		t = string(t[0]-'a'+'A') + t[1:]
-	}
-	return t
+func sentence(errno syscall.Errno) string {
+	t := errno.Error()
+	return strings.ToUpper(t[:1]) + t[1:]
 }
