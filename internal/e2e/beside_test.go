@@ -316,3 +316,55 @@ def application(environ, start_response):
 		})
 	}
 }
+
+// TestForkedBesides: a child that the application forks in a message, a job or a handler, and that
+// comes back from there, ends: it takes nothing of what its parent has in hand.
+func TestForkedBesides(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("jobs/.keep", "")
+	s.Write("app.py", `
+import os, sys, time, uwsgi
+
+def forks(*args):
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        if os.path.exists("exits"):
+            sys.exit(3)
+        return uwsgi.SPOOL_OK
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status == 3 * os.path.exists("exits"), status
+    print("PARENT", uwsgi.mule_id(), parent == os.getpid(), flush=True)
+    return uwsgi.SPOOL_OK
+
+uwsgi.mule_msg_hook = uwsgi.spooler = forks
+uwsgi.register_signal(1, "mule", forks)
+uwsgi.register_signal(2, "spooler", forks)
+puts = {"/message": lambda: uwsgi.mule_msg(b"x"), "/job": lambda: uwsgi.spool({b"n": b"1"}),
+    "/handler": lambda: uwsgi.signal(1), "/spooler": lambda: uwsgi.signal(2)}
+
+def application(environ, start_response):
+    puts[environ["PATH_INFO"]]()
+    start_response("200 OK", [])
+    return [b"put"]
+`)
+	s.LooseFDs() // its mules come after it is ready
+	s.Start("--http", addr, "--module", "app", "--master", "--mules", "1", "--spooler", "jobs")
+	get := harness.HTTP(t, addr).Get
+	for range 2 {
+		for _, path := range []string{"/message", "/job", "/handler", "/spooler"} {
+			mark := s.Log.Mark()
+			if a := get(path); a.Body != "put" {
+				t.Error(a.Line)
+			}
+			s.Log.WaitFrom(t, mark, `^pid \d+ was forked by the application in (mule|spooler) 1, and has returned from there: it ends$`)
+			s.Log.WaitFrom(t, mark, `^PARENT [01] True$`)
+		}
+		s.Write("exits", "")
+	}
+	noJobs(t, s)
+	if n := s.Log.Count(`^PARENT`); n != 8 {
+		t.Errorf("it came back %d times", n)
+	}
+}

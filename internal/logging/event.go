@@ -130,6 +130,7 @@ var events = map[string]event{
 	"masterless":            {},
 	"noserver":              {},
 	"attendant.buried":      {},
+	"attendant.deaf":        {},
 	"attendant.died":        {},
 	"attendant.failed":      {},
 	"attendant.harakiri":    {},

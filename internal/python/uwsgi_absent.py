@@ -10,6 +10,7 @@ import sys
 _cache = "no cache is configured: write cache2 = name=main,items=1000"
 _metrics = "there are no metrics: write metric = NAME"
 _legion = "no cluster is configured: write cluster = redis://HOST:PORT/DB"
+_scrolls = "there are no scrolls: share data in a cache, cache2 = name=main,url=redis://HOST:PORT/DB"
 _spooler = "no spooler is configured: write spooler = FOLDER"
 _queue = "no queue is configured: write queue = 100"
 _memory = "no shared area is configured: write sharedarea = 1"
@@ -19,9 +20,9 @@ without = {
     "cache_keys": (_cache, ValueError("no local uWSGI cache available")),
     "cache_num": (_cache, 0),
     "i_am_the_lord": (_legion, False),
-    "lord_scroll": (_legion, None),
+    "lord_scroll": (_scrolls, None),
     "metric_get": (_metrics, 0),
-    "scrolls": (_legion, None),
+    "scrolls": (_scrolls, None),
 }
 without.update(dict.fromkeys(("cache_" + n for n in ("get", "set", "update", "del", "exists", "clear", "inc", "dec",
     "mul", "div")), (_cache, None)))

@@ -1,6 +1,7 @@
 """A process beside the workers: forked from the loader, with the application and without a data
 plane. It hears the supervisor on its wire, in a thread, and ends with it."""
 
+import contextlib
 import faulthandler
 import json
 import os
@@ -21,7 +22,7 @@ import uwsgi_limits
 from uwsgi_application import load_all
 from uwsgi_inbox import Inbox
 from uwsgi_interpreter import at_exit, imports, set_title, title
-from uwsgi_report import ERROR, report, say
+from uwsgi_report import ERROR, WARNING, report, say
 from uwsgi_signals import STACKS, ignore, wakeup
 
 LAST = 1.0  # seconds that it may take to end when the supervisor is gone
@@ -41,6 +42,7 @@ class Attendant:
         self.leaving = False  # it was told to end
         self.holding = False  # it has something in hand that it ends first
         self.ending = False  # its work is over: what is told of that is not interrupted
+        self.pid = os.getpid()
         self.until = None  # when what it does has to be over
         self.watching = False  # the supervisor knows that it does something
         uwsgi._attendant = self
@@ -79,6 +81,7 @@ class Attendant:
                 code = self.work() or 0
             finally:
                 self.ending = True
+                self.returned()
         except SystemExit as exc:
             code = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
             if exc.code is not None and not isinstance(exc.code, int):
@@ -119,6 +122,24 @@ class Attendant:
     def work(self):
         """What it is there for, until it is told to leave; the exit status."""
         raise NotImplementedError
+
+    def returned(self):
+        """The application is back from what it was called for. A process that it has forked there, and
+        that is back too, is no part of this one: it ends, and touches nothing of what that has."""
+        if os.getpid() == self.pid:
+            return
+        exc, code = sys.exc_info()[1], 0
+        if isinstance(exc, SystemExit):
+            code = exc.code if isinstance(exc.code, int) else exc.code is not None
+        elif exc is not None:
+            report(*sys.exc_info())
+            code = 1
+        say("pid %d was forked by the application in %s %d, and has returned from there: it ends" % (
+            os.getpid(), self.kind, self.number), WARNING)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code & 0xFF)
 
     def depart(self, code):
         """What comes after its work."""

@@ -274,6 +274,9 @@ class Mule(Attendant):
     def get(self, queues, timeout, signals=True):
         """The next message of these queues, None when there is none for so many seconds (below 0: wait).
         The one before it counts as done. With signals, handlers of uWSGI's run meanwhile."""
+        if os.getpid() != self.pid:
+            raise RuntimeError("uwsgi: pid %d was forked by mule %d, which alone takes its messages" % (
+                os.getpid(), self.number))
         self.done()
         if self.leaving:
             raise SystemExit(0)
@@ -324,6 +327,7 @@ class Mule(Attendant):
                 hook(message)
             except Exception:
                 report(*sys.exc_info())
+            self.returned()
 
     def depart(self, code):
         if code == 0:

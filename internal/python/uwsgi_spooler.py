@@ -27,7 +27,7 @@ def backoff(frequency, failures):
 
 class Spooler:
     """The jobs of one folder. ``process`` is what it runs in: a Process, or what has its leaves(),
-    handle(), begin(), end(), retire() and wait()."""
+    handle(), begin(), returned(), end(), retire() and wait()."""
 
     def __init__(self, settings, spoolers, number, process):
         where = spoolers.dirs[number - 1]
@@ -104,7 +104,10 @@ class Spooler:
             os.chdir(self.chdir or job.folder)
 
     def call(self, job):
-        answer = uwsgi.spooler(arguments(job.variables, job.name, job.body))
+        try:
+            answer = uwsgi.spooler(arguments(job.variables, job.name, job.body))
+        finally:
+            self.process.returned()
         if isinstance(answer, types.CoroutineType):
             import asyncio  # few need it, and it is large
 

@@ -62,7 +62,11 @@ def deliver(number):
 def run(function, number, began):
     failure = ""
     try:
-        result = function(number)
+        try:
+            result = function(number)
+        finally:
+            if uwsgi._attendant is not None:
+                uwsgi._attendant.returned()
         if hasattr(result, "__await__") and hasattr(result, "send"):
             follow(result, number, began)
             return

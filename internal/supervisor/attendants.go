@@ -189,7 +189,9 @@ func (s *Supervisor) dismissAttendant(p *attendant, why string) {
 		}
 		s.moveAttendant(p, draining)
 		p.why, p.left = why, time.Now()
-		s.attendantSignalled(p, p.w.Drain(why, false))
+		if err := p.w.Drain(why, false); err != nil { // its end will be told
+			s.logAttendant(slog.LevelDebug, "attendant.deaf", err.Error(), p, slog.Any(KeyError, err))
+		}
 		p.death = s.timers.after(at.kind.mercy(p.gen.cfg.Settings), func() {
 			s.logAttendant(slog.LevelWarn, "attendant.nomercy", fmt.Sprintf(
 				"%v is taking too much time to die...NO MERCY !!!", p), p)
