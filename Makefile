@@ -16,7 +16,7 @@ LIB := $(BIN)/lib/uwsgi
 # What writes manual pages and completion: another machine's program cannot run here.
 TELLER ?= $(BIN)/uwsgi
 
-.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install install-system deb packages dist wheel wheel-test wheel-short musl musl-short free free-short container roots clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install install-system deb packages dist wheel wheel-test wheel-short musl musl-short free free-short container roots same clean deps
 
 all: build
 
@@ -192,6 +192,10 @@ container: wheel-short
 # What it made in fresh root file systems: Debian from 11 to the newest, musl, arm64 under qemu; and the source, where nothing but Python is.
 roots: deps dist
 	packaging/roots.sh bullseye bookworm trixie sid musl rpm source arm64
+
+# All of it twice, in two folders, by two users: the same bytes.
+same: dist
+	packaging/same.sh $(MAKE) dist
 
 # Where PyPI cannot be reached there is no zig, and this is left out.
 wheel-short: deps

@@ -9,6 +9,8 @@ LICENSE=$(sed -n 's/^License: //p' debian/copyright | head -1)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 315532800)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+umask 022
+install -D -m 755 -t "$work/scripts" packaging/nfpm/*install.sh packaging/nfpm/*remove.sh packaging/conf/uwsgi.openrc
 
 one() { # one KIND LIBC MACHINE
 	STAGE=$work/$1-$3
@@ -22,8 +24,8 @@ one() { # one KIND LIBC MACHINE
 	cp "$work/redis-$1-$3"/*.data/data/lib/uwsgi/uwsgi-redis "$work/bin-$1-$3/lib/uwsgi/"
 	make -s --no-print-directory install BIN="$work/bin-$1-$3" TELLER=bin/uwsgi PREFIX=/usr DESTDIR="$STAGE"
 	if [ "$1" = apk ]; then rm -rf "$STAGE"/usr/lib/systemd "$STAGE"/usr/lib/tmpfiles.d "$STAGE"/usr/share/doc/uwsgi/examples/systemd; fi
-	find "$STAGE" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
-	sed "s,\${STAGE},$STAGE," packaging/nfpm/nfpm.yaml >"$work/nfpm.yaml"
+	find "$STAGE" "$work/scripts" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
+	sed "s,\${STAGE},$STAGE,; s,\${SCRIPTS},$work/scripts," packaging/nfpm/nfpm.yaml >"$work/nfpm.yaml"
 	"$tools/bin/nfpm" package -f "$work/nfpm.yaml" -p "$1" -t dist/ | grep -v '^using'
 }
 for machine in ${MACHINES:-x86_64 aarch64}; do
