@@ -119,8 +119,9 @@ for name; do
 		;;
 	rpm)
 		root=$(make_root rpm trixie amd64 "$system,rpm")
-		inside "$root" sh -euc 'rpm -i --nodeps /mnt/dist/uwsgi-*.x86_64.rpm && getent passwd www-data >/dev/null && python3 /mnt/smoke.py uwsgi &&
-			rpm -U --force --nodeps /mnt/dist/uwsgi-*.x86_64.rpm && [ -e /usr/lib/uwsgi/__pycache__ ] && rpm -e uwsgi && [ ! -e /usr/lib/uwsgi ]'
+		rm -rf "$cache/upgrade" && mkdir "$cache/upgrade"
+		MACHINES=x86_64 packaging/nfpm/build.sh "$cache/upgrade" 2 rpm
+		BIND=$cache/upgrade inside "$root" sh /mnt/tree/packaging/nfpm/test.sh "$cache"/upgrade/*.rpm
 		;;
 	source) # no Go, no C compiler: PyPI's, from the network, then from a folder without one
 		root=$(make_root trixie trixie amd64 "$system")

@@ -1,9 +1,11 @@
 #!/bin/bash
-# Makes the RPMs and the apks of what is in the wheels of dist/, and looks at what came out. usage: build.sh (make packages)
+# Makes the RPMs and the apks of what is in the wheels of dist/, and looks at what came out.
+# usage: build.sh [FOLDER [RELEASE [KIND…]]]  (make packages: dist 1 rpm apk)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+to=${1:-dist} kinds=${*:3}
 tools=$(packaging/deps.sh tools)
-export VERSION LICENSE ARCH STAGE SOURCE_DATE_EPOCH
+export VERSION LICENSE ARCH STAGE SOURCE_DATE_EPOCH RELEASE=${2:-1}
 VERSION=$(sed -n 's/^VERSION := //p' Makefile)
 LICENSE=$(sed -n 's/^License: //p' debian/copyright | head -1)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 315532800)
@@ -23,12 +25,14 @@ one() { # one KIND LIBC MACHINE
 	python3 -m zipfile -e dist/uwsgi_redis-"$VERSION"-py3-none-*_"$3".whl "$work/redis-$1-$3"
 	cp "$work/redis-$1-$3"/*.data/data/lib/uwsgi/uwsgi-redis "$work/bin-$1-$3/lib/uwsgi/"
 	make -s --no-print-directory install BIN="$work/bin-$1-$3" TELLER=bin/uwsgi PREFIX=/usr DESTDIR="$STAGE"
+	install -D -m 644 debian/uwsgi.logrotate "$STAGE/etc/logrotate.d/uwsgi"
 	if [ "$1" = apk ]; then rm -rf "$STAGE"/usr/lib/systemd "$STAGE"/usr/lib/tmpfiles.d "$STAGE"/usr/share/doc/uwsgi/examples/systemd; fi
 	find "$STAGE" "$work/scripts" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
 	sed "s,\${STAGE},$STAGE,; s,\${SCRIPTS},$work/scripts," packaging/nfpm/nfpm.yaml >"$work/nfpm.yaml"
-	"$tools/bin/nfpm" package -f "$work/nfpm.yaml" -p "$1" -t dist/ | grep -v '^using'
+	"$tools/bin/nfpm" package -f "$work/nfpm.yaml" -p "$1" -t "$to/" | grep -v '^using'
 }
 for machine in ${MACHINES:-x86_64 aarch64}; do
-	one rpm manylinux $machine
-	one apk musllinux $machine
+	for kind in ${kinds:-rpm apk}; do
+		case $kind in rpm) one rpm manylinux "$machine" ;; apk) one apk musllinux "$machine" ;; esac
+	done
 done
