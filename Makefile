@@ -195,7 +195,7 @@ roots: deps dist
 
 # All of it twice, in two folders, by two users: the same bytes.
 same: dist
-	packaging/same.sh $(MAKE) dist
+	packaging/same.sh dist $(MAKE) dist
 
 # Where PyPI cannot be reached there is no zig, and this is left out.
 wheel-short: deps

@@ -69,11 +69,11 @@ inside() {
 PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export PORT
 
-# What people type. Django is the system's.
-pip='"${PYTHON:-python3}" -m venv --system-site-packages /venv && /venv/bin/pip install -q --no-index --find-links /mnt/dist uwsgi && python3 /mnt/smoke.py /venv/bin/uwsgi'
-apt='dpkg -i /mnt/dist/uwsgi_*_$(dpkg --print-architecture).deb >/dev/null && python3 /mnt/smoke.py uwsgi && dpkg -r uwsgi >/dev/null && ! command -v uwsgi'
-musl='"$PYTHON" -m venv /venv && /venv/bin/pip install -q --no-index --find-links /mnt/dist uwsgi &&
-	PYTHONPATH=/usr/lib/python3/dist-packages python3 /mnt/smoke.py /venv/bin/uwsgi'
+# What README.md tells people to type, beside dist/, and without a network. Django is the system's.
+pip='"${PYTHON:-python3}" -m venv --system-site-packages /venv && cd /mnt && PATH=/venv/bin:$PATH PIP_NO_INDEX=1 PIP_QUIET=1 sh -c "$(tree/packaging/readme.sh pip)"'
+served='python3 /mnt/smoke.py /venv/bin/uwsgi'
+apt='cd /mnt && echo "APT::Get::Assume-Yes 1;" >/etc/apt/apt.conf.d/yes && sh -c "$(tree/packaging/readme.sh apt)" >/dev/null 2>&1 &&
+	python3 /mnt/smoke.py uwsgi && dpkg -r uwsgi >/dev/null && ! command -v uwsgi'
 # There is no apk here: unpacked, and its scripts run as apk does.
 apk='tar -C / -xzf /mnt/dist/uwsgi_*_x86_64.apk 2>/dev/null
 	ln -sf "$PYTHON" /usr/local/bin/python3
@@ -82,7 +82,7 @@ apk='tar -C / -xzf /mnt/dist/uwsgi_*_x86_64.apk 2>/dev/null
 	sh -e /mnt/tree/packaging/openrc.sh'
 offline='! command -v go && ! command -v cc && python3 -m venv --system-site-packages /venv &&
 	unshare -n /venv/bin/pip install -q --no-index --find-links "$0" /mnt/dist/uwsgi-*.tar.gz && python3 /mnt/smoke.py /venv/bin/uwsgi'
-online='python3 -m venv --system-site-packages /venv && /venv/bin/pip install -q /mnt/tree/packaging/wheel && python3 /mnt/smoke.py /venv/bin/uwsgi'
+online='python3 -m venv --system-site-packages /venv && cd /mnt/tree && PATH=/venv/bin:$PATH PIP_QUIET=1 sh -c "$(packaging/readme.sh source)" && '$served
 system=python3,python3-venv,python3-django
 
 for name; do
@@ -90,30 +90,30 @@ for name; do
 	case $name in
 	bullseye) # Python 3.9, and a libc that is older than what the package asks for
 		root=$(make_root bullseye bullseye amd64 "$system")
-		inside "$root" sh -euc "$pip"
+		inside "$root" sh -euc "$pip && $served"
 		;;
 	bookworm | trixie)
 		root=$(make_root "$name" "$name" amd64 "$system")
-		inside "$root" sh -euc "$pip"
+		inside "$root" sh -euc "$pip && $served"
 		inside "$root" sh -euc "$apt"
 		;;
 	sid) # the newest Pythons: its own, and the one after
 		# A mirror may stand still for longer than sid's index is valid.
 		root=$(make_root sid sid amd64 "$system,python3.15-venv" --aptopt='Acquire::Check-Valid-Until "false"')
-		inside "$root" sh -euc "$pip"
-		PYTHON=python3.15 inside "$root" sh -euc "$pip"
+		inside "$root" sh -euc "$pip && $served"
+		PYTHON=python3.15 inside "$root" sh -euc "$pip && $served"
 		;;
 	arm64)
 		qemu=$(make_root qemu trixie amd64 qemu-user --variant=extract)
 		root=$(make_root arm64 bookworm arm64 "$system,base-files,base-passwd,dash,bash,coreutils,dpkg,tar,gzip,libc-bin" --variant=extract)
-		EMULATOR=$qemu/usr/bin/qemu-aarch64 SMOKE_PATIENCE=300 inside "$root" sh -euc "$pip"
+		EMULATOR=$qemu/usr/bin/qemu-aarch64 SMOKE_PATIENCE=300 inside "$root" sh -euc "$pip && $served"
 		EMULATOR=$qemu/usr/bin/qemu-aarch64 SMOKE_PATIENCE=300 inside "$root" sh -euc 'dpkg -x /mnt/dist/uwsgi_*_arm64.deb / && python3 /mnt/smoke.py uwsgi'
 		;;
 	musl) # wheel and package; a Python that is linked with it has the place of Alpine's
 		python=$(packaging/python.sh musl)
 		root=$(make_root musl trixie amd64 "$system,musl,openrc")
 		export BIND=$python PYTHON=$python/bin/python3
-		inside "$root" sh -euc "$musl"
+		inside "$root" sh -euc "$pip && PYTHONPATH=/usr/lib/python3/dist-packages $served"
 		inside "$root" sh -euc "$apk" "$python"
 		BIND=
 		;;

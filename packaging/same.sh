@@ -1,10 +1,11 @@
 #!/bin/bash
-# Makes what dist/ holds a second time, and every file must have the same bytes: from a copy of the tree in another folder, as another user
+# Makes what a folder holds a second time, and every file must have the same bytes: from a copy of the tree in another folder, as another user
 # where we are root, with another umask, time zone and language, and other times and modes of the files.
-# usage: same.sh COMMAND…   what makes it, in the folder of the tree (make same; the test of the wheels)
+# usage: same.sh FOLDER COMMAND…   COMMAND makes it anew in dist/ of that tree (make same; the test of the wheels)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=$PWD
+first=$(cd "$1" && pwd)
+shift
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
@@ -28,7 +29,7 @@ fi
 )
 failed=0
 for file in "$copy"/dist/*; do
-	cmp "$file" "$root/dist/${file##*/}" || failed=1
+	cmp "$file" "$first/${file##*/}" || failed=1
 done
 [ $failed = 0 ] || { echo "FAIL: two builds of the same tree differ" >&2; [ -z "${SAME_KEEP:-}" ] || cp -r "$copy/dist" "$SAME_KEEP"; exit 1; }
 echo "the same bytes a second time: $(find "$copy/dist" -type f | wc -l) files"

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // pkg is the package that `make deb` left.
 func pkg(t *testing.T) string {
 	t.Helper()
-	found, _ := filepath.Glob("../../../dist/uwsgi_*.deb")
+	found, _ := filepath.Glob("../../../dist/uwsgi_*_" + runtime.GOARCH + ".deb")
 	if len(found) != 1 {
 		t.Fatalf("dist/ holds %d packages, want one: make deb", len(found))
 	}
