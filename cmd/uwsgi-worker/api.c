@@ -68,9 +68,12 @@ PyObject *api_disconnect(PyObject *self, PyObject *unused)
 	uw_exchange *x = api_exchange();
 	if (!x)
 		return NULL;
+	int closed = x->driver && asgi_is_driver(x->driver) ? asgi_goodbye(x->driver) : 0;
+	if (closed < 0)
+		return NULL;
 	if (x->upgrade_state == UW_UPGRADE_OPEN)
 		uw_websocket_disconnect(x);
-	else
+	else if (!closed)
 		shutdown(x->fd, SHUT_RDWR);
 	Py_RETURN_NONE;
 }

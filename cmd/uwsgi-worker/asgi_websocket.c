@@ -95,6 +95,32 @@ static int ws_code_sendable(int64_t code)
 	return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 }
 
+// ws_end closes it; reason, which may be NULL, is what receive() tells.
+static int ws_end(asgi_driver *d, int code, const char *text, Py_ssize_t n, PyObject *reason)
+{
+	if (ws_result(d, uwGoCloseWS(d->x->id, code, (char *)text, (size_t)n)) < 0)
+		return -1;
+	d->state = ASGI_ENDED;
+	if (!d->code) {
+		d->code = code;
+		Py_XINCREF(reason);
+		d->reason = reason;
+	}
+	asgi_wake(&d->receiving);
+	return 0;
+}
+
+int asgi_goodbye(asgi_driver *d)
+{
+	if (!d->websocket || d->state != ASGI_OPEN)
+		return 0;
+	if (asgi_foreign())
+		return -1;
+	if (ws_end(d, 1000, "", 0, NULL) < 0)
+		PyErr_Clear(); // the client has gone: there is nobody to say it to
+	return 1;
+}
+
 static int ws_close(asgi_driver *d, PyObject *message)
 {
 	int64_t code = asgi_integer(message, asgi_str.code, 1000);
@@ -115,16 +141,7 @@ static int ws_close(asgi_driver *d, PyObject *message)
 	else if (n > WS_REASON)
 		PyErr_Format(PyExc_ValueError, "'reason' of 'websocket.close' takes %zd bytes, %d are allowed", n, WS_REASON);
 	else if (p && !PyErr_Occurred())
-		rc = ws_result(d, uwGoCloseWS(d->x->id, (int)code, (char *)p, (size_t)n));
-	if (rc == 0) {
-		d->state = ASGI_ENDED;
-		if (!d->code) {
-			d->code = (int)code;
-			d->reason = reason;
-			reason = NULL;
-		}
-		asgi_wake(&d->receiving);
-	}
+		rc = ws_end(d, (int)code, p, n, reason);
 	Py_XDECREF(reason);
 	return rc;
 }

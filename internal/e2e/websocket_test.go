@@ -294,6 +294,37 @@ func TestWebSocketDisconnect(t *testing.T) {
 	}
 }
 
+// TestASGIDisconnect: so it is in an ASGI application, which is told as if it had closed it itself.
+func TestASGIDisconnect(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import uwsgi
+async def application(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        uwsgi.disconnect()
+        print("told", await receive())
+        try:
+            await send({"type": "websocket.send", "text": "x"})
+            print("it goes on")
+        except RuntimeError:
+            print("over")
+`)
+	s.Start("--http", addr, "--asgi", "app", "--lifespan", "off")
+	k := open(t, addr, "/")
+	k.Say(websockettest.Text, "hello")
+	hear(t, k, websockettest.Close, websockettest.Code(1000, ""))
+	if f, p, err := k.Hear(); !errors.Is(err, io.EOF) {
+		t.Errorf("heard %#x %q %v, expected the end", f, p, err)
+	}
+	k.Close()
+	s.Log.Wait(t, `^told \{'type': 'websocket\.disconnect', 'code': 1000\b`)
+	s.Log.Wait(t, "^over$")
+}
+
 // TestWebSocketFromSharedArea: messages are sent from a shared area; what is not in it is OSError.
 func TestWebSocketFromSharedArea(t *testing.T) {
 	t.Parallel()
