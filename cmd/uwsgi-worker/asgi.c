@@ -13,6 +13,9 @@ PyObject *asgi_disconnected;
 
 static PyTypeObject *driver_type, *driver_coroutine_type;
 static PyObject *driver_cancelled; // asyncio.CancelledError
+static int driver_straight;        // the last request that began ended in its first step
+static int driver_leading;         // a task is to begin that goes on with those that wait
+static asgi_driver *driver_first, **driver_last = &driver_first; // requests that wait for a task
 static int driver_abandoned;       // the loop ends
 static pthread_t driver_thread;    // the loop's
 
@@ -239,10 +242,10 @@ static int driver_resume(asgi_driver *d, PyObject *value, PyObject *thrown, PyOb
 	return driver_ended(PyObject_CallMethodObjArgs(d->iterator, asgi_str.send, value, NULL), result);
 }
 
-// driver_step takes a step: with value, or thrown, the arguments of throw().
-static int driver_step(asgi_driver *d, PyObject *value, PyObject *thrown, PyObject **result)
+// driver_take takes a step: with value, or thrown, the arguments of throw().
+static int driver_take(asgi_driver *d, PyObject *value, PyObject *thrown, PyObject **result)
 {
-	int rc = ASGI_ERROR;
+	int rc = ASGI_ERROR, first = !d->iterator && !thrown;
 	*result = NULL;
 	if (!d->x) {
 		PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
@@ -269,6 +272,8 @@ static int driver_step(asgi_driver *d, PyObject *value, PyObject *thrown, PyObje
 	asgi_running = outer;
 	uw_running = outer && outer->x ? outer->x->id : -1;
 	d->running = 0;
+	if (first)
+		driver_straight = rc != ASGI_NEXT;
 	if (rc == ASGI_NEXT) {
 		if (asgi_flush(d) < 0)
 			asgi_wake(&d->receiving);
@@ -293,8 +298,75 @@ static int driver_step(asgi_driver *d, PyObject *value, PyObject *thrown, PyObje
 			*result = Py_None;
 		}
 	}
-	events_soon();
 	Py_DECREF(d);
+	return rc;
+}
+
+// driver_current gives the driver that a task's coroutine stands for.
+static asgi_driver *driver_current(PyObject *self)
+{
+	asgi_driver *d = (asgi_driver *)self;
+	return d->served ? d->served : d;
+}
+
+// driver_next takes the next request of those that wait for a task.
+static asgi_driver *driver_next(void)
+{
+	asgi_driver *d;
+	while ((d = driver_first)) {
+		if (!(driver_first = d->next))
+			driver_last = &driver_first;
+		if (d->x && !d->cancelled)
+			return d;
+		if (d->x)
+			driver_over(d, UW_CANCELLED);
+		Py_DECREF(d);
+	}
+	return NULL;
+}
+
+// driver_leads takes the first step of a task that others wait for.
+static int driver_leads(asgi_driver *self, PyObject *value, PyObject *thrown, PyObject **result)
+{
+	asgi_task task;
+	asgi_driver *d;
+	int fit = !thrown && asgi_task_begin(&task, self->task);
+	driver_leading = 0;
+	int rc = driver_take(self, value, thrown, result);
+	while (fit && rc == ASGI_RETURN && driver_first && !asgi_task_enough(&task)) {
+		if (!asgi_task_same(&task)) {
+			driver_straight = 0; // those that wait have a task each
+			break;
+		}
+		if (!(d = driver_next()))
+			break;
+		Py_DECREF(*result);
+		Py_INCREF(task.task);
+		d->task = task.task;
+		self->served = d;
+		rc = driver_take(d, Py_None, NULL, result);
+		if (rc != ASGI_NEXT)
+			Py_CLEAR(self->served);
+	}
+	if (fit)
+		asgi_task_end(&task);
+	if (driver_first)
+		uw_again = 1; // poll() has the context that they begin with
+	return rc;
+}
+
+static int driver_step(asgi_driver *self, PyObject *value, PyObject *thrown, PyObject **result)
+{
+	int rc;
+	Py_INCREF(self);
+	if (self->leads) {
+		self->leads = 0;
+		rc = driver_leads(self, value, thrown, result);
+	} else {
+		rc = driver_take(driver_current((PyObject *)self), value, thrown, result);
+	}
+	events_soon();
+	Py_DECREF(self);
 	return rc;
 }
 
@@ -329,13 +401,12 @@ static PyObject *driver_throw(PyObject *self, PyObject *args)
 
 static PyObject *driver_close(PyObject *self, PyObject *unused)
 {
-	asgi_driver *d = (asgi_driver *)self;
-	if (!d->x)
+	if (!driver_current(self)->x)
 		Py_RETURN_NONE;
 	PyObject *args = PyTuple_Pack(1, PyExc_GeneratorExit), *result;
 	if (!args)
 		return NULL;
-	int rc = driver_step(d, Py_None, args, &result);
+	int rc = driver_step((asgi_driver *)self, Py_None, args, &result);
 	Py_DECREF(args);
 	Py_XDECREF(result);
 	if (rc == ASGI_NEXT) {
@@ -358,7 +429,7 @@ static PyObject *driver_self(PyObject *self)
 // application.
 static PyObject *driver_get(PyObject *self, void *name)
 {
-	asgi_driver *d = (asgi_driver *)self;
+	asgi_driver *d = driver_current(self);
 	PyObject *key = *(PyObject **)name, *v = d->coroutine ? PyObject_GetAttr(d->coroutine, key) : NULL;
 	if (v)
 		return v;
@@ -372,18 +443,18 @@ static PyObject *driver_get(PyObject *self, void *name)
 	Py_RETURN_NONE;
 }
 
-static PyObject *driver_get_running(PyObject *self, void *unused) { return PyBool_FromLong(((asgi_driver *)self)->running); }
+static PyObject *driver_get_running(PyObject *self, void *unused) { return PyBool_FromLong(driver_current(self)->running); }
 
 static PyObject *driver_get_suspended(PyObject *self, void *unused)
 {
-	asgi_driver *d = (asgi_driver *)self;
+	asgi_driver *d = driver_current(self);
 	return PyBool_FromLong(d->x && d->iterator && !d->running);
 }
 
 static void driver_dealloc(PyObject *self)
 {
 	asgi_driver *d = (asgi_driver *)self;
-	PyObject *coroutine = d->coroutine;
+	PyObject *coroutine = d->coroutine, *served = (PyObject *)d->served;
 	events_drivers--;
 	if (driver_pooled < DRIVERS_KEPT && asgi_at_home()) {
 		driver_pooled++;
@@ -394,6 +465,7 @@ static void driver_dealloc(PyObject *self)
 	}
 	Py_DECREF(driver_type);
 	Py_XDECREF(coroutine);
+	Py_XDECREF(served);
 }
 
 static asgi_driver *driver_new(void)
@@ -414,7 +486,8 @@ static asgi_driver *driver_new(void)
 
 // --- events ---
 
-void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task)
+// driver_begins makes the driver of a request. NULL: none, and the exchange is seen to.
+static asgi_driver *driver_begins(const uw_event *ev, const asgi_app *app)
 {
 	uw_exchange *x = uw_exchange_get(ev->exchange);
 	asgi_driver *d = NULL;
@@ -422,12 +495,12 @@ void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task)
 		uw_exchange_begin(x);
 	if (!x || !app->callable) {
 		uwGoDone(ev->exchange, x ? UW_NOAPP : UW_FAILED);
-		return;
+		return NULL;
 	}
 	if (!(d = driver_new())) {
 		uw_report();
 		uwGoDone(x->id, UW_FAILED);
-		return;
+		return NULL;
 	}
 	d->x = x;
 	x->driver = d; // with the reference that there is
@@ -435,8 +508,19 @@ void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task)
 	d->websocket = ev->websocket != 0;
 	if (!d->websocket)
 		asgi_store(d, ev);
-	d->scope = asgi_scope(app, ev, &d->head);
-	PyObject *task = d->scope ? PyObject_CallFunctionObjArgs(create_task, (PyObject *)d, NULL) : NULL;
+	if ((d->scope = asgi_scope(app, ev, &d->head)))
+		return d;
+	uw_report();
+	driver_over(d, UW_FAILED);
+	return NULL;
+}
+
+// driver_schedule makes a task of a request.
+static void driver_schedule(asgi_driver *d, PyObject *create_task)
+{
+	uw_exchange *x = d->x;
+	int leads = driver_straight && !driver_leading && asgi_task_able();
+	PyObject *task = PyObject_CallFunctionObjArgs(create_task, (PyObject *)d, NULL);
 	if (!task) {
 		uw_report();
 		if (d->x == x)
@@ -444,10 +528,34 @@ void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task)
 		return;
 	}
 	// A task factory may have made all of its steps already, and another exchange have its number.
-	if (x->driver == d)
-		d->task = task;
-	else
+	if (x->driver != d) {
 		Py_DECREF(task);
+		return;
+	}
+	d->task = task;
+	if (leads && !d->iterator)
+		d->leads = driver_leading = 1;
+}
+
+void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task)
+{
+	asgi_driver *d = driver_begins(ev, app);
+	if (d && driver_leading) {
+		Py_INCREF(d);
+		*driver_last = d;
+		driver_last = &d->next;
+	} else if (d) {
+		driver_schedule(d, create_task);
+	}
+}
+
+void asgi_waiting(PyObject *create_task)
+{
+	asgi_driver *d;
+	while (!driver_leading && (d = driver_next())) {
+		driver_schedule(d, create_task);
+		Py_DECREF(d);
+	}
 }
 
 // driver_cancel has the loop cancel the task.
@@ -563,5 +671,5 @@ int asgi_init(void)
 	asgi_disconnected = PyErr_NewExceptionWithDoc("uwsgi.ClientDisconnected", "The client of an ASGI application's response is gone.", PyExc_OSError, NULL);
 	if (!driver_type || !driver_coroutine_type || !driver_cancelled || !asgi_disconnected)
 		return -1;
-	return asgi_await_init() < 0 || asgi_receive_init() < 0 || asgi_scope_init() < 0 ? -1 : 0;
+	return asgi_await_init() < 0 || asgi_receive_init() < 0 || asgi_task_init() < 0 || asgi_scope_init() < 0 ? -1 : 0;
 }

@@ -87,6 +87,9 @@ typedef struct asgi_driver {
 	char suspended; // it has been: Go watches the connection
 	char cancelled; // by the server
 	char leaving;   // the worker wants its end
+	char leads;     // its task goes on with requests that wait, see asgi_task.c
+	struct asgi_driver *served; // … and is at that one
+	struct asgi_driver *next;   // waits behind it
 } asgi_driver;
 
 // Something to await: for a message, or for the client to catch up.
@@ -119,11 +122,35 @@ static inline int asgi_at_home(void) { return 1; }
 // asgi_event takes one event of an exchange; asgi_begins takes UW_REQUEST.
 void asgi_event(asgi_driver *d, const uw_event *ev);
 void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task);
+// asgi_waiting makes tasks of requests whose turn in another one's has not come.
+void asgi_waiting(PyObject *create_task);
 // asgi_abandon ends an exchange whose loop ends.
 void asgi_abandon(asgi_driver *d);
 // asgi_lost raises asgi_disconnected.
 void asgi_lost(asgi_driver *d);
 int asgi_is_driver(PyObject *o);
+
+// asgi_task.c: whether the task that runs may serve another request.
+enum { ASGI_TASK_BYTES = 512 };
+typedef struct {
+	PyObject *task;      // it is held
+	PyObject *context;   // a copy of its own as it was
+	PyObject *variables; // in that; NULL: none
+	Py_ssize_t count;    // of them
+	Py_ssize_t references, elsewhere; // to it; weak ones and attributes that its bytes do not show
+	int requests;  // that it has served
+	int64_t until; // monotonic ns: none begins later
+	char bytes[ASGI_TASK_BYTES]; // behind its head
+} asgi_task;
+int asgi_task_init(void);
+// asgi_task_factory gives loop.get_task_factory.
+void asgi_task_factory(PyObject *get);
+int asgi_task_able(void); // a task that is made now may
+// asgi_task_begin remembers what the task is like before it serves. 0: it may not serve others.
+int asgi_task_begin(asgi_task *t, PyObject *task);
+int asgi_task_same(const asgi_task *t); // … and reports whether it is like that again
+int asgi_task_enough(asgi_task *t);     // it has served for its time
+void asgi_task_end(asgi_task *t);
 
 // asgi_await.c
 int asgi_await_init(void);

@@ -88,6 +88,8 @@ PyObject *events_poll(PyObject *self, PyObject *unused)
 	events_scheduled = 0;
 	uw_again = 0;
 	uw_bury_all();
+	if (events_create_task)
+		asgi_waiting(events_create_task);
 	while (n < EVENTS_AT_ONCE && !uw_forked && uwGoNext(&ev) != UW_NONE) {
 		uw_event now = ev;
 		events_handle(&now);
@@ -167,8 +169,8 @@ int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*b
 
 PyObject *events_begin(PyObject *self, PyObject *args)
 {
-	PyObject *create_task, *create_future, *call_soon, *leave, *apps;
-	if (!PyArg_ParseTuple(args, "OOOOO!:asgi_begin", &create_task, &create_future, &call_soon, &leave, &PyList_Type, &apps))
+	PyObject *create_task, *create_future, *get_task_factory, *call_soon, *leave, *apps;
+	if (!PyArg_ParseTuple(args, "OOOOOO!:asgi_begin", &create_task, &create_future, &get_task_factory, &call_soon, &leave, &PyList_Type, &apps))
 		return NULL;
 	if (asgi_init() < 0 || PyObject_SetAttrString(self, "ClientDisconnected", asgi_disconnected) < 0 ||
 	    events_attach(self, call_soon, leave, events_asgi_begins, events_asgi_happens) < 0)
@@ -182,6 +184,7 @@ PyObject *events_begin(PyObject *self, PyObject *args)
 			return NULL;
 	Py_INCREF(create_future);
 	asgi_create_future = create_future;
+	asgi_task_factory(get_task_factory);
 	Py_INCREF(create_task);
 	events_create_task = create_task;
 	Py_RETURN_NONE;

@@ -34,7 +34,7 @@ PyObject *events_live(PyObject *self, PyObject *unused);
 	{"listen_in", events_listen_in, METH_VARARGS, \
 	 "listen_in(fd, tag): have the listening sockets watched in that epoll set, the loop's own, in which poll_fd() is with that tag (epoll_data)"}, \
 	{"asgi_begin", events_begin, METH_VARARGS, \
-	 "asgi_begin(create_task, create_future, call_soon, leave, apps): serve on a loop, by these methods of it. leave() is called when the worker " \
+	 "asgi_begin(create_task, create_future, get_task_factory, call_soon, leave, apps): serve on a loop, by these methods of it. leave() is called when the worker " \
 	 "has drained. apps has for each application's number (callable, http, websocket, state): what the scopes of each kind begin with, and the " \
 	 "state that lifespan has left or None; or None for an application that is not ASGI's"}, \
 	{"asgi_end", events_end, METH_NOARGS, "asgi_end(): the loop is about to be closed: end the exchanges that are left"}, \

@@ -96,7 +96,7 @@ class Server:
             loop.call_soon(poll, context=context.copy())
 
         apps = [one and (one.app, HTTP, WEBSOCKET, one.state) for one in self.lifespans]
-        core.asgi_begin(loop.create_task, loop.create_future, soon, self.leave, apps)
+        core.asgi_begin(loop.create_task, loop.create_future, loop.get_task_factory, soon, self.leave, apps)
         loop.add_reader(core.poll_fd(), core.poll)
         loop.add_reader(signalled, drain, signalled)
         if self.backend is not None:
