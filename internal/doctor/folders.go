@@ -20,6 +20,19 @@ func (w *World) folders() (whole bool) {
 	if s.Chdir2 != "" {
 		w.enterable("chdir2", s.Chdir2, option.PathIn(w.dir, s.Chdir2), w.missing(s.Chdir2))
 	}
+	for _, p := range s.PythonPath {
+		path := option.PathIn(w.dir, p)
+		if strings.ContainsAny(p, "*?[") {
+			continue // a pattern may fit nothing
+		}
+		if st, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			w.note(Doubt, "pythonpath", p, fmt.Errorf("there is no %s", path), "nothing is imported from there")
+		} else if err == nil && st.IsDir() { // an archive is none
+			if err := access.Check(path, access.Enter, w.cred); err != nil {
+				w.note(Doubt, "pythonpath", p, err, "")
+			}
+		}
+	}
 	w.files()
 	for _, m := range s.StaticMaps {
 		path := option.PathIn(w.dir, m.Path)

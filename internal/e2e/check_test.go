@@ -106,6 +106,10 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		"touch-reload = reload":                            {0, "there is no $DIR/reload yet"},
 		"touch-chain-reload = good.py":                     {0, ""},
 		"touch-exec = none/x true":                         {3, "there is no folder $DIR/none"},
+		"pythonpath = none":                                {3, "there is no $DIR/none (nothing is imported from there)"},
+		"pythonpath = closed":                              {3, "uid 33 may not enter $DIR/closed"},
+		"pythonpath = n?ne":                                {0, ""},
+		"pythonpath = good.py":                             {0, ""},
 		"touch-logreopen = closed/x":                       {3, "uid 33 may not enter $DIR/closed"},
 
 		"env = DJANGO_SETTINGS_MODULE=conf.apps\nmodule = dj": {3, "$DIR/conf/apps.py, line 1: there is no module inavenv"},
