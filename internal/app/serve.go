@@ -417,6 +417,7 @@ func (in *instance) buildConfig(d *deployment) error {
 		return err
 	}
 	d.config = &supervisor.Config{
+		Locate:   d.cfg.Locate,
 		Settings: s, Python: python, PythonArgs: pythonArgs(s.Optimize, s.NoSite), LibDir: in.lib, Version: Version,
 		Dir: d.dir, Env: env,
 		StopWithin: stopWithin(s, os.Getpid(), terminal(in.std.In)),

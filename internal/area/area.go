@@ -38,6 +38,8 @@ type Spec struct {
 	// Content is what a new one has at ContentAt; nil = zeros.
 	Content   []byte
 	ContentAt int64
+	// Wrong tells of an error by the option that asks for it.
+	Wrong func(error) error
 }
 
 func (s *Spec) same(other *Spec) bool {
@@ -74,6 +76,9 @@ func (k *Keeper) Open(specs []Spec) ([]*Area, error) {
 			var err error
 			if a, err = k.make(specs[i]); err != nil {
 				k.Keep(func(a *Area) bool { return !contains(made, a) })
+				if wrong := specs[i].Wrong; wrong != nil {
+					return nil, wrong(err)
+				}
 				return nil, fmt.Errorf("%s %s: %w", specs[i].Kind, specs[i].Name, err)
 			}
 			k.areas, made = append(k.areas, a), append(made, a)

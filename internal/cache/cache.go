@@ -46,11 +46,21 @@ func Specs(s *option.Settings) ([]area.Spec, error) {
 		}
 		spec, err := layout(c)
 		if err != nil {
-			return nil, fmt.Errorf("cache %s: %w", c.Name, err)
+			return nil, wrong(c)(err)
 		}
+		spec.Wrong = wrong(c)
 		out = append(out, spec)
 	}
 	return out, nil
+}
+
+// wrong names the option that asks for a cache.
+func wrong(c option.Cache) func(error) error {
+	name := "cache2"
+	if c.Text == "" {
+		name = "cache"
+	}
+	return func(err error) error { return option.Wrong(name, c.Text, err) }
 }
 
 func layout(c option.Cache) (area.Spec, error) {

@@ -63,6 +63,7 @@ func (r *reader) verify(s *option.Settings) {
 	}
 	r.verifyAlarms(s, at)
 	r.verifyThresholds(s)
+	r.verifyCacheItems(s)
 	if len(s.Apps) == 0 && len(s.Mules)+len(s.Spoolers) > 0 && !slices.Contains(r.pairs, at("need-app")) {
 		s.NeedApp = false // what runs beside workers is what it is for
 	}
@@ -169,6 +170,33 @@ func (r *reader) verifyThresholds(s *option.Settings) {
 			r.problem(r.pairs[at], "write metric = "+t.Metric, fmt.Errorf("there is no metric %q", t.Metric))
 		case t.Alarm != "" && !s.HasAlarm(t.Alarm):
 			r.doubt(r.pairs[at], "write alarm = "+t.Alarm+" cmd:COMMAND", fmt.Errorf("there is no alarm named %q", t.Alarm))
+		}
+	}
+}
+
+// verifyCacheItems finds items for caches that are not there.
+func (r *reader) verifyCacheItems(s *option.Settings) {
+	for _, p := range r.pairs {
+		row, ok := option.Lookup(p.Key)
+		if !ok {
+			continue
+		}
+		head := p.Value
+		switch row.Name {
+		case "add-cache-item":
+			head, _, ok = strings.Cut(head, "=")
+		case "load-file-in-cache", "load-file-in-cache-gzip":
+		default:
+			ok = false
+		}
+		name, _, _ := cutLast(head, " ")
+		named := strings.Contains(head, " ")
+		switch {
+		case !ok || head == "":
+		case len(s.Caches) == 0:
+			r.doubt(p, "write cache2 = name=main,items=100", errors.New("there is no cache to put it into"))
+		case named && !slices.ContainsFunc(s.Caches, func(c option.Cache) bool { return c.Name == name }):
+			r.doubt(p, "write cache2 = name="+name+",items=100", fmt.Errorf("there is no cache named %q", name))
 		}
 	}
 }

@@ -90,3 +90,28 @@ func TestCacheAmongTheKilled(t *testing.T) {
 	})
 	t.Log(statsOf(t, s.Path("stats"))["caches"])
 }
+
+// TestMemoryThatCannotBe: what ends the start only when the memory is made names option, file and
+// line, too.
+func TestMemoryThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"cache2 = name=x,items=5,store=/nowhere/store":    "x.ini:2: cache2 = name=x,items=5,store=/nowhere/store: open /nowhere/store: no such file",
+		"cache2 = name=x,items=99999999999":               "x.ini:2: cache2 = name=x,items=99999999999: too large",
+		"queue = 99999999999999":                          "x.ini:2: queue = 99999999999999: so many messages",
+		"queue = 5\nqueue-store = /nowhere/queue":         "x.ini:3: queue-store = /nowhere/queue: open /nowhere/queue: no such file",
+		"sharedarea = 999999999999":                       "x.ini:2: sharedarea = 999999999999: 4095999999995904 bytes",
+		"sharedarea = size=8192,file=/nowhere/sharedarea": "sharedarea: /nowhere/sharedarea: No such file",
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			s := harness.New(t)
+			s.Write("app.py", cacheAPI)
+			s.Write("x.ini", "[uwsgi]\n"+line+"\n")
+			out, err := s.Command("--ini", "x.ini", "--http-socket", harness.Addr(t), "--module", "app").CombinedOutput()
+			if err == nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "Traceback") {
+				t.Errorf("%v:\n%s", err, out)
+			}
+		})
+	}
+}

@@ -32,6 +32,7 @@ type Cache struct {
 	Initial    int64 // what a number that is not there counts from
 	Store      string
 	StoreSync  time.Duration // how often the store is written to the disk; 0 = when the kernel does
+	Text       string        `json:"-"` // of cache2; "" = of the options before it
 }
 
 // CacheFile is a file that is put into a cache at the start, under its path.
@@ -84,12 +85,17 @@ var cacheKeys = []string{"name", "max_items", "maxitems", "items", "blocksize", 
 
 func cache2(s *Settings, v Value) error {
 	c := newCache("")
+	c.Text = v.Text
 	var hint error
 	if !strings.Contains(v.Text, "=") {
 		return fault("write cache2 = name=NAME,items=N", "%q names no cache", v.Text)
 	}
 	for _, pair := range keyvals(v.Text, cacheKeys) {
 		var err error
+		if value, rest, more := strings.Cut(pair.value, ","); more && pair.key != "store" && pair.key != "url" {
+			key, _, _ := strings.Cut(rest, "=")
+			hint, pair.value = warning("see cache2 in --help", "%q is no key of cache2", key), value
+		}
 		switch pair.key {
 		case "name":
 			c.Name = pair.value

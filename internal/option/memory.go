@@ -24,6 +24,8 @@ type MemorySettings struct {
 type SharedArea struct {
 	Size int64  // bytes
 	File string // that they are in, from its beginning; "" = none
+
+	Option, Text string `json:"-"` // who asked for it
 }
 
 // SharedAreas are all, by number.
@@ -50,7 +52,7 @@ var memoryRows = []Row{
 }
 
 func sharedArea(s *Settings, v Value) error {
-	a, hint := SharedArea{}, error(nil)
+	a, hint := SharedArea{Option: v.Name, Text: v.Text}, error(nil)
 	pairs := []keyval{{"pages", v.Text}}
 	if strings.Contains(v.Text, "=") {
 		pairs = keyvals(v.Text, []string{"pages", "size", "file", "fd", "ptr", "offset"})
@@ -87,7 +89,7 @@ func sharedArea(s *Settings, v Value) error {
 func pySharedArea(s *Settings, v Value) error {
 	n, err := v.whole(byteUnits, "bytes")
 	if survivable(err) {
-		s.PySharedArea = append(s.PySharedArea, SharedArea{Size: n})
+		s.PySharedArea = append(s.PySharedArea, SharedArea{Size: n, Option: v.Name, Text: v.Text})
 	}
 	return err
 }

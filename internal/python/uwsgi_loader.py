@@ -52,7 +52,12 @@ class LoaderProcess:
             self.loaded.error = lacking
             self.wire.send(self.loaded.failure())
             os._exit(self.loaded.code)
-        prepare(self.boot, settings)
+        try:
+            prepare(self.boot, settings)
+        except (OSError, ValueError) as exc:  # a file of sharedarea
+            self.loaded.error = str(exc)
+            self.wire.send(self.loaded.failure())
+            os._exit(self.loaded.code)
         if self.boot["Lazy"]:
             self.ready([])
             return

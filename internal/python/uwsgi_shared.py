@@ -31,7 +31,10 @@ def content(area, settings):
     wanted = ((settings["SharedArea"] or []) + (settings["PySharedArea"] or []))[int(area["Name"])]
     if not wanted["File"]:
         return None
-    file = open(wanted["File"], "r+b", 0)
+    try:
+        file = open(wanted["File"], "r+b", 0)
+    except OSError as exc:
+        raise ValueError("sharedarea: %s: %s" % (wanted["File"], exc.strerror)) from exc
     size = os.fstat(file.fileno()).st_size
     if size < wanted["Size"]:
         file.close()

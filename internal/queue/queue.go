@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -38,10 +39,12 @@ func Specs(s *option.Settings) ([]area.Spec, error) {
 		block = 8192
 	}
 	if block <= slotHead {
-		return nil, fmt.Errorf("queue-blocksize = %d leaves no room for a message: the head takes %d", block, slotHead)
+		return nil, option.Wrong("queue-blocksize", strconv.FormatInt(block, 10),
+			fmt.Errorf("it leaves no room for a message: the head takes %d bytes", slotHead))
 	}
 	if s.Queue > most/block {
-		return nil, fmt.Errorf("queue = %d of %d bytes each is too large", s.Queue, block)
+		return nil, option.Wrong("queue", strconv.FormatInt(s.Queue, 10),
+			fmt.Errorf("so many messages of %d bytes each are too large", block))
 	}
 	size := head + s.Queue*block
 	var geometry []byte
@@ -49,7 +52,12 @@ func Specs(s *option.Settings) ([]area.Spec, error) {
 		geometry = binary.NativeEndian.AppendUint64(geometry, uint64(word))
 	}
 	spec := area.Spec{Kind: Kind, Name: Kind, Magic: magic, Geometry: geometry, Size: size, Store: s.QueueStore,
-		Sync: s.QueueStoreSync}
+		Sync: s.QueueStoreSync, Wrong: func(err error) error {
+			if s.QueueStore != "" {
+				return option.Wrong("queue-store", s.QueueStore, err)
+			}
+			return option.Wrong("queue", strconv.FormatInt(s.Queue, 10), err)
+		}}
 	if content := stored(s.QueueStore, foreign+s.Queue*block); content != nil {
 		spec.Content, spec.ContentAt = content, head-foreign
 	}

@@ -29,7 +29,7 @@ func Specs(s *option.Settings) ([]area.Spec, error) {
 	for i, a := range s.SharedAreas() {
 		at, size := int64(head), a.Size
 		if size > most {
-			return nil, fmt.Errorf("sharedarea %d: %d bytes are too many", i, size)
+			return nil, wrong(a)(fmt.Errorf("%d bytes are too many", size))
 		}
 		whole := at + size
 		if a.File != "" {
@@ -39,7 +39,13 @@ func Specs(s *option.Settings) ([]area.Spec, error) {
 		for _, word := range []int64{size, at} {
 			geometry = binary.NativeEndian.AppendUint64(geometry, uint64(word))
 		}
-		out = append(out, area.Spec{Kind: Kind, Name: strconv.Itoa(i), Magic: magic, Geometry: geometry, Size: whole})
+		out = append(out, area.Spec{Kind: Kind, Name: strconv.Itoa(i), Magic: magic, Geometry: geometry, Size: whole,
+			Wrong: wrong(a)})
 	}
 	return out, nil
+}
+
+// wrong names the option that asks for an area.
+func wrong(a option.SharedArea) func(error) error {
+	return func(err error) error { return option.Wrong(a.Option, a.Text, err) }
 }

@@ -51,6 +51,8 @@ type Config struct {
 
 	// Hooks runs the hooks of a phase: pre-app, post-app, master-start, as-user-atexit. nil = none.
 	Hooks func(ctx context.Context, phase string) error
+	// Locate completes an error of an option with its place; nil = there is none to tell.
+	Locate func(error) error
 	// Reconfigure reads the configuration again, for a reload. nil = the same again.
 	Reconfigure func(ctx context.Context) (*Config, error)
 	// Commands has the timed commands that are due started, and gives how long it is until it wants

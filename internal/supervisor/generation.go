@@ -128,6 +128,9 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		RequestLog: wire.RequestLog{Kind: cfg.RequestLogKind},
 	}
 	areas, err := s.openAreas(g)
+	if err != nil && cfg.Locate != nil {
+		err = cfg.Locate(err)
+	}
 	if err != nil {
 		return nil, err
 	}
