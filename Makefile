@@ -44,7 +44,7 @@ NEEDS_test += deb lab
 endif
 NEEDS_deb = deb $(ARCH:%=deb-%)
 NEEDS_wheel := wheel
-NEEDS_wheel-test := wheel
+NEEDS_wheel-test := wheel free
 NEEDS_wheel-short := pip
 NEEDS_packages := wheel
 NEEDS_dist := deb wheel
@@ -161,10 +161,11 @@ dist: deps
 deb: deps
 	packaging/deb.sh $(ARCH)
 
-# For x86_64 and aarch64, glibc and musl, with zig from PyPI as the C compiler; and the source.
+# For x86_64 and aarch64, glibc and musl, with zig from PyPI as the C compiler; for free-threaded Pythons with glibc; and the source.
 wheel: deps
 	mkdir -p dist
 	$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-x86_64 manylinux-aarch64 musllinux-x86_64 musllinux-aarch64 \
+		manylinux-x86_64-cp313t manylinux-aarch64-cp313t \
 		redis-x86_64 redis-aarch64 sdist
 
 # Installs them as people do, with every CPython that is here.

@@ -70,12 +70,13 @@ def application(environ, start_response):
 		random := rand.New(rand.NewPCG(seed, uint64(client)))
 		conn := harness.Dial(t, addr)
 		in := bufio.NewReader(conn)
-		for i := 0; i < 40 || time.Now().Before(end); i++ {
+		for i := 0; i < 20 || time.Now().Before(end); i++ {
 			var requests strings.Builder
 			wants := make([]string, 25) // at once, so that the threads meet
 			for n := range wants {
 				wants[n] = freeRequest(random, &requests)
 			}
+			conn.SetDeadline(time.Now().Add(harness.Patience))
 			if _, err := io.WriteString(conn, requests.String()); err != nil {
 				t.Errorf("seed %d, client %d, batch %d: %v", seed, client, i, err)
 				return

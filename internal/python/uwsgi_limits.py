@@ -7,7 +7,11 @@ import resource
 import signal
 from _thread import allocate_lock, start_new_thread  # before an application patches them
 
+import uwsgi_unfit
+
 F_SETSIG = 10  # fcntl(2)
+# bytes of address space that the interpreter reserves when it starts: the first arena of a free-threaded one's mimalloc
+RESERVED = 1 << 30 if uwsgi_unfit.FREE_THREADED else 0
 
 
 def tether(fd):
@@ -60,7 +64,8 @@ def lift_address_space(settings):
 
 
 def hold_address_space(settings, overhead):
-    """Hold this worker to limit-as and the address space that its data plane reserved, for good."""
+    """Hold this worker to limit-as and the address space that its data plane and its interpreter
+    reserved, for good."""
     if settings["LimitAS"]:
         soften(resource.RLIMIT_AS, settings["LimitAS"] + overhead)
         most = resource.getrlimit(resource.RLIMIT_AS)[0]

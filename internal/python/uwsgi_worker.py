@@ -114,7 +114,7 @@ class Worker:
             reporter(settings, _uwsgi), FileWrapper if settings["FileWrapper"] else None, base, io.BytesIO, open_body,
             exchanges, kinds)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        overhead = library.size + max(0, uwsgi._statm()[1] - before)
+        overhead = library.size + uwsgi_limits.RESERVED + max(0, uwsgi._statm()[1] - before)
         _uwsgi.address_space(overhead)
         _uwsgi.offer_sockets(uwsgi_websocket.offerer(settings))
         uwsgi_limits.hold_address_space(settings, overhead)

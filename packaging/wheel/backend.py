@@ -38,6 +38,9 @@ TARGETS = {
     "musllinux-x86_64": ("amd64", "x86_64-linux-musl", "musllinux_1_2_x86_64"),
     "musllinux-aarch64": ("arm64", "aarch64-linux-musl", "musllinux_1_2_aarch64"),
 }
+# The ABI of a wheel's library, at the end of a target's name where it is not the stable one: manylinux-x86_64-cp313t. 3.14t's is the
+# same as 3.13t's, as far as it is used here; nobody has run it yet.
+STABLE, FREE_THREADED = "abi3", ("cp313t", "cp314t")
 # the wheels of uwsgi-redis, which needs no C library: target → (GOARCH, platform tag)
 AGENTS = {
     "redis-x86_64": ("amd64", "manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_2_x86_64"),
@@ -101,18 +104,32 @@ def find_cc(target):
 
 
 def asked(config):
-    """The target that is asked for (--config-setting target=…); None: this machine's own."""
+    """The target that is asked for (--config-setting target=…), None for this machine's own, and the
+    ABI: the one of this Python, where the target does not say."""
     target = (config or {}).get("target") or os.environ.get("UWSGI_WHEEL_TARGET")
-    if target and target not in TARGETS:
-        raise BuildError("target %s: there are %s" % (target, ", ".join(TARGETS)))
-    return target
+    if not target:
+        return None, own_abi()
+    name, _, abi = target.rpartition("-") if target.endswith(FREE_THREADED) else (target, "", STABLE)
+    if name not in TARGETS:
+        raise BuildError("target %s: there are %s, and with -%s behind it" % (target, ", ".join(TARGETS), " or -".join(FREE_THREADED)))
+    return name, abi
+
+
+def own_abi():
+    """The ABI that this Python needs."""
+    if "t" not in sys.abiflags:
+        return STABLE
+    abi = "cp%d%dt" % sys.version_info[:2]
+    if abi not in FREE_THREADED:
+        raise BuildError("this Python is free-threaded, and of these there are libraries for %s alone" % ", ".join(FREE_THREADED))
+    return abi
 
 
 def get_requires_for_build_wheel(config_settings=None):
     """PEP 517: what of Go and a C compiler this machine lacks."""
     check_root()
     lacking = [] if find_go() else [PINS["go"]]
-    if not find_cc(asked(config_settings)):
+    if not find_cc(asked(config_settings)[0]):
         lacking.append(PINS["cc"])
     return lacking
 
@@ -142,8 +159,8 @@ def compile_into(folder, arch, *parts, **more):
             raise BuildError("the %s cannot be compiled (%s): see above" % (part, arch))
 
 
-def build(folder, target):
-    """Build the program and the library into folder; gives the platform tag."""
+def build(folder, target, abi):
+    """Build the program and the library of an ABI into folder; gives the platform tag."""
     cc = find_cc(target)
     if not cc:
         raise BuildError("no C compiler is here: apt install gcc libc6-dev, or pip install %s" % PINS["cc"])
@@ -156,7 +173,7 @@ def build(folder, target):
     if is_zig:
         compiler += " -target " + zig
     what = ["programs", "library"] if target else ["programs", "library", "redis"]
-    compile_into(folder, arch, *what, CC=compiler)
+    compile_into(folder, arch, *what, CC=compiler, ABI=abi)
     return tag
 
 
@@ -201,12 +218,13 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     check_root()
     base = "%s-%s" % (NAME.replace("-", "_"), version())
     data, info = base + ".data", base + ".dist-info"
-    target, extra = asked(config_settings), "Provides-Extra: redis\n"
+    (target, abi), extra = asked(config_settings), "Provides-Extra: redis\n"
+    python = "cp39-abi3" if abi == STABLE else "%s-%s" % (abi[:-1], abi)
     if target:
         extra += "Requires-Dist: %s-redis == %s; extra == 'redis'\n" % (NAME, version())
     with tempfile.TemporaryDirectory() as work:
-        tag = build(work, target)
-        name = "%s-cp39-abi3-%s.whl" % (base, tag)
+        tag = build(work, target, abi)
+        name = "%s-%s-%s.whl" % (base, python, tag)
         part = os.path.join(wheel_directory, name + ".part")
         wheel = Wheel(part, info)
         for module in ("uwsgi.py", "pyuwsgi.py"):
@@ -220,7 +238,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
                 if os.path.isfile(path):
                     with open(path, "rb") as f:
                         wheel.add(where + file, f.read(), mode)
-    wheel.finish("cp39-abi3", tag, metadata(extra))
+    wheel.finish(python, tag, metadata(extra))
     os.replace(part, os.path.join(wheel_directory, name))
     return name
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 tools=$(packaging/deps.sh tools)
 machine=$(uname -m)
-wheel=$(echo "$root"/dist/uwsgi-*-manylinux_*_"$machine".*.whl)
+wheel=$(echo "$root"/dist/uwsgi-*-abi3-manylinux_*_"$machine".*.whl)
 work=$(mktemp -d)
 pid=
 trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; rm -rf "$work"' EXIT
@@ -20,6 +20,7 @@ for w in dist/uwsgi-*.whl; do
 	[ "$(stat -c %s "$w")" -lt 6000000 ] || fail "$w has 6 MB or more"
 	said=$("$tools/bin/auditwheel" show "$w" | tr '\n' ' ')
 	[[ $said = *'following platform tag: "manylinux_2_17'* ]] || fail "$w: $said"
+	[[ $w = *-abi3-* ]] || { echo "$w"; continue; }
 	# Beyond the stable ABI of 3.9: functions without a layout that every CPython exports, and PyIter_Send where there is one.
 	{ "$tools/bin/abi3audit" --report "$w" 2>/dev/null || true; } | python3 -c '
 import json, sys
@@ -90,6 +91,18 @@ for python in "${pythons[@]}"; do
 	[ -z "$(find "$venv" -iname '*uwsgi*')" ] || fail "left after pip uninstall: $(find "$venv" -iname '*uwsgi*')"
 	"$python" -V
 done
+
+free=$(echo "$root"/dist/uwsgi-*-cp313t-manylinux_*_"$machine".*.whl)
+python=
+[ ! -e "$free" ] || [ "${1:-}" = short ] || python=$(packaging/python.sh free)
+if [ "$python" ]; then
+	echo "== a free-threaded Python"
+	rm -rf "$venv"
+	"$python/bin/python3" -m venv "$venv"
+	"$venv/bin/pip" install -q --disable-pip-version-check --no-index --find-links dist uwsgi
+	serve "$venv" "$venv/bin/uwsgi"
+	"$venv/bin/pip" install -q --disable-pip-version-check --no-index "$wheel" 2>/dev/null && fail "the wheel of the stable ABI installs in a free-threaded Python"
+fi
 
 echo "== uv, whose files are links"
 export UV_CACHE_DIR=$work/cache UV_TOOL_DIR=$work/tools UV_TOOL_BIN_DIR=$work/bin UV_PYTHON_DOWNLOADS=never
