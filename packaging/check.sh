@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { echo "== $1"; }
+step() { echo "== $1 (${SECONDS} s)"; }
 
 step "gofmt"
 unformatted=$(gofmt -l cmd internal packaging)
@@ -34,7 +34,7 @@ sys.exit("wrap them: " + " ".join(all) if all else 0)'
 step "go vet"
 go vet ./...
 
-step "staticcheck"
+step "staticcheck, which the first time is compiled for some minutes"
 # ST1005 is about the wording of errors: some are uWSGI's, which scripts match.
 go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -checks inherit,-ST1005 ./...
 
@@ -60,7 +60,8 @@ fuzz() {
 	dir=$(dirname "${1%%:*}")
 	cd "$dir" && "$work/${dir//\//-}.test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$each" -test.parallel 1 \
 		-test.fuzzcachedir "$cache/$dir" >"$work/$target.log" 2>&1 || { cat "$work/$target.log"; return 255; }
+	echo "ok  	$target	${each%x} inputs"
 }
 export -f fuzz
 printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz "$1"' -
-echo "${#targets[@]} fuzz targets, ${each%x} inputs each"
+echo "${#targets[@]} fuzz targets, ${each%x} inputs each; all done in ${SECONDS} s"
