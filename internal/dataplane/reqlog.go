@@ -20,6 +20,7 @@ type requestLog struct {
 	fixed  []byte        // journal, entry: the fields that every entry has
 	peer   unix.Sockaddr // journal: where it listens
 	vain   atomic.Int32  // journal: waits in a row for room in its socket that were in vain
+	cut    atomic.Bool   // stream: the last line that was written lacks its end
 }
 
 // vainWaits is after how many timeouts in a row of its socket a journal counts as stuck: until it
@@ -43,6 +44,7 @@ func (l *requestLog) open(e *Engine) (err error) {
 // replace sends the lines to fd from now on. The old descriptor keeps its number, so that a core in
 // the middle of a write is not disturbed.
 func (l *requestLog) replace(fd int) {
+	l.cut.Store(false)
 	if old := int(l.fd.Load()); old > 2 {
 		unix.Dup3(fd, old, unix.O_CLOEXEC)
 		unix.Close(fd)
@@ -83,7 +85,10 @@ func (l *requestLog) write(x *Exchange, app int, end int64) {
 	switch l.kind {
 	case "stream":
 		c.line = append(c.line, '\n')
-		out = c.line
+		if !l.stream(fd, c.line) {
+			e.row.LogLost.Add(1)
+		}
+		return
 	case "journal":
 		c.record = appendJournal(c.record[:0], l.fixed, x)
 		if !l.send(fd, c.record) {
@@ -94,9 +99,25 @@ func (l *requestLog) write(x *Exchange, app int, end int64) {
 		c.record = appendJournal(c.record[:0], l.fixed, x)
 		out = c.record
 	}
-	if put(fd, out) != nil {
+	if _, err := put(fd, out); err != nil {
 		e.row.LogLost.Add(1)
 	}
+}
+
+// stream writes a line to a file or a pipe and reports whether it took it whole. What a full disk
+// has cut ends before the next line begins.
+func (l *requestLog) stream(fd int, line []byte) bool {
+	out, cut := line, l.cut.Load()
+	if cut {
+		out = append([]byte{'\n'}, line...)
+	}
+	n, err := put(fd, out)
+	if n > 0 {
+		if now := n < len(out) && out[n-1] != '\n'; now != cut {
+			l.cut.Store(now)
+		}
+	}
+	return err == nil && n == len(out)
 }
 
 // send gives the journal one entry and reports whether it took it.
@@ -131,11 +152,11 @@ func sendEntry(fd int, record []byte, flags int) unix.Errno {
 }
 
 // put writes one entry in one call.
-func put(fd int, p []byte) error {
+func put(fd int, p []byte) (int, error) {
 	for {
-		_, err := unix.Write(fd, p)
+		n, err := unix.Write(fd, p)
 		if err != unix.EINTR {
-			return err
+			return n, err
 		}
 	}
 }

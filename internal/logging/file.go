@@ -16,9 +16,13 @@ import (
 type fdSink struct {
 	f   *os.File
 	buf []byte
+	cut bool // the last line that was written lacks its end: the disk was full
 }
 
 func (s *fdSink) write(_ *record, line []byte) error {
+	if s.cut && len(s.buf) == 0 {
+		s.buf = append(s.buf, '\n')
+	}
 	s.buf = append(s.buf, line...)
 	if len(s.buf) < 32<<10 {
 		return nil
@@ -30,7 +34,10 @@ func (s *fdSink) flush() error {
 	if len(s.buf) == 0 {
 		return nil
 	}
-	_, err := s.f.Write(s.buf)
+	n, err := s.f.Write(s.buf)
+	if n > 0 {
+		s.cut = s.buf[n-1] != '\n'
+	}
 	s.buf = s.buf[:0]
 	return err
 }
@@ -65,7 +72,7 @@ func (s *fileSink) open(truncate bool) error {
 	if s.f != nil {
 		s.f.Close()
 	}
-	s.f, s.size = f, st.Size()
+	s.f, s.size, s.cut = f, st.Size(), false
 	if s.moved != nil {
 		return s.moved(f)
 	}

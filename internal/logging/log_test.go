@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"uwsgi/internal/needs"
 	"uwsgi/internal/option"
@@ -392,5 +395,40 @@ func TestMessageIDs(t *testing.T) {
 	if priority(slog.LevelError) != sd.PriErr || priority(slog.LevelDebug) != sd.PriDebug ||
 		fieldName("worker-id") != "UWSGI_WORKER_ID" {
 		t.Error("mapping")
+	}
+}
+
+// TestCutLineEnds: what a full disk has cut ends before the next line begins.
+func TestCutLineEnds(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w := os.NewFile(uintptr(fds[0]), "reader"), os.NewFile(uintptr(fds[1]), "writer")
+	defer r.Close()
+	defer w.Close()
+	s := &fdSink{f: w}
+	if err := sendTimeout(w, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.write(nil, []byte(strings.Repeat("x", 1<<20)+"\n")); err == nil {
+		t.Fatal("a socket took a line of a megabyte that nobody reads")
+	}
+	if err := sendTimeout(w, 0); err != nil { // none
+		t.Fatal(err)
+	}
+	text := make(chan string, 1)
+	go func() {
+		all, _ := io.ReadAll(r)
+		text <- strings.TrimLeft(string(all), "x")
+	}()
+	for range 2 {
+		if err := errors.Join(s.write(nil, []byte("next\n")), s.flush()); err != nil {
+			t.Error(err)
+		}
+	}
+	w.Close()
+	if got := <-text; got != "\nnext\nnext\n" {
+		t.Errorf("behind the cut line %q", got)
 	}
 }
