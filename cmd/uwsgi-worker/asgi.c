@@ -107,7 +107,9 @@ static int driver_raised(asgi_driver *d)
 	if (PyErr_ExceptionMatches(driver_cancelled)) {
 		if (d->cancelled || driver_abandoned)
 			return UW_CANCELLED;
-		if (d->gone || d->state == ASGI_ENDED) // of its own accord, when nobody waited any more
+		if (d->gone) // of its own accord, as nobody waits any more
+			return UW_DONE;
+		if (d->state == ASGI_ENDED)
 			return UW_FAILED;
 		PyObject *t, *v, *tb;
 		PyErr_Fetch(&t, &v, &tb);
@@ -120,8 +122,8 @@ static int driver_raised(asgi_driver *d)
 		PyErr_Restore(t, v, tb);
 		return UW_FAILED;
 	}
-	if (driver_silent(d))
-		return UW_FAILED;
+	if (driver_silent(d)) // a client's end is no failure of the application's
+		return UW_DONE;
 	int outcome = uw_failed(d->x);
 	return outcome == UW_FAILED && d->cancelled ? UW_CANCELLED : outcome;
 }

@@ -78,3 +78,38 @@ async def application(scope, receive, send):
 		}
 	}
 }
+
+// TestASGIHalfClosed: a client that has said all that it will is gone for the application. A whole
+// answer gets there all the same; one that is streamed is refused with OSError, as by uvicorn, and
+// that is neither a 500 nor an exception of the application's.
+func TestASGIHalfClosed(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+async def application(scope, receive, send):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"] == "/whole":
+        await send({"type": "http.response.body", "body": b"it has gone"})
+        return
+    for piece in b"it has", b" gone":
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+`)
+	s.Start("--http", addr, "--asgi", "app", "--lifespan", "off", "--stats", s.Path("stats"))
+	for path, want := range map[string]string{"/whole": "\r\n\r\nit has gone", "/streamed": ""} {
+		c := harness.Send(t, addr, "GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(c)
+		if err != nil || !strings.HasSuffix(string(got), want) || want == "" && len(got) > 0 {
+			t.Errorf("%s: %q, %v", path, got, err)
+		}
+	}
+	s.Log.Wait(t, `GET /streamed => generated 0 bytes`)
+	w := statsOf(t, s.Path("stats"))["workers"].([]any)[0].(map[string]any)
+	if w["requests"] != 2.0 || w["exceptions"] != 0.0 {
+		t.Errorf("%v requests, %v exceptions", w["requests"], w["exceptions"])
+	}
+}
