@@ -256,7 +256,7 @@ def build_agent_wheel(directory, target):
         with open(os.path.join(work, "lib", "uwsgi", AGENT), "rb") as f:
             wheel.add("%s.data/data/lib/uwsgi/%s" % (base, AGENT), f.read(), 0o755)
     wheel.finish("py3-none", tag, ("Metadata-Version: 2.1\nName: %s-redis\nVersion: %s\nSummary: What talks to Redis for "
-        "%s\nLicense-File: LICENSE\nRequires-Dist: %s == %s\n\nInstall %s[redis].\n" % (
+        "%s\nLicense-File: LICENSE\nRequires-Dist: %s == %s\nDescription-Content-Type: text/plain\n\nInstall %s[redis].\n" % (
             NAME, version(), NAME, NAME, version(), NAME)).encode())
     os.replace(part, os.path.join(directory, name))
     return name

@@ -13,6 +13,14 @@ trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; rm -rf "$work"' EXIT
 fail() { echo "FAIL: $*" >&2; [ ! -e "$work/log" ] || tail -20 "$work/log" >&2; exit 1; }
 
 echo "== what the wheels are"
+python3 - dist/*.whl <<'X' || fail "twine refuses a description without a type"
+import sys, zipfile
+for path in sys.argv[1:]:
+    wheel = zipfile.ZipFile(path)
+    metadata = next(n for n in wheel.namelist() if n.endswith("/METADATA"))
+    if b"\nDescription-Content-Type: text/" not in wheel.read(metadata):
+        sys.exit(path)
+X
 for w in dist/uwsgi_redis-*.whl; do
 	[ "$(stat -c %s "$w")" -lt 6000000 ] || fail "$w has 6 MB or more"
 done
