@@ -36,7 +36,7 @@ calls = ("first", "uwsgi.cache_get('import')", "uwsgi.cache_get('none')", "uwsgi
     "uwsgi.cache_get('c', 'other')", "uwsgi.cache_exists('c', 'other')", "uwsgi.cache_get('c', 'nobody')", "uwsgi.cache_set('c', b'3', 0, 'nobody')",
     "uwsgi.cache_keys('other')", "sorted(uwsgi.cache_keys())", "uwsgi.cache_keys('nobody')", "uwsgi.cache_clear('other')", "uwsgi.cache_keys('other')",
     "uwsgi.cache_clear('nobody')", "uwsgi.cache_set()", "uwsgi.cache_get()", "uwsgi.cache_get(5)", "uwsgi.cache_set('a', 5)", "uwsgi.cache_set('a', None)",
-    "uwsgi.cache_set('a', True)", "uwsgi.cache_get(None)", "uwsgi.cache_set('z', b'1', 'x')", "uwsgi.cache_set('', b'1')",
+    "uwsgi.cache_set('a', True)", "uwsgi.cache_get(None)", "uwsgi.cache_set('z', b'1', 'x')", "uwsgi.cache_set('y', b'1', True)", "uwsgi.cache_set('', b'1')",
     "uwsgi.cache_get('')", "uwsgi.cache_exists('')", "uwsgi.cache_inc('m', 2, 0, 'from')", "uwsgi.cache_num('m', 'from')",
     "uwsgi.cache_inc('m', 2, 0, 'from')", "uwsgi.cache_num('m', 'from')", "uwsgi.cache_mul('p', 3, 0, 'from')",
     "uwsgi.cache_num('p', 'from')", "uwsgi.cache_dec('q', 3, 0, 'from')", "uwsgi.cache_num('q', 'from')", "uwsgi.cache_get('a', 5)")

@@ -235,7 +235,7 @@ func TestCacheInRedis(t *testing.T) {
 	start := func(main, other string) *harness.Client {
 		s, addr := harness.New(t), harness.Addr(t)
 		s.Write("app.py", cacheAPI)
-		s.Start("--http-socket", addr, "--module", "app", "--cache2", "name=main,"+main,
+		s.Start("--http-socket", addr, "--module", "app", "--queue", "5", "--cache2", "name=main,"+main,
 			"--cache2", "name=other,"+other)
 		return harness.HTTP(t, addr)
 	}

@@ -19,7 +19,8 @@ def functions(shared):
 def complete(found, settings):
     """Add the caches in Redis to those functions, and what is in all of them from the start."""
     if remote:
-        found.update(remote(settings["Caches"], dict(found)).functions())
+        local = {name: found[name] for name in NAMES if name in found}
+        found.update(remote(settings["Caches"], local).functions())
     if "cache_update" in found:
         fill(found["cache_update"], settings)
 

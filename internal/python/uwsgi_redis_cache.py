@@ -40,15 +40,15 @@ def whole(args, at, default=0):
     if not isinstance(args[at], int):
         raise TypeError("an integer is required")
     if not -1 << 63 <= args[at] < 1 << 63:
-        raise OverflowError("Python int too large to convert to C long")
-    return args[at]
+        raise OverflowError("int too big to convert")
+    return int(args[at])  # True is one
 
 
 class Caches:
     """The functions, of ``caches`` as the settings have them and, by name, those of shared memory."""
 
     def __init__(self, caches, local):
-        self.local = local
+        self.local = local  # {}: there are none
         self.caches = {cache["Name"]: Cache(cache) for cache in caches if cache["URL"]}
         self.first = self.caches.get(caches[0]["Name"])  # what no name stands for; None: a local one
 
