@@ -203,7 +203,7 @@ func TestHandlersInMulesFail(t *testing.T) {
 	s.Log.Wait(t, `^RAN 2 in mule 3 True$`)
 }
 
-// TestSignalWaitInAWorker: a request waits for a signal, and runs its handler.
+// TestSignalWaitInAWorker: a request waits for a signal, and runs its handler, where there is one.
 func TestSignalWaitInAWorker(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -216,11 +216,13 @@ def application(environ, start_response):
     uwsgi.signal(31)
     uwsgi.signal(30)
     answer = uwsgi.signal_wait(30)
+    uwsgi.signal(32)  # it has no handler
+    uwsgi.signal_wait(32)
     start_response("200 OK", [])
     return [repr((answer, uwsgi.signal_received())).encode()]
 `)
 	s.Start("--http", addr, "--module", "app", "--master")
-	if a := harness.HTTP(t, addr).Get("/"); a.Body != "(None, 30)" {
+	if a := harness.HTTP(t, addr).Get("/"); a.Body != "(None, 32)" {
 		t.Error(a.Line, a.Body)
 	}
 	for _, n := range []string{"30", "31"} {

@@ -358,11 +358,12 @@ func (s *Supervisor) underway(g *generation, e errand) bool {
 	})
 }
 
-// errands are what has to be done for a signal.
+// errands are what has to be done for a signal. One that nobody has registered is a worker's, as
+// under uWSGI: it may wait for it.
 func (s *Supervisor) errands(g *generation, n int) ([]errand, error) {
 	text, ok := g.signals.table.Target(n)
 	if !ok {
-		return nil, fmt.Errorf("nobody has registered signal %d", n)
+		s.warnOnce(g, fmt.Sprintf("uwsgi signals: nobody has registered signal %d", n))
 	}
 	target, err := schedule.ParseTarget(text)
 	if err != nil {

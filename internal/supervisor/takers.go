@@ -152,6 +152,9 @@ func (s *Supervisor) takers(g *generation, e errand) (list []*taker) {
 			list = s.withAttendant(list, g, at)
 		}
 	}
+	if _, registered := g.signals.table.Target(e.signal); !registered {
+		return list
+	}
 	return slices.DeleteFunc(list, func(t *taker) bool { return !g.signals.knows(t, e.signal) })
 }
 
