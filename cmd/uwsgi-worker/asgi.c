@@ -332,12 +332,12 @@ static int driver_leads(asgi_driver *self, PyObject *value, PyObject *thrown, Py
 {
 	asgi_task task;
 	asgi_driver *d;
-	int fit = !thrown && asgi_task_begin(&task, self->task);
+	int fit = !thrown && asgi_task_begin(&task, self->task), alone = !fit;
 	driver_leading = 0;
 	int rc = driver_take(self, value, thrown, result);
 	while (fit && rc == ASGI_RETURN && driver_first && !asgi_task_enough(&task)) {
 		if (!asgi_task_same(&task)) {
-			driver_straight = 0; // those that wait have a task each
+			alone = 1;
 			break;
 		}
 		if (!(d = driver_next()))
@@ -352,6 +352,8 @@ static int driver_leads(asgi_driver *self, PyObject *value, PyObject *thrown, Py
 	}
 	if (fit)
 		asgi_task_end(&task);
+	if (alone)
+		driver_straight = 0; // those that wait have a task each
 	if (driver_first)
 		uw_again = 1; // poll() has the context that they begin with
 	return rc;
@@ -521,7 +523,6 @@ static asgi_driver *driver_begins(const uw_event *ev, const asgi_app *app)
 static void driver_schedule(asgi_driver *d, PyObject *create_task)
 {
 	uw_exchange *x = d->x;
-	int leads = driver_straight && !driver_leading && asgi_task_able();
 	PyObject *task = PyObject_CallFunctionObjArgs(create_task, (PyObject *)d, NULL);
 	if (!task) {
 		uw_report();
@@ -535,7 +536,7 @@ static void driver_schedule(asgi_driver *d, PyObject *create_task)
 		return;
 	}
 	d->task = task;
-	if (leads && !d->iterator)
+	if (driver_straight && !driver_leading && !d->iterator && asgi_task_able(task))
 		d->leads = driver_leading = 1;
 }
 

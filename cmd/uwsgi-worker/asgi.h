@@ -145,7 +145,7 @@ typedef struct {
 int asgi_task_init(void);
 // asgi_task_factory gives loop.get_task_factory.
 void asgi_task_factory(PyObject *get);
-int asgi_task_able(void); // a task that is made now may
+int asgi_task_able(PyObject *task); // it is asyncio's own, and no factory wants to see a task for each
 // asgi_task_begin remembers what the task is like before it serves. 0: it may not serve others.
 int asgi_task_begin(asgi_task *t, PyObject *task);
 int asgi_task_same(const asgi_task *t); // … and reports whether it is like that again

@@ -96,9 +96,9 @@ static Py_ssize_t task_elsewhere(PyObject *task)
 	return n;
 }
 
-int asgi_task_able(void)
+int asgi_task_able(PyObject *task)
 {
-	PyObject *factory = task_type ? PyObject_CallFunctionObjArgs(task_get_factory, NULL) : NULL;
+	PyObject *factory = (PyObject *)Py_TYPE(task) == task_type ? PyObject_CallFunctionObjArgs(task_get_factory, NULL) : NULL;
 	PyErr_Clear();
 	Py_XDECREF(factory);
 	return factory == Py_None; // it wants to see a task for each
@@ -106,7 +106,7 @@ int asgi_task_able(void)
 
 int asgi_task_begin(asgi_task *t, PyObject *task)
 {
-	if (!task || (PyObject *)Py_TYPE(task) != task_type)
+	if (!task)
 		return 0;
 	t->elsewhere = task_elsewhere(task);
 	t->variables = NULL;
