@@ -25,7 +25,7 @@ case $("$go" env GOARCH) in
 esac
 # No identity of the build: it has the folder of the linker script in it, and the same commit gives the same bytes in every folder.
 strip=-s debug='-s -w -buildid='
-[ -z "${DEBUG:-}" ] || strip='' debug=''
+[ -z "${DEBUG:-}" ] || strip='' debug='-buildid='
 
 step() { # step FILE. Go compiles its own library, too, where nothing has been compiled yet.
 	if [ -e "$1" ]; then echo "compiling $1"; else echo "compiling $1: the first time takes a minute or two"; fi
