@@ -12,7 +12,8 @@ build=$(mktemp -d dist/build.XXXXXX)
 build=$root/$build
 trap 'rm -rf "$build"' EXIT
 mkdir "$build/uwsgi-$version"
-tar -c --exclude=./.git --exclude=./dist --exclude=./bin --exclude=./.home . | tar -x -C "$build/uwsgi-$version"
+# dpkg sets back what is newer than the changelog; what is older has its time, too.
+tar -c --mtime="@$(dpkg-parsechangelog -S Timestamp)" --exclude=./.git --exclude=./dist --exclude=./bin --exclude=./.home . | tar -x -C "$build/uwsgi-$version"
 cd "$build/uwsgi-$version"
 dpkg-buildpackage -b -us -uc -tc -a "$arch" >"$build/log" 2>&1 || { tail -n 60 "$build/log" >&2; exit 1; }
 cd "$root"
