@@ -63,7 +63,7 @@ def application(environ, start_response):
     start_response("200 " + "OK" * (len(body) % 3 + 1), [("X-Said-" + str(len(body) % 7), str(len(body))), ("Content-Type", "text/plain")])
     return [body.encode()]
 `), harness.Addr(t)
-	s.Start("--http", addr, "--module", "app", "--master", "--threads", "8")
+	s.Start("--http", addr, "--module", "app", "--master", "--threads", "8", "--disable-logging")
 	seed := uint64(time.Now().UnixNano())
 	end := freeEnd(t)
 	clients(8, func(client int) {
