@@ -352,7 +352,7 @@ enum cache_answer cache_calculate(struct cache *c, struct span key, enum cache_m
 	memcpy(&n, cache_value(c, i), sizeof n);
 	n = calculate(how, n, by);
 	begin(c);
-	__atomic_store_n((int64_t *)cache_value(c, i), n, __ATOMIC_RELAXED); // blocks are aligned
+	memcpy(cache_value(c, i), &n, sizeof n); // one store, which no kill can tear
 	s->expires = expires;
 	if (expires && expires < c->next_expiry)
 		c->next_expiry = expires;

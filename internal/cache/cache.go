@@ -64,7 +64,9 @@ func wrong(c option.Cache) func(error) error {
 }
 
 func layout(c option.Cache) (area.Spec, error) {
-	items, blocks := uint64(c.Items), uint64(c.Items)+1
+	// uWSGI counts a place that it does not use.
+	items := max(uint64(c.Items), 2) - 1
+	blocks := items + 1
 	flags := uint64(0)
 	for _, f := range []struct {
 		on   bool
@@ -77,10 +79,10 @@ func layout(c option.Cache) (area.Spec, error) {
 	if c.Bitmap {
 		blocks = max(uint64(c.Blocks), 1)
 		if c.Blocks == 0 {
-			blocks = items
+			blocks = uint64(c.Items)
 		}
 	}
-	blocksize, keysize := (uint64(c.BlockSize)+7)&^7, (uint64(c.KeySize)+7)&^7
+	blocksize, keysize := uint64(c.BlockSize), uint64(c.KeySize)
 	buckets := uint64(1) << bits.Len64(max(uint64(c.HashSize), items)-1)
 	if items > most || blocks > most || buckets > 2*most || blocksize > maxSize || keysize > maxSize {
 		return area.Spec{}, fmt.Errorf("too large")
@@ -126,7 +128,7 @@ func Stats(a *area.Area, c option.Cache) (stats.Cache, error) {
 		return stats.Cache{}, err
 	}
 	return stats.Cache{Name: a.Name, KeySize: c.KeySize, BlockSize: word(2), Hits: n(1), Misses: n(2), Full: n(3),
-		CacheTable: &stats.CacheTable{Hash: "djb33x", HashSize: word(4), MaxItems: word(0), Blocks: word(1),
+		CacheTable: &stats.CacheTable{Hash: "djb33x", HashSize: word(4), MaxItems: c.Items, Blocks: word(1),
 			Items: max(0, n(0)-over), Evictions: n(4), Expired: n(5) + over, Bytes: max(0, n(6)-overBytes)}}, nil
 }
 

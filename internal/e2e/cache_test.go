@@ -39,7 +39,10 @@ calls = ("first", "uwsgi.cache_get('import')", "uwsgi.cache_get('none')", "uwsgi
     "uwsgi.cache_set('a', True)", "uwsgi.cache_get(None)", "uwsgi.cache_set('z', b'1', 'x')", "uwsgi.cache_set('y', b'1', True)", "uwsgi.cache_set('', b'1')",
     "uwsgi.cache_get('')", "uwsgi.cache_exists('')", "uwsgi.cache_inc('m', 2, 0, 'from')", "uwsgi.cache_num('m', 'from')",
     "uwsgi.cache_inc('m', 2, 0, 'from')", "uwsgi.cache_num('m', 'from')", "uwsgi.cache_mul('p', 3, 0, 'from')",
-    "uwsgi.cache_num('p', 'from')", "uwsgi.cache_dec('q', 3, 0, 'from')", "uwsgi.cache_num('q', 'from')", "uwsgi.cache_get('a', 5)")
+    "uwsgi.cache_num('p', 'from')", "uwsgi.cache_dec('q', 3, 0, 'from')", "uwsgi.cache_num('q', 'from')", "uwsgi.cache_get('a', 5)",
+    "[uwsgi.cache_set(str(i), b'x', 0, 'small') for i in range(3)]", "uwsgi.cache_clear('small')", "uwsgi.cache_set('k', b'x' * 21, 0, 'small')",
+    "uwsgi.cache_set('k' * 11, b'x', 0, 'small')", "uwsgi.cache_set('k' * 10, b'x' * 20, 0, 'small')",
+    "uwsgi.cache_set('k', b'x' * 18, 0, 'bits')", "uwsgi.cache_set('k', b'x' * 17, 0, 'bits')", "uwsgi.cache_inc('n', 1, 0, 'bits')")
 
 def application(environ, start_response):
     start_response("200 OK", [])
@@ -61,7 +64,8 @@ func TestCacheAnswers(t *testing.T) {
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", cacheAPI)
 	caches := []string{"--cache2", "name=main,items=100", "--cache2", "name=other,items=10",
-		"--cache2", "name=from,max_items=10,hash_size=128,key_size=64,math_initial=40,lru=1"}
+		"--cache2", "name=from,max_items=10,hash_size=128,key_size=64,math_initial=40,lru=1",
+		"--cache2", "name=small,items=3,blocksize=20,keysize=10", "--cache2", "name=bits,items=5,blocks=17,blocksize=1,bitmap=1"}
 	s.Start(append([]string{"--http-socket", addr, "--module", "app", "--master", "-p", "1"}, caches...)...)
 	ours := harness.HTTP(t, addr).Get("/calls").Body
 	if !strings.Contains(ours, "uwsgi.cache_get('import'): b'early'") {

@@ -21,7 +21,7 @@ type CacheSettings struct {
 type Cache struct {
 	Name       string
 	URL        string
-	Items      int64 // that it holds; 0 = it is only spoken of
+	Items      int64 // one more than it holds, as uWSGI counts; 0 = it is only spoken of
 	Blocks     int64 // of values, with Bitmap; 0 = as many as items
 	BlockSize  int64
 	KeySize    int64 // of the longest key

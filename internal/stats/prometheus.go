@@ -153,7 +153,7 @@ func (c *Cache) prometheus(p *page) {
 	count("full", "How often there was no place.", c.Full)
 	if t := c.CacheTable; t != nil {
 		p.add("uwsgi_cache_items", "Items.", float64(t.Items), "name", c.Name)
-		p.add("uwsgi_cache_max_items", "Items that it holds.", float64(t.MaxItems), "name", c.Name)
+		p.add("uwsgi_cache_max_items", "Items that it has room for, and one.", float64(t.MaxItems), "name", c.Name)
 	} else {
 		p.add("uwsgi_cache_failed_total", "Calls that Redis did not answer, or refused.", float64(c.Failed), "name", c.Name)
 	}
