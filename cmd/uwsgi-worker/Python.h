@@ -1,7 +1,7 @@
 // What this library uses of CPython's stable ABI (PEP 384, as of 3.9), declared here so that it
 // builds without anybody's headers, for any machine. With Py_GIL_DISABLED it is what free-threaded
-// builds have in its place: 3.13t and 3.14t, of one layout, and no stable ABI. internal/header_test.go
-// holds layouts and constants to those of real Python.h's.
+// builds have in its place: 3.13t and 3.14t, of one layout, and no stable ABI.
+// internal/header_test.go holds layouts and constants to those of real Python.h's.
 #ifndef UWSGI_PYTHON_H
 #define UWSGI_PYTHON_H
 

@@ -112,8 +112,8 @@ int asgi_init(void);
 // get its turn.
 int asgi_foreign(void);
 
-// asgi_at_home reports whether what is kept for the loop may be used: without the GIL other threads,
-// where the last reference to an object may go, are there at the same time.
+// asgi_at_home reports whether what is kept for the loop may be used: without the GIL other
+// threads, where the last reference to an object may go, are there at the same time.
 #ifdef Py_GIL_DISABLED
 int asgi_at_home(void);
 #else

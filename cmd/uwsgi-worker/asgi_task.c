@@ -1,11 +1,11 @@
 // The task of a request, which serves the next one too where nobody can tell.
 //
 // A task of asyncio's costs a fifth of a small request. While requests end in the first step of
-// their tasks, one task serves in that step all that have come with it. Before the next one it is looked at
-// whether the task is as it was before it served: no reference to it is left, no weak one, no
-// callback, attribute, cancellation or other name, and its context has the variables that it had.
-// All of that is the object's own bytes, wherever a version of Python has it, but for what it keeps
-// elsewhere of a dictionary and of weak references (3.13).
+// their tasks, one task serves in that step all that have come with it. Before the next one it is
+// looked at whether the task is as it was before it served: no reference to it is left, no weak
+// one, no callback, attribute, cancellation or other name, and its context has the variables that
+// it had. All of that is the object's own bytes, wherever a version of Python has it, but for what
+// it keeps elsewhere of a dictionary and of weak references (3.13).
 #include <string.h>
 #include <time.h>
 

@@ -1,7 +1,8 @@
 // Tables that a thread of Python works in, and what it takes from objects that others may change.
 // With the GIL one thread at a time is in Python code, and the tables are everybody's. Without it
-// (Py_GIL_DISABLED, a free-threaded Python) each has its own, which uw_own_begin makes for it. Not as
-// thread-local arrays: a library that Go is linked into has static TLS, of which there is little.
+// (Py_GIL_DISABLED, a free-threaded Python) each has its own, which uw_own_begin makes for it. Not
+// as thread-local arrays: a library that Go is linked into has static TLS, of which there is
+// little.
 #ifndef UWSGI_OWN_H
 #define UWSGI_OWN_H
 

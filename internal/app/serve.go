@@ -337,8 +337,8 @@ func (in *instance) listen(d, old *deployment) (err error) {
 	}
 	d.sockets, err = listen.Open(d.cfg.Settings, d.dir, inherited, in.rights.binder(), d.log.Print)
 	if errors.Is(err, listen.ErrNoSocket) && len(d.cfg.Settings.Apps) == 0 {
-		return fmt.Errorf("%w\nno application is named either: write --module mysite.wsgi, or module = mysite.wsgi below "+
-			"[uwsgi] in a file; `uwsgi init` writes one for the project in a folder", err)
+		return fmt.Errorf("%w\nno application is named either: write --module mysite.wsgi, or "+
+			"module = mysite.wsgi below [uwsgi] in a file; `uwsgi init` writes one for the project in a folder", err)
 	}
 	return err
 }

@@ -144,7 +144,8 @@ func runGolden(t *testing.T, name string) {
 		case outputs[p.name]:
 			wanted++
 		default:
-			files[p.name] = strings.NewReplacer("<CR>", "\r", "<BOM>", bom, "<BOM16>", "\xff\xfe").Replace(strings.TrimSuffix(p.text, "<EOF>\n"))
+			files[p.name] = strings.NewReplacer("<CR>", "\r", "<BOM>", bom, "<BOM16>",
+				"\xff\xfe").Replace(strings.TrimSuffix(p.text, "<EOF>\n"))
 		}
 	}
 	if wanted == 0 {

@@ -169,7 +169,8 @@ func (r *reader) verifyThresholds(s *option.Settings) {
 		case !s.HasMetric(t.Metric):
 			r.problem(r.pairs[at], "write metric = "+t.Metric, fmt.Errorf("there is no metric %q", t.Metric))
 		case t.Alarm != "" && !s.HasAlarm(t.Alarm):
-			r.doubt(r.pairs[at], "write alarm = "+t.Alarm+" cmd:COMMAND", fmt.Errorf("there is no alarm named %q", t.Alarm))
+			r.doubt(r.pairs[at], "write alarm = "+t.Alarm+" cmd:COMMAND",
+				fmt.Errorf("there is no alarm named %q", t.Alarm))
 		}
 	}
 }

@@ -66,7 +66,8 @@ func TestSignalling(t *testing.T) {
 		{"by number", fmt.Sprint(pid), fakes{name: "uwsgi-core"}, fmt.Sprintf("[%d 1]", pid), "", false},
 		{"a stranger", file, fakes{name: "postgres"}, "[]", fmt.Sprintf("kill(): process %d of %s is postgres, no instance: the pidfile is out of date", pid, file), true},
 		{"nobody", file, fakes{err: syscall.ESRCH}, "[]",
-			fmt.Sprintf("signal_pidfile()/kill(): No such process: process %d of %s has ended: the pidfile is out of date", pid, file), true},
+			fmt.Sprintf("signal_pidfile()/kill(): No such process: process %d of %s has ended: the pidfile is out "+
+				"of date", pid, file), true},
 		{"nobody by number", "4", fakes{err: syscall.ESRCH}, "[]", "No such process: process 4 has ended", true},
 		{"init", "1", fakes{name: "systemd"}, "[]", "process 1 is systemd, no instance", true},
 		{"a hidden init", "1", fakes{}, "[]", "no instance", true},

@@ -134,9 +134,9 @@ func (e *Engine) listenSet() int {
 }
 
 // ListenIn watches the listening sockets in the epoll set of Python's event loop, which contains
-// ours: a nested set loses EXCLUSIVE, so that each connection would wake all workers. tag is what the
-// loop knows our set by: to it, an event of theirs looks like one of our set. Called once more, it
-// moves them to where the set is now.
+// ours: a nested set loses EXCLUSIVE, so that each connection would wake all workers. tag is what
+// the loop knows our set by: to it, an event of theirs looks like one of our set. Called once more,
+// it moves them to where the set is now.
 func (e *Engine) ListenIn(epfd int, tag uint64) {
 	e.listenMu.Lock()
 	defer e.listenMu.Unlock()

@@ -122,7 +122,8 @@ func (w *World) touched() {
 			case err != nil:
 				w.note(Doubt, group.name, value, err, "")
 			case !there(path):
-				w.note(Note, group.name, value, fmt.Errorf("there is no %s yet", path), "touch makes it, and sets it off")
+				w.note(Note, group.name, value, fmt.Errorf("there is no %s yet", path),
+					"touch makes it, and sets it off")
 			}
 		}
 	}

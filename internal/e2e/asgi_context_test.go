@@ -26,7 +26,8 @@ func TestOneRequestOneTask(t *testing.T) {
 			ask := func(paths ...string) (bodies []string) {
 				var clients []net.Conn
 				for _, path := range append([]string{"block"}, paths...) {
-					clients = append(clients, harness.Send(t, addr, fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path)))
+					clients = append(clients, harness.Send(t, addr,
+						fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path)))
 				}
 				for _, c := range clients[1:] {
 					bodies = append(bodies, harness.Parse(t, c, "GET").Body)
@@ -43,7 +44,8 @@ func TestOneRequestOneTask(t *testing.T) {
 				return n
 			}
 			harness.Eventually(t, "seven requests have fewer tasks", func() bool { return number()-number() > -7 })
-			for _, what := range []string{"variable", "early", "reset", "keep", "weak", "key", "mark", "callback", "cancel",
+			for _, what := range []string{"variable", "early", "reset", "keep", "weak", "key",
+				"mark", "callback", "cancel",
 				"child", "name", "factory", "made"} {
 				for i, body := range ask("look", what, "look", "look", what, what, "look") {
 					if body != "as new" {

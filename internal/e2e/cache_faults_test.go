@@ -108,7 +108,8 @@ func TestMemoryThatCannotBe(t *testing.T) {
 			s := harness.New(t)
 			s.Write("app.py", cacheAPI)
 			s.Write("x.ini", "[uwsgi]\n"+line+"\n")
-			out, err := s.Command("--ini", "x.ini", "--http-socket", harness.Addr(t), "--module", "app").CombinedOutput()
+			out, err := s.Command("--ini", "x.ini", "--http-socket", harness.Addr(t),
+				"--module", "app").CombinedOutput()
 			if err == nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "Traceback") {
 				t.Errorf("%v:\n%s", err, out)
 			}

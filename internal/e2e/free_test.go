@@ -91,7 +91,8 @@ def application(environ, start_response):
 				shared := want == "" && strings.Trim(string(body), "xyz") == ""
 				if err != nil || resp.StatusCode != 200 || !shared && (string(body) != want ||
 					resp.Header.Get("X-Said-"+strconv.Itoa(len(want)%7)) != strconv.Itoa(len(want))) {
-					t.Errorf("seed %d, client %d, batch %d: %v %s %v %.300q, not %.300q", seed, client, i, err, resp.Status,
+					t.Errorf("seed %d, client %d, batch %d: %v %s %v %.300q, not %.300q", seed,
+						client, i, err, resp.Status,
 						resp.Header, body, want)
 					return
 				}

@@ -171,7 +171,8 @@ func TestWrong(t *testing.T) {
 func TestThresholds(t *testing.T) {
 	s := configured(t, "name=app,initial_value=5", "name=acc,collector=accumulator,children=app")
 	row, _ := option.Lookup("metric-threshold")
-	for _, line := range []string{"key=app,value=5,alarm=a", "key=app,value=5,alarm=seldom,rate=2,msg=so much, once more",
+	for _, line := range []string{"key=app,value=5,alarm=a",
+		"key=app,value=5,alarm=seldom,rate=2,msg=so much, once more",
 		"key=app,value=6,alarm=never", "key=acc,value=10,reset=-1", "key=app,value=7,alarm=late,reset=2"} {
 		if err := row.Set(s, option.Value{Name: "metric-threshold", Text: line, Given: true}); err != nil {
 			t.Fatal(err)
@@ -205,7 +206,8 @@ func TestThresholds(t *testing.T) {
 	if want := []int64{5, -1, 6, 2}; !slices.Equal(got, want) {
 		t.Errorf("%v, not %v", got, want)
 	}
-	if want := []string{"a: app", "seldom: so much, once more", "a: app", "a: app", "seldom: so much, once more", "never: app",
+	if want := []string{"a: app", "seldom: so much, once more", "a: app", "a: app",
+		"seldom: so much, once more", "never: app",
 		"late: app"}; !slices.Equal(raised, want) {
 		t.Errorf("%q", raised)
 	}

@@ -23,7 +23,8 @@ def prepare(settings):
     if not settings["Gevent"]:
         return None
     if FREE_THREADED:
-        return "gevent = %d: it is not offered in a free-threaded Python yet: write threads = %d" % ((settings["Gevent"],) * 2)
+        return "gevent = %d: it is not offered in a free-threaded Python yet: write threads = %d" % (
+            (settings["Gevent"],) * 2)
     try:
         import gevent.event
         import gevent.monkey
@@ -133,7 +134,8 @@ class Server:
 
 
 def tag_in(backend, fd):
-    """What an event of a descriptor carries in an epoll set; None if that is not to be found out."""
+    """What an event of a descriptor carries in an epoll set; None if that is not to be found
+    out."""
     try:
         with open("/proc/self/fdinfo/%d" % backend) as info:
             for line in info:  # tfd: 5 events: 19 data: 100000005 …

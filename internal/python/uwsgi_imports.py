@@ -93,7 +93,8 @@ def own(file):
 
 
 def wanted(statement, base):
-    """The modules that a statement in the package base imports, each with the names taken from it."""
+    """The modules that a statement in the package base imports, each with the names taken from
+    it."""
     if isinstance(statement, ast.Import):
         return [(alias.name, ()) for alias in statement.names]
     if isinstance(statement, ast.ImportFrom):
@@ -120,7 +121,8 @@ def later(statement):
     if target == "ROOT_URLCONF":
         return texts
     if target == "urlpatterns":
-        calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "include"]
+        calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+            and n.func.id == "include"]
         return [c.args[0].value for c in calls if c.args and isinstance(c.args[0], ast.Constant)]
     return []
 

@@ -29,10 +29,11 @@ def unfit(preloaded=True):
                 "interpreter lock is needed")
     missing = "" if os.path.exists(library("_uwsgi")) else os.path.basename(library("_uwsgi"))
     if missing and FREE_THREADED:
-        return ("it is free-threaded, and the library for that, %s, is not in %s: install this server's %s wheel, or use a "
-                "build with the global interpreter lock (python%d.%d, say)" % ((missing, HERE, ABI) + sys.version_info[:2]))
+        return ("it is free-threaded, and the library for that, %s, is not in %s: install this server's %s "
+                "wheel, or use a build with the global interpreter lock (python%d.%d, say)" % (
+                    (missing, HERE, ABI) + sys.version_info[:2]))
     if missing:
-        return ("it has the global interpreter lock, and the library for that, %s, is not in %s, but one for free-threaded "
-                "builds: install this server's abi3 wheel" % (missing, HERE))
+        return ("it has the global interpreter lock, and the library for that, %s, is not in %s, but one for "
+                "free-threaded builds: install this server's abi3 wheel" % (missing, HERE))
     if preloaded and "/ld-musl-" in maps and "/_uwsgi.abi3.so" not in maps:
         return "it is linked with musl: one that is linked with glibc is needed, or the musllinux wheel of this server"

@@ -21,8 +21,8 @@ type Figures struct {
 	_            [3]uint64
 }
 
-// Board is memory that the agent counts in and the supervisor reads, so that nobody is asked for it;
-// it outlives an agent. One that is nil counts nothing.
+// Board is memory that the agent counts in and the supervisor reads, so that nobody is asked for
+// it; it outlives an agent. One that is nil counts nothing.
 type Board struct{ rows []Figures }
 
 // rows is how many caches are counted; nobody has so many.

@@ -21,8 +21,8 @@
 // # Time
 //
 // What is held for a while, a lease or a job, is held until a moment of CLOCK_BOOTTIME, which goes
-// on while the machine sleeps, counted from before the request that renewed it was sent, and a fifth
-// less than Redis was told. After a restart of Redis, which may have forgotten what was held, nobody
-// takes anything for as long as it could be, unless it keeps a file (appendonly yes, appendfsync
-// always) and has it still. Without that file, jobs are as lasting as its memory.
+// on while the machine sleeps, counted from before the request that renewed it was sent, and a
+// fifth less than Redis was told. After a restart of Redis, which may have forgotten what was held,
+// nobody takes anything for as long as it could be, unless it keeps a file (appendonly yes,
+// appendfsync always) and has it still. Without that file, jobs are as lasting as its memory.
 package redis

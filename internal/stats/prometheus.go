@@ -155,7 +155,8 @@ func (c *Cache) prometheus(p *page) {
 		p.add("uwsgi_cache_items", "Items.", float64(t.Items), "name", c.Name)
 		p.add("uwsgi_cache_max_items", "Items that it has room for, and one.", float64(t.MaxItems), "name", c.Name)
 	} else {
-		p.add("uwsgi_cache_failed_total", "Calls that Redis did not answer, or refused.", float64(c.Failed), "name", c.Name)
+		p.add("uwsgi_cache_failed_total", "Calls that Redis did not answer, or refused.",
+			float64(c.Failed), "name", c.Name)
 	}
 }
 

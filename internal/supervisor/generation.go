@@ -89,8 +89,8 @@ func (g *generation) abandoned() bool {
 	return true
 }
 
-// complete reports whether every slot that should serve does, or would, did it not wait for a signal
-// that only a generation in force may raise: by its schedule, or its mules.
+// complete reports whether every slot that should serve does, or would, did it not wait for a
+// signal that only a generation in force may raise: by its schedule, or its mules.
 func (g *generation) complete() bool {
 	for _, sl := range g.slots {
 		if sl.active && !sl.attends() {

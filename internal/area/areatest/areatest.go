@@ -1,5 +1,5 @@
-// Package areatest runs what works in an area, C of cmd/uwsgi-shared, in processes of its own, which
-// are killed anywhere.
+// Package areatest runs what works in an area, C of cmd/uwsgi-shared, in processes of its own,
+// which are killed anywhere.
 package areatest
 
 import (
@@ -17,7 +17,8 @@ import (
 // Sanitized are cc's flags for what ends at the first fault.
 var Sanitized = []string{"-O1", "-g", "-fsanitize=undefined", "-fno-sanitize-recover"}
 
-// Build compiles source, a program of the package's testdata, with what works in areas of that kind.
+// Build compiles source, a program of the package's testdata, with what works in areas of that
+// kind.
 func Build(t *testing.T, source, kind string, flags ...string) (program string) {
 	t.Helper()
 	shared := "../../cmd/uwsgi-shared/"

@@ -100,7 +100,8 @@ func TestServicesStorm(t *testing.T) {
 	touched := []string{r.Write("t-mules", ""), r.Write("t-spoolers", ""), r.Write("t-workers", "")}
 	r.Write("jobs/.keep", "")
 	r.LooseFDs() // mules and the spooler's processes come after it is ready
-	r.begin("-p", "2", "--threads", "2", "--mules", "3", "--farm", "f:2,3", "--spooler-processes", "2", "--spooler", "jobs",
+	r.begin("-p", "2", "--threads", "2", "--mules", "3", "--farm", "f:2,3", "--spooler-processes",
+		"2", "--spooler", "jobs",
 		"--spooler-frequency", "1", "--spooler-quiet", "--forkbomb-delay", "0", "--min-worker-lifetime", "0", "--stats", r.Path("stats.sock"),
 		"--touch-mules-reload", touched[0], "--touch-spoolers-reload", touched[1], "--touch-workers-reload", touched[2])
 	r.fds = 0
@@ -187,7 +188,8 @@ func TestServicesStorm(t *testing.T) {
 	r.Log.WaitFrom(t, mark, `^MULE TICK$`)
 	if !soon(func() bool {
 		now := r.processesOf()
-		return len(now["workers"]) == 2 && len(now["mules"]) == 3 && len(now["spoolers"]) == 2 && len(r.Processes()) == 9
+		return len(now["workers"]) == 2 && len(now["mules"]) == 3 &&
+			len(now["spoolers"]) == 2 && len(r.Processes()) == 9
 	}) {
 		t.Errorf("after the storm: %v of %v", r.processesOf(), r.Processes())
 	}
