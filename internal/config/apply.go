@@ -62,7 +62,8 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 	v := r.asValue(p)
 	if name := r.atRunTime(p, row); strings.ContainsAny(name, " \t|/") {
 		r.fault(p, row.Standing.String(), &option.Error{Err: fmt.Errorf("$(%s) is a variable of the "+
-			"environment, and none has such a name", name), Hint: "what a command prints is @(exec://" + name + ")", Warn: true})
+			"environment, and none has such a name", name),
+			Hint: "what a command prints is @(exec://" + name + ")", Warn: true})
 		return
 	} else if name != "" {
 		r.find(p, row.Standing.String(), join("$("+name+") is not set here: set at run time",
