@@ -70,9 +70,12 @@ PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 export PORT
 
 # What README.md tells people to type, beside dist/, and without a network. Django is the system's.
-pip='"${PYTHON:-python3}" -m venv --system-site-packages /venv && cd /mnt && PATH=/venv/bin:$PATH PIP_NO_INDEX=1 PIP_QUIET=1 sh -c "$(tree/packaging/readme.sh pip)"'
+readme_pip=$(packaging/readme.sh pip)
+readme_apt=$(packaging/readme.sh apt)
+readme_source=$(packaging/readme.sh source)
+pip='"${PYTHON:-python3}" -m venv --system-site-packages /venv && cd /mnt && export PATH=/venv/bin:$PATH PIP_NO_INDEX=1 PIP_QUIET=1 && '$readme_pip
 served='python3 /mnt/smoke.py /venv/bin/uwsgi'
-apt='cd /mnt && echo "APT::Get::Assume-Yes 1;" >/etc/apt/apt.conf.d/yes && sh -c "$(tree/packaging/readme.sh apt)" >/dev/null 2>&1 &&
+apt='cd /mnt && echo "APT::Get::Assume-Yes 1;" >/etc/apt/apt.conf.d/yes && { '$readme_apt'; } >/dev/null 2>&1 &&
 	python3 /mnt/smoke.py uwsgi && dpkg -r uwsgi >/dev/null && ! command -v uwsgi'
 # There is no apk here: unpacked, and its scripts run as apk does.
 apk='tar -C / -xzf /mnt/dist/uwsgi_*_x86_64.apk 2>/dev/null
@@ -82,7 +85,7 @@ apk='tar -C / -xzf /mnt/dist/uwsgi_*_x86_64.apk 2>/dev/null
 	sh -e /mnt/tree/packaging/openrc.sh'
 offline='! command -v go && ! command -v cc && python3 -m venv --system-site-packages /venv &&
 	unshare -n /venv/bin/pip install -q --no-index --find-links "$0" /mnt/dist/uwsgi-*.tar.gz && python3 /mnt/smoke.py /venv/bin/uwsgi'
-online='python3 -m venv --system-site-packages /venv && cd /mnt/tree && PATH=/venv/bin:$PATH PIP_QUIET=1 sh -c "$(packaging/readme.sh source)" && '$served
+online='python3 -m venv --system-site-packages /venv && cd /mnt/tree && export PATH=/venv/bin:$PATH PIP_QUIET=1 && '$readme_source' && '$served
 system=python3,python3-venv,python3-django
 
 for name; do
