@@ -536,7 +536,7 @@ static void driver_schedule(asgi_driver *d, PyObject *create_task)
 		return;
 	}
 	d->task = task;
-	if (driver_straight && !driver_leading && !d->iterator && asgi_task_able(task))
+	if (driver_straight && !driver_leading && !d->iterator && asgi_task_able(task, (PyObject *)d))
 		d->leads = driver_leading = 1;
 }
 

@@ -135,8 +135,10 @@ enum { ASGI_TASK_BYTES = 512 };
 typedef struct {
 	PyObject *task;      // it is held
 	PyObject *context;   // a copy of its own as it was
+	PyObject *lent;      // its own, which others may get of it; NULL: of this Python they cannot
 	PyObject *variables; // in that; NULL: none
 	Py_ssize_t count;    // of them
+	Py_ssize_t lent_references;
 	Py_ssize_t references, elsewhere; // to it; weak ones and attributes that its bytes do not show
 	int requests;  // that it has served
 	int64_t until; // monotonic ns: none begins later
@@ -145,7 +147,9 @@ typedef struct {
 int asgi_task_init(void);
 // asgi_task_factory gives loop.get_task_factory.
 void asgi_task_factory(PyObject *get);
-int asgi_task_able(PyObject *task); // it is asyncio's own, and no factory wants to see a task for each
+// asgi_task_able: it is asyncio's own, of the driver itself, and no factory wants to see a task for
+// each.
+int asgi_task_able(PyObject *task, PyObject *driver);
 // asgi_task_begin remembers what the task is like before it serves. 0: it may not serve others.
 int asgi_task_begin(asgi_task *t, PyObject *task);
 int asgi_task_same(const asgi_task *t); // … and reports whether it is like that again

@@ -4,8 +4,9 @@
 // their tasks, one task serves in that step all that have come with it. Before the next one it is
 // looked at whether the task is as it was before it served: no reference to it is left, no weak
 // one, no callback, attribute, cancellation or other name, and its context has the variables that
-// it had. All of that is the object's own bytes, wherever a version of Python has it, but for what
-// it keeps elsewhere of a dictionary and of weak references (3.13).
+// it had and nobody else who has got it (get_context(), 3.12): a child in it would be in the next
+// one's. All of that is the object's own bytes, wherever a version of Python has it, but for what
+// it keeps elsewhere of a dictionary, of weak references (3.13) and of its context.
 #include <string.h>
 #include <time.h>
 
@@ -29,6 +30,8 @@ static Py_ssize_t task_size;
 static PyObject *task_weakrefs;  // weakref.getweakrefcount, where the object does not show it; NULL: it does
 static int task_dictionary;      // its dictionary is elsewhere
 static PyObject *task_get_factory;
+static PyObject *task_get_context, *task_get_coro; // names of its methods
+static int task_lends_context;                     // it has the first of them (3.12)
 
 #ifdef Py_GIL_DISABLED
 enum { TASK_COUNTED = 0 }; // other threads count apart
@@ -69,8 +72,13 @@ int asgi_task_init(void)
 		task_weakrefs = weak ? PyObject_GetAttrString(weak, "getweakrefcount") : NULL;
 		Py_XDECREF(weak);
 	}
-	if (PyErr_Occurred())
+	if (PyErr_Occurred() || !(task_get_context = PyUnicode_InternFromString("get_context")) ||
+	    !(task_get_coro = PyUnicode_InternFromString("get_coro")))
 		return -1;
+	PyObject *lends = PyObject_GetAttr(type, task_get_context);
+	PyErr_Clear();
+	task_lends_context = lends != NULL;
+	Py_XDECREF(lends);
 	task_dictionary = dict < 0;
 	task_size = size - (Py_ssize_t)sizeof(PyObject);
 	if (TASK_COUNTED && task_size > 0 && task_size <= ASGI_TASK_BYTES)
@@ -96,12 +104,16 @@ static Py_ssize_t task_elsewhere(PyObject *task)
 	return n;
 }
 
-int asgi_task_able(PyObject *task)
+int asgi_task_able(PyObject *task, PyObject *driver)
 {
-	PyObject *factory = (PyObject *)Py_TYPE(task) == task_type ? PyObject_CallFunctionObjArgs(task_get_factory, NULL) : NULL;
+	if ((PyObject *)Py_TYPE(task) != task_type)
+		return 0;
+	PyObject *factory = PyObject_CallFunctionObjArgs(task_get_factory, NULL);
+	PyObject *coroutine = factory == Py_None ? PyObject_CallMethodObjArgs(task, task_get_coro, NULL) : NULL;
 	PyErr_Clear();
-	Py_XDECREF(factory);
-	return factory == Py_None; // it wants to see a task for each
+	Py_XDECREF(factory); // another than None wants to see a task for each
+	Py_XDECREF(coroutine);
+	return coroutine == driver; // else a create_task() of the application's has wrapped it
 }
 
 int asgi_task_begin(asgi_task *t, PyObject *task)
@@ -110,7 +122,9 @@ int asgi_task_begin(asgi_task *t, PyObject *task)
 		return 0;
 	t->elsewhere = task_elsewhere(task);
 	t->variables = NULL;
-	if (!(t->context = PyContext_CopyCurrent()))
+	t->lent = task_lends_context ? PyObject_CallMethodObjArgs(task, task_get_context, NULL) : NULL;
+	t->lent_references = t->lent ? task_references(t->lent) : 0;
+	if ((task_lends_context && !t->lent) || !(t->context = PyContext_CopyCurrent()))
 		goto unfit;
 	t->count = PyObject_Size(t->context);
 	if (t->count > TASK_VARIABLES || (t->count > 0 && !(t->variables = PySequence_List(t->context)))) {
@@ -125,6 +139,7 @@ int asgi_task_begin(asgi_task *t, PyObject *task)
 	t->requests = 0;
 	return 1;
 unfit:
+	Py_XDECREF(t->lent);
 	PyErr_Clear();
 	return 0;
 }
@@ -146,7 +161,8 @@ static int task_context(const asgi_task *t)
 
 int asgi_task_same(const asgi_task *t)
 {
-	int same = task_references(t->task) == t->references && memcmp(t->bytes, (char *)t->task + sizeof(PyObject), (size_t)task_size) == 0 &&
+	int same = task_references(t->task) == t->references && (!t->lent || task_references(t->lent) == t->lent_references) &&
+	           memcmp(t->bytes, (char *)t->task + sizeof(PyObject), (size_t)task_size) == 0 &&
 	           (!(task_weakrefs || task_dictionary) || task_elsewhere(t->task) == t->elsewhere) && task_context(t);
 	PyErr_Clear();
 	return same;
@@ -158,5 +174,6 @@ void asgi_task_end(asgi_task *t)
 {
 	Py_DECREF(t->context);
 	Py_XDECREF(t->variables);
+	Py_XDECREF(t->lent);
 	Py_DECREF(t->task);
 }

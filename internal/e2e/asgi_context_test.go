@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func TestOneRequestOneTask(t *testing.T) {
 			})
 			for _, what := range []string{"variable", "early", "reset", "keep", "weak", "key",
 				"mark", "callback", "cancel",
-				"child", "name", "factory", "made"} {
+				"child", "lend", "name", "factory", "made"} {
 				for i, body := range ask("look", what, "look", "look", what, what, "look") {
 					if body != "as new" {
 						t.Errorf("%s: the answer %d is %q", what, i, body)
@@ -63,4 +64,54 @@ func TestOneRequestOneTask(t *testing.T) {
 		try(python, "--py-programname", python, "--home", home, "--asgi-loop", "asyncio")
 	}
 	try("uvloop", "--home", harness.Async(t))
+}
+
+// TestTaskThatDoesNotBegin: where a create_task() of the application's wraps the coroutines, and one
+// of them waits before it begins, no other request waits with it.
+func TestTaskThatDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import asyncio
+
+shut = []
+
+
+async def application(scope, receive, send):
+    loop = asyncio.get_running_loop()
+    if scope["type"] == "lifespan":
+        create_task, gate = loop.create_task, loop.create_future()
+
+        async def wait(coroutine):
+            open("waits", "w").close()
+            await gate
+            await coroutine
+
+        loop.create_task = lambda coroutine: create_task(wait(coroutine) if shut and shut.pop() else coroutine)
+        scope["state"]["gate"] = gate
+        while True:
+            await send({"type": (await receive())["type"] + ".complete"})
+    if scope["path"] == "/shut":
+        shut.append(True)
+    elif scope["path"] == "/open":
+        scope["state"]["gate"].set_result(None)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    await send({"type": "http.response.body", "body": b"."})
+`)
+	s.Start("--http", addr, "--module", "app", "--home", harness.Async(t), "--asgi-loop", "asyncio")
+	request := func(path string) string {
+		return fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path)
+	}
+	harness.Raw(t, addr, request("shut"))
+	waits := harness.Send(t, addr, request("waits"))
+	harness.Eventually(t, "a task waits", func() bool {
+		_, err := os.Stat(s.Path("waits"))
+		return err == nil
+	})
+	if got := harness.Raw(t, addr, request("open")); !strings.HasPrefix(got, "HTTP/1.1 200") {
+		t.Fatal(got)
+	}
+	if got := harness.Parse(t, waits, "GET"); got.Body != "." {
+		t.Fatal(got)
+	}
 }

@@ -8,7 +8,7 @@ import weakref
 left = contextvars.ContextVar("left", default="")
 early = contextvars.ContextVar("early")
 early.set("import")
-kept, weak, keys, children, named, made = [], [], weakref.WeakKeyDictionary(), [], [], []
+kept, weak, keys, children, named, made, lent = [], [], weakref.WeakKeyDictionary(), [], [], [], []
 
 
 def found(what, task):
@@ -22,6 +22,7 @@ def found(what, task):
     yield task._callbacks and "a callback"
     yield hasattr(task, "cancelling") and task.cancelling() and "a cancellation"
     yield task in children and "a child"
+    yield any(context is task.get_context() for context in lent) and "a context that another one has"
     yield what == "made" and task not in made and "no task of the factory"
 
 
@@ -51,6 +52,8 @@ def leave(what, task):
         task.cancel()
     elif what == "child":
         children.append(loop.create_task(asyncio.sleep(0)))
+    elif what == "lend" and hasattr(task, "get_context"):  # 3.12
+        lent.append(task.get_context())
     elif what == "factory":
 
         def factory(loop, coroutine, **kwargs):
