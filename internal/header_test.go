@@ -79,7 +79,8 @@ func TestHeaderIsPythons(t *testing.T) {
 	agrees(t, includes, "-DPy_LIMITED_API=0x03090000")
 }
 
-// Without the GIL it agrees with those of 3.13 and newer, which describe free-threaded builds as well.
+// Without the GIL it agrees with those of 3.13 and newer, which describe free-threaded builds as
+// well.
 func TestHeaderIsFreeThreadedPythons(t *testing.T) {
 	var includes []string
 	pythons, _ := filepath.Glob("/root/.pyenv/versions/3.1[3-9]*/bin/python3")

@@ -66,8 +66,8 @@ func TestOneRequestOneTask(t *testing.T) {
 	try("uvloop", "--home", harness.Async(t))
 }
 
-// TestTaskThatDoesNotBegin: where a create_task() of the application's wraps the coroutines, and one
-// of them waits before it begins, no other request waits with it.
+// TestTaskThatDoesNotBegin: where a create_task() of the application's wraps the coroutines, and
+// one of them waits before it begins, no other request waits with it.
 func TestTaskThatDoesNotBegin(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)

@@ -41,8 +41,8 @@ func clients(n int, f func(client int)) {
 }
 
 // TestFreeThreadedTables: eight threads make environs, heads and bodies at once. Each request is
-// answered with its own values, whatever names and values the tables of other threads have kept, and
-// whatever other threads do to the list that it is answered with.
+// answered with its own values, whatever names and values the tables of other threads have kept,
+// and whatever other threads do to the list that it is answered with.
 func TestFreeThreadedTables(t *testing.T) {
 	t.Parallel()
 	s, addr := freeThreaded(t, `
@@ -203,8 +203,8 @@ func TestFreeThreadedGevent(t *testing.T) {
 	}
 }
 
-// TestFreeThreadedScales: with `make free`, on a machine that has two processors for it, four threads
-// answer at least 1.8 times as many requests of pure Python as one.
+// TestFreeThreadedScales: with `make free`, on a machine that has two processors for it, four
+// threads answer at least 1.8 times as many requests of pure Python as one.
 func TestFreeThreadedScales(t *testing.T) {
 	if os.Getenv("UWSGI_FREE_SECONDS") == "" {
 		t.Skip("it measures time: `make free` has the machine for it")

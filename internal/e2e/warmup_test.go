@@ -174,8 +174,8 @@ def application(environ, start_response):
 	}
 }
 
-// TestWarmupOfAChainReload: a worker whose warmup fails takes nobody's place; the old ones serve on,
-// and the chain goes on with the code that is mended.
+// TestWarmupOfAChainReload: a worker whose warmup fails takes nobody's place; the old ones serve
+// on, and the chain goes on with the code that is mended.
 func TestWarmupOfAChainReload(t *testing.T) {
 	t.Parallel()
 	for how, args := range map[string][]string{

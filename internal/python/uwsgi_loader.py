@@ -204,10 +204,10 @@ def main(libdir, ours):
         uwsgi._cluster = uwsgi_redis_cluster.Cluster(settings["Cluster"])
     remote = any(cache["URL"] for cache in settings["Caches"] or ())
     if settings["Spoolers"]:
-        import uwsgi_spool  # while they can be found
+        import uwsgi_spoolers  # while they can be found
         import uwsgi_spooler
 
-        uwsgi._spoolers = uwsgi_spool.Spoolers(settings)
+        uwsgi._spoolers = uwsgi_spoolers.Spoolers(settings)
     if boot["Areas"] or remote:  # now: later no module of ours can be found
         import uwsgi_shared
 

@@ -85,8 +85,8 @@ func TestEventedReloads(t *testing.T) {
 
 // The mercy ends for what does not end by itself: requests that take too long, streams that hear of
 // nothing and tasks in the background are cancelled in its last moment, so that the application
-// ends in order. A WebSocket that is accepted while the worker leaves is closed as those before it. A
-// WSGI stream hears of nothing in any case.
+// ends in order. A WebSocket that is accepted while the worker leaves is closed as those before it.
+// A WSGI stream hears of nothing in any case.
 func TestEventedMercy(t *testing.T) {
 	loops(t, func(t *testing.T, loop string) {
 		t.Parallel() // most of it is waiting

@@ -113,8 +113,8 @@ func talk(addr, path string, conversation func(k *websockettest.Client) error) e
 	return conversation(k)
 }
 
-// Of requests and WebSockets nothing is left in a worker's interpreter, however they came and ended:
-// not a block of memory for each of a kind.
+// Of requests and WebSockets nothing is left in a worker's interpreter, however they came and
+// ended: not a block of memory for each of a kind.
 func TestEventedLeaks(t *testing.T) {
 	loops(t, func(t *testing.T, loop string) {
 		t.Parallel() // much of it is waiting

@@ -17,6 +17,7 @@ import traceback
 
 import uwsgi
 import uwsgi_spool
+import uwsgi_spoolers
 import uwsgi_spooler
 
 STEPS = "open", "write", "fsync", "rename", "unlink", "utime", "mkdir", "close"
@@ -44,7 +45,7 @@ class Process:
         return step
 
     def run(self):
-        spoolers = uwsgi_spool.Spoolers(self.settings)
+        spoolers = uwsgi_spoolers.Spoolers(self.settings)
         if self.what == "put":
             print(spoolers.first.put({b"n": b"1"}, b"body", 1, "3").decode())
         elif self.what == "puts":
