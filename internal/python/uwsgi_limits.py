@@ -10,7 +10,8 @@ from _thread import allocate_lock, start_new_thread  # before an application pat
 import uwsgi_unfit
 
 F_SETSIG = 10  # fcntl(2)
-# bytes of address space that the interpreter reserves when it starts: the first arena of a free-threaded one's mimalloc
+# bytes of address space that the interpreter reserves when it starts: the first arena of a
+# free-threaded one's mimalloc
 RESERVED = 1 << 30 if uwsgi_unfit.FREE_THREADED else 0
 
 

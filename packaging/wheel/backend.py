@@ -38,8 +38,9 @@ TARGETS = {
     "musllinux-x86_64": ("amd64", "x86_64-linux-musl", "musllinux_1_2_x86_64"),
     "musllinux-aarch64": ("arm64", "aarch64-linux-musl", "musllinux_1_2_aarch64"),
 }
-# The ABI of a wheel's library, at the end of a target's name where it is not the stable one: manylinux-x86_64-cp313t. 3.14t's is the
-# same as 3.13t's, as far as it is used here; nobody has run it yet.
+# The ABI of a wheel's library, at the end of a target's name where it is not the stable one:
+# manylinux-x86_64-cp313t. 3.14t's is the same as 3.13t's, as far as it is used here; nobody has run
+# it yet.
 STABLE, FREE_THREADED = "abi3", ("cp313t", "cp314t")
 # the wheels of uwsgi-redis, which needs no C library: target → (GOARCH, platform tag)
 AGENTS = {
