@@ -29,12 +29,16 @@ fi
 echo "== run"
 only='FreeThreaded|PEP3333|Harakiri|TestReload|Locks|Fork'
 skip='Oracle|Frameworks|Django|Flask|Seed|Validator|Pythons|Channels|SQLAlchemy|SocketIO|Browser|TestGevent|Greenlet|Autobahn|Crowd|Paste'
+said=
 case ${1:-} in
 short) ;;
-[0-9]*) export UWSGI_FREE_SECONDS=$1 ;;
+[0-9]*)
+	export UWSGI_FREE_SECONDS=$1
+	said=-v # how many answers were checked
+	;;
 *)
 	only=.
 	export UWSGI_FREE_SECONDS=60
 	;;
 esac
-UWSGI_E2E_BINARY="$dir/uwsgi" go test -count=1 -timeout $((1200 + ${UWSGI_FREE_SECONDS:-0}))s -run "$only" -skip "$skip" ./internal/e2e
+UWSGI_E2E_BINARY="$dir/uwsgi" go test $said -count=1 -timeout $((1200 + ${UWSGI_FREE_SECONDS:-0}))s -run "$only" -skip "$skip" ./internal/e2e

@@ -292,6 +292,11 @@ PyObject *PyImport_ImportModule(const char *);
 int PyUnstable_Module_SetGIL(PyObject *, void *);
 PyObject *PyList_GetItemRef(PyObject *, Py_ssize_t);
 int PyDict_GetItemRef(PyObject *, PyObject *, PyObject **);
+typedef struct {
+	uint8_t _bits;
+} PyMutex;
+void PyMutex_Lock(PyMutex *);
+void PyMutex_Unlock(PyMutex *);
 #endif
 PyObject *PyCMethod_New(PyMethodDef *, PyObject *, PyObject *, PyTypeObject *);
 #define PyCFunction_NewEx(def, self, module) PyCMethod_New(def, self, module, NULL)

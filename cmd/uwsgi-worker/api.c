@@ -11,17 +11,32 @@
 #include "wsgi.h"
 #include "_cgo_export.h"
 
-// api_exchange gives the exchange that the caller is part of, or sets an error.
-static uw_exchange *api_exchange(void)
+static void api_nobody(void) { PyErr_SetString(PyExc_SystemError, "you can call uwsgi api function only from the main callable"); }
+
+// api_take gives the exchange that the caller is part of, until uw_give, or sets an error.
+static uw_exchange *api_take(void)
 {
 	if (module_refuse() < 0)
 		return NULL;
-	uw_exchange *x = uw_current();
-	if (!x) {
-		PyErr_SetString(PyExc_SystemError, "you can call uwsgi api function only from the main callable");
-		return NULL;
-	}
+	uw_exchange *x = uw_take();
+	if (!x)
+		api_nobody();
 	return x;
+}
+
+// api_wsgi is api_take for what an ASGI application has other means for. A WSGI application's is
+// its thread's, or its greenlet's.
+static uw_exchange *api_wsgi(const char *otherwise)
+{
+	uw_exchange *x = api_take();
+	if (!x)
+		return NULL;
+	int asgi = x->driver && asgi_is_driver(x->driver);
+	uw_give(x);
+	if (!asgi)
+		return x;
+	PyErr_SetString(PyExc_RuntimeError, otherwise);
+	return NULL;
 }
 
 PyObject *api_workers(PyObject *self, PyObject *unused)
@@ -53,28 +68,39 @@ PyObject *api_total_requests(PyObject *self, PyObject *unused)
 
 PyObject *api_request_id(PyObject *self, PyObject *unused)
 {
-	uw_exchange *x = api_exchange();
-	return x ? PyLong_FromLongLong(uwGoRequestID(x->id)) : NULL;
+	uw_exchange *x = api_take();
+	if (!x)
+		return NULL;
+	long long n = uwGoRequestID(x->id);
+	uw_give(x);
+	return PyLong_FromLongLong(n);
 }
 
 PyObject *api_fd(PyObject *self, PyObject *unused)
 {
-	uw_exchange *x = api_exchange();
-	return x ? PyLong_FromLong(x->fd) : NULL;
+	uw_exchange *x = api_take();
+	if (!x)
+		return NULL;
+	int fd = x->fd;
+	uw_give(x);
+	return PyLong_FromLong(fd);
 }
 
 PyObject *api_disconnect(PyObject *self, PyObject *unused)
 {
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_take();
 	if (!x)
 		return NULL;
-	int closed = x->driver && asgi_is_driver(x->driver) ? asgi_goodbye(x->driver) : 0;
-	if (closed < 0)
-		return NULL;
+	asgi_driver *d = x->driver && asgi_is_driver(x->driver) ? x->driver : NULL;
+	if (d && asgi_talks(d)) {
+		uw_give(x);
+		return asgi_foreign() ? NULL : asgi_goodbye(d);
+	}
 	if (x->upgrade_state == UW_UPGRADE_OPEN)
 		uw_websocket_disconnect(x);
-	else if (!closed)
+	else
 		shutdown(x->fd, SHUT_RDWR);
+	uw_give(x);
 	Py_RETURN_NONE;
 }
 
@@ -84,10 +110,11 @@ PyObject *api_set_logvar(PyObject *self, PyObject *args)
 	Py_ssize_t kl, vl;
 	if (!PyArg_ParseTuple(args, "s#s#:set_logvar", &k, &kl, &v, &vl))
 		return NULL;
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_take();
 	if (!x)
 		return NULL;
 	uwGoSetLogvar(x->id, (char *)k, (int)kl, (char *)v, (int)vl);
+	uw_give(x);
 	Py_RETURN_NONE;
 }
 
@@ -97,11 +124,12 @@ PyObject *api_get_logvar(PyObject *self, PyObject *args)
 	Py_ssize_t kl;
 	if (!PyArg_ParseTuple(args, "s#:get_logvar", &k, &kl))
 		return NULL;
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_take();
 	if (!x)
 		return NULL;
 	size_t n = 0;
 	char *v = uwGoGetLogvar(x->id, (char *)k, (int)kl, &n);
+	uw_give(x);
 	if (!v)
 		Py_RETURN_NONE;
 	PyObject *r = PyBytes_FromStringAndSize(v, (Py_ssize_t)n);
@@ -111,10 +139,11 @@ PyObject *api_get_logvar(PyObject *self, PyObject *args)
 
 PyObject *api_log_this_request(PyObject *self, PyObject *unused)
 {
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_take();
 	if (!x)
 		return NULL;
 	uwGoForceLog(x->id);
+	uw_give(x);
 	Py_RETURN_NONE;
 }
 
@@ -123,42 +152,47 @@ PyObject *api_set_user_harakiri(PyObject *self, PyObject *args)
 	long secs;
 	if (!PyArg_ParseTuple(args, "l:set_user_harakiri", &secs))
 		return NULL;
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_take();
 	if (!x)
 		return NULL;
 	uwGoUserHarakiri(x->id, secs);
+	uw_give(x);
 	Py_RETURN_NONE;
 }
 
+// api_of_request gives an object that belongs to a WSGI request.
 static PyObject *api_of_request(void *o)
 {
-	if (!o) {
-		PyErr_SetString(PyExc_SystemError, "you can call uwsgi api function only from the main callable");
-		return NULL;
-	}
-	Py_INCREF((PyObject *)o);
+	if (o)
+		Py_INCREF((PyObject *)o);
+	else
+		api_nobody();
 	return o;
 }
 
 PyObject *api_environ(PyObject *self, PyObject *unused)
 {
-	uw_exchange *x = api_exchange();
-	return x ? api_of_request(x->environ) : NULL;
+	uw_exchange *x = api_take();
+	if (!x)
+		return NULL;
+	void *o = x->environ;
+	uw_give(x);
+	return api_of_request(o);
 }
 
 PyObject *api_start_response(PyObject *self, PyObject *unused)
 {
-	uw_exchange *x = api_exchange();
-	return x ? api_of_request(x->start_response) : NULL;
+	uw_exchange *x = api_take();
+	if (!x)
+		return NULL;
+	void *o = x->start_response;
+	uw_give(x);
+	return api_of_request(o);
 }
 
 PyObject *api_write(PyObject *self, PyObject *data)
 {
-	uw_exchange *x = api_exchange();
-	if (x && x->driver && asgi_is_driver(x->driver)) {
-		PyErr_SetString(PyExc_RuntimeError, "an ASGI application answers with send()");
-		return NULL;
-	}
+	uw_exchange *x = api_wsgi("an ASGI application answers with send()");
 	if (!x || uw_send_object(x, data, "a block of the body is") < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -170,9 +204,15 @@ PyObject *api_add_var(PyObject *self, PyObject *args)
 	Py_ssize_t kl, vl;
 	if (!PyArg_ParseTuple(args, "s#s#:add_var", &k, &kl, &v, &vl))
 		return NULL;
-	uw_exchange *x = api_exchange();
-	return x ? PyBool_FromLong(uwGoAddVar(x->id, (char *)k, (int)kl, (char *)v, (int)vl)) : NULL;
+	uw_exchange *x = api_take();
+	if (!x)
+		return NULL;
+	int added = uwGoAddVar(x->id, (char *)k, (int)kl, (char *)v, (int)vl);
+	uw_give(x);
+	return PyBool_FromLong(added);
 }
+
+static uw_exchange *api_websocket(void) { return api_wsgi("an ASGI application has receive() and send() for its websockets"); }
 
 PyObject *api_websocket_handshake(PyObject *self, PyObject *args)
 {
@@ -180,31 +220,31 @@ PyObject *api_websocket_handshake(PyObject *self, PyObject *args)
 	Py_ssize_t kn = 0, on, pn = 0;
 	if (!PyArg_ParseTuple(args, "|s#s#s#:websocket_handshake", &key, &kn, &origin, &on, &protocol, &pn))
 		return NULL;
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_websocket();
 	return x ? uw_websocket_handshake(x, key, kn, protocol, pn) : NULL;
 }
 
 PyObject *api_websocket_recv(PyObject *self, PyObject *unused)
 {
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_websocket();
 	return x ? uw_websocket_receive(x, 1) : NULL;
 }
 
 PyObject *api_websocket_recv_nb(PyObject *self, PyObject *unused)
 {
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_websocket();
 	return x ? uw_websocket_receive(x, 0) : NULL;
 }
 
 PyObject *api_websocket_send(PyObject *self, PyObject *data)
 {
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_websocket();
 	return x ? uw_websocket_send(x, 1, data) : NULL;
 }
 
 PyObject *api_websocket_send_binary(PyObject *self, PyObject *data)
 {
-	uw_exchange *x = api_exchange();
+	uw_exchange *x = api_websocket();
 	return x ? uw_websocket_send(x, 0, data) : NULL;
 }
 

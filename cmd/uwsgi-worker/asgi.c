@@ -153,16 +153,18 @@ static void driver_over(asgi_driver *d, int outcome)
 	PyErr_Fetch(&t, &v, &tb);
 	asgi_drop(d);
 	if (d->state == ASGI_OPEN && !d->gone) // RFC 6455 §7.4.1: normal, internal error
-		uwGoCloseWS(x->id, outcome == UW_DONE ? 1000 : 1011, "", 0);
+		UW_HELD(uwGoCloseWS(x->id, outcome == UW_DONE ? 1000 : 1011, "", 0));
 	PyObject *held[] = {d->scope, d->iterator == d->coroutine ? NULL : d->coroutine, d->iterator, d->task, d->data, d->reason};
 	if (d->coroutine && Py_TYPE(d->coroutine) == driver_coroutine_type)
 		held[2] = NULL; // stays, for repr(task): it refers to nothing any more
 	else
 		d->coroutine = NULL;
 	d->scope = d->iterator = d->task = d->data = d->reason = NULL;
+	uw_hold();
 	d->x = NULL;
 	x->driver = NULL;
 	uwGoDone(x->id, outcome);
+	uw_let_go();
 	asgi_wake(&d->receiving);
 	asgi_wake(&d->sending);
 	for (size_t i = 0; i < sizeof held / sizeof *held; i++)
@@ -281,7 +283,9 @@ static int driver_take(asgi_driver *d, PyObject *value, PyObject *thrown, PyObje
 			asgi_wake(&d->receiving);
 		if (!d->suspended) {
 			d->suspended = 1;
+			uw_hold();
 			uwGoSuspended(d->x->id);
+			uw_let_go();
 		}
 	} else {
 		int outcome;
@@ -498,12 +502,12 @@ static asgi_driver *driver_begins(const uw_event *ev, const asgi_app *app)
 	if (x)
 		uw_exchange_begin(x);
 	if (!x || !app->callable) {
-		uwGoDone(ev->exchange, x ? UW_NOAPP : UW_FAILED);
+		UW_HELD(uwGoDone(ev->exchange, x ? UW_NOAPP : UW_FAILED));
 		return NULL;
 	}
 	if (!(d = driver_new())) {
 		uw_report();
-		uwGoDone(x->id, UW_FAILED);
+		UW_HELD(uwGoDone(x->id, UW_FAILED));
 		return NULL;
 	}
 	d->x = x;
@@ -606,7 +610,7 @@ void asgi_event(asgi_driver *d, const uw_event *ev)
 		if (d->websocket && !d->code) {
 			d->code = 1012; // RFC 6455, registry: service restart
 			if (d->state == ASGI_OPEN) {
-				uwGoCloseWS(d->x->id, d->code, "", 0);
+				UW_HELD(uwGoCloseWS(d->x->id, d->code, "", 0));
 				d->gone = 1;
 			}
 		}

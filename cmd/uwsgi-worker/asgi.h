@@ -215,8 +215,9 @@ int asgi_fields(PyObject *message, PyObject *key, int (*add)(void *to, const cha
 
 // asgi_websocket.c
 int asgi_websocket_send(asgi_driver *d, PyObject *type, PyObject *message); // -1: an exception is set
-// asgi_goodbye closes a websocket that is open, with 1000. 0: it is none; -1: an exception is set.
-int asgi_goodbye(asgi_driver *d);
+int asgi_talks(const asgi_driver *d); // whether it is a websocket that is open
+// asgi_goodbye closes that, with 1000, and gives None.
+PyObject *asgi_goodbye(asgi_driver *d);
 
 // asgi_scope.c
 int asgi_scope_init(void);

@@ -22,7 +22,7 @@ int asgi_receive_init(void)
 static int receive_ask(asgi_driver *d)
 {
 	uw_event ev;
-	if (uwGoRead(d->x->id, &ev) == UW_NONE) {
+	if (UW_HELD(uwGoRead(d->x->id, &ev)) == UW_NONE) {
 		d->asked = 1;
 		return 0;
 	}

@@ -71,7 +71,7 @@ int asgi_flush(asgi_driver *d)
 	if (collected.of != d)
 		return 0;
 	collected.of = NULL;
-	int rc = uwGoSend(d->x->id, collected.bytes, collected.n, 1);
+	int rc = UW_HELD(uwGoSend(d->x->id, collected.bytes, collected.n, 1));
 	if (rc == UW_LOST)
 		d->gone = 1;
 	else if (rc == UW_BEHIND)
@@ -180,7 +180,7 @@ static int send_block(asgi_driver *d, asgi_span *s, int more)
 		if (more)
 			return 0;
 		collected.of = NULL;
-		return send_result(d, uwGoSend(x->id, collected.bytes, collected.n, 0), 0);
+		return send_result(d, UW_HELD(uwGoSend(x->id, collected.bytes, collected.n, 0)), 0);
 	}
 	if (send_flush(d, more) < 0)
 		return -1;
@@ -188,7 +188,7 @@ static int send_block(asgi_driver *d, asgi_span *s, int more)
 		Py_INCREF(s->owner);
 		x->pinned = s->owner;
 	}
-	int rc = uwGoSend(x->id, s->p, (size_t)s->n, more);
+	int rc = UW_HELD(uwGoSend(x->id, s->p, (size_t)s->n, more));
 	PyObject *left = x->pinned;
 	x->pinned = NULL;
 	if (s->n > UW_COPY_LIMIT)
@@ -221,7 +221,7 @@ static int send_part(asgi_driver *d, int fd, int64_t off, int64_t len, int more)
 		close(fd);
 		return -1;
 	}
-	if (send_result(d, uwGoSendFile(d->x->id, fd, off, len, more || d->trailers), more) < 0)
+	if (send_result(d, UW_HELD(uwGoSendFile(d->x->id, fd, off, len, more || d->trailers)), more) < 0)
 		return -1;
 	d->state = more ? ASGI_BODY : d->trailers ? ASGI_TRAILERS : ASGI_ENDED;
 	if (d->state == ASGI_ENDED)
@@ -329,7 +329,7 @@ static int send_trailers(asgi_driver *d, PyObject *message)
 	}
 	int rc = asgi_fields(message, asgi_str.headers, send_line, &l);
 	if (rc == 0 && (rc = send_flush(d, 0)) == 0)
-		rc = send_result(d, uwGoTrailers(d->x->id, l.p ? l.p : "", l.n), 0);
+		rc = send_result(d, UW_HELD(uwGoTrailers(d->x->id, l.p ? l.p : "", l.n)), 0);
 	free(l.p);
 	if (rc == 0)
 		send_ended(d);
@@ -352,7 +352,7 @@ static int send_early_hint(asgi_driver *d, PyObject *message)
 	Py_XDECREF(it);
 	Py_XDECREF(links);
 	if (rc == 0 && l.n > 0)
-		rc = send_result(d, uwGoInform(d->x->id, l.p, l.n), 0);
+		rc = send_result(d, UW_HELD(uwGoInform(d->x->id, l.p, l.n)), 0);
 	free(l.p);
 	return rc;
 }

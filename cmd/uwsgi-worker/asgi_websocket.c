@@ -55,7 +55,7 @@ static int ws_accept(asgi_driver *d, PyObject *message)
 		return -1;
 	}
 	uw_head_done(x);
-	if (ws_result(d, uwGoAccept(x->id)) < 0)
+	if (ws_result(d, UW_HELD(uwGoAccept(x->id))) < 0)
 		return -1;
 	d->state = ASGI_OPEN;
 	asgi_wake(&d->receiving);
@@ -68,7 +68,7 @@ static int ws_send(asgi_driver *d, PyObject *message)
 	if (asgi_bytes(message, asgi_str.bytes, &s) < 0)
 		return -1;
 	if (s.owner) {
-		int rc = ws_result(d, uwGoMessage(d->x->id, UW_BINARY, s.p, (size_t)s.n));
+		int rc = ws_result(d, UW_HELD(uwGoMessage(d->x->id, UW_BINARY, s.p, (size_t)s.n)));
 		Py_DECREF(s.owner);
 		return rc;
 	}
@@ -82,7 +82,7 @@ static int ws_send(asgi_driver *d, PyObject *message)
 	const char *p = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &n) : NULL;
 	int rc = -1;
 	if (p)
-		rc = ws_result(d, uwGoMessage(d->x->id, UW_TEXT, (char *)p, (size_t)n));
+		rc = ws_result(d, UW_HELD(uwGoMessage(d->x->id, UW_TEXT, (char *)p, (size_t)n)));
 	else if (!PyErr_Occurred())
 		PyErr_Format(PyExc_TypeError, "'text' of 'websocket.send' must be a str, not %R", (PyObject *)Py_TYPE(text));
 	Py_DECREF(text);
@@ -98,7 +98,7 @@ static int ws_code_sendable(int64_t code)
 // ws_end closes it; reason, which may be NULL, is what receive() tells.
 static int ws_end(asgi_driver *d, int code, const char *text, Py_ssize_t n, PyObject *reason)
 {
-	if (ws_result(d, uwGoCloseWS(d->x->id, code, (char *)text, (size_t)n)) < 0)
+	if (ws_result(d, UW_HELD(uwGoCloseWS(d->x->id, code, (char *)text, (size_t)n))) < 0)
 		return -1;
 	d->state = ASGI_ENDED;
 	if (!d->code) {
@@ -110,15 +110,13 @@ static int ws_end(asgi_driver *d, int code, const char *text, Py_ssize_t n, PyOb
 	return 0;
 }
 
-int asgi_goodbye(asgi_driver *d)
+int asgi_talks(const asgi_driver *d) { return d->websocket && d->state == ASGI_OPEN; }
+
+PyObject *asgi_goodbye(asgi_driver *d)
 {
-	if (!d->websocket || d->state != ASGI_OPEN)
-		return 0;
-	if (asgi_foreign())
-		return -1;
 	if (ws_end(d, 1000, "", 0, NULL) < 0)
 		PyErr_Clear(); // the client has gone: there is nobody to say it to
-	return 1;
+	Py_RETURN_NONE;
 }
 
 static int ws_close(asgi_driver *d, PyObject *message)
@@ -153,7 +151,7 @@ static int ws_deny(asgi_driver *d)
 	if (uw_head_status(d->x, 403) < 0)
 		return -1;
 	uw_head_done(d->x);
-	if (ws_result(d, uwGoSend(d->x->id, "", 0, 0)) < 0)
+	if (ws_result(d, UW_HELD(uwGoSend(d->x->id, "", 0, 0))) < 0)
 		return -1;
 	d->state = ASGI_ENDED;
 	d->code = 1006; // there was never a connection

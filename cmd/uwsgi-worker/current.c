@@ -7,18 +7,34 @@ extern PyObject *PyContextVar_New(const char *name, PyObject *fallback);
 extern int PyContextVar_Get(PyObject *var, PyObject *fallback, PyObject **value);
 extern PyObject *PyContextVar_Set(PyObject *var, PyObject *value);
 
-static PyObject *current_var; // made in evented workers, of which one thread serves many exchanges
+static PyObject *current_var; // of evented workers, of which one thread serves many exchanges
+
+int uw_enter_init(void) { return (current_var = PyContextVar_New("uwsgi.exchange", NULL)) ? 0 : -1; }
 
 int uw_enter(PyObject *who)
 {
-	if (!current_var && !(current_var = PyContextVar_New("uwsgi.exchange", NULL)))
-		return -1;
 	PyObject *token = PyContextVar_Set(current_var, who);
 	Py_XDECREF(token);
 	return token ? 0 : -1;
 }
 
-uw_exchange *uw_current(void)
+#ifdef Py_GIL_DISABLED
+static PyMutex current_lock; // not in a child of the application's: another thread may have had it
+
+void uw_hold(void)
+{
+	if (!uw_forked)
+		PyMutex_Lock(&current_lock);
+}
+
+void uw_let_go(void)
+{
+	if (!uw_forked)
+		PyMutex_Unlock(&current_lock);
+}
+#endif
+
+uw_exchange *uw_take(void)
 {
 	unsigned long me = PyThread_get_thread_ident();
 	uw_core *c;
@@ -30,7 +46,18 @@ uw_exchange *uw_current(void)
 	PyObject *who = NULL;
 	if (PyContextVar_Get(current_var, NULL, &who) < 0)
 		PyErr_Clear();
-	uw_exchange *x = who && (asgi_is_driver(who) || greenlet_is_driver(who)) ? ((uw_driver *)who)->x : NULL;
-	Py_XDECREF(who);
+	uw_exchange *x = NULL;
+	if (who && (asgi_is_driver(who) || greenlet_is_driver(who))) {
+		uw_hold();
+		if (!(x = ((uw_driver *)who)->x))
+			uw_let_go();
+	}
+	Py_XDECREF(who); // the context has another reference
 	return x;
+}
+
+void uw_give(uw_exchange *x)
+{
+	if (x->driver)
+		uw_let_go();
 }

@@ -1,7 +1,8 @@
 // The waist of an evented worker: one thread, one loop of Python's, many exchanges. Python's loop
 // watches uwGoPollFD, and events.c pulls what happened, one event at a time; what the application
-// does with an exchange goes to Go by the calls below. All of them are made with the GIL held, and
-// none of them waits, calls Python or keeps a pointer that it was given.
+// does with an exchange goes to Go by the calls below. All of them are made with the GIL held, or
+// what there is in its place (UW_HELD), and none of them waits, calls Python or keeps a pointer that
+// it was given.
 #ifndef UWSGI_EVENTED_H
 #define UWSGI_EVENTED_H
 
@@ -70,6 +71,23 @@ enum {
 	UW_BEHIND = 1, // taken, but more waits for the client than it should: before the next, UW_WRITABLE or UW_GONE is awaited
 	UW_LOST = -1,  // the client is gone
 };
+
+// Without the GIL a lock keeps the loop's calls and those of other threads about its exchanges
+// (uw_take) apart.
+#ifdef Py_GIL_DISABLED
+void uw_hold(void);
+void uw_let_go(void);
+#else
+static inline void uw_hold(void) {}
+static inline void uw_let_go(void) {}
+#endif
+#define UW_HELD(call) \
+	({ \
+		uw_hold(); \
+		int uw_given = call; \
+		uw_let_go(); \
+		uw_given; \
+	})
 
 // The descriptor that Python's loop watches: readable when uwGoNext has an event.
 int uwGoPollFD(void);

@@ -90,7 +90,7 @@ PyObject *events_poll(PyObject *self, PyObject *unused)
 	uw_bury_all();
 	if (events_create_task)
 		asgi_waiting(events_create_task);
-	while (n < EVENTS_AT_ONCE && !uw_forked && uwGoNext(&ev) != UW_NONE) {
+	while (n < EVENTS_AT_ONCE && !uw_forked && UW_HELD(uwGoNext(&ev)) != UW_NONE) {
 		uw_event now = ev;
 		events_handle(&now);
 		n++;
@@ -155,7 +155,7 @@ int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*b
 		PyErr_SetString(PyExc_RuntimeError, "a worker has one loop");
 		return -1;
 	}
-	if (uw_own_begin() < 0 || !(events_poll_self = PyObject_GetAttrString(self, "poll")))
+	if (uw_own_begin() < 0 || uw_enter_init() < 0 || !(events_poll_self = PyObject_GetAttrString(self, "poll")))
 		return -1;
 	Py_INCREF(call_soon);
 	events_call_soon = call_soon;

@@ -50,7 +50,7 @@ func uwGoStart(bootFD, control, slot, row C.int, mounts *C.char, apps, exchanges
 	if apps > 0 {
 		points = strings.Split(C.GoString(mounts), "\n")
 	}
-	e, err := dataplane.New(newBridge(), int(bootFD), int(control), int(slot), int(row), points,
+	e, err := dataplane.New(newBridge(int(exchanges)), int(bootFD), int(control), int(slot), int(row), points,
 		serving(int(exchanges), C.GoString(interfaces)))
 	C.free(unsafe.Pointer(errText))
 	if err != nil {
@@ -355,11 +355,13 @@ type bridge struct {
 	exchanges []*C.uw_exchange
 }
 
-func newBridge() *bridge {
+// newBridge is for as many exchanges as a loop may have, 0: there is none.
+func newBridge(exchanges int) *bridge {
 	b := &bridge{}
 	for c := C.uw_core_get(0); c != nil; c = C.uw_core_get(C.int(len(b.cores))) {
 		b.cores = append(b.cores, c)
 	}
+	b.exchanges = make([]*C.uw_exchange, max(exchanges, len(b.cores)))
 	for i := range b.cores { // now, before there are threads that ask
 		b.exchange(i)
 	}
@@ -368,8 +370,8 @@ func newBridge() *bridge {
 
 // exchange gives the exchange of that number, which is made when it is first asked for.
 func (b *bridge) exchange(i int) *C.uw_exchange {
-	for i >= len(b.exchanges) {
-		b.exchanges = append(b.exchanges, C.uw_exchange_get(C.int(len(b.exchanges))))
+	if b.exchanges[i] == nil {
+		b.exchanges[i] = C.uw_exchange_get(C.int(i))
 	}
 	return b.exchanges[i]
 }

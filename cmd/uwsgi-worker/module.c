@@ -131,7 +131,8 @@ static PyObject *m_forked(PyObject *self, PyObject *arg)
 		module_steady_handlers(); // gevent's handler of SIGCHLD is there from the first child on
 	if (child && !uw_forked) {
 		uw_forked = 1;
-		uw_forker = uw_current();
+		if ((uw_forker = uw_take()))
+			uw_give(uw_forker);
 		if (started) {
 			uw_close_inherited();
 			Py_RETURN_TRUE;

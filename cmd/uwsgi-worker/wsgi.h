@@ -52,9 +52,12 @@ void uw_bury_all(void);
 // uw_after_hook runs the application's after_req_hook, if there is one.
 void uw_after_hook(void);
 
-// uw_current finds the exchange that the calling code is part of; NULL: it is part of none. Nothing
-// else asks who that is.
-uw_exchange *uw_current(void);
+// uw_take finds the exchange that the calling code is part of; NULL: it is part of none. Nothing
+// else asks who that is. A thread that an ASGI request has started (asyncio.to_thread, a view that is
+// no coroutine) is part of it, too: without the GIL its loop is kept from Go until uw_give, before
+// which nothing that runs Python is called.
+uw_exchange *uw_take(void);
+void uw_give(uw_exchange *x);
 
 // What runs an exchange on a loop, a coroutine's driver or a greenlet's, begins like this.
 typedef struct {
@@ -62,9 +65,10 @@ typedef struct {
 	uw_exchange *x; // NULL: over
 } uw_driver;
 
-// uw_enter makes who, a driver, the one that uw_current finds in this context and its copies. -1:
-// an exception is set.
+// uw_enter makes who, a driver, the one that uw_take finds in this context and its copies, after
+// uw_enter_init. -1: an exception is set.
 int uw_enter(PyObject *who);
+int uw_enter_init(void);
 
 // uw_on_signal keeps what handles uWSGI signals.
 PyObject *uw_on_signal(PyObject *self, PyObject *handler);

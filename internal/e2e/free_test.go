@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,6 +67,7 @@ def application(environ, start_response):
 	s.Start("--http", addr, "--module", "app", "--master", "--threads", "8", "--disable-logging")
 	seed := uint64(time.Now().UnixNano())
 	end := freeEnd(t)
+	var checked atomic.Int64
 	clients(8, func(client int) {
 		random := rand.New(rand.NewPCG(seed, uint64(client)))
 		conn := harness.Dial(t, addr)
@@ -96,9 +98,11 @@ def application(environ, start_response):
 						resp.Header, body, want)
 					return
 				}
+				checked.Add(1)
 			}
 		}
 	})
+	t.Logf("seed %d: %d answers, each as it should be", seed, checked.Load())
 }
 
 // freeRequest writes a request with random values and gives the body of its answer; "": it is for
@@ -189,6 +193,53 @@ def application(environ, start_response):
 			}
 		}
 	})
+}
+
+// TestFreeThreadedViews: threads that an ASGI request has started, as for a view that is no
+// coroutine, ask the server for what is the request's while the loop ends it and begins others.
+func TestFreeThreadedViews(t *testing.T) {
+	t.Parallel()
+	s, addr := freeThreaded(t, `
+import contextvars, threading, uwsgi
+
+def view(path):
+    try:
+        while uwsgi.connection_fd() > 2:
+            uwsgi.set_logvar("of", path)
+            assert uwsgi.get_logvar("of") == path.encode()
+            uwsgi.add_var("OF", path)
+            uwsgi.log_this_request()
+            uwsgi.set_user_harakiri(60)
+            uwsgi.setprocname("at work on " + path)
+    except SystemError:
+        pass  # the request is over
+
+async def application(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    context = contextvars.copy_context()
+    for _ in range(2):
+        threading.Thread(target=context.copy().run, args=(view, scope["path"])).start()
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+`), harness.Addr(t)
+	s.Start("--http", addr, "--module", "app", "--master", "--buffer-size", "65535", "--log-format", "%(uri) of %(of)!")
+	const each = 20
+	clients(4, func(client int) {
+		site := harness.HTTP(t, addr)
+		for i := range each {
+			path := fmt.Sprintf("/%d-%d", client, i)
+			if a, err := site.Try("GET", path, nil); err != nil || a.Body != path {
+				t.Errorf("%s: %v %+v", path, err, a)
+				return
+			}
+		}
+	})
+	s.Stop()
+	for _, line := range s.Log.Lines(0) {
+		uri, of, logged := strings.Cut(strings.TrimSuffix(line, "!"), " of ")
+		if logged && strings.HasPrefix(uri, "/") && of != "-" && of != uri {
+			t.Errorf("%q: the variable is another request's", line)
+		}
+	}
 }
 
 // TestFreeThreadedGevent: what is not offered there is refused in a line.

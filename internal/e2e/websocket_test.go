@@ -325,6 +325,32 @@ async def application(scope, receive, send):
 	s.Log.Wait(t, "^over$")
 }
 
+// TestASGIWebSocketIsItsOwn: what WSGI applications have for a WebSocket is refused in one that is
+// an ASGI application's, which goes on.
+func TestASGIWebSocketIsItsOwn(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import uwsgi
+async def application(scope, receive, send):
+    await receive()
+    refused = 0
+    for f, *args in ((uwsgi.websocket_handshake,), (uwsgi.websocket_recv,), (uwsgi.websocket_recv_nb,),
+            (uwsgi.websocket_send, "x"), (uwsgi.websocket_send_binary, b"x")):
+        try:
+            f(*args)
+        except RuntimeError as exc:
+            refused += "an ASGI application has receive() and send()" in str(exc)
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": str(refused)})
+    await receive()
+`)
+	s.Start("--http", addr, "--asgi", "app", "--lifespan", "off")
+	k := open(t, addr, "/")
+	hear(t, k, websockettest.Text, "5")
+	k.Close()
+}
+
 // TestWebSocketFromSharedArea: messages are sent from a shared area; what is not in it is OSError.
 func TestWebSocketFromSharedArea(t *testing.T) {
 	t.Parallel()
