@@ -66,7 +66,7 @@ func Run(args, environ []string, std Streams) int {
 	}
 	hangups := keepHangups()
 	cfg, err := config.Load(rest, environ, host)
-	if err != nil && cfg.Command == config.Serve {
+	if err != nil && cfg.Serves() {
 		return startFailed(std, cfg.Settings.Name, err)
 	}
 	if err != nil && cfg.Command != config.Check {
@@ -75,7 +75,7 @@ func Run(args, environ []string, std Streams) int {
 	for _, line := range cfg.Print {
 		fmt.Fprintln(std.Out, line)
 	}
-	if cfg.Command != config.Serve {
+	if !cfg.Serves() {
 		signal.Stop(hangups)
 		return command(cfg, environ, host, std)
 	}
@@ -168,8 +168,8 @@ func command(cfg *config.Config, environ []string, host config.Host, std Streams
 		return told(control.ConnectAndRead(first(), std.Err), std)
 	case config.List:
 		return list(cfg.CommandArgs, std)
-	case config.PythonVersion, config.Pyrun:
-		return runPython(cfg, environ, std)
+	case config.PythonVersion:
+		return pythonVersion(cfg, environ, std)
 	}
 	return exitOK
 }

@@ -29,6 +29,10 @@ func (d *deployment) describe() {
 	if s.LimitAS > 0 {
 		d.log.Print("limiting address space of processes...")
 	}
+	if s.Pyrun != "" {
+		d.log.Print("*** Operational MODE: command ***")
+		return
+	}
 	d.log.Print(fmt.Sprintf("your server socket listen backlog is limited to %d connections", d.sockets.Backlog))
 	d.log.Print(fmt.Sprintf("your mercy for graceful operations on workers is %d seconds", int(s.Mercy().Seconds())))
 	mode := "single process"

@@ -185,18 +185,14 @@ func variable(environ []string, name string) string {
 	return v
 }
 
-// runPython runs a script, or prints the interpreter's version, in place of serving.
-func runPython(cfg *config.Config, environ []string, std Streams) int {
+// pythonVersion prints the version of the interpreter that the application would have.
+func pythonVersion(cfg *config.Config, environ []string, std Streams) int {
 	env := environment(environ, cfg.Settings.Env)
 	python, err := interpreter(cfg.Settings, ".", env, nil, func(string) {})
 	if err != nil {
 		return complain(std.Err, err)
 	}
-	argv := []string{"-c", "import platform; print(platform.python_version())"}
-	if cfg.Command == config.Pyrun {
-		argv = append(cfg.CommandArgs[:1:1], cfg.Settings.PyArgv...)
-	}
-	cmd := exec.Command(python, argv...)
+	cmd := exec.Command(python, "-c", "import platform; print(platform.python_version())")
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, std.In, std.Out, std.Err
 	if err := cmd.Run(); err != nil {
 		var ended *exec.ExitError

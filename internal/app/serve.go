@@ -79,6 +79,9 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 	if err := kernelFits(); err != nil {
 		return startFailed(std, s.Name, err)
 	}
+	if s.Pyrun != "" {
+		forScript(s)
+	}
 	stays := mustStay(s, std)
 	if stays {
 		stay(s)
@@ -95,6 +98,9 @@ func serve(cfg *config.Config, args, environ []string, host config.Host, std Str
 		return code
 	}
 	in := &instance{args: args, environ: environ, host: host, std: std, stays: stays, signals: handleSignals(hangups)}
+	if s.Pyrun != "" {
+		in.signals.forScript(std.In)
+	}
 	crash.Handle(in.crashed)
 	code, err := in.run(cfg)
 	var exit *hooks.ExitError
@@ -327,6 +333,10 @@ func enterable(dir string) error {
 
 // listen makes the sockets, or takes over those of the deployment in force.
 func (in *instance) listen(d, old *deployment) (err error) {
+	if d.cfg.Settings.Pyrun != "" {
+		d.sockets = &listen.Set{}
+		return nil
+	}
 	if old != nil {
 		d.sockets, err = listen.Reopen(old.sockets, d.cfg.Settings, d.dir, in.rights.binder(), d.log.Print)
 		return err

@@ -121,6 +121,10 @@ func Load(args, environ []string, h Host) (*Config, error) {
 	return c, err
 }
 
+// Serves reports whether an instance is to be started: a server, or what a script of pyrun finds
+// about itself in place of one.
+func (c *Config) Serves() bool { return c.Command == Serve || c.Command == Pyrun }
+
 // known reports that the pair sets an option: Kubernetes makes UWSGI_PORT for a service of that
 // name.
 func (p *pair) known() bool {

@@ -86,8 +86,8 @@
 //	{"op":"look"}                         a connection may wait that the kernel has told a process of that has ended: look
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //
-// A mule (internal/python/uwsgi_mule.py) and a process of the spooler (uwsgi_spooler.py) are forked
-// like a worker, as "kind":"mule" or "spooler", with a negative row, for they have none on the
+// A mule (internal/python/uwsgi_mule.py), a process of the spooler (uwsgi_spooler.py) and the script of
+// pyrun (uwsgi_script.py) are forked like a worker, as "kind":"mule", "spooler" or "script", with a negative row, for they have none on the
 // scoreboard. They have no data plane; they say ready, failed, recycle, busy, log and what
 // is of signals, get those, are told to drain, and send themselves SIGTERM then.
 //

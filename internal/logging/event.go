@@ -114,6 +114,7 @@ var events = map[string]event{
 	"harakiri.cancel":       {message: sd.MessageHarakiri, dated: true},
 	"harakiri.detail":       {dated: true},
 	"harakiri.signal":       {message: sd.MessageHarakiri, dated: true},
+	"script.died":           {},
 	"signal.undelivered":    {},
 	"signal.wake":           {},
 	"signal.warning":        {},

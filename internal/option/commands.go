@@ -46,7 +46,7 @@ var commandRows = []Row{
 	{Name: "exit", Kind: Int, Optional: true, Group: groupCommands, Help: "exit with this status where it stands"},
 	{Name: "pyrun", Aliases: []string{"python", "py"}, Example: "manage.py", Kind: Path, Group: groupCommands,
 		Set:  text(func(s *Settings) *string { return &s.Pyrun }),
-		Help: "run a Python script in place of a server and exit"},
+		Help: "run a Python script, which has the uwsgi module, in place of a server, and end with its exit status"},
 	{Name: "no-server", Kind: Flag, Group: groupCommands, Set: flag(func(s *Settings) *bool { return &s.NoServer }),
 		Help: "load the application, then exit"},
 	{Name: "daemonize", Short: 'd', Kind: Path, Group: groupCommands, Set: daemonize(false),

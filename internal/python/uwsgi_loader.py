@@ -191,6 +191,10 @@ def main(libdir, ours):
     faulthandler.enable(file=2)  # before the data plane is loaded: cmd/uwsgi-worker/crash.c tells why
     set_comm()
     set_environment(boot)
+    if settings["Pyrun"]:
+        import uwsgi_script  # while it can be found
+
+        uwsgi_script.streams = sys.stdout, sys.stderr
     set_output()
     uwsgi_limits.tether(CONTROL)
     uwsgi_limits.hold(settings)
@@ -234,5 +238,7 @@ def main(libdir, ours):
     if settings["Mules"]:
         loader.mules = uwsgi._mules = uwsgi_mule.Mules(boot)
         loader.kinds["mule"] = uwsgi_mule.Mule
+    if settings["Pyrun"]:
+        loader.kinds["script"] = uwsgi_script.Script
     loader.boot_up()
     loader.run()

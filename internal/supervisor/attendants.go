@@ -9,7 +9,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// kind is what makes a process beside the workers a mule, or one of the spooler.
+// kind is what makes a process beside the workers a mule, one of the spooler, or the script of
+// pyrun.
 type kind struct {
 	name     string // as in wire.Fork
 	key      string // of log attributes
@@ -17,13 +18,14 @@ type kind struct {
 	mercy    func(*option.Settings) time.Duration
 	harakiri func(*option.Settings) time.Duration
 	overlaps bool // its next process begins while the last one finishes what it has in hand
+	once     bool // a number has one process, whatever happens, and the instance ends with that
 	// Their words, as uWSGI's.
 	spawned, late func(*attendant) string
 	died          func(p *attendant, how string) string
 }
 
 // kinds are all there are.
-var kinds = []*kind{&muleKind, &spoolerKind}
+var kinds = []*kind{&muleKind, &spoolerKind, &scriptKind}
 
 // post is one number of a kind, whatever process and generation has it. Where processes do not
 // overlap the next one begins when the last one is gone, for what a program holds it holds alone.
@@ -85,6 +87,9 @@ func (s *Supervisor) tendKind(k *kind, want int) {
 	}
 	now := time.Now()
 	for _, at := range all.posts[k] {
+		if k.once && at.spawns > 0 {
+			continue
+		}
 		if p := at.cur; p != nil && (p.gen != s.gen || at.n > want) {
 			s.dismissAttendant(p, whyReload)
 		}
@@ -263,6 +268,10 @@ func (s *Supervisor) attendantGone(p *attendant, exit loader.Exit) {
 	s.buryAttendant(p)
 	p.gen.cfg.crashAlarm(fmt.Sprintf("%s %d", at.kind.name, at.n), p.pid, exit)
 	s.signalsLost(p.taker)
+	if at.kind.once {
+		s.scriptEnded(p, exit)
+		return
+	}
 	if was == draining || was == killed && p.why != whyHarakiri {
 		s.logAttendant(slog.LevelInfo, "attendant.buried", fmt.Sprintf("%v buried after %d seconds", p,
 			int(time.Since(p.left).Seconds())), p)

@@ -90,8 +90,10 @@ func (s *Supervisor) started() {
 	if s.manager.watchdogEvery > 0 {
 		s.tell(s.manager.Watchdog())
 	}
-	text := fmt.Sprintf("uWSGI is ready: %d of %d workers", s.gen.active(), len(s.gen.slots))
-	s.log(slog.LevelInfo, "ready", strings.Join(append([]string{text}, links(s.cfg.Listeners)...), ", "))
+	if s.cfg.Settings.Pyrun == "" {
+		text := fmt.Sprintf("uWSGI is ready: %d of %d workers", s.gen.active(), len(s.gen.slots))
+		s.log(slog.LevelInfo, "ready", strings.Join(append([]string{text}, links(s.cfg.Listeners)...), ", "))
+	}
 	if run := s.cfg.Hooks; run != nil {
 		s.background(func(ctx context.Context) func() {
 			err := run(ctx, option.PhaseMaster)

@@ -373,6 +373,9 @@ func (s *Supervisor) errands(g *generation, n int) ([]errand, error) {
 	set := g.cfg.Settings
 	switch target.Kind {
 	case schedule.Worker:
+		if set.Pyrun != "" {
+			return scriptErrands(n, target.Number, nobody)
+		}
 		s.wakeFor(n)
 		if target.Number > len(g.slots) {
 			return nil, nobody

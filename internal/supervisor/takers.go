@@ -139,6 +139,9 @@ func (s *Supervisor) takers(g *generation, e errand) (list []*taker) {
 				list = append(list, s.workerTaker(sl.cur))
 			}
 		}
+		for _, at := range s.attendants.posts[&scriptKind] {
+			list = s.withAttendant(list, g, at)
+		}
 	case schedule.Mule, schedule.Farm:
 		farm := farmOf(g, target)
 		for _, at := range s.attendants.posts[&muleKind] {

@@ -58,4 +58,5 @@ const (
 const (
 	KindMule    = "mule"
 	KindSpooler = "spooler" // of those that run jobs here, not of external folders
+	KindScript  = "script"  // what pyrun names, as worker 1; the instance ends with it
 )
