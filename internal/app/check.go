@@ -35,7 +35,7 @@ func examine(cfg *config.Config, environ []string) error {
 	for _, f := range doctor.Examine(doctor.World{
 		Settings: s, Start: start, Environ: env, LibDir: lib, Args: pythonArgs(s.Optimize, s.NoSite),
 		Interpreter: func(dir string, cred *syscall.Credential) (string, error) {
-			return interpreter(s, dir, env, cred, func(string) {})
+			return interpreter(s, start, dir, env, cred, func(string) {})
 		},
 		Fits: func(python string, cred *syscall.Credential) error { return loader.Fits(python, lib, cred) },
 	}) {

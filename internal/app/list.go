@@ -32,6 +32,7 @@ type listed struct {
 // listedStats is what the list reads of an instance's stats document.
 type listedStats struct {
 	CWD        string
+	Sockets    []struct{ Name string }
 	Stopping   bool
 	LastReload struct{ Error string } `json:"last_reload"`
 	Signals    []listedTimed
@@ -97,6 +98,7 @@ func list(args []string, std Streams) int {
 		}
 	}
 	asked.Wait()
+	nameFolders(all)
 	if asJSON {
 		summaries := []summary{}
 		for _, l := range all {
@@ -172,7 +174,7 @@ func (l *listed) timed(w io.Writer, head, what string, at int64, j listedTimed) 
 		last = time.Unix(at, 0).Format("2006-01-02 15:04:05")
 		took = (time.Duration(j.Took) * time.Microsecond).Round(time.Millisecond).String()
 	}
-	fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\t%s\t%d\t%d\n", head, escape.String(l.label()), escape.String(what), last,
+	fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\t%s\t%d\t%d\n", head, escape.String(l.name), escape.String(what), last,
 		took, escape.String(cmp.Or(j.Ended, "-")), j.Runs, j.Failures)
 	return ""
 }
@@ -230,17 +232,35 @@ func askStats(ctx context.Context, pid int) *listedStats {
 	return stats
 }
 
-// label is what an instance is called: its unit, or where it runs.
-func (l *listed) label() string {
-	if l.stats != nil && l.name == noUnit {
-		return l.stats.CWD
+// nameFolders names the instances without a unit: by where they run and, where several run there,
+// by what they serve.
+func nameFolders(all []listed) {
+	there := map[string]int{}
+	unnamed := func(l *listed) bool { return l.name == noUnit && l.stats != nil }
+	for i := range all {
+		if unnamed(&all[i]) {
+			there[all[i].stats.CWD]++
+		}
 	}
-	return l.name
+	for i := range all {
+		l := &all[i]
+		if !unnamed(l) {
+			continue
+		}
+		var serves []string
+		for _, k := range l.stats.Sockets {
+			serves = append(serves, k.Name)
+		}
+		l.name = l.stats.CWD
+		if there[l.name] > 1 && len(serves) > 0 {
+			l.name += " (" + strings.Join(serves, ", ") + ")"
+		}
+	}
 }
 
 // summary is one instance as `uwsgi list --json` writes it, in one array of all.
 type summary struct {
-	Instance   string `json:"instance"` // its unit; without one its folder
+	Instance   string `json:"instance"` // its unit; without one its folder, where several run in it with their sockets
 	State      string `json:"state"`    // systemd's word for it; stopping; with "(reload failed)" behind it
 	PID        int    `json:"pid"`
 	Answers    bool   `json:"answers"`      // false: what follows, up to refused, is not known
@@ -260,7 +280,7 @@ type summary struct {
 }
 
 func (l *listed) summary() summary {
-	out := summary{Instance: l.label(), State: l.state, PID: l.pid, Memory: l.memory, since: l.since}
+	out := summary{Instance: l.name, State: l.state, PID: l.pid, Memory: l.memory, since: l.since}
 	if !l.since.IsZero() {
 		out.Since = l.since.Format(time.RFC3339)
 	}

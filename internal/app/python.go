@@ -22,13 +22,14 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // interpreter finds the Python to run the application with: the virtualenv's own, that of the
 // virtualenv which this program is installed in, else the first python3 on path that the
-// application's user may run. note gets a line when an earlier one had to be passed over.
-func interpreter(s *option.Settings, dir string, env []string, cred *syscall.Credential,
+// application's user may run. note gets a line when an earlier one had to be passed over. Relative
+// paths begin at dir; start is the folder of the start.
+func interpreter(s *option.Settings, start, dir string, env []string, cred *syscall.Credential,
 	note func(string)) (string, error) {
 	if s.Home != "" {
 		python, err := virtualenv(option.PathIn(dir, s.Home), cred)
 		if err != nil {
-			return "", option.Wrong("home", s.Home, err)
+			return "", &option.Error{Name: "home", Value: s.Home, Err: err, Hint: option.Misplaced(s.Home, dir, start)}
 		}
 		return python, nil
 	}
@@ -188,7 +189,7 @@ func variable(environ []string, name string) string {
 // pythonVersion prints the version of the interpreter that the application would have.
 func pythonVersion(cfg *config.Config, environ []string, std Streams) int {
 	env := environment(environ, cfg.Settings.Env)
-	python, err := interpreter(cfg.Settings, ".", env, nil, func(string) {})
+	python, err := interpreter(cfg.Settings, ".", ".", env, nil, func(string) {})
 	if err != nil {
 		return complain(std.Err, err)
 	}

@@ -422,7 +422,7 @@ func (d *deployment) retire() {
 func (in *instance) buildConfig(d *deployment) error {
 	s := d.cfg.Settings
 	env := d.env(in)
-	python, err := interpreter(s, d.dir, env, d.ident.Credential, d.log.Print)
+	python, err := interpreter(s, in.base(), d.dir, env, d.ident.Credential, d.log.Print)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -92,13 +93,22 @@ func (w *World) missing(path string) Gravity {
 	return Fatal
 }
 
+// other is the one of the two folders that relative paths begin at which dir is not.
+func (w *World) other(dir string) string {
+	if dir == w.Start {
+		return w.dir
+	}
+	return w.Start
+}
+
 func volatile(path string) bool {
 	return strings.HasPrefix(path, "/run/") || strings.HasPrefix(path, "/var/run/")
 }
 
-// parent looks at the folder of a path that is made at the start, as cred or, where the start is
-// root's, as nobody in particular.
-func (w *World) parent(name, value, path string, byRoot bool) {
+// parent looks at the folder of a given path that is made at the start, in dir where it is relative,
+// as cred or, where the start is root's, as nobody in particular.
+func (w *World) parent(name, value, given, dir string, byRoot bool) {
+	path := option.PathIn(dir, given)
 	folder := filepath.Dir(path)
 	switch st, err := os.Stat(folder); {
 	case errors.Is(err, os.ErrNotExist):
@@ -106,6 +116,7 @@ func (w *World) parent(name, value, path string, byRoot bool) {
 		if volatile(folder) {
 			hint = "under systemd RuntimeDirectory= makes it; else " + hint
 		}
+		hint = cmp.Or(option.MisplacedNew(given, dir, w.other(dir)), hint)
 		w.note(w.missing(folder), name, value, fmt.Errorf("there is no folder %s", folder), hint)
 		return
 	case err == nil && !st.IsDir():

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -16,9 +17,9 @@ import (
 // be entered, and what lies in it is not worth a look.
 func (w *World) folders() (whole bool) {
 	s := w.Settings
-	whole = s.Chdir == "" || w.enterable("chdir", s.Chdir, w.dir, w.missing(w.dir))
+	whole = s.Chdir == "" || w.enterable("chdir", s.Chdir, w.Start, w.missing(w.dir))
 	if s.Chdir2 != "" {
-		w.enterable("chdir2", s.Chdir2, option.PathIn(w.dir, s.Chdir2), w.missing(s.Chdir2))
+		w.enterable("chdir2", s.Chdir2, w.dir, w.missing(s.Chdir2))
 	}
 	for _, p := range s.PythonPath {
 		path := option.PathIn(w.dir, p)
@@ -26,7 +27,8 @@ func (w *World) folders() (whole bool) {
 			continue // a pattern may fit nothing
 		}
 		if st, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			w.note(Doubt, "pythonpath", p, fmt.Errorf("there is no %s", path), "nothing is imported from there")
+			w.note(Doubt, "pythonpath", p, fmt.Errorf("there is no %s", path),
+				cmp.Or(option.Misplaced(p, w.dir, w.Start), "nothing is imported from there"))
 		} else if err == nil && st.IsDir() { // an archive is none
 			if err := access.Check(path, access.Enter, w.cred); err != nil {
 				w.note(Doubt, "pythonpath", p, err, "")
@@ -37,7 +39,8 @@ func (w *World) folders() (whole bool) {
 	for _, m := range s.StaticMaps {
 		path := option.PathIn(w.dir, m.Path)
 		if _, err := os.Stat(path); err != nil && errors.Is(err, os.ErrNotExist) {
-			w.note(Doubt, staticOption(m), m.Path, fmt.Errorf("there is no %s", path), "nothing is served from there")
+			w.note(Doubt, staticOption(m), m.Path, fmt.Errorf("there is no %s", path),
+				cmp.Or(option.Misplaced(m.Path, w.dir, w.Start), "nothing is served from there"))
 		} else if err := access.Check(path, access.Enter, w.cred); err != nil {
 			w.note(Doubt, staticOption(m), m.Path, err, "")
 		}
@@ -80,19 +83,20 @@ func (w *World) files() {
 		{"safe-pidfile", s.SafePidfile, w.dir}, {"safe-pidfile2", s.SafePidfile2, w.dir},
 	} {
 		if p.path != "" {
-			w.parent(p.name, p.path, option.PathIn(p.dir, p.path), true)
+			w.parent(p.name, p.path, p.path, p.dir, true)
 		}
 	}
 	for _, path := range s.MasterFIFO {
-		w.parent("master-fifo", path, option.PathIn(w.dir, path), true)
+		w.parent("master-fifo", path, path, w.dir, true)
 	}
 	for _, f := range logging.FilesOf(s, w.Start, w.Journal) {
 		if !strings.HasPrefix(f.Path, "/dev/") && !strings.HasPrefix(f.Path, "/proc/") {
-			w.parent(logOption(s, w.Start, f.Path), f.Path, f.Path, true)
+			name, value := logOption(s, w.Start, f.Path)
+			w.parent(name, value, value, w.Start, true)
 		}
 	}
 	if s.LogTo2 != "" && !strings.Contains(s.LogTo2, ":") {
-		w.parent("logto2", s.LogTo2, option.PathIn(w.Start, s.LogTo2), false)
+		w.parent("logto2", s.LogTo2, s.LogTo2, w.Start, false)
 	}
 }
 
@@ -118,7 +122,8 @@ func (w *World) touched() {
 			folder := filepath.Dir(path)
 			switch err := access.Check(folder, access.Enter, w.cred); {
 			case !there(folder):
-				w.note(Doubt, group.name, value, fmt.Errorf("there is no folder %s", folder), "mkdir "+folder)
+				w.note(Doubt, group.name, value, fmt.Errorf("there is no folder %s", folder),
+					cmp.Or(option.MisplacedNew(value, w.dir, w.Start), "mkdir "+folder))
 			case err != nil:
 				w.note(Doubt, group.name, value, err, "")
 			case !there(path):
@@ -129,28 +134,30 @@ func (w *World) touched() {
 	}
 }
 
-// logOption is the option that names a log file.
-func logOption(s *option.Settings, start, path string) string {
+// logOption is the option that names a log file, and how it writes that.
+func logOption(s *option.Settings, start, path string) (name, value string) {
 	switch path {
 	case filepath.Clean(option.PathIn(start, s.LogTo)):
-		return "logto"
+		return "logto", s.LogTo
 	case filepath.Clean(option.PathIn(start, s.Daemonize)):
-		return "daemonize"
+		return "daemonize", s.Daemonize
 	}
 	for _, l := range s.ReqLoggers {
 		if strings.Contains(l.Arg, filepath.Base(path)) {
-			return "req-logger"
+			return "req-logger", path
 		}
 	}
-	return "logger"
+	return "logger", path
 }
 
-// enterable looks at a folder that the application's user goes into.
-func (w *World) enterable(name, value, path string, missing Gravity) bool {
+// enterable looks at a folder that the application's user goes into, from dir.
+func (w *World) enterable(name, value, dir string, missing Gravity) bool {
+	path := option.PathIn(dir, value)
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		w.note(missing, name, value, fmt.Errorf("there is no folder %s", path), "")
+		w.note(missing, name, value, fmt.Errorf("there is no folder %s", path),
+			option.Misplaced(value, dir, w.other(dir)))
 		return false
 	case err == nil && !st.IsDir():
 		w.note(Fatal, name, value, fmt.Errorf("%s is no folder", path), "")

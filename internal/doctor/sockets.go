@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"uwsgi/internal/listen"
+	"uwsgi/internal/option"
 )
 
 // sockets looks at the addresses that are bound: the folders of unix sockets, and ports.
@@ -15,7 +16,11 @@ func (w *World) sockets() {
 	for _, a := range listen.Addresses(s, w.dir) {
 		if a.Path != "" {
 			before := len(w.found)
-			w.parent(a.Option, a.Text, a.Path, true)
+			path := a.Path
+			if option.PathIn(w.dir, a.Text) == path {
+				path = a.Text
+			}
+			w.parent(a.Option, a.Text, path, w.dir, true)
 			for i := range w.found[before:] {
 				w.found[before+i].Origin = a.Origin
 			}

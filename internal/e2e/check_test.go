@@ -25,6 +25,48 @@ func checked(t *testing.T, s *harness.Server, args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
+// binds has names that statements of all kinds bind; finds takes them, and others that are no fault:
+// what is guarded, what a function or a checker of types takes, submodules, names that somebody else
+// sets or that nobody can read.
+const (
+	binds = `import os.path as a, json.decoder
+if a:
+    b = 1
+    for c, *d in []: pass
+with open("/dev/null") as e, (open("/dev/null")): pass
+try:
+    f = (g := 1)
+except ImportError as h: pass
+match b:
+    case [i, *j] | {"k": i, **j} if (k := i): pass
+def l(m=(n := 1), *, o=[p := 2]):
+    global q
+    q = 1
+class r((s := object)): pass
+t: int = 1
+async def u(): pass
+t += 1
+import conf.empty, good as v
+`
+	finds = `import conf.empty
+from binds import a, json, b, c, d, e, f, g, h, i, j, k, l, n, p, q, r, s, t, u, conf, v
+from conf import empty, __path__, routes as other
+from starred import anything
+from lazy import whatever
+import sets
+from good import later
+try:
+    from good import missing
+except ImportError:
+    missing = None
+if a is None:
+    from good import Type
+def function():
+    from good import none
+from good import application
+`
+)
+
 // TestCheckFindsWhatFails: each line that would end the start is an error of `uwsgi check`, at its
 // place and with what to write; what would only disappoint is a doubt; nothing else is either.
 func TestCheckFindsWhatFails(t *testing.T) {
@@ -86,31 +128,51 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		"wsgi-file = needs.py":                             {1, "The virtualenv $DIR/env has it: write home = $DIR/env)"},
 		"module = deep":                                    {1, "$DIR/part/other.py, line 1: there is no module inavenv"},
 		"module = wrong":                                   {1, "$DIR/wrong.py, line 1: there is no module part.othre ("},
-		"module = maybe":                                   {3, "$DIR/maybe.py, line 2: there is no module inavenv"},
-		"module = tries":                                   {0, ""},
-		"module = leads":                                   {0, ""},
-		"module = shadow":                                  {0, ""},
-		"module = dj":                                      {1, "$DIR/conf/settings.py, line 1: SyntaxError"},
-		"env = DJANGO_SETTINGS_MODULE=good\nmodule = dj":   {0, ""},
-		"module = runs":                                    {0, ""}, // it is read, and does not run
-		"ini-paste = paste.ini":                            {0, ""},
-		"paste = config:$DIR/paste.ini#bare":               {1, `there is no "nothing" in named`},
-		"paste = config:$DIR/paste.ini#none":               {1, "there is no [app:none] in $DIR/paste.ini (It has main, bare, piped, far, far2: write paste-name = main)"},
-		"paste = config:$DIR/paste.ini#piped":              {1, "$DIR/paste.ini: nmaed:app: there is no module nmaed"},
-		"paste-name = far\nini-paste = paste.ini":          {1, "there is no file $DIR/none.ini (There is $DIR/paste.ini"},
-		"ini-paste-logged = paste.ini":                     {1, "there is no [loggers] in $DIR/paste.ini"},
-		"paste = config:none/x.ini":                        {1, "write paste = config:$DIR/none/x.ini"},
-		"paste = config:$DIR/named.py":                     {1, "$DIR/named.py is no file of paste.deploy"},
-		"paste = egg:No_such_distribution":                 {1, "there is no distribution No_such_distribution"},
-		"mount = /x=secret.ini":                            {1, "uid 33 may not read $DIR/secret.ini"},
-		"touch-reload = reload":                            {0, "there is no $DIR/reload yet"},
-		"touch-chain-reload = good.py":                     {0, ""},
-		"touch-exec = none/x true":                         {3, "there is no folder $DIR/none"},
-		"pythonpath = none":                                {3, "there is no $DIR/none (nothing is imported from there)"},
-		"pythonpath = closed":                              {3, "uid 33 may not enter $DIR/closed"},
-		"pythonpath = n?ne":                                {0, ""},
-		"pythonpath = good.py":                             {0, ""},
-		"touch-logreopen = closed/x":                       {3, "uid 33 may not enter $DIR/closed"},
+		"module = takes":                                   {1, `$DIR/takes.py, line 3: there is no "aplication" in $DIR/good.py (It has application)`},
+		"module = takes2":                                  {1, `$DIR/takes2.py, line 1: there is no "wsgi" in $DIR/conf/__init__.py`},
+		"pythonpath = $DIR/env/lib/python3/site-packages\nmodule = takes3": {3, `$DIR/takes3.py, line 1: there is no "nothing" in $DIR/env/lib/python3/site-packages/pack.py`},
+		"module = finds":                                 {0, ""},
+		"chdir = inner\nmodule = pkg.deeper.app":         {0, ""}, // a folder without an __init__.py
+		"wsgi-file = .":                                  {1, "there is no file $DIR: it is a folder, without an __init__.py"},
+		"wsgi-file = inner/only":                         {1, "it is a folder, without an __init__.py (Write wsgi-file = inner/only/it.py)"},
+		"chdir = inner\nwsgi-file = inner/only/it.py":    {1, "(It was looked for in $DIR/inner: write wsgi-file = only/it.py)"},
+		"chdir = inner\nwsgi-file = good.py":             {1, "(It was looked for in $DIR/inner: write wsgi-file = $DIR/good.py)"},
+		"wsgi-file = inner/only/it":                      {1, "(Write wsgi-file = inner/only/it.py)"},
+		"wsgi-file = conf.settings":                      {1, "(conf.settings is a module: write module = conf.settings)"},
+		"module = ./good":                                {1, `"./good" is no name of a module (Write module = good)`},
+		"module = inner/only:app":                        {1, "(Write module = inner.only.it:app)"},
+		"module = $DIR/good":                             {1, "(Write wsgi-file = $DIR/good.py)"},
+		"mount = /x=.good":                               {1, "(Write mount = /x=good)"},
+		"chdir = inner\nhome = env":                      {1, "(a relative path begins at $DIR/inner here: write $DIR/env)"},
+		"chdir = inner\npidfile = only/x.pid":            {1, "(a relative path begins at $DIR here: write $DIR/inner/only/x.pid)"},
+		"chdir = inner\nsocket = env/x.sock":             {1, "(a relative path begins at $DIR/inner here: write $DIR/env/x.sock)"},
+		"chdir = inner\nstatic-map = /s=env":             {3, "(a relative path begins at $DIR/inner here: write $DIR/env)"},
+		"chdir = inner\nchdir2 = env":                    {1, "(a relative path begins at $DIR/inner here: write $DIR/env)"},
+		"module = maybe":                                 {3, "$DIR/maybe.py, line 2: there is no module inavenv"},
+		"module = tries":                                 {0, ""},
+		"module = leads":                                 {0, ""},
+		"module = shadow":                                {0, ""},
+		"module = dj":                                    {1, "$DIR/conf/settings.py, line 1: SyntaxError"},
+		"env = DJANGO_SETTINGS_MODULE=good\nmodule = dj": {0, ""},
+		"module = runs":                                  {0, ""}, // it is read, and does not run
+		"ini-paste = paste.ini":                          {0, ""},
+		"paste = config:$DIR/paste.ini#bare":             {1, `there is no "nothing" in named`},
+		"paste = config:$DIR/paste.ini#none":             {1, "there is no [app:none] in $DIR/paste.ini (It has main, bare, piped, far, far2: write paste-name = main)"},
+		"paste = config:$DIR/paste.ini#piped":            {1, "$DIR/paste.ini: nmaed:app: there is no module nmaed"},
+		"paste-name = far\nini-paste = paste.ini":        {1, "there is no file $DIR/none.ini (There is $DIR/paste.ini"},
+		"ini-paste-logged = paste.ini":                   {1, "there is no [loggers] in $DIR/paste.ini"},
+		"paste = config:none/x.ini":                      {1, "write paste = config:$DIR/none/x.ini"},
+		"paste = config:$DIR/named.py":                   {1, "$DIR/named.py is no file of paste.deploy"},
+		"paste = egg:No_such_distribution":               {1, "there is no distribution No_such_distribution"},
+		"mount = /x=secret.ini":                          {1, "uid 33 may not read $DIR/secret.ini"},
+		"touch-reload = reload":                          {0, "there is no $DIR/reload yet"},
+		"touch-chain-reload = good.py":                   {0, ""},
+		"touch-exec = none/x true":                       {3, "there is no folder $DIR/none"},
+		"pythonpath = none":                              {3, "there is no $DIR/none (nothing is imported from there)"},
+		"pythonpath = closed":                            {3, "uid 33 may not enter $DIR/closed"},
+		"pythonpath = n?ne":                              {0, ""},
+		"pythonpath = good.py":                           {0, ""},
+		"touch-logreopen = closed/x":                     {3, "uid 33 may not enter $DIR/closed"},
 
 		"env = DJANGO_SETTINGS_MODULE=conf.apps\nmodule = dj": {3, "$DIR/conf/apps.py, line 1: there is no module inavenv"},
 		"env = DJANGO_SETTINGS_MODULE=conf.urls\nmodule = dj": {3, "$DIR/conf/broken.py, line 2: SyntaxError"},
@@ -142,6 +204,18 @@ func TestCheckFindsWhatFails(t *testing.T) {
 			s.Write("maybe.py", "print()\nimport inavenv\napplication = print\n")
 			s.Write("tries.py", "try:\n    import inavenv\nexcept ImportError:\n    application = print\n")
 			s.Write("leads.py", "import sys\nsys.path.append('env')\nfrom inavenv import application\n")
+			s.Write("takes.py", "import sys\nfrom good import application\nfrom good import aplication\n")
+			s.Write("takes2.py", "from conf import empty, wsgi\napplication = print\n")
+			s.Write("takes3.py", "from pack import some, nothing\napplication = print\n")
+			s.Write("env/lib/python3/site-packages/pack.py", "some = 1\n")
+			s.Write("inner/pkg/__init__.py", "")
+			s.Write("inner/pkg/deeper/app.py", "from pkg.deeper import app\nfrom . import app\napplication = print\n")
+			s.Write("inner/only/it.py", "")
+			s.Write("finds.py", finds)
+			s.Write("binds.py", binds)
+			s.Write("lazy.py", "import good\n__getattr__ = good.application\n")
+			s.Write("sets.py", "import good\ngood.later = 1\n")
+			s.Write("conf/empty.py", "")
 			s.Write("dj.py", "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'conf.settings')\n"+
 				"application = print\n")
 			s.Write("conf/__init__.py", "")

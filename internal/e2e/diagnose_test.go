@@ -35,6 +35,10 @@ func TestLastWord(t *testing.T) {
 		"--module needs":                          {"ModuleNotFoundError: No module named 'inavenv'", `^module = needs: it cannot be imported, see above\. .*The virtualenv $DIR/env has it: write home = $DIR/env`},
 		"--module fails":                          {"RuntimeError: once", `module = fails: it cannot be imported, see above`},
 		"--module broken":                         {"SyntaxError: ", `module = broken: it cannot be imported, see above`},
+		"--wsgi-file site":                        {"failed to open python file site: it is a folder", `^wsgi-file = site: `},
+		"--asgi-file site/pkg":                    {"it is a folder", `Write asgi-file = site/pkg/wsgi\.py`},
+		"--module ./named:app":                    {`"\./named" is no name of a module`, `^module = \./named:app: .*Write module = named:app`},
+		"--chdir site --wsgi-file named.py":       {"failed to open python file", `looked for in $DIR/site: write wsgi-file = $DIR/named\.py`},
 		"--module nothing --wsgi-file nothing.py": {`failed to open python file nothing\.py`, `^wsgi-file = nothing\.py: `},
 	} {
 		t.Run(args, func(t *testing.T) {

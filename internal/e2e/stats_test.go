@@ -258,3 +258,25 @@ func TestListJSON(t *testing.T) {
 	}
 	t.Errorf("it is not there: %s", out)
 }
+
+// TestListOfOneFolder: two instances that run in one folder are told apart, by what they serve.
+func TestListOfOneFolder(t *testing.T) {
+	t.Parallel()
+	s, other := harness.New(t), harness.New(t)
+	other.Dir = s.Dir
+	first, second := harness.Addr(t), harness.Addr(t)
+	s.Write("app.py", version("x"))
+	s.Start("--http", first, "--module", "app")
+	other.Start("--http", second, "--http", s.Path("x.sock"), "--module", "app")
+	for _, args := range [][]string{{"list"}, {"list", "--json"}} {
+		out, err := s.Command(args...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{s.Dir + " (" + first + ")", s.Dir + " (" + second + ", "} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("%q: no %q in\n%s", args, want, out)
+			}
+		}
+	}
+}

@@ -103,6 +103,9 @@ def load(app, settings):
     kind, value = app["Kind"], app["Value"]
     if kind == "module":
         name, _, call = value.partition(":")
+        unfit = uwsgi_diagnose.of_name(name, app)
+        if unfit:
+            raise NoApplication(*unfit)
         module = importlib.import_module(name)
         return not (call or app["Mount"]) and several(module, default) or pick(module, call or default,
             app, settings)
@@ -112,8 +115,9 @@ def load(app, settings):
             path, _, call = path.rpartition(":")
         stem = path[:-3] if path.endswith(".py") else path
         name = "uwsgi_file_" + stem.replace("/", "_").replace(".", "_")
-        if not os.path.exists(path):
-            raise NoApplication("failed to open python file %s" % path, uwsgi_diagnose.of_file(path))
+        if not os.path.exists(os.path.join(path, "__init__.py") if os.path.isdir(path) else path):
+            raise NoApplication("failed to open python file %s%s" % (path, uwsgi_diagnose.a_folder(path)),
+                uwsgi_diagnose.of_file(path, app))
         return pick(import_path(path, name), call or default, app, settings)
     if kind in ("paste", "ini-paste"):
         return paste_app(value, settings)

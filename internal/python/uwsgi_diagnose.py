@@ -10,6 +10,7 @@ import sys
 
 EXECUTABLE = sys.executable  # the application may be told of another one
 VENV = "pyvenv.cfg"
+READ = (".py", ".wsgi")  # how the files end that are read
 MANY = 500  # entries of a folder that are looked at
 USUAL = ("application", "app", "wsgi", "asgi", "wsgi_app", "asgi_app", "api", "server")
 FACTORIES = ("create_app", "make_app", "build_app", "get_app", "create_application", "get_application",
@@ -21,8 +22,9 @@ def written(app, value=None):
     value = value or app["Value"]
     if app["Mount"]:
         return "mount = %s=%s" % (app["Mount"], value)
-    option = {"module": "asgi" if app.get("Interface") == "asgi" else "module", "file": "wsgi-file"}.get(app["Kind"])
-    return "%s = %s" % (option or app["Kind"], value)
+    options = (("module", "wsgi-file"), ("asgi", "asgi-file"))[app.get("Interface") == "asgi"]
+    option = dict(zip(("module", "file"), options)).get(app["Kind"], app["Kind"])
+    return "%s = %s" % (option, value)
 
 
 def named(app):
@@ -168,12 +170,66 @@ def barrier(path):
     return None
 
 
-def of_file(path):
-    """What to say of a file that is not there."""
-    path = os.path.abspath(path)
+def of_name(name, app):
+    """Why a text cannot be the name of a module, and what to write; None where it can."""
+    if name and not name.startswith(".") and "/" not in name:
+        return None
+    why = '"%s" is no name of a module' % name
+    file = name if name.endswith(READ) else name.strip("." if "/" not in name else "").rstrip("/") + READ[0]
+    if not os.path.isfile(file):
+        return why, of_folder(name, "module", app) if os.path.isdir(name or ".") else ""
+    return why, "Write " + of_kind("module", file, app)
+
+
+def of_kind(kind, file, app):
+    """How to name a file, as a module where that is wanted and can be, in place of what the
+    configuration names."""
+    _, colon, call = app["Value"].partition(":")
+    stem = os.path.normpath(file[:-len(READ[0])])
+    if kind == "module" and file.endswith(READ[0]) and all(map(str.isidentifier, stem.split("/"))):
+        return written(dict(app, Kind="module"), stem.replace("/", ".") + colon + call)
+    if app["Mount"] or not colon:
+        return written(dict(app, Kind="file"), file + colon + call)
+    return "%s and callable = %s" % (written(dict(app, Kind="file"), file), call)
+
+
+def of_folder(folder, kind, app):
+    """Which file in a folder, or one below, is the application most likely, and how to write it."""
+    usual = [(at, n) for at in [folder or "."] + below(folder or ".") for n in USUAL + ("main",)
+        if os.path.isfile(os.path.join(at, n + ".py"))]
+    here = [(folder, n[:-3]) for n in names(folder or ".") if n.endswith(".py")]
+    found = usual[:1] if usual and (usual[0][0] == (folder or ".") or len({at for at, _ in usual}) == 1) else here
+    if len(found) != 1:
+        return ""
+    return "Write " + of_kind(kind, os.path.normpath(os.path.join(*found[0])) + ".py", app)
+
+
+def a_folder(path):
+    """What to add to a file that is not there where it is a folder."""
+    return ": it is a folder, without an __init__.py" if os.path.isdir(path) else ""
+
+
+def of_file(path, app):
+    """What to say of a file that is not there, or is a folder."""
+    given, path = path, os.path.abspath(path)
     closed = barrier(path)
     if closed:
         return closed
+    if os.path.isdir(path):
+        return of_folder(given, "file", app)
+    if os.path.isfile(path + ".py"):
+        return "Write " + of_kind("file", given + ".py", app)
+    here = os.getcwd()
+    if not os.path.isabs(given):
+        steps = os.path.normpath(given).split("/")
+        for folder, steps in [(here, steps[n:]) for n in range(1, len(steps))] + [
+                (folder, steps) for folder in [os.path.dirname(here)] + below(here)]:
+            if os.path.isfile(os.path.join(folder, *steps)):
+                near = os.path.join("" if folder == here else folder, *steps)
+                return "It was looked for in %s: write %s" % (here, of_kind("file", near, app))
+        if holds(here, given.partition(".")[0]) and "/" not in given and os.path.isfile(
+                given.partition(":")[0].replace(".", "/") + ".py"):
+            return "%s is a module: write %s" % (given, written(dict(app, Kind="module")))
     folder, name = os.path.split(path)
     if not os.path.isdir(folder):
         return "There is no folder %s" % folder

@@ -3,11 +3,12 @@
 import ast
 import importlib.machinery
 import importlib.util
+import os
 import types
 
 import uwsgi_diagnose
+from uwsgi_diagnose import READ
 
-READ = (".py", ".wsgi")  # how the files end that are parsed
 # What binds names that reading does not see.
 DYNAMIC = {"locals", "vars", "setattr", "__import__"}
 
@@ -44,6 +45,10 @@ def find(app, name, settings):
         try:
             spec = (importlib.util.find_spec(at) if path is None
                 else importlib.machinery.PathFinder.find_spec(at, path))
+        except KeyError:  # a folder without __init__.py asks for its package, which is not imported
+            spec = importlib.machinery.ModuleSpec(at, None, is_package=True)
+            spec.submodule_search_locations.extend(
+                folder for folder in (os.path.join(above, part) for above in path) if os.path.isdir(folder))
         except (ImportError, ValueError, AttributeError):
             return None
         if spec is None:
@@ -78,13 +83,13 @@ def bound(tree):
             names.update(dict.fromkeys(node.names, ""))
         elif isinstance(node, ast.Name) and node.id in ("exec", "globals"):
             return None
+        elif isinstance(node, ast.Attribute) and node.attr in ("modules", "f_globals"):
+            return None
     todo = list(tree.body)
     for node in todo:  # it grows
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            if node.name == "__getattr__":
-                return None
             names[node.name] = "class" if isinstance(node, ast.ClassDef) else "function"
-            todo.extend(node.decorator_list)
+            todo.extend(child for child in ast.iter_child_nodes(node) if child not in node.body)
             continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             for alias in node.names:
@@ -96,12 +101,12 @@ def bound(tree):
                 names[node.id] = ""
             elif node.id in DYNAMIC:
                 return None
-        elif isinstance(node, ast.ExceptHandler):
+        elif type(node).__name__ in ("ExceptHandler", "MatchAs", "MatchStar"):
             names[node.name] = ""
+        elif type(node).__name__ == "MatchMapping":
+            names[node.rest] = ""
         elif isinstance(node, ast.Lambda):
             continue
-        if isinstance(node, ast.Attribute) and node.attr == "modules":
-            return None
         todo.extend(ast.iter_child_nodes(node))
     names.pop(None, None)
-    return names
+    return None if "__getattr__" in names else names

@@ -2,12 +2,13 @@
 import would; files are parsed, nothing of them runs."""
 
 import ast
+import difflib
 import importlib.util
 import os
 import sys
 import sysconfig
 
-from uwsgi_find import Problem, bound, find, parse
+from uwsgi_find import Problem, bound, find, parse, plain
 
 OURS = ("uwsgi", "uwsgidecorators")  # which only the server has
 MANY = 300  # files of an application that are read
@@ -36,6 +37,7 @@ class Walk:
 
     def __init__(self, app, settings):
         self.app, self.settings, self.seen, self.sure = app, settings, set(), True
+        self.given = set()  # names of attributes that the files set, of modules maybe
 
     def read(self, file, module):
         """Goes through a file of the application's own."""
@@ -43,10 +45,10 @@ class Walk:
         if len(self.seen) > MANY:
             raise Hidden
         tree = parse(file)
-        with open(file, "rb") as f:
-            text = f.read()
-        if any(word in text for word in LEADING):
+        if leading(file):
             raise Hidden
+        self.given.update(node.attr for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
         for statement in tree.body:
             for name, parts in wanted(statement, module if package(file) else (module or "").rpartition(".")[0]):
                 try:
@@ -63,6 +65,7 @@ class Walk:
         if top in OURS or top in sys.builtin_module_names:
             return
         if not own(find(self.app, top, self.settings)):
+            self.foreign(name, parts)
             self.sure = self.sure and top in getattr(sys, "stdlib_module_names", ())
             return
         at = ""
@@ -70,10 +73,45 @@ class Walk:
             at = at + "." + part if at else part
             self.enter(at)
         file = find(self.app, name, self.settings)
-        names = bound(parse(file)) if parts and package(file) else None
-        for part in parts if names is not None else ():
-            if part not in names and not part.startswith("__"):
-                self.enter(name + "." + part)
+        for part in self.unbound(file, parts):
+            if self.missing(file, name, part):
+                raise self.nameless(file, part)
+            self.enter(name + "." + part)
+
+    def foreign(self, name, parts):
+        """Looks for what is taken from an installed package, which may have more than one can read."""
+        try:
+            file = find(self.app, name, self.settings)
+            unbound = [] if file is None or leading(file) else self.unbound(file, parts)
+        except Problem:
+            return
+        for part in unbound:
+            if self.missing(file, name, part):
+                exc = self.nameless(file, part)
+                exc.sure = False
+                raise exc
+
+    def unbound(self, file, parts):
+        """Those of the names taken from a module that are none of its own, as far as one can read."""
+        names = bound(parse(file)) if parts and (own(file) or installed(file)) else None
+        return [part for part in parts if names is not None and part not in names and not part.startswith("__")
+            and part not in self.given]
+
+    def missing(self, file, name, part):
+        """Whether a name that a module does not bind is no module below it either."""
+        try:
+            if package(file):
+                find(self.app, name + "." + part, self.settings)
+                return False
+        except Problem:
+            pass
+        return True
+
+    def nameless(self, file, part):
+        """The Problem of a name that a module does not have."""
+        names = bound(parse(file))
+        near = next(iter(difflib.get_close_matches(part, sorted(names), 1, 0.7)), None)
+        return Problem('there is no "%s" in %s' % (part, file), near and "It has %s" % near or "", plain(file))
 
     def enter(self, name):
         file = find(self.app, name, self.settings)
@@ -86,10 +124,22 @@ def package(file):
     return file is not None and os.path.basename(file) == "__init__.py"
 
 
+def installed(file):
+    """Whether a file is an installed package's and can be read."""
+    return file is not None and file.endswith(".py") and bool(INSTALLED & set(file.split(os.sep)))
+
+
 def own(file):
     """Whether a file is the application's, not the library's and not an installed package's."""
     return (file is not None and file.endswith(".py") and not os.path.realpath(file).startswith(STANDARD)
-        and not INSTALLED & set(file.split(os.sep)))
+        and not installed(file))
+
+
+def leading(file):
+    """Whether a file leads imports to where reading does not see."""
+    with open(file, "rb") as f:
+        text = f.read()
+    return any(word in text for word in LEADING)
 
 
 def wanted(statement, base):

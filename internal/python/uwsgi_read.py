@@ -6,7 +6,8 @@ import os
 import uwsgi_diagnose
 import uwsgi_imports
 import uwsgi_paste
-from uwsgi_find import READ, Problem, bound, find, parse
+from uwsgi_diagnose import READ
+from uwsgi_find import Problem, bound, find, parse
 from uwsgi_interpreter import set_path
 
 
@@ -55,11 +56,15 @@ def look(app, settings):
 def names_of(app, path, settings):
     """The names that a module binds, or None where they cannot be known by reading; and its file."""
     if app["Kind"] == "module":
+        unfit = uwsgi_diagnose.of_name(path, app)
+        if unfit:
+            raise Problem(*unfit)
         file = find(app, path, settings)
     else:
         file = os.path.join(path, "__init__.py") if os.path.isdir(path) else path
         if not os.path.exists(file):
-            raise Problem("there is no file %s" % os.path.abspath(file), uwsgi_diagnose.of_file(file))
+            raise Problem("there is no file %s%s" % (os.path.abspath(path), uwsgi_diagnose.a_folder(path)),
+                uwsgi_diagnose.of_file(path, app))
     if file is None or not file.endswith(READ):
         return None, file
     return bound(parse(file)), file
