@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds the image as Containerfile says, on a minimal Debian in the place of python:3-slim, and runs it as a container host would: root
-# file system read-only, an account without a name, PID 1. Needs root, and the wheel in dist/. usage: test.sh
+# file system read-only, an account without a name, PID 1, a network of its own, its health checked. Needs root, and the wheel in dist/.
+# usage: test.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -39,20 +40,23 @@ mv "$work/site/page.py" "$work/site/app.py"
 printf -- '--no-index\nDjango\n' >"$work/site/requirements.txt"
 image() { BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs buildah --root "$work/images" --runroot "$work/run" "$@"; }
 image bud -q --layers=false -t localhost/base "$work/base" >/dev/null
-image bud -q --layers=false --build-arg PYTHON=localhost/base --build-context wheels="$work/wheels" -f packaging/container/Containerfile \
+image bud -q --format docker --layers=false --build-arg PYTHON=localhost/base --build-context wheels="$work/wheels" -f packaging/container/Containerfile \
 	-t localhost/site "$work/site" >"$work/log" 2>&1 || fail "the image cannot be built"
 image push -q localhost/site "oci:$work/oci:latest" >/dev/null
 umoci unpack --image "$work/oci:latest" "$work/bundle" >"$work/log" 2>&1 || fail "the image cannot be unpacked"
 
 echo "== run"
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-python3 - "$work/bundle/config.json" "$port" <<'X'
+image inspect --type image localhost/site >"$work/image.json"
+python3 - "$work/image.json" "$work/bundle/config.json" "$work/check" <<'X'
 import json, sys
-path, port = sys.argv[1:]
+image, path, check = sys.argv[1:]
+kind, *command = json.load(open(image))["Docker"]["config"]["Healthcheck"]["Test"]
+assert kind == "CMD", kind
+open(check, "w").write("\n".join(command))
 config = json.load(open(path))
 config["process"]["terminal"] = False
 config["process"]["noNewPrivileges"] = True
-config["process"]["args"] = [a.replace(":8080", "127.0.0.1:" + port) for a in config["process"]["args"]] + ["--static-map", "/static=/app/static"]
+config["process"]["args"] += ["--static-map", "/static=/app/static"]
 config["root"]["readonly"] = True
 assert config["process"]["user"] == {"uid": 10001, "gid": 10001}, config["process"]["user"]
 config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "network"]
@@ -60,15 +64,58 @@ config["mounts"] = [m for m in config["mounts"] if m["destination"] != "/etc/res
 config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "size=8m"]})
 json.dump(config, open(path, "w"))
 X
-# crun wants the one hierarchy of cgroups, which a host may not have.
-unshare -m sh -c 'umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"' sh \
-	crun --root "$work/crun" --cgroup-manager=disabled run -b "$work/bundle" "$name" >"$work/log" 2>&1 &
-pid=$!
-cat >"$work/kill" <<K
-#!/bin/sh
-exec crun --root "$work/crun" kill "$name" "\$1"
-K
-chmod +x "$work/kill"
-python3 packaging/smoke.py --at "$port" --site "$work/bundle/rootfs/app" --kill "$work/kill" || fail "see above"
+mapfile -t check <"$work/check"
+container() { crun --root "$work/crun" --cgroup-manager=disabled "$@"; }
+start() {
+	# crun wants the one hierarchy of cgroups, which a host may not have.
+	unshare -mn sh -c 'ip link set lo up; umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"' sh \
+		crun --root "$work/crun" --cgroup-manager=disabled run -b "$work/bundle" "$name" >"$work/log" 2>&1 &
+	pid=$!
+}
+# The image's health check, in the container and with its account, as a container host runs it.
+turns() { # turns healthy|ill WHEN
+	local is
+	for _ in $(seq 300); do
+		is=ill
+		container exec "$name" "${check[@]}" >"$work/said" 2>&1 && is=healthy
+		[ "$is" != "$1" ] || return 0
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	cat "$work/said" >&2
+	fail "$2 it is $is"
+}
+
+echo "== health"
+app=$work/bundle/rootfs/app/app.py
+mv "$app" "$work/app.py"
+answers() { printf 'def application(environ, start):\n    %s\n' "$1" >"$app"; }
+answers 'start("400 Bad Request", []); return []'
+start
+turns healthy "with an application that refuses the host,"
+for ill in 'raise OSError("no database")' 'start("503 Service Unavailable", []); return []'; do
+	answers "$ill"
+	container kill "$name" HUP
+	turns ill "with an application that answers $ill,"
+	answers 'start("302 Found", [("Location", "http://127.0.0.1:1/")]); return []'
+	container kill "$name" HUP
+	turns healthy "with an application that redirects,"
+done
+first=$(container state "$name" | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')
+mapfile -t all < <(pgrep --ns "$first" --nslist pid .)
+kill -STOP "${all[@]}"
+turns ill "when it hangs,"
+kill -CONT "${all[@]}"
+turns healthy "when it goes on,"
+container kill "$name" TERM
 wait "$pid" || fail "exit status $?"
-echo "an account without a name, a read-only root, PID 1: served, and drained at SIGTERM"
+
+echo "== serve"
+mv "$work/app.py" "$app"
+start
+turns healthy "when it serves,"
+printf '#!/bin/sh\nexec crun --root "%s" kill "%s" "$1"\n' "$work/crun" "$name" >"$work/kill"
+chmod +x "$work/kill"
+nsenter -t "$pid" -n python3 packaging/smoke.py --at 8080 --site "$work/bundle/rootfs/app" --kill "$work/kill" || fail "see above"
+wait "$pid" || fail "exit status $?"
+echo "an account without a name, a read-only root, PID 1, its health checked: served, and drained at SIGTERM"
