@@ -55,7 +55,7 @@ library)
 	eval "set -- ${CC:-cc}"
 	# shellcheck disable=SC2086 # flags, each by itself
 	"$@" -std=gnu11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Icmd/uwsgi-worker \
-		-pthread $strip -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack ${CGO_CFLAGS:-} ${SHARED_CFLAGS:-} \
+		-pthread -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack ${CGO_CFLAGS:-} ${SHARED_CFLAGS:-} "-ffile-prefix-map=$root=." $strip \
 		-o "$lib/_uwsgi_shared.$abi.so" cmd/uwsgi-shared/*.c
 	cp internal/python/*.py "$lib/"
 	;;

@@ -13,21 +13,31 @@ trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; rm -rf "$work"' EXIT
 fail() { echo "FAIL: $*" >&2; [ ! -e "$work/log" ] || tail -20 "$work/log" >&2; exit 1; }
 
 echo "== what the wheels are"
-python3 - dist/*.whl <<'X' || fail "twine refuses a description without a type"
+python3 - "$root" dist/*.whl <<'X' || fail "see above"
 import sys, zipfile
-for path in sys.argv[1:]:
+root, *paths = sys.argv[1:]
+for path in paths:
     wheel = zipfile.ZipFile(path)
     metadata = next(n for n in wheel.namelist() if n.endswith("/METADATA"))
     if b"\nDescription-Content-Type: text/" not in wheel.read(metadata):
-        sys.exit(path)
+        sys.exit(path + ": twine refuses a description without a type")
+    for name in wheel.namelist():
+        if b"\0%s\0" % root.encode() in wheel.read(name):  # as a folder of debug information
+            sys.exit("%s: %s names the folder where it was compiled" % (path, name))
 X
 for w in dist/uwsgi_redis-*.whl; do
 	[ "$(stat -c %s "$w")" -lt 6000000 ] || fail "$w has 6 MB or more"
 done
 for w in dist/uwsgi-*.whl; do
 	[ "$(stat -c %s "$w")" -lt 6000000 ] || fail "$w has 6 MB or more"
-	said=$("$tools/bin/auditwheel" show "$w" | tr '\n' ' ')
-	[[ $said = *'following platform tag: "manylinux_2_17'* ]] || fail "$w: $said"
+	case $w in
+	# auditwheel has Alpine's name of the library in its list, not the one that musl takes everywhere, and trips over Debian's libc.so.
+	*-musllinux_*) audit=(show --ldpaths "$work") wants='no external versioned symbols*are required by the wheel: { "libc.so": null }' ;;
+	*) audit=(show) wants='following platform tag: "manylinux_2_17' ;;
+	esac
+	said=$("$tools/bin/auditwheel" "${audit[@]}" "$w" | tr -s '\n ' ' ')
+	# shellcheck disable=SC2053 # a pattern
+	[[ $said = *$wants* ]] || fail "$w: $said"
 	[[ $w = *-abi3-* ]] || { echo "$w"; continue; }
 	# Beyond the stable ABI of 3.9: functions without a layout that every CPython exports, and PyIter_Send where there is one.
 	{ "$tools/bin/abi3audit" --report "$w" 2>/dev/null || true; } | python3 -c '
@@ -132,9 +142,29 @@ serve "$venv" "$venv/bin/uwsgi"
 [ -x "$venv/lib/uwsgi/uwsgi-redis" ] || fail "no uwsgi-redis from the source"
 
 echo "== a machine of 32 bits"
-said=$(GOARCH=386 packaging/compile.sh library "$work/32" 2>&1) && fail "the library compiles for 32 bits"
-[ "$said" = "compile.sh: uwsgi is for machines of 64 bits, this is 386" ] || fail "$said"
+for arch in 386 arm; do
+	for what in programs library redis; do
+		said=$(GOARCH=$arch packaging/compile.sh "$what" "$work/32" 2>&1) && fail "the $what compile for 32 bits"
+		[ "$said" = "compile.sh: uwsgi is for machines of 64 bits, this is $arch" ] || fail "$said"
+	done
+done
+
+echo "== a Python that cannot have it: one line before anything is fetched"
+# said_of WANTED PYTHON [CODE…]: what the backend says to a Python
+said_of() {
+	said=$("$2" -c "import sys; sys.path.insert(0, 'packaging/wheel'); import backend; ${3:-}; backend.get_requires_for_build_wheel()" 2>&1) &&
+		fail "$2 may have it"
+	[ "$said" = "uwsgi is for $1" ] || fail "$2: $said"
+}
+said_of "machines of 64 bits, this is a Python of 32" python3 "import struct; struct.calcsize = lambda _: 4"
+said_of "Linux, this is darwin: develop in a container" python3 "sys.platform = 'darwin'"
+said_of "CPython from 3.9 on, this is CPython 3.8" python3 "sys.version_info = (3, 8, 18)"
 
 echo "== the same tree, the same bytes"
+targets=("manylinux-$machine")
 cp "$wheel" "$work/sdist/"
-packaging/same.sh "$work/sdist" "$tools/bin/python" packaging/wheel/backend.py dist "manylinux-$machine" sdist
+if [ -e "$free" ]; then
+	targets+=("manylinux-$machine-cp313t")
+	cp "$free" "$work/sdist/"
+fi
+packaging/same.sh "$work/sdist" "$tools/bin/python" packaging/wheel/backend.py dist "${targets[@]}" sdist
