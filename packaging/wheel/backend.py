@@ -17,6 +17,7 @@ import os
 import platform
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tarfile
@@ -50,8 +51,8 @@ AGENTS = {
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip can tell
 
 
-class BuildError(Exception):
-    """What is missing, in one line."""
+class BuildError(SystemExit):
+    """What is missing, in one line: as the end of the process, pip shows it without a traceback."""
 
 
 def version():
@@ -70,6 +71,17 @@ def check_root():
     if not os.path.exists(os.path.join(ROOT, "go.mod")):
         raise BuildError("go.mod is not at %s: build in the source tree, with pip 21.3 or newer "
                          "(pip install --upgrade pip)" % ROOT)
+
+
+def check_python():
+    """Fail, before anything is fetched and compiled, for a Python that cannot have the server."""
+    if sys.platform != "linux":
+        raise BuildError("uwsgi is for Linux, this is %s: develop in a container" % sys.platform)
+    if struct.calcsize("P") != 8:
+        raise BuildError("uwsgi is for machines of 64 bits, this is a Python of 32")
+    kind = platform.python_implementation()
+    if kind != "CPython" or sys.version_info < (3, 9):
+        raise BuildError("uwsgi is for CPython from 3.9 on, this is %s %d.%d" % (kind, *sys.version_info[:2]))
 
 
 def go_version(go):
@@ -109,6 +121,7 @@ def asked(config):
     ABI: the one of this Python, where the target does not say."""
     target = (config or {}).get("target") or os.environ.get("UWSGI_WHEEL_TARGET")
     if not target:
+        check_python()
         return None, own_abi()
     name, _, abi = target.rpartition("-") if target.endswith(FREE_THREADED) else (target, "", STABLE)
     if name not in TARGETS:
@@ -128,9 +141,9 @@ def own_abi():
 
 def get_requires_for_build_wheel(config_settings=None):
     """PEP 517: what of Go and a C compiler this machine lacks."""
-    check_root()
-    lacking = [] if find_go() else [PINS["go"]]
-    if not find_cc(asked(config_settings)[0]):
+    target, _ = asked(config_settings)
+    lacking = get_requires_for_build_sdist()
+    if not find_cc(target):
         lacking.append(PINS["cc"])
     return lacking
 
@@ -138,12 +151,22 @@ def get_requires_for_build_wheel(config_settings=None):
 def get_requires_for_build_sdist(config_settings=None):
     """PEP 517: modules are vendored by Go."""
     check_root()
-    return [] if find_go() else [PINS["go"]]
+    if find_go():
+        return []
+    if own_libc() == "musllinux":  # PyPI's would not be installed
+        raise BuildError("Go %d.%d or newer is not here: apk add go, or https://go.dev/dl" % GO)
+    return [PINS["go"]]
 
 
 def own_platform():
     arch = platform.machine()
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(arch, arch), "linux_" + arch
+
+
+def own_libc():
+    """What the targets of this Python's C library begin with."""
+    with open(os.path.realpath(sys.executable), "rb") as f:
+        return "musllinux" if b"/ld-musl-" in f.read() else "manylinux"
 
 
 def compile_into(folder, arch, *parts, **more):
@@ -170,7 +193,7 @@ def build(folder, target, abi):
     if target:
         arch, zig, tag = TARGETS[target]
     elif is_zig:
-        zig, tag = next((z, t) for a, z, t in TARGETS.values() if a == arch)
+        zig, tag = next((z, t) for name, (a, z, t) in TARGETS.items() if a == arch and name.startswith(own_libc()))
     if is_zig:
         compiler += " -target " + zig
     what = ["programs", "library"] if target else ["programs", "library", "redis"]
@@ -318,10 +341,7 @@ def tar_tree(tar, folder, base):
 
 if __name__ == "__main__":  # make wheel: backend.py FOLDER TARGET…
     for wanted in sys.argv[2:]:
-        try:
-            if wanted in AGENTS:
-                print(build_agent_wheel(sys.argv[1], wanted))
-            else:
-                print(build_wheel(sys.argv[1], {"target": wanted}) if wanted != "sdist" else build_sdist(sys.argv[1]))
-        except BuildError as exc:
-            sys.exit("wheel: %s" % exc)
+        if wanted in AGENTS:
+            print(build_agent_wheel(sys.argv[1], wanted))
+        else:
+            print(build_wheel(sys.argv[1], {"target": wanted}) if wanted != "sdist" else build_sdist(sys.argv[1]))
