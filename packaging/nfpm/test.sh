@@ -18,7 +18,14 @@ told() { # told WHEN WORDS…: the commands, in their order
 }
 : >/run/told
 
+[ "$(rpm -qp --qf '%{NAME} %{VERSION} %{LICENSE} %{SUMMARY}' /mnt/dist/uwsgi-*.x86_64.rpm)" = \
+	"uwsgi $(sed -n 's/^VERSION := //p' /mnt/tree/Makefile) MIT Application server for Python, native to systemd" ] || fail "$(rpm -qpi /mnt/dist/uwsgi-*.x86_64.rpm)"
+rpm -i --nodeps --excludedocs /mnt/dist/uwsgi-*.x86_64.rpm
+[ ! -e /usr/share/doc/uwsgi/README.md ] && [ ! -e /usr/share/man/man1/uwsgi.1.gz ] || fail "--excludedocs leaves documentation"
+rpm -e uwsgi
+: >/run/told
 rpm -i --nodeps /mnt/dist/uwsgi-*.x86_64.rpm
+[ -e /usr/share/doc/uwsgi/README.md ] && [ -e /usr/share/man/man1/uwsgi-core.1.gz ] || fail "no documentation"
 told "at the installation" daemon-reload try-restart
 getent passwd www-data >/dev/null || fail "there is no www-data"
 python3 /mnt/smoke.py uwsgi
@@ -43,6 +50,6 @@ python3 /mnt/smoke.py uwsgi
 
 rpm -e uwsgi
 told "at the removal" stop disable daemon-reload
-[ ! -e /usr/lib/uwsgi ] && [ ! -e /usr/bin/uwsgi ] && [ ! -e /usr/lib/systemd/system/uwsgi@.service ] || fail "the removal left files"
+[ ! -e /usr/lib/uwsgi ] && [ ! -e /usr/bin/uwsgi ] && [ ! -e /usr/lib/systemd/system/uwsgi@.service ] && [ ! -e /usr/share/doc/uwsgi ] || fail "the removal left files"
 [ -e /etc/uwsgi/apps-enabled/mine.ini ] || fail "the removal took an application"
 grep -q mine /etc/default/uwsgi.rpmsave || fail "the removal took the configuration"
