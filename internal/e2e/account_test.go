@@ -50,7 +50,9 @@ func TestControlledByItsAccount(t *testing.T) {
 			t.Errorf("user %d: %s: status %d: %s", c.uid, strings.Join(c.args, " "), code, out)
 		}
 	}
-	if n := s.Log.Count(`^gracefully \(RE\)spawned uWSGI master process`); n != 3 {
+	reloads := func() int { return s.Log.Count(`^gracefully \(RE\)spawned uWSGI master process`) }
+	harness.Eventually(t, "three reloads", func() bool { return reloads() >= 3 }) // the log is read beside the commands
+	if n := reloads(); n != 3 {
 		t.Errorf("%d reloads", n)
 	}
 	if out, code := as(account, "--stop", "p.pid"); code != 0 {

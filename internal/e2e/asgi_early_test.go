@@ -108,6 +108,7 @@ async def application(scope, receive, send):
 		}
 	}
 	s.Log.Wait(t, `GET /streamed => generated 0 bytes`)
+	s.Log.Wait(t, `GET /whole => generated`)
 	w := statsOf(t, s.Path("stats"))["workers"].([]any)[0].(map[string]any)
 	if w["requests"] != 2.0 || w["exceptions"] != 0.0 {
 		t.Errorf("%v requests, %v exceptions", w["requests"], w["exceptions"])

@@ -50,6 +50,7 @@ func TestTwoInitsInOneNetwork(t *testing.T) {
 		t.Errorf("uwsgi reload 1: %v %s", err, out)
 	}
 	const reloaded = `^gracefully \(RE\)spawned uWSGI master process`
+	a.Log.Wait(t, reloaded)
 	if a.Log.Count(reloaded) != 1 || b.Log.Count(reloaded) != 0 {
 		t.Errorf("%d reloads of the one asked, %d of the other", a.Log.Count(reloaded), b.Log.Count(reloaded))
 	}

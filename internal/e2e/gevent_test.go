@@ -136,13 +136,13 @@ func TestGreenletStream(t *testing.T) {
 // the others, and the worker, go on. One that will not let go of the loop costs the worker.
 func TestGreenletHarakiri(t *testing.T) {
 	t.Parallel()
-	s, site, addr := greenlets(t, "--harakiri", "2", "--master")
+	s, site, addr := greenlets(t, "--harakiri", "4", "--master")
 	s.Tolerate("HARAKIRI|Harakiri|harakiri|app.py|sleep|DAMN|Traceback|File|hub|gevent")
 	stuck := harness.Send(t, addr, "GET /sleep?for=1000 HTTP/1.1\r\nHost: x\r\n\r\n")
 	begun := harness.Send(t, addr, "GET /begun HTTP/1.1\r\nHost: x\r\n\r\n")
 	stubborn := harness.Send(t, addr, "GET /stubborn HTTP/1.1\r\nHost: x\r\n\r\n")
-	site.Get("/sleep?for=1")
-	other := harness.Send(t, addr, "GET /sleep?for=1.5 HTTP/1.1\r\nHost: x\r\n\r\n")
+	site.Get("/sleep?for=2")
+	other := harness.Send(t, addr, "GET /sleep?for=2.1 HTTP/1.1\r\nHost: x\r\n\r\n")
 	if a := harness.Parse(t, stuck, "GET"); a.Status != 504 {
 		t.Errorf("over its time: %s %q", a.Line, a.Body)
 	}

@@ -48,14 +48,14 @@ func TestHarakiri(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", stuck)
-	s.Start("--http", addr, "--module", "app", "--harakiri", "2", "--harakiri-verbose", "-p", "1", "--threads", "3")
+	s.Start("--http", addr, "--module", "app", "--harakiri", "4", "--harakiri-verbose", "-p", "1", "--threads", "3")
 	s.Allow(`HARAKIRI ON WORKER 1 \(pid: \d+, try: 1\)`, "HARAKIRI", `DAMN ! worker 1 \(pid: \d+\) died, killed by signal 9`)
 	site := harness.HTTP(t, addr)
 	site.Get("/background")
 	stuck := harness.Send(t, addr, "GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
-	site.Get("/nap1")
-	// half a second longer than the stuck one may take
-	other := harness.Send(t, addr, "GET /nap1.5 HTTP/1.1\r\nHost: x\r\n\r\n")
+	site.Get("/nap2")
+	// longer than the stuck one may take, and far from its own end
+	other := harness.Send(t, addr, "GET /nap2.1 HTTP/1.1\r\nHost: x\r\n\r\n")
 	if a := harness.Parse(t, stuck, "GET"); a.Status != 504 {
 		t.Errorf("the stuck request got %s %q", a.Line, a.Body)
 	}
@@ -82,7 +82,7 @@ func TestForgedLines(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
 	s.Write("app.py", stuck)
-	s.Start("--socket", addr, "--module", "app", "--harakiri", "2")
+	s.Start("--socket", addr, "--module", "app", "--harakiri", "4")
 	s.Allow("HARAKIRI", `DAMN ! worker 1 \(pid: \d+\) died, killed by signal 9`)
 	forged := harness.Request("GET", "/begun", "").With("REQUEST_METHOD", "GET\x1b[2J", "REQUEST_URI",
 		"/x\nforged line\u202e\u009b31m", "REMOTE_ADDR", "1\x1b")

@@ -85,7 +85,7 @@ func TestSpoolerRecycles(t *testing.T) {
 		t.Errorf("they ran in %q", pids)
 	}
 	s.Log.Wait(t, `maximum number of tasks reached \(3\) recycling`)
-	s.Log.Wait(t, `^spooler 1 \(pid: \d+\) buried after \d seconds$`)
+	s.Log.Wait(t, `^spooler 1 \(pid: \d+\) buried after \d+ seconds$`)
 }
 
 // TestSpoolerStorm: reload after reload while jobs are put and run loses none and runs none twice.

@@ -199,6 +199,7 @@ func TestUwsgitop(t *testing.T) {
 			for range 7 {
 				harness.HTTP(t, addr).Get("/")
 			}
+			harness.Eventually(t, "all are counted", func() bool { return s.Log.Count(`GET / => generated`) == 7 })
 			// Its keys: cores in place of workers, cores below workers, quit.
 			cmd := exec.Command("script", "-qec", top+" "+c.scheme+stats, "/dev/null")
 			cmd.Env, cmd.Stdin = append(os.Environ(), "TERM=xterm", "COLUMNS=200", "LINES=40"), strings.NewReader("aaq")
@@ -232,6 +233,7 @@ func TestListJSON(t *testing.T) {
 	s.Write("app.py", version("x"))
 	s.Start("--http", addr, "--module", "app", "--master", "-p", "2")
 	harness.HTTP(t, addr).Get("/")
+	s.Log.Wait(t, `GET / => generated`) // it is counted
 	out, err := s.Command("list", "--json").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ func TestStatsOfReloads(t *testing.T) {
 		"--http-socket", "=0")
 	kept := harness.Dial(t, addr)
 	harness.Ask(t, kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	s.Log.Wait(t, `GET / => generated`) // it is counted
 	doc := statsOf(t, s.Path("stats"))
 	worker := doc["workers"].([]any)[0].(map[string]any)
 	if doc["last_reload"] != nil || doc["reloads"] != 0.0 || doc["generation"] != 1.0 || worker["generation"] != 1.0 ||

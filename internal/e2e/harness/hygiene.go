@@ -9,7 +9,7 @@ import (
 )
 
 // goneWithin is how long processes may outlive their supervisor.
-const goneWithin = 5 * time.Second
+const goneWithin = Patience
 
 // complaint matches lines of a log that a healthy server does not write, whatever it writes at
 // error level among them.
