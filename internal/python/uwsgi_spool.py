@@ -5,8 +5,9 @@ body. It may run once its time of modification has come, and whoever runs or wri
 it (fcntl(2)), which goes with the process. Beside those files, under names that uWSGI passes over:
 
 - ``.uwsgi_spooling_…``: a job that is being written. It gets its name when it is on the disk.
-- ``.uwsgi_spoolfile_….attempts``: how often a job was begun, and how that ended (JSON); on a full
-  disk a link that leads nowhere, whose target is that text: it needs no block of its own.
+- ``.uwsgi_spoolfile_….attempts``: how often a job was begun, and how that ended (JSON); without the
+  latter, and on a full disk, a link that leads nowhere, whose target is that text: it needs no
+  block of its own.
 - ``failed/``: jobs that are given up, and to each its ``.traceback``.
 """
 
@@ -485,29 +486,36 @@ class Task(Job):
 
     def _note(self, running):
         """Keep the count, whatever becomes of the machine. On a full disk, too: the job may be what
-        makes room."""
+        makes room. Without a reason to keep it is a link, which is on the disk with its folder: to
+        wait for the disk is most of what a short job takes."""
         kept = {"attempts": self.attempts, "running": running, "when": int(time.time()), "why": self.why[-16384:]}
-        try:
-            fd = os.open(self.record + "~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        for write in (self._write, self._link) if self.why else (self._link, self._write):
             try:
-                write_all(fd, json.dumps(kept).encode())
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            os.rename(self.record + "~", self.record)
-            sync_folder(self.folder)
-        except OSError:
-            remove(self.record + "~")
-            self._note_within(dict(kept, when=0, why=""))
+                write(kept)
+                os.rename(self.record + "~", self.record)
+                sync_folder(self.folder)
+                return
+            except OSError as exc:
+                remove(self.record + "~")
+                failure = exc.strerror
+        say("spooler: attempts of %s are not counted: %s" % (self.path, failure), WARNING)
 
-    def _note_within(self, kept):
+    def _write(self, kept):
+        fd = os.open(self.record + "~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            os.symlink(json.dumps(kept, separators=(",", ":")), self.record + "~")
-            os.rename(self.record + "~", self.record)
-            sync_folder(self.folder)
-        except OSError as exc:
-            remove(self.record + "~")
-            say("spooler: attempts of %s are not counted: %s" % (self.path, exc.strerror), WARNING)
+            write_all(fd, json.dumps(kept).encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _link(self, kept):
+        # short: ext4 keeps what has less than 60 bytes in the inode
+        text = json.dumps(dict(kept, when=0, why=""), separators=(",", ":"))
+        try:
+            os.symlink(text, self.record + "~")
+        except FileExistsError:  # a process that was writing it has died
+            os.unlink(self.record + "~")
+            os.symlink(text, self.record + "~")
 
     def disown(self):
         """In a child of the process that runs it: the lock is that process's alone."""

@@ -5,7 +5,8 @@ and is answered by {"killed": whether it did, "code": its exit status, "out": wh
 What: put, puts (until it cannot), run, fail (jobs fail), die (jobs kill their process), gone (jobs
 remove their file), stay (nothing can be removed).
 A job that runs adds a line to FOLDER.ran: where it runs beside itself it is "twice", where its
-attempt is not on the disk "uncounted"."""
+attempt is not on the disk "uncounted", where more than one wait for the disk was needed for that
+"slow"."""
 
 import contextlib
 import errno
@@ -20,14 +21,14 @@ import uwsgi_spool
 import uwsgi_spoolers
 import uwsgi_spooler
 
-STEPS = "open", "write", "fsync", "rename", "unlink", "utime", "mkdir", "close"
+STEPS = "open", "write", "fsync", "symlink", "rename", "unlink", "utime", "mkdir", "close"
 plain = {name: getattr(os, name) for name in STEPS}
 
 
 class Process:
     def __init__(self, what, folder, deadly, attempts):
         self.what, self.folder, self.deadly, self.steps, self.rounds = what, folder, deadly, 0, 0
-        self.synced = 0
+        self.synced = self.waits = 0
         self.settings = {"Spoolers": [{"Dir": folder, "Processes": 1, "External": False}], "SpoolerQuiet": True,
             "SpoolerFrequency": 10**9, "SpoolerAttempts": attempts, "SpoolerMaxTasks": 0, "SpoolerHarakiri": 0,
             "SpoolerChdir": ""}
@@ -38,6 +39,9 @@ class Process:
         def step(*args, **kwargs):
             self.steps += 1
             self.synced += name == "fsync"
+            self.waits += name == "fsync"
+            if name == "symlink":  # it is on the disk with its folder, which is what is synced next
+                self.synced = 1
             if self.steps == self.deadly:
                 os.kill(os.getpid(), signal.SIGKILL)
             return do(*args, **kwargs)
@@ -85,7 +89,9 @@ class Process:
             how = b"twice "
         if self.synced < 2:  # the count, and its name
             how += b"uncounted "
-        self.synced = 0
+        if self.what == "run" and self.waits > 1:
+            how += b"slow "
+        self.synced = self.waits = 0
         fd = plain["open"](self.folder + ".ran", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         plain["write"](fd, how + b"%s %s\n" % (given[b"n"], given["body"].strip()))
         plain["close"](fd)
