@@ -1,8 +1,8 @@
 // The waist of an evented worker: one thread, one loop of Python's, many exchanges. Python's loop
 // watches uwGoPollFD, and events.c pulls what happened, one event at a time; what the application
 // does with an exchange goes to Go by the calls below. All of them are made with the GIL held, or
-// what there is in its place (UW_HELD), and none of them waits, calls Python or keeps a pointer that
-// it was given.
+// what there is in its place (UW_HELD), and none of them waits, calls Python or keeps a pointer
+// that it was given.
 #ifndef UWSGI_EVENTED_H
 #define UWSGI_EVENTED_H
 

@@ -53,9 +53,9 @@ void uw_bury_all(void);
 void uw_after_hook(void);
 
 // uw_take finds the exchange that the calling code is part of; NULL: it is part of none. Nothing
-// else asks who that is. A thread that an ASGI request has started (asyncio.to_thread, a view that is
-// no coroutine) is part of it, too: without the GIL its loop is kept from Go until uw_give, before
-// which nothing that runs Python is called.
+// else asks who that is. A thread that an ASGI request has started (asyncio.to_thread, a view that
+// is no coroutine) is part of it, too: without the GIL its loop is kept from Go until uw_give,
+// before which nothing that runs Python is called.
 uw_exchange *uw_take(void);
 void uw_give(uw_exchange *x);
 
