@@ -16,7 +16,7 @@ LIB := $(BIN)/lib/uwsgi
 # What writes manual pages and completion: another machine's program cannot run here.
 TELLER ?= $(BIN)/uwsgi
 
-.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install install-system deb packages dist wheel wheel-test wheel-short musl musl-short free free-short container roots same clean deps
+.PHONY: all build worker run check e2e chaos chaos-short sanitize sanitize-short lab test bench install install-system deb packages dist wheel wheel-test wheel-short musl musl-short free free-short free-tsan container roots same clean deps
 
 all: build
 
@@ -37,6 +37,7 @@ NEEDS_musl := test musl
 NEEDS_musl-short := test musl
 NEEDS_free := test async free
 NEEDS_free-short := test async free
+NEEDS_free-tsan := test free
 NEEDS_container := container pip
 NEEDS_test := check test async musl free container pip
 ifeq ($(shell id -u),0)
@@ -174,17 +175,21 @@ wheel-test: wheel
 
 # The end-to-end suite under a Python that is linked with musl, as Alpine's is.
 musl: build
-	packaging/musl.sh
+	packaging/under.sh musl
 
 musl-short: build
-	packaging/musl.sh short
+	packaging/under.sh musl short
 
 # The same under a free-threaded Python; a minute of threads, and whether more of them answer more.
 free: build
-	packaging/free.sh
+	packaging/under.sh free
 
 free-short: build
-	packaging/free.sh short
+	packaging/under.sh free short
+
+# The library's C there under the thread sanitizer.
+free-tsan: build
+	packaging/under.sh free tsan
 
 # An image built and run as packaging/container/Containerfile says.
 container: wheel-short

@@ -6,8 +6,8 @@
 #   library   DIR/lib/uwsgi: what a loader loads, and its Python; ABI=cp313t: for that free-threaded Python
 #   redis     DIR/lib/uwsgi/uwsgi-redis, which talks to Redis
 #
-# From the environment: GO, GOARCH and GOFLAGS; CC, a command as cgo takes it; CGO_CFLAGS, for both libraries; SHARED_CFLAGS, for the one without
-# Go; DEBUG=1: symbols stay.
+# From the environment: GO, GOARCH and GOFLAGS; CC, a command as cgo takes it; CGO_CFLAGS, for both libraries; CGO_LDFLAGS, for the one with Go;
+# SHARED_CFLAGS, for the one without; DEBUG=1: symbols stay.
 set -eu
 umask 022 # the application's user reads it, whoever compiles
 cd "$(dirname "$0")/.."
@@ -49,7 +49,7 @@ library)
 	*) echo "compile.sh: $abi: there are abi3, cp313t and cp314t" >&2; exit 2 ;;
 	esac
 	step "$lib/_uwsgi.$abi.so"
-	CGO_ENABLED=1 CGO_LDFLAGS='-Wl,-z,now' "$go" build -trimpath -buildvcs=false -ldflags "$debug \"-extldflags='-Wl,-T,$root/cmd/uwsgi-worker/init.ld'\"" "$@" \
+	CGO_ENABLED=1 CGO_LDFLAGS="-Wl,-z,now ${CGO_LDFLAGS:-}" "$go" build -trimpath -buildvcs=false -ldflags "$debug \"-extldflags='-Wl,-T,$root/cmd/uwsgi-worker/init.ld'\"" "$@" \
 		-buildmode=c-shared -o "$lib/_uwsgi.$abi.so" ./cmd/uwsgi-worker
 	rm -f "$lib/_uwsgi.$abi.h"
 	eval "set -- ${CC:-cc}"

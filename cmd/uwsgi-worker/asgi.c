@@ -434,11 +434,11 @@ static PyObject *driver_self(PyObject *self)
 }
 
 // Code that inspects tasks (anyio those it cancels, asyncio for repr() and stacks) finds the
-// application.
+// application; on another thread than the loop's, its name.
 static PyObject *driver_get(PyObject *self, void *name)
 {
 	asgi_driver *d = driver_current(self);
-	PyObject *key = *(PyObject **)name, *v = d->coroutine ? PyObject_GetAttr(d->coroutine, key) : NULL;
+	PyObject *key = *(PyObject **)name, *v = asgi_at_home() && d->coroutine ? PyObject_GetAttr(d->coroutine, key) : NULL;
 	if (v)
 		return v;
 	PyErr_Clear();
@@ -464,7 +464,7 @@ static void driver_dealloc(PyObject *self)
 	asgi_driver *d = (asgi_driver *)self;
 	PyObject *coroutine = d->coroutine, *served = (PyObject *)d->served;
 	events_drivers--;
-	if (driver_pooled < DRIVERS_KEPT && asgi_at_home()) {
+	if (asgi_at_home() && driver_pooled < DRIVERS_KEPT) {
 		driver_pooled++;
 		d->task = (PyObject *)driver_pool;
 		driver_pool = d;

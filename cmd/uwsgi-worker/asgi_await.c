@@ -218,7 +218,7 @@ static void await_dealloc(PyObject *self)
 	await_unlink(w);
 	Py_CLEAR(w->message);
 	asgi_driver *d = w->driver;
-	if (await_pooled < AWAIT_KEPT && asgi_at_home()) {
+	if (asgi_at_home() && await_pooled < AWAIT_KEPT) {
 		await_pooled++;
 		w->next = await_pool;
 		await_pool = w;

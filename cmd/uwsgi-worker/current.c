@@ -21,14 +21,24 @@ int uw_enter(PyObject *who)
 #ifdef Py_GIL_DISABLED
 static PyMutex current_lock; // not in a child of the application's: another thread may have had it
 
+#ifdef __SANITIZE_THREAD__ // it does not see what the interpreter's lock does
+void __tsan_acquire(void *of);
+void __tsan_release(void *of);
+#else
+#define __tsan_acquire(of) (void)0
+#define __tsan_release(of) (void)0
+#endif
+
 void uw_hold(void)
 {
 	if (!uw_forked)
 		PyMutex_Lock(&current_lock);
+	__tsan_acquire(&current_lock);
 }
 
 void uw_let_go(void)
 {
+	__tsan_release(&current_lock);
 	if (!uw_forked)
 		PyMutex_Unlock(&current_lock);
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // freeThreaded is a server for an application, app.py, in a free-threaded Python, where python3 is
-// one: packaging/free.sh runs these tests in its own.
+// one: packaging/under.sh runs these tests in its own.
 func freeThreaded(t *testing.T, app string) *harness.Server {
 	t.Helper()
 	out, err := exec.Command("python3", "-c", "import sys; print(sys.abiflags)").Output()
@@ -28,6 +28,7 @@ func freeThreaded(t *testing.T, app string) *harness.Server {
 		t.Skip("python3 has the global interpreter lock: `make free` has one that has none")
 	}
 	s := harness.New(t)
+	s.Setenv(strings.Fields(os.Getenv("UWSGI_FREE_ENV"))...)
 	s.Write("app.py", app)
 	return s
 }
@@ -195,14 +196,77 @@ def application(environ, start_response):
 	})
 }
 
+// TestFreeThreadedFunctions: threads of WSGI call the server's functions at once. Nothing is lost of
+// what they count together, and what is a request's is no other's.
+func TestFreeThreadedFunctions(t *testing.T) {
+	t.Parallel()
+	s, addr := freeThreaded(t, `
+import threading, uwsgi
+
+uwsgi.register_signal(1, "workers", lambda number: uwsgi.metric_inc("signals"))
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/counted":
+        start_response("200 OK", [])
+        return [b"%d %d %d %d" % (uwsgi.metric_get("mine"), uwsgi.cache_num("n"), uwsgi.sharedarea_read64(0, 0), uwsgi.queue_slot())]
+    uwsgi.set_logvar("path", path)
+    uwsgi.add_var("PATH", path)
+    uwsgi.set_user_harakiri(60)
+    uwsgi.setprocname("at work on " + path)
+    uwsgi.metric_inc("mine")
+    uwsgi.cache_inc("n")
+    uwsgi.cache_update(path, path)
+    uwsgi.sharedarea_inc64(0, 0)
+    uwsgi.queue_push(path)
+    uwsgi.signal(1)
+    uwsgi.workers(), uwsgi.total_requests(), uwsgi.request_id(), uwsgi.connection_fd()
+    uwsgi.lock(), uwsgi.unlock()
+    wrong = []
+
+    def late():  # in a thread that has no part in a request
+        for f, *args in (start_response, "200 OK", []), (uwsgi.set_logvar, "path", "late"):
+            try:
+                f(*args)
+                wrong.append(f)
+            except (RuntimeError, SystemError):
+                pass
+    thread = threading.Thread(target=late)
+    thread.start()
+    said = start_response("200 OK", [("X-Path", path)])
+    said(b"%s " % uwsgi.get_logvar("path"))
+    thread.join()
+    assert not wrong, wrong
+    return (part for part in (uwsgi.cache_get(path), b"!"))
+`), harness.Addr(t)
+	s.Start("--http", addr, "--module", "app", "--master", "--threads", "8", "--disable-logging", "--stats", harness.Addr(t),
+		"--metric", "mine", "--metric", "signals", "--cache2", "name=c,items=1000", "--sharedarea", "1", "--queue", "2000")
+	const threads, each = 8, 20
+	clients(threads, func(client int) {
+		site := harness.HTTP(t, addr)
+		for i := range each {
+			path := fmt.Sprintf("/%d-%d", client, i)
+			a, err := site.Try("GET", path, nil)
+			if err != nil || a.Body != path+" "+path+"!" || a.Header.Get("X-Path") != path {
+				t.Errorf("%s: %v %+v", path, err, a)
+				return
+			}
+		}
+	})
+	n := threads * each
+	if a := harness.HTTP(t, addr).Get("/counted"); a.Body != fmt.Sprintf("%d %d %d %d", n, n, n, n) {
+		t.Errorf("%d requests were counted as %q", n, a.Body)
+	}
+}
+
 // TestFreeThreadedViews: threads that an ASGI request has started, as for a view that is no
 // coroutine, ask the server for what is the request's while the loop ends it and begins others.
 func TestFreeThreadedViews(t *testing.T) {
 	t.Parallel()
 	s, addr := freeThreaded(t, `
-import contextvars, threading, uwsgi
+import asyncio, contextvars, threading, uwsgi
 
-def view(path):
+def view(path, coroutine):
     try:
         while uwsgi.connection_fd() > 2:
             uwsgi.set_logvar("of", path)
@@ -211,14 +275,15 @@ def view(path):
             uwsgi.log_this_request()
             uwsgi.set_user_harakiri(60)
             uwsgi.setprocname("at work on " + path)
+            assert (coroutine.__qualname__, coroutine.cr_frame) == ("application", None)
     except SystemError:
         pass  # the request is over
 
 async def application(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    context = contextvars.copy_context()
+    context, coroutine = contextvars.copy_context(), asyncio.current_task().get_coro()
     for _ in range(2):
-        threading.Thread(target=context.copy().run, args=(view, scope["path"])).start()
+        threading.Thread(target=context.copy().run, args=(view, scope["path"], coroutine)).start()
     await send({"type": "http.response.body", "body": scope["path"].encode()})
 `), harness.Addr(t)
 	s.Start("--http", addr, "--module", "app", "--master", "--buffer-size", "65535", "--log-format", "%(uri) of %(of)!")

@@ -176,7 +176,7 @@ def compile_into(folder, arch, *parts, **more):
         raise BuildError("Go %d.%d or newer is not here: https://go.dev/dl, or pip install %s" % (*GO, PINS["go"]))
     env = {**os.environ, "GO": go, "GOARCH": arch, "GOOS": "linux", "GOTOOLCHAIN": "local",
            "GOFLAGS": "-mod=vendor" if os.path.isdir(os.path.join(ROOT, "vendor")) else "", **more}
-    for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "SHARED_CFLAGS", "DEBUG"):
+    for name in ("CGO_CFLAGS", "CGO_CPPFLAGS", "CGO_LDFLAGS", "SHARED_CFLAGS", "DEBUG"):
         env.pop(name, None)
     for part in parts:
         if subprocess.run(["sh", os.path.join(ROOT, "packaging", "compile.sh"), part, folder], env=env).returncode:
