@@ -239,8 +239,8 @@ def application(environ, start_response):
     assert not wrong, wrong
     return (part for part in (uwsgi.cache_get(path), b"!"))
 `), harness.Addr(t)
-	s.Start("--http", addr, "--module", "app", "--master", "--threads", "8", "--disable-logging", "--stats", harness.Addr(t),
-		"--metric", "mine", "--metric", "signals", "--cache2", "name=c,items=1000", "--sharedarea", "1", "--queue", "2000")
+	s.Start("--http", addr, "--module", "app", "--master", "--threads", "8", "--disable-logging",
+		"--stats", harness.Addr(t), "--metric", "mine", "--metric", "signals", "--cache2", "name=c,items=1000", "--sharedarea", "1", "--queue", "2000")
 	const threads, each = 8, 20
 	clients(threads, func(client int) {
 		site := harness.HTTP(t, addr)
