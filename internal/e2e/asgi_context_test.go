@@ -115,3 +115,38 @@ async def application(scope, receive, send):
 		t.Fatal(got)
 	}
 }
+
+// TestHandlerInAContextOfItsOwn: what the handler of a signal does to its context, no request finds
+// there.
+func TestHandlerInAContextOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("app.py", `
+import contextvars, uwsgi
+
+variable = contextvars.ContextVar("variable", default="as new")
+
+
+def handler(number):
+    variable.set("the handler's")
+    print("HANDLED", flush=True)
+
+
+uwsgi.register_signal(1, "worker", handler)
+
+
+async def application(scope, receive, send):
+    body = variable.get().encode()
+    if scope["path"] == "/raise":
+        uwsgi.signal(1)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+`)
+	s.Start("--http", addr, "--module", "app", "--lifespan", "off")
+	get := harness.HTTP(t, addr).Get
+	get("/raise")
+	s.Log.Wait(t, "^HANDLED$")
+	if a := get("/"); a.Body != "as new" {
+		t.Errorf("%q", a.Body)
+	}
+}

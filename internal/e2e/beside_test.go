@@ -338,11 +338,20 @@ def forks(*args):
     print("PARENT", uwsgi.mule_id(), parent == os.getpid(), flush=True)
     return uwsgi.SPOOL_OK
 
-uwsgi.mule_msg_hook = uwsgi.spooler = forks
+async def waits(*args):
+    return forks()
+
+uwsgi.mule_msg_hook = forks
+uwsgi.spooler = lambda job: waits() if "waits" in job else forks()
+uwsgi.post_fork_hook = lambda: uwsgi.worker_id() or forks()
 uwsgi.register_signal(1, "mule", forks)
 uwsgi.register_signal(2, "spooler", forks)
+uwsgi.register_signal(3, "mule", waits)
+uwsgi.register_signal(4, "spooler", waits)
 puts = {"/message": lambda: uwsgi.mule_msg(b"x"), "/job": lambda: uwsgi.spool({b"n": b"1"}),
-    "/handler": lambda: uwsgi.signal(1), "/spooler": lambda: uwsgi.signal(2)}
+    "/handler": lambda: uwsgi.signal(1), "/spooler": lambda: uwsgi.signal(2),
+    "/coroutine": lambda: uwsgi.spool({b"waits": b"1"}), "/mule": lambda: uwsgi.signal(3),
+    "/waits": lambda: uwsgi.signal(4)}
 
 def application(environ, start_response):
     puts[environ["PATH_INFO"]]()
@@ -352,19 +361,23 @@ def application(environ, start_response):
 	s.LooseFDs() // its mules come after it is ready
 	s.Start("--http", addr, "--module", "app", "--master", "--mules", "1", "--spooler", "jobs")
 	get := harness.HTTP(t, addr).Get
+	const ends = `^pid \d+ was forked by the application in (mule|spooler) 1, and has returned from there: it ends$`
+	harness.Eventually(t, "both have forked as they began", func() bool {
+		return s.Log.Count(`^PARENT`) == 2 && s.Log.Count(ends) == 2
+	})
 	for range 2 {
-		for _, path := range []string{"/message", "/job", "/handler", "/spooler"} {
+		for _, path := range []string{"/message", "/job", "/handler", "/spooler", "/coroutine", "/mule", "/waits"} {
 			mark := s.Log.Mark()
 			if a := get(path); a.Body != "put" {
 				t.Error(a.Line)
 			}
-			s.Log.WaitFrom(t, mark, `^pid \d+ was forked by the application in (mule|spooler) 1, and has returned from there: it ends$`)
+			s.Log.WaitFrom(t, mark, ends)
 			s.Log.WaitFrom(t, mark, `^PARENT [01] True$`)
 		}
 		s.Write("exits", "")
 	}
 	noJobs(t, s)
-	if n := s.Log.Count(`^PARENT`); n != 8 {
+	if n := s.Log.Count(`^PARENT`); n != 16 {
 		t.Errorf("it came back %d times", n)
 	}
 }

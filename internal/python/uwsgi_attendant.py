@@ -105,9 +105,11 @@ class Attendant:
         except (OSError, ValueError, LookupError) as exc:
             say("FATAL hook failed in %s %d: %s" % (self.kind, self.number, exc), ERROR)
             raise SystemExit(1)
+        self.returned()
         self.arriving = False
         self.tell("ready")
         uwsgi._post_fork()  # which may stay there: @muleloop
+        self.returned()
 
     def load(self):
         """Import the application, where it is not there yet."""

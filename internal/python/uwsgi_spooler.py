@@ -106,13 +106,9 @@ class Spooler:
     def call(self, job):
         try:
             answer = uwsgi.spooler(arguments(job.variables, job.name, job.body))
+            return uwsgi._use_timers().complete(answer) if isinstance(answer, types.CoroutineType) else answer
         finally:
             self.process.returned()
-        if isinstance(answer, types.CoroutineType):
-            import asyncio  # few need it, and it is large
-
-            answer = asyncio.run(answer)
-        return answer
 
     def end(self, job, answer, began):
         if not isinstance(answer, int):

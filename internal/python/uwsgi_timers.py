@@ -55,8 +55,12 @@ def deliver(number):
         import gevent
 
         gevent.spawn(run, entry[0], number, began)
-        return
-    run(entry[0], number, began)
+    elif uwsgi.loop is not None and uwsgi._core is not None:
+        import contextvars
+
+        contextvars.copy_context().run(run, entry[0], number, began)  # requests begin with the loop's own
+    else:
+        run(entry[0], number, began)
 
 
 def run(function, number, began):
@@ -64,12 +68,13 @@ def run(function, number, began):
     try:
         try:
             result = function(number)
+            if hasattr(result, "__await__") and hasattr(result, "send"):
+                if follow(result, number, began):
+                    return
+                complete(result)
         finally:
             if uwsgi._attendant is not None:
                 uwsgi._attendant.returned()
-        if hasattr(result, "__await__") and hasattr(result, "send"):
-            follow(result, number, began)
-            return
     except BaseException as exc:
         uwsgi._report(*sys.exc_info())
         failure = type(exc).__name__
@@ -79,8 +84,13 @@ def run(function, number, began):
 
 
 def follow(coroutine, number, began):
-    """Have a coroutine run: on this worker's loop, else until it ends."""
-    import asyncio
+    """Have a coroutine run on the loop of this thread; False: it has none."""
+    import asyncio  # few need it, and it is large
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
 
     async def watched():
         try:
@@ -90,14 +100,21 @@ def follow(coroutine, number, began):
             return type(exc).__name__
         return ""
 
-    try:
-        task = asyncio.get_running_loop().create_task(watched())
-    except RuntimeError:  # a thread
-        done(number, began, asyncio.run(watched()))
-        return
+    task = loop.create_task(watched())
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     task.add_done_callback(lambda t: done(number, began, "cancelled" if t.cancelled() else t.result()))
+    return True
+
+
+def complete(coroutine):
+    """Run a coroutine to its end, on a loop of its own; what it returns."""
+    import asyncio
+
+    async def awaited():
+        return await coroutine
+
+    return asyncio.run(awaited())
 
 
 tasks = set()  # the loop's own references are weak
