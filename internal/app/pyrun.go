@@ -8,9 +8,10 @@ import (
 	"uwsgi/internal/option"
 )
 
-// forScript leaves of the settings what the script of pyrun runs with: everything that the functions
-// of the uwsgi module need, and nothing by which the instance is reached, for the script may be run
-// beside the server that has the same configuration. Its streams are those of who calls it.
+// forScript leaves of the settings what the script of pyrun runs with: everything that the
+// functions of the uwsgi module need, and nothing by which the instance is reached, for the script
+// may be run beside the server that has the same configuration. Its streams are those of who calls
+// it.
 func forScript(s *option.Settings) {
 	stay(s)
 	none := option.Default()

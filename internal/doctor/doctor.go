@@ -105,8 +105,8 @@ func volatile(path string) bool {
 	return strings.HasPrefix(path, "/run/") || strings.HasPrefix(path, "/var/run/")
 }
 
-// parent looks at the folder of a given path that is made at the start, in dir where it is relative,
-// as cred or, where the start is root's, as nobody in particular.
+// parent looks at the folder of a given path that is made at the start, in dir where it is
+// relative, as cred or, where the start is root's, as nobody in particular.
 func (w *World) parent(name, value, given, dir string, byRoot bool) {
 	path := option.PathIn(dir, given)
 	folder := filepath.Dir(path)

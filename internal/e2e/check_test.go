@@ -25,9 +25,9 @@ func checked(t *testing.T, s *harness.Server, args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// binds has names that statements of all kinds bind; finds takes them, and others that are no fault:
-// what is guarded, what a function or a checker of types takes, submodules, names that somebody else
-// sets or that nobody can read.
+// binds has names that statements of all kinds bind; finds takes them, and others that are no
+// fault: what is guarded, what a function or a checker of types takes, submodules, names that
+// somebody else sets or that nobody can read.
 const (
 	binds = `import os.path as a, json.decoder
 if a:

@@ -65,7 +65,8 @@ application = mule
 `
 
 // TestPyrun: a script has the uwsgi module and what the configuration has beside it, the streams of
-// its caller, and an exit status of its own; a server with the same configuration may run meanwhile.
+// its caller, and an exit status of its own; a server with the same configuration may run
+// meanwhile.
 func TestPyrun(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)

@@ -86,10 +86,11 @@
 //	{"op":"look"}                         a connection may wait that the kernel has told a process of that has ended: look
 //	{"op":"accesslog"} (+ [descriptor])   reopen what the request log writes to, or write to that descriptor from now on
 //
-// A mule (internal/python/uwsgi_mule.py), a process of the spooler (uwsgi_spooler.py) and the script of
-// pyrun (uwsgi_script.py) are forked like a worker, as "kind":"mule", "spooler" or "script", with a negative row, for they have none on the
-// scoreboard. They have no data plane; they say ready, failed, recycle, busy, log and what
-// is of signals, get those, are told to drain, and send themselves SIGTERM then.
+// A mule (internal/python/uwsgi_mule.py), a process of the spooler (uwsgi_spooler.py) and the
+// script of pyrun (uwsgi_script.py) are forked like a worker, as "kind":"mule", "spooler" or
+// "script", with a negative row, for they have none on the scoreboard. They have no data plane;
+// they say ready, failed, recycle, busy, log and what is of signals, get those, are told to drain,
+// and send themselves SIGTERM then.
 //
 // The dump signal (SIGRTMIN+5 = 39) makes a loader or a worker write every Python thread's stack to
 // its stderr (faulthandler, needs no GIL).
