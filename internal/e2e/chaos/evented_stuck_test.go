@@ -16,7 +16,7 @@ func TestEventedStuckLoop(t *testing.T) {
 		for name, path := range map[string]string{"asleep": "/stuck", "GIL held in C": "/gil"} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				r := startEvented(t, loop, "-p", "1", "--harakiri", "2", "--reload-mercy", "3")
+				r := startEvented(t, loop, "-p", "1", "--harakiri", "4", "--reload-mercy", "3")
 				r.fds = 0
 				r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
 				r.Tolerate(`response to .* was cut off`)
@@ -30,7 +30,7 @@ func TestEventedStuckLoop(t *testing.T) {
 					harness.ReadUntil(t, streamed, "tick")
 					var others sync.WaitGroup
 					for range 10 {
-						others.Go(func() { r.answered(t, "/sleep?s=1.5", 200, 503, 504) })
+						others.Go(func() { r.answered(t, "/sleep?s=3.5", 200, 503, 504) })
 					}
 					harness.Eventually(t, "all are in hand", func() bool { return connections(r) >= 12 })
 					others.Go(func() { r.answered(t, path, 504) })
@@ -79,7 +79,7 @@ func (r *rig) answered(t *testing.T, path string, statuses ...int) {
 func TestEventedOverTime(t *testing.T) {
 	loops(t, func(t *testing.T, loop string) {
 		t.Parallel() // most of it is waiting
-		r := startEvented(t, loop, "-p", "1", "--stats", "stats.sock", "--harakiri", "2")
+		r := startEvented(t, loop, "-p", "1", "--stats", "stats.sock", "--harakiri", "4")
 		r.Tolerate(`HARAKIRI|response to .* was cut off|uwsgi\.Harakiri: `)
 		before := r.clean()
 		socket := openSocket(t, r.addr, "/socket")
@@ -87,12 +87,12 @@ func TestEventedOverTime(t *testing.T) {
 		for range scale(5, 50) {
 			all.Go(func() { r.answered(t, "/patient", 504) })
 			all.Go(func() { r.answered(t, "/sleep?s=1.8", 200) })
-			all.Go(func() { r.answered(t, "/background?s=3", 200) })
+			all.Go(func() { r.answered(t, "/background?s=5", 200) })
 			all.Go(func() {
 				if loop == "gevent" { // a WSGI request has its time from the beginning
 					return
 				}
-				if err := exact(r.addr, "/stream?n=60&s=0.05", "end\n"); err != nil { // longer, but never silent
+				if err := exact(r.addr, "/stream?n=90&s=0.05", "end\n"); err != nil { // longer, but never silent
 					t.Error(err)
 				}
 			})
@@ -112,7 +112,7 @@ func TestEventedOverTime(t *testing.T) {
 func TestEventedStubborn(t *testing.T) {
 	loops(t, func(t *testing.T, loop string) {
 		t.Parallel() // most of it is waiting
-		r := startEvented(t, loop, "-p", "1", "--harakiri", "2", "--reload-mercy", "5")
+		r := startEvented(t, loop, "-p", "1", "--harakiri", "4", "--reload-mercy", "5")
 		r.fds = 0
 		r.Allow(`HARAKIRI`)
 		r.Tolerate(`DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"uwsgi/internal/e2e/harness"
 )
@@ -110,9 +109,9 @@ func count(t *testing.T) {
 	})
 }
 
-// soon waits a few seconds for a condition that nothing announces.
+// soon waits for a condition that nothing announces.
 func soon(cond func() bool) bool {
-	return harness.Within(10*time.Second, cond)
+	return harness.Within(harness.Patience, cond)
 }
 
 func descriptors(pid int) int {

@@ -57,11 +57,11 @@ func TestHarakiri(t *testing.T) {
 func TestHarakiriBesideLongRequests(t *testing.T) {
 	r := start(t, "-p", "1", "--threads", "4", "--harakiri", "60")
 	r.Allow(`HARAKIRI`, `DAMN ! worker \d \(pid: \d+\) died, killed by signal 9`)
+	mark := r.Log.Mark()
 	var all sync.WaitGroup
 	all.Go(func() { r.answers("/deadlock?harakiri=3", 504) })
 	harness.Eventually(t, "a request under way", func() bool { return connections(r) > 0 })
 	all.Go(func() { r.answers("/sleep?s=1.5", 200) })
-	mark := r.Log.Mark()
 	r.answers("/sleep?s=2", 200) // begun after the one that is stuck, and until long before its deadline
 	all.Go(func() { r.answers("/sleep?s=2.5", 200) })
 	r.Log.WaitFrom(t, mark, `HARAKIRI ON WORKER`)
