@@ -2,6 +2,7 @@ package config
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -16,15 +17,26 @@ func TestEndlessConfigurations(t *testing.T) {
 		"tree":      {"x.ini": "[uwsgi]\nchdir=%(a)\na=%(b)%(b)\nb=%(c)%(c)\nc=%(d)%(d)\nd=%(e)%(e)\ne=%(f)%(f)\nf=%(g)%(g)\ng=%(h)%(h)\nh=%(i)%(i)\ni=%(j)%(j)\nj=%(k)%(k)\nk=%(l)%(l)\nl=%(m)%(m)\nm=%(n)%(n)\nn=%(o)%(o)\no=%(p)%(p)\np=%(q)%(q)\nq=%(r)%(r)\nr=%(s)%(s)\ns=%(t)%(t)\nt=%(u)%(u)\nu=\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			start := time.Now()
+			start := computed(t)
 			_, err := Load([]string{"--ini", "x.ini"}, nil, fakeHost(files))
 			if err == nil {
 				t.Error("it loaded")
 			}
-			if took := time.Since(start); took > 20*time.Second {
+			took := computed(t) - start
+			if took > 20*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			t.Log(time.Since(start))
+			t.Log(took)
 		})
 	}
+}
+
+// computed is how long this process has had a processor: another one's load is no matter.
+func computed(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

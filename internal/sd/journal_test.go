@@ -169,7 +169,7 @@ func TestJournalStuck(t *testing.T) {
 	for range 100 {
 		j.Send(PriErr, "lost")
 	}
-	if took := time.Since(begin); took < eventPatience/2 || took > 2*time.Second {
+	if took := time.Since(begin); took < eventPatience/2 || took > 50*eventPatience {
 		t.Errorf("100 errors took %v", took)
 	}
 	d.next(t)

@@ -31,7 +31,7 @@ func TestNothingIsWaitedFor(t *testing.T) {
 	}
 	begin := time.Now()
 	tree, problems := Plan(f.host)
-	if took := time.Since(begin); took > 2*planTime {
+	if took := time.Since(begin); took > 15*planTime {
 		t.Errorf("it took %v", took)
 	}
 	if _, ok := tree["uwsgi@good.service.d/"+dropIn]; !ok {
