@@ -20,6 +20,9 @@ TELLER ?= $(BIN)/uwsgi
 
 all: build
 
+# What is done, and how long it took.
+step = @. packaging/step.sh; step
+
 # What root alone can test is left out for others, and summed up at the end. UWSGI_ROOT_NEEDED=1, as in CI: it fails.
 export UWSGI_SKIPPED := $(CURDIR)/$(BIN)/skipped
 summary = @[ ! -e "$$UWSGI_SKIPPED" ] || { echo "skipped, needs root:"; sort -u "$$UWSGI_SKIPPED" | sed "s/^/  /"; }
@@ -72,30 +75,33 @@ check: build
 	packaging/check.sh
 	$(summary)
 
+# Most tests of a server wait: for clocks, deadlines, the start of an interpreter.
+WAITING = -parallel $$((2 * $$(nproc)))
+
 # The suites that start the real thing: nginx, Django, Flask, the real uWSGI beside us …
 e2e: build
-	$(GO) test -count=1 -timeout 15m ./internal/e2e ./internal/e2e/harness
+	$(step) "the end-to-end suite" $(GO) test -count=1 -timeout 15m $(WAITING) ./internal/e2e ./internal/e2e/harness
 	$(summary)
 
 # … faults and hostile clients: with full counts, and with those that take a minute …
 chaos: build
-	UWSGI_CHAOS=full $(GO) test -count=1 -timeout 40m -v ./internal/e2e/chaos
+	$(step) "faults and hostile clients, with full counts" env UWSGI_CHAOS=full $(GO) test -count=1 -timeout 40m -v ./internal/e2e/chaos
 
 chaos-short: build
-	$(GO) test -count=1 -timeout 15m ./internal/e2e/chaos
+	$(step) "faults and hostile clients" $(GO) test -count=1 -timeout 15m $(WAITING) ./internal/e2e/chaos
 	$(summary)
 
 # … the worker library under the address sanitizer and the supervisor under the race detector …
 sanitize: build
-	packaging/sanitize.sh
+	$(step) "sanitizers" packaging/sanitize.sh
 
 sanitize-short: build
-	packaging/sanitize.sh short
+	$(step) "sanitizers" packaging/sanitize.sh short
 	$(summary)
 
 # … and booted systemds, bookworm's and trixie's, with the package installed.
 lab:
-	packaging/lab/run.sh
+	$(step) "booted systemds" packaging/lab/run.sh
 
 test: check e2e chaos-short sanitize-short wheel-short musl-short free-short container lab
 	$(summary)
@@ -175,25 +181,25 @@ wheel-test: wheel
 
 # The end-to-end suite under a Python that is linked with musl, as Alpine's is.
 musl: build
-	packaging/under.sh musl
+	$(step) "a Python with musl" packaging/under.sh musl
 
 musl-short: build
-	packaging/under.sh musl short
+	$(step) "a Python with musl" packaging/under.sh musl short
 
 # The same under a free-threaded Python; a minute of threads, and whether more of them answer more.
 free: build
-	packaging/under.sh free
+	$(step) "a free-threaded Python" packaging/under.sh free
 
 free-short: build
-	packaging/under.sh free short
+	$(step) "a free-threaded Python" packaging/under.sh free short
 
 # The library's C there under the thread sanitizer.
 free-tsan: build
-	packaging/under.sh free tsan
+	$(step) "the thread sanitizer" packaging/under.sh free tsan
 
 # An image built and run as packaging/container/Containerfile says.
 container: wheel-short
-	packaging/container/test.sh
+	$(step) "a container" packaging/container/test.sh
 
 # What it made in fresh root file systems: Debian from 11 to the newest, musl, arm64 under qemu; and the source, where nothing but Python is.
 roots: deps dist
@@ -206,8 +212,9 @@ same: dist
 # Where PyPI cannot be reached there is no zig, and this is left out.
 wheel-short: deps
 	@mkdir -p dist; rm -f dist/*.whl
-	@if packaging/deps.sh wheel; then \
-		$$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-$$(uname -m) redis-$$(uname -m) && packaging/wheel/test.sh short; fi
+	@if packaging/deps.sh wheel; then . packaging/step.sh; \
+		step "wheels" $$(packaging/deps.sh tools)/bin/python packaging/wheel/backend.py dist manylinux-$$(uname -m) redis-$$(uname -m) && \
+		step "what is installed from them" packaging/wheel/test.sh short; fi
 
 clean:
 	rm -rf bin dist

@@ -2,24 +2,31 @@
 # make check: what must hold before every commit, in less than two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. packaging/step.sh
 
-step() { echo "== $1 (${SECONDS} s)"; }
+# What one clone has compiled the next one finds: without the folder in it, as in `make build`.
+export GOFLAGS="${GOFLAGS:-} -trimpath"
 
-step "gofmt"
-unformatted=$(gofmt -l cmd internal packaging)
-[ -z "$unformatted" ] || { echo "not formatted:"; echo "$unformatted"; exit 1; }
+formatted() {
+	local files
+	files=$(gofmt -l cmd internal packaging) || return
+	[ -z "$files" ] || { echo "not formatted:"; echo "$files"; return 1; }
+}
+step "gofmt" formatted
 
-step "comments of at most 100 columns"
 # Tables, lists and code in them, which are indented or begin with a mark, may be wider.
-git ls-files '*.go' '*.c' '*.h' | grep -v -e '_test\.go$' -e '/doc\.go$' | python3 -c '
+comments() {
+	git ls-files '*.go' '*.c' '*.h' | grep -v -e '_test\.go$' -e '/doc\.go$' | python3 -c '
 import re, sys
 wide = [f"{name}:{n}" for name in sys.stdin.read().split() for n, line in enumerate(open(name), 1)
         if re.match(r"\s*// [^ |-]", line) and len(line.rstrip().expandtabs(4)) > 100]
 sys.exit("wrap them: " + " ".join(wide) if wide else 0)'
+}
+step "comments of at most 100 columns" comments
 
-step "code of at most 120 columns"
 # What is written out in backquotes, and the rows of a test's tables, may be wider.
-git ls-files '*.go' 'internal/python/*.py' | python3 -c '
+code() {
+	git ls-files '*.go' 'internal/python/*.py' | python3 -c '
 import re, sys
 def wide(name):
     written, row = False, r"\s*(\{|\[\]|\")" if name.endswith("_test.go") else r"\Z."
@@ -30,20 +37,25 @@ def wide(name):
         written ^= name.endswith(".go") and ticks % 2 == 1
 all = [at for name in sys.stdin.read().split() for at in wide(name)]
 sys.exit("wrap them: " + " ".join(all) if all else 0)'
+}
+step "code of at most 120 columns" code
 
-step "go vet"
-go vet ./...
+step "go vet" go vet ./...
 
-step "staticcheck, which the first time is compiled for some minutes"
 # ST1005 is about the wording of errors: some are uWSGI's, which scripts match.
-go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -checks inherit,-ST1005 ./...
+step "staticcheck, which the first time is compiled for some minutes" \
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -checks inherit,-ST1005 ./...
 
-step "unit tests, race detector"
-# The end-to-end suite has a target of its own; the worker library is C and Go in one and is tested through it.
-mapfile -t packages < <(go list ./... | grep -v -e /internal/e2e -e /cmd/uwsgi-worker -e /packaging/bench)
-go test -race -count=1 "${packages[@]}"
+# The end-to-end suite has a target of its own; the worker library is C and Go in one and is tested through it. Tests that start other
+# programs are run each time: go test knows whether a package, its files and variables are those of its last run, and nothing of those.
+# Many of them wait, so there are more at once than processors.
+listed=$(go list -f '{{.ImportPath}}{{range .Imports}} {{.}}{{end}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' ./... |
+	grep -v -e '^uwsgi/internal/e2e' -e '^uwsgi/cmd/uwsgi-worker' -e '^uwsgi/packaging/bench')
+mapfile -t starting < <(grep -E ' os/exec( |$)' <<<"$listed" | cut -d' ' -f1)
+mapfile -t alone < <(grep -vE ' os/exec( |$)' <<<"$listed" | cut -d' ' -f1)
+step "unit tests that start programs, race detector" go test -race -vet=off -count=1 -p $((2 * $(nproc))) "${starting[@]}"
+step "unit tests, race detector" go test -race -vet=off -p $((2 * $(nproc))) "${alone[@]}"
 
-step "fuzzing"
 mapfile -t targets < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' internal | sed 's/:func /:/')
 [ "${#targets[@]}" -gt 0 ] || { echo "no fuzz target was found"; exit 1; }
 # By count: a limit in time now and then ends in "context deadline exceeded" from inside go test (golang.org/issue/75804).
@@ -52,9 +64,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cache=$(go env GOCACHE)/fuzz/uwsgi
 export cache
-for d in $(printf '%s\n' "${targets[@]%/*}" | sort -u); do
-	go test -c -fuzz . -o "$work/${d//\//-}.test" "./$d"
-done
+compile() { printf '%s\n' "${targets[@]%/*}" | sort -u | xargs -I DIR -P "$(nproc)" bash -c 'go test -vet=off -c -fuzz . -o "$work/${1//\//-}.test" "./$1"' - DIR; }
+step "compiling the fuzz targets" compile
 fuzz() {
 	local target=${1##*:} dir
 	dir=$(dirname "${1%%:*}")
@@ -63,5 +74,6 @@ fuzz() {
 	echo "ok  	$target	${each%x} inputs"
 }
 export -f fuzz
-printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz "$1"' -
-echo "${#targets[@]} fuzz targets, ${each%x} inputs each; all done in ${SECONDS} s"
+all() { printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz "$1"' -; }
+step "fuzzing ${#targets[@]} targets" all
+echo "== all of check: $SECONDS s"

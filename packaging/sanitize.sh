@@ -11,8 +11,7 @@ trap '[ -n "${UWSGI_SANITIZE_DIR:-}" ] || rm -rf "$dir"' EXIT
 mkdir -p "$dir/race"
 
 echo "== build with -asan and cgocheck2"
-packaging/compile.sh programs "$dir"
-packaging/compile.sh redis "$dir"
+cp -r bin/uwsgi bin/lib "$dir/"
 # Undefined behaviour and the library of the shared areas: cgo takes no flag of the sanitizer but its own.
 DEBUG=1 GOEXPERIMENT=cgocheck2 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer -U_FORTIFY_SOURCE' SHARED_CFLAGS='-fsanitize=address,undefined' \
 	packaging/compile.sh library "$dir" -asan

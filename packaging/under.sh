@@ -47,12 +47,10 @@ echo "== build for $kind"
 dir=$(mktemp -d)
 chmod 755 "$dir" # other users' instances are tested, too
 trap 'rm -rf "$dir"' EXIT
-packaging/compile.sh programs "$dir"
-packaging/compile.sh redis "$dir"
+cp -r bin/uwsgi bin/lib "$dir/" # what `make build` has made: the same but for a library
 if [ "$kind" = musl ]; then
 	CC=musl-gcc packaging/compile.sh library "$dir"
 else
-	packaging/compile.sh library "$dir"
 	if [ "$how" = tsan ]; then
 		mkdir -m 1777 "$dir/races"
 		export DEBUG=1 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer -Wno-tsan -fsanitize=thread' CGO_LDFLAGS=-fsanitize=thread
