@@ -26,18 +26,21 @@ func (s *server) cpu() time.Duration {
 }
 
 // bytewise sends text byte by byte, each once the server has taken the one before.
-func (c *client) bytewise(text string) {
+func (c *client) bytewise(text string) { c.piecewise(text, 1) }
+
+// piecewise sends text in pieces of a size, each once the server has taken the one before.
+func (c *client) piecewise(text string, size int) {
+	c.t.Helper()
 	raw, err := c.Conn.(*net.UnixConn).SyscallConn()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	end := time.Now().Add(patience)
 	raw.Control(func(fd uintptr) {
-		for i := range text {
-			if _, err := unix.Write(int(fd), []byte(text[i:i+1])); err != nil {
+		for i := 0; i < len(text); i += size {
+			if _, err := unix.Write(int(fd), []byte(text[i:min(i+size, len(text))])); err != nil {
 				c.t.Fatalf("after %d bytes: %v", i, err)
 			}
-			for queued(int(fd)) > 0 {
+			for end := time.Now().Add(patience); queued(int(fd)) > 0; {
 				if runtime.Gosched(); time.Now().After(end) {
 					c.t.Fatalf("byte %d is not taken", i)
 				}
@@ -73,7 +76,7 @@ func TestHeadByteByByte(t *testing.T) {
 			}
 			c.bytewise(head[:part])
 			first := cost(head[part : 9*part])
-			c.bytewise(head[9*part : len(head)-8*part])
+			c.piecewise(head[9*part:len(head)-8*part], part)
 			last := cost(head[len(head)-8*part:])
 			t.Logf("%v a byte at first, %v at last", first, last)
 			if last > 3*first {
