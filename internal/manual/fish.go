@@ -9,9 +9,16 @@ import (
 // fish writes the script of fish.
 func fish(w io.Writer) {
 	fmt.Fprint(w, `# fish completion for uwsgi, written by "uwsgi completion fish"
+function __uwsgi_token --description 'what is completed, of --name=VALUE the value'
+	commandline -ct | string replace -r '^--[^=]*=' ''
+end
+function __uwsgi_folders
+	set -l token (__uwsgi_token)
+	__fish_complete_directories "$token"
+end
 function __uwsgi_files --description 'folders, and files with one of some suffixes'
-	set -l token (commandline -ct)
-	__fish_complete_directories $token
+	set -l token (__uwsgi_token)
+	__uwsgi_folders
 	for suffix in $argv
 		for file in $token*.$suffix
 			echo $file
@@ -71,7 +78,7 @@ func fishOffer(o offer) string {
 	case o.files != nil:
 		do = append(do, "__uwsgi_files "+strings.Join(o.files, " "))
 	case o.folders:
-		do = append(do, "__fish_complete_directories")
+		do = append(do, "__uwsgi_folders")
 	case o.users:
 		do = append(do, "__fish_complete_users")
 	case o.groups:

@@ -154,6 +154,10 @@ var (
 		"uwsgi --harakiri-v":    "--harakiri-verbose",
 		"uwsgi --ini a":         "a file.ini",
 		"uwsgi --ini c":         "",
+		"uwsgi --ini=a":         "a file.ini",
+		"uwsgi --chdir=":        "mysite",
+		"uwsgi --uid=roo":       "root",
+		"uwsgi rel":             "reload",
 		"uwsgi --module ":       "app mysite.wsgi",
 		"uwsgi --uid roo":       "root",
 		"uwsgi --gid roo":       "root",
@@ -186,7 +190,10 @@ func TestCompletion(t *testing.T) {
 	}
 	for shell, ask := range map[string]func(line string) []string{
 		"bash": func(line string) []string {
-			words := strings.Split(line, " ")
+			words := strings.Fields(strings.ReplaceAll(line, "=", " = ")) // COMP_WORDBREAKS
+			if strings.HasSuffix(line, " ") {
+				words = append(words, "")
+			}
 			return append([]string{"--norc", "-c", `. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _uwsgi; printf '%s\n' "${COMPREPLY[@]}"`,
 				filepath.Join(dir, ".script")}, words...)
 		},
@@ -214,6 +221,9 @@ func TestCompletion(t *testing.T) {
 			var got []string
 			for text := range strings.Lines(string(out)) {
 				text, _, _ = strings.Cut(strings.TrimSpace(text), "\t") // fish adds what it is
+				if option, value, ok := strings.Cut(text, "="); ok && strings.HasPrefix(option, "--") {
+					text = value
+				}
 				if text = strings.TrimRight(text, "/"); text != "" && !strings.HasPrefix(text, ".") {
 					got = append(got, text)
 				}
@@ -229,11 +239,18 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestZshCompletion: the script is read without a complaint, and has every option.
+// TestZshCompletion: the script is read without a complaint, has every option, and offers what fits
+// where TAB is pressed.
 func TestZshCompletion(t *testing.T) {
 	var script bytes.Buffer
 	if err := Completion(&script, "zsh"); err != nil {
 		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{".script": script.String(), "a file.ini": "", "c.txt": "", "x.pid": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, line := range []string{"#compdef uwsgi\n", `'*--ini=[read an ini file]:file:_files -g "*.ini"'`,
 		`'*--uid=[`, `:_users'`, `'*--master[`, `'*-p+[`, "'check:judge"} {
@@ -241,12 +258,30 @@ func TestZshCompletion(t *testing.T) {
 			t.Errorf("the script has no %s", line)
 		}
 	}
-	if zsh, err := exec.LookPath("zsh"); err == nil {
-		cmd := exec.Command(zsh, "-f", "-n")
-		cmd.Stdin = &script
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
+	zsh, err := exec.LookPath("zsh")
+	if err != nil {
+		t.Log("zsh is not here")
+		return
+	}
+	press, err := filepath.Abs("testdata/press.zsh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(zsh, "-f", "-n")
+	cmd.Stdin = &script
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	for line, want := range map[string]string{"uwsgi --ini ": "a file.ini", "uwsgi --ini=": "a file.ini",
+		"uwsgi rel": "reload", "uwsgi --uid roo": "root", "uwsgi reload ": "x.pid"} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(zsh, "-f", press, ".script", line)
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != want {
+				t.Errorf("%s<TAB> is %q, want %q (%v)", line, out, want, err)
+			}
+		})
 	}
 }
 
