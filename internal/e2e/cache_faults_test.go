@@ -101,7 +101,7 @@ func TestMemoryThatCannotBe(t *testing.T) {
 		"queue = 99999999999999":                          "x.ini:2: queue = 99999999999999: so many messages",
 		"queue = 5\nqueue-store = /nowhere/queue":         "x.ini:3: queue-store = /nowhere/queue: open /nowhere/queue: no such file",
 		"sharedarea = 999999999999":                       "x.ini:2: sharedarea = 999999999999: 4095999999995904 bytes",
-		"sharedarea = size=8192,file=/nowhere/sharedarea": "sharedarea: /nowhere/sharedarea: No such file",
+		"sharedarea = size=8192,file=/nowhere/sharedarea": "x.ini:2: sharedarea = size=8192,file=/nowhere/sharedarea: /nowhere/sharedarea: No such file",
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()

@@ -134,7 +134,7 @@ func TestWorkerHookFails(t *testing.T) {
 	for hook, says := range map[string]string{
 		"chmod:nowhere 600":                       `^FATAL hook failed in worker 1 \(post-fork\): .*No such file`,
 		"chown:app.py nobody-at-all x":            `^FATAL hook failed in worker 1 \(post-fork\): .*nobody-at-all`,
-		"exec:false":                              `^FATAL hook failed in worker 1 \(post-fork\): command "false" exited with non-zero code: 1`,
+		"exec:false":                              `^FATAL hook failed in worker 1 \(post-fork\): hook-post-fork: command "false" exited with non-zero code: 1`,
 		"unix_signal:15 gracefully_kill_them_all": `hook-post-fork.*write hook-master-start`,
 	} {
 		t.Run(hook, func(t *testing.T) {

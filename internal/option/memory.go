@@ -25,7 +25,8 @@ type SharedArea struct {
 	Size int64  // bytes
 	File string // that they are in, from its beginning; "" = none
 
-	Option, Text string `json:"-"` // who asked for it
+	Option, Text string // who asked for it
+	Origin       Origin
 }
 
 // SharedAreas are all, by number.
@@ -52,7 +53,7 @@ var memoryRows = []Row{
 }
 
 func sharedArea(s *Settings, v Value) error {
-	a, hint := SharedArea{Option: v.Name, Text: v.Text}, error(nil)
+	a, hint := SharedArea{Option: v.Name, Text: v.Text, Origin: v.Origin}, error(nil)
 	pairs := []keyval{{"pages", v.Text}}
 	if strings.Contains(v.Text, "=") {
 		pairs = keyvals(v.Text, []string{"pages", "size", "file", "fd", "ptr", "offset"})
@@ -89,7 +90,7 @@ func sharedArea(s *Settings, v Value) error {
 func pySharedArea(s *Settings, v Value) error {
 	n, err := v.whole(byteUnits, "bytes")
 	if survivable(err) {
-		s.PySharedArea = append(s.PySharedArea, SharedArea{Size: n, Option: v.Name, Text: v.Text})
+		s.PySharedArea = append(s.PySharedArea, SharedArea{Size: n, Option: v.Name, Text: v.Text, Origin: v.Origin})
 	}
 	return err
 }

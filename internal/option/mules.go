@@ -24,7 +24,10 @@ type MuleSettings struct {
 
 // Mule is one process beside the workers. Program is what it runs: script.py or module:function();
 // "" = it waits for messages.
-type Mule struct{ Program string }
+type Mule struct {
+	Program string
+	Origin  Origin
+}
 
 // Farm is some mules, by number, that share a queue of messages.
 type Farm struct {
@@ -68,7 +71,7 @@ func addMule(s *Settings, v Value) error {
 	if len(s.Mules) >= mostMules {
 		return fault("write fewer", "there are %d mules already", len(s.Mules))
 	}
-	s.Mules = append(s.Mules, Mule{Program: program})
+	s.Mules = append(s.Mules, Mule{Program: program, Origin: v.Origin})
 	return nil
 }
 
@@ -81,7 +84,7 @@ func addMules(s *Settings, v Value) error {
 		return fault("write fewer", "%d mules are more than there may be (%d)", n, mostMules)
 	}
 	for range n {
-		s.Mules = append(s.Mules, Mule{})
+		s.Mules = append(s.Mules, Mule{Origin: v.Origin})
 	}
 	return err
 }

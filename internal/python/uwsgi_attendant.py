@@ -102,7 +102,7 @@ class Attendant:
         uwsgi_limits.raise_descriptors(settings)
         try:
             uwsgi_hooks.run(settings, uwsgi.mule_id(), *self.hooks)
-        except (OSError, ValueError, LookupError) as exc:
+        except ValueError as exc:
             say("FATAL hook failed in %s %d: %s" % (self.kind, self.number, exc), ERROR)
             raise SystemExit(1)
         self.returned()

@@ -8,6 +8,8 @@ import os
 import stat
 import sys
 
+from uwsgi_report import place
+
 EXECUTABLE = sys.executable  # the application may be told of another one
 VENV = "pyvenv.cfg"
 READ = (".py", ".wsgi")  # how the files end that are read
@@ -29,8 +31,7 @@ def written(app, value=None):
 
 def named(app):
     """An application after the place that names it, as in every other message about an option."""
-    at = app["Origin"]
-    return ("%s:%d: " % (at["File"], at["Line"]) if at["File"] else "") + written(app)
+    return place(app["Origin"]) + written(app)
 
 
 def join(*sentences):

@@ -9,6 +9,8 @@ import socket
 import sys
 import time
 
+from uwsgi_report import place
+
 
 def _shell(command):
     code = _call(command)
@@ -128,8 +130,8 @@ _actions = {
 
 
 def run(settings, slot, *phases):
-    """Run the worker's hooks of these phases in the order they were written; OSError or ValueError
-    from the first that fails.
+    """Run the worker's hooks of these phases in the order they were written; ValueError from the first
+    that fails, with the place where it was written.
 
     accepting1 and accepting1-once are for worker 1 alone.
     """
@@ -139,6 +141,9 @@ def run(settings, slot, *phases):
         shown = "--- PRIVATE HOOK ---" if hook["Private"] else '"%s:%s"' % (hook["Action"], hook["Arg"])
         _say("running %s (%s)..." % (shown, hook["Phase"]))
         action = _actions.get(hook["Action"])
-        if action is None:
-            raise ValueError("hook action not found in a worker: %s" % hook["Action"])
-        action(hook["Arg"])
+        try:
+            if action is None:
+                raise ValueError("hook action not found in a worker: %s" % hook["Action"])
+            action(hook["Arg"])
+        except (OSError, ValueError, LookupError) as exc:
+            raise ValueError("%s%s: %s" % (place(hook["Origin"]), hook["Option"], exc)) from exc

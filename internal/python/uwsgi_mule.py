@@ -28,7 +28,7 @@ from select import POLLIN, POLLOUT, poll  # now: what patches select for greenle
 
 import uwsgi
 from uwsgi_attendant import Attendant
-from uwsgi_report import ERROR, WARNING, report, say
+from uwsgi_report import ERROR, WARNING, place, report, say
 
 INLINE = 32 << 10  # a longer message goes beside its packet
 ID = 16
@@ -308,12 +308,13 @@ class Mule(Attendant):
                 self.wake()
 
     def work(self):
-        program = self.settings["Mules"][self.number - 1]["Program"]
+        mule = self.settings["Mules"][self.number - 1]
+        program = mule["Program"]
         if program:
             try:
                 start = find(program)
             except Unfit as exc:
-                say("mule %d: mule = %s: %s" % (self.number, program, exc), ERROR)
+                say("%smule %d: mule = %s: %s" % (place(mule["Origin"]), self.number, program, exc), ERROR)
                 return 1
             start()
             return 0

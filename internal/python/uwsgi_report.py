@@ -17,6 +17,12 @@ def say(text, severity=None):
         pass
 
 
+def place(origin):
+    """Where a setting was written, in front of what is said of it: "u.ini:4: ", nothing of the command
+    line."""
+    return "%s:%d: " % (origin["File"], origin["Line"]) if origin["File"] else ""
+
+
 def report(kind, value, tb):
     """Print an exception in one write, so that neither a log nor a pipe tears it apart."""
     try:

@@ -6,6 +6,7 @@ import os
 
 import uwsgi_cache
 import uwsgi_unfit
+from uwsgi_report import place
 
 # The functions of a kind, which are C's as they are.
 FUNCTIONS = {
@@ -31,14 +32,15 @@ def content(area, settings):
     wanted = ((settings["SharedArea"] or []) + (settings["PySharedArea"] or []))[int(area["Name"])]
     if not wanted["File"]:
         return None
+    option = "%s%s = %s: " % (place(wanted["Origin"]), wanted["Option"], wanted["Text"])
     try:
         file = open(wanted["File"], "r+b", 0)
     except OSError as exc:
-        raise ValueError("sharedarea: %s: %s" % (wanted["File"], exc.strerror)) from exc
+        raise ValueError("%s%s: %s" % (option, wanted["File"], exc.strerror)) from exc
     size = os.fstat(file.fileno()).st_size
     if size < wanted["Size"]:
         file.close()
-        raise ValueError("sharedarea: %s has %d bytes, and %d are asked for" % (wanted["File"], size, wanted["Size"]))
+        raise ValueError("%s%s has %d bytes, and %d are asked for" % (option, wanted["File"], size, wanted["Size"]))
     return file
 
 

@@ -202,7 +202,7 @@ class Worker:
     def hooks(self, *phases):
         try:
             uwsgi_hooks.run(self.settings, self.slot, *phases)
-        except (OSError, ValueError, LookupError) as exc:
+        except ValueError as exc:
             say("FATAL hook failed in worker %d (%s): %s" % (self.slot, phases[0], exc), ERROR)
             os._exit(1)
 
