@@ -167,11 +167,23 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
+# progress: of what apt says, how much there is to fetch, and where it is, every fifty packages.
+progress() {
+	local line all=0 unpacked=0 ready=0
+	while IFS= read -r line; do
+		case $line in
+		"Need to get "* | "Fetched "*) echo "$line" ;;
+		*" newly installed, "*) all=${line#*, } all=${all%% *} ;;
+		"Unpacking "*) ! ((++unpacked % 50 == 0)) || echo "deps.sh: $unpacked of $all packages unpacked" ;;
+		"Setting up "*) ! ((++ready % 50 == 0)) || echo "deps.sh: $ready of $all packages set up" ;;
+		esac
+	done
+}
 # apt CAPTION ARGUMENTS: a line when it begins and one when it is done; all that it says where it fails.
 apt() {
 	local log; log=$(mktemp)
 	echo "deps.sh: $1" >&2; shift
-	if ! apt-get "$@" </dev/null 2>&1 | tee "$log" | { grep --line-buffered -E '^(Need to get|Fetched) ' >&2 || :; }; then
+	if ! apt-get "$@" </dev/null 2>&1 | tee "$log" | progress >&2; then
 		cat "$log" >&2; rm -f "$log"
 		echo "deps.sh: apt-get $* failed, see above" >&2
 		return 1

@@ -121,7 +121,8 @@ what nginx needs, in three ways
 .TP
 A project, by hand:
 .nf
-uwsgi \-\-http :8000 \-\-chdir /srv/mysite \-\-home /srv/mysite/venv \-\-module mysite.wsgi
+uwsgi \-\-http :8000 \-\-chdir /srv/mysite \e
+  \-\-home /srv/mysite/venv \-\-module mysite.wsgi
 .fi
 .TP
 An ASGI application, with a worker for each of four CPUs:

@@ -135,7 +135,12 @@ func TestManPagesAreRoff(t *testing.T) {
 				t.Errorf("%s lacks %s", page, w)
 			}
 		}
+		asWritten := false // filled by nobody: it is as wide as it is, on terminals of 80 columns too
 		for i, line := range strings.Split(b.String(), "\n") {
+			asWritten = line == ".nf" || asWritten && line != ".fi"
+			if text := strings.NewReplacer(`\-`, "-", `\e`, `\`).Replace(line); asWritten && len(text) > 80-2*7 {
+				t.Errorf("%s:%d is %d columns wide, indented twice: %s", page, i+1, len(text)+2*7, text)
+			}
 			if strings.HasPrefix(line, "'") {
 				t.Errorf("%s:%d begins with a quote, which roff takes for a request: %s", page, i+1, line)
 			}
