@@ -201,9 +201,10 @@ free-tsan: build
 container: wheel-short
 	$(step) "a container" packaging/container/test.sh
 
-# What it made in fresh root file systems: Debian from 11 to the newest, musl, arm64 under qemu; and the source, where nothing but Python is.
+# What it made in fresh root file systems: Debian from 11 to the newest, musl, arm64 under qemu, a booted one with the RPM; the source, where
+# nothing but Python is; and the refusal of a machine of 32 bits.
 roots: deps dist
-	packaging/roots.sh bullseye bookworm trixie sid musl rpm source arm64
+	packaging/roots.sh bullseye bookworm trixie sid musl rpm source arm64 i386
 
 # All of it twice, in two folders, by two users: the same bytes.
 same: dist

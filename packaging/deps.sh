@@ -136,6 +136,7 @@ for group in "$@"; do
 		;;
 	roots)
 		need mmdebstrap mmdebstrap
+		need systemd-nspawn systemd-container
 		need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 		need unshare util-linux
 		;;

@@ -66,6 +66,29 @@ inside() {
 		{ echo "FAIL: $1: ${*:2}" >&2; exit 1; }
 }
 
+# booted ROOT SCRIPT…: in a booted systemd that has dist/, the tree and BIND where `inside` has them, and ends with the script.
+booted() {
+	local root=$1 work group status; shift
+	work=$(mktemp -d)
+	printf '[Service]\nType=oneshot\nExecStart=/bin/sh %s\nStandardOutput=append:/mnt/out/log\nStandardError=inherit\n%s\n' "$*" \
+		"ExecStopPost=/bin/sh -c 'echo \$EXIT_STATUS >/mnt/out/status; exec systemctl --no-block poweroff'" >"$work/booted.service"
+	# A control group of its own: two systemds that share one remove each other's units there.
+	group=$(awk '$3 == "cgroup2" && $2 ~ "^/sys/fs/cgroup(/unified)?$" { print $2; exit }' /proc/self/mounts)/uwsgi-roots-$$
+	mkdir "$group"
+	(
+		echo "$BASHPID" >"$group/cgroup.procs"
+		# shellcheck disable=SC2086 # BIND: one or none
+		SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec timeout 300 systemd-nspawn -q -D "$root" --volatile=overlay --register=no --keep-unit \
+			--console=pipe --private-network --bind-ro="$here/dist:/mnt/dist" --bind-ro="$here:/mnt/tree" ${BIND:+--bind-ro="$BIND"} \
+			--bind="$work:/mnt/out" --bind-ro="$work/booted.service:/etc/systemd/system/booted.service" --boot systemd.wants=booted.service
+	) >"$work/console" 2>&1 || :
+	find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || :
+	cat "$work/log" || tail -n 20 "$work/console" >&2
+	status=$(cat "$work/status" 2>/dev/null || echo none)
+	rm -rf "$work"
+	[ "$status" = 0 ] || { echo "FAIL: $root: $*: status $status" >&2; exit 1; }
+}
+
 PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export PORT
 
@@ -86,6 +109,8 @@ apk='tar -C / -xzf /mnt/dist/uwsgi_*_x86_64.apk 2>/dev/null
 offline='! command -v go && ! command -v cc && python3 -m venv --system-site-packages /venv &&
 	unshare -n /venv/bin/pip install -q --no-index --find-links "$0" /mnt/dist/uwsgi-*.tar.gz && python3 /mnt/smoke.py /venv/bin/uwsgi'
 online='python3 -m venv --system-site-packages /venv && cd /mnt/tree && export PATH=/venv/bin:$PATH PIP_QUIET=1 && '$readme_source' && '$served
+refused='python3 -m venv /venv && cd /mnt && export PATH=/venv/bin:$PATH PIP_NO_INDEX=1 && ! '$readme_pip' >/tmp/said 2>&1 &&
+	grep "uwsgi is for machines of 64 bits, this is a Python of 32" /tmp/said && ! grep Traceback /tmp/said'
 system=python3,python3-venv,python3-django
 
 for name; do
@@ -121,10 +146,13 @@ for name; do
 		BIND=
 		;;
 	rpm)
-		root=$(make_root rpm trixie amd64 "$system,rpm")
+		root=$(make_root rpm trixie amd64 "$system,rpm,systemd-sysv,dbus,procps")
 		rm -rf "$cache/upgrade" && mkdir "$cache/upgrade"
 		MACHINES=x86_64 packaging/nfpm/build.sh "$cache/upgrade" 2 rpm
-		BIND=$cache/upgrade inside "$root" sh /mnt/tree/packaging/nfpm/test.sh "$cache"/upgrade/*.rpm
+		export BIND=$cache/upgrade
+		inside "$root" sh /mnt/tree/packaging/nfpm/test.sh "$cache"/upgrade/*.rpm
+		booted "$root" /mnt/tree/packaging/nfpm/booted.sh "$cache"/upgrade/*.rpm
+		BIND=
 		;;
 	source) # no Go, no C compiler: PyPI's, from the network, then from a folder without one
 		root=$(make_root trixie trixie amd64 "$system")
@@ -135,8 +163,12 @@ for name; do
 		BIND=$cache/requirements inside "$root" sh -euc "$offline" "$cache/requirements"
 		inside "$root" /usr/bin/env PIP_CERT=/etc/ssl/certs/ca-certificates.crt sh -euc "$online"
 		;;
+	i386) # a machine of 32 bits
+		root=$(make_root i386 bookworm i386 python3,python3-venv)
+		inside "$root" sh -euc "$refused"
+		;;
 	*)
-		echo "roots.sh: $name: there are bullseye, bookworm, trixie, sid, musl, rpm, source and arm64" >&2
+		echo "roots.sh: $name: there are bullseye, bookworm, trixie, sid, musl, rpm, source, arm64 and i386" >&2
 		exit 2
 		;;
 	esac

@@ -27,7 +27,18 @@ one() { # one KIND LIBC MACHINE
 	make -s --no-print-directory install BIN="$work/bin-$1-$3" TELLER=bin/uwsgi PREFIX=/usr DESTDIR="$stage"
 	install -D -m 644 debian/uwsgi.logrotate "$stage/etc/logrotate.d/uwsgi"
 	rm -r "$stage/usr/share/zsh/vendor-completions" # Debian's
-	if [ "$1" = apk ]; then rm -r "$stage"/usr/lib/systemd "$stage"/usr/lib/tmpfiles.d "$stage"/usr/share/doc/uwsgi/examples/systemd; fi
+	case $1 in
+	rpm) # what is no concern of Debian's alone
+		sed '1s/.*/uwsgi with systemd/; 2s/.*/==================/; /^For those who come from Debian/,/^The emperor/ { /^The emperor/!d }' debian/README.Debian \
+			>"$stage/usr/share/doc/uwsgi/README.systemd"
+		sed -i 's/README\.Debian/README.systemd/' "$stage"/etc/uwsgi/*/README "$stage"/usr/lib/systemd/system/*
+		;;
+	apk)
+		rm -r "$stage"/usr/lib/systemd "$stage"/usr/lib/tmpfiles.d "$stage"/usr/share/doc/uwsgi/examples/systemd
+		sed -i '/README\.Debian/d; s/^uwsgi@NAME\.service, .*/part of the service uwsgi:/; s/systemctl start uwsgi@NAME/rc-service uwsgi start/' \
+			"$stage"/etc/uwsgi/*/README
+		;;
+	esac
 	# What `rpm --excludedocs` leaves out, which nfpm knows for RPM alone and file by file.
 	mkdir "$stage/docs"
 	mv "$stage/usr/share/doc" "$stage/usr/share/man" "$stage/docs/"
