@@ -123,8 +123,12 @@ void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
 #define py_incref Py_IncRef
 #define py_decref Py_DecRef
+// py_references gives how many references there are to an object, -1 where that cannot be told.
+static inline int py_references(PyObject *o) { return o ? -1 : 0; }
 #else
 void _Py_Dealloc(PyObject *);
+
+static inline int py_references(PyObject *o) { return (int32_t)o->ob_refcnt; }
 
 static inline int py_immortal(PyObject *o) { return sizeof o->ob_refcnt > 4 && (int32_t)o->ob_refcnt < 0; }
 
@@ -287,6 +291,7 @@ PyObject *PyUnicode_Join(PyObject *, PyObject *);
 
 PyObject *PyModule_Create2(PyModuleDef *, int);
 PyObject *PyImport_ImportModule(const char *);
+void *PyCapsule_Import(const char *, int);
 #ifdef Py_GIL_DISABLED
 #define Py_MOD_GIL_NOT_USED ((void *)1)
 int PyUnstable_Module_SetGIL(PyObject *, void *);

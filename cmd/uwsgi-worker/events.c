@@ -19,6 +19,9 @@ static PyObject *events_call_soon, *events_leave;
 static PyObject *events_poll_self; // poll itself
 static int events_polling, events_scheduled;
 
+static uw_event events_now;
+static int events_count, events_kept; // of this call of poll(); events_now has not been worked on
+
 // Of an ASGI loop alone.
 static PyObject *events_create_task;
 static asgi_app *events_apps;
@@ -74,10 +77,28 @@ static void events_handle(const uw_event *ev)
 		events_happens(x->driver, ev);
 }
 
+// events_next gives what has happened next; NULL: nothing, or poll() has worked on enough.
+static const uw_event *events_next(void)
+{
+	if (!events_kept) {
+		if (events_count == EVENTS_AT_ONCE || uw_forked || UW_HELD(uwGoNext(&events_now)) == UW_NONE)
+			return NULL;
+		events_count++;
+	}
+	events_kept = 0;
+	return &events_now;
+}
+
+const uw_event *events_request(void)
+{
+	const uw_event *ev = events_next();
+	events_kept = ev && ev->kind != UW_REQUEST;
+	return events_kept ? NULL : ev;
+}
+
 PyObject *events_poll(PyObject *self, PyObject *unused)
 {
-	static uw_event ev;
-	int n = 0;
+	const uw_event *ev;
 	if (uw_forked && events_create_task) { // a copy of the loop, in a child that did not leave
 		uw_end_child(Py_None);
 		return NULL;
@@ -90,13 +111,11 @@ PyObject *events_poll(PyObject *self, PyObject *unused)
 	uw_bury_all();
 	if (events_create_task)
 		asgi_waiting(events_create_task);
-	while (n < EVENTS_AT_ONCE && !uw_forked && UW_HELD(uwGoNext(&ev)) != UW_NONE) {
-		uw_event now = ev;
-		events_handle(&now);
-		n++;
-	}
+	events_count = 0;
+	while ((ev = events_next()))
+		events_handle(ev);
 	events_polling = 0;
-	if (n == EVENTS_AT_ONCE)
+	if (events_count == EVENTS_AT_ONCE)
 		uw_again = 1;
 	events_soon();
 	Py_RETURN_NONE;

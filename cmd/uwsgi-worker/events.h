@@ -11,6 +11,10 @@
 int events_attach(PyObject *self, PyObject *call_soon, PyObject *leave, void (*begins)(const uw_event *ev),
 	void (*happens)(void *driver, const uw_event *ev));
 
+// events_request gives the next event, for who has just answered a request in poll(), if that is a
+// request, and NULL otherwise. It is valid until the next call.
+const uw_event *events_request(void);
+
 // How many objects there are for exchanges.
 #ifdef Py_GIL_DISABLED
 extern _Atomic long events_drivers;

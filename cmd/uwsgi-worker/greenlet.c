@@ -1,6 +1,4 @@
-// The greenlet of a request. It is switched to as soon as the request is there, from poll() and so
-// from the hub, and comes back whenever the application waits for something; what wakes it then is
-// gevent's.
+// A request in its greenlet, which serve.c has chosen.
 #include <string.h>
 #include <unistd.h>
 
@@ -13,7 +11,6 @@
 // the request is over.
 typedef struct {
 	uw_driver base;
-	PyObject *callable, *environ; // until it is called
 	PyObject *greenlet;
 	PyObject *room; // an Event: greenlets wait until the client has caught up; NULL: none does
 	int cancelled;
@@ -25,21 +22,8 @@ typedef struct {
 } driver;
 
 static PyTypeObject *driver_type;
-static PyObject *greenlet_class, *greenlet_room, *greenlet_cancelled;
-static PyObject *str_switch, *str_throw, *str_wait, *str_set, *str_has_links, *str_dict, *str_context;
-
-// A greenlet of gevent's costs a seventh of a small request. One whose request never waited serves
-// the next one too, if nobody can tell: no reference to it is left, no link, no attribute, and it
-// begins with an empty context. The check needs to know how many references there are of ours: they
-// are counted in a greenlet that has no request, the first time that it is switched to and the
-// second time.
-static PyObject *greenlet_hub, *greenlet_weakrefs, *greenlet_refcount;
-static PyObject *greenlet_serve_object;
-static PyObject *greenlet_spare;    // waits for a request; NULL: none does
-static PyObject *greenlet_straight; // the one that the hub has switched to and that has not waited
-static driver *greenlet_next;       // the request for it
-static int greenlet_counting, greenlet_counted;
-static Py_ssize_t greenlet_refs[2], greenlet_attributes;
+static PyObject *greenlet_room, *greenlet_cancelled;
+static PyObject *str_throw, *str_wait, *str_set;
 
 int greenlet_is_driver(PyObject *o) { return Py_TYPE(o) == driver_type; }
 
@@ -91,92 +75,9 @@ static void driver_over(driver *d, int outcome)
 	Py_DECREF(d); // the exchange's
 }
 
-// driver_answer has the application answer the request.
-static void driver_answer(driver *d)
-{
-	PyObject *callable = d->callable, *environ = d->environ;
-	int outcome;
-	d->callable = d->environ = NULL;
-	Py_INCREF(d);
-	outcome = uw_enter((PyObject *)d) < 0 ? uw_failed(d->base.x) : uw_answer(d->base.x, callable, environ);
-	if (outcome == UW_FAILED && d->cancelled)
-		outcome = UW_CANCELLED;
-	Py_DECREF(callable);
-	Py_DECREF(environ);
-	if (!uw_forked)
-		driver_over(d, outcome);
-	Py_DECREF(d);
-}
-
-// greenlet_number takes the reference to a number, 0 or more. -1: it is none.
-static Py_ssize_t greenlet_number(PyObject *o)
-{
-	Py_ssize_t n = o ? PyLong_AsLong(o) : -1;
-	Py_XDECREF(o);
-	return n;
-}
-
-// greenlet_references gives how many there are, ours included.
-static Py_ssize_t greenlet_references(PyObject *me) { return greenlet_number(PyObject_CallFunctionObjArgs(greenlet_refcount, me, NULL)); }
-
-static Py_ssize_t greenlet_named(PyObject *me)
-{
-	PyObject *names = PyObject_GetAttr(me, str_dict);
-	Py_ssize_t n = names ? PyDict_Size(names) : -1;
-	Py_XDECREF(names);
-	return n;
-}
-
-// greenlet_fit reports whether the greenlet that runs may serve another request. again: it has
-// served one already.
-static int greenlet_fit(PyObject *me, int again)
-{
-	if (greenlet_straight != me || greenlet_spare || uw_forked)
-		return 0;
-	if (greenlet_counting) {
-		greenlet_refs[again] = greenlet_references(me);
-		greenlet_attributes = greenlet_named(me);
-		return greenlet_refs[again] >= 0 && greenlet_attributes >= 0;
-	}
-	return greenlet_references(me) == greenlet_refs[again] && greenlet_number(PyObject_CallMethodObjArgs(me, str_has_links, NULL)) == 0 &&
-	       greenlet_number(PyObject_CallFunctionObjArgs(greenlet_weakrefs, me, NULL)) == 0 && greenlet_named(me) == greenlet_attributes &&
-	       PyObject_SetAttr(me, str_context, Py_None) == 0;
-}
-
-// greenlet_serve is what runs in a greenlet.
-static PyObject *greenlet_serve(PyObject *self, PyObject *unused)
-{
-	PyObject *me = greenlet_straight, *r; // alive as long as this runs
-	for (int again = 0;; again = 1) {
-		driver *d = greenlet_next;
-		greenlet_next = NULL;
-		if (d)
-			driver_answer(d);
-		if ((!d && !greenlet_counting) || !greenlet_fit(me, again))
-			break;
-		Py_INCREF(me);
-		greenlet_spare = me;
-		r = PyObject_CallMethodObjArgs(greenlet_hub, str_switch, NULL);
-		if (greenlet_spare == me) { // it was not we who woke it
-			greenlet_spare = NULL;
-			Py_DECREF(me);
-		}
-		if (!r)
-			return NULL;
-		Py_DECREF(r);
-	}
-	PyErr_Clear(); // of greenlet_fit
-	Py_RETURN_NONE;
-}
-
-static PyMethodDef greenlet_serve_def = {"request", greenlet_serve, METH_NOARGS, "what a request's greenlet runs"};
-
 static void driver_dealloc(PyObject *self)
 {
-	driver *d = (driver *)self;
-	Py_XDECREF(d->callable);
-	Py_XDECREF(d->environ);
-	PyObject_Free(d);
+	PyObject_Free(self);
 	Py_DECREF(driver_type);
 	events_drivers--;
 }
@@ -192,61 +93,17 @@ static PyType_Slot driver_slots[] = {
 };
 static PyType_Spec driver_spec = {"_uwsgi.request", sizeof(driver), 0, Py_TPFLAGS_DEFAULT, driver_slots};
 
-// greenlet_enter switches to a greenlet until it waits or is done. -1: an exception is set.
-static int greenlet_enter(PyObject *greenlet)
+// greenlet_lost answers a request that no application gets; an exception may be set.
+static void greenlet_lost(const uw_event *ev, int outcome)
 {
-	greenlet_straight = greenlet;
-	int rc = greenlet_tell(greenlet, str_switch, NULL);
-	greenlet_straight = NULL;
-	return rc;
-}
-
-// greenlet_take gives the spare greenlet, or a new one. NULL: an exception is set.
-static PyObject *greenlet_take(void)
-{
-	PyObject *greenlet = greenlet_spare;
-	greenlet_spare = NULL;
-	return greenlet ? greenlet : PyObject_CallFunctionObjArgs(greenlet_class, greenlet_serve_object, NULL);
-}
-
-// greenlet_count counts the references that there are to a greenlet.
-static void greenlet_count(void)
-{
-	greenlet_counting = greenlet_counted = 1;
-	for (int i = 0; i < 2; i++) {
-		PyObject *greenlet = greenlet_take();
-		if (!greenlet || greenlet_enter(greenlet) < 0)
-			uw_report();
-		Py_XDECREF(greenlet);
-	}
-	greenlet_counting = 0;
-}
-
-// driver_run switches to a greenlet that answers the request. -1: an exception is set, and it has
-// not run.
-static int driver_run(driver *d)
-{
-	if (!greenlet_counted)
-		greenlet_count();
-	PyObject *greenlet = d->environ ? greenlet_take() : NULL;
-	if (!greenlet)
-		return -1;
-	d->greenlet = greenlet;
-	Py_INCREF(greenlet);
-	uw_running = d->base.x->id;
-	greenlet_next = d;
-	int rc = greenlet_enter(greenlet);
-	greenlet_next = NULL;
-	uw_running = -1; // what gevent wakes is not known here
-	Py_DECREF(greenlet);
-	if (rc < 0 && !d->environ) { // it has run: the exchange is seen to
+	if (ev->body_fd >= 0)
+		close(ev->body_fd);
+	if (PyErr_Occurred())
 		uw_report();
-		rc = 0;
-	}
-	return rc;
+	uwGoDone(ev->exchange, outcome);
 }
 
-void greenlet_begins(const uw_event *ev)
+void greenlet_answer(PyObject *me, const uw_event *ev)
 {
 	uw_exchange *x = uw_exchange_get(ev->exchange);
 	PyObject *callable = uw_application(ev->app);
@@ -257,11 +114,7 @@ void greenlet_begins(const uw_event *ev)
 		x->offers_socket = ev->takeable;
 	}
 	if (!d) {
-		if (ev->body_fd >= 0)
-			close(ev->body_fd);
-		if (PyErr_Occurred())
-			uw_report();
-		uwGoDone(ev->exchange, x && !callable ? UW_NOAPP : UW_FAILED);
+		greenlet_lost(ev, x && !callable ? UW_NOAPP : UW_FAILED);
 		return;
 	}
 	memset((char *)d + sizeof(PyObject), 0, sizeof *d - sizeof(PyObject));
@@ -269,12 +122,25 @@ void greenlet_begins(const uw_event *ev)
 	d->base.x = x;
 	x->driver = d;
 	Py_INCREF(callable);
-	d->callable = callable;
-	Py_INCREF(d);
-	d->environ = uw_environ(x->id, uw_at(ev->arena), uw_at(ev->vars), ev->nvars, ev->https, uw_at(ev->data), ev->len, ev->body_fd);
-	if (driver_run(d) < 0)
-		driver_over(d, uw_failed(x));
-	Py_DECREF(d);
+	Py_INCREF(me);
+	d->greenlet = me;
+	uw_running = x->id;
+	PyObject *environ =
+		uw_environ(x->id, uw_at(ev->arena), uw_at(ev->vars), ev->nvars, ev->https, uw_at(ev->data), ev->len, ev->body_fd);
+	int outcome = environ && uw_enter((PyObject *)d) < 0 ? uw_failed(x) : uw_answer(x, callable, environ);
+	if (outcome == UW_FAILED && d->cancelled)
+		outcome = UW_CANCELLED;
+	Py_DECREF(callable);
+	Py_XDECREF(environ);
+	if (!uw_forked)
+		driver_over(d, outcome);
+}
+
+void greenlet_begins(const uw_event *ev)
+{
+	if (serve_request(ev) < 0)
+		greenlet_lost(ev, UW_FAILED);
+	uw_running = -1; // what gevent wakes is not known here
 }
 
 void greenlet_event(void *o, const uw_event *ev)
@@ -366,23 +232,15 @@ PyObject *greenlet_receive(uw_exchange *x, int wait)
 
 PyObject *greenlet_begin(PyObject *self, PyObject *args)
 {
-	PyObject *call_soon, *leave;
-	if (!PyArg_ParseTuple(args, "OOOOOOOO:greenlet_begin", &greenlet_class, &greenlet_room, &greenlet_cancelled, &greenlet_hub, &greenlet_refcount, &greenlet_weakrefs,
-	                      &call_soon, &leave) ||
-	    events_attach(self, call_soon, leave, greenlet_begins, greenlet_event) < 0)
+	PyObject *class, *hub, *call_soon, *leave;
+	if (!PyArg_ParseTuple(args, "OOOOOO:greenlet_begin", &class, &greenlet_room, &greenlet_cancelled, &hub, &call_soon, &leave) ||
+	    serve_begin(class, hub, call_soon) < 0 || events_attach(self, call_soon, leave, greenlet_begins, greenlet_event) < 0)
 		return NULL;
-	if (!(driver_type = (PyTypeObject *)PyType_FromSpec(&driver_spec)) || !(str_switch = PyUnicode_InternFromString("switch")) ||
-	    !(str_throw = PyUnicode_InternFromString("throw")) || !(str_wait = PyUnicode_InternFromString("wait")) ||
-	    !(str_set = PyUnicode_InternFromString("set")) || !(str_has_links = PyUnicode_InternFromString("has_links")) ||
-	    !(str_dict = PyUnicode_InternFromString("__dict__")) || !(str_context = PyUnicode_InternFromString("gr_context")) ||
-	    !(greenlet_serve_object = PyCFunction_NewEx(&greenlet_serve_def, NULL, NULL)))
+	if (!(driver_type = (PyTypeObject *)PyType_FromSpec(&driver_spec)) || !(str_throw = PyUnicode_InternFromString("throw")) ||
+	    !(str_wait = PyUnicode_InternFromString("wait")) || !(str_set = PyUnicode_InternFromString("set")))
 		return NULL;
-	Py_INCREF(greenlet_class);
 	Py_INCREF(greenlet_room);
 	Py_INCREF(greenlet_cancelled);
-	Py_INCREF(greenlet_hub);
-	Py_INCREF(greenlet_weakrefs);
-	Py_INCREF(greenlet_refcount);
 	__atomic_store_n(&uw_core_get(0)->thread, PyThread_get_thread_ident(), __ATOMIC_RELAXED);
 	chunks_keep();
 	Py_RETURN_NONE;

@@ -28,6 +28,17 @@ PyObject *greenlet_receive(uw_exchange *x, int wait);
 // greenlet_closed has greenlets that wait for a message hear that the websocket has ended.
 void greenlet_closed(uw_exchange *x);
 
+// greenlet_answer has the application answer UW_REQUEST in the greenlet that runs, me. The event is
+// used up before the application is called.
+void greenlet_answer(PyObject *me, const uw_event *ev);
+
+// serve_request switches to a greenlet that answers UW_REQUEST, until it waits or is done. -1: an
+// exception is set, and nobody has seen the request.
+int serve_request(const uw_event *ev);
+// serve_begin makes serve_request use greenlets of that class under that hub. -1: an exception is
+// set.
+int serve_begin(PyObject *class, PyObject *hub, PyObject *call_soon);
+
 // chunks_keep makes the interpreter reuse its blocks for the frames of greenlets.
 void chunks_keep(void);
 
@@ -35,7 +46,7 @@ PyObject *greenlet_begin(PyObject *self, PyObject *args);
 
 #define GREENLET_METHODS \
 	{"greenlet_begin", greenlet_begin, METH_VARARGS, \
-	 "greenlet_begin(Greenlet, Event, Cancelled, hub, getrefcount, getweakrefcount, call_soon, leave): serve on gevent's hub, which calls poll(). " \
+	 "greenlet_begin(Greenlet, Event, Cancelled, hub, call_soon, leave): serve on gevent's hub, which calls poll(). " \
 	 "leave() is called when the worker has drained. Cancelled is thrown into a greenlet that is over its time"},
 
 #endif

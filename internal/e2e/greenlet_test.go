@@ -6,8 +6,8 @@ import (
 	"uwsgi/internal/e2e/harness"
 )
 
-// TestGreenletServesOn: a greenlet whose request has not waited serves the next one, unless that
-// request has left something on it.
+// TestGreenletServesOn: a greenlet serves the next request, whether its own has waited or not,
+// unless that has left something on it.
 func TestGreenletServesOn(t *testing.T) {
 	t.Parallel()
 	s, addr := harness.New(t), harness.Addr(t)
@@ -47,12 +47,15 @@ def leave(what):
         gevent.Timeout(0.01).start()
     elif what == "child":
         gevent.spawn(kept.append, me.dead)
-    elif what == "sleep":
-        gevent.sleep(0.001)
     elif what == "error":
         raise ValueError("left")
     elif what == "kill":
         raise gevent.GreenletExit
+    elif what == "join":
+        gevent.spawn(lambda: kept.append("joined") if me.join() is None and me.dead else None)
+    elif what == "killed":
+        gevent.spawn(me.kill)
+        gevent.sleep(10)
 
 def found():
     me = gevent.getcurrent()
@@ -77,9 +80,11 @@ def application(environ, start_response):
             gevent.sleep(0.01)
         return [repr(kept).encode()]
     if path == "/clear":
-        gevent.sleep(0.05)
+        gevent.sleep(0.02)
         kept.clear()
         return [b"fine"]
+    if environ["QUERY_STRING"] == "waited":
+        gevent.sleep(0.001)
     leave(path[1:])
     return [b"fine"]
 `)
@@ -87,28 +92,32 @@ def application(environ, start_response):
 		"--home", harness.Async(t))
 	s.Tolerate("ValueError: left|GreenletExit")
 	site := harness.HTTP(t, addr)
-	site.Get("/nothing")
+	site.Get("/nothing?waited")
 	before := site.Get("/made").Body
-	for range 50 {
+	for range 25 {
 		site.Get("/nothing")
 		site.Get("/context") // emptied for the next request
+		site.Get("/nothing?waited")
+		site.Get("/context?waited")
 	}
 	if after := site.Get("/made").Body; after != before {
 		t.Errorf("100 requests that left nothing: %s greenlets were made before, %s after", before, after)
 	}
-	for _, what := range []string{"context", "reference", "weakref", "link", "attribute", "local", "thread", "timeout",
-		"child", "sleep", "error", "kill"} {
-		site.Get("/" + what)
-		if a := site.Get("/found"); a.Body != "[]" {
-			t.Errorf("after %s: %q", what, a.Body)
-		}
-		if what == "link" {
-			if a := site.Get("/linked"); a.Body != "['linked True']" {
-				t.Errorf("links: %q", a.Body)
+	for _, what := range []string{"nothing", "context", "reference", "weakref", "link", "attribute", "local", "thread",
+		"timeout", "child", "error", "kill", "join", "killed"} {
+		for _, how := range []string{"", "?waited"} {
+			site.Get("/" + what + how)
+			if a := site.Get("/found"); a.Body != "[]" {
+				t.Errorf("after %s%s: %q", what, how, a.Body)
 			}
-		}
-		if a := site.Get("/clear"); a.Body != "fine" {
-			t.Errorf("after %s: %s %q", what, a.Line, a.Body)
+			if want := map[string]string{"link": "['linked True']", "join": "['joined']"}[what]; want != "" {
+				if a := site.Get("/linked"); a.Body != want {
+					t.Errorf("%s%s: %q", what, how, a.Body)
+				}
+			}
+			if a := site.Get("/clear"); a.Body != "fine" {
+				t.Errorf("after %s%s: %s %q", what, how, a.Line, a.Body)
+			}
 		}
 	}
 }

@@ -9,7 +9,6 @@ import errno
 import os
 import socket
 import sys
-import weakref
 
 import uwsgi
 from uwsgi_asgi import drain
@@ -82,8 +81,7 @@ class Server:
                 return "the request is over its time"
 
         core, loop = self.core, self.hub.loop
-        core.greenlet_begin(gevent.Greenlet, gevent.event.Event, Harakiri, self.hub, sys.getrefcount,
-                            weakref.getweakrefcount, loop.run_callback, self.left.set)
+        core.greenlet_begin(gevent.Greenlet, gevent.event.Event, Harakiri, self.hub, loop.run_callback, self.left.set)
         self.watch(loop.io(core.poll_fd(), 1), core.poll)
         self.watch(loop.io(signalled, 1), drain, signalled)
         if loop.backend == "epoll":
