@@ -44,7 +44,10 @@ void chunks_keep(void);
 
 PyObject *greenlet_begin(PyObject *self, PyObject *args);
 
+PyObject *serve_idle_count(PyObject *self, PyObject *unused);
+
 #define GREENLET_METHODS \
+	{"idle", serve_idle_count, METH_NOARGS, "idle() -> int: how many greenlets wait for a request"}, \
 	{"greenlet_begin", greenlet_begin, METH_VARARGS, \
 	 "greenlet_begin(Greenlet, Event, Cancelled, hub, call_soon, leave): serve on gevent's hub, which calls poll(). " \
 	 "leave() is called when the worker has drained. Cancelled is thrown into a greenlet that is over its time"},

@@ -219,6 +219,8 @@ int serve_request(const uw_event *ev)
 	return seen ? 0 : -1;
 }
 
+PyObject *serve_idle_count(PyObject *self, PyObject *unused) { return PyLong_FromLong(serve_spare.n + serve_resting.n); }
+
 // serve_offset takes the reference to a number, where objects of a type have something. 0: they
 // have it elsewhere, or an exception is set.
 static Py_ssize_t serve_offset(PyObject *class, const char *name)

@@ -130,7 +130,7 @@ def live(r):
         rss = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return r.text(json.dumps({
         "pid": os.getpid(), "exchanges": exchanges - 1, "drivers": drivers - 1,
-        "tasks": [repr(g) for g in waiting][1:],  # one is kept for the next request
+        "tasks": [repr(g) for g in waiting][uwsgi._core.idle():],  # those are for requests to come
         "rss": rss, "threads": threading.active_count(), **seen,
     }))
 
