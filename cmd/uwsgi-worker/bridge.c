@@ -424,7 +424,7 @@ void uw_end_child(PyObject *result)
 
 void uw_exchange_begin(uw_exchange *x)
 {
-	x->serial++;
+	uw_serial_next(x);
 	x->upgrade_state = UW_UPGRADE_NONE;
 	x->head_sent = x->over = x->write_failed = x->switches = x->exit_code = 0;
 	x->stream = UW_NO_STREAM;
@@ -495,7 +495,7 @@ int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int 
 	} else if (body_fd >= 0) {
 		close(body_fd);
 	}
-	x->serial++; // a start_response or write() that the application has kept is of no use from here on
+	uw_serial_next(x); // a start_response or write() that the application has kept is of no use from here on
 	c->current = NULL;
 	c->tstate = PyEval_SaveThread();
 	return outcome;

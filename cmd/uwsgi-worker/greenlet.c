@@ -61,7 +61,7 @@ static void driver_over(driver *d, int outcome)
 {
 	uw_exchange *x = d->base.x;
 	PyObject *greenlet = d->greenlet;
-	x->serial++;
+	uw_serial_next(x);
 	x->driver = NULL;
 	d->base.x = NULL;
 	d->greenlet = NULL;

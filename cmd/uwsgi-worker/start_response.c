@@ -23,13 +23,13 @@ static int responder_stale(responder *self)
 		PyErr_SetString(PyExc_OSError, "this process was forked by the application and cannot answer the request of its parent");
 		return 1;
 	}
-	if (self->serial != self->exchange->serial) {
+	if (self->serial != __atomic_load_n(&self->exchange->serial, __ATOMIC_RELAXED)) {
 		PyErr_SetString(PyExc_RuntimeError, "the request this start_response belongs to is over");
 		return 1;
 	}
 	// The core's thread leaves the interpreter's lock while it writes: another one would find the
 	// response half made.
-	if (PyThread_get_thread_ident() != self->exchange->core->thread) {
+	if (PyThread_get_thread_ident() != __atomic_load_n(&self->exchange->core->thread, __ATOMIC_RELAXED)) {
 		PyErr_SetString(PyExc_RuntimeError, "start_response and write belong to the thread that the application was called on");
 		return 1;
 	}

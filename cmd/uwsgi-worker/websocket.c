@@ -162,9 +162,11 @@ PyObject *uw_take_socket(int exchange, unsigned long long serial)
 {
 	uw_exchange *x = uw_exchange_get(exchange);
 	int fd = -1;
-	int ours = x && (x->driver ? x->core->thread == PyThread_get_thread_ident() : x->core->current == x);
+	int mine = x && x->core->thread == PyThread_get_thread_ident();
 #ifdef Py_GIL_DISABLED
-	ours = ours && x->core->thread == PyThread_get_thread_ident(); // the request may end meanwhile
+	int ours = mine; // another thread's request may end meanwhile
+#else
+	int ours = x && (x->driver ? mine : x->core->current == x);
 #endif
 	if (ours && x->serial == serial && x->upgrade_state == UW_UPGRADE_NONE)
 		fd = uwGoWSTake(exchange);
