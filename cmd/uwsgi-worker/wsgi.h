@@ -43,8 +43,8 @@ PyObject *uw_application(int app);
 // could not be made, of which the exception is set.
 int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ);
 
-// uw_serial_next counts a beginning or an end of a request. Other threads look at that number, which
-// a start_response has that the application has given them.
+// uw_serial_next counts a beginning or an end of a request. Other threads look at that number,
+// which a start_response has that the application has given them.
 static inline void uw_serial_next(uw_exchange *x) { __atomic_store_n(&x->serial, x->serial + 1, __ATOMIC_RELAXED); }
 
 // uw_exchange_begin makes x ready for a request.

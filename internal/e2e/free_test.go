@@ -196,8 +196,8 @@ def application(environ, start_response):
 	})
 }
 
-// TestFreeThreadedFunctions: threads of WSGI call the server's functions at once. Nothing is lost of
-// what they count together, and what is a request's is no other's.
+// TestFreeThreadedFunctions: threads of WSGI call the server's functions at once. Nothing is lost
+// of what they count together, and what is a request's is no other's.
 func TestFreeThreadedFunctions(t *testing.T) {
 	t.Parallel()
 	s, addr := freeThreaded(t, `
