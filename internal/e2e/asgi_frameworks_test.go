@@ -20,6 +20,7 @@ func TestAsyncFrameworks(t *testing.T) {
 	venv := harness.Async(t)
 	for _, name := range []string{"starlette", "fastapi", "quart", "litestar", "django"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			want := visit(t, venv, startUvicorn(t, venv, "frameworks", name))
 			for _, loop := range []string{"uvloop", "asyncio"} {
 				s, addr := harness.New(t), harness.Addr(t)

@@ -63,6 +63,7 @@ func TestAsyncStreams(t *testing.T) {
 	venv := harness.Async(t)
 	for _, name := range []string{"starlette", "fastapi"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			want := watch(t, startUvicorn(t, venv, "streams", name), name)
 			for _, loop := range []string{"uvloop", "asyncio"} {
 				s, addr := harness.New(t), harness.Addr(t)

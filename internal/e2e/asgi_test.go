@@ -74,6 +74,7 @@ func TestInterfaces(t *testing.T) {
 		"--lazy-apps --module plain": "ASGI.*: plain.application is a coroutine function$",
 	} {
 		t.Run(args, func(t *testing.T) {
+			t.Parallel()
 			s, site := asgi(t, append(strings.Fields(args), "--stats", "stats")...)
 			if n := s.Log.Count("^(" + want + ")"); n != 1 {
 				t.Errorf("%d lines %q", n, want)
@@ -103,6 +104,7 @@ func TestWrongInterface(t *testing.T) {
 		"--module plain --asgi-loop uvloop --venv " + harness.Venv(t, harness.OtherPython()): `plain is an ASGI application \(.*\): asgi-loop = uvloop: No module named 'uvloop'`,
 	} {
 		t.Run(args, func(t *testing.T) {
+			t.Parallel()
 			s := harness.New(t)
 			s.Copy("testdata/asgi/plain.py", "plain.py")
 			s.Allow(want, "unable to load app 0", "GAME OVER")
