@@ -69,7 +69,8 @@ def _boot(boot):
     g["opt"] = {"enable-threads": True, "master": True, "py-call-uwsgi-fork-hooks": True}
     g["opt"].update((k, True if v is None else v.encode()) for k, v in (s["Opt"] or {}).items())
     g["magic_table"] = {k.encode(): v.encode() for k, v in (s["Magic"] or {}).items()}
-    g["numproc"], g["cores"], g["buffer_size"] = 1 if s["Pyrun"] else s["Processes"], s["Gevent"] or s["Threads"] or 1, s["BufferSize"]
+    g["numproc"], g["cores"] = 1 if s["Pyrun"] else s["Processes"], s["Gevent"] or s["Threads"] or 1
+    g["buffer_size"] = s["BufferSize"]
     g["started_on"], g["is_a_reload"] = boot["StartedOn"], boot["Reloads"] > 0
     g["sockets"] = [l["FD"] for l in boot["Listeners"] or ()]
     g["_master"], g["_importer"] = boot["MasterPID"], _os.getpid()
@@ -215,10 +216,11 @@ def masterpid():
 def workers():
     """A tuple of dicts, one a worker: id, pid, requests, status (bytes), rss, vsz, avg_rt (µs) …"""
     if _core is None:
-        return tuple({"id": i + 1, "pid": _os.getpid() if i + 1 == _slot else 0, "requests": 0, "delta_requests": 0, "signals": 0, "exceptions": 0,
-            "status": b"idle" if i + 1 == _slot else b"cheap", "rss": 0, "vsz": 0,
-                      "running_time": 0, "last_spawn": 0, "respawn_count": 0, "tx": 0, "avg_rt": 0, "apps": ()}
-                      for i in range(numproc))
+        return tuple({"id": i + 1, "pid": _os.getpid() if i + 1 == _slot else 0, "requests": 0, "delta_requests": 0,
+                      "signals": 0, "exceptions": 0, "status": b"idle" if i + 1 == _slot else b"cheap", "rss": 0,
+                      "vsz": 0, "running_time": 0, "last_spawn": 0, "respawn_count": 0, "tx": 0, "avg_rt": 0,
+                      "apps": ()}
+                     for i in range(numproc))
     rows = _json.loads(_core.workers())
     for row in rows:
         row["status"] = row["status"].encode()
