@@ -7,9 +7,12 @@ import struct
 from _socket import AF_UNIX, MSG_DONTWAIT, MSG_NOSIGNAL, SCM_RIGHTS, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_STREAM
 from _socket import SOL_SOCKET, socket, socketpair
 
+from uwsgi_report import WARNING, say
+
 # Not gevent's, whoever patches what later: a connection is nobody's but its caller's, who waits for
 # a round trip and no longer than this.
 TIMEOUT = 3  # seconds
+RATE = 8 << 20  # bytes a second that it may take longer for what is large
 _length = struct.Struct("<I")
 
 
@@ -25,9 +28,8 @@ class Connection:
     def __init__(self, timeout=TIMEOUT):
         near, far = socketpair(AF_UNIX, SOCK_STREAM)
         try:
-            limit = struct.pack("ll", int(timeout), int(timeout % 1 * 1000000))
-            near.setsockopt(SOL_SOCKET, SO_RCVTIMEO, limit)
-            near.setsockopt(SOL_SOCKET, SO_SNDTIMEO, limit)
+            self.socket = near
+            self.wait_at_most(timeout)
             door = socket(fileno=os.dup(self.door))
             try:
                 door.sendmsg([b"c"], [(SOL_SOCKET, SCM_RIGHTS, array.array("i", [far.fileno()]))],
@@ -39,7 +41,12 @@ class Connection:
             raise
         finally:
             far.close()
-        self.socket = near
+
+    def wait_at_most(self, seconds):
+        """For each step of what is asked from now on."""
+        limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1000000))
+        self.socket.setsockopt(SOL_SOCKET, SO_RCVTIMEO, limit)
+        self.socket.setsockopt(SOL_SOCKET, SO_SNDTIMEO, limit)
 
     def ask(self, *request):
         """The parts of the answer, bytes. RedisError. After another OSError, or an interrupt, the
@@ -90,9 +97,18 @@ class Connection:
 _idle, _owner = [], 0  # connections that nobody uses, of this process
 
 
-def ask(*request):
-    """The answer of the agent, on any connection. RedisError: none came, or what was asked failed."""
+def keep(connection, timeout):
+    if timeout > TIMEOUT:
+        connection.wait_at_most(TIMEOUT)
+    _idle.append(connection)
+
+
+def ask(*request, largest=0):
+    """The answer of the agent, on any connection, of at most so many bytes as far as is known.
+    RedisError: none came, or what was asked failed."""
     global _idle, _owner
+    size = sum(len(part) for part in request if isinstance(part, bytes))
+    timeout = TIMEOUT + max(size, largest) // RATE
     if _owner != os.getpid():  # after a fork they are the parent's
         for connection in _idle:
             connection.close()
@@ -104,10 +120,12 @@ def ask(*request):
             connection, kept = None, False
         try:
             connection = connection or Connection()
+            if timeout > TIMEOUT:
+                connection.wait_at_most(timeout)
             connection.send(*request)
             answer = connection.answer()
         except RedisError:
-            _idle.append(connection)
+            keep(connection, timeout)
             raise
         except (ConnectionError, BrokenPipeError) as exc:
             connection and connection.close()
@@ -117,9 +135,11 @@ def ask(*request):
             raise RedisError("%s" % exc) from exc
         except OSError as exc:  # too late
             connection and connection.close()
-            raise RedisError("no answer in %d seconds" % TIMEOUT) from exc
+            say("Redis: no answer to %s of %d bytes in %d seconds: it is given up" % (
+                request[0], size, timeout), WARNING)
+            raise RedisError("no answer in %d seconds" % timeout) from exc
         except BaseException:
             connection and connection.close()
             raise
-        _idle.append(connection)
+        keep(connection, timeout)
         return answer

@@ -16,7 +16,7 @@ class Cache:
 
     def ask(self, op, *args):
         try:
-            return ask(op, self.url, self.name, *args)
+            return ask(op, self.url, self.name, *args, largest=self.value_size if op == "get" else 0)
         except RedisError:
             return []
 

@@ -13,7 +13,18 @@ const (
 	defaultLease = 10 * time.Second
 	// Patience is how long an answer of Redis is waited for.
 	Patience = 2 * time.Second
+	// rate is how many bytes a second go to Redis at the least, on a machine that has much to do.
+	rate = 8 << 20
 )
+
+// PatienceFor is how long the answer to a request is waited for: a large value takes longer.
+func PatienceFor(request []string) time.Duration {
+	size := 0
+	for _, part := range request {
+		size += len(part)
+	}
+	return Patience + time.Duration(size)*time.Second/rate
+}
 
 // Address is what a redis:// URL says.
 type Address struct {

@@ -184,7 +184,7 @@ func (a *agent) answer(c *client, request []string) ([]string, error) {
 	if s.away.Load() && !local[request[0]] {
 		err = errAway
 	} else {
-		ctx, cancel := context.WithTimeout(context.Background(), redis.Patience)
+		ctx, cancel := context.WithTimeout(context.Background(), redis.PatienceFor(request))
 		defer cancel()
 		answer, err = op.do(ctx, c, s, request[2:])
 		err = s.judge(err)

@@ -89,6 +89,7 @@ func (a *agent) server(address string) (*server, error) {
 	s := &server{name: at.Name, lease: at.Lease, label: o.Network + "://" + o.Addr + "/" + strconv.Itoa(o.DB),
 		figures: func(cache string) *redis.Figures { return a.board.Of(address, cache) }}
 	o.OnConnect = s.connected
+	o.Dialer = patience(goredis.NewDialer(o))
 	s.Client = goredis.NewClient(o)
 	a.servers[address] = s
 	return s, nil
