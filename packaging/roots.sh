@@ -24,7 +24,7 @@ make_root() {
 				{ tail -5 "$cache/$name.log" >&2; rm -rf "$target.part"; exit 1; }
 			mv "$target.part" "$target"
 		fi
-	) 9>"$cache/$name.lock"
+	) 9>"$cache/$name.lock" || return 1
 	echo "$target"
 }
 
@@ -164,7 +164,7 @@ for name; do
 		inside "$root" /usr/bin/env PIP_CERT=/etc/ssl/certs/ca-certificates.crt sh -euc "$online"
 		;;
 	i386) # a machine of 32 bits
-		root=$(make_root i386 bookworm i386 python3,python3-venv)
+		root=$(make_root i386 bookworm i386 python3,python3-venv --skip=check/qemu)
 		inside "$root" sh -euc "$refused"
 		;;
 	*)
