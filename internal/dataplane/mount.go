@@ -70,10 +70,12 @@ func (e *Engine) mounted(at string) int {
 }
 
 // fallback is the application for what no mount point claims: the one without a mount point, else
-// the first (unless no-default-app).
+// the one at "/", which is the first alone under uWSGI, else the first (unless no-default-app).
 func (e *Engine) fallback() int {
-	if app := e.mounted(""); app >= 0 {
-		return app
+	for _, root := range [...]string{"", "/"} {
+		if app := e.mounted(root); app >= 0 {
+			return app
+		}
 	}
 	if e.settings.NoDefaultApp || len(e.mounts) == 0 {
 		return -1

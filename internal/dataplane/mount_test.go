@@ -28,6 +28,8 @@ func TestMounts(t *testing.T) {
 		{"slash at the end", []string{"", "/a/"}, true, false, map[string]string{"/a/x": "1 /a|/x", "/a": "1 /a|", "/ax": "0 |/ax"}},
 		{"no default", []string{"/a"}, true, false, map[string]string{"/a/x": "0 /a|/x", "/b": "0 |/b"}},
 		{"no-default-app", []string{"/a"}, true, true, map[string]string{"/a/x": "0 /a|/x", "/b": "-1 |/b"}},
+		{"at the root", []string{"/a", "/"}, true, false, map[string]string{"/a/x": "0 /a|/x", "/ab": "1 |/ab", "/": "1 |/"}},
+		{"nothing but the root", []string{"/a", "/"}, true, true, map[string]string{"/a": "0 /a|", "/b": "1 |/b"}},
 		{"not managed", []string{"", "/a"}, false, false, map[string]string{"/a/x": "0 |/a/x"}},
 		{"none", []string{}, false, false, map[string]string{"/": "-1 |/"}},
 	} {
