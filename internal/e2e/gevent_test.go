@@ -248,6 +248,32 @@ func TestGreenletsAccept(t *testing.T) {
 	share("/", "fine")
 }
 
+// TestForeignLibev: a gevent that was built with the system's libev, as Debian's is, does not know
+// the descriptor of its epoll set; workers serve all the same.
+func TestForeignLibev(t *testing.T) {
+	t.Parallel()
+	s, addr := harness.New(t), harness.Addr(t)
+	s.Write("foreign.py", `
+from gevent.libev.corecext import loop
+
+class Loop(loop):
+    def fileno(self):
+        return None
+`)
+	s.Write("app.py", `
+import gevent
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [repr(gevent.get_hub().loop.fileno()).encode()]
+`)
+	s.Start("--http", addr, "--module", "app", "--gevent", "10", "--master", "--env", "GEVENT_LOOP=foreign.Loop",
+		"--pythonpath", s.Dir, "--home", harness.Async(t))
+	if a := harness.HTTP(t, addr).Get("/"); a.Body != "None" {
+		t.Errorf("%s %q", a.Line, a.Body)
+	}
+}
+
 // TestWithoutGevent: one line says what is missing.
 func TestWithoutGevent(t *testing.T) {
 	t.Parallel()

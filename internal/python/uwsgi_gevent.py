@@ -106,7 +106,8 @@ class Server:
     def listen(self):
         """Have the hub watch the listening sockets itself."""
         core, backend = self.core, self.hub.loop.fileno()
-        tag = tag_in(backend, core.poll_fd())
+        # None where libev is the system's: distributions' gevents do not know it.
+        tag = None if backend is None else tag_in(backend, core.poll_fd())
         if tag is not None:
             core.listen_in(backend, tag)
 
