@@ -50,6 +50,7 @@ _mules = None  # uwsgi_mule.Mules, where there are mules
 _master = 0
 _spoolers = None  # uwsgi_spoolers.Spoolers, where there are spoolers
 _attendant = None  # the uwsgi_attendant.Attendant that this process is
+_returned = None  # uwsgi_children.returned of this process
 _spooling = False  # a process of the spooler
 _alarms = -1  # the socket that alarms are raised on, -1: there are none
 _importer = 0  # the process that imports the application as worker 0

@@ -1,7 +1,6 @@
 """A process beside the workers: forked from the loader, with the application and without a data
 plane. It hears the supervisor on its wire, in a thread, and ends with it."""
 
-import contextlib
 import faulthandler
 import json
 import os
@@ -20,9 +19,10 @@ import uwsgi_gevent
 import uwsgi_hooks
 import uwsgi_limits
 from uwsgi_application import load_all
+from uwsgi_children import returned
 from uwsgi_inbox import Inbox
 from uwsgi_interpreter import at_exit, imports, set_title, title
-from uwsgi_report import ERROR, WARNING, report, say
+from uwsgi_report import ERROR, report, say
 from uwsgi_signals import STACKS, ignore, wakeup
 
 LAST = 1.0  # seconds that it may take to end when the supervisor is gone
@@ -45,7 +45,7 @@ class Attendant:
         self.pid = os.getpid()
         self.until = None  # when what it does has to be over
         self.watching = False  # the supervisor knows that it does something
-        uwsgi._attendant = self
+        uwsgi._attendant, uwsgi._returned = self, self.returned
         self.signals = deque()  # of uWSGI's
         self.inbox = Inbox(self.next_signal, self.rest, lambda: self.leaving and not self.holding)
         self.signalled, self.waker = wakeup()
@@ -126,22 +126,8 @@ class Attendant:
         raise NotImplementedError
 
     def returned(self):
-        """The application is back from what it was called for. A process that it has forked there, and
-        that is back too, is no part of this one: it ends, and touches nothing of what that has."""
-        if os.getpid() == self.pid:
-            return
-        exc, code = sys.exc_info()[1], 0
-        if isinstance(exc, SystemExit):
-            code = exc.code if isinstance(exc.code, int) else exc.code is not None
-        elif exc is not None:
-            report(*sys.exc_info())
-            code = 1
-        say("pid %d was forked by the application in %s %d, and has returned from there: it ends" % (
-            os.getpid(), self.kind, self.number), WARNING)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        os._exit(code & 0xFF)
+        """See uwsgi_children.returned."""
+        returned(self.pid, "%s %d" % (self.kind, self.number))
 
     def depart(self, code):
         """What comes after its work."""

@@ -1,10 +1,13 @@
-"""Children that the application forks in a worker."""
+"""Children that the application forks in a worker, or in a process beside the workers."""
 
+import contextlib
 import faulthandler
 import os
 import signal
+import sys
 import threading
 
+from uwsgi_report import WARNING, report, say
 from uwsgi_signals import HELD, is_ours
 
 
@@ -50,3 +53,23 @@ def leave_server(descriptors):
             signal.signal(signum, handler)
         except (ValueError, OSError):
             pass
+
+
+def returned(pid, where):
+    """The application is back, in a process of that id, from what it was called for. A process that it
+    has forked there, and that is back too, is no part of this one: it ends, and touches nothing of
+    what that has."""
+    if os.getpid() == pid:
+        return
+    exc, code = sys.exc_info()[1], 0
+    if isinstance(exc, SystemExit):
+        code = exc.code if isinstance(exc.code, int) else exc.code is not None
+    elif exc is not None:
+        report(*sys.exc_info())
+        code = 1
+    say("pid %d was forked by the application in %s, and has returned from there: it ends" % (os.getpid(), where),
+        WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code & 0xFF)

@@ -73,8 +73,7 @@ def run(function, number, began):
                     return
                 complete(result)
         finally:
-            if uwsgi._attendant is not None:
-                uwsgi._attendant.returned()
+            uwsgi._returned()
     except BaseException as exc:
         uwsgi._report(*sys.exc_info())
         failure = type(exc).__name__
@@ -94,7 +93,7 @@ def follow(coroutine, number, began):
 
     async def watched():
         try:
-            await coroutine
+            await awaited(coroutine)
         except BaseException as exc:
             uwsgi._report(*sys.exc_info())
             return type(exc).__name__
@@ -111,10 +110,14 @@ def complete(coroutine):
     """Run a coroutine to its end, on a loop of its own; what it returns."""
     import asyncio
 
-    async def awaited():
-        return await coroutine
+    return asyncio.run(awaited(coroutine))
 
-    return asyncio.run(awaited())
+
+async def awaited(coroutine):
+    try:
+        return await coroutine
+    finally:
+        uwsgi._returned()
 
 
 tasks = set()  # the loop's own references are weak

@@ -1,6 +1,7 @@
 """A worker: the data plane, started after the fork, and the threads that run the application."""
 
 import faulthandler
+import functools
 import importlib.util
 import io
 import os
@@ -20,7 +21,7 @@ import uwsgi_warmup
 import uwsgi_websocket
 from uwsgi_application import is_exclusive, load_all
 from uwsgi_autoreload import watch_modules
-from uwsgi_children import guard_forks
+from uwsgi_children import guard_forks, returned
 from uwsgi_interpreter import at_exit, imports, set_title, title
 from uwsgi_report import ERROR, WARNING, report, reporter, say
 from uwsgi_signals import STACKS, Signals, wakeup
@@ -122,6 +123,7 @@ class Worker:
         os.close(BOOT)
         signalled, writer = wakeup()
         guard_forks(_uwsgi, _uwsgi.descriptors() + [signalled, writer])
+        uwsgi._returned = functools.partial(returned, os.getpid(), "worker %d" % self.slot)
         self.hooks("post-fork")
         uwsgi._post_fork()
         if callable(getattr(uwsgi, "after_req_hook", None)):
