@@ -32,6 +32,10 @@ print("rpc", uwsgi.call(b"f", b"hello"))
 uwsgi.register_signal(5, "worker1", lambda n: print("signal", n))
 uwsgi.signal(5)
 uwsgi.signal_wait()
+try:
+    uwsgi.signal(5, "/another/server")
+except OSError as exc:
+    print("no", exc)
 print("mule", uwsgi.mule_msg(b"from the script"))
 print("spool", os.path.isfile(uwsgi.spool({b"word": b"from the script"})))
 uwsgi.signal_wait(6)  # raised by the spooler once both were there
@@ -70,6 +74,7 @@ application = mule
 func TestPyrun(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
+	s.Setenv(harness.DebianPath)
 	s.Write("deploy/script.py", pyrunFunctions)
 	s.Write("deploy/beside.py", "")
 	s.Write("app.py", pyrunServices)
@@ -95,6 +100,7 @@ metric 1
 lock True
 rpc b'hello!'
 signal 5
+no unable to deliver signal 5 to node /another/server
 mule True
 spool True
 child
@@ -143,6 +149,7 @@ func TestPyrunEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.New(t)
+			s.Setenv(harness.DebianPath)
 			s.Write("s.py", c.script)
 			args := []string{"--pyrun", "s.py"}
 			if name == "broken app" {
@@ -163,6 +170,7 @@ func TestPyrunEnds(t *testing.T) {
 func TestPyrunStops(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
+	s.Setenv(harness.DebianPath)
 	s.Write("s.py", "import time\ntry:\n    open('there', 'w')\n    time.sleep(60)\nfinally:\n    open('clean', 'w')\n")
 	cmd := s.Command("--pyrun", "s.py")
 	if err := cmd.Start(); err != nil {

@@ -578,8 +578,11 @@ def register_signal(num, target, func):
     _use_timers().register(_index(num), target, func)
 
 
-def signal(num):
-    """Raise a signal: its handler runs in the process that it was registered for."""
+def signal(num, node=None):
+    """Raise a signal: its handler runs in the process that it was registered for. OSError: other
+    servers, which node names, are sent none."""
+    if node is not None:
+        raise OSError("unable to deliver signal %d to node %s" % (_index(num) % 256, node))
     _tell("raise", signal=_index(num) % 256)
 
 

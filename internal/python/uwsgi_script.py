@@ -45,6 +45,7 @@ class Script(Attendant):
         except SystemExit:
             raise
         except BaseException as exc:
+            self.ending = True  # what is told of it is not interrupted
             ours = exc.__traceback__.tb_next
             exc.__traceback__ = ours and ours.tb_next
             sys.excepthook(type(exc), exc, exc.__traceback__)

@@ -1,21 +1,19 @@
 package spool
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"uwsgi/internal/python/pythontest"
 )
 
 // steps is testdata/steps.py, which makes processes that put and run jobs.
 type steps struct {
-	t   *testing.T
-	in  *json.Encoder
-	out *bufio.Reader
+	*pythontest.Program
+	t *testing.T
 }
 
 // ended is what became of such a process.
@@ -27,43 +25,13 @@ type ended struct {
 
 func startSteps(t *testing.T) *steps {
 	t.Helper()
-	cmd := exec.Command("python3", "-S", "testdata/steps.py")
-	cmd.Env = append(os.Environ(), "PYTHONPATH=../python", "PYTHONDONTWRITEBYTECODE=1")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &steps{t, json.NewEncoder(in), bufio.NewReader(out)}
+	return &steps{pythontest.Start(t, "../python", "testdata/steps.py", nil), t}
 }
 
 // try has a process do something in dir and die before step at; 0: it shall not die.
-func (s *steps) try(what, dir string, at, attempts int) ended {
+func (s *steps) try(what, dir string, at, attempts int) (e ended) {
 	s.t.Helper()
-	if err := s.in.Encode([]any{what, dir, at, attempts}); err != nil {
-		s.t.Fatal(err)
-	}
-	line, err := s.out.ReadBytes('\n')
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var e ended
-	if err := json.Unmarshal(line, &e); err != nil {
-		s.t.Fatal(err)
-	}
+	s.Ask(&e, what, dir, at, attempts)
 	return e
 }
 

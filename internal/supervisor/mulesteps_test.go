@@ -1,24 +1,22 @@
 package supervisor
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
 	"uwsgi/internal/option"
+	"uwsgi/internal/python/pythontest"
 	"uwsgi/internal/wire"
 )
 
 // muleSteps is testdata/mules.py, with the queues and hands of two mules.
 type muleSteps struct {
-	t   *testing.T
-	in  *json.Encoder
-	out *bufio.Reader
+	*pythontest.Program
+	t *testing.T
 }
 
 // ended is what became of such a process.
@@ -37,10 +35,10 @@ func startMuleSteps(t *testing.T) *muleSteps {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("python3", "-S", "testdata/mules.py")
+	var files []*os.File
 	pass := func(f *os.File) int {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
-		return 2 + len(cmd.ExtraFiles)
+		files = append(files, f)
+		return 2 + len(files)
 	}
 	for i, pair := range ends {
 		boot.Queues[i].In, boot.Queues[i].Out = pass(pair[0]), pass(pair[1])
@@ -53,42 +51,13 @@ func startMuleSteps(t *testing.T) *muleSteps {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Args = append(cmd.Args, string(text))
-	cmd.Env = append(os.Environ(), "PYTHONPATH=../python", "PYTHONDONTWRITEBYTECODE=1")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &muleSteps{t, json.NewEncoder(in), bufio.NewReader(out)}
+	return &muleSteps{pythontest.Start(t, "../python", "testdata/mules.py", files, string(text)), t}
 }
 
 // try has a process do something, as that mule, and die before step at; 0: it shall not die.
 func (s *muleSteps) try(what string, mule, at int, messages ...string) (e ended) {
 	s.t.Helper()
-	if err := s.in.Encode([]any{what, mule, at, messages}); err != nil {
-		s.t.Fatal(err)
-	}
-	line, err := s.out.ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &e)
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	s.Ask(&e, what, mule, at, messages)
 	return e
 }
 
