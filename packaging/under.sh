@@ -51,13 +51,14 @@ cp -r bin/uwsgi bin/lib "$dir/" # what `make build` has made: the same but for a
 if [ "$kind" = musl ]; then
 	CC=musl-gcc packaging/compile.sh library "$dir"
 else
+	sanitizer=()
 	if [ "$how" = tsan ]; then
 		mkdir -m 1777 "$dir/races"
-		export DEBUG=1 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer -Wno-tsan -fsanitize=thread' CGO_LDFLAGS=-fsanitize=thread
+		sanitizer=(DEBUG=1 CGO_CFLAGS='-g -O1 -fno-omit-frame-pointer -Wno-tsan -fsanitize=thread' CGO_LDFLAGS=-fsanitize=thread)
 		UWSGI_FREE_ENV="LD_PRELOAD=$(gcc -print-file-name=libtsan.so) TSAN_OPTIONS=exitcode=0:die_after_fork=0:report_signal_unsafe=0:log_path=$dir/races/of"
 		export UWSGI_FREE_ENV
 	fi
-	ABI=cp313t packaging/compile.sh library "$dir"
+	env ABI=cp313t "${sanitizer[@]}" packaging/compile.sh library "$dir"
 fi
 export PATH=$root/bin:$PATH
 
