@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 kind=${1:-} how=${2:-}
 
 # What needs packages or modules that these Pythons have not got (Django, gevent, ctypes), and what names other Pythons.
-skip='Oracle|Frameworks|Django|Flask|Seed|Validator|Pythons|Channels|SQLAlchemy|SocketIO|Browser|TestGevent|Greenlet|Autobahn|Crowd|Paste'
+skip='Oracle|Frameworks|Django|Flask|Seed|Validator|Pythons|Channels|SQLAlchemy|SocketIO|Browser|TestGevent|WithoutGevent|Greenlet|Autobahn|Crowd|Paste'
 only=. said=
 case $kind in
 musl)
