@@ -177,6 +177,9 @@ func (s *Supervisor) attendantForked(p *attendant) {
 	p.post.spawns++
 	p.post.spawned = time.Now()
 	s.logAttendant(slog.LevelInfo, "attendant.spawned", text, p)
+	if p.why != "" {
+		s.dismissAttendant(p, p.why)
+	}
 }
 
 // dismissAttendant has an attendant end once it is done with what it has in hand, within the mercy.
@@ -187,6 +190,10 @@ func (s *Supervisor) dismissAttendant(p *attendant, why string) {
 	}
 	switch p.state {
 	case forking:
+		if at.kind.once { // it may be at work already: attendantForked goes on
+			p.why = why
+			return
+		}
 		s.killAttendant(p, why)
 	case starting, serving: // that it is ready may be on its way here
 		if p.state == starting {
