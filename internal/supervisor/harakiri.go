@@ -21,6 +21,7 @@ const (
 	dumpTime      = 100 * time.Millisecond // for writing the stacks, before the worker moves on
 	harakiriGrace = time.Second            // for what the last of the other requests still has to do
 	cancelGrace   = time.Second            // for a request that was cancelled; a loop that is stuck hears of nothing
+	cancelEach    = 10 * time.Millisecond  // … and for each that is cancelled before it: their tracebacks are written
 	answerTime    = 100 * time.Millisecond // for the 504, before harakiri-graceful-signal
 	giveUpTime    = 100 * time.Millisecond // for the answers in the place of requests that are given up
 )
@@ -57,7 +58,7 @@ func (s *Supervisor) scanHarakiri() {
 			case !s.overdue(p):
 				wait = min(wait, overdueAgain)
 			default:
-				if left := s.cancelRequest(p, c, started, now); left > 0 {
+				if left := s.cancelRequest(p, c, started, now, len(cancelled)); left > 0 {
 					wait = min(wait, left)
 					cancelled[c] = started
 					continue
@@ -109,18 +110,20 @@ func (s *Supervisor) overdue(p *process) bool {
 	return limit <= 0 || s.backlog(p.gen.cfg) >= limit
 }
 
-// cancelled is a request that a worker with an event loop was asked to cancel.
-type cancelled struct{ started, at int64 } // monotonic ns
+// cancelled is a request that a worker with an event loop was asked to cancel, and until when it
+// may end.
+type cancelled struct{ started, until int64 } // monotonic ns
 
-// cancelRequest asks a worker with an event loop to cancel a request: the others go on. It gives
-// how long the request may still take to end, 0 where it had its time or cannot be cancelled.
-func (s *Supervisor) cancelRequest(p *process, core int, started, now int64) time.Duration {
+// cancelRequest asks a worker with an event loop to cancel a request, after so many others; those
+// that are not over their time go on. It gives how long the request may still take to end, 0 where
+// it had its time or cannot be cancelled.
+func (s *Supervisor) cancelRequest(p *process, core int, started, now int64, others int) time.Duration {
 	if !p.looped() || p.state == condemned {
 		return 0
 	}
 	c := p.cancelled[core]
 	if c.started != started {
-		c = cancelled{started, now}
+		c = cancelled{started, now + int64(cancelGrace) + int64(others)*int64(cancelEach)}
 		p.cancelled[core] = c
 		cell := p.gen.rows.board.Cell(p.row, core)
 		s.logProcess(slog.LevelError, "harakiri.cancel",
@@ -130,7 +133,7 @@ func (s *Supervisor) cancelRequest(p *process, core int, started, now int64) tim
 		p.slot.tally.harakiris++
 		s.obeyed(p, p.w.Cancel(core, started))
 	}
-	return max(0, cancelGrace-time.Duration(now-c.at))
+	return max(0, time.Duration(c.until-now))
 }
 
 // condemn ends a worker with requests past their deadline (core → when it began): its stacks are

@@ -306,3 +306,32 @@ func TestHarakiriCancels(t *testing.T) {
 		})
 	}
 }
+
+// Requests that are over their time together are cancelled one after the other: the last of them
+// is not stuck because it waits for the first ones.
+func TestHarakiriCancelsManyAtOnce(t *testing.T) {
+	r := newRig(t, 1)
+	r.set.Harakiri = time.Minute
+	r.set.Threads = 300
+	r.up()
+	r.do(func() {
+		p, now := r.sup.gen.slots[0].cur, r.sup.host.Monotonic()
+		row := r.sup.rows.board.Row(p.row)
+		row.Loop.Runs.Store(1)
+		row.Cells.Store(300)
+		for core := range 300 {
+			occupy(r.sup.rows.board.Cell(p.row, core), now-int64(2*time.Minute))
+		}
+		r.sup.scanHarakiri()
+		first, last := p.cancelled[0], p.cancelled[299]
+		if got := time.Duration(last.until - first.until); got != 299*cancelEach {
+			t.Errorf("the last of 300 may take %v longer than the first one", got)
+		}
+		for core := range 299 { // … and is still waited for when the others have ended
+			r.sup.rows.board.Cell(p.row, core).State.Store(scoreboard.CellIdle)
+		}
+		if left := r.sup.cancelRequest(p, 299, last.started, first.until, 0); left != 299*cancelEach {
+			t.Errorf("%v are left to the last one", left)
+		}
+	})
+}
