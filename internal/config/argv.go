@@ -33,6 +33,7 @@ func (r *reader) readEnviron() {
 // bunch, "--" ends them; bare arguments count after all options.
 func (r *reader) readArgs(args []string) {
 	var bare []string
+	before := map[string]string{} // what stands in front of one that is bare
 	for i := 0; i < len(args) && !r.stopped(); i++ {
 		a := args[i]
 		switch {
@@ -45,13 +46,16 @@ func (r *reader) readArgs(args []string) {
 			i += r.letters(a[1:], args[i+1:])
 		default:
 			bare = append(bare, a)
+			if i > 0 {
+				before[a] = args[i-1]
+			}
 		}
 	}
 	for _, a := range bare {
 		if r.stopped() {
 			return
 		}
-		r.bare(a)
+		r.bare(a, before[a])
 	}
 }
 
@@ -194,8 +198,9 @@ func (r *reader) run(row *option.Row, value string) {
 // dotted is MODULE or MODULE:CALLABLE as module takes it.
 var dotted = regexp.MustCompile(`^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?$`)
 
-// bare takes in an argument that is no option: a configuration file, or an application.
-func (r *reader) bare(a string) {
+// bare takes in an argument that is no option: a configuration file, or an application. Before is
+// the argument in front of it.
+func (r *reader) bare(a, before string) {
 	key := ""
 	switch {
 	case strings.HasPrefix(a, "["):
@@ -211,10 +216,27 @@ func (r *reader) bare(a string) {
 	case r.checking:
 		key = "ini" // uwsgi check /etc/uwsgi/app.conf
 	default:
-		r.argument(a, "", "a configuration file ends in .ini, .yaml, .json or .xml; name others with --ini",
-			errors.New("unable to load a configuration from it"))
+		hint := "a configuration file ends in .ini, .yaml, .json or .xml; name others with --ini"
+		if row := attachable(before); row != nil {
+			hint = "write --" + row.Name + "=" + a
+		}
+		r.argument(a, "", hint, errors.New("unable to load a configuration from it"))
 		return
 	}
 	r.add(&pair{Pair: Pair{Key: key, Value: a, Given: true}, source: fromArgs, bare: key != "module" &&
 		!strings.HasSuffix(key, "file")})
+}
+
+// attachable is the option, by name or letter, whose value must be attached to it; nil for others.
+func attachable(arg string) *option.Row {
+	row, ok := (*option.Row)(nil), false
+	if name, long := strings.CutPrefix(arg, "--"); long {
+		row, ok = option.Lookup(name)
+	} else if len(arg) == 2 && arg[0] == '-' {
+		row, ok = option.ByLetter(arg[1])
+	}
+	if !ok || !row.Optional {
+		return nil
+	}
+	return row
 }

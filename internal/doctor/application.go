@@ -77,8 +77,8 @@ func (w *World) pythonOption() string {
 		return "home"
 	case s.PyProgramName != "":
 		return "py-programname"
-	case len(s.Apps) > 0 && s.Apps[0].Kind == "file":
-		return "wsgi-file"
+	case len(s.Apps) > 0 && s.Apps[0].Mount == "":
+		return appOption(s.Apps[0])
 	}
 	return "module"
 }
@@ -114,6 +114,8 @@ func appOption(app option.App) string {
 	switch {
 	case app.Mount != "":
 		return "mount"
+	case app.Interface == "asgi":
+		return map[string]string{"module": "asgi", "file": "asgi-file"}[app.Kind]
 	case app.Kind == "file":
 		return "wsgi-file"
 	}

@@ -105,6 +105,8 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		"static-map = /s=$DIR/none":                        {3, "there is no $DIR/none"},
 		"static-map = /s=$DIR/closed":                      {3, "uid 33 may not enter $DIR/closed"},
 		"module = nmaed":                                   {1, "no virtualenv: home= is not set) looked in $DIR"},
+		"asgi = nmaed":                                     {1, "asgi = nmaed: "},
+		"asgi-file = nmaed.py":                             {1, "asgi-file = nmaed.py: "},
 		"module = site.pkg.nothing":                        {1, "there is no module site.pkg"},
 		"module = pkg.wsgi":                                {1, "It is in $DIR/inner: write chdir = $DIR/inner"},
 		"chdir = inner\nmodule = pkg.wsgx":                 {1, "The nearest is pkg.wsgi: write module = pkg.wsgi"},

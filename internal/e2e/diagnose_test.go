@@ -22,6 +22,7 @@ func TestLastWord(t *testing.T) {
 		"--master --module naemd":                 {"No module named 'naemd'", `The nearest is named: write module = named`},
 		"--module pkg.wsgi":                       {"No module named 'pkg'", `It is in $DIR/site: write chdir = $DIR/site`},
 		"--chdir site/pkg --module pkg.wsgi":      {"No module named 'pkg'", `It is in $DIR/site: write chdir = $DIR/site`},
+		"--env PYTHONPATH=far --module namex":     {"No module named 'namex'", `looked in $DIR, .*$DIR/far, .*The nearest is named: write module = named`},
 		"--chdir site --module pkg.wsg:app":       {"No module named 'pkg.wsg'", `looked in $DIR/site/pkg\. The nearest is pkg\.wsgi: write module = pkg\.wsgi:app`},
 		"--chdir site --module named.x":           {"No module named 'named'", `It is in $DIR: write chdir = $DIR`},
 		"--module named.x":                        {"No module named 'named\\.x'; 'named' is not a package", `named is a file, $DIR/named\.py, and no package`},
@@ -48,6 +49,7 @@ func TestLastWord(t *testing.T) {
 			s.Write("named.py", "def app(environ, start_response):\n    pass\n")
 			s.Write("factory.py", "def helper(): pass\ndef create_app():\n    pass\n")
 			s.Write("site/pkg/wsgi.py", "")
+			s.Write("far/namez.py", "")
 			s.Write("needs.py", "import inavenv\n")
 			s.Write("env/pyvenv.cfg", "")
 			s.Write("env/lib/python3.11/site-packages/inavenv.py", "")

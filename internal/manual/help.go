@@ -19,7 +19,7 @@ Options (in a file: NAME = VALUE, in the environment: UWSGI_NAME=VALUE):
   --ini FILE                read them from a file
   --http ADDRESS            speak HTTP at IP:PORT or :PORT
   --socket ADDRESS          speak uwsgi's protocol, for nginx: PATH or IP:PORT
-  --chmod-socket 660        who may connect to a PATH; also --chown-socket
+  --chmod-socket=660        who may connect to a PATH; also --chown-socket
   --module NAME[:CALLABLE]  the application, WSGI or ASGI; or --wsgi-file FILE
   --callable NAME           its name, where that is not "application"
   --chdir DIR               its folder; --pythonpath DIR: a further one

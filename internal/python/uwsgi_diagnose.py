@@ -145,11 +145,14 @@ def modules(folder):
 
 
 def nearest(name, path):
-    """The name of a module in the folders of path that is most like name, None where none is."""
+    """The name of a module in the folders of path that is most like name, None where none is. Of
+    those that are alike it is the first folder's, which is the project."""
     import difflib
 
-    found = {module for folder in path for module in modules(folder)} - {name}
-    return next(iter(difflib.get_close_matches(name, sorted(found), 1, 0.7)), None)
+    found = list(dict.fromkeys(module for folder in path for module in modules(folder) if module != name))
+    close = difflib.get_close_matches(name, found, len(found) or 1, 0.7)
+    close.sort(key=found.index)
+    return max(close, key=lambda module: difflib.SequenceMatcher(None, module, name).ratio(), default=None)
 
 
 def barrier(path):
