@@ -140,7 +140,7 @@ func TestPyrunEnds(t *testing.T) {
 			"  File \"s.py\", line 2, in <module>\n    raise ValueError('so')\nValueError: so\n"},
 		"no python": {"x = (", 1, "SyntaxError: '(' was never closed\n"},
 		"words":     {"raise SystemExit('words')", 1, "words\n"},
-		"killed":    {"import os; os.kill(os.getpid(), 9)", 137, "s.py was killed by signal 9"},
+		"killed":    {"import os; os.kill(os.getpid(), 9)", 137, "the script s.py was killed by signal 9"},
 		"a hook": {"import sys\nsys.excepthook = lambda *e: print('hook', e[0].__name__, file=sys.stderr)\n1 / 0", 1,
 			"hook ZeroDivisionError\n"},
 		"broken app": {"print(1)", 0, "No module named 'nosuch'"},

@@ -36,7 +36,8 @@ func (s *Supervisor) scriptEnded(p *attendant, exit loader.Exit) {
 	switch {
 	case exit.Signal() != 0:
 		s.code = signalStatus + int(exit.Signal())
-		s.logAttendant(slog.LevelError, "script.died", fmt.Sprintf("%s %s", p.gen.cfg.Settings.Pyrun, ending(exit)), p)
+		s.logAttendant(slog.LevelError, "script.died", fmt.Sprintf("the script %s was killed by signal %d",
+			p.gen.cfg.Settings.Pyrun, int(exit.Signal())), p)
 	case exit.Known:
 		s.code = exit.Code()
 	default:

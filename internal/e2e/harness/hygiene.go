@@ -16,7 +16,7 @@ const goneWithin = Patience
 var complaint = regexp.MustCompile(`Traceback \(most recent call last\)|internal error|panic|^goroutine |fatal error|DAMN !|NO MERCY|` +
 	`Segmentation|SIGSEGV|Exception ignored|illegal move|^uwsgi: |exiting with status|HARAKIRI|reload failed|Fatal Python error|leaked|` +
 	`^[\w.]*(Error|Exception|Interrupt|Exit|Warning)(:|$)|cannot be forked|cannot accept|GAME OVER|unable to load app|could not be loaded|garbage collected without being closed|` +
-	`EVIL RELOAD|OOOPS (mule|the spooler)|^(mule|spooler) \d+ \(pid: \d+\): |has not forked worker|OOPS !|its workers serve on, a new|watch the listening sockets|after the reload: |hooks of phase|^send signal|not a message|unknown message|` +
+	`EVIL RELOAD|OOOPS (mule|the spooler)|the script \S+ was killed|^(mule|spooler) \d+ \(pid: \d+\): |has not forked worker|OOPS !|its workers serve on, a new|watch the listening sockets|after the reload: |hooks of phase|^send signal|not a message|unknown message|` +
 	`\[emperor\] (\S+ of \S+ failed|vassal \S+ died)`)
 
 // dump matches the first line of what Go's runtime writes when it ends a process, frame those that
