@@ -59,9 +59,15 @@ func (b *Blocked) Error() string {
 // Unwrap makes it a fs.ErrPermission.
 func (b *Blocked) Unwrap() error { return syscall.EACCES }
 
+// shared are folders of the system, which are not to be given away.
+var shared = []string{"/", "/etc", "/home", "/opt", "/run", "/srv", "/tmp", "/usr", "/usr/local", "/var",
+	"/var/cache", "/var/lib", "/var/log", "/var/run", "/var/spool", "/var/tmp", "/var/www"}
+
 // Hint is what to do about it.
 func (b *Blocked) Hint() string {
 	switch {
+	case b.Need&Write != 0 && b.Dir && slices.Contains(shared, filepath.Clean(b.Path)):
+		return fmt.Sprintf("install -d -o %d %s, or choose another place", b.UID, filepath.Join(b.Path, "NAME"))
 	case b.Need&Write != 0:
 		return fmt.Sprintf("chown %d %s, or choose another place", b.UID, b.Path)
 	case b.Dir && b.Need&Read != 0:

@@ -100,3 +100,16 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestHint: nobody is told to give a folder of the system's away.
+func TestHint(t *testing.T) {
+	for path, want := range map[string]string{
+		"/run":        "install -d -o 54321 /run/NAME, or choose another place",
+		"/var/log":    "install -d -o 54321 /var/log/NAME, or choose another place",
+		"/srv/mysite": "chown 54321 /srv/mysite, or choose another place",
+	} {
+		if got := (&Blocked{Path: path, UID: 54321, Need: Put, Dir: true}).Hint(); got != want {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}

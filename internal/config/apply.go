@@ -339,11 +339,15 @@ func (r *reader) suggestion(p *pair) string {
 		return ""
 	}
 	near, ok := option.Suggest(key)
-	if row, _ := option.Lookup(near); !ok || row.CLIOnly && p.source == fromFile {
+	row, _ := option.Lookup(near)
+	if !ok || row.CLIOnly && p.source == fromFile {
 		return ""
 	}
 	first, rest, spaced := strings.Cut(key, " ")
 	colonKey, afterColon, colon := strings.Cut(key, ":")
+	if row.Kind == option.Address && strings.HasSuffix(colonKey, " ") && !strings.HasPrefix(afterColon, " ") {
+		colon = false // http :8000
+	}
 	switch {
 	case len(key) == 1:
 		return "-" + key + " is for the command line; write " + near + " = " + p.Value
