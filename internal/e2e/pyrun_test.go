@@ -75,7 +75,6 @@ application = mule
 func TestPyrun(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
-	s.Setenv(harness.DebianPath)
 	s.Write("deploy/script.py", pyrunFunctions)
 	s.Write("deploy/beside.py", "")
 	s.Write("app.py", pyrunServices)
@@ -152,7 +151,6 @@ func TestPyrunEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := harness.New(t)
-			s.Setenv(harness.DebianPath)
 			s.Write("s.py", c.script)
 			args := []string{"--pyrun", "s.py"}
 			if name == "broken app" {
@@ -174,7 +172,6 @@ func TestPyrunEnds(t *testing.T) {
 func TestPyrunStops(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
-	s.Setenv(harness.DebianPath)
 	s.Write("s.py", "import time\ntry:\n    open('there', 'w')\n    time.sleep(60)\nfinally:\n    open('clean', 'w')\n")
 	cmd := s.Command("--pyrun", "s.py")
 	if err := cmd.Start(); err != nil {

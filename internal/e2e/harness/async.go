@@ -10,8 +10,11 @@ import (
 )
 
 // asyncVenv is the virtualenv of packaging/async.txt, made where it is missing; "" with what the
-// script said where it cannot be.
+// script said where it cannot be, and where the server that is tested cannot serve its Python.
 var asyncVenv = sync.OnceValues(func() (dir, said string) {
+	if os.Getenv("UWSGI_E2E_ASYNC") == "no" {
+		return "", "UWSGI_E2E_ASYNC=no"
+	}
 	script := filepath.Join(Root(), "packaging", "deps.sh")
 	out, err := exec.Command(script, "async").CombinedOutput()
 	path, err2 := exec.Command(script, "venv").Output()
