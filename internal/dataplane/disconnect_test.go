@@ -84,7 +84,11 @@ func TestBodyTimeouts(t *testing.T) {
 		{"http-timeout, chunked", "http", chunked, func(s *option.Settings) { s.HTTPTimeout, s.SocketTimeout = short, long }, "http-timeout"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s, at := serve(t, config{set: tc.set, listen: []string{tc.protocol}}), mark(t)
+			set := func(s *option.Settings) {
+				tc.set(s)
+				s.HTTPHeadersTimeout = long // else http-timeout is that, too, before the first byte
+			}
+			s, at := serve(t, config{set: set, listen: []string{tc.protocol}}), mark(t)
 			got := s.exchange(tc.protocol, tc.text)
 			if tc.protocol == "http" && !strings.HasPrefix(got, "HTTP/1.1 408 ") || tc.protocol != "http" && got != "" {
 				t.Errorf("got %q", got)

@@ -129,7 +129,7 @@ type answer struct {
 
 const (
 	askers      = 32                     // owners that are asked at a time
-	askTime     = 2 * time.Second        // what an owner has in any case …
+	askTime     = 5 * time.Second        // what an owner has in any case, on a machine that boots …
 	askTimeEach = 100 * time.Millisecond // … and for each of his files
 	askTimeMax  = 10 * time.Second       // and at most: the emperor waits
 	askErrors   = 2048                   // bytes of what went wrong
