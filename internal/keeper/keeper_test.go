@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"uwsgi/internal/listen"
+	"uwsgi/internal/needs"
 	"uwsgi/internal/option"
 )
 
@@ -50,6 +51,7 @@ func folder(t *testing.T) string {
 }
 
 func TestWhatIsPlanned(t *testing.T) {
+	needs.Root(t)
 	dir := folder(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
 	sock := listen.Order{Address: at("sock"), UID: -1, GID: -1, Mode: 0o640, ModeSet: true}
@@ -184,6 +186,7 @@ func TestWhatIsNot(t *testing.T) {
 
 // A keeper that is gone is said to be, by whoever waits for it and whoever comes later.
 func TestGone(t *testing.T) {
+	needs.Root(t)
 	dir := folder(t)
 	c := start(t, Plan{Umask: -1, Daemons: []Daemon{{Command: "exec sleep 100", Dir: dir, UID: uint32(os.Geteuid()),
 		GID: uint32(os.Getegid())}}})
