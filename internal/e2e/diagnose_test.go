@@ -111,6 +111,7 @@ func TestClosedFolder(t *testing.T) {
 
 // TestClosedToWhoStarts: the same of what the start itself makes, for a user who is not root.
 func TestClosedToWhoStarts(t *testing.T) {
+	needs.Root(t)
 	for args, want := range map[string]string{
 		"--http-socket shut/x.sock":                  `http-socket = shut/x\.sock: bind\(\): Permission denied`,
 		"--http-socket shut/deep/x.sock":             `http-socket = shut/deep/x\.sock: bind\(\): Permission denied`,

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 // TestStartErrorsNameTheirLine: what stops a start only when it is carried out is told once, with
@@ -35,6 +36,9 @@ func TestStartErrorsNameTheirLine(t *testing.T) {
 		"socket = u.sock\nsocket = [::1]x:1": "", // found while reading
 	} {
 		t.Run(line, func(t *testing.T) {
+			if strings.HasSuffix(line, "id = nosuch") {
+				needs.Root(t) // another user's is no fault
+			}
 			t.Parallel()
 			s := harness.New(t)
 			s.Setenv(harness.DebianPath)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"uwsgi/internal/e2e/harness"
+	"uwsgi/internal/needs"
 )
 
 var earlyPhases = []string{"asap", "pre-jail", "in-jail", "as-root", "as-user", "pre-app", "post-app"}
@@ -27,6 +28,7 @@ def application(environ, start_response):
 // socket may be made as root; a relative socket and the pidfiles but the first lie in the
 // application's folder, the hooks before run where the start was.
 func TestHookOrder(t *testing.T) {
+	needs.Root(t)
 	t.Parallel()
 	s := harness.New(t)
 	s.Write("site/app.py", hooked)
@@ -39,10 +41,7 @@ func TestHookOrder(t *testing.T) {
 	}
 	ini := "[uwsgi]\nmodule = app\nmaster = true\nchdir = site\nprocesses = 1\nsocket = %d/made/one.sock\nsocket = " +
 		"two.sock\nchmod-socket = 666\nvacuum = true\n" +
-		"env = NOTES=" + notes + "\npidfile = first.pid\npidfile2 = second.pid\nsafe-pidfile = third.pid\nhook-asap = putenv:PUT=well\nexec-as-root = mkdir made\n"
-	if os.Getuid() == 0 {
-		ini += "uid = www-data\ngid = www-data\n"
-	}
+		"env = NOTES=" + notes + "\npidfile = first.pid\npidfile2 = second.pid\nsafe-pidfile = third.pid\nuid = www-data\ngid = www-data\nhook-asap = putenv:PUT=well\nexec-as-root = mkdir made\n"
 	for _, p := range slices.Concat(earlyPhases, []string{"post-fork", "accepting", "accepting1", "accepting-once",
 		"accepting1-once", "as-user-atexit"}) {
 		ini += fmt.Sprintf("hook-%s = exec:echo %s >> %s\n", p, p, notes)

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,6 +28,12 @@ func Binary() string {
 	return filepath.Join(Root(), "bin", "uwsgi")
 }
 
+// fewestDescriptors are for a crowd of a thousand clients, whose front end has two for each.
+const fewestDescriptors = 4096
+
+// openFiles is how many descriptors a process may have.
+var openFiles int
+
 // Main is what a TestMain of end-to-end tests calls. What a login shell hands on is no matter: a
 // limit of 1,024 descriptors, a umask that keeps others out, and bytecode, which is stale where a
 // test changes a file twice in a second.
@@ -35,6 +42,10 @@ func Main(m interface{ Run() int }) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil {
 		limit.Cur = limit.Max
 		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	}
+	if openFiles = int(min(limit.Max, 1<<30)); openFiles < fewestDescriptors {
+		fmt.Fprintf(os.Stderr, "end-to-end tests need %d descriptors, and `ulimit -Hn` is %d\n", fewestDescriptors, openFiles)
+		os.Exit(1)
 	}
 	syscall.Umask(0o022)
 	os.Setenv("PYTHONDONTWRITEBYTECODE", "1")

@@ -29,7 +29,7 @@ const nginxConf = `daemon off;
 worker_processes 1;
 pid %[1]s/nginx.pid;
 error_log %[1]s/error.log warn;
-events { worker_connections 19456; }
+events { worker_connections %[6]d; }
 http {
     access_log off;
     include /etc/nginx/mime.types;
@@ -64,7 +64,8 @@ func StartNginx(t testing.TB, server string, http ...string) *Nginx {
 		user = "user www-data;" // as the distribution's own nginx.conf has it
 	}
 	conf := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, n.Addr, server, strings.Join(http, "\n    "), user),
+	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, n.Addr, server, strings.Join(http, "\n    "), user,
+		min(19456, openFiles)),
 		0o644); err != nil {
 		t.Fatal(err)
 	}
