@@ -123,10 +123,10 @@ func TestEventedLeaks(t *testing.T) {
 		r.Tolerate(`HARAKIRI|uwsgi\.Harakiri: |closed the connection|refused a request body|ASGI callable returned|` +
 			`without calling start_response|write`)
 		r.round(t, each) // what is made once
-		before := r.heap()
+		before := r.heap(t)
 		for n := 1; ; n++ { // what is kept by chance does not grow, round by round
 			r.round(t, each)
-			after := r.heap()
+			after := r.heap(t)
 			grown := after.Blocks - before.Blocks
 			if grown < n*each*3/4 {
 				t.Logf("%d blocks, then %d", before.Blocks, after.Blocks)
@@ -166,11 +166,38 @@ func (r *rig) round(t *testing.T, each int) {
 	r.clean()
 }
 
-func (r *rig) heap() (h heap) {
-	r.t.Helper()
+// crowd has more requests wait at once than a worker keeps greenlets for: all that it ever keeps
+// are there afterwards.
+func (r *rig) crowd(t *testing.T) {
+	t.Helper()
+	const kept = 512 // SERVE_IDLE in cmd/uwsgi-worker/serve.c
+	var clients, here sync.WaitGroup
+	here.Add(kept + 1)
+	for range kept + 1 {
+		tally.sent.Add(1)
+		tally.onPurpose.Add(1)
+		clients.Go(func() {
+			arrive := sync.OnceFunc(here.Done)
+			defer arrive()
+			if err := talk(r.addr, "/socket", func(k *websockettest.Client) error {
+				arrive()
+				here.Wait()
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	clients.Wait()
+	r.clean()
+}
+
+func (r *rig) heap(t *testing.T) (h heap) {
+	t.Helper()
+	r.crowd(t)
 	a := r.expect(200, "/heap", "")
 	if err := json.Unmarshal([]byte(a.Body), &h); err != nil {
-		r.t.Fatalf("%v: %q", err, a.Body)
+		t.Fatalf("%v: %q", err, a.Body)
 	}
 	return h
 }
