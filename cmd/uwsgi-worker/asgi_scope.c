@@ -387,19 +387,18 @@ PyObject *asgi_scope(const asgi_app *app, const uw_event *ev, char *head)
 			goto done;
 		if (e->kind > SCOPE_HEADER)
 			at[e->kind] = value; // of two the later counts
-		if (e->kind == SCOPE_SUBPROTOCOL && subprotocols && scope_split(subprotocols, value.p, value.n) < 0)
-			goto done;
-		if (e->header && (e->kind != SCOPE_ENTITY || value.n > 0)) {
+		int rc = e->kind == SCOPE_SUBPROTOCOL && subprotocols ? scope_split(subprotocols, value.p, value.n) : 0;
+		if (rc == 0 && e->header && (e->kind != SCOPE_ENTITY || value.n > 0)) {
 			PyObject *pair = scope_pair(e, value.p, value.n);
 			if (pair)
 				pairs[n++] = pair;
-			if (e == &other) {
-				Py_XDECREF(other.pair);
-				Py_DECREF(other.header);
-			}
-			if (!pair)
-				goto done;
+			else
+				rc = -1;
 		}
+		Py_XDECREF(other.pair); // of a name that is not kept
+		Py_XDECREF(other.header);
+		if (rc < 0)
+			goto done;
 	}
 	*head = at[SCOPE_METHOD].n == 4 && memcmp(at[SCOPE_METHOD].p, "HEAD", 4) == 0;
 	headers = PyList_New(n);

@@ -107,6 +107,37 @@ func TestASGIScope(t *testing.T) {
 	})
 }
 
+// TestASGIManyNames: where a client has used up the names that are kept, the others cost nothing
+// that stays.
+func TestASGIManyNames(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t)
+	s.Copy("testdata/asgi/messages.py", "messages.py")
+	gate := harness.Addr(t)
+	s.Start("--asgi", "messages", "--socket", gate)
+	for request := range 10 {
+		many := harness.Request("GET", "/hello", "")
+		delete(many, "CONTENT_TYPE")
+		for name := range 60 {
+			many[fmt.Sprintf("HTTP_X_%d_%d", request, name)] = "1"
+		}
+		if got := harness.Uwsgi(t, gate, many, ""); got.Status != 200 {
+			t.Fatal(got.Line)
+		}
+	}
+	one := harness.Request("GET", "/hello", "") // with an empty CONTENT_TYPE, as nginx sends it
+	blocks := func() (n int) {
+		for range 300 {
+			harness.Uwsgi(t, gate, one, "")
+		}
+		fmt.Sscan(harness.Uwsgi(t, gate, harness.Request("GET", "/blocks", ""), "").Body, &n)
+		return n
+	}
+	if before, after := blocks(), blocks(); after-before >= 150 {
+		t.Errorf("300 requests have left %d blocks of memory", after-before)
+	}
+}
+
 // TestASGIResponses: what messages make of a response on the wire.
 func TestASGIResponses(t *testing.T) {
 	onLoops(t, func(t *testing.T, s *harness.Server, args ...string) {

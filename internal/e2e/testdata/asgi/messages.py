@@ -5,6 +5,7 @@ import gc
 import inspect
 import json
 import os
+import sys
 
 import uwsgi
 
@@ -45,6 +46,11 @@ async def page_scope(scope, receive, send):
     headers = {k.decode(): v.decode() for k, v in scope["headers"]}
     scope = {k: v for k, v in scope.items() if k not in ("asgi", "headers", "extensions", "state")}
     await answer(send, json.dumps({**scope, "host": headers.get("host"), "names": sorted(headers)}, default=repr))
+
+
+async def page_blocks(scope, receive, send):
+    gc.collect()
+    await answer(send, str(sys.getallocatedblocks()))
 
 
 async def page_echo(scope, receive, send):
