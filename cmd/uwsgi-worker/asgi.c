@@ -1,5 +1,5 @@
-// The coroutine that wraps the application's: it makes the steps, knows when the application waits,
-// what runs, and how it ended.
+// The coroutine that wraps the application's: it takes the steps, and knows which one is running,
+// when the application waits and how it ended.
 #include <pthread.h>
 #include <string.h>
 
@@ -13,10 +13,10 @@ PyObject *asgi_disconnected;
 
 static PyTypeObject *driver_type, *driver_coroutine_type;
 static PyObject *driver_cancelled; // asyncio.CancelledError
-static int driver_straight;        // the last request that began ended in its first step
-static int driver_leading;         // a task is to begin that goes on with those that wait
+static int driver_straight;        // the request that began last ended in its first step
+static int driver_leading;         // a task is about to begin that will also serve those that wait
 static asgi_driver *driver_first, **driver_last = &driver_first; // requests that wait for a task
-static int driver_abandoned;       // the loop ends
+static int driver_abandoned;       // the loop is ending
 static pthread_t driver_thread;    // the loop's
 
 // Freed drivers are kept, as many as poll() makes in one go.
@@ -43,9 +43,9 @@ void asgi_lost(asgi_driver *d)
 	PyErr_SetString(asgi_disconnected, d->websocket ? "the websocket is closed" : "the client is gone");
 }
 
-// driver_ours reports whether an exception comes from us: the application is not to blame for a
-// client that went, whatever it turned that into (Starlette makes a ClientDisconnect of it, and an
-// error of its own when it tries to say so).
+// driver_ours reports whether an exception stems from ours: the application is not to blame for a
+// client that left, whatever it turned that into (Starlette raises its ClientDisconnect, and an
+// error of its own when it then tries to answer).
 static int driver_ours(PyObject *exc, int depth)
 {
 	enum { DEEPEST = 32 }; // chains may be circles
@@ -107,7 +107,7 @@ static int driver_raised(asgi_driver *d)
 	if (PyErr_ExceptionMatches(driver_cancelled)) {
 		if (d->cancelled || driver_abandoned)
 			return UW_CANCELLED;
-		if (d->gone) // of its own accord, as nobody waits any more
+		if (d->gone) // it cancelled itself, since nobody waits any more
 			return UW_DONE;
 		if (d->state == ASGI_ENDED)
 			return UW_FAILED;
@@ -122,7 +122,7 @@ static int driver_raised(asgi_driver *d)
 		PyErr_Restore(t, v, tb);
 		return UW_FAILED;
 	}
-	if (driver_silent(d)) // a client's end is no failure of the application's
+	if (driver_silent(d)) // that the client left is no failure of the application's
 		return UW_DONE;
 	int outcome = uw_failed(d->x);
 	return outcome == UW_FAILED && d->cancelled ? UW_CANCELLED : outcome;
@@ -308,7 +308,7 @@ static int driver_take(asgi_driver *d, PyObject *value, PyObject *thrown, PyObje
 	return rc;
 }
 
-// driver_current gives the driver that a task's coroutine stands for.
+// driver_current gives the driver of the request that a task is serving.
 static asgi_driver *driver_current(PyObject *self)
 {
 	asgi_driver *d = (asgi_driver *)self;
@@ -331,7 +331,7 @@ static asgi_driver *driver_next(void)
 	return NULL;
 }
 
-// driver_leads takes the first step of a task that others wait for.
+// driver_leads takes the first step of a task that also serves those that wait.
 static int driver_leads(asgi_driver *self, PyObject *value, PyObject *thrown, PyObject **result)
 {
 	asgi_task task;
@@ -357,7 +357,7 @@ static int driver_leads(asgi_driver *self, PyObject *value, PyObject *thrown, Py
 	if (fit)
 		asgi_task_end(&task);
 	if (alone)
-		driver_straight = 0; // those that wait have a task each
+		driver_straight = 0; // those that wait get a task each
 	if (driver_first)
 		uw_again = 1; // poll() has the context that they begin with
 	return rc;
@@ -494,7 +494,7 @@ static asgi_driver *driver_new(void)
 
 // --- events ---
 
-// driver_begins makes the driver of a request. NULL: none, and the exchange is seen to.
+// driver_begins makes the driver of a request. NULL: it could not, and has ended the exchange.
 static asgi_driver *driver_begins(const uw_event *ev, const asgi_app *app)
 {
 	uw_exchange *x = uw_exchange_get(ev->exchange);
@@ -534,7 +534,7 @@ static void driver_schedule(asgi_driver *d, PyObject *create_task)
 			driver_over(d, UW_FAILED);
 		return;
 	}
-	// A task factory may have made all of its steps already, and another exchange have its number.
+	// A task factory may have run it to its end already, and another request have its exchange.
 	if (x->driver != d) {
 		Py_DECREF(task);
 		return;
@@ -574,8 +574,8 @@ static void driver_cancel(asgi_driver *d)
 	Py_XDECREF(r);
 }
 
-// driver_unaware reports whether the application streams and would not learn, before it sends the
-// next block, that nobody gets it any more.
+// driver_unaware reports whether the application is streaming and would not learn that the client
+// has left before it sends the next block.
 static int driver_unaware(const asgi_driver *d)
 {
 	return (d->state == ASGI_HEAD || d->state == ASGI_BODY) && !d->receiving && !d->sending;
@@ -592,7 +592,7 @@ void asgi_event(asgi_driver *d, const uw_event *ev)
 		break;
 	case UW_GONE:
 		asgi_store(d, ev);
-		if (driver_unaware(d)) // a generator that waits for its next event might do so for ever
+		if (driver_unaware(d)) // a generator might wait for its next event for ever
 			driver_cancel(d);
 		asgi_wake(&d->receiving);
 		asgi_wake(&d->sending);
@@ -629,7 +629,7 @@ void asgi_abandon(asgi_driver *d)
 		uw_report();
 	Py_XDECREF(r);
 	if (d->x && !d->running)
-		driver_over(d, UW_CANCELLED); // it does not want to end
+		driver_over(d, UW_CANCELLED); // it refuses to end
 	Py_DECREF(d);
 }
 

@@ -63,13 +63,13 @@ typedef struct asgi_driver {
 	struct asgi_wait *receiving, *sending; // who waits
 
 	// Request.
-	PyObject *data; // a piece of the body, or a message, that nobody has received; NULL: none
+	PyObject *data; // a piece of the body, or a message, not received yet; NULL: none
 	PyObject *reason;
 	int code;       // of a websocket's disconnect, 0: none
 	char websocket, head;
 	char text;      // data is of a text message
 	char more;      // of the body is to come
-	char asked;     // … and asked for
+	char asked;     // … and was asked for
 	char connected; // websocket.connect was received
 
 	// Response.
@@ -82,14 +82,14 @@ typedef struct asgi_driver {
 	int64_t last;   // monotonic ns: the last send of this step; 0: none
 
 	// Life.
-	char running;   // its step is
+	char running;   // a step of it is running
 	char sends;     // a send() is under way, which may run application code
-	char suspended; // it has been: Go watches the connection
+	char suspended; // it has waited at least once: Go watches the connection
 	char cancelled; // by the server
-	char leaving;   // the worker wants its end
+	char leaving;   // the worker leaves and wants it to end
 	char leads;     // its task goes on with requests that wait, see asgi_task.c
-	struct asgi_driver *served; // … and is at that one
-	struct asgi_driver *next;   // waits behind it
+	struct asgi_driver *served; // … and is serving this one
+	struct asgi_driver *next;   // of those that wait for a task
 } asgi_driver;
 
 // Something to await: for a message, or for the client to catch up.
@@ -104,7 +104,7 @@ typedef struct asgi_wait {
 } asgi_wait;
 
 // asgi.c
-extern asgi_driver *asgi_running;  // whose step runs
+extern asgi_driver *asgi_running;  // the one whose step is running
 extern PyObject *asgi_disconnected; // the exception's class
 int asgi_init(void);
 // asgi_foreign reports, and raises, that the caller is on another thread than the loop. An exchange
@@ -112,8 +112,8 @@ int asgi_init(void);
 // get its turn.
 int asgi_foreign(void);
 
-// asgi_at_home reports whether what is kept for the loop may be used: without the GIL other
-// threads, where the last reference to an object may go, are there at the same time.
+// asgi_at_home reports whether the caller is on the loop's thread and may use its pools: without
+// the GIL the last reference to an object may go on another thread, at the same time.
 #ifdef Py_GIL_DISABLED
 int asgi_at_home(void);
 #else
@@ -122,7 +122,7 @@ static inline int asgi_at_home(void) { return 1; }
 // asgi_event takes one event of an exchange; asgi_begins takes UW_REQUEST.
 void asgi_event(asgi_driver *d, const uw_event *ev);
 void asgi_begins(const uw_event *ev, const asgi_app *app, PyObject *create_task);
-// asgi_waiting makes tasks of requests whose turn in another one's has not come.
+// asgi_waiting makes a task for each request that another one's task was to serve and did not.
 void asgi_waiting(PyObject *create_task);
 // asgi_abandon ends an exchange whose loop ends.
 void asgi_abandon(asgi_driver *d);
@@ -130,35 +130,35 @@ void asgi_abandon(asgi_driver *d);
 void asgi_lost(asgi_driver *d);
 int asgi_is_driver(PyObject *o);
 
-// asgi_task.c: whether the task that runs may serve another request.
+// asgi_task.c: whether the running task may serve another request.
 enum { ASGI_TASK_BYTES = 512 };
 typedef struct {
 	PyObject *task;      // it is held
-	PyObject *context;   // a copy of its own as it was
-	PyObject *lent;      // its own, which others may get of it; NULL: of this Python they cannot
-	PyObject *variables; // in that; NULL: none
-	Py_ssize_t count;    // of them
+	PyObject *context;   // a copy of its context before it served
+	PyObject *lent;      // its context itself, which get_context() gives away; NULL: before 3.12
+	PyObject *variables; // those in context; NULL: none
+	Py_ssize_t count;    // how many
 	Py_ssize_t lent_references;
-	Py_ssize_t references, elsewhere; // to it; weak ones and attributes that its bytes do not show
-	int requests;  // that it has served
-	int64_t until; // monotonic ns: none begins later
-	char bytes[ASGI_TASK_BYTES]; // behind its head
+	Py_ssize_t references, elsewhere; // to the task; see task_elsewhere
+	int requests;  // how many it has served
+	int64_t until; // monotonic ns: no request begins later
+	char bytes[ASGI_TASK_BYTES]; // of the object, behind its head
 } asgi_task;
 int asgi_task_init(void);
 // asgi_task_factory gives loop.get_task_factory.
 void asgi_task_factory(PyObject *get);
-// asgi_task_able: it is asyncio's own, of the driver itself, and no factory wants to see a task for
-// each.
+// asgi_task_able reports whether a task may serve several requests: it is asyncio's own, it runs
+// the driver itself, and no task factory expects one for each.
 int asgi_task_able(PyObject *task, PyObject *driver);
-// asgi_task_begin remembers what the task is like before it serves. 0: it may not serve others.
+// asgi_task_begin notes what the task is like before it serves. 0: it may not serve others.
 int asgi_task_begin(asgi_task *t, PyObject *task);
-int asgi_task_same(const asgi_task *t); // … and reports whether it is like that again
-int asgi_task_enough(asgi_task *t);     // it has served for its time
+int asgi_task_same(const asgi_task *t); // whether it is like that again
+int asgi_task_enough(asgi_task *t);     // counts a request: whether it may begin no other
 void asgi_task_end(asgi_task *t);
 
 // asgi_await.c
 int asgi_await_init(void);
-PyObject *asgi_done(void); // an awaitable that is through
+PyObject *asgi_done(void); // an awaitable that is done
 // asgi_wait_new makes an awaitable; with a message, it sends that when it is awaited.
 PyObject *asgi_wait_new(asgi_driver *d, int sending, PyObject *message);
 void asgi_wake(asgi_wait **list);

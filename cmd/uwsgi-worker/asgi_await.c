@@ -6,8 +6,8 @@ PyObject *asgi_create_future;
 static PyTypeObject *await_wait_type;
 static PyObject *await_done;
 
-// Freed awaitables are kept: one is made for each receive(). As many as poll() has events in one
-// go.
+// Freed awaitables are kept, since each receive() makes one: as many as poll() handles events at
+// once.
 enum { AWAIT_KEPT = 64 };
 static asgi_wait *await_pool;
 static int await_pooled;
@@ -70,7 +70,7 @@ void asgi_wake(asgi_wait **list)
 		if (done && PyObject_IsTrue(done) == 0)
 			r = PyObject_CallMethodObjArgs(future, asgi_str.set_result, Py_None, NULL);
 		if (PyErr_Occurred())
-			uw_report(); // of a loop that is closed
+			uw_report(); // the loop is closed
 		Py_XDECREF(done);
 		Py_XDECREF(r);
 		Py_DECREF(future);

@@ -9,7 +9,7 @@ int asgi_is(asgi_kind *kind, PyObject *name)
 		return 1;
 	if (PyUnicode_CompareWithASCIIString(name, kind->text) != 0)
 		return 0;
-	if (PyUnicode_CheckExact(name)) { // no object that has others in its keeping
+	if (PyUnicode_CheckExact(name)) { // a subclass's object may keep others alive
 		PyObject *old = kind->seen;
 		Py_INCREF(name);
 		kind->seen = name;
@@ -18,7 +18,7 @@ int asgi_is(asgi_kind *kind, PyObject *name)
 	return 1;
 }
 
-// The exact types come first: those of subclasses are asked for with a call.
+// The exact types come first: to ask for subclasses takes a call.
 
 PyObject *asgi_get(PyObject *message, PyObject *key)
 {
@@ -142,7 +142,7 @@ int asgi_fields(PyObject *message, PyObject *key, int (*add)(void *to, const cha
 	if (!all)
 		return PyErr_Occurred() ? -1 : 0;
 	if (PyList_CheckExact(all)) {
-		// What stands in it may run code when it is let go, and change the list.
+		// An item may run code when it is freed, and change the list.
 		for (Py_ssize_t i = 0; rc == 0 && i < PyList_Size(all); i++) {
 			pair = uw_list_item(all, i);
 			rc = pair ? message_field(pair, add, to) : -1;

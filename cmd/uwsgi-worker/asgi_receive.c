@@ -110,7 +110,7 @@ static void receive_closed(asgi_driver *d, const uw_event *ev)
 		return;
 	d->code = ev->code;
 	d->reason = ev->len > 0 ? PyUnicode_DecodeUTF8(uw_at(ev->data), (Py_ssize_t)ev->len, "replace") : NULL;
-	PyErr_Clear(); // without memory it goes without its reason
+	PyErr_Clear(); // if there is no memory, there is no reason
 }
 
 void asgi_store(asgi_driver *d, const uw_event *ev)
@@ -133,7 +133,7 @@ void asgi_store(asgi_driver *d, const uw_event *ev)
 		d->text = ev->opcode == UW_TEXT;
 		data = d->text ? PyUnicode_DecodeUTF8(uw_at(ev->data), (Py_ssize_t)ev->len, NULL) : receive_bytes(ev);
 	}
-	if (!data) { // no memory: that something is lost can be told in no other way
+	if (!data) { // no memory: there is no other way to tell that something was lost
 		uw_report();
 		d->gone = 1;
 		return;

@@ -10,10 +10,9 @@
 #include "asgi.h"
 #include "head.h"
 
-// What the application sends within one step of its coroutine leaves together, as far as it comes
-// in quick succession: a hundred chunks cost a tenth then. Not so when it computes meanwhile, for
-// what was sent is to be on its way (ASGI, "send"). There is one buffer, since one step runs at a
-// time.
+// What the application sends within one step of its coroutine, in quick succession, leaves
+// together: a hundred chunks then cost a tenth. Not if it computes in between, for what was sent
+// has to be on its way (ASGI, "send"). One buffer is enough, since only one step runs at a time.
 enum {
 	COLLECT_MOST = 16 << 10,    // what a socket takes in one piece; more gains little
 	COLLECT_RECENT = 100 * 1000 // ns: shorter than anything that a client would notice
@@ -49,9 +48,9 @@ static int64_t send_now(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// send_result notes Go's answer. -1: the client is gone, and that is raised, where more is to
-// follow: it spares the application the rest. Who has sent all of a response is through with it,
-// and goes on to what comes after (background tasks), as if the client had left a moment later.
+// send_result notes Go's answer. -1: the client is gone, and that is raised: the application is
+// spared the rest. Not so after the last of a response (more=0), for the application then goes on
+// to what comes after it (background tasks), as if the client had left a moment later.
 static int send_result(asgi_driver *d, int rc, int more)
 {
 	if (rc == UW_LOST) {
@@ -471,7 +470,7 @@ int asgi_send(asgi_driver *d, PyObject *message)
 static PyObject *send_call(PyObject *self, PyObject *message)
 {
 	asgi_driver *d = (asgi_driver *)self;
-	if (asgi_foreign()) { // asyncio.run_coroutine_threadsafe(send(message), loop): it is sent there
+	if (asgi_foreign()) { // asyncio.run_coroutine_threadsafe(send(message), loop): the loop's thread sends it
 		PyErr_Clear();
 		return asgi_wait_new(d, 1, message);
 	}

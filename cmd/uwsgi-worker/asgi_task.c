@@ -1,12 +1,13 @@
-// The task of a request, which serves the next one too where nobody can tell.
+// The task of a request, which serves further requests where the application cannot tell.
 //
-// A task of asyncio's costs a fifth of a small request. While requests end in the first step of
-// their tasks, one task serves in that step all that have come with it. Before the next one it is
-// looked at whether the task is as it was before it served: no reference to it is left, no weak
-// one, no callback, attribute, cancellation or other name, and its context has the variables that
-// it had and nobody else who has got it (get_context(), 3.12): a child in it would be in the next
-// one's. All of that is the object's own bytes, wherever a version of Python has it, but for what
-// it keeps elsewhere of a dictionary, of weak references (3.13) and of its context.
+// An asyncio task costs a fifth of a small request. As long as requests end in the first step of
+// their tasks, one task serves, in that step, all requests that arrived together. Before each
+// further one the task must be what it was before it served: nothing new refers to it, weakly or
+// not; it has no new callback, attribute, cancellation or name; its context has the same variables
+// as before, and nobody else has got hold of that context (get_context(), 3.12), for a task begun
+// in it would share it with the next request. Most of that stands in the object's own bytes, which
+// are compared whole, whatever their layout; its dictionary, its weak references (3.13) and its
+// context may be elsewhere and are looked at one by one.
 #include <string.h>
 #include <time.h>
 
@@ -19,22 +20,22 @@ extern PyObject *PyObject_GenericGetDict(PyObject *o, void *unused);
 extern PyObject *PySequence_List(PyObject *o);
 extern Py_ssize_t PyObject_Size(PyObject *o);
 
-// So many requests, and begun within so long (ns), are a task's: the loop's other callbacks get
-// their turn, and a slow callback that asyncio reports is of few requests.
+// A task serves at most so many requests, and begins none after so long (ns): the loop's other
+// callbacks get their turn, and a slow callback that asyncio reports stands for few requests.
 enum { TASK_REQUESTS = 64, TASK_AT_MOST = 10000000 };
-// Of more variables than that a context is not compared.
+// A context of more variables than that is not compared: its task serves one request.
 enum { TASK_VARIABLES = 8 };
 
-static PyObject *task_type; // asyncio.Task where it is C's; NULL: it is not
+static PyObject *task_type; // asyncio.Task if it is the one written in C, else NULL
 static Py_ssize_t task_size;
-static PyObject *task_weakrefs;  // weakref.getweakrefcount, where the object does not show it; NULL: it does
-static int task_dictionary;      // its dictionary is elsewhere
+static PyObject *task_weakrefs;  // weakref.getweakrefcount; NULL: the object's own bytes show them
+static int task_dictionary;      // its dictionary does not stand in the object
 static PyObject *task_get_factory;
 static PyObject *task_get_context, *task_get_coro; // names of its methods
-static int task_lends_context;                     // it has the first of them (3.12)
+static int task_lends_context;                     // the first exists (3.12)
 
 #ifdef Py_GIL_DISABLED
-enum { TASK_COUNTED = 0 }; // other threads count apart
+enum { TASK_COUNTED = 0 }; // each thread counts its own references
 static Py_ssize_t task_references(const PyObject *task) { return task ? -1 : 0; }
 #else
 enum { TASK_COUNTED = 1 };
@@ -48,7 +49,7 @@ static int64_t task_now(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-// task_number takes the reference to a number. -1: it is none.
+// task_number gives the value of an int, whose reference it takes over. -1: o is NULL, or no int.
 static Py_ssize_t task_number(PyObject *o)
 {
 	Py_ssize_t n = o ? PyLong_AsLong(o) : -1;
@@ -61,7 +62,7 @@ int asgi_task_init(void)
 	PyObject *tasks = PyImport_ImportModule("_asyncio"), *weak = NULL;
 	PyObject *type = tasks ? PyObject_GetAttrString(tasks, "Task") : NULL;
 	Py_XDECREF(tasks);
-	PyErr_Clear(); // an interpreter without it has a class of Python's
+	PyErr_Clear(); // an interpreter without it has a Task written in Python
 	if (!type)
 		return 0;
 	Py_ssize_t size = task_number(PyObject_GetAttrString(type, "__basicsize__"));
@@ -92,7 +93,7 @@ void asgi_task_factory(PyObject *get)
 	task_get_factory = get;
 }
 
-// task_elsewhere counts what the object does not show.
+// task_elsewhere counts the weak references and attributes that the object's bytes do not show.
 static Py_ssize_t task_elsewhere(PyObject *task)
 {
 	Py_ssize_t n = task_weakrefs ? task_number(PyObject_CallFunctionObjArgs(task_weakrefs, task, NULL)) : 0;
@@ -111,9 +112,9 @@ int asgi_task_able(PyObject *task, PyObject *driver)
 	PyObject *factory = PyObject_CallFunctionObjArgs(task_get_factory, NULL);
 	PyObject *coroutine = factory == Py_None ? PyObject_CallMethodObjArgs(task, task_get_coro, NULL) : NULL;
 	PyErr_Clear();
-	Py_XDECREF(factory); // another than None wants to see a task for each
+	Py_XDECREF(factory); // any but None expects a task for each request
 	Py_XDECREF(coroutine);
-	return coroutine == driver; // else a create_task() of the application's has wrapped it
+	return coroutine == driver; // else the application's own create_task() has wrapped it
 }
 
 int asgi_task_begin(asgi_task *t, PyObject *task)
@@ -144,7 +145,7 @@ unfit:
 	return 0;
 }
 
-// task_context reports whether the context has no other variables than it had, but for ours.
+// task_context reports whether the context has the same variables as before, beside our own.
 static int task_context(const asgi_task *t)
 {
 	PyObject *now = PyContext_CopyCurrent();

@@ -4,8 +4,6 @@
 #include "asgi.h"
 #include "head.h"
 
-// Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
-
 // What a close frame has room for besides its code (RFC 6455 §5.5).
 enum { WS_REASON = 123 };
 

@@ -35,7 +35,7 @@ static PyObject *str_fileno, *str_close, *str_filelike;
 
 uw_core *uw_core_get(int id) { return id >= 0 && id < ncores ? cores[id] : NULL; }
 
-// wsgi_own_lines gives zeroed memory of which no cache line is another thread's.
+// wsgi_own_lines gives zeroed memory that shares no cache line with another thread's.
 static void *wsgi_own_lines(size_t n)
 {
 	enum { LINE = 64 };
@@ -198,8 +198,8 @@ static int wsgi_sequence(uw_exchange *x, PyObject *result)
 
 static int wsgi_is_wrapper(PyObject *o) { return file_wrapper && (PyObject *)Py_TYPE(o) == file_wrapper; }
 
-// wsgi_open_wrapped recognises wsgi.file_wrapper around something with a descriptor of a regular
-// file, of which it then says what is to be sent. 0: it is something else, to be iterated.
+// wsgi_open_wrapped recognises a wsgi.file_wrapper around a regular file: it duplicates its
+// descriptor and says which part is to be sent. 0: it is something else, to be iterated.
 static int wsgi_open_wrapped(PyObject *o, int *file, int64_t *off, int64_t *len)
 {
 	if (!wsgi_is_wrapper(o))
@@ -220,7 +220,7 @@ static int wsgi_open_wrapped(PyObject *o, int *file, int64_t *off, int64_t *len)
 	struct stat st;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		goto done;
-	// The file object may have read ahead of its descriptor: its own position is the truth.
+	// The file object may have read ahead: its own position counts, not the descriptor's.
 	pos = PyObject_CallMethod(f, "tell", NULL);
 	if (!pos || !PyLong_Check(pos))
 		goto done;
@@ -247,8 +247,8 @@ static int wsgi_file_body(uw_exchange *x, PyObject *result)
 	return wsgi_open_wrapped(result, &x->file_fd, &x->file_off, &x->file_len) ? UW_FILE : -2;
 }
 
-// wsgi_file_blocks sends a wrapped file that is a part of the body, by its descriptor as well: a
-// text file's read() gives no bytes. -2: it has none.
+// wsgi_file_blocks sends a wrapped file that is a part of the body, by its descriptor too, since
+// the read() of a text file gives no bytes. -2: it has no descriptor.
 static int wsgi_file_blocks(uw_exchange *x, PyObject *wrapper)
 {
 	enum { BLOCK = 64 << 10 };
@@ -369,8 +369,7 @@ static int wsgi_respond(uw_exchange *x, PyObject *result)
 	return outcome;
 }
 
-// The graveyard: a list through the objects' owners would need their layout, so it is an array of
-// its own.
+// The graveyard: objects to be dropped by whoever holds the GIL next.
 static pthread_mutex_t grave_lock = PTHREAD_MUTEX_INITIALIZER;
 static void **grave;
 static size_t grave_n, grave_cap;
@@ -440,8 +439,8 @@ PyObject *uw_application(int app)
 	return callable == Py_None ? NULL : callable;
 }
 
-// wsgi_bystander reports whether a child that another request has forked does not concern x:
-// gevent goes on with all greenlets there.
+// wsgi_bystander reports whether this child was forked by another request than x: under gevent all
+// greenlets go on in a child.
 static int wsgi_bystander(const uw_exchange *x) { return x->driver && x != uw_forker; }
 
 int uw_answer(uw_exchange *x, PyObject *callable, PyObject *environ)
@@ -495,7 +494,7 @@ int uw_call(uw_exchange *x, int app, const char *arena, const uw_var *vars, int 
 	} else if (body_fd >= 0) {
 		close(body_fd);
 	}
-	uw_serial_next(x); // a start_response or write() that the application has kept is of no use from here on
+	uw_serial_next(x); // from here on a start_response or write() that the application kept is refused
 	c->current = NULL;
 	c->tstate = PyEval_SaveThread();
 	return outcome;

@@ -158,8 +158,8 @@ int uw_begin(void);
 // uw_set_title overwrites the process's argument area.
 void uw_set_title(const char *text, size_t len);
 
-extern int uw_forked;        // this process is a child that the application forked: the bridge refuses
-extern uw_exchange *uw_forker; // … in this exchange; NULL: in none, or this is no such child
+extern int uw_forked;        // this process is a child that the application forked: the bridge refuses all calls
+extern uw_exchange *uw_forker; // the exchange that forked it; NULL: none, or this is no such child
 extern int uw_has_after;
 extern int uw_has_forked;    // this process has forked children that may hold its connections
 

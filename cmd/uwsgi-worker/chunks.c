@@ -1,6 +1,6 @@
-// CPython 3.11 and later keep the frames of a Python stack in blocks of 16 KiB, which come from the
-// system and go back to it: each greenlet begins and ends with one, for 10 µs and more. Those of
-// greenlets that have ended are kept for the next ones here.
+// CPython 3.11 and later keep the frames of a Python stack in blocks of 16 KiB, which they get from
+// the system and return to it. Each greenlet needs one, which costs 10 µs and more. Here those of
+// greenlets that have ended are kept for the next ones.
 #include <Python.h>
 #include <stdatomic.h>
 
@@ -21,8 +21,8 @@ static arenas chunks_before;
 static void *chunks[CHUNKS];
 static int chunks_kept;
 
-// The interpreter's lock is held, mostly: not where the last of a thread goes. Who comes when
-// another one is in here does without.
+// The GIL is held, except when a thread frees its last block. Whoever comes while another is in
+// here does without the pool.
 static atomic_flag chunks_busy = ATOMIC_FLAG_INIT;
 
 static void *chunks_alloc(void *ctx, size_t size)

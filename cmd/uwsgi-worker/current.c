@@ -19,7 +19,7 @@ int uw_enter(PyObject *who)
 }
 
 #ifdef Py_GIL_DISABLED
-static PyMutex current_lock; // not in a child of the application's: another thread may have had it
+static PyMutex current_lock; // not used in a forked child: another thread may have held it
 
 #ifdef __SANITIZE_THREAD__ // it does not see what the interpreter's lock does
 void __tsan_acquire(void *of);

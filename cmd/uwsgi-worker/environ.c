@@ -20,14 +20,14 @@ typedef struct {
 } value;
 
 // A client, and the front end before it, sends the same names in the same order each time, and most
-// values recur too. So the environ of the last request is kept as a template (never the
-// application's own dict, which it may change): the next one starts as a copy, which costs no
+// values recur too. So the environ of a request is kept as a template (a copy, since the
+// application may change its own): the next environ starts as a copy of that, which costs no
 // hashing and no growing, and only values that differ are set.
 enum { LARGEST = 128 };
 typedef struct {
 	PyObject *dict; // has every key, those of env_finish() too
 	int n, stale, https;
-	unsigned life; // changes with dict: an allocation may collect garbage, whose finalizers may let another thread in here
+	unsigned life; // changes with dict: an allocation may collect garbage, whose finalizers may let another thread in
 	short slots[LARGEST];
 	PyObject *values[LARGEST]; // borrowed from dict
 } template;
@@ -104,7 +104,7 @@ static PyObject *env_input(const char *body, size_t len, int fd)
 	return io;
 }
 
-// finish sets what no client names. scheme: url_scheme is not yet what https says.
+// env_finish sets what comes from the server. scheme: wsgi.url_scheme has to be set too.
 static PyObject *env_finish(PyObject *env, PyObject *in, int scheme, int https, int core)
 {
 	if (env && (PyDict_SetItem(env, env_key_input, in) < 0 || (scheme && PyDict_SetItem(env, env_key_scheme, https ? env_https : env_http) < 0) ||
@@ -126,8 +126,8 @@ static int env_fits(const template *t, const char *arena, const uw_var *vars, in
 	return 1;
 }
 
-// from_template gives the environ of a request that fits t. All texts are looked up before anything
-// is allocated that could let another thread in.
+// env_from_template gives the environ of a request that fits t. It looks up all texts before it
+// allocates anything that could let another thread in.
 static PyObject *env_from_template(template *t, int core, const char *arena, const uw_var *vars, int n, int https, PyObject *in)
 {
 	struct {
@@ -164,8 +164,8 @@ done:
 	return env;
 }
 
-// texts looks the variables up: new references in keys and values, where names are kept in slots.
-// -1: an exception is set.
+// env_texts looks up the variables: new references in keys and values, and in slots where each name
+// is kept (-1: nowhere). -1: an exception is set.
 static int env_texts(const char *arena, const uw_var *vars, int n, PyObject **keys, PyObject **values, short *slots)
 {
 	for (int i = 0; i < n; i++) {
@@ -204,7 +204,7 @@ static int env_distinct(const short *slots, int n)
 	return 1;
 }
 
-// env_keep makes env, of n variables, a template. Failing is no fault: there is one less.
+// env_keep makes env, of n variables, a template. It may fail: then there is none.
 static void env_keep(PyObject *env, PyObject **values, const short *slots, int n, int https)
 {
 	PyObject *copy = PyDict_Copy(env);

@@ -20,7 +20,7 @@ static PyObject *events_poll_self; // poll itself
 static int events_polling, events_scheduled;
 
 static uw_event events_now;
-static int events_count, events_kept; // of this call of poll(); events_now has not been worked on
+static int events_count, events_kept; // how many this call of poll() took; events_now is still to be handled
 
 // Of an ASGI loop alone.
 static PyObject *events_create_task;
@@ -77,7 +77,7 @@ static void events_handle(const uw_event *ev)
 		events_happens(x->driver, ev);
 }
 
-// events_next gives what has happened next; NULL: nothing, or poll() has worked on enough.
+// events_next gives the next event; NULL: there is none, or poll() has handled enough.
 static const uw_event *events_next(void)
 {
 	if (!events_kept) {
@@ -158,9 +158,9 @@ static int events_app(asgi_app *app, PyObject *o)
 	return 0;
 }
 
-// events_keep_memory makes the C library keep some of what is freed. The bodies of as many requests
-// as poll() takes in one go come and go together; it would return their pages to the kernel and ask
-// for them again each time. glibc sets its limits to twice the size freed here.
+// events_keep_memory makes the C library keep some of what is freed. The bodies of the requests
+// that one poll() takes come and go together: without this their pages would go back to the kernel
+// and be asked for again each time. glibc sets its limits to twice the size freed here.
 static void events_keep_memory(void)
 {
 	void *volatile block = malloc(1 << 20);

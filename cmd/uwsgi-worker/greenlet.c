@@ -7,17 +7,17 @@
 #include "greenlet.h"
 #include "_cgo_export.h"
 
-// A request. It is kept out of the garbage collector: the circle through the greenlet is open once
-// the request is over.
+// A request. The garbage collector need not know of it: the cycle through the greenlet is broken
+// when the request is over.
 typedef struct {
 	uw_driver base;
 	PyObject *greenlet;
-	PyObject *room; // an Event: greenlets wait until the client has caught up; NULL: none does
+	PyObject *room; // an Event, on which greenlets wait until the client has caught up; NULL: none waits
 	int cancelled;
 	// Of a websocket.
-	PyObject *inbox;   // an Event: greenlets wait for a message; NULL: none does
-	PyObject *message; // that has come
-	int asked;         // one will come as an event
+	PyObject *inbox;   // an Event, on which greenlets wait for a message; NULL: none waits
+	PyObject *message; // one that has arrived
+	int asked;         // one will arrive as an event
 	int ended;
 } driver;
 
@@ -93,7 +93,7 @@ static PyType_Slot driver_slots[] = {
 };
 static PyType_Spec driver_spec = {"_uwsgi.request", sizeof(driver), 0, Py_TPFLAGS_DEFAULT, driver_slots};
 
-// greenlet_lost answers a request that no application gets; an exception may be set.
+// greenlet_lost answers a request that reaches no application; an exception may be set.
 static void greenlet_lost(const uw_event *ev, int outcome)
 {
 	if (ev->body_fd >= 0)

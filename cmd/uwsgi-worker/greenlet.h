@@ -25,21 +25,21 @@ int greenlet_catch_up(uw_exchange *x);
 // exception: it has ended.
 PyObject *greenlet_receive(uw_exchange *x, int wait);
 
-// greenlet_closed has greenlets that wait for a message hear that the websocket has ended.
+// greenlet_closed tells greenlets that wait for a message that the websocket has ended.
 void greenlet_closed(uw_exchange *x);
 
-// greenlet_answer has the application answer UW_REQUEST in the greenlet that runs, me. The event is
-// used up before the application is called.
+// greenlet_answer has the application answer UW_REQUEST in the running greenlet, me. It has no use
+// for the event any more once it calls the application.
 void greenlet_answer(PyObject *me, const uw_event *ev);
 
 // serve_request switches to a greenlet that answers UW_REQUEST, until it waits or is done. -1: an
 // exception is set, and nobody has seen the request.
 int serve_request(const uw_event *ev);
-// serve_begin makes serve_request use greenlets of that class under that hub. -1: an exception is
+// serve_begin makes serve_request use greenlets of that class, under that hub. -1: an exception is
 // set.
 int serve_begin(PyObject *class, PyObject *hub, PyObject *call_soon);
 
-// chunks_keep makes the interpreter reuse its blocks for the frames of greenlets.
+// chunks_keep makes the interpreter reuse the blocks that hold the frames of greenlets.
 void chunks_keep(void);
 
 PyObject *greenlet_begin(PyObject *self, PyObject *args);

@@ -2,11 +2,11 @@
 // and so from the hub, and comes back when the application waits for something; what wakes it then
 // is gevent's.
 //
-// Making a greenlet of gevent's and its end cost as much as a small request. So one goes on with
-// the next request, if nobody can tell: no reference to it is left, no link, no attribute, and it
-// begins with an empty context. Where the request has not waited, the greenlet takes the next one
-// from poll()'s events itself. Where it has, who woke it may still refer to it: it rests until the
-// hub has come back from there and has looked at it.
+// To make a gevent greenlet and to end it costs as much as a small request. So a greenlet serves
+// the next request too, provided that the application cannot tell: nobody holds a reference to it,
+// it has no link and no attribute, and it starts with an empty context. If its request did not
+// wait, it takes the next one from poll()'s events itself. If it did, whatever woke it may still
+// refer to it: it rests until control is back in the hub, which then examines it.
 #include "events.h"
 #include "greenlet.h"
 
@@ -19,23 +19,24 @@ static PyObject *str_has_links, *str_context;
 // Greenlet's function of its C API (greenlet.h): what its method switch() does.
 static PyObject *(*serve_switch)(PyObject *greenlet, PyObject *args, PyObject *kwargs);
 
-// Where a greenlet has its weak references and its attributes.
+// Offsets in a greenlet of its list of weak references and of its attributes.
 static Py_ssize_t serve_weakrefs, serve_dict;
 
-// Greenlets that have switched to the hub and wait for a request, a reference to each.
+// Greenlets that have switched to the hub and wait for a request. The list owns a reference to
+// each.
 typedef struct {
 	PyObject *all[SERVE_IDLE];
 	int n;
 } serve_list;
-static serve_list serve_spare;   // nobody can tell
-static serve_list serve_resting; // to be looked at
-static int serve_looking;        // … soon
+static serve_list serve_spare;   // may serve again
+static serve_list serve_resting; // to be examined before they may
+static int serve_looking;        // … which is scheduled
 
-static PyObject *serve_straight;   // the greenlet that the hub has switched to and that has not waited
+static PyObject *serve_straight;   // the greenlet that the hub has switched to, until it waits
 static const uw_event *serve_next; // the request for it; NULL: it is to end
 
-// What a greenlet looks like of which nobody can tell: counted in one that has no request, the
-// first time that it is switched to, the second time, and while it is idle.
+// How many references and attributes a greenlet has of its own, without the application's. They are
+// counted in one that has no request: the first time that it runs, the second time, and while idle.
 static int serve_counting, serve_counted;
 static int serve_running[2], serve_idle;
 static Py_ssize_t serve_attributes;
@@ -58,8 +59,8 @@ static Py_ssize_t serve_named(PyObject *greenlet)
 	return names ? PyDict_Size(names) : 0;
 }
 
-// serve_unseen reports whether nobody can tell that a greenlet serves on; there are so many
-// references to it that are ours and greenlet's own.
+// serve_unseen reports whether the application cannot tell that a greenlet serves again. references
+// is how many there are if all are ours and greenlet's own.
 static int serve_unseen(PyObject *greenlet, int references)
 {
 	if (py_references(greenlet) != references || serve_at(greenlet, serve_weakrefs) || serve_named(greenlet) != serve_attributes)
@@ -72,7 +73,7 @@ static int serve_unseen(PyObject *greenlet, int references)
 	return unseen;
 }
 
-// serve_forget empties the context of the greenlet that runs. 0: it cannot.
+// serve_forget empties the context of the running greenlet. 0: it could not.
 static int serve_forget(PyObject *me)
 {
 	if (PyObject_SetAttr(me, str_context, Py_None) == 0)
@@ -90,7 +91,7 @@ static int serve_put(serve_list *list, PyObject *greenlet)
 	return 1;
 }
 
-// serve_out takes a greenlet from a list, if it is there.
+// serve_out removes a greenlet from a list. 0: it is not in there.
 static int serve_out(serve_list *list, PyObject *greenlet)
 {
 	for (int i = 0; i < list->n; i++)
@@ -102,8 +103,8 @@ static int serve_out(serve_list *list, PyObject *greenlet)
 	return 0;
 }
 
-// serve_look looks at the greenlets that rest, and ends those of which somebody knows. The hub
-// runs.
+// serve_look examines the greenlets that rest, and ends those that something still refers to. It
+// runs in the hub.
 static void serve_look(void)
 {
 	while (serve_resting.n > 0) {
@@ -126,7 +127,7 @@ static PyObject *serve_look_called(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-// serve_rest lists a greenlet whose request has waited. 0: it had better end.
+// serve_rest puts aside a greenlet whose request has waited. 0: it has to end.
 static int serve_rest(PyObject *me)
 {
 	if (!serve_forget(me) || !serve_put(&serve_resting, me))
@@ -175,9 +176,9 @@ static PyObject *serve_run(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef serve_run_def = {"request", serve_run, METH_NOARGS, "what a request's greenlet runs"};
-static PyMethodDef serve_look_def = {"look", serve_look_called, METH_NOARGS, "look(): see which greenlets may serve on"};
+static PyMethodDef serve_look_def = {"look", serve_look_called, METH_NOARGS, "look(): find out which greenlets may serve again"};
 
-// serve_take gives an idle greenlet, or a new one. NULL: an exception is set.
+// serve_take gives an idle greenlet or a new one, a new reference. NULL: an exception is set.
 static PyObject *serve_take(void)
 {
 	if (serve_spare.n == 0)
@@ -187,7 +188,7 @@ static PyObject *serve_take(void)
 	return PyObject_CallFunctionObjArgs(serve_class, serve_run_object, NULL);
 }
 
-// serve_count finds out what a greenlet looks like of which nobody can tell.
+// serve_count measures a greenlet that nothing else refers to: see serve_counting.
 static void serve_count(void)
 {
 	serve_counting = serve_counted = 1;
@@ -214,15 +215,15 @@ int serve_request(const uw_event *ev)
 	int seen = !serve_next;
 	serve_next = NULL;
 	Py_DECREF(greenlet);
-	if (rc < 0 && seen) // the exchange is seen to
+	if (rc < 0 && seen) // the request was answered all the same
 		uw_report();
 	return seen ? 0 : -1;
 }
 
 PyObject *serve_idle_count(PyObject *self, PyObject *unused) { return PyLong_FromLong(serve_spare.n + serve_resting.n); }
 
-// serve_offset takes the reference to a number, where objects of a type have something. 0: they
-// have it elsewhere, or an exception is set.
+// serve_offset reads an offset that a type tells of its objects. 0: it tells none, or an exception
+// is set.
 static Py_ssize_t serve_offset(PyObject *class, const char *name)
 {
 	PyObject *o = PyObject_GetAttrString(class, name);

@@ -7,8 +7,6 @@
 #include "own.h"
 #include "wsgi.h"
 
-// Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
-
 static PyObject *responder_type;
 
 typedef struct {
@@ -27,8 +25,8 @@ static int responder_stale(responder *self)
 		PyErr_SetString(PyExc_RuntimeError, "the request this start_response belongs to is over");
 		return 1;
 	}
-	// The core's thread leaves the interpreter's lock while it writes: another one would find the
-	// response half made.
+	// The core's thread releases the GIL while it writes: another thread would find the response
+	// half made.
 	if (PyThread_get_thread_ident() != __atomic_load_n(&self->exchange->core->thread, __ATOMIC_RELAXED)) {
 		PyErr_SetString(PyExc_RuntimeError, "start_response and write belong to the thread that the application was called on");
 		return 1;
@@ -170,8 +168,8 @@ done:
 	return rc;
 }
 
-// wsgi_raise_again raises what sys.exc_info() gave. Of anything else, (None, None, None) for one,
-// the interpreter would believe that it is an exception and write into it.
+// wsgi_raise_again raises what sys.exc_info() gave. Anything else, such as (None, None, None), the
+// interpreter would take for an exception and write into.
 static void wsgi_raise_again(PyObject *exc_info)
 {
 	PyObject *v = NULL, *tb = Py_None;
@@ -247,7 +245,7 @@ static PyObject *responder_call(PyObject *o, PyObject *args, PyObject *kwargs)
 		}
 	}
 	// Any other 1xx announces a response that is still to come (RFC 9110 §15.2): the client would
-	// take the next one for it.
+	// take the response to its next request for that.
 	if (x->status < 200 && !(x->status == 101 && x->upgrade)) {
 		PyErr_Format(PyExc_ValueError, "%R is no final http status", status);
 		uw_head_reset(x);

@@ -12,7 +12,7 @@
 static char *title; // NULL: not looked for yet
 static size_t title_size;
 
-// title_find gives whether there is an area.
+// title_find reports whether there is an area, and notes where.
 static int title_find(void)
 {
 	if (!title) {
@@ -41,7 +41,8 @@ static int title_find(void)
 	return 1;
 }
 
-// Without the GIL threads may come at once: of their titles one stays, as it does anyway.
+// Without the GIL several threads may come at once. Only one title can stay: the others are
+// dropped.
 static atomic_flag title_busy = ATOMIC_FLAG_INIT;
 
 void uw_set_title(const char *text, size_t len)

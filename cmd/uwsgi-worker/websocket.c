@@ -1,5 +1,5 @@
-// WebSockets of WSGI applications: uwsgi.websocket_…, and the connection itself for those that
-// frame by themselves.
+// WebSockets of WSGI applications: uwsgi.websocket_…, and the connection itself for those that do
+// their own framing.
 #include <Python.h>
 
 #include "greenlet.h"
@@ -7,9 +7,7 @@
 #include "wsgi.h"
 #include "_cgo_export.h"
 
-// Exported by every CPython 3.3+, in the limited API's headers only from 3.10 on.
-
-// websocket_over raises OSError, which from here on counts as the end of the conversation.
+// websocket_over raises OSError, which from here on counts as the end of the websocket.
 static PyObject *websocket_over(uw_exchange *x, const char *what)
 {
 	x->upgrade_state = UW_UPGRADE_OVER;

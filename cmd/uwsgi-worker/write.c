@@ -27,12 +27,13 @@ int uw_grow(char **buf, size_t *cap, size_t need)
 	return 0;
 }
 
-// The longest line that announces a chunk (RFC 9112 §7.1), and what a chunk may hold to be copied
-// behind it: one buffer costs the kernel half of what three do.
+// The longest line that announces a chunk (RFC 9112 §7.1), and how long a chunk may be that is
+// copied behind it: one buffer costs the kernel half of what three do.
 enum { CHUNK_LINE = 20, CHUNK_COPY = 8192 };
 
-// write_stream writes a block of a response under way from here: a generator has many, and the way
-// through Go and back costs as much as the write. What the client does not take at once is Go's.
+// write_stream writes a block of a response under way without Go: a generator yields many, and the
+// way into Go and back costs as much as the write. What the client does not take at once goes to
+// Go.
 static int write_stream(uw_exchange *x, const char *p, size_t n)
 {
 	char framed[CHUNK_LINE + CHUNK_COPY + 2];
