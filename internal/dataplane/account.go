@@ -36,7 +36,9 @@ func (x *Exchange) account(app int, end int64) {
 	if e.maxRequests > 0 && n >= e.maxRequests {
 		e.askRecycle("max-requests")
 	}
-	e.log.write(x, app, end)
+	if x.by() != answerElsewhere { // else it was logged with its answer
+		e.log.write(x, app, end)
+	}
 }
 
 // askRecycle asks the supervisor, once, for a replacement; this worker serves until it has one.

@@ -120,7 +120,10 @@ func (x *Exchange) conclude(outcome Outcome) {
 	case Buffered:
 		x.buffered()
 	case Done:
-		// Exchange.Finish has run, unless the client went away before.
+		// Exchange.Finish has run, unless the client went away before, or is told that it should.
+		if x.refused != 0 && !x.headDone && !x.broken {
+			x.plain(x.refused, statusText(x.refused), "")
+		}
 	case NoApp:
 		x.log("--- no python application found, check your startup logs for errors ---")
 		x.plain(500, "Internal Server Error", "")

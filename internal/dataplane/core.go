@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-
-	"uwsgi/internal/accesslog"
 )
 
 // Core is one Python thread that serves. Threaded, it runs one exchange at a time, and uses the
@@ -35,10 +33,7 @@ type Core struct {
 	// What no client is waited for once one was in vain, see waitBriefly.
 	noWait      int64 // ns
 	noWaitUntil int64 // monotonic ns
-	// Memory for the request log.
-	entry  accesslog.Entry
-	line   []byte
-	record []byte // the journal's form of line
+	scratch           // of the request log
 }
 
 func newCore(e *Engine, id int) *Core {

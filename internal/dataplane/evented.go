@@ -26,6 +26,7 @@ type flight struct {
 	waiting  bool // the application waits for the body or for the client's end
 	full     bool // it waits until the client has taken more
 	gone     bool // it was told that the client is gone
+	refused  int  // what the body is refused with if the application has no answer, 0: nothing
 	news     news
 	told     bool        // in Loop.telling
 	socket   *loopSocket // nil: no WebSocket was asked for
@@ -147,7 +148,7 @@ func (x *Exchange) timedOut() {
 	case x.unread && x.waiting:
 		_, option := x.eng.bodyTimeout(cn)
 		x.log("a client (%s) did not finish its request in time (%s)", cn.peer.Addr, option)
-		x.dropBody()
+		x.dropBody(408)
 	default:
 		return
 	}

@@ -62,6 +62,7 @@ func (h *housekeeper) answerFor(x *Exchange, request uint64) {
 	// The core cannot close the connection now: settle waits for answerElsewhere.
 	x.cn.sendError(504)
 	x.cn.hangUp()
+	h.eng.log.writeFor(&h.scratch, x, 504) // nobody else does, where the worker is killed
 	x.answered(request)
 }
 

@@ -60,9 +60,16 @@ func TestHarakiri(t *testing.T) {
 				}
 			default:
 			}
-			// It comes back after all: nothing is sent twice, and the worker leaves.
+			want := "GET /stuck 504 16"
+			if got := s.requests(1); got[0] != want {
+				t.Errorf("logged before the worker is killed: %q, want %q", got, want)
+			}
+			// It comes back after all: nothing is sent or logged twice, and the worker leaves.
 			close(release)
 			s.wait()
+			if got := s.requests(1); len(got) != 1 || got[0] != want {
+				t.Errorf("logged in the end: %q, want %q", got, want)
+			}
 		})
 	}
 }

@@ -25,7 +25,8 @@ type housekeeper struct {
 	overload
 	rounds
 
-	buf []byte // of what moves from a spill to a socket
+	scratch        // of the request log
+	buf     []byte // of what moves from a spill to a socket
 
 	mu    sync.Mutex
 	inbox []*conn // busy connections that cores left to this goroutine

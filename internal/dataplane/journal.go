@@ -14,22 +14,23 @@ func journalFixed(e *Engine) []byte {
 	return entry.AppendField(b, "UWSGI_WORKER", strconv.Itoa(e.slot))
 }
 
-// appendJournal makes the journal entry of the request that c has finished ("Native Journal
-// Protocol", systemd.io). The message, c.line, and the variables of the request hold no newline:
+// appendJournal makes the journal entry of the request that is described in s ("Native Journal
+// Protocol", systemd.io). The message, s.line, and the variables of the request hold no newline:
 // the log format and the parsers see to that.
-func appendJournal(b, fixed []byte, x *Exchange) []byte {
+func appendJournal(b, fixed []byte, s *scratch) []byte {
 	b = append(b, "PRIORITY="...)
 	priority := byte('6')
-	if x.status >= 500 {
+	if s.entry.Status >= 500 {
 		priority = '4'
 	}
 	b = append(b, priority, '\n')
 	b = append(b, fixed...)
-	b = append(append(append(b, "MESSAGE="...), x.core.line...), '\n')
-	r := &x.req
-	b = append(strconv.AppendInt(append(b, "STATUS="...), int64(x.status), 10), '\n')
-	b = append(strconv.AppendInt(append(b, "DURATION_USEC="...), x.core.entry.Duration/1000, 10), '\n')
-	b = append(strconv.AppendInt(append(b, "RESPONSE_BYTES="...), x.bodyBytes, 10), '\n')
+	b = append(append(append(b, "MESSAGE="...), s.line...), '\n')
+	e := &s.entry
+	r := e.Req
+	b = append(strconv.AppendInt(append(b, "STATUS="...), int64(e.Status), 10), '\n')
+	b = append(strconv.AppendInt(append(b, "DURATION_USEC="...), e.Duration/1000, 10), '\n')
+	b = append(strconv.AppendInt(append(b, "RESPONSE_BYTES="...), e.Body, 10), '\n')
 	b = appendText(b, "REQUEST_METHOD=", r.Bytes(r.Method))
 	b = appendText(b, "REQUEST_URI=", r.Bytes(r.URI))
 	return appendText(b, "REMOTE_ADDR=", r.Bytes(r.RemoteAddr))

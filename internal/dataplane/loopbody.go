@@ -70,7 +70,7 @@ func (x *Exchange) pull(ev *Event) bool {
 		if errno != 0 || got == 0 {
 			x.cell.ReadErrs.Add(1)
 			x.log("a client (%s) closed the connection after %d bytes of a request body", cn.peer.Addr, b.size)
-			x.dropBody()
+			x.dropBody(0)
 			x.gone, ev.Kind = true, ClientGone
 			return true
 		}
@@ -85,7 +85,7 @@ func (x *Exchange) pull(ev *Event) bool {
 			if err != nil {
 				x.cell.ReadErrs.Add(1)
 				x.log("refused a request body from %s: %s", cn.peer.Addr, reason(err))
-				x.dropBody()
+				x.dropBody(refusal(err))
 				x.gone, ev.Kind = true, ClientGone
 				return true
 			}
@@ -111,9 +111,10 @@ func (x *Exchange) pull(ev *Event) bool {
 	}
 }
 
-// dropBody gives up the rest of the body: the connection ends with the response.
-func (x *Exchange) dropBody() {
-	x.unread, x.keep = false, false
+// dropBody gives up the rest of the body: the connection ends with the response, of that status
+// where the application gives none (0: nobody is left to hear it).
+func (x *Exchange) dropBody(status int) {
+	x.unread, x.keep, x.refused = false, false, status
 	x.cn.body.reset()
 	x.cn.deadline.Store(0)
 }

@@ -57,10 +57,7 @@ func (e *Engine) compression(r *request.Request) (d websocket.Deflate) {
 
 // refuseHandshake answers a request that is not a valid handshake.
 func (x *Exchange) refuseHandshake(err error) {
-	status := 400
-	if e, ok := err.(*request.Error); ok {
-		status = e.Status
-	}
+	status := refusal(err)
 	if err != websocket.ErrNoUpgrade { // which a browser is told that was led here by a link
 		x.log("refused a WebSocket from %s with %d: %s", x.cn.peer.Addr, status, reason(err))
 	}

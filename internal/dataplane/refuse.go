@@ -34,6 +34,15 @@ func (p *protocol) errorResponse(id uint16, status int) []byte {
 	if p.records != nil && id == 0 {
 		return nil
 	}
+	text, _ := p.errorText(status)
+	if r := p.records; r != nil {
+		return r.end(r.append(nil, id, text), id)
+	}
+	return text
+}
+
+// errorText is a whole response and where its body begins.
+func (p *protocol) errorText(status int) (text []byte, head int) {
 	body := statusText(status) + "\n"
 	start, end := cmp.Or(p.start, "HTTP/1.1 "), "\r\n\r\n"
 	if status == 503 {
@@ -42,13 +51,10 @@ func (p *protocol) errorResponse(id uint16, status int) []byte {
 	if p.delimits {
 		end = "\r\nConnection: close" + end
 	}
-	text := []byte(start + strconv.Itoa(status) + " " + statusText(status) +
+	text = []byte(start + strconv.Itoa(status) + " " + statusText(status) +
 		"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
 		strconv.Itoa(len(body)) + end + body)
-	if r := p.records; r != nil {
-		return r.end(r.append(nil, id, text), id)
-	}
-	return text
+	return text, len(text) - len(body)
 }
 
 // sendError answers the request in hand, and nothing may follow on its connection.
@@ -70,11 +76,7 @@ func (c *conn) dismiss(status int) {
 // refuse answers a request that cannot be served and ends its connection: what follows on it cannot
 // be trusted to start where it seems to (RFC 9112 §11.2).
 func (c *Core) refuse(cn *conn, err error, answer bool) step {
-	status, reason := 400, err.Error()
-	var re *request.Error
-	if errors.As(err, &re) {
-		status = re.Status
-	}
+	status, reason := refusal(err), err.Error()
 	if !answer {
 		c.eng.close(cn)
 		return stepClosed
@@ -86,6 +88,15 @@ func (c *Core) refuse(cn *conn, err error, answer bool) step {
 	cn.in, cn.req = nil, nil
 	c.eng.house.linger(cn)
 	return stepClosed
+}
+
+// refusal is the status for a request that err was found with.
+func refusal(err error) int {
+	var re *request.Error
+	if errors.As(err, &re) {
+		return re.Status
+	}
+	return 400
 }
 
 // refuseBody answers a request whose body cannot be taken: it breaks the framing, is too large, or

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"bytes"
 	"os"
 	"sync/atomic"
 	"time"
@@ -53,51 +54,94 @@ func (l *requestLog) replace(fd int) {
 	l.fd.Store(int32(fd))
 }
 
+// scratch is memory for one line.
+type scratch struct {
+	entry  accesslog.Entry
+	line   []byte
+	record []byte // the journal's form of line
+}
+
 // write logs the request that x has just been.
 func (l *requestLog) write(x *Exchange, app int, end int64) {
-	fd := int(l.fd.Load())
-	if fd < 0 {
+	if l.fd.Load() < 0 {
 		return
 	}
-	e, c := x.eng, x.core
+	s := &x.core.scratch
+	l.describe(s, x, app, end)
+	s.entry.Status, s.entry.Body, s.entry.Head, s.entry.Headers = x.loggedStatus(), x.bodyBytes, x.headBytes, x.headers
+	s.entry.Switches, s.entry.Via = x.resp.Switches, x.via
+	s.entry.LogVars, s.entry.Forced, s.entry.WriteErrors = x.logVars, x.forced, x.writeErrs
+	l.put(x.eng, s)
+}
+
+// writeFor logs the request that x is still at, whose application was given up, and
+// answered with that status in its place. Nothing is read that the application may write.
+func (l *requestLog) writeFor(s *scratch, x *Exchange, status int) {
+	if l.fd.Load() < 0 {
+		return
+	}
+	l.describe(s, x, x.call.App, monotonic())
+	text, head := x.cn.lis.proto.errorText(status)
+	s.entry.Status, s.entry.Head, s.entry.Body = status, int64(head), int64(len(text)-head)
+	s.entry.Headers = bytes.Count(text[:head], crlf) - 2
+	l.put(x.eng, s)
+}
+
+// statusGone is logged of a request whose client left before there was an answer, and which none
+// was made for, as by nginx.
+const statusGone = 499
+
+// loggedStatus is the status that the client was sent, or would have been: 500 where the
+// application failed though its client was gone.
+func (x *Exchange) loggedStatus() int {
+	if x.status == 0 {
+		return statusGone
+	}
+	return x.status
+}
+
+// describe begins an entry with what is known of a request before it is answered.
+func (l *requestLog) describe(s *scratch, x *Exchange, app int, end int64) {
+	e := x.eng
 	own := int64(-1)
 	if a := e.row.App(app); a != nil {
 		own = a.Requests.Load()
 	} else if app >= 0 {
 		own = e.row.Requests.Load()
 	}
-	c.entry = accesslog.Entry{
+	s.entry = accesslog.Entry{
 		Req: &x.req, PID: l.pid, WorkerID: e.slot, CoreID: x.id, App: app, AppRequests: own,
-		Start: x.wall, Duration: end - x.started,
-		Status: x.status, Body: x.bodyBytes, Head: x.headBytes, Headers: x.headers,
-		Switches: x.resp.Switches, Via: x.via,
-		Packet: x.packet, LogVars: x.logVars, Forced: x.forced, WriteErrors: x.writeErrs,
+		Start: x.wall, Duration: end - x.started, Packet: x.packet,
 	}
-	if !l.format.Wants(&c.entry) {
+}
+
+// put writes the entry, if the options want it.
+func (l *requestLog) put(e *Engine, s *scratch) {
+	if !l.format.Wants(&s.entry) {
 		return
 	}
-	c.entry.TotalRequests = e.board.TotalRequests()
+	s.entry.TotalRequests = e.board.TotalRequests()
 	if e.settings.MemoryReport {
-		c.entry.RSS, c.entry.VSZ = e.memory()
+		s.entry.RSS, s.entry.VSZ = e.memory()
 	}
-	c.line = l.format.Append(c.line[:0], &c.entry)
-	out := c.line
+	s.line = l.format.Append(s.line[:0], &s.entry)
+	fd, out := int(l.fd.Load()), s.line
 	switch l.kind {
 	case "stream":
-		c.line = append(c.line, '\n')
-		if !l.stream(fd, c.line) {
+		s.line = append(s.line, '\n')
+		if !l.stream(fd, s.line) {
 			e.row.LogLost.Add(1)
 		}
 		return
 	case "journal":
-		c.record = appendJournal(c.record[:0], l.fixed, x)
-		if !l.send(fd, c.record) {
+		s.record = appendJournal(s.record[:0], l.fixed, s)
+		if !l.send(fd, s.record) {
 			e.row.LogLost.Add(1)
 		}
 		return
 	case "entry":
-		c.record = appendJournal(c.record[:0], l.fixed, x)
-		out = c.record
+		s.record = appendJournal(s.record[:0], l.fixed, s)
+		out = s.record
 	}
 	if _, err := put(fd, out); err != nil {
 		e.row.LogLost.Add(1)
