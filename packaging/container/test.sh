@@ -12,7 +12,7 @@ cache=/var/cache/uwsgi-test/container-trixie.tar
 if [ ! -e "$cache" ]; then
 	echo "== a minimal Debian"
 	base=$(mktemp -d)
-	debootstrap --variant=minbase --include=python3,python3-venv trixie "$base" http://deb.debian.org/debian >"$cache.log" 2>&1 || { tail -5 "$cache.log"; exit 1; }
+	unshare -m debootstrap --variant=minbase --include=python3,python3-venv trixie "$base" http://deb.debian.org/debian >"$cache.log" 2>&1 || { tail -5 "$cache.log"; exit 1; }
 	rm -rf "$base"/var/cache/apt/archives/*.deb "$base"/var/lib/apt/lists/*
 	tar -C "$base" -cf "$cache.part" .
 	mv "$cache.part" "$cache"

@@ -12,7 +12,8 @@ exec 8>"$cache/run.lock"
 flock 8
 packaging/deps.sh build deb lab
 [ "${UWSGI_LAB_DEB:-}" = keep ] || packaging/deb.sh
-packaging/lab/rootfs.sh bookworm trixie >/dev/null
+# What debootstrap mounts is gone with it, however it ends: else nobody could remove what it left.
+unshare -m packaging/lab/rootfs.sh bookworm trixie >/dev/null
 
 # What the tests mount lies below this folder; a run that was killed leaves nothing either.
 TMPDIR=$(mktemp -d /tmp/uwsgi-lab.XXXXXX)
