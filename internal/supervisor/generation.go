@@ -109,7 +109,7 @@ func (g *generation) activate(count int, why string) {
 	}
 }
 
-// launch starts a generation's loader.
+// launch starts a generation. After an error nothing is left of it.
 func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*generation, error) {
 	set := cfg.Settings
 	r := s.rows
@@ -120,52 +120,7 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		}
 	}
 	g := &generation{n: s.lastGen + 1, cfg: cfg, rows: r, lazy: cfg.lazy() && !s.once, log: s.requestLog.epoch}
-	files := make([]*os.File, len(cfg.Listeners))
-	boot := wire.Boot{
-		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n,
-		MasterPID: os.Getpid(),
-		Lazy:      g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(),
-		RequestLog: wire.RequestLog{Kind: cfg.RequestLogKind},
-	}
-	areas, err := s.openAreas(g)
-	if err != nil && cfg.Locate != nil {
-		err = cfg.Locate(err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	g.areas = areas
-	for _, a := range areas {
-		boot.Areas = append(boot.Areas, wire.Area{Kind: a.Kind, Name: a.Name})
-	}
-	queues, hands, err := s.queues.of(set, &boot)
-	if err != nil {
-		return nil, err
-	}
-	stdio, err := cfg.stdio()
-	if err != nil {
-		return nil, err
-	}
-	if stdio[2] != cfg.Stdio[2] {
-		g.piped, boot.Marked = true, true
-		defer stdio[2].Close()
-	}
-	for i, l := range cfg.Listeners {
-		files[i] = l.File
-		boot.Listeners = append(boot.Listeners, l.Listener)
-	}
-	ld, err := s.host.Start(loader.Spec{
-		Python: cfg.Python, Args: cfg.PythonArgs, LibDir: cfg.LibDir, Dir: cfg.Dir, Env: cfg.Env,
-		Credential: cfg.Credential,
-		OwnGroup:   !set.HonourStdin,
-		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
-		Boot:       boot, Listeners: files, Scoreboard: r.board.FD(),
-		RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
-		Locks: s.locks, Alarms: cfg.AlarmFile, Queues: queues, Hands: hands, Areas: areaFiles(areas), Redis: cfg.Redis,
-		Stdio:  stdio,
-		Events: s.events, Done: s.closed,
-	})
-	if err != nil {
+	if err := s.startLoader(g, again); err != nil {
 		s.keepAreas()
 		if r != s.rows {
 			r.close()
@@ -173,7 +128,6 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 		return nil, err
 	}
 	s.lastGen++
-	g.ld = ld
 	r.gens++
 	for n := 1; n <= set.Processes; n++ {
 		g.slots = append(g.slots, &slot{n: n, gen: g, tally: s.tallies.of(n)})
@@ -181,6 +135,57 @@ func (s *Supervisor) launch(cfg *Config, active int, why string, again bool) (*g
 	g.activate(active, why)
 	s.gens = append(s.gens, g)
 	return g, nil
+}
+
+// startLoader starts the loader of a generation, with all that its processes inherit.
+func (s *Supervisor) startLoader(g *generation, again bool) error {
+	cfg, set := g.cfg, g.cfg.Settings
+	boot := wire.Boot{
+		Settings: set, Instance: set.Name, Version: cfg.Version, LibDir: cfg.LibDir, Generation: g.n,
+		MasterPID: os.Getpid(),
+		Lazy:      g.lazy, Again: again, Reloads: g.n - 1, StartedOn: s.startedAt.Unix(),
+		RequestLog: wire.RequestLog{Kind: cfg.RequestLogKind},
+	}
+	areas, err := s.openAreas(g)
+	if err != nil {
+		if cfg.Locate != nil {
+			err = cfg.Locate(err)
+		}
+		return err
+	}
+	g.areas = areas
+	for _, a := range areas {
+		boot.Areas = append(boot.Areas, wire.Area{Kind: a.Kind, Name: a.Name})
+	}
+	queues, hands, err := s.queues.of(set, &boot)
+	if err != nil {
+		return err
+	}
+	stdio, err := cfg.stdio()
+	if err != nil {
+		return err
+	}
+	if stdio[2] != cfg.Stdio[2] {
+		g.piped, boot.Marked = true, true
+		defer stdio[2].Close()
+	}
+	files := make([]*os.File, len(cfg.Listeners))
+	for i, l := range cfg.Listeners {
+		files[i] = l.File
+		boot.Listeners = append(boot.Listeners, l.Listener)
+	}
+	g.ld, err = s.host.Start(loader.Spec{
+		Python: cfg.Python, Args: cfg.PythonArgs, LibDir: cfg.LibDir, Dir: cfg.Dir, Env: cfg.Env,
+		Credential: cfg.Credential,
+		OwnGroup:   !set.HonourStdin,
+		Limits:     loader.Limits{AS: set.LimitAS, Nproc: set.LimitNproc, Files: set.MaxFD, Nice: set.Prio},
+		Boot:       boot, Listeners: files, Scoreboard: g.rows.board.FD(),
+		RequestLog: s.requestLogOf(cfg), Handoff: s.handoff,
+		Locks: s.locks, Alarms: cfg.AlarmFile, Queues: queues, Hands: hands, Areas: areaFiles(areas), Redis: cfg.Redis,
+		Stdio:  stdio,
+		Events: s.events, Done: s.closed,
+	})
+	return err
 }
 
 // retire takes a generation out of service: those that serve drain, those that do not yet are

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 
@@ -78,6 +80,48 @@ func (m *muleQueues) queue(name string, room int) ([2]*os.File, error) {
 		}
 	}
 	return ends, nil
+}
+
+// MuleMessage puts a message into the queue of a mule, 0 = that of all mules
+// (internal/python/uwsgi_mule.py).
+func (s *Supervisor) MuleMessage(n int, message string) error {
+	err := errors.New("the instance has ended")
+	s.call(func() { err = s.queues.send(n, message) })
+	return err
+}
+
+// inlineMessage is the longest message that travels in its packet.
+const inlineMessage = 32 << 10
+
+func (m *muleQueues) send(n int, message string) error {
+	name := "shared"
+	if n > 0 {
+		name = fmt.Sprintf("mule %d", n)
+	}
+	ends, ok := m.ends[name]
+	if !ok {
+		return fmt.Errorf("there is no mule %d", n)
+	}
+	if len(message) > inlineMessage {
+		return fmt.Errorf("a message of %d bytes is too long for a mule", len(message))
+	}
+	packet := make([]byte, 16, 16+len(message))
+	rand.Read(packet) // its identity
+	packet = append(packet, message...)
+	raw, err := ends[0].SyscallConn()
+	if err != nil {
+		return err
+	}
+	var serr error
+	if err := raw.Control(func(fd uintptr) {
+		serr = unix.Sendto(int(fd), packet, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+	}); err != nil {
+		return err
+	}
+	if serr == unix.EAGAIN || serr == unix.ENOBUFS {
+		return fmt.Errorf("the queue of messages (%s) is full", name)
+	}
+	return serr
 }
 
 // passOn gives what waits for mules and farms that these settings have no more to whichever of the

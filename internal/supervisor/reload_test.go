@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -343,4 +344,23 @@ func TestApplicationAsksForAReload(t *testing.T) {
 	r.wait("master.respawned", "")
 	r.stop()
 	r.noErrors()
+}
+
+// A generation that cannot be started leaves nothing open (rig's hygiene looks), be it larger than
+// the one in force.
+func TestUnstartableGeneration(t *testing.T) {
+	r := newRig(t, 1)
+	r.next(func(cfg *Config) {
+		cfg.Settings.Processes = 9 // needs more rows
+		cfg.WorkerStderr = func(int) (*os.File, error) { return nil, errors.New("no pipe is to be had") }
+	})
+	r.up()
+	old := r.pids()
+	if err := r.reload(); err == nil || !strings.Contains(err.Error(), "no pipe") {
+		t.Errorf("reload: %v", err)
+	}
+	if !slices.Equal(r.pids(), old) {
+		t.Error("the workers have changed")
+	}
+	r.stop()
 }
