@@ -133,10 +133,8 @@ static PyObject *copied(struct cache *c, struct span key, uint64_t now) {
 static void used(struct cache *c, uint32_t slot, uint64_t version) {
 	if (c->newest == slot || area_try(&c->area, cache_repair))
 		return;
-	if (c->version == version) {
-		version = c->version;
+	if (c->version == version)
 		cache_use(c, slot);
-	}
 	area_unlock(&c->area);
 }
 

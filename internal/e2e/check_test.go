@@ -224,7 +224,7 @@ func TestCheckFindsWhatFails(t *testing.T) {
 			s.Write("conf/settings.py", "x = (\n")
 			s.Write("conf/apps.py", "INSTALLED_APPS = ['json', 'inavenv.apps.Config']\n")
 			s.Write("conf/urls.py", "ROOT_URLCONF = 'conf.routes'\n")
-			s.Write("conf/routes.py", "from shlex import include\nurlpatterns = [include('conf.broken')]\n")
+			s.Write("conf/routes.py", "from shlex import include\nurlpatterns = [include(5), include('conf.broken')]\n")
 			s.Write("conf/broken.py", "x = 1\ndef (:\n")
 			s.Write("paste/deploy/__init__.py", "")
 			s.Write("paste.ini", "[DEFAULT]\nx = %(here)s\n[app:main]\npaste.app_factory = named:app\n[app:bare]\n"+

@@ -173,7 +173,8 @@ def later(statement):
     if target == "urlpatterns":
         calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
             and n.func.id == "include"]
-        return [c.args[0].value for c in calls if c.args and isinstance(c.args[0], ast.Constant)]
+        named = [c.args[0].value for c in calls if c.args and isinstance(c.args[0], ast.Constant)]
+        return [name for name in named if isinstance(name, str)]
     return []
 
 

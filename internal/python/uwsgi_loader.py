@@ -17,7 +17,6 @@ from posix import waitpid  # not what takes its place in os for greenlets
 import uwsgi
 import uwsgi_foreign
 import uwsgi_gevent
-import uwsgi
 import uwsgi_limits
 import uwsgi_report
 import uwsgi_threads

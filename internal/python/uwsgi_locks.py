@@ -12,8 +12,7 @@ import os
 import struct
 import threading
 
-_GET, _SET, _WAIT = 36, 37, 38  # F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
-_FLOCK = "hhqqi4x"  # struct flock
+_flock = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux
 
 
 class Locks:
@@ -38,8 +37,8 @@ class Locks:
     def control(self, order, kind, number):
         if self.file < 0:
             self.file = os.open("/proc/self/fd/%d" % self.shared, os.O_RDWR | os.O_CLOEXEC)
-        answer = fcntl.fcntl(self.file, order, struct.pack(_FLOCK, kind, os.SEEK_SET, number, 1, 0))
-        return struct.unpack(_FLOCK, answer)[0]
+        answer = fcntl.fcntl(self.file, order, _flock.pack(kind, os.SEEK_SET, number, 1, 0))
+        return _flock.unpack(answer)[0]
 
     def check(self, number):
         number = operator.index(number)
@@ -53,7 +52,7 @@ class Locks:
         mine = self.mine[number]
         mine.acquire()
         try:
-            self.control(_WAIT, fcntl.F_WRLCK, number)
+            self.control(fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, number)
         except BaseException:
             mine.release()
             raise
@@ -64,7 +63,7 @@ class Locks:
         number = self.check(number)
         if self.mine[number].locked():
             self.sign(number, 0)
-            self.control(_SET, fcntl.F_UNLCK, number)
+            self.control(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, number)
             self.mine[number].release()
 
     def sign(self, number, pid):
@@ -73,4 +72,4 @@ class Locks:
     def is_locked(self, number=0):
         """Whether some process has the lock."""
         number = self.check(number)
-        return self.mine[number].locked() or self.control(_GET, fcntl.F_WRLCK, number) != fcntl.F_UNLCK
+        return self.mine[number].locked() or self.control(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, number) != fcntl.F_UNLCK

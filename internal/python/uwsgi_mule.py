@@ -15,6 +15,7 @@ seen by who takes next, from the identity of what comes first there.
 
 import _socket
 import array
+import errno
 import fcntl
 import importlib
 import itertools
@@ -36,7 +37,7 @@ EMPTY, TAKING, HELD = range(3)
 HEAD = struct.Struct("=IIIIQ16s")  # state, tries, queue, 0, length, identity
 BODY = 4096  # where the message is in a hand
 TRIES = 3
-_SETLK, _SETLKW, _FLOCK = 37, 38, "hhqqi4x"  # F_OFD_SETLK, F_OFD_SETLKW, struct flock
+_flock = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux
 
 
 class Queue:
@@ -57,7 +58,7 @@ class Queue:
                     self.sender.sendmsg([identity, message], [], flags)
                     return True
                 except OSError as exc:
-                    if exc.errno != 90:  # EMSGSIZE: mule-msg-size is that small
+                    if exc.errno != errno.EMSGSIZE:  # mule-msg-size is that small
                         raise
             fd = os.memfd_create("uwsgi-message", os.MFD_CLOEXEC)
             try:
@@ -70,7 +71,7 @@ class Queue:
         except BlockingIOError:
             return False
         except OSError as exc:
-            if exc.errno in (105, 109):  # ENOBUFS; ETOOMANYREFS: as many descriptors on the way as may be
+            if exc.errno in (errno.ENOBUFS, errno.ETOOMANYREFS):  # the latter: too many descriptors under way
                 return False
             raise
 
@@ -342,10 +343,10 @@ class Locked:
         self.file, self.at = mule.locks, queue.key
 
     def __enter__(self):
-        fcntl.fcntl(self.file, _SETLKW, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, self.at, 1, 0))
+        fcntl.fcntl(self.file, fcntl.F_OFD_SETLKW, _flock.pack(fcntl.F_WRLCK, os.SEEK_SET, self.at, 1, 0))
 
     def __exit__(self, *exc):
-        fcntl.fcntl(self.file, _SETLK, struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, self.at, 1, 0))
+        fcntl.fcntl(self.file, fcntl.F_OFD_SETLK, _flock.pack(fcntl.F_UNLCK, os.SEEK_SET, self.at, 1, 0))
 
 
 class Unfit(Exception):

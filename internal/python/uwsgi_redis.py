@@ -20,6 +20,10 @@ class RedisError(OSError):
     """Redis cannot be reached, or refused what was asked."""
 
 
+class Ended(ConnectionError):
+    """The agent has read a request, and died before it had answered."""
+
+
 class Connection:
     """One to the agent. Not for two at a time."""
 
@@ -83,7 +87,7 @@ class Connection:
         parts = [data]
         while True:
             if not data:
-                raise ConnectionError("the process that talks to Redis has ended")
+                raise Ended("the process that talks to Redis has ended")
             size -= len(data)
             if not size:
                 return b"".join(parts)
@@ -127,10 +131,11 @@ def ask(*request, largest=0):
         except RedisError:
             keep(connection, timeout)
             raise
-        except (ConnectionError, BrokenPipeError) as exc:
+        except ConnectionError as exc:  # the agent has died
             connection and connection.close()
-            if kept and not isinstance(exc, TimeoutError):
-                # an agent that died before; what it was asked now, it has not heard
+            # What it has not read it has not done; what it may have done can be done again, but for a
+            # calculation.
+            if kept and not (isinstance(exc, Ended) and request[0] == "arith"):
                 continue
             raise RedisError("%s" % exc) from exc
         except OSError as exc:  # too late

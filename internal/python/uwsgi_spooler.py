@@ -61,13 +61,13 @@ class Spooler:
 
     def sleep(self, fd):
         """Until there may be a job."""
-        until = time.time() + (self.frequency if fd >= 0 else min(1, self.frequency))
-        soonest = self.backend.next()
-        if soonest is not None:
-            until = min(until, soonest)
+        soonest = self.backend.next()  # of the wall clock: where that is set back, until still bounds the wait
+        until = time.monotonic() + (self.frequency if fd >= 0 else min(1, self.frequency))
         while not self.process.leaves():
             self.process.handle()
-            left = until - time.time()
+            left = until - time.monotonic()
+            if soonest is not None:
+                left = min(left, soonest - time.time())
             if left <= 0 or self.process.wait(fd, left) and self.backend.rest():
                 return
 

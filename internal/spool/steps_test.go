@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,6 +127,15 @@ func TestKilledWhileRunning(t *testing.T) {
 		nothingLeft(t, dir, at)
 		return first.Killed
 	})
+}
+
+// TestClockSetBack: the spooler looks for jobs as often as ever once the clock has been set back.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	slept, err := strconv.Atoi(strings.TrimSpace(startSteps(t).whole("back", spoolFolder(t))))
+	if err != nil || slept > 1 {
+		t.Errorf("it sleeps for %d seconds (%v), the frequency is one", slept, err)
+	}
 }
 
 // TestKilledWhileFailing: a job that fails for the last time is in failed/ with its traceback, or

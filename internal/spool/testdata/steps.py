@@ -3,7 +3,8 @@ process: [what, folder, step, attempts], JSON. It dies before that step on the d
 and is answered by {"killed": whether it did, "code": its exit status, "out": what it wrote}.
 
 What: put, puts (until it cannot), run, fail (jobs fail), die (jobs kill their process), gone (jobs
-remove their file), stay (nothing can be removed).
+remove their file), stay (nothing can be removed), back (the clock is set back an hour meanwhile: prints
+for how long it would have slept then, in seconds).
 A job that runs adds a line to FOLDER.ran: where it runs beside itself it is "twice", where its
 attempt is not on the disk "uncounted", where more than one wait for the disk was needed for that
 "slow"."""
@@ -14,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 
 import uwsgi
@@ -70,10 +72,15 @@ class Process:
         raise PermissionError(errno.EPERM, "Operation not permitted", path)
 
     def leaves(self):
-        return self.rounds
+        return self.rounds >= (2 if self.what == "back" else 1)
 
     def wait(self, fd, seconds):
         self.rounds += 1
+        if self.what == "back" and self.rounds == 1:
+            now = time.time
+            time.time = lambda: now() - 3600
+        elif self.what == "back":
+            print(int(seconds))
 
     def begin(self):
         pass
