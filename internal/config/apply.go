@@ -37,10 +37,10 @@ func (r *reader) apply() *option.Settings {
 		switch row.Name {
 		case "envdir":
 			envdirs = append(envdirs, r.envdir(p, false)...)
-			r.find(p, option.Supported.String(), note(p, row))
+			r.find(p, option.Honoured.String(), note(p, row))
 		case "print":
 			r.print = append(r.print, p.Value)
-			r.find(p, option.Supported.String(), "")
+			r.find(p, option.Honoured.String(), "")
 		case "show-config":
 			on, err := r.asValue(p).Bool()
 			r.showConfig = on
@@ -71,7 +71,7 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 		return
 	}
 	switch {
-	case row.Standing != option.Supported:
+	case row.Standing != option.Honoured:
 		var err error
 		standing := row.Standing
 		if row.Judge != nil {
@@ -83,16 +83,16 @@ func (r *reader) applyRow(s *option.Settings, p *pair, row *option.Row, last map
 		case err != nil:
 		case row.Standing == option.Refused && row.TakesValue() && blank(p) && !row.Guards:
 			err = &option.Error{Err: errors.New("no value; the line is left out"), Hint: "take it out", Warn: true}
-			standing = option.NoNeed
+			standing = option.NotNeeded
 		case row.Fatal:
-			err = &option.Error{Err: errors.New("not offered, and going on without it would be wrong"), Hint: row.Note}
+			err = &option.Error{Err: errors.New("refused, since going on without it would be wrong"), Hint: row.Note}
 		}
 		if row.Standing == option.Refused && err == nil && switchedOff(v, row) {
-			r.find(p, option.NoNeed.String(), "switched off anyway")
+			r.find(p, option.NotNeeded.String(), "switched off anyway")
 			return
 		}
 		if askers := row.Askers(); err == nil && askers != nil && !slices.ContainsFunc(askers, r.asks) {
-			r.find(p, option.NoNeed.String(), "it tunes "+askers[0]+", which nothing here asks for")
+			r.find(p, option.NotNeeded.String(), "it tunes "+askers[0]+", which nothing here asks for")
 			return
 		}
 		if err != nil {
@@ -159,7 +159,7 @@ func leftOut(err error) error {
 // atRunTime is the environment variable that a value waits for, "" for none: a check happens where
 // the server does not run, and cannot say what the value will be.
 func (r *reader) atRunTime(p *pair, row *option.Row) string {
-	if !r.checking || row.Standing != option.Supported || row.Kind.Raw() || row.Kind == option.HookLine {
+	if !r.checking || row.Standing != option.Honoured || row.Kind.Raw() || row.Kind == option.HookLine {
 		return ""
 	}
 	_, rest, ok := strings.Cut(p.Value, "$(")
@@ -201,7 +201,7 @@ func (r *reader) settle(p *pair, row *option.Row, err error, text string) {
 	r.find(p, row.Standing.String(), text)
 }
 
-// note is what is worth knowing of a pair that is obeyed.
+// note is what is worth knowing of a pair that is honoured.
 func note(p *pair, row *option.Row) string {
 	text := ""
 	if p.cut != "" {
@@ -247,10 +247,14 @@ func replaced(before *pair) string {
 	return "replaces " + value + " of " + place(before)
 }
 
-// unresolved warns of what is still to be replaced in a value that is no template.
+// unresolved warns of what looks as if it would be replaced in a value that is no template.
 func unresolved(p *pair, row *option.Row) error {
 	if row.Kind == option.Template {
 		return nil
+	}
+	if row.Kind == option.Path && strings.HasPrefix(p.Value, "~/") {
+		return &option.Error{Err: errors.New("~ is a folder of that name here, as under uWSGI"),
+			Hint: "write $(HOME)" + p.Value[1:], Warn: true}
 	}
 	if len(p.undefined) > 0 {
 		name := p.undefined[0]
@@ -293,7 +297,7 @@ func (r *reader) strict() bool {
 // user's, or a slip.
 func (r *reader) judgeUnknown(p *pair, strict bool) {
 	if _, ok := r.declared[p.Key]; ok {
-		r.find(p, option.Supported.String(), "an option of yours, declared with declare-option")
+		r.find(p, option.Honoured.String(), "an option of yours, declared with declare-option")
 		return
 	}
 	if p.mechanics {
@@ -311,7 +315,7 @@ func (r *reader) judgeUnknown(p *pair, strict bool) {
 		return
 	}
 	if r.used[p.Key] || r.holders[p.Key] {
-		r.find(p, option.Supported.String(), join("a variable of yours", cutNote(p)))
+		r.find(p, option.Honoured.String(), join("a variable of yours", cutNote(p)))
 		return
 	}
 	text := "no such option, and nothing uses it as a variable"

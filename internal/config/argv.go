@@ -82,7 +82,7 @@ func (r *reader) long(text string, next []string) int {
 			if near, found := option.Suggest(name); found {
 				hint = "did you mean --" + near + "?"
 			}
-			r.argument("--"+name, "", hint, err)
+			r.unknown("--"+name, hint, err)
 			return 0
 		}
 		name = full
@@ -91,11 +91,19 @@ func (r *reader) long(text string, next []string) int {
 	return r.one(row, name, value, attached, next)
 }
 
+var errUnrecognized = errors.New("unrecognized option")
+
+// unknown takes in an option that there is not. What follows it is its value, perhaps.
+func (r *reader) unknown(name, hint string, err error) {
+	r.unread[name] = true
+	r.argument(name, "", hint, err)
+}
+
 // complete finds the one option whose name begins with prefix.
 func complete(prefix string) (string, error) {
 	names := option.WithPrefix(prefix)
 	if prefix == "" || len(names) == 0 {
-		return "", errors.New("unrecognized option")
+		return "", errUnrecognized
 	}
 	first, _ := option.Lookup(names[0])
 	for _, n := range names[1:] {
@@ -111,7 +119,8 @@ func (r *reader) letters(bunch string, next []string) int {
 	for i := 0; i < len(bunch); i++ {
 		row, ok := option.ByLetter(bunch[i])
 		if !ok {
-			r.argument("-"+bunch[i:i+1], "", "", errors.New("unrecognized option"))
+			r.unread["-"+bunch] = true
+			r.argument("-"+bunch[i:i+1], "", "", errUnrecognized)
 			return 0
 		}
 		rest := bunch[i+1:]
@@ -216,9 +225,22 @@ func (r *reader) bare(a, before string) {
 	case r.checking:
 		key = "ini" // uwsgi check /etc/uwsgi/app.conf
 	default:
+		if r.unread[before] {
+			return // the value of an option that there is not
+		}
 		hint := "a configuration file ends in .ini, .yaml, .json or .xml; name others with --ini"
+		name, value, assigned := strings.Cut(a, "=")
 		if row := attachable(before); row != nil {
 			hint = "write --" + row.Name + "=" + a
+		} else if plain := strings.TrimLeft(a, option.Dashes); plain != a && plain != "" {
+			hint := "write --" + plain + ", with two plain hyphens"
+			if len(plain) == 1 {
+				hint = "write -" + plain + ", with a plain hyphen"
+			}
+			r.unknown(a, hint, errors.New("it begins with a typographic dash"))
+			return
+		} else if _, ok := option.Lookup(name); ok && assigned {
+			hint = "write --" + name + "=" + value
 		}
 		r.argument(a, "", hint, errors.New("unable to load a configuration from it"))
 		return

@@ -12,7 +12,7 @@ import (
 
 // The exit statuses of `uwsgi check`, the gravest that applies.
 const (
-	AllHonoured    = 0 // every line is obeyed, or not needed
+	AllHonoured    = 0 // every line is honoured, or not needed
 	WouldNotStart  = 1 // an error: start-up would stop
 	RefusedPresent = 2 // it would start, without something that is asked for
 	DoubtPresent   = 3 // it would start, but a key is unknown or a value hardly what was meant

@@ -61,14 +61,18 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// unquote takes the quotes off a value that is quoted as a whole. Quotes inside stay, as in uWSGI.
+// quotes open and end a value.
+var quotes = []struct{ open, end string }{{`"`, `"`}, {"'", "'"}, {"“", "”"}, {"”", "”"}, {"‘", "’"}}
+
+// unquote takes the quotes off a value that is quoted as a whole, those that web pages make of plain
+// ones too. Quotes inside stay, as in uWSGI.
 func unquote(s string) string {
-	if len(s) < 2 {
-		return s
+	for _, q := range quotes {
+		inner, opened := strings.CutPrefix(s, q.open)
+		inner, ended := strings.CutSuffix(inner, q.end)
+		if opened && ended && !strings.Contains(inner, q.end) {
+			return inner
+		}
 	}
-	q := s[0]
-	if (q != '"' && q != '\'') || s[len(s)-1] != q || strings.IndexByte(s[1:len(s)-1], q) >= 0 {
-		return s
-	}
-	return s[1 : len(s)-1]
+	return s
 }

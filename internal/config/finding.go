@@ -14,7 +14,7 @@ type Finding struct {
 	Line     int    `json:"line"`
 	Option   string `json:"option"`
 	Value    string `json:"value"`
-	Standing string `json:"standing"` // supported, no-need, refused, unknown
+	Standing string `json:"standing"` // honoured, not needed, refused, unknown
 	Note     string `json:"note"`
 	Fatal    bool   `json:"fatal,omitempty"`   // start-up stops here
 	Warning  bool   `json:"warning,omitempty"` // start-up goes on, but this is hardly what was meant
@@ -117,7 +117,7 @@ func (r *reader) settleFindings() {
 			seen[f] = true
 			return twice
 		}
-		return f.Standing == option.Supported.String() && faulty[at(&f)]
+		return f.Standing == option.Honoured.String() && faulty[at(&f)]
 	})
 	slices.SortStableFunc(r.findings, func(a, b Finding) int {
 		if c := cmp.Compare(rank[a.File], rank[b.File]); c != 0 {

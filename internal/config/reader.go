@@ -43,6 +43,7 @@ type reader struct {
 	holders  map[string]bool  // names defined by set-placeholder
 	awaited  map[string]bool  // rows whose value a check cannot know
 	declared map[string]declared
+	unread   map[string]bool // arguments that name an option which there is not
 
 	open    *block // the block being collected
 	item    *string
@@ -79,6 +80,7 @@ const maxPairs = 50_000
 func newReader(environ []string, h Host) *reader {
 	r := &reader{environ: make(map[string]string, len(environ)), first: map[string]*pair{}, used: map[string]bool{},
 		holders: map[string]bool{}, awaited: map[string]bool{}, declared: map[string]declared{},
+		unread:   map[string]bool{},
 		contents: map[string]string{}}
 	for _, kv := range environ {
 		name, value, ok := strings.Cut(kv, "=")

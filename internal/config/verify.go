@@ -94,7 +94,7 @@ func (r *reader) verifyRefused(s *option.Settings) {
 			}
 		}
 		if note != "" {
-			f.Standing, f.Note = option.NoNeed.String(), note
+			f.Standing, f.Note = option.NotNeeded.String(), note
 		}
 	}
 }
@@ -216,14 +216,14 @@ func (r *reader) verifyProxyProtocol(s *option.Settings) {
 			http := k.Protocol == "http" || k.Protocol == "" && s.Protocol == "http"
 			return http && (f.Option == "enable-proxy-protocol" || k.Option == "http" || k.Option == "httprouter")
 		}) {
-			f.Standing, f.Note = option.NoNeed.String(), "no socket here would use it"
+			f.Standing, f.Note = option.NotNeeded.String(), "no socket here would use it"
 			continue
 		}
 		for _, p := range r.pairs {
 			if p.Key == f.Option && p.Origin.File == f.File && p.Origin.Line == f.Line {
 				hint := f.Note
 				r.findings = slices.Delete(r.findings, i, i+1)
-				r.problem(p, hint, errors.New("not offered, and going on without it would be wrong"))
+				r.problem(p, hint, errors.New("refused, since going on without it would be wrong"))
 				return
 			}
 		}

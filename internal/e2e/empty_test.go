@@ -17,7 +17,7 @@ func TestEmptyValuesServe(t *testing.T) {
 		switch {
 		case !row.TakesValue(), row.Guards, row.Kind == option.Block, row.Kind == option.ConfigFile, row.CLIOnly:
 			continue
-		case row.Standing != option.Supported:
+		case row.Standing != option.Honoured:
 			continue
 		case row.Name == "set" || row.Name == "set-placeholder" || row.Name == "resolve" ||
 			row.Name == "declare-option" || row.Name == "declare-option2":

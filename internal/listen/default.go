@@ -2,8 +2,8 @@ package listen
 
 import "uwsgi/internal/option"
 
-// defaultAddress is where an application is served over HTTP when nobody says where.
-var defaultAddress = "127.0.0.1:8000"
+// defaultAddress is option.DefaultAddress; tests take another.
+var defaultAddress = option.DefaultAddress
 
 // lacksAddress reports whether an application is named and no address that anybody could reach it
 // at, nor is one inherited. What runs programs beside it (daemons, crons, a spooler) may be there

@@ -13,7 +13,7 @@ import (
 // width is that of a terminal, and indent where the text of an option stands on it.
 const width, indent = 80, 30
 
-// HelpAll writes every option, grouped: what is obeyed, and then, apart, what is accepted without
+// HelpAll writes every option, grouped: what is honoured and then, apart, what is not
 // effect and what is not offered, with the reasons.
 func HelpAll(w io.Writer) {
 	out := bufio.NewWriter(w)
@@ -26,9 +26,9 @@ func HelpAll(w io.Writer) {
 		standing option.Standing
 		heading  string
 	}{
-		{option.Supported, ""},
-		{option.NoNeed, "Accepted, without effect"},
-		{option.Refused, "Not offered"},
+		{option.Honoured, ""},
+		{option.NotNeeded, "Not needed"},
+		{option.Refused, "Refused"},
 	} {
 		if part.heading != "" {
 			fmt.Fprintf(out, "\n\n%s\n%s\n", part.heading, strings.Repeat("=", len(part.heading)))
@@ -90,9 +90,9 @@ func groups(standing option.Standing) []option.Group {
 	return all
 }
 
-// describe is the help of an option, and the note of one that is not obeyed.
+// describe is the help of an option, and the note of one that is not honoured.
 func describe(r *option.Row) string {
-	if r.Standing == option.Supported {
+	if r.Standing == option.Honoured {
 		return r.Help
 	}
 	return r.Help + " [" + r.Note + "]"

@@ -14,13 +14,14 @@ type Command struct {
 // Commands are all of them, in the order that people meet them.
 var Commands = []Command{
 	{"check", "FILE [--json] [--syntax]", "judge a configuration, start nothing",
-		"Judges every line of a configuration without starting: obeyed, not needed, refused or unknown. Looks, too, " +
+		"Judges every line of a configuration without starting: honoured, not needed, refused or " +
+			"unknown. Looks, too, " +
 			"whether it would start on this machine: users, folders and who may use them, ports, the virtualenv, and " +
 			"the application, which is read and not imported. With --syntax it judges the lines " +
 			"alone, whatever machine " +
 			"they are for. With --json it writes one object a line, with file, line, option, value, " +
-			"standing (supported, " +
-			"no-need, refused, unknown), note and, where so, fatal or warning: true. Exits with 0 " +
+			"standing (honoured, " +
+			"not needed, refused, unknown), note and, where so, fatal or warning: true. Exits with 0 " +
 			"where all is well, 1 " +
 			"where it would not start, 2 where something is refused, 3 where a key is unknown or " +
 			"something is doubtful."},

@@ -47,10 +47,10 @@ Where an application is named and no address, it is served at http://127.0.0.1:8
 		fmt.Fprintf(w, ".TP\n.B %s\n%s\n", roff(strings.TrimSpace(c.Name+" "+c.Args)), roff(c.Text))
 	}
 	fmt.Fprint(w, ".SH OPTIONS\n")
-	for _, g := range groups(option.Supported) {
+	for _, g := range groups(option.Honoured) {
 		fmt.Fprintf(w, ".SS %s\n", roff(string(g)))
 		for _, r := range option.All() {
-			if r.Group == g && r.Standing == option.Supported {
+			if r.Group == g && r.Standing == option.Honoured {
 				fmt.Fprintf(w, ".TP\n\\fB%s\\fR\n%s\n", roff(forms(&r)), roff(r.Help))
 			}
 		}
@@ -175,10 +175,10 @@ is unknown or a value, or what it names, doubtful: the first of them that applie
 `, config.AllHonoured, config.WouldNotStart, config.RefusedPresent, config.DoubtPresent)
 }
 
-// shown reports whether a group has options that are obeyed.
+// shown reports whether a group has options that are honoured.
 func shown(g option.Group) bool {
 	for _, r := range option.All() {
-		if r.Group == g && r.Standing == option.Supported {
+		if r.Group == g && r.Standing == option.Honoured {
 			return true
 		}
 	}
@@ -229,7 +229,7 @@ for, for\-glob, for\-times, for\-readline ... endfor repeat lines; if\-env, if\-
 if\-plugin, if\-reload and their if\-not\- forms ... else ... endif choose them; %(_) is the item.
 .SS Other files
 ini, yaml, json, xml and include read a file where they stand, inherit after everything else.
-.SH NOT OFFERED
+.SH REFUSED
 These options of uWSGI are reported and left out:
 `)
 	for _, g := range groups(option.Refused) {
@@ -242,7 +242,7 @@ These options of uWSGI are reported and left out:
 			}
 		}
 		if names != nil && !shown(g) {
-			fmt.Fprintf(w, ".TP\n.B %s\n%s. %s\n", roff(strings.TrimPrefix(string(g), "Not offered: ")), roff(note),
+			fmt.Fprintf(w, ".TP\n.B %s\n%s. %s\n", roff(strings.TrimPrefix(string(g), "Refused: ")), roff(note),
 				roff(strings.Join(names, ", ")))
 		}
 	}

@@ -30,8 +30,8 @@ func TestHelpIsOneScreen(t *testing.T) {
 	_, options, _ := strings.Cut(b.String(), "\nOptions ") // above it are those of commands
 	for _, name := range optionName.FindAllString(options, -1) {
 		r, ok := option.Lookup(name[2:])
-		if !ok || r.Standing != option.Supported {
-			t.Errorf("%s is in the help and not obeyed", name)
+		if !ok || r.Standing != option.Honoured {
+			t.Errorf("%s is in the help and not honoured", name)
 		}
 		seen[name] = true
 	}
@@ -49,7 +49,7 @@ func narrow(t *testing.T, text string) {
 	}
 }
 
-// TestHelpAll: every option is there, those that are not obeyed behind all others.
+// TestHelpAll: every option is there, those that are not honoured behind all others.
 func TestHelpAll(t *testing.T) {
 	var b bytes.Buffer
 	HelpAll(&b)
@@ -63,11 +63,11 @@ func TestHelpAll(t *testing.T) {
 		last[name] = at[0]
 	}
 	from := map[option.Standing]int{
-		option.NoNeed:  strings.Index(b.String(), "\nAccepted, without effect\n"),
-		option.Refused: strings.Index(b.String(), "\nNot offered\n"),
+		option.NotNeeded: strings.Index(b.String(), "\nNot needed\n"),
+		option.Refused:   strings.Index(b.String(), "\nRefused\n"),
 	}
-	if from[option.NoNeed] < 0 || from[option.Refused] < from[option.NoNeed] {
-		t.Fatalf("what is not obeyed stands at %v", from)
+	if from[option.NotNeeded] < 0 || from[option.Refused] < from[option.NotNeeded] {
+		t.Fatalf("what is not honoured stands at %v", from)
 	}
 	for _, r := range option.All() {
 		for _, name := range r.Names() {
@@ -75,8 +75,8 @@ func TestHelpAll(t *testing.T) {
 			switch {
 			case !ok:
 				t.Errorf("--%s is not in the help", name)
-			case r.Standing == option.Supported && at > from[option.NoNeed]:
-				t.Errorf("--%s is among what is not obeyed", name)
+			case r.Standing == option.Honoured && at > from[option.NotNeeded]:
+				t.Errorf("--%s is among what is not honoured", name)
 			case last["--"+name] < from[r.Standing]:
 				t.Errorf("--%s is not among what is %s", name, r.Standing)
 			}
@@ -84,17 +84,23 @@ func TestHelpAll(t *testing.T) {
 	}
 }
 
+// told is a default in a help text.
+var told = regexp.MustCompile(`\([0-9]+\)`)
+
 func TestTopics(t *testing.T) {
 	for name, want := range map[string][]string{
 		"processes":       {"-p, --processes, --workers N\n", "default   1\n", "processes = 4\n", "uwsgi --processes 4\n", "UWSGI_PROCESSES=4"},
 		"-p":              {"--processes"},
 		"--harakiri-v":    {"--harakiri-verbose"},
 		"disable-logging": {"default   false\n"},
+		"http":            {"default   127.0.0.1:8000, where an application is named and no socket\n"},
+		"home":            {"default   the virtualenv that uwsgi lies in"},
+		"pidfile":         {"default   not set\n"},
 		"reload":          {"uwsgi reload PIDFILE", "--reload PATH"},
 		"--reload":        {"--reload PATH"},
 		"status":          {"uwsgi list"},
-		"thunder-lock":    {"accepted, without effect: "},
-		"route":           {"not offered: "},
+		"thunder-lock":    {"not needed: "},
+		"route":           {"refused: "},
 		"static-expires":  {`uwsgi --static-expires '/css/.* 3600'`},
 		"if-env":          {"if-env = DEBUG=1\n", "endif ="},
 	} {
@@ -116,8 +122,12 @@ func TestTopics(t *testing.T) {
 	}
 	for _, r := range option.All() {
 		for _, name := range r.Names() {
-			if err := Topic(io.Discard, "--"+name); err != nil {
+			var b bytes.Buffer
+			if err := Topic(&b, "--"+name); err != nil {
 				t.Errorf("help %s: %v", name, err)
+			}
+			if !r.Repeat && told.MatchString(r.Help) && strings.Contains(b.String(), "not set\n") {
+				t.Errorf("help %s tells a default and says that it is not set", name)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package manual
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -72,30 +73,30 @@ func about(w io.Writer, r *option.Row) {
 		}
 	}
 	fact("value", r.Kind.Means())
-	if r.Standing == option.Supported && r.Set != nil {
-		if initial := r.Initial(); initial != "" {
-			fact("default", initial)
-		} else {
-			fact("default", "not set")
+	if r.Standing == option.Honoured && r.Set != nil {
+		unset := "not set"
+		if r.Kind == option.Flag || r.Kind == option.FlagOff { // it is always so
+			unset = ""
 		}
+		fact("default", cmp.Or(r.Unset, r.Initial(), unset))
 	}
 	if r.Repeat {
 		fact("several", "all count")
-	} else if r.Kind != option.Flag && r.Standing == option.Supported {
+	} else if r.Kind != option.Flag && r.Standing == option.Honoured {
 		fact("several", "the last one counts")
 	}
 	switch r.Standing {
-	case option.Supported:
-		fact("standing", "obeyed")
-	case option.NoNeed:
-		fact("standing", "accepted, without effect: "+r.Note)
+	case option.Honoured:
+		fact("standing", "honoured")
+	case option.NotNeeded:
+		fact("standing", "not needed: "+r.Note)
 	case option.Refused:
-		fact("standing", "not offered: "+r.Note)
+		fact("standing", "refused: "+r.Note)
 	}
 	if r.Since == "ours" {
 		fact("since", "an option of this server's, which uWSGI does not have")
 	}
-	if r.Standing == option.Supported {
+	if r.Standing == option.Honoured {
 		examples(w, r)
 	}
 }

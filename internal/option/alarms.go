@@ -53,7 +53,7 @@ var alarmRows = []Row{
 	{Name: "alarm-freq", Kind: Seconds, Group: groupAlarms,
 		Set:  seconds(func(s *Settings) *time.Duration { return &s.AlarmFreq }),
 		Help: "an alarm is not raised again with the same message within this time (3)"},
-	{Name: "alarm-msg-size", Example: "16384", Kind: Bytes, Group: groupAlarms, Set: alarmMsgSize,
+	{Name: "alarm-msg-size", Unset: "8192", Example: "16384", Kind: Bytes, Group: groupAlarms, Set: alarmMsgSize,
 		Help: "longest message of an alarm (8192)"},
 	{Name: "alarm-segfault", Aliases: []string{"segfault-alarm"}, Example: "ops", Kind: Text, Repeat: true,
 		Group: groupAlarms, Set: list(func(s *Settings) *[]string { return &s.AlarmSegfault }),
@@ -70,7 +70,7 @@ var alarmRows = []Row{
 	{Name: "not-log-alarm", Aliases: []string{"not-alarm-log"}, Example: "ops ^DEBUG", Kind: Text, Repeat: true,
 		Group: groupAlarms, Set: alarmLog(true),
 		Help: "a line that matches is not looked at by the log-alarm after this one: NAME[,NAME] REGEXP"},
-	{Name: "alarm-cheap", Kind: Text, Group: groupAlarms, Standing: NoNeed,
+	{Name: "alarm-cheap", Kind: Text, Group: groupAlarms, Standing: NotNeeded,
 		Note: "an alarm has no thread of its own", Help: "alarms share the main alarm thread"},
 }
 

@@ -5,7 +5,7 @@ import "testing"
 // TestSamples: what the help shows as an example is taken without a word.
 func TestSamples(t *testing.T) {
 	for _, r := range All() {
-		if r.Standing != Supported || r.Kind == Flag || r.Kind == FlagOff {
+		if r.Standing != Honoured || r.Kind == Flag || r.Kind == FlagOff {
 			continue
 		}
 		sample := r.Sample()

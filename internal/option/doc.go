@@ -7,10 +7,11 @@
 //
 // A row has a standing:
 //
-//   - [Supported]: it is obeyed. Rows that configure the server have a setter; rows of the configuration language itself
-//     (ini, include, if-env …) and of the command line (stop, reload, help …) are carried out by package config.
-//   - [NoNeed]: accepted and without effect, because what it asks for is always so here. The note says why.
-//   - [Refused]: not offered. The note says what to use instead. Start-up continues, unless going on would be unsafe or
+//   - [Honoured]: it does what it does under uWSGI. Rows that configure the server have a setter; rows
+//     of the configuration language itself (ini, include, if-env …) and of the command line (stop,
+//     reload, help …) are carried out by package config.
+//   - [NotNeeded]: accepted and without effect, because what it asks for is always so here. The note says why.
+//   - [Refused]: this server does not have it. The note says what to use instead. Start-up continues, unless going on would be unsafe or
 //     senseless ([Row.Fatal], or a [Row.Judge] that says so for this value).
 //
 // The package imports nothing of this program.

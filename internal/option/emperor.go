@@ -14,7 +14,7 @@ var emperorRows = []Row{
 	{Name: "emperor-freq", Kind: Seconds, Group: groupEmperor,
 		Set:  seconds(func(s *Settings) *time.Duration { return &s.Emperor.Freq }),
 		Help: "look this often for changes (3)"},
-	{Name: "emperor-required-heartbeat", Kind: Seconds, Group: groupEmperor, Standing: NoNeed,
+	{Name: "emperor-required-heartbeat", Kind: Seconds, Group: groupEmperor, Standing: NotNeeded,
 		Note: "systemd, or the emperor as their parent, sees at once when one ends",
 		Help: "longest silence of an instance that sends life signs (30)"},
 	{Name: "emperor-curse-tolerance", Kind: Seconds, Group: groupEmperor,

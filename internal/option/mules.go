@@ -53,7 +53,7 @@ var muleRows = []Row{
 	{Name: "mule-msg-size", Kind: Bytes, Optional: true, Group: groupMules,
 		Set:  sizeBytes(func(s *Settings) *int { return &s.MuleMsgSize }),
 		Help: "room for the messages that wait in one queue"},
-	{Name: "mule-msg-recv-size", Kind: Bytes, Since: "2.1", Group: groupMules, Standing: NoNeed,
+	{Name: "mule-msg-recv-size", Kind: Bytes, Since: "2.1", Group: groupMules, Standing: NotNeeded,
 		Note: "a message is received whole, however long it is", Help: "mule receive buffer"},
 	{Name: "hook-as-mule", Kind: HookLine, Repeat: true, Group: groupMules, Set: hook(asMule),
 		Example: "exec:logger a mule has started",

@@ -2,12 +2,12 @@ package option
 
 import "slices"
 
-const groupNoNeed Group = "Accepted, without effect"
+const groupNotNeeded Group = "Not needed"
 
 // noNeedRows are the options whose effect is always there, or that configure what does not exist
 // here and is not missed.
 func noNeedRows() []Row {
-	return standing(NoNeed, groupNoNeed, "", noNeed)
+	return standing(NotNeeded, groupNotNeeded, "", noNeed)
 }
 
 // standing gives each row the standing and the group, and the note where it has none of its own.

@@ -33,7 +33,8 @@ type PythonSettings struct {
 }
 
 var pythonRows = []Row{
-	{Name: "home", Aliases: []string{"virtualenv", "venv", "pyhome"}, Short: 'H', Kind: Path, Group: groupPython,
+	{Name: "home", Unset: "the virtualenv that uwsgi lies in or that is activated, else the first python3 on PATH",
+		Aliases: []string{"virtualenv", "venv", "pyhome"}, Short: 'H', Kind: Path, Group: groupPython,
 		Example: "/srv/mysite/venv",
 		Set:     home, Help: "the virtualenv of the application"},
 	{Name: "pythonpath", Aliases: []string{"python-path", "pp", "early-pythonpath", "early-python-path"}, Kind: Path,

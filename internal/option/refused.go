@@ -14,51 +14,51 @@ func refusedRows() []Row {
 		note  string
 		rows  []Row
 	}{
-		{"Not offered: TLS", "this server does not speak TLS: end it in nginx or another front end and use socket " +
+		{"Refused: TLS", "this server does not speak TLS: end it in nginx or another front end and use socket " +
 			"or http here", tlsRows},
-		{"Not offered: Sockets of other kinds", "no such listener: use socket, http, fastcgi-socket or scgi-socket",
+		{"Refused: Sockets of other kinds", "no such listener: use socket, http, fastcgi-socket or scgi-socket",
 			otherSocketsRows},
-		{"Not offered: Sockets from another instance",
+		{"Refused: Sockets from another instance",
 			"listening sockets are handed on by systemd socket units (uwsgi@.socket), or shared with reuse-port",
 			zergRows},
-		{"Not offered: Fork server", "there is no fork server: workers are forked from a loader that has imported " +
+		{"Refused: Fork server", "there is no fork server: workers are forked from a loader that has imported " +
 			"the application already", forkRows},
-		{"Not offered: Routers", "there are no router processes: use an upstream block of nginx, or HAProxy, for " +
+		{"Refused: Routers", "there are no router processes: use an upstream block of nginx, or HAProxy, for " +
 			"several backends", routerRows},
-		{"Not offered: HTTP router", "workers speak HTTP themselves: use an upstream block of nginx for other backends",
+		{"Refused: HTTP router", "workers speak HTTP themselves: use an upstream block of nginx for other backends",
 			httpRouterRows},
-		{"Not offered: HTTP extras", "let the front end do it: gzip on in nginx", webEncodingRows},
-		{"Not offered: Subscriptions", "there is no subscription system: list the backends in an upstream block of " +
+		{"Refused: HTTP extras", "let the front end do it: gzip on in nginx", webEncodingRows},
+		{"Refused: Subscriptions", "there is no subscription system: list the backends in an upstream block of " +
 			"nginx, or let DNS or Consul tell it", subscriptionRows},
-		{"Not offered: Legions", "write cluster = redis://HOST:PORT/DB: one of the instances with " +
+		{"Refused: Legions", "write cluster = redis://HOST:PORT/DB: one of the instances with " +
 			"that line has each name, " +
 			"which uwsgi.i_am_the_lord(NAME) tells", legionRows},
-		{"Not offered: Timed requests", "write cron = … curl -s URL", curlCronRows},
-		{"Not offered: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic " +
+		{"Refused: Timed requests", "write cron = … curl -s URL", curlCronRows},
+		{"Refused: Internal routing", "there is no internal routing: use location, rewrite, return, auth_basic " +
 			"and access_log off of nginx", routeRows},
-		{"Not offered: Caches of several machines",
+		{"Refused: Caches of several machines",
 			"a cache is of one instance, and answers no requests: use Redis, or " +
 				"the cache of nginx", cacheNodeRows},
-		{"Not offered: uwsgi signals of other instances", "no instance raises another one's signals: send it a request",
+		{"Refused: uwsgi signals of other instances", "no instance raises another one's signals: send it a request",
 			signalsRows},
-		{"Not offered: Statistics that are sent", "metrics are on the stats socket: scrape it, for instance with " +
+		{"Refused: Statistics that are sent", "metrics are on the stats socket: scrape it, for instance with " +
 			"uwsgi_exporter for Prometheus", pushRows},
-		{"Not offered: Debugging", "use py-spy or the stacks that harakiri logs", debugRows},
-		{"Not offered: Interactive shells", "run the interpreter of the virtualenv, or manage.py shell", shellRows},
-		{"Not offered: Log destinations", "use logger = rsyslog:HOST:PORT, syslog:NAME, file:PATH or systemd",
+		{"Refused: Debugging", "use py-spy or the stacks that harakiri logs", debugRows},
+		{"Refused: Interactive shells", "run the interpreter of the virtualenv, or manage.py shell", shellRows},
+		{"Refused: Log destinations", "use logger = rsyslog:HOST:PORT, syslog:NAME, file:PATH or systemd",
 			logPluginsRows},
-		{"Not offered: Isolation", "this server does not isolate: use the unit file (RootDirectory=, PrivateTmp=, " +
+		{"Refused: Isolation", "this server does not isolate: use the unit file (RootDirectory=, PrivateTmp=, " +
 			"CapabilityBoundingSet=, RestrictNamespaces= …) or a container", jailRows},
-		{"Not offered: Resource control", "use CPUQuota=, MemoryMax= and TasksMax= of the unit file", cgroupRows},
-		{"Not offered: C functions", "there are no C plugins: do it in Python, or with a hook exec:COMMAND",
+		{"Refused: Resource control", "use CPUQuota=, MemoryMax= and TasksMax= of the unit file", cgroupRows},
+		{"Refused: C functions", "there are no C plugins: do it in Python, or with a hook exec:COMMAND",
 			symbolsRows},
-		{"Not offered: Event loops", "write asgi = MODULE:CALLABLE for an ASGI application, gevent = 100 for a WSGI " +
+		{"Refused: Event loops", "write asgi = MODULE:CALLABLE for an ASGI application, gevent = 100 for a WSGI " +
 			"one that shall wait without a thread", loopsRows},
-		{"Not offered: Other kinds of application", "only WSGI and ASGI applications are served",
+		{"Refused: Other kinds of application", "only WSGI and ASGI applications are served",
 			append(slices.Clone(otherAppsRows), foreignRows()...)},
-		{"Not offered: Emperor extras", "the emperor does not offer this", vassalsRows},
-		{"Not offered: Tools of the uWSGI build", "this program is not built from plugins", toolsRows},
-		{"Not offered: Reload triggers", "use touch-reload, master-fifo or systemctl reload", descriptorsRows},
+		{"Refused: Emperor extras", "the emperor does not offer this", vassalsRows},
+		{"Refused: Tools of the uWSGI build", "this program is not built from plugins", toolsRows},
+		{"Refused: Reload triggers", "use touch-reload, master-fifo or systemctl reload", descriptorsRows},
 	} {
 		all = append(all, standing(Refused, part.group, part.note, part.rows)...)
 	}

@@ -5,20 +5,20 @@ type Standing uint8
 
 // The standings; see the package comment.
 const (
-	Supported Standing = iota
-	NoNeed
+	Honoured Standing = iota
+	NotNeeded
 	Refused
 )
 
 // String returns the word used in `uwsgi check --json`.
 func (s Standing) String() string {
 	switch s {
-	case NoNeed:
-		return "no-need"
+	case NotNeeded:
+		return "not needed"
 	case Refused:
 		return "refused"
 	}
-	return "supported"
+	return "honoured"
 }
 
 // Kind says how the value of an option is written.
@@ -114,9 +114,10 @@ type Row struct {
 	Group    Group
 	Since    string // uWSGI release that introduced it; "" = 2.0.0 or before, "ours" = not an option of uWSGI
 	Help     string
+	Unset    string // what holds where nothing sets it, in words, where Initial cannot tell
 	Example  string // a value that people write, where the kind's own (see Sample) would say too little
 	Standing Standing
-	Note     string // NoNeed: why; Refused: why, and what to use instead
+	Note     string // NotNeeded: why; Refused: why, and what to use instead
 	Fatal    bool   // Refused: start-up must not go on without it
 	// Guards: an empty value is no leave to go without it, as in uWSGI: start-up ends. That of any
 	// other row asks for nothing.
@@ -126,7 +127,7 @@ type Row struct {
 	// Set fills the settings. It is nil for rows that package config carries out itself. An error
 	// that leaves a sound setting behind is an *Error with Warn set.
 	Set func(*Settings, Value) error
-	// Judge looks at the value of a row that is not supported: an error says that this value is
+	// Judge looks at the value of a row that is not honoured: an error says that this value is
 	// worse (or plainly wrong) than the row's standing says. nil = the standing says all.
 	Judge func(Value) error
 }

@@ -8,6 +8,9 @@ import (
 
 const groupSockets Group = "Sockets"
 
+// DefaultAddress is where an application is served over HTTP when nobody says where.
+const DefaultAddress = "127.0.0.1:8000"
+
 // Protocols lists the protocols a socket can speak, in the spelling of Settings.Protocol and
 // Socket.Protocol.
 var Protocols = []string{"uwsgi", "http", "fastcgi", "fastcgi-nph", "scgi", "scgi-nph"}
@@ -44,8 +47,9 @@ var socketRows = []Row{
 	{Name: "uwsgi-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("uwsgi"),
 		Help: "listen here and speak the uwsgi protocol"},
 	{Name: "http", Aliases: []string{"httprouter"}, Kind: Address, Repeat: true, Group: groupSockets,
-		Set:  socket("http"),
-		Help: "listen here and speak HTTP; workers serve it themselves, there is no separate router process"},
+		Set:   socket("http"),
+		Unset: DefaultAddress + ", where an application is named and no socket",
+		Help:  "listen here and speak HTTP; workers serve it themselves, there is no separate router process"},
 	{Name: "http-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("http"),
 		Help: "listen here and speak HTTP (the same engine as http)"},
 	{Name: "http11-socket", Kind: Address, Repeat: true, Group: groupSockets, Set: socket("http"),
@@ -65,7 +69,8 @@ var socketRows = []Row{
 	{Name: "protocol", Aliases: []string{"socket-protocol"}, Kind: Text, Group: groupSockets, Set: protocol,
 		Example: "http",
 		Help:    "protocol of sockets that name none: uwsgi, http, fastcgi, fastcgi-nph, scgi, scgi-nph"},
-	{Name: "listen", Short: 'l', Example: "1024", Kind: Int, Group: groupSockets,
+	{Name: "listen", Unset: "net.core.somaxconn, the kernel's limit", Short: 'l', Example: "1024",
+		Kind: Int, Group: groupSockets,
 		Set: integer(func(s *Settings) *int { return &s.Listen }),
 		Help: "connections that may wait before workers that are busy take them in or answer 503; 0 or unset = the " +
 			"kernel's limit, net.core.somaxconn"},

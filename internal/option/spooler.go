@@ -57,7 +57,7 @@ var spoolerRows = []Row{
 	{Name: "spooler-attempts", Kind: Int, Since: "ours", Group: groupSpooler,
 		Set:  integer(func(s *Settings) *int { return &s.SpoolerAttempts }),
 		Help: "put a job that failed so often into failed/, with the traceback (25; 0: never)"},
-	{Name: "spooler-chdir", Kind: Path, Group: groupSpooler,
+	{Name: "spooler-chdir", Unset: "the folder they are in", Kind: Path, Group: groupSpooler,
 		Set:  text(func(s *Settings) *string { return &s.SpoolerChdir }),
 		Help: "working directory of jobs (the folder they are in)"},
 	{Name: "spooler-quiet", Kind: Flag, Group: groupSpooler,

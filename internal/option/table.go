@@ -91,9 +91,12 @@ var habits = map[string]string{
 	"virtual-env": "virtualenv", "py-callos-afterfork": "py-call-osafterfork",
 }
 
+// Dashes are the hyphen and what word processors and web pages make of it.
+const Dashes = "-‐‑‒–—―−"
+
 // Suggest returns the option that an unknown name was most likely meant to be.
 func Suggest(name string) (string, bool) {
-	plain := strings.ToLower(strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-"))
+	plain := strings.ToLower(strings.ReplaceAll(strings.TrimLeft(name, Dashes), "_", "-"))
 	if to, ok := habits[plain]; ok {
 		return to, true
 	}

@@ -38,7 +38,7 @@ func TestEveryOptionOfUWSGIHasARow(t *testing.T) {
 		case r.TakesValue():
 			got = "required"
 		}
-		if got != argument && !different[name] && r.Standing == Supported {
+		if got != argument && !different[name] && r.Standing == Honoured {
 			t.Errorf("%s: the argument is %s, want %s", name, got, argument)
 		}
 		if letter != "" && r.Standing != Refused {
@@ -56,7 +56,7 @@ func TestEveryOptionOfUWSGIHasARow(t *testing.T) {
 // section 3).
 func TestPromisedStandings(t *testing.T) {
 	for standing, names := range map[Standing]string{
-		Supported: `master processes workers threads enable-threads module wsgi-file wsgi file callable mount manage-script-name chdir chdir2
+		Honoured: `master processes workers threads enable-threads module wsgi-file wsgi file callable mount manage-script-name chdir chdir2
 			pythonpath pp python-path home virtualenv venv pyhome env unenv envdir pyargv import need-app no-default-app socket uwsgi-socket
 			http http-socket http11-socket protocol listen chmod-socket chown-socket umask so-keepalive reuse-port freebind tcp-nodelay
 			defer-accept vacuum pidfile pidfile2 safe-pidfile uid gid buffer-size post-buffering limit-post harakiri harakiri-verbose
@@ -77,7 +77,7 @@ func TestPromisedStandings(t *testing.T) {
 			hook-post-fork hook-accepting hook-accepting1 hook-accepting-once hook-accepting1-once hook-master-start hook-touch hook-lord hook-unlord exec-asap
 			exec-pre-jail exec-in-jail exec-as-user exec-as-user-atexit exec-pre-app exec-post-app strict ini include inherit set
 			set-placeholder declare-option show-config no-defer-accept`,
-		NoNeed: `plugins plugin plugins-dir plugin-dir thunder-lock offload-threads py-call-osafterfork
+		NotNeeded: `plugins plugin plugins-dir plugin-dir thunder-lock offload-threads py-call-osafterfork
 			py-call-uwsgi-fork-hooks`,
 	} {
 		for _, name := range strings.Fields(names) {
@@ -97,13 +97,13 @@ func TestRowsAreComplete(t *testing.T) {
 		switch {
 		case r.Help == "" || r.Group == "":
 			t.Errorf("%s has no help or no group", r.Name)
-		case r.Standing != Supported && r.Note == "":
+		case r.Standing != Honoured && r.Note == "":
 			t.Errorf("%s is %s without a reason", r.Name, r.Standing)
 		case r.Fatal && r.Standing != Refused:
 			t.Errorf("%s is fatal but %s", r.Name, r.Standing)
-		case r.Standing == Supported && r.Set == nil && !languageOnly[r.Group] && !without[r.Name]:
+		case r.Standing == Honoured && r.Set == nil && !languageOnly[r.Group] && !without[r.Name]:
 			t.Errorf("%s is supported but sets nothing", r.Name)
-		case r.Standing != Supported && r.Set != nil:
+		case r.Standing != Honoured && r.Set != nil:
 			t.Errorf("%s is %s but has a setter", r.Name, r.Standing)
 		case strings.ContainsAny(r.Name, " =_") && r.Name != "start_response-nodelay":
 			t.Errorf("%q is no name", r.Name)

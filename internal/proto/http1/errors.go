@@ -9,8 +9,11 @@ func refuse(status int, reason string) *request.Error {
 // Refusals. After any of them nothing on the connection can be trusted to be where it seems: answer
 // and close.
 var (
-	ErrRequestLine  = refuse(400, "invalid request line")
-	ErrMethod       = refuse(400, "invalid method")
+	ErrRequestLine = refuse(400, "invalid request line")
+	ErrMethod      = refuse(400, "invalid method")
+	ErrTLS         = refuse(400, "TLS on a socket that speaks HTTP: ask http://, or end TLS in nginx")
+	ErrPacket      = refuse(400, "uwsgi packet on a socket that speaks HTTP: write socket = in place of http =, or "+
+		"proxy_pass in place of uwsgi_pass in nginx")
 	ErrVersion      = refuse(400, "invalid HTTP version")
 	ErrMajor        = refuse(505, "HTTP version is not 1.x")
 	ErrTarget       = refuse(400, "invalid request target")

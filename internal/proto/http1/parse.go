@@ -36,7 +36,7 @@ func (s *Server) Parse(buf []byte, r *request.Request, lim *request.Limits, peer
 		rest := buf[off:]
 		// What begins with no letter of a method, a TLS hello for one, may never send a line's end.
 		if len(rest) > 0 && nameByte[rest[0]] == illegalName && (rest[0] != '\r' || len(rest) > 1) {
-			return 0, ErrMethod
+			return 0, foreign(rest[0])
 		}
 		end := bytes.IndexByte(rest[seen:], '\n')
 		if end >= 0 {
@@ -249,4 +249,15 @@ func trim(b []byte) []byte {
 		b = b[:len(b)-1]
 	}
 	return b
+}
+
+// foreign is the refusal of a connection that begins with no letter of a method.
+func foreign(first byte) error {
+	switch first {
+	case 0: // modifier1 of an application in Python
+		return ErrPacket
+	case 22: // a TLS handshake
+		return ErrTLS
+	}
+	return ErrMethod
 }

@@ -256,3 +256,12 @@ func TestParseAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignProtocols: who speaks something else is told what, at its first byte.
+func TestForeignProtocols(t *testing.T) {
+	for raw, want := range map[string]error{"\x16\x03\x01": ErrTLS, "\x00\x1e\x00\x00": ErrPacket, "\x01": ErrMethod} {
+		if _, _, err := take(newTestServer(), []byte(raw), testLimits, false); err != want {
+			t.Errorf("%q: %v, want %v", raw, err, want)
+		}
+	}
+}

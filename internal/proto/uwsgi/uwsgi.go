@@ -16,10 +16,20 @@ const (
 	modifierManage = 30
 )
 
+// What other protocols begin with: the letter of a method, the handshake of TLS. uWSGI has no plugin
+// of such a modifier1.
+const (
+	firstLetter, lastLetter = 'A', 'Z'
+	handshake               = 22
+)
+
 // Refusals. uWSGI closes the connection without a word in all these cases.
 var (
 	ErrModifier = &request.Error{Status: 501, Reason: "uwsgi packet is for another plugin " +
 		"(modifier1 is neither 0 nor 30)"}
+	ErrHTTP = &request.Error{Status: 501, Reason: "HTTP on a socket that speaks uwsgi: write http = in place of " +
+		"socket =, or uwsgi_pass in place of proxy_pass in nginx"}
+	ErrTLS   = &request.Error{Status: 501, Reason: "TLS on a socket that speaks uwsgi"}
 	ErrEmpty = &request.Error{Status: 400, Reason: "uwsgi packet has no variables"}
 	ErrKey   = &request.Error{Status: 400, Reason: "uwsgi packet has a variable without a name"}
 	ErrSize  = &request.Error{Status: 400, Reason: "uwsgi packet has a variable that runs past its end"}
@@ -35,7 +45,7 @@ func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, err erro
 		return 0, request.ErrIncomplete
 	}
 	if buf[0] != modifierWSGI && buf[0] != modifierManage {
-		return 0, ErrModifier
+		return 0, foreign(buf[0])
 	}
 	if len(buf) < headerSize {
 		return 0, request.ErrIncomplete
@@ -79,4 +89,15 @@ func Parse(buf []byte, r *request.Request, lim *request.Limits) (n int, err erro
 	r.Vars = vars
 	r.Modifier1, r.Modifier2 = buf[0], buf[3]
 	return n, nil
+}
+
+// foreign is the refusal of what begins with first.
+func foreign(first byte) error {
+	switch {
+	case first >= firstLetter && first <= lastLetter:
+		return ErrHTTP
+	case first == handshake:
+		return ErrTLS
+	}
+	return ErrModifier
 }
