@@ -56,8 +56,8 @@ static void begin(struct cache *c) {
 
 static void end(struct cache *c) { __atomic_store_n(&c->version, (c->version | 1) + 1, __ATOMIC_RELEASE); }
 
-// state orders what stands before and after it for a process that is killed in between: it is the
-// compiler alone that could mix it up.
+// state keeps what is written before it from what is written after it, for whoever repairs the
+// cache of a process that was killed in between: only the compiler could reorder them.
 static void state(struct slot *s, uint32_t to) {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&s->state, to, __ATOMIC_RELAXED);
@@ -179,7 +179,7 @@ void cache_use(struct cache *c, uint32_t i) {
 	}
 }
 
-// link makes an item findable, whose state says already that it is one.
+// link_in makes an item findable, whose state already says that it is one.
 static void link_in(struct cache *c, uint32_t i) {
 	struct slot *s = cache_slot(c, i);
 	uint32_t *b = bucket(c, s->hash);
@@ -208,7 +208,7 @@ static void drop(struct cache *c, uint32_t i) {
 	c->free = i;
 }
 
-// sweep drops what is over, if anything can be.
+// sweep drops expired items, if there can be any.
 static void sweep(struct cache *c, uint64_t now) {
 	if (c->next_expiry > now)
 		return;
@@ -225,8 +225,8 @@ static void sweep(struct cache *c, uint64_t now) {
 	}
 }
 
-// vacate makes a slot and n blocks free for an item that may replace old: 1 with the first block, 0
-// where the cache is full. old goes only where there is no place beside it, and is 0 then.
+// vacate finds a slot and n blocks for an item that may replace old: 1 with the first block, 0 if
+// the cache is full. Only if there is no room beside old is that dropped first, and set to 0.
 static int vacate(struct cache *c, uint64_t n, uint32_t *old, uint64_t now, uint32_t *block) {
 	int bitmap = c->flags & CACHE_BITMAP;
 	for (int swept = 0;;) {

@@ -1,5 +1,6 @@
 // The names of variables recur from request to request: each is made once and its hash with it.
-// Bounded, since names come from clients. Used with the GIL held, or by the thread whose they are.
+// Bounded, since names come from clients. Used with the GIL held; without a GIL each thread has its
+// own.
 #ifndef UWSGI_NAMES_H
 #define UWSGI_NAMES_H
 

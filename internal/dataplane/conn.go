@@ -21,15 +21,15 @@ type conn struct {
 	plain             bool // see transport.go
 	peer              request.Peer
 	readAll           bool        // the last read took all there was: an event tells of more
-	hup               bool        // nothing may come after what is there: no event would tell that it has ended
+	hup               bool        // the client may have ended its side already: no further event would tell
 	registered        bool        // in the epoll set
 	active            bool        // counted in Engine.active: it holds a part of a request
 	served            int         // requests answered on it
 	since             int64       // monotonic ns of the first byte of the head that cn.in has a part of
 	app               int         // on a Loop: index of the application that its request is for
 	pooled            *pooled     // the request waits for a core of the pool
-	flight            *Exchange   // the one in flight on a Loop, whose thread alone looks here
-	inFlight          atomic.Bool // there is one
+	flight            *Exchange   // in flight on a Loop; for the loop's thread alone
+	inFlight          atomic.Bool // whether there is one, for other threads
 	watched           bool        // the epoll set tells when it can be written to
 	heldByHousekeeper atomic.Bool // the housekeeper works on it; only that goroutine sets it
 
@@ -45,8 +45,8 @@ type conn struct {
 	out   pendingOutput // what the client has not taken yet of a finished response
 	spill *spill        // and of one under way, nil: nothing
 
-	// bytes the client had not taken when it last took some; in an idle connection 0: it has taken
-	// all, or was not asked for
+	// bytes that the client had not taken when it last took some; 0 in an idle connection: it has
+	// taken all, or nobody has looked
 	queued    atomic.Int64
 	unasked   int64         // bytes of responses since the kernel was last asked how many are queued
 	writeErrs *atomic.Int64 // of the core whose response is queued, in an idle connection

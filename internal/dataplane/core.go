@@ -15,14 +15,14 @@ type Core struct {
 	id    int
 	loop  *Loop // nil: threaded
 	own   Exchange
-	x     *Exchange // has the request in hand or gets the next one: own, or one of the loop's
+	x     *Exchange // for the request in hand, or the next one: own, or one of the loop's
 	rbuf  []byte    // what is read first lands here; a connection gets memory of its own only when it must wait
 	spare []byte    // memory for the next body
 	sa    unix.RawSockaddrAny
 	eventBatch
 	backoff acceptBackoff // accepting
 	serving atomic.Bool   // owns a connection
-	// false before Run and in a signal handler: both wait for the GIL as long as another core holds
+	// false before Run and in a signal handler, which both wait for the GIL while another core has
 	// it
 	looping    atomic.Bool
 	sawLeaving atomic.Bool // back in epoll_wait since the worker is leaving: it holds no event fetched before
@@ -30,7 +30,7 @@ type Core struct {
 	clock      clock
 	alarmed    bool // it has set the alarm for the request in hand, see rounds
 	date       date
-	// What no client is waited for once one was in vain, see waitBriefly.
+	// After a wait in vain no client is waited for, for so long and until then: see waitBriefly.
 	noWait      int64 // ns
 	noWaitUntil int64 // monotonic ns
 	scratch           // of the request log

@@ -33,8 +33,8 @@ type webSocketLimits struct {
 // departure is how a worker leaves.
 type departure struct {
 	handoff     atomic.Bool  // idle connections go to the other workers, not to /dev/null
-	patience    atomic.Int64 // monotonic ns up to which they are waited for
-	lingerUntil atomic.Int64 // and up to which those are that nobody takes
+	patience    atomic.Int64 // monotonic ns up to which the others are given time to take them
+	lingerUntil atomic.Int64 // monotonic ns up to which those that nobody takes are kept open
 	recycle     atomic.Bool  // the supervisor was asked for a replacement
 	exitCode    atomic.Int32
 }

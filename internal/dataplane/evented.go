@@ -162,7 +162,7 @@ func (x *Exchange) watch(room bool) {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff}
 	if room {
 		ev.Events |= unix.EPOLLOUT
-	} else if cn.registered && !cn.watched && !cn.hup { // else it may have been told before, and once more is not
+	} else if cn.registered && !cn.watched && !cn.hup { // after a hup it is set anew, which has epoll tell it again
 		return
 	}
 	if !cn.registered {

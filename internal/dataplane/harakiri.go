@@ -73,7 +73,7 @@ func (x *Exchange) recovered() {
 	}
 }
 
-// waitsForToken reports whether a core is still waiting for events and has not seen that the worker
+// waitsForToken reports whether a core still waits for events and does not know yet that the worker
 // is leaving.
 func (e *Engine) waitsForToken() bool {
 	for _, c := range e.cores {

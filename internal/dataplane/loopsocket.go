@@ -58,7 +58,7 @@ func (e *Engine) compression(r *request.Request) (d websocket.Deflate) {
 // refuseHandshake answers a request that is not a valid handshake.
 func (x *Exchange) refuseHandshake(err error) {
 	status := refusal(err)
-	if err != websocket.ErrNoUpgrade { // which a browser is told that was led here by a link
+	if err != websocket.ErrNoUpgrade { // else a browser has only followed a link
 		x.log("refused a WebSocket from %s with %d: %s", x.cn.peer.Addr, status, reason(err))
 	}
 	headers := ""
@@ -99,7 +99,7 @@ func (x *Exchange) open() int {
 	x.watch(x.cn.watched)
 	x.cn.readAll = false // the client may have sent frames already, of which no event will tell
 	x.tell(newsInput)
-	if x.loop.drainTold { // as those were that had been open by then
+	if x.loop.drainTold { // those that were open at that time have heard of it
 		x.tell(newsDrain)
 	}
 	x.keepAlive()

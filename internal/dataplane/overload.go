@@ -28,7 +28,7 @@ type overload struct {
 	resumeAt int64 // monotonic ns: when accepting is tried again after descriptors ran out; 0: it goes on
 	refused  int64 // 503s since the last note
 	notedAt  int64 // monotonic ns of it
-	spare    int   // a descriptor to close when one is needed to turn a connection away
+	spare    int   // a descriptor to close when one is needed to turn a connection away; -1: none is left
 	sa       unix.RawSockaddrAny
 }
 
@@ -40,11 +40,19 @@ const (
 )
 
 func (o *overload) open(descriptors int) {
-	o.leftAt = -1
+	o.leftAt, o.spare = -1, -1
 	used, _ := os.ReadDir("/proc/self/fd")
 	free := descriptors - len(used)
 	o.capacity = int64(max(1, free-min(maxReserved, free/4)))
-	o.spare, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	o.keepSpare()
+}
+
+// keepSpare opens the descriptor that is given up to turn a connection away, unless there is one,
+// or none to be had.
+func (o *overload) keepSpare() {
+	if o.spare < 0 {
+		o.spare, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
 }
 
 func (o *overload) close() {
@@ -85,7 +93,7 @@ func (h *housekeeper) acceptIfStranded() (left bool) {
 	return left
 }
 
-// acceptStranded accepts a connection nobody is coming for: the kernel woke one worker
+// acceptStranded accepts a connection that nobody else will take: the kernel woke one worker for it
 // (EPOLLEXCLUSIVE), which may have exited before it looked.
 func (h *housekeeper) acceptStranded() {
 	if e := h.eng; e.phase() < draining && !e.hindered(paused) && e.idle() {
@@ -158,9 +166,10 @@ func (h *housekeeper) turnAway(l *listener) bool {
 	fd, errno := accept(l.FD, &h.sa, &salen)
 	if outOfDescriptors(errno) && h.spare >= 0 {
 		unix.Close(h.spare)
+		h.spare = -1
 		fd, errno = accept(l.FD, &h.sa, &salen)
-		defer func() { h.spare, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) }()
 	}
+	defer h.keepSpare()
 	if errno != 0 {
 		return false
 	}

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -36,4 +37,25 @@ func TestNoRoomIsNoRefusal(t *testing.T) {
 	if n := s.eng.row.Refused.Load(); n != 0 {
 		t.Errorf("%d refused", n)
 	}
+}
+
+// A worker that has used its last descriptor up to turn a client away gets another one for that
+// once there are some again.
+func TestSpareDescriptorComesBack(t *testing.T) {
+	serve(t, config{prepare: func(e *Engine) {
+		h, l := &e.house, e.listeners[0]
+		unix.Close(h.spare)
+		h.spare = -1 // as it is if none could be opened
+		c, err := net.Dial("tcp", l.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if !h.turnAway(l) {
+			t.Error("the client was not turned away")
+		}
+		if h.spare < 0 {
+			t.Error("no descriptor is kept for the next one")
+		}
+	}})
 }

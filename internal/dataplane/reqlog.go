@@ -20,7 +20,7 @@ type requestLog struct {
 	pid    int
 	fixed  []byte        // journal, entry: the fields that every entry has
 	peer   unix.Sockaddr // journal: where it listens
-	vain   atomic.Int32  // journal: waits in a row for room in its socket that were in vain
+	vain   atomic.Int32  // journal: how many waits in a row for room in its socket were in vain
 	cut    atomic.Bool   // stream: the last line that was written lacks its end
 }
 

@@ -57,7 +57,7 @@ const (
 	fewAnswers = 4 // between two rounds: the alarm will do
 
 	longFrom = 2 * time.Millisecond // a request as old as this keeps others waiting
-	heels    = time.Millisecond     // a core that had so little time between two requests has a third coming
+	heels    = time.Millisecond     // after two requests so close together a core expects a third
 	perRound = 8                    // events looked at for one that can be handed on
 )
 
@@ -73,7 +73,8 @@ func (r *rounds) setAlarm(now int64) bool {
 	return true
 }
 
-// begin is called by a core with the request that it begins, before x.finished is that one's.
+// begin is called by a core that begins a request, while x.finished is still that of the one
+// before.
 func (h *housekeeper) begin(x *Exchange) {
 	if h.setAlarm(x.started) {
 		x.core.alarmed = x.started-x.finished > int64(heels)
@@ -84,7 +85,7 @@ func (h *housekeeper) begin(x *Exchange) {
 func (h *housekeeper) end(x *Exchange) {
 	x.core.alarmed = false
 	if h.eng.anyBusy() {
-		return // it is that one's now
+		return // the alarm serves that one now
 	}
 	h.alarm.set(0) // before the move: after it another core sets it
 	if h.move(alarmed, unwatched) && h.eng.anyBusy() {
@@ -103,7 +104,7 @@ func (h *housekeeper) alert(now int64) {
 func (h *housekeeper) rest(now int64) {
 	h.nextRound = 0
 	h.move(watched, unwatched)
-	if h.eng.anyBusy() { // it began before it could see that nobody looks
+	if h.eng.anyBusy() { // it began while it could still rely on the rounds
 		h.setAlarm(now)
 	}
 }

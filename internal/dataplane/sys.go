@@ -193,8 +193,10 @@ func pending(fd int) bool {
 	return err == nil && n > 0
 }
 
-// waitWritable blocks until fd takes more, at most timeout ms.
+// waitWritable blocks until fd takes more, at most timeout ms; a deadline that has passed makes
+// that negative.
 func waitWritable(fd int, timeout int) bool {
+	timeout = max(timeout, 0) // poll(2) would wait for ever
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	deadline := monotonic() + int64(timeout)*int64(time.Millisecond)
 	for {

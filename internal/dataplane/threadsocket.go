@@ -10,10 +10,10 @@ import (
 	"uwsgi/internal/request"
 )
 
-// A request may become a WebSocket (RFC 6455), which the thread that runs the application serves:
-// it blocks for messages and for the client. The frames are package websocket's. Or the application
-// takes the connection itself, and frames by itself. Either way the connection ends with the
-// request.
+// A request may become a WebSocket (RFC 6455), served by the thread that runs the application,
+// which blocks until messages come and until the client takes some. Package websocket makes the
+// frames. Or the application takes the connection and does its own framing. Either way the
+// connection ends with the request.
 
 // threadSocket is a request that has become a WebSocket, from the 101 on.
 type threadSocket struct {
@@ -23,7 +23,7 @@ type threadSocket struct {
 	out     []byte // frames to be sent
 	readAll bool   // the last read took all there was
 	ended   bool   // nothing more comes of the client
-	failed  bool   // … since it has broken the protocol: it may be sending still
+	failed  bool   // … because it has broken the protocol: it may still be sending
 	heard   int64  // monotonic ns: its last bytes
 	pinged  int64  // monotonic ns of the ping that it has not answered, 0: there is none
 }

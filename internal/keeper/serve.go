@@ -282,7 +282,7 @@ func (k *keeper) openLog(path string) (*os.File, error) {
 	return f.File, nil
 }
 
-// errPlanted is a file of which nobody knows how it came where it is.
+// errPlanted is a file that somebody else may have put where it is.
 var errPlanted = errors.New("the application's user can put any file there, and this one is somebody else's")
 
 // user is the application's.

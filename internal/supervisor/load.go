@@ -73,8 +73,8 @@ func (p *process) abreast() int {
 	return max(1, p.gen.rows.board.Used(p.row))
 }
 
-// inUse reports whether somebody waits for an answer of a process: a websocket that nobody says
-// anything on does not keep an instance awake.
+// inUse reports whether somebody waits for an answer from a process: a silent websocket does not
+// keep an instance awake.
 func (s *Supervisor) inUse(p *process) bool {
 	all, websockets := p.inFlight()
 	busy, _ := s.saturation(p)

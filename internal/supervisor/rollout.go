@@ -46,10 +46,10 @@ type rollout struct {
 	gen          *generation // nil before the loader is started
 	old          *generation // stoppingOld: what has to be gone; handingOver: what stops accepting
 	handingSince time.Time   // since when
-	stopFirst    bool
-	brutal       bool // the old workers are killed, not drained
-	refused      bool // its application cannot be had; only what it printed is still to come
-	asleep       bool // came from Sleeping
+	stopFirst    bool        // the old generation ends before the new one begins
+	brutal       bool        // the old workers are killed, not drained
+	refused      bool        // its application cannot be had; only what it printed is still to come
+	asleep       bool        // came from Sleeping
 	limit        *timer
 }
 

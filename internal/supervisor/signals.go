@@ -32,14 +32,14 @@ const (
 type signals struct {
 	table   schedule.Table
 	common  map[int]bool            // registered before the fork: every process knows them
-	knowing map[int]map[*taker]bool // by a process itself
+	knowing map[int]map[*taker]bool // registered by a process for itself
 	early   map[int]int             // raised before the generation was in force
 	waiting map[errand]*waiting
-	unread  map[int]int // sent to whoever was free, and not begun
+	unread  map[int]int // sent to whichever process was free, and not begun
 	last    map[int]*stats.Signal
-	seen    map[string]string // what monitored files are like
-	looking bool
-	said    map[string]bool // warnings are told once
+	seen    map[string]string // of monitored files: see look
+	looking bool              // which is under way
+	said    map[string]bool   // warnings are told once
 }
 
 // errand is what a signal has to have done: by one process of its kind, by number, or by any of
@@ -89,8 +89,8 @@ func (s *Supervisor) told(e loader.Told) {
 	}
 }
 
-// teller is whose word it is: a generation's, nil = nobody's any more, and one process's, nil = the
-// loader's.
+// teller is who said something: the generation (nil = it is gone) and the process (nil = its
+// loader).
 func (s *Supervisor) teller(e loader.Told) (*generation, *taker) {
 	if e.Worker == nil {
 		return s.generationOf(e.Loader), nil
@@ -139,7 +139,7 @@ func (s *Supervisor) heed(g *generation, t *taker, op string, n note, message st
 	return nil
 }
 
-// waitsForSignal has a worker take signals that is not ready yet.
+// waitsForSignal lets a worker take signals though it is not ready yet.
 func (s *Supervisor) waitsForSignal(t *taker) {
 	for _, p := range s.procs {
 		if p.taker != t || p.state != starting {
@@ -159,8 +159,8 @@ func (s *Supervisor) warnOnce(g *generation, text string) {
 	}
 }
 
-// startSignals goes over to the schedule of the generation that is in force now. What was raised
-// and is not begun is for its handlers.
+// startSignals switches to the schedule of the generation that is in force now. What was raised and
+// not begun goes to its handlers.
 func (s *Supervisor) startSignals(old *generation) {
 	s.addSources(s.gen)
 	if old != nil && old.signals != nil && s.gen.signals != nil {
@@ -205,8 +205,8 @@ func (s *Supervisor) addSources(g *generation) {
 	}
 }
 
-// tickSchedule does what is due, of the configuration's commands and of the application's signals,
-// and comes back for the next.
+// tickSchedule starts the timed commands and raises the application's signals that are due, and
+// sets a timer for the next.
 func (s *Supervisor) tickSchedule() {
 	s.timers.drop(s.scheduled)
 	s.scheduled = nil
@@ -327,8 +327,8 @@ func (sig *signals) wait(e errand, count int, since time.Time) {
 	sig.waiting[e].count += count
 }
 
-// again has an errand done by others; those of a generation that is not in force any more are for
-// the one that is, where it knows them.
+// again has an errand done by another process. One of a generation that is no longer in force goes
+// to the one that is, if that knows the signal.
 func (s *Supervisor) again(g *generation, e errand, count int) {
 	if g != s.gen {
 		if s.gen == nil || s.gen.signals == nil {
@@ -358,8 +358,8 @@ func (s *Supervisor) underway(g *generation, e errand) bool {
 	})
 }
 
-// errands are what has to be done for a signal. One that nobody has registered is a worker's, as
-// under uWSGI: it may wait for it.
+// errands are what has to be done for a signal. One that nobody has registered goes to a worker, as
+// under uWSGI: some worker may be waiting for it.
 func (s *Supervisor) errands(g *generation, n int) ([]errand, error) {
 	text, ok := g.signals.table.Target(n)
 	if !ok {

@@ -49,8 +49,8 @@ func (s *Supervisor) watchImport(t *rollout) {
 	s.timers.after(s.slowImport.Stacks, dump)
 }
 
-// importer is who imports the application, nil where nobody is at it. Of workers that each do it is
-// any: the others are about where it is.
+// importer is the process that is importing the application, nil if there is none. Where each
+// worker imports it, any will do: the others have come about as far.
 func (g *generation) importer(s *Supervisor) interface {
 	KnowsDump() bool
 	Dump() error

@@ -16,14 +16,14 @@ type taker struct {
 	gen      *generation
 	number   int                    // among its kind
 	limit    time.Duration          // for a handler, 0 = none
-	ran      *int                   // how many have run in its number, nil = nobody counts
+	ran      *int                   // counts those that have run in its slot, nil = nobody counts
 	load     func() int             // what else it has in hand
-	order    func(signal int) error // to run the handler
-	recall   func(signal int) error // not to, if it has not begun
+	order    func(signal int) error // has it run the handler
+	recall   func(signal int) error // has it not do so, if it has not begun
 	late     func(text string)      // its handler is past its deadline
 	occupied func(since time.Time)  // a handler runs since then, zero = none
 	hands    map[int]*delivery      // signals that it was sent and has not handled
-	// when one that it had not begun with was taken from it, and it has begun none since
+	// when a signal that it had not begun was taken back from it; zero once it has begun another
 	declined time.Time
 }
 
@@ -31,7 +31,7 @@ type taker struct {
 type delivery struct {
 	sent, running int // sent: not begun
 	since         time.Time
-	recalled      bool // somebody else shall have what is not begun
+	recalled      bool // what is not begun was taken back for another process
 	began         time.Time
 	limit         *timer
 }
@@ -170,8 +170,8 @@ func (s *Supervisor) withAttendant(list []*taker, g *generation, at *post) []*ta
 
 func (sig *signals) knows(t *taker, n int) bool { return sig.common[n] || sig.knowing[n][t] }
 
-// choose gives who is best sent: one that is free, that has not let one lie, that has the least in
-// hand, the first of equals.
+// choose picks the taker to send: rather one that is free, then one that has left no signal
+// untouched, then the one with the least in hand, then the first.
 func choose(list []*taker) *taker {
 	return slices.MinFunc(list, func(a, b *taker) int {
 		switch free := a.free(); {
@@ -219,8 +219,9 @@ func (s *Supervisor) deliver(g *generation, e errand) time.Duration {
 	return -1
 }
 
-// withdraw takes signals that were sent to whoever was free, and that lie there, back: somebody
-// else is free now. It gives when to look again; negative: there is nothing to look for.
+// withdraw takes back signals that were sent to whichever process was free and that it has not
+// begun, where another one is free now. It gives when to look again; negative: there is nothing to
+// look for.
 func (s *Supervisor) withdraw(g *generation) time.Duration {
 	again := time.Duration(-1)
 	for n := range g.signals.unread {
@@ -244,7 +245,7 @@ func (s *Supervisor) withdraw(g *generation) time.Duration {
 	return again
 }
 
-// withdrawn sends somebody else on what a process had not begun with.
+// withdrawn sends another process on what one had not begun.
 func (s *Supervisor) withdrawn(t *taker, signal int) {
 	if t == nil || t.hands[signal] == nil || t.hands[signal].sent == 0 {
 		return
@@ -347,8 +348,8 @@ func (s *Supervisor) settleRun(t *taker, n int, failure string) {
 	}
 }
 
-// signalsLost sees to what a process that is gone had in hand: what it had not begun is for another
-// one, what it ran is not run again.
+// signalsLost deals with what a process that is gone had in hand: what it had not begun goes to
+// another one, what it ran is not run again.
 func (s *Supervisor) signalsLost(t *taker) {
 	if t == nil {
 		return
