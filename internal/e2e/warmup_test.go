@@ -42,6 +42,28 @@ func TestWarmupOfDjango(t *testing.T) {
 	}
 }
 
+// TestWarmupTraceback: the fault is in the log once, whichever worker finds it and whatever raises it
+// again on its way up, right above the last word.
+func TestWarmupTraceback(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t)
+	s.Write("app.py", "def view():\n    raise ValueError('not today')\n\n\ndef middleware():\n    try:\n        view()\n"+
+		"    except ValueError as exc:\n        raise ValueError(str(exc))\n\n\n"+
+		"def application(environ, start_response):\n    middleware()\n")
+	s.Tolerate(`^Traceback|^ValueError: not today`)
+	s.Allow(`^warmup = /: ValueError: not today, after .*; exiting with status 22$`)
+	s.Launch("--http", harness.Addr(t), "--module", "app", "--master", "--processes", "4", "--warmup", "/")
+	if code := s.Exit(); code != 22 {
+		t.Errorf("exit status %d", code)
+	}
+	if n, m := s.Log.Count(`^ValueError: not today`), s.Log.Count(`line 2, in view`); n != 1 || m != 1 {
+		t.Errorf("%d tracebacks, %d of the lowest:\n%s", n, m, s.Log)
+	}
+	if n := s.Log.Count(`OOPS`); n > 0 {
+		t.Errorf("more is said:\n%s", s.Log)
+	}
+}
+
 // warmed are the ways to run testdata/warmup_app.py.
 func warmed(t *testing.T) map[string][]string {
 	return map[string][]string{

@@ -54,7 +54,8 @@
 //
 //	{"op":"loaded","apps":[…]}              lazy-apps: it has imported the applications
 //	{"op":"ready"}                          it could serve, and takes nothing before it is told to
-//	{"op":"failed","error":"…","message":"…","exclusive":false,"code":22}   it cannot serve (lazy-apps: the application cannot be imported; a warmup has failed); it exits with that code
+//	{"op":"failed","error":"…","message":"…","trace":"…","exclusive":false,"code":22}   it cannot serve (lazy-apps: the application cannot be imported; a warmup has failed); it exits with that code.
+//	                                        trace: a traceback for the supervisor to write into the log, of one worker of those that fail alike
 //	{"op":"recycle","reason":"max-requests"} it asks to be replaced; it goes on serving until told to drain. The supervisor writes the log lines
 //	{"op":"deadline"}                       a request has set itself a deadline that the supervisor would come too late for (Row.NextScan)
 //	{"op":"answered"}                       after "harakiri" or "giveup": the 504s are out and no other core is busy; it will be killed now, not after the grace

@@ -60,6 +60,7 @@ type WorkerFailed struct {
 	Worker    *Worker
 	Error     string
 	Brief     string // as of Failed
+	Trace     string // the traceback that the log has not, "" for none
 	Exclusive bool
 	Code      int
 }

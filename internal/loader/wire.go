@@ -25,6 +25,7 @@ func tame(m *wire.Report) {
 	for _, text := range []*string{&m.Python, &m.Error, &m.Reason, &m.Message} {
 		*text = tameText(*text)
 	}
+	m.Trace = escape.Lines(m.Trace)
 	if m.Code < 0 || m.Code > highestCode {
 		m.Code = 0
 	}

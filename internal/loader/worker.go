@@ -144,7 +144,8 @@ func (w *Worker) hear(m wire.Report) {
 	case wire.OpLoaded:
 		emit(WorkerLoaded{Worker: w, Apps: m.Apps})
 	case wire.OpFailed:
-		emit(WorkerFailed{Worker: w, Error: m.Error, Brief: m.Message, Exclusive: m.Exclusive, Code: m.Code})
+		emit(WorkerFailed{Worker: w, Error: m.Error, Brief: m.Message, Trace: m.Trace, Exclusive: m.Exclusive,
+			Code: m.Code})
 	case wire.OpRecycle:
 		emit(WorkerRecycle{Worker: w, Reason: m.Reason})
 	case wire.OpReload, wire.OpStop:

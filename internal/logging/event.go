@@ -181,6 +181,7 @@ var events = map[string]event{
 	"worker.segfault":       {},
 	"worker.spawned":        {},
 	"worker.toofast":        {},
+	"worker.traceback":      {},
 	"worker.unsignalled":    {},
 	"workers.reload":        {},
 }

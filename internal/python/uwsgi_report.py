@@ -23,12 +23,21 @@ def place(origin):
     return "%s:%d: " % (origin["File"], origin["Line"]) if origin["File"] else ""
 
 
+def formatted(kind, value, tb):
+    """An exception as Python prints it."""
+    try:
+        return "".join(traceback.format_exception(kind, value, tb))
+    except Exception:  # a broken __str__ or __repr__ of the application's own
+        return "Traceback (most recent call last):\n  (not printable)\n%s\n" % getattr(kind, "__name__", kind)
+
+
 def report(kind, value, tb):
     """Print an exception in one write, so that neither a log nor a pipe tears it apart."""
-    try:
-        text = "".join(traceback.format_exception(kind, value, tb))
-    except Exception:  # a broken __str__ or __repr__ of the application's own
-        text = "Traceback (most recent call last):\n  (not printable)\n%s\n" % getattr(kind, "__name__", kind)
+    emit(formatted(kind, value, tb))
+
+
+def emit(text):
+    """Print what formatted gave."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -13,7 +13,7 @@ import time
 
 import uwsgi_asgi
 import uwsgi_threads
-from uwsgi_report import report, text_of
+from uwsgi_report import formatted, text_of
 
 _lock = _thread.allocate_lock  # the system's, whatever is patched later
 
@@ -32,6 +32,7 @@ class Warmup:
     def __init__(self, settings, loaded, base, version):
         self.settings, self.loaded, self.base = settings, loaded, base
         self.agent = "uwsgi-warmup/" + version
+        self.trace = ""  # the exception of the one that has failed, as Python prints it
         self.lasting = []  # tasks that go on when their answer is complete
 
     def run(self, server, answered, late):
@@ -50,7 +51,8 @@ class Warmup:
                 except Failure as exc:
                     failed = str(exc)
                 except BaseException as exc:
-                    report(type(exc), exc, theirs(exc.__traceback__))
+                    first = unrepeated(exc)
+                    self.trace = formatted(type(first), first, theirs(first.__traceback__))
                     failed = "%s: %s" % (type(exc).__name__, text_of(exc))
             took = time.monotonic() - begun
             if not failed and status[:1] == "5":
@@ -154,6 +156,24 @@ class Warmup:
         if not status:
             raise Failure("it sent no response")
         return str(status[0])
+
+
+def unrepeated(exc):
+    """An exception without those in its chain that only raise the one below them again, as each
+    middleware of Django does: the lowest of them, from which the application's fault is seen."""
+    def lowest(exc):
+        below = exc.__context__
+        while below is not None and type(below) is type(exc) and text_of(below) == text_of(exc):
+            exc, below = below, below.__context__
+        return exc
+
+    first = at = lowest(exc)
+    seen = set()
+    while at.__context__ is not None and id(at) not in seen:
+        seen.add(id(at))
+        at.__context__ = lowest(at.__context__)
+        at = at.__context__
+    return first
 
 
 def theirs(tb):

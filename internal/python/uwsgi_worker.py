@@ -23,11 +23,12 @@ from uwsgi_application import is_exclusive, load_all
 from uwsgi_autoreload import watch_modules
 from uwsgi_children import guard_forks, returned
 from uwsgi_interpreter import at_exit, imports, set_title, title
-from uwsgi_report import ERROR, WARNING, report, reporter, say
+from uwsgi_report import ERROR, WARNING, emit, report, reporter, say
 from uwsgi_signals import STACKS, Signals, wakeup
 from uwsgi_wire import BOOT, Belongings, Wire
 
 
+LONGEST_TRACE = 9000  # characters of a traceback: a packet has room for so many, of any kind
 NO_APP = 22  # the exit status of who has no application that can serve
 
 
@@ -48,8 +49,11 @@ class Worker:
                 os.dup2(fds[1], 1)
             os.close(fds[1])
 
-    def incapable(self, why, code=1, exclusive=False):
-        Wire(os.dup(self.control)).send({"op": "failed", "error": why, "exclusive": exclusive, "code": code})
+    def incapable(self, why, code=1, exclusive=False, trace=""):
+        """Tell the supervisor why this worker cannot serve; what to exit with. It writes trace into
+        the log, once for all workers."""
+        Wire(os.dup(self.control)).send({"op": "failed", "error": why, "exclusive": exclusive, "code": code,
+            "trace": trace[-LONGEST_TRACE:]})
         return code
 
     def run(self):
@@ -191,8 +195,9 @@ class Worker:
         warmup = uwsgi_warmup.Warmup(self.settings, self.loaded, base, uwsgi.version.decode())
         failed = warmup.run(server, answered, late)
         if failed and self.trial:
-            return self.incapable(failed, NO_APP)
+            return self.incapable(failed, NO_APP, trace=warmup.trace)
         if failed:
+            emit(warmup.trace)
             say("%s; worker %d serves all the same" % (failed, self.slot), WARNING)
         return 0
 

@@ -192,12 +192,16 @@ func (s *Supervisor) incapable(e loader.WorkerFailed) {
 	}
 	t, level := s.rollout, slog.LevelError
 	ours := t != nil && t.gen == p.gen
-	if ours || p.again && e.Exclusive { // it is told as the reason of what follows
+	// It is told as the reason of what follows, or another worker's has been.
+	if ours || p.again && e.Exclusive || p.gen != s.gen {
 		level = slog.LevelDebug
 	}
 	what := "OOPS ! failed loading app in"
 	if e.Code != loader.ExitNoApp {
 		what = "OOPS ! cannot run"
+	}
+	if e.Trace != "" && (ours && !t.refused || p.gen == s.gen) {
+		s.logProcess(slog.LevelError, "worker.traceback", e.Trace, p)
 	}
 	s.logProcess(level, "worker.noapp", fmt.Sprintf("%s worker %d (pid %d): %s", what, p.slot.n, p.pid, e.Error), p)
 	p.slot.tally.code, p.failed = e.Code, true

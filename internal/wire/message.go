@@ -39,6 +39,7 @@ type Report struct {
 	Code      int    `json:"code,omitempty"`      // what to exit with
 	Reason    string `json:"reason,omitempty"`
 	Message   string `json:"message,omitempty"`
+	Trace     string `json:"trace,omitempty"`  // a traceback, several lines
 	Within    int64  `json:"within,omitempty"` // ms, below 0 = any time
 	Done      bool   `json:"done,omitempty"`   // a task, for the statistics
 	Level     string `json:"level,omitempty"`  // debug, info, warning, error
