@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -156,13 +157,12 @@ func (s *Server) answer(ctx context.Context, c net.Conn) {
 	var head string
 	prometheus := false
 	if s.opts.HTTP {
-		request := make([]byte, 4096)
-		n, err := c.Read(request)
-		if err != nil {
+		line, err := bufio.NewReaderSize(c, 4096).ReadSlice('\n')
+		if err != nil && len(line) == 0 {
 			return
 		}
 		media := "application/json"
-		if prometheus = s.opts.Prometheus != "" && pathOf(request[:n]) == s.opts.Prometheus; prometheus {
+		if prometheus = s.opts.Prometheus != "" && pathOf(line) == s.opts.Prometheus; prometheus {
 			media = PrometheusType
 		}
 		head = "HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: " + media +
@@ -188,7 +188,7 @@ func (s *Server) answer(ctx context.Context, c net.Conn) {
 	}
 }
 
-// pathOf is the path of an HTTP request, without its query.
+// pathOf is the path in the first line of an HTTP request, without its query.
 func pathOf(request []byte) string {
 	_, rest, _ := bytes.Cut(request, []byte{' '})
 	target := rest[:max(bytes.IndexAny(rest, " ?\r\n"), 0)]

@@ -165,3 +165,38 @@ func TestStatsServer(t *testing.T) {
 	}
 	log.Wait("*** Stats server enabled on 127.0.0.1:0 fd: ")
 }
+
+// pipes is a listener whose connections are read piece by piece as they were written.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{} }
+
+// TestStatsRequestInPieces: a request need not come whole.
+func TestStatsRequestInPieces(t *testing.T) {
+	log, l := testlog.New(), make(pipes)
+	s := Serve(l, "pipe", "", Options{HTTP: true, Prometheus: "/metrics"}, sample, log.Add)
+	client, server := net.Pipe()
+	l <- server
+	for _, piece := range []string{"GET /met", "rics HTTP/1.0\r\n\r\n"} {
+		if _, err := client.Write([]byte(piece)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make([]byte, 4096)
+	n, err := client.Read(got)
+	if err != nil || !strings.Contains(string(got[:n]), "text/plain; version=") {
+		t.Errorf("%v: %.200q", err, got[:n])
+	}
+	client.Close()
+	if err := s.Close(log.Add); err != nil {
+		t.Error(err)
+	}
+}
