@@ -202,7 +202,7 @@ func (in *instance) reportStatus() {
 	var b strings.Builder
 	in.current.Load().cfg.WriteShowConfig(&b)
 	for line := range strings.Lines(b.String()) {
-		log.Print(strings.TrimSuffix(line, "\n"))
+		log.Print(option.Public(strings.TrimSuffix(line, "\n")))
 	}
 	st := in.sup.Snapshot()
 	log.Print(fmt.Sprintf("workers total requests: %d", st.Requests))

@@ -36,6 +36,7 @@ func WriteCheck(w io.Writer, c *Config, asJSON bool) (exit int) {
 			honoured++
 		}
 		if asJSON {
+			f.Value, f.Note = option.Public(f.Value), option.Public(f.Note)
 			line, err := json.Marshal(f)
 			if err == nil {
 				out.Write(append(line, '\n'))
@@ -78,10 +79,10 @@ func (f Finding) text() string {
 		b.WriteString(": " + f.Option)
 	}
 	if f.Value != "" {
-		b.WriteString(" = " + oneLine(f.Value))
+		b.WriteString(" = " + oneLine(option.Public(f.Value)))
 	}
 	if f.Note != "" {
-		b.WriteString(": " + oneLine(f.Note))
+		b.WriteString(": " + oneLine(option.Public(f.Note)))
 	}
 	return b.String()
 }

@@ -22,7 +22,7 @@ type Error struct {
 	NotOffered bool
 }
 
-// Error returns FILE:LINE: NAME = VALUE: what is wrong (what to do).
+// Error returns FILE:LINE: NAME = VALUE: what is wrong (what to do); it is Public.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if at := e.At(); at != "" {
@@ -31,12 +31,12 @@ func (e *Error) Error() string {
 	if e.Name != "" {
 		b.WriteString(e.Name)
 		if e.Value != "" {
-			b.WriteString(" = " + e.Value)
+			b.WriteString(" = " + Public(e.Value))
 		}
 		b.WriteString(": ")
 	}
 	if e.Err != nil {
-		b.WriteString(e.Err.Error())
+		b.WriteString(Public(e.Err.Error()))
 	}
 	if e.Hint != "" {
 		b.WriteString(" (" + e.Hint + ")")

@@ -1,9 +1,6 @@
 package option
 
-import (
-	"net/url"
-	"strings"
-)
+import "strings"
 
 // isRedis reports whether an address is one of Redis, or of Valkey, which is the same to us.
 func isRedis(address string) bool {
@@ -15,21 +12,13 @@ func isRedis(address string) bool {
 	return false
 }
 
-// Shown is what logs and statistics call it: a URL has no password there.
+// Shown is what logs and statistics call it.
 func (s Spooler) Shown() string {
 	if !s.Remote() {
 		return s.Dir
 	}
-	return redacted(s.Dir)
+	return Public(s.Dir)
 }
 
 // ShownURL is where a cache in Redis is, without a password.
-func (c Cache) ShownURL() string { return redacted(c.URL) }
-
-func redacted(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "Redis"
-	}
-	return u.Redacted()
-}
+func (c Cache) ShownURL() string { return Public(c.URL) }

@@ -31,7 +31,7 @@ class Spooler:
 
     def __init__(self, settings, spoolers, number, process):
         where = spoolers.dirs[number - 1]
-        self.dir, self.backend = re.sub("(://[^/@]*):[^/@]*@", r"\1:xxxxx@", where), spoolers.backends[where]
+        self.dir, self.backend = re.sub("(://[^/:@]*:)[^/]*@", r"\1xxxxx@", where), spoolers.backends[where]
         self.board, self.process = spoolers.board, process
         self.own_frequency = settings["SpoolerFrequency"] / 1e9
         self.attempts, self.max_tasks = settings["SpoolerAttempts"], settings["SpoolerMaxTasks"]
