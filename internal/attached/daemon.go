@@ -26,9 +26,10 @@ type daemon struct {
 	stop chan struct{} // closed: stop it and end
 	done chan struct{} // closed when run has ended
 
-	mu    sync.Mutex
-	pid   int // 0 = down
-	count int // starts
+	mu      sync.Mutex
+	pid     int     // 0 = down
+	process Process // of that id; nil where a pidfile names it
+	count   int     // starts
 
 	throttle int // seconds
 }
@@ -39,10 +40,10 @@ func (d *daemon) stat() stats.Daemon {
 	return stats.Daemon{Command: d.Command, PID: d.pid, Respawns: max(0, d.count-1)}
 }
 
-func (d *daemon) set(pid int) {
+func (d *daemon) set(pid int, p Process) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.pid = pid
+	d.pid, d.process = pid, p
 	if pid != 0 {
 		d.count++
 	}
@@ -51,10 +52,14 @@ func (d *daemon) set(pid int) {
 // signal sends a signal to the daemon's group, if it runs.
 func (d *daemon) signal(sig syscall.Signal) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.pid > 1 {
-		if syscall.Kill(-d.pid, sig) != nil {
-			_ = syscall.Kill(d.pid, sig)
+	pid, p := d.pid, d.process
+	d.mu.Unlock()
+	switch {
+	case p != nil:
+		_ = p.Signal(sig)
+	case pid > 1:
+		if syscall.Kill(-pid, sig) != nil {
+			_ = syscall.Kill(pid, sig)
 		}
 	}
 }
@@ -83,7 +88,7 @@ func (d *daemon) attached(first bool) bool {
 		d.env.Print(fmt.Sprintf("[uwsgi-daemons] unable to start %v", err))
 		return d.wait()
 	}
-	d.set(p.PID())
+	d.set(p.PID(), p)
 	exited := make(chan string, 1)
 	crash.Go(func() { exited <- p.Wait() })
 	touched := d.watch()
@@ -92,7 +97,7 @@ func (d *daemon) attached(first bool) bool {
 	for {
 		select {
 		case how := <-exited:
-			d.set(0)
+			d.set(0, nil)
 			if d.Control {
 				d.env.Print(fmt.Sprintf("[uwsgi-daemons] control daemon \"%s\" (pid: %d) %s: stopping the instance",
 					d.Command, p.PID(), how))
@@ -129,7 +134,7 @@ func (d *daemon) end(p Process, exited <-chan string) {
 	for {
 		select {
 		case <-exited:
-			d.set(0)
+			d.set(0, nil)
 			return
 		case <-again.C:
 			_ = p.Signal(sig)

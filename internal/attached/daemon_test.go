@@ -206,6 +206,22 @@ func TestDaemonReload(t *testing.T) {
 	})
 }
 
+// TestDaemonReloadSignal: a daemon that stays is signalled by who has started it, which may be the
+// keeper: its process id alone may be another's by now, and is nothing that every user may signal.
+func TestDaemonReloadSignal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, log := &fakeHost{onTerm: true}, testlog.New()
+		list := []option.Daemon{{Command: "x", ReloadSignal: int(syscall.SIGHUP)}}
+		d := StartDaemons(list, fakeEnv(h, log))
+		synctest.Wait()
+		d.Reload(list, fakeEnv(h, log))
+		if got := h.last().signals(); got != "[hangup]" || h.started() != 1 {
+			t.Error(got, h.started())
+		}
+		d.Stop()
+	})
+}
+
 func TestSmartDaemonIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := &fakeHost{}, testlog.New()

@@ -31,10 +31,10 @@ func (d *daemon) smart(first bool) bool {
 		case pid != 0:
 			seen, failed = true, 0
 			if d.stat().PID != pid {
-				d.set(pid)
+				d.set(pid, nil)
 			}
 		case seen: // it was there and is gone
-			d.set(0)
+			d.set(0, nil)
 			return d.stopped()
 		default:
 			if failed++; failed >= freq {
