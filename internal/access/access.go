@@ -81,7 +81,11 @@ func (b *Blocked) Hint() string {
 // Check walks to an absolute path, links included, and gives the first Blocked; nil where cred may
 // do what he needs, or nothing is there. Where cred is nil, the rights are this process's.
 func Check(path string, need Need, cred *syscall.Credential) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != filepath.Clean(path) {
+	real, err := filepath.EvalSymlinks(path)
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		real = at.Path // as far as this process could follow the links
+	}
+	if real != "" && real != filepath.Clean(path) {
 		if err := walk(real, need, cred); err != nil {
 			return err
 		}

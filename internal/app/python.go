@@ -93,6 +93,9 @@ func virtualenv(home string, cred *syscall.Credential) (string, error) {
 		if _, err := os.Stat(p); err == nil {
 			return p, reachable(p, cred)
 		}
+		if errors.As(access.Check(p, access.Run, cred), &b) {
+			return "", fmt.Errorf("%s cannot be run: %w (%s)", p, b, b.Hint())
+		}
 		if target, err := os.Readlink(p); err == nil {
 			return "", fmt.Errorf("%s leads to %s, which is gone with the Python that the virtualenv was made with: "+
 				"make it anew (python3 -m venv --clear %s) and install into it what it held", p, target, home)

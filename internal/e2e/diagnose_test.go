@@ -85,6 +85,7 @@ func TestClosedFolder(t *testing.T) {
 		"--wsgi-file home/site/app.py":        "uid 33 may not enter $DIR/home ",
 		"--wsgi-file secret.py":               "uid 33 may not read $DIR/secret.py ",
 		"--home home/env --module app":        "uid 33 may not enter $DIR/home ",
+		"--home env --module app":             "uid 33 may not enter $DIR/home ",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
@@ -93,8 +94,9 @@ func TestClosedFolder(t *testing.T) {
 			s.Write("home/site/app.py", version("x"))
 			s.Write("secret.py", version("x"))
 			for _, err := range []error{os.Chmod(s.Path("home"), 0o700), os.Chmod(s.Path("secret.py"), 0o600),
-				os.MkdirAll(s.Path("home/env/bin"), 0o755),
-				os.Symlink("/usr/bin/python3", s.Path("home/env/bin/python3"))} {
+				os.MkdirAll(s.Path("home/env/bin"), 0o755), os.MkdirAll(s.Path("env/bin"), 0o755),
+				os.Symlink("/usr/bin/python3", s.Path("home/env/bin/python3")),
+				os.Symlink(s.Path("home/env/bin/python3"), s.Path("env/bin/python3"))} {
 				if err != nil {
 					t.Fatal(err)
 				}
