@@ -64,7 +64,11 @@ func (r *reader) verify(s *option.Settings) {
 	r.verifyAlarms(s, at)
 	r.verifyThresholds(s)
 	r.verifyCacheItems(s)
-	if len(s.Apps) == 0 && len(s.Mules)+len(s.Spoolers) > 0 && !slices.Contains(r.pairs, at("need-app")) {
+	beside := len(s.Mules) + len(s.Spoolers)
+	if len(s.Sockets) == 0 {
+		beside += len(s.Crons) + len(s.Daemons)
+	}
+	if len(s.Apps) == 0 && beside > 0 && !slices.Contains(r.pairs, at("need-app")) {
 		s.NeedApp = false // what runs beside workers is what it is for
 	}
 	r.verifySockets(s)

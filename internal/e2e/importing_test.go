@@ -57,6 +57,30 @@ func TestMasterless(t *testing.T) {
 	}
 }
 
+// TestImportedFiles: each file that is to be imported is, once, though another one or a module of
+// Python's has its name, under the name that it has in uWSGI. An instance that has something to run beside workers needs no
+// application and no socket.
+func TestImportedFiles(t *testing.T) {
+	t.Parallel()
+	s := harness.New(t)
+	for _, name := range []string{"a/json.py", "b/json.py", "json.py"} {
+		s.Write(name, "import sys\nprint('IMPORTED', __name__, file=sys.stderr, flush=True)\n")
+	}
+	s.Write("u.ini", "[uwsgi]\nmaster = true\ncron = 59 23 31 12 -1 true\nshared-import = a/json.py\nimport = b/json.py\nimport = json.py\n"+
+		"import = ./a/json.py\nimport = a/json.py\n")
+	s.Start("u.ini")
+	s.Stop()
+	var got []string
+	for _, line := range s.Log.Lines(0) {
+		if name, ok := strings.CutPrefix(line, "IMPORTED "); ok {
+			got = append(got, name)
+		}
+	}
+	if want := "a_json b_json json __a_json"; strings.Join(got, " ") != want {
+		t.Errorf("imported are %q, not %s", got, want)
+	}
+}
+
 // Where two workers cannot have side by side what the application takes while it is imported, it is
 // imported once for both.
 func TestMasterlessExclusive(t *testing.T) {

@@ -256,6 +256,27 @@ func TestMulesAlone(t *testing.T) {
 	}
 }
 
+// TestMuleHandlers: a program's own handler of the signal that uWSGI ends mules by is called, and what
+// it waits for ends.
+func TestMuleHandlers(t *testing.T) {
+	for _, name := range []string{"SIGTERM", "SIGINT", "SIGHUP"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := harness.New(t)
+			s.LooseFDs() // the mule's come after it is ready
+			s.Write("beside.py", "import signal, sys, uwsgi\n"+
+				"def told(number, frame):\n    print('told', number == signal."+name+", file=sys.stderr, flush=True)\n"+
+				"signal.signal(signal."+name+", told)\nprint('the mule waits', file=sys.stderr, flush=True)\n"+
+				"uwsgi.mule_get_msg()\n")
+			s.Start("--master", "--mule=beside.py", "--socket", harness.Addr(t))
+			s.Log.Wait(t, `^the mule waits$`)
+			s.Reload()
+			s.Log.Wait(t, `^told True$`)
+			s.Log.Wait(t, `^mule 1 \(pid: \d+\) buried after `)
+		})
+	}
+}
+
 // TestFewerMules: what waits for a mule that a reload does away with is given to another, once.
 func TestFewerMules(t *testing.T) {
 	t.Parallel()

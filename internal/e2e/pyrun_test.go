@@ -51,6 +51,7 @@ sys.exit(3)
 
 const pyrunServices = `
 import os, time
+import beside  # of the script's folder
 import uwsgi
 
 here = os.getcwd()  # a job runs in its folder

@@ -6,13 +6,11 @@ import "uwsgi/internal/option"
 var defaultAddress = option.DefaultAddress
 
 // lacksAddress reports whether an application is named and no address that anybody could reach it
-// at, nor is one inherited. What runs programs beside it (daemons, crons, a spooler) may be there
-// for those alone, as in uWSGI, which asks for no socket then. A reload that takes the last address
-// out of the configuration is a mistake, unless it was the default before.
+// at, nor is one inherited. A reload that takes the last address out of the configuration is a
+// mistake, unless it was the default before.
 func (o *opener) lacksAddress(stdin int) bool {
 	s := o.set
-	if len(s.Sockets) > 0 || len(s.Apps) == 0 || s.NoServer || len(s.Spoolers) > 0 || len(s.Daemons) > 0 ||
-		len(s.Crons) > 0 {
+	if len(s.Sockets) > 0 || len(s.Apps) == 0 || s.NoServer || besideAlone(s) {
 		return false
 	}
 	if stdin < 0 {
@@ -25,6 +23,12 @@ func (o *opener) lacksAddress(stdin int) bool {
 	}
 	_, err := inspect(stdin)
 	return len(o.pool) == 0 && (err != nil || s.SkipZero)
+}
+
+// besideAlone reports whether an instance may be there for what it runs beside workers alone, as in
+// uWSGI, which asks for no socket then.
+func besideAlone(s *option.Settings) bool {
+	return len(s.Spoolers)+len(s.Daemons)+len(s.Crons) > 0
 }
 
 // takeDefault has defaultAddress served, as if the configuration had asked for it.

@@ -18,8 +18,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// ErrNoSocket is what Open returns when the configuration has no address and nothing was inherited;
-// the text is uWSGI's.
+// ErrNoSocket is what Open returns when the configuration has no address, nothing was inherited and
+// nothing else is there to run; the text is uWSGI's.
 var ErrNoSocket = errors.New("The -s/--socket option is missing and stdin is not a socket.")
 
 // Socket is one listening socket.

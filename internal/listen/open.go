@@ -158,7 +158,7 @@ func (o *opener) run(stdin int) (*Set, error) {
 	if stdin >= 0 && len(o.pool) == 0 && !o.set.SkipZero {
 		o.adoptStdin(set, stdin)
 	}
-	if len(set.Sockets) == 0 && !o.set.NoServer {
+	if len(set.Sockets) == 0 && !o.set.NoServer && !besideAlone(o.set) {
 		return nil, ErrNoSocket
 	}
 	for _, k := range set.Sockets {

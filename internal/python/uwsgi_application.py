@@ -42,11 +42,15 @@ def import_path(path, name):
 
 
 def import_any(what):
-    """Import a module by name, or by path when it looks like one."""
-    if "/" in what or what.endswith(".py"):
-        name = os.path.basename(what).rpartition(".")[0] or os.path.basename(what)
-        return sys.modules.get(name) or import_path(what, name)
-    return importlib.import_module(what)
+    """Import a module by name, or by path when it looks like one, under the name that uWSGI makes of
+    the path. Another module that happens to have that name is no reason to leave it out."""
+    if "/" not in what and not what.endswith(".py"):
+        return importlib.import_module(what)
+    name = what.removesuffix(".py").replace(".", "_").replace("/", "_")
+    there = sys.modules.get(name)
+    if there is not None and os.path.realpath(getattr(there, "__file__", None) or "") == os.path.realpath(what):
+        return there
+    return import_path(what, name)
 
 
 def pick(module, name, app, settings):

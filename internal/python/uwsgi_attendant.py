@@ -140,6 +140,18 @@ class Attendant:
         if not self.holding and not self.inbox.handling and not self.ending:
             raise SystemExit(0)
 
+    def finish(self):
+        """Have the main thread end, by the program's own handler where it has one: uWSGI's mules are sent
+        SIGINT at a stop, SIGHUP at a reload."""
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            handler = signal.getsignal(signum)
+            if callable(handler) and handler not in (self.leave, ignore, signal.default_int_handler):
+                self.leaving = True
+                break
+        else:
+            signum = signal.SIGTERM
+        os.kill(os.getpid(), signum)
+
     def tell(self, op, **fields):
         """One message to the supervisor."""
         self.send(json.dumps({"op": op, **fields}).encode())
@@ -201,7 +213,7 @@ class Attendant:
         """What the supervisor says, in listen()'s thread."""
         op = order["op"]
         if op == "drain":
-            os.kill(os.getpid(), signal.SIGTERM)
+            self.finish()
         elif op == "signal":
             self.signals.append(order.get("signal", 0))
             try:
@@ -229,6 +241,6 @@ class Attendant:
                 continue
             except OSError:
                 break
-        os.kill(os.getpid(), signal.SIGTERM)
+        self.finish()
         sleep(LAST)
         os._exit(0)

@@ -28,15 +28,15 @@ class Inbox:
             if taken is None:
                 self.wait()
                 continue
-            self.handle(taken)
+            self.handle(taken, True)
             self.leave()
             if number in (None, taken):
                 return taken
 
-    def handle(self, number):
+    def handle(self, number, awaited=False):
         before, self.handling = self.handling, True
         try:
-            uwsgi._use_timers().deliver(number)
+            uwsgi._use_timers().deliver(number, awaited)
         finally:
             self.handling = before
 

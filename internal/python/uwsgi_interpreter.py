@@ -30,6 +30,9 @@ def set_path(settings):
         for hit in hits:
             sys.path.insert(0, hit)
             say("added %s to pythonpath." % hit)
+    script = settings.get("Pyrun") or ""
+    if script.endswith(".py") and not os.path.isdir(script):
+        sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
     sys.path_importer_cache.clear()
 
 
@@ -49,7 +52,7 @@ def set_main(settings):
     import the loader again."""
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
-    sys.argv = ["uwsgi"] + list(settings["PyArgv"] or ())
+    sys.argv = [settings["Pyrun"] or "uwsgi"] + list(settings["PyArgv"] or ())
     if settings.get("PyExecutable"):
         sys.executable = settings["PyExecutable"]
 

@@ -39,7 +39,7 @@ class Script(Attendant):
             self.loaded.tell()
 
     def work(self):
-        sys.argv[0] = path = self.settings["Pyrun"]
+        path = self.settings["Pyrun"]
         try:
             run(path)
         except SystemExit:
@@ -61,14 +61,12 @@ class Script(Attendant):
 
 
 def run(path):
-    """Run a file as an interpreter does: in the module __main__, its folder first where modules are
-    looked for."""
+    """Run a file as an interpreter does: in the module __main__."""
     if os.path.isdir(path) or not path.endswith(".py"):  # it may be a zip file
         runpy.run_path(path, run_name="__main__")
         return
     main = sys.modules["__main__"]
     main.__file__, main.__builtins__ = path, __builtins__
-    sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
     try:
         with open(path, "rb") as file:
             text = file.read()

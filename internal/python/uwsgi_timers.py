@@ -40,15 +40,19 @@ def listen():
         uwsgi._core.on_signal(deliver)
 
 
-def deliver(number):
-    """Run the handler of a signal: called between two requests."""
+def deliver(number, awaited=False):
+    """Run the handler of a signal: called between two requests, or by who waits for it, who needs
+    none."""
     global last
     last = number
     uwsgi._tell("began", signal=number)
     began, failure = time.monotonic(), "nobody has registered it in this process"
     entry = handlers.get(number)
     if entry is None:
-        uwsgi.log("error managing signal %d on %s" % (number, whoami()))
+        if awaited:
+            failure = ""
+        else:
+            uwsgi.log("error managing signal %d on %s: %s" % (number, whoami(), failure))
         done(number, began, failure)
         return
     if uwsgi.loop == b"gevent" and uwsgi._core is not None:
@@ -146,7 +150,7 @@ def wait(number):
     while True:
         taken = uwsgi._core.next_signal()
         if taken is not None:
-            deliver(taken)
+            deliver(taken, True)
         if taken is None or number in (None, taken):
             return taken
 

@@ -361,10 +361,7 @@ func (s *Supervisor) underway(g *generation, e errand) bool {
 // errands are what has to be done for a signal. One that nobody has registered goes to a worker, as
 // under uWSGI: some worker may be waiting for it.
 func (s *Supervisor) errands(g *generation, n int) ([]errand, error) {
-	text, ok := g.signals.table.Target(n)
-	if !ok {
-		s.warnOnce(g, fmt.Sprintf("uwsgi signals: nobody has registered signal %d", n))
-	}
+	text, _ := g.signals.table.Target(n)
 	target, err := schedule.ParseTarget(text)
 	if err != nil {
 		return nil, fmt.Errorf("signal %d: %w", n, err)
