@@ -379,6 +379,7 @@ func (c *client) readSlowly(every time.Duration) (text string, pause time.Durati
 	var got []byte
 	buf := make([]byte, 64<<10)
 	for last := time.Now(); ; unix.Poll(nil, int(every/time.Millisecond)) { // why: the pace is what is tested
+		c.SetDeadline(time.Now().Add(patience)) // at a slow pace all of it takes longer
 		n, err := c.Conn.Read(buf)
 		got = append(got, buf[:n]...)
 		now := time.Now()
