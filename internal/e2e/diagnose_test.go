@@ -15,37 +15,51 @@ import (
 func TestLastWord(t *testing.T) {
 	python := `\(Python 3\.\d+\.\d+, no virtualenv: home= is not set\) looked in `
 	for args, c := range map[string]struct{ reason, rest string }{
-		"--module nothing":                        {"ModuleNotFoundError: No module named 'nothing'", `^module = nothing: ModuleNotFoundError: .*\. \S+/python3 ` + python + "$DIR, "},
-		"--master --module nothing":               {"ModuleNotFoundError: No module named 'nothing'", `^module = nothing: ModuleNotFoundError: .*\. \S+/python3 ` + python + "$DIR, "},
-		"--lazy-apps -p 2 --module nothing":       {"", `^module = nothing: ModuleNotFoundError: No module named 'nothing'\. `},
-		"--ini near.ini":                          {"No module named 'naemd'", `^near\.ini:2: module = naemd: .*The nearest is named: write module = named`},
-		"--master --module naemd":                 {"No module named 'naemd'", `The nearest is named: write module = named`},
-		"--module pkg.wsgi":                       {"No module named 'pkg'", `It is in $DIR/site: write chdir = $DIR/site`},
-		"--chdir site/pkg --module pkg.wsgi":      {"No module named 'pkg'", `It is in $DIR/site: write chdir = $DIR/site`},
-		"--env PYTHONPATH=far --module namex":     {"No module named 'namex'", `looked in $DIR, .*$DIR/far, .*The nearest is named: write module = named`},
-		"--chdir site --module pkg.wsg:app":       {"No module named 'pkg.wsg'", `looked in $DIR/site/pkg\. The nearest is pkg\.wsgi: write module = pkg\.wsgi:app`},
-		"--chdir site --module named.x":           {"No module named 'named'", `It is in $DIR: write chdir = $DIR`},
-		"--module named.x":                        {"No module named 'named\\.x'; 'named' is not a package", `named is a file, $DIR/named\.py, and no package`},
-		"--module named":                          {`unable to find "application" callable in $DIR/named\.py`, `^module = named: .*\. It has app: write module = named:app`},
-		"--module named --callable appli":         {`unable to find "appli" callable`, `It has app: write callable = app`},
-		"--wsgi-file named.py":                    {`unable to find "application" callable`, `It has app: write callable = app`},
-		"--mount /x=named.py":                     {`unable to find "application" callable`, `It has app: write mount = /x=named\.py:app`},
-		"--module factory":                        {`unable to find "application" callable`, `It has create_app\(\): write module = factory:create_app\(\)`},
-		"--wsgi-file naemd.py":                    {`failed to open python file naemd\.py`, `The nearest is $DIR/named\.py`},
-		"--wsgi-file no/where.py":                 {`failed to open python file`, `There is no folder $DIR/no`},
-		"--module needs":                          {"ModuleNotFoundError: No module named 'inavenv'", `^module = needs: it cannot be imported, see above\. .*The virtualenv $DIR/env has it: write home = $DIR/env`},
-		"--module fails":                          {"RuntimeError: once", `module = fails: it cannot be imported, see above`},
-		"--module broken":                         {"SyntaxError: ", `module = broken: it cannot be imported, see above`},
-		"--wsgi-file site":                        {"failed to open python file site: it is a folder", `^wsgi-file = site: `},
-		"--asgi-file site/pkg":                    {"it is a folder", `Write asgi-file = site/pkg/wsgi\.py`},
-		"--module ./named:app":                    {`"\./named" is no name of a module`, `^module = \./named:app: .*Write module = named:app`},
-		"--chdir site --wsgi-file named.py":       {"failed to open python file", `looked for in $DIR/site: write wsgi-file = $DIR/named\.py`},
-		"--module nothing --wsgi-file nothing.py": {`failed to open python file nothing\.py`, `^wsgi-file = nothing\.py: `},
+		"--module nothing":                                 {"ModuleNotFoundError: No module named 'nothing'", `^module = nothing: ModuleNotFoundError: .*\. \S+/python3 ` + python + "$DIR, "},
+		"--master --module nothing":                        {"ModuleNotFoundError: No module named 'nothing'", `^module = nothing: ModuleNotFoundError: .*\. \S+/python3 ` + python + "$DIR, "},
+		"--lazy-apps -p 2 --module nothing":                {"", `^module = nothing: ModuleNotFoundError: No module named 'nothing'\. `},
+		"--ini near.ini":                                   {"No module named 'naemd'", `^near\.ini:2: module = naemd: .*The nearest is named: write module = named`},
+		"--master --module naemd":                          {"No module named 'naemd'", `The nearest is named: write module = named`},
+		"--module pkg.wsgi":                                {"No module named 'pkg'", `It is in $DIR/site: write chdir = $DIR/site`},
+		"--chdir site/pkg --module pkg.wsgi":               {"No module named 'pkg'", `It is in $DIR/site: write chdir = $DIR/site`},
+		"--env PYTHONPATH=far --module namex":              {"No module named 'namex'", `looked in $DIR, .*$DIR/far, .*The nearest is named: write module = named`},
+		"--chdir site --module pkg.wsg:app":                {"No module named 'pkg.wsg'", `looked in $DIR/site/pkg\. The nearest is pkg\.wsgi: write module = pkg\.wsgi:app`},
+		"--chdir site --module named.x":                    {"No module named 'named'", `It is in $DIR: write chdir = $DIR`},
+		"--module named.x":                                 {"No module named 'named\\.x'; 'named' is not a package", `named is a file, $DIR/named\.py, and no package`},
+		"--module named.py":                                {"No module named 'named\\.py'", `and no package: write module = named; exiting`},
+		"--module named.py:app":                            {"No module named 'named\\.py'", `and no package: write module = named:app; exiting`},
+		"--wsgi-file site/proj/wsgi.py":                    {"No module named 'proj'", `It is in $DIR/site: write pythonpath = $DIR/site; `},
+		"--module other":                                   {"No module named 'inother'", `\. $DIR/py/bin/python3\.12 \(Python 3\.12\) has it: install it for this one, too \(\S+ -m pip install\), or write py-programname = $DIR/py/bin/python3\.12; `},
+		"--module django.core.handlers.wsgi:WSGIHandler()": {`AppRegistryNotReady: not yet`, `Since Django 1\.7: write module = django\.core\.wsgi:get_wsgi_application\(\); `},
+		"--module named":                                   {`unable to find "application" callable in $DIR/named\.py`, `^module = named: .*\. It has app: write module = named:app`},
+		"--module named --callable appli":                  {`unable to find "appli" callable`, `It has app: write callable = app`},
+		"--wsgi-file named.py":                             {`unable to find "application" callable`, `It has app: write callable = app`},
+		"--mount /x=named.py":                              {`unable to find "application" callable`, `It has app: write mount = /x=named\.py:app`},
+		"--module factory":                                 {`unable to find "application" callable`, `It has create_app\(\): write module = factory:create_app\(\)`},
+		"--wsgi-file naemd.py":                             {`failed to open python file naemd\.py`, `The nearest is $DIR/named\.py`},
+		"--wsgi-file no/where.py":                          {`failed to open python file`, `There is no folder $DIR/no`},
+		"--module needs":                                   {"ModuleNotFoundError: No module named 'inavenv'", `^module = needs: it cannot be imported, see above\. .*The virtualenv $DIR/env has it: write home = $DIR/env`},
+		"--module fails":                                   {"RuntimeError: once", `module = fails: it cannot be imported, see above`},
+		"--module broken":                                  {"SyntaxError: ", `module = broken: it cannot be imported, see above`},
+		"--wsgi-file site":                                 {"failed to open python file site: it is a folder", `^wsgi-file = site: `},
+		"--asgi-file site/pkg":                             {"it is a folder", `Write asgi-file = site/pkg/wsgi\.py`},
+		"--module ./named:app":                             {`"\./named" is no name of a module`, `^module = \./named:app: .*Write module = named:app`},
+		"--chdir site --wsgi-file named.py":                {"failed to open python file", `looked for in $DIR/site: write wsgi-file = $DIR/named\.py`},
+		"--module nothing --wsgi-file nothing.py":          {`failed to open python file nothing\.py`, `^wsgi-file = nothing\.py: `},
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
 			s := harness.New(t)
-			s.Setenv(harness.DebianPath)
+			s.Setenv(harness.DebianPath + ":" + s.Path("py/bin"))
+			s.Write("py/bin/python3.12", "")
+			s.Write("py/lib/python3.12/site-packages/inother.py", "")
+			s.Write("other.py", "import inother\n")
+			s.Write("site/proj/wsgi.py", "import proj.settings\n")
+			for _, dir := range []string{"django", "django/core", "django/core/handlers"} {
+				s.Write(dir+"/__init__.py", "")
+			}
+			s.Write("django/core/handlers/wsgi.py", "class AppRegistryNotReady(Exception):\n    pass\n\n\n"+
+				"class WSGIHandler:\n    def __init__(self):\n        raise AppRegistryNotReady('not yet')\n")
 			s.Write("named.py", "def app(environ, start_response):\n    pass\n")
 			s.Write("factory.py", "def helper(): pass\ndef create_app():\n    pass\n")
 			s.Write("site/pkg/wsgi.py", "")

@@ -18,6 +18,8 @@ USUAL = ("application", "app", "wsgi", "asgi", "wsgi_app", "asgi_app", "api", "s
 FACTORIES = ("create_app", "make_app", "build_app", "get_app", "create_application", "get_application",
              "make_application", "app_factory", "get_wsgi_application", "get_asgi_application")
 
+OLD_DJANGO, DJANGO = "django.core.handlers.wsgi:WSGIHandler", "django.core.wsgi:get_wsgi_application()"
+
 
 def written(app, value=None):
     """How the configuration writes an application; ``value`` in place of what it names now."""
@@ -45,6 +47,8 @@ def of_import(exc, app, settings):
             return of_missing(exc.name, app, settings)
         if isinstance(exc, PermissionError) and isinstance(exc.filename, (str, bytes)):
             return barrier(os.fsdecode(exc.filename)) or ""
+        if type(exc).__name__ == "AppRegistryNotReady" and app["Value"].startswith(OLD_DJANGO):
+            return "Since Django 1.7: write " + written(dict(app, Kind="module"), DJANGO)
     except Exception:  # to fail here would hide what has failed before
         pass
     return ""
@@ -57,10 +61,13 @@ def of_missing(name, app, settings, parent=None):
     ours = app["Kind"] == "module" and (app["Value"].partition(":")[0] + ".").startswith(name + ".")
     parent = parent or rest and sys.modules.get(name.rpartition(".")[0]) or None
     if parent is not None and not hasattr(parent, "__path__"):
-        return "%s is a file, %s, and no package" % (parent.__name__, getattr(parent, "__file__", "?"))
+        text = "%s is a file, %s, and no package" % (parent.__name__, getattr(parent, "__file__", "?"))
+        if ours and name == parent.__name__ + ".py":
+            text += ": write " + written(app, parent.__name__ + app["Value"][len(name):])
+        return text
     path = list(parent.__path__) if parent is not None else search_path()
     closed = [why for why in map(barrier, path) if why]
-    advice = closed[0] if closed else elsewhere(top, ours, settings) if parent is None else ""
+    advice = closed[0] if closed else elsewhere(top, ours, app, settings) if parent is None else ""
     if not advice:
         near = nearest(name.rpartition(".")[2], path)
         if near:
@@ -99,22 +106,60 @@ def interpreter(settings):
     return what + ") of the virtualenv %s" % sys.prefix
 
 
-def elsewhere(top, ours, settings):
+def elsewhere(top, ours, app, settings):
     """Where a top-level module is that sys.path does not lead to: what to write."""
     here = os.getcwd()
-    if ours:
-        for folder in [os.path.dirname(here)] + below(here):
-            if holds(folder, top):
-                return "It is in %s: write chdir = %s" % (folder, folder)
+    for folder in [os.path.dirname(here)] + below(here) if ours else above(app):
+        if holds(folder, top):
+            return "It is in %s: write %s = %s" % (folder, "chdir" if ours else "pythonpath", folder)
     if sys.prefix != sys.base_prefix:
-        return ""
+        return in_python(top, settings)
     active = os.environ.get("VIRTUAL_ENV")
     for env in ([active] if active else []) + below(here) + below(os.path.dirname(here)):
         if os.path.exists(os.path.join(env, VENV)):
             for version in names(os.path.join(env, "lib")):
                 if holds(os.path.join(env, "lib", version, "site-packages"), top):
                     return "The virtualenv %s has it: write home = %s" % (env, env)
+    return in_python(top, settings)
+
+
+def above(app):
+    """The folders that the file of an application lies in, from its own upwards: one is the project's."""
+    if app["Kind"] != "file":
+        return
+    folder = os.path.dirname(os.path.abspath(app["Value"].partition(":")[0]))
+    while len(folder) > 1:
+        yield folder
+        folder = os.path.dirname(folder)
+
+
+def in_python(top, settings):
+    """Which other Python of this machine has a top-level module, and what to do about that."""
+    for python, version in pythons():
+        prefix = os.path.dirname(os.path.dirname(python))
+        folders = [os.path.join(prefix, "lib", "python" + version, part) for part in ("site-packages", "dist-packages")]
+        if prefix == "/usr":  # Debian's, which has further places
+            folders += ["/usr/lib/python3/dist-packages", "/usr/local/lib/python%s/dist-packages" % version]
+        if any(holds(folder, top) for folder in folders):
+            text = "%s (Python %s) has it: install it for this one, too (%s -m pip install)" % (
+                python, version, EXECUTABLE)
+            return text if settings["Home"] or sys.prefix != sys.base_prefix else (
+                text + ", or write py-programname = " + python)
     return ""
+
+
+def pythons():
+    """The other interpreters of this machine, (path, "3.12") each, in the order of PATH."""
+    import glob
+    import re
+
+    seen = {os.path.realpath(EXECUTABLE)}
+    for folder in filter(os.path.isabs, os.environ.get("PATH", "").split(":") + ["/usr/local/bin", "/usr/bin"]):
+        for python in map(os.path.realpath, sorted(glob.glob(os.path.join(glob.escape(folder), "python3*")))):
+            version = re.fullmatch(r"python(3\.\d+)", os.path.basename(python))
+            if version and python not in seen:
+                seen.add(python)
+                yield python, version[1]
 
 
 def names(folder):
