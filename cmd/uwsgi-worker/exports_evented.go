@@ -53,6 +53,7 @@ func uwGoRead(exchange C.int, ev *C.uw_event) (kind C.int) {
 	kind = C.UW_GONE
 	defer guard("read")
 	engine.Exchange(int(exchange)).Read(&event)
+	toldOf()
 	fill(ev, &event)
 	return ev.kind
 }

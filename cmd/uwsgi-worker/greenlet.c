@@ -217,6 +217,7 @@ PyObject *greenlet_receive(uw_exchange *x, int wait)
 				return PyBytes_FromStringAndSize(m.data, (Py_ssize_t)m.len);
 			case UW_MESSAGE_NONE:
 				d->asked = wait;
+				events_soon(); // more may be there of which nothing tells
 				break;
 			default:
 				d->ended = 1;

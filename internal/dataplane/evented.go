@@ -29,6 +29,9 @@ type flight struct {
 	refused  int  // what the body is refused with if the application has no answer, 0: nothing
 	news     news
 	told     bool        // in Loop.telling
+	turn     uint        // of the loop, in which reads were made
+	reads    int         // of the connection, in that turn
+	later    bool        // in Loop.later
 	socket   *loopSocket // nil: no WebSocket was asked for
 }
 
@@ -93,6 +96,31 @@ func (x *Exchange) pop(ev *Event) bool {
 	}
 	return true
 }
+
+// mayRead reports whether the connection may be read once more in this turn of the loop; otherwise
+// the application is told to read on in the next one. A client that sends without end must not keep
+// the loop from all others.
+func (x *Exchange) mayRead(most int) bool {
+	l := x.loop
+	if x.turn != l.asks {
+		x.turn, x.reads = l.asks, 0
+	}
+	if x.reads++; x.reads <= most {
+		return true
+	}
+	if !x.later {
+		x.later, l.unseen = true, true
+		l.later = append(l.later, x)
+	}
+	return false
+}
+
+// How often a connection is read in a turn of the loop: a piece of a body is one message to the
+// application, what is read of a WebSocket may be thousands.
+const (
+	bodyReads   = 4
+	socketReads = 1
+)
 
 // input reads what has come, if the application waits for it. False: it need not be told.
 func (x *Exchange) input(ev *Event) bool {

@@ -32,6 +32,7 @@ type Loop struct {
 	free      []*Exchange  // the last one used is used first: its memory is warm
 	inFlight  int
 	telling   []*Exchange // have something to tell the application
+	later     []*Exchange // have had their turn, and more may be there to read
 	unseen    bool        // there is work that the epoll set will not tell of
 	drainTold bool        // the exchanges in flight have heard that the worker leaves
 
@@ -116,6 +117,11 @@ func (l *Loop) step() bool {
 		l.asked = false
 		return false
 	default:
+		for _, x := range l.later {
+			x.later = false
+			x.tell(newsInput)
+		}
+		l.later = l.later[:0]
 		l.eng.row.Loop.Beat.Store(monotonic())
 		n, errno := epollNow(l.eng.epfd, l.events[:])
 		if errno == unix.EINTR {

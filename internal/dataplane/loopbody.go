@@ -58,6 +58,9 @@ func (x *Exchange) pull(ev *Event) bool {
 	cn, l := x.cn, x.loop
 	b := &cn.body
 	for {
+		if !x.mayRead(bodyReads) {
+			return false
+		}
 		p := l.rbuf
 		if left := b.left(); left >= 0 && left < int64(len(p)) {
 			p = p[:left] // what follows a body belongs to the next request

@@ -60,6 +60,9 @@ func (x *Exchange) writeQueued() {
 
 // tellRoom tells an application that waits for the client that it has caught up, or is gone.
 func (x *Exchange) tellRoom() {
+	if x.opened() && !x.over {
+		x.answerPing()
+	}
 	if x.full && (x.broken || !x.overHighWater()) {
 		x.full = false
 		x.tell(newsRoom)

@@ -26,7 +26,9 @@ type loopSocket struct {
 	heard   int64 // monotonic ns of the last bytes of the client's
 	pinged  int64 // monotonic ns of a ping since, 0: none
 	sent    int64 // messages
-	wsgi    bool  // what the application has not asked for stays in the kernel: it may watch the descriptor
+	owes    bool  // a pong, once the client has taken what is kept for it
+	pong    []byte
+	wsgi    bool // what the application has not asked for stays in the kernel: it may watch the descriptor
 }
 
 // opened reports whether x has become a WebSocket.
@@ -198,13 +200,22 @@ func (x *Exchange) farewell() {
 	}
 }
 
-// readMessage reads frames until there is a message or a close; Op 0: nothing more has come.
+// readMessage reads frames until there is a message or a close; Op 0: nothing more is to be had now.
 func (x *Exchange) readMessage() websocket.Message {
+	x.out = x.out[:0]
+	m := x.nextFrame()
+	x.cn.detach()
+	x.frames(x.out)
+	return m
+}
+
+// nextFrame is readMessage, but that it leaves in x.out what is to be answered, and in memory of
+// the loop what follows.
+func (x *Exchange) nextFrame() websocket.Message {
 	s, cn, l := x.socket, x.cn, x.loop
 	for {
-		p := cn.in
-		if len(p) == 0 {
-			if cn.readAll {
+		if len(cn.in) == 0 {
+			if cn.readAll || !x.mayRead(socketReads) {
 				return websocket.Message{}
 			}
 			got, errno := cn.recv(l.rbuf)
@@ -218,12 +229,15 @@ func (x *Exchange) readMessage() websocket.Message {
 			}
 			cn.readAll = got < len(l.rbuf) && !cn.hup
 			s.heard, s.pinged = monotonic(), 0
-			p = l.rbuf[:got]
+			cn.in, cn.lent = l.rbuf[:got], true
 		}
-		m, used := s.Next(p)
-		cn.in, cn.lent = p[used:], true
-		cn.detach()
-		x.frames(s.AppendReply(x.out[:0], m))
+		m, used := s.Next(cn.in)
+		cn.in = cn.in[used:]
+		if m.Op == websocket.Ping && x.overHighWater() { // the latest one may do (RFC 6455 §5.5.3)
+			s.owes, s.pong = true, append(s.pong[:0], m.Data...)
+			continue
+		}
+		x.out = s.AppendReply(x.out, m)
 		switch m.Op {
 		case websocket.Text, websocket.Binary:
 			x.eng.row.LastUse.Store(s.heard)
@@ -235,6 +249,15 @@ func (x *Exchange) readMessage() websocket.Message {
 			}
 			return m
 		}
+	}
+}
+
+// answerPing sends the pong that a client was owed that took nothing.
+func (x *Exchange) answerPing() {
+	s := x.socket
+	if s.owes && !x.broken && !x.overHighWater() {
+		s.owes = false
+		x.frames(s.AppendReply(x.out[:0], websocket.Message{Op: websocket.Ping, Data: s.pong}))
 	}
 }
 
