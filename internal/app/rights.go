@@ -100,7 +100,7 @@ func (r *rights) fifo(path string) (f *os.File, err error) {
 	return f, err
 }
 
-// writePidfile writes this process's id. The file of `+"`pidfile`"+` is root's, as uWSGI's is.
+// writePidfile writes this process's id. The file of `pidfile` is root's, as uWSGI's is.
 func (r *rights) writePidfile(path string, roots bool) error {
 	write := func() error { return pidfile.Write(path, os.Getpid()) }
 	ask := func() error { return r.keeper.WritePidfile(path) }

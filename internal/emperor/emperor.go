@@ -76,7 +76,7 @@ type emperor struct {
 	runner  runner
 	vassals map[string]vassal
 	failed  map[string]string // name → why
-	told    map[string]bool   // problems that were logged
+	told    map[string]bool   // the problems of the last look, which are logged when they arise
 	records map[string]*record
 }
 
@@ -87,7 +87,7 @@ func Run(ctx context.Context, c Config) error {
 	c.Log = func(level slog.Level, event, text string, attrs ...slog.Attr) { // vassals are named by those who own them
 		log(level, event, escape.String(text), attrs...)
 	}
-	e := &emperor{Config: c, failed: map[string]string{}, told: map[string]bool{}, records: map[string]*record{}}
+	e := &emperor{Config: c, failed: map[string]string{}, records: map[string]*record{}}
 	if c.Systemd {
 		u, err := newServices(c, results)
 		if err != nil {
@@ -158,12 +158,15 @@ func (e *emperor) freq() time.Duration {
 // what did not change.
 func (e *emperor) look(all bool) {
 	found, problems := look(&e.Settings.Emperor, e.vassals)
+	told := map[string]bool{}
 	for _, p := range problems {
-		if text := p.Error(); !e.told[text] {
-			e.told[text] = true
+		text := p.Error()
+		if !e.told[text] && !told[text] {
 			e.Log(slog.LevelWarn, "emperor.problem", "[emperor] "+text)
 		}
+		told[text] = true
 	}
+	e.told = told
 	if e.vassals == nil {
 		e.runner.sweep(found)
 	}
@@ -200,7 +203,9 @@ func (e *emperor) look(all bool) {
 func (e *emperor) hear(r result) {
 	e.note(r)
 	if r.err != nil {
-		e.failed[r.name] = r.err.Error()
+		if _, there := e.vassals[r.name]; there && r.op != stop { // else nobody would take it back
+			e.failed[r.name] = r.err.Error()
+		}
 		e.Log(slog.LevelError, "emperor.failed", fmt.Sprintf("[emperor] %s of %s failed: %v", r.op, r.id, r.err),
 			slog.String("vassal", r.name))
 	} else {

@@ -43,6 +43,12 @@ func TestMain(m *testing.M) {
 	for sig := range ch {
 		note(sig.String())
 		if sig == syscall.SIGTERM {
+			for last := os.Getenv("EMPEROR_TEST_LINGER"); last != ""; time.Sleep(5 * time.Millisecond) { // why: a file tells
+				if _, err := os.Stat(last); err == nil {
+					note("gone")
+					break
+				}
+			}
 			os.Exit(0)
 		}
 	}
@@ -206,6 +212,92 @@ func TestDeadVassalIsStartedAgain(t *testing.T) {
 	c.eventually("second start", func() bool { return strings.Count(c.noted(), "start") == 2 })
 	c.eventually("word of it", c.logged("vassal a.yaml died (signal: killed)"))
 	c.eventually("respawn in the statistics", func() bool { return ask().Vassals[0].Respawns == 1 })
+}
+
+// A vassal whose file comes back while it is still ending starts when it has ended: it still holds
+// its sockets.
+func TestFileComesBack(t *testing.T) {
+	last := filepath.Join(t.TempDir(), "last")
+	t.Setenv("EMPEROR_TEST_LINGER", last)
+	c := reign(t, nil)
+	a := c.write("a.ini", "[uwsgi]\n")
+	first := "start --ini " + a + " in " + c.dir + "\n"
+	c.eventually("start", func() bool { return c.noted() == first })
+	if err := os.Remove(a); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("stop", func() bool { return c.noted() == first+"terminated\n" })
+	c.write("a.ini", "[uwsgi]\n")
+	c.eventually("new instance", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return strings.Count(strings.Join(c.logs, "\n"), "new uwsgi instance a.ini") == 2
+	})
+	if err := os.WriteFile(last, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("start after the end", func() bool { return c.noted() == first+"terminated\ngone\n"+first })
+}
+
+// However long a hook takes, the goroutine that looks at the folders is not kept waiting: it tells
+// the watchdog too.
+func TestSlowHook(t *testing.T) {
+	goOn := filepath.Join(t.TempDir(), "go-on")
+	c := reign(t, func(s *option.Settings) {
+		s.Emperor.StartHook = "while [ ! -e " + goOn + " ]; do sleep 0.01; done #"
+	})
+	t.Cleanup(func() {
+		if err := os.WriteFile(goOn, nil, 0o644); err != nil {
+			t.Error(err)
+		}
+	})
+	c.write("a.ini", "[uwsgi]\n")
+	for n := 1; n <= 40; n++ {
+		select {
+		case c.rescan <- struct{}{}:
+		case <-time.After(patience):
+			t.Fatalf("the emperor waits for the hook after %d looks", n)
+		}
+		c.eventually("look", func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return strings.Count(strings.Join(c.logs, "\n"), "instance a.ini") >= n
+		})
+	}
+}
+
+// What went wrong with a vassal is told for as long as there is the vassal, and a problem again when
+// it comes back.
+func TestProblemsPass(t *testing.T) {
+	c := reign(t, func(s *option.Settings) { s.Emperor.StopHook = "false" })
+	a := c.write("a.ini", "[uwsgi]\n")
+	c.eventually("start", func() bool { return strings.HasPrefix(c.noted(), "start") })
+	for n := 1; n <= 2; n++ {
+		b := c.write("a.yaml", "uwsgi:\n")
+		c.eventually("problem", func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return strings.Count(strings.Join(c.logs, "\n"), "has the same name") == n
+		})
+		if err := os.Remove(b); err != nil {
+			t.Fatal(err)
+		}
+		c.rescan <- struct{}{}
+		c.eventually("reload of all", func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return strings.Count(strings.Join(c.logs, "\n"), "vassal a.ini has been reloaded") == n
+		})
+	}
+	if err := os.Remove(a); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("failure of the hook", c.logged("stop of a.ini failed"))
+	c.eventually("status", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.logs[len(c.logs)-1] == "STATUS 0 vassals"
+	})
 }
 
 func TestEndStopsVassals(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -25,13 +26,25 @@ type processes struct {
 	quit    chan struct{}
 
 	list map[string]*child // by name
+	gone map[string]*child // by name: those told to stop, which may still be at it
 	all  sync.WaitGroup
 }
 
 // child is one vassal's goroutine, and what it is told.
 type child struct {
-	orders chan change
+	orders chan change  // the last one only: see tell
 	pid    atomic.Int64 // 0 = it does not run
+	ended  chan struct{}
+}
+
+// tell leaves an order for serve, in place of one that it has not come to yet: whoever gives orders
+// never waits, however long a hook or the end of a process takes. Only one goroutine may call it.
+func (k *child) tell(c change) {
+	select {
+	case <-k.orders:
+	default:
+	}
+	k.orders <- c
 }
 
 type startRequest struct {
@@ -40,8 +53,8 @@ type startRequest struct {
 }
 
 func newProcesses(c Config, results chan<- result) *processes {
-	p := &processes{Config: c, results: results, list: map[string]*child{}, start: make(chan *startRequest),
-		quit: make(chan struct{})}
+	p := &processes{Config: c, results: results, list: map[string]*child{}, gone: map[string]*child{},
+		start: make(chan *startRequest), quit: make(chan struct{})}
 	crash.Go(p.starter)
 	return p
 }
@@ -61,19 +74,35 @@ func (p *processes) starter() {
 }
 
 func (p *processes) apply(batch []change) {
+	maps.DeleteFunc(p.gone, func(_ string, k *child) bool {
+		select {
+		case <-k.ended:
+			return true
+		default:
+			return false
+		}
+	})
 	for _, c := range batch {
 		k := p.list[c.name]
 		if k == nil {
 			if c.op == stop {
 				continue
 			}
-			k = &child{orders: make(chan change, 16)}
+			k = &child{orders: make(chan change, 1), ended: make(chan struct{})}
 			p.list[c.name] = k
-			p.all.Go(crash.Guarded(func() { p.serve(k) }))
+			before := p.gone[c.name]
+			p.all.Go(crash.Guarded(func() {
+				defer close(k.ended)
+				if before != nil { // it holds the sockets, and ends in its own time
+					<-before.ended
+				}
+				p.serve(k)
+			}))
 		}
-		k.orders <- c
+		k.tell(c)
 		if c.op == stop {
 			delete(p.list, c.name)
+			p.gone[c.name] = k
 		}
 	}
 }
@@ -91,7 +120,7 @@ func (p *processes) pids() map[string]int {
 
 func (p *processes) leave() {
 	for _, k := range p.list {
-		k.orders <- change{op: stop}
+		k.tell(change{op: stop})
 	}
 	p.all.Wait()
 	close(p.quit)

@@ -33,6 +33,8 @@ type services struct {
 	bus     *sd.Bus
 	results chan<- result
 
+	folder string                   // of the drop-ins: dropInFolder
+	mu     sync.Mutex               // guards known, and what stands in folder: forget is a job's
 	known  map[string]units.Tree    // drop-ins in force, by vassal
 	wishes map[string]answer        // of the batch that is looked at, by vassal
 	after  map[string]chan struct{} // the end of the last job, by vassal
@@ -42,7 +44,8 @@ type services struct {
 }
 
 func newServices(c Config, results chan<- result) (*services, error) {
-	u := &services{Config: c, results: results, known: map[string]units.Tree{}, after: map[string]chan struct{}{}}
+	u := &services{Config: c, results: results, folder: dropInFolder, known: map[string]units.Tree{},
+		after: map[string]chan struct{}{}}
 	u.ctx, u.quit = context.WithCancel(context.Background())
 	var err error
 	if u.bus, err = sd.ConnectBus(u.ctx); err != nil {
@@ -103,11 +106,13 @@ func (u *services) prepare(c change) (job, bool, error) {
 		return j, false, err
 	}
 	tree := j.instance.DropIns()
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	before := u.known[c.name]
 	if before == nil {
-		before = left(j.instance)
+		before = u.left(j.instance)
 	}
-	if before != nil && tree.In(dropInFolder) && len(before) == len(tree) {
+	if before != nil && tree.In(u.folder) && len(before) == len(tree) {
 		u.known[c.name] = tree
 		return j, false, nil
 	}
@@ -116,11 +121,11 @@ func (u *services) prepare(c change) (job, bool, error) {
 	j.unit = before != nil &&
 		before[j.instance.Service()+".d/"+dropInName] != tree[j.instance.Service()+".d/"+dropInName]
 	if before != nil {
-		if err := before.Remove(dropInFolder); err != nil {
+		if err := before.Remove(u.folder); err != nil {
 			return j, false, err
 		}
 	}
-	if err := tree.Write(dropInFolder); err != nil {
+	if err := tree.Write(u.folder); err != nil {
 		return j, false, err
 	}
 	u.known[c.name] = tree
@@ -195,23 +200,37 @@ func (u *services) begin(j job) {
 		u.results <- result{j.change, err}
 	}))
 	if j.op == stop {
+		u.mu.Lock()
+		defer u.mu.Unlock()
 		tree := u.known[j.name]
 		delete(u.known, j.name)
 		if tree != nil {
-			u.jobs.Go(crash.Guarded(func() { <-done; u.forget(tree) }))
+			u.jobs.Go(crash.Guarded(func() { <-done; u.forget(j.instance.Name, tree) }))
 		}
 	}
 }
 
-// forget takes away the drop-ins of a vassal that is gone.
-func (u *services) forget(tree units.Tree) {
-	if u.ctx.Err() != nil {
+// forget takes away the drop-ins of a vassal that is gone, unless its file has come back since.
+func (u *services) forget(instance string, tree units.Tree) {
+	if u.ctx.Err() != nil || !u.remove(instance, tree) {
 		return
 	}
-	_ = tree.Remove(dropInFolder)
 	ctx, cancel := context.WithTimeout(u.ctx, time.Minute)
 	defer cancel()
 	_ = u.bus.DaemonReload(ctx)
+}
+
+// remove takes tree away, unless a vassal of that instance is there.
+func (u *services) remove(instance string, tree units.Tree) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for name := range u.known {
+		if units.InstanceName(name) == instance {
+			return false
+		}
+	}
+	_ = tree.Remove(u.folder)
+	return true
 }
 
 func (u *services) carryOut(ctx context.Context, j job) error {
@@ -293,11 +312,11 @@ func ignoreMissing(err error) error {
 func (u *services) report(r result) { u.jobs.Go(crash.Guarded(func() { u.results <- r })) }
 
 // left is what an emperor before this one wrote for an instance, nil if nothing.
-func left(i units.Instance) units.Tree {
+func (u *services) left(i units.Instance) units.Tree {
 	tree := units.Tree{}
 	for _, unit := range []string{i.Service(), i.Socket()} {
 		name := unit + ".d/" + dropInName
-		if text, err := os.ReadFile(filepath.Join(dropInFolder, name)); err == nil {
+		if text, err := os.ReadFile(filepath.Join(u.folder, name)); err == nil {
 			tree[name] = units.Entry{Text: string(text)}
 		}
 	}
@@ -313,14 +332,17 @@ func (u *services) sweep(found map[string]vassal) {
 	for name := range found {
 		wanted[units.InstanceName(name)] = true
 	}
-	files, _ := filepath.Glob(filepath.Join(dropInFolder, "uwsgi@*.service.d", dropInName))
+	files, _ := filepath.Glob(filepath.Join(u.folder, "uwsgi@*.service.d", dropInName))
 	for _, f := range files {
 		instance := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(filepath.Dir(f)), "uwsgi@"), ".service.d")
 		if wanted[instance] {
 			continue
 		}
 		i := units.Instance{Name: instance}
-		u.known[instance] = left(i)
+		tree := u.left(i)
+		u.mu.Lock()
+		u.known[instance] = tree
+		u.mu.Unlock()
 		u.begin(job{change: change{stop, vassal{name: instance, id: instance}}, instance: i})
 	}
 }
