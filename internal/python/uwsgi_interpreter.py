@@ -2,6 +2,7 @@
 
 import atexit
 import glob
+import importlib.machinery
 import importlib.util
 import io
 import os
@@ -37,14 +38,17 @@ def set_path(settings):
 
 
 class Decorators:
-    """Finds uwsgidecorators where the application has no module of that name, and nothing else of
-    ours."""
+    """Finds uwsgidecorators where no file of the application's own has that name, and nothing else of
+    ours. One that a package has brought, PyPI's or Debian's of uWSGI, was written for that server."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name == "uwsgidecorators":
-            return importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), name + ".py"))
-        return None
+        if name != "uwsgidecorators":
+            return None
+        own = importlib.machinery.PathFinder.find_spec(name, path)
+        if own and own.origin and os.path.basename(os.path.dirname(own.origin)) not in ("site-packages", "dist-packages"):
+            return own
+        return importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), name + ".py"))
 
 
 def set_main(settings):

@@ -8,6 +8,7 @@ does not survive fork(), so each worker starts the data plane after it.
 import errno
 import faulthandler
 import gc
+import importlib.machinery
 import os
 import select
 import signal
@@ -175,7 +176,9 @@ def step_aside(ours):
     for name in ours:
         if name != "uwsgi":
             sys.modules.pop(name, None)
-    sys.meta_path.append(Decorators)  # last
+    finders = sys.meta_path
+    paths = (n for n, finder in enumerate(finders) if finder is importlib.machinery.PathFinder)
+    finders.insert(next(paths, len(finders)), Decorators)
 
 
 def main(libdir, ours):

@@ -119,7 +119,7 @@ func (s *Server) Under(argv ...string) { s.under = argv }
 // Init has it be process 1, with a /proc to match, as in a container that shares the network.
 func (s *Server) Init() {
 	s.init = true
-	s.Under("/bin/sh", "-c", `mount --make-rprivate / && mount -t proc proc /proc && exec "$0" "$@"`)
+	s.Under("/bin/sh", "-c", `mount --make-private /proc && mount -t proc proc /proc && exec "$0" "$@"`)
 }
 
 // Command is the program with arguments, in the server's folder and environment.
