@@ -2,8 +2,11 @@ package app
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"time"
+
+	"uwsgi/internal/option"
 )
 
 // banner begins the log of an instance.
@@ -49,6 +52,11 @@ func (d *deployment) describe() {
 		mode = "threaded"
 	}
 	d.log.Print("*** Operational MODE: " + mode + " ***")
+	for _, name := range s.MimeFiles {
+		if _, err := os.Stat(option.PathIn(d.dir, name)); err != nil {
+			d.log.Warn(s.Place("mimefile", name) + ": " + err.(*os.PathError).Err.Error())
+		}
+	}
 	for _, m := range s.StaticMaps {
 		if m.Kind == "check" {
 			d.log.Print("[uwsgi-static] added check for " + m.Path)

@@ -15,6 +15,7 @@ import (
 // it is needed, so that a worker that serves no files does not pay.
 type mimeTypes struct {
 	files []string
+	place func(name, value string) string // option.Settings.Place
 
 	own    sync.Once
 	byExt  map[string]string
@@ -59,7 +60,7 @@ func (m *mimeTypes) load() {
 	}
 	for _, path := range m.files {
 		if err := readMime(m.byExt, path); err != nil {
-			fmt.Fprintf(os.Stderr, "mimefile: %s\n", escape.String(err.Error()))
+			fmt.Fprintf(os.Stderr, "%s: %s\n", escape.String(m.place("mimefile", path)), escape.String(err.Error()))
 		}
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"uwsgi/internal/option"
 )
 
 func TestMimeTypes(t *testing.T) {
 	dir := tree(t, map[string]string{"mime.types": "# comment\ntext/x-one one uno # " +
 		"more\n\ntext/x-none\ntext/x-two two one\n"})
-	m := mimeTypes{files: []string{dir + "/mime.types", dir + "/missing"}}
+	m := mimeTypes{files: []string{dir + "/mime.types", dir + "/missing"}, place: new(option.Settings).Place}
 	for path, want := range map[string]string{"/a.one": "text/x-one", "/a.UNO": "text/x-one", "/a.two": "text/x-two",
 		"/a.css": "", "/a": "", "/a.b/c": "", "/a.": ""} {
 		if got := m.of([]byte(path)); got != want {

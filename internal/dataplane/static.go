@@ -41,7 +41,7 @@ func newStatic(s *option.Settings) (*static, error) {
 		skip:    s.StaticSkipExts,
 		indexes: s.StaticIndexes,
 		safe:    s.StaticSafe,
-		mime:    mimeTypes{files: s.MimeFiles},
+		mime:    mimeTypes{files: s.MimeFiles, place: s.Place},
 		ranges:  s.HonourRange,
 		beneath: hasOpenat2(),
 	}

@@ -92,6 +92,7 @@ type Collector struct {
 	limits []threshold
 
 	base    map[string]int64 // what the server's own counters go on from
+	place   string           // of dir, in the configuration
 	failed  map[string]bool  // what was told
 	written map[string]int64 // what the files say
 	rounds  int64
@@ -99,9 +100,9 @@ type Collector struct {
 
 // Start collects into a, the area of set, until Stop; say is given what goes wrong, once each.
 // restored is what Restored gave; raise raises an alarm, and does not wait.
-func Start(set *Set, a *area.Area, dir string, restored map[string]int64, say func(string),
+func Start(set *Set, a *area.Area, s *option.Settings, restored map[string]int64, say func(string),
 	raise func(alarm, message string)) *Collector {
-	c := &Collector{set: set, area: a, dir: dir, feed: make(chan *stats.Snapshot, 1), say: say, raise: raise,
+	c := &Collector{set: set, area: a, dir: s.MetricsDir, place: s.Place("metrics-dir", s.MetricsDir), feed: make(chan *stats.Snapshot, 1), say: say, raise: raise,
 		limits: slices.Clone(set.limits), base: restored, failed: map[string]bool{}, written: map[string]int64{}}
 	crash.Go(func() {
 		for snapshot := range c.feed {
@@ -126,7 +127,7 @@ func (c *Collector) Stop() { close(c.feed) }
 func (c *Collector) collect(s *stats.Snapshot) {
 	values, err := c.read()
 	if err != nil {
-		c.tell("metrics", err)
+		c.tell("metrics", fmt.Errorf("metrics: %w", err))
 		return
 	}
 	for _, m := range c.set.list {
@@ -136,7 +137,7 @@ func (c *Collector) collect(s *stats.Snapshot) {
 		case m.collect != nil && c.rounds%max(m.every, 1) == 0:
 			n, err := m.collect(values)
 			if err != nil {
-				c.tell("metric "+m.name, err)
+				c.tell(m.name, err)
 			}
 			values[m.value] = m.initial + n
 		}
@@ -148,7 +149,7 @@ func (c *Collector) collect(s *stats.Snapshot) {
 		own = binary.NativeEndian.AppendUint64(own, uint64(n))
 	}
 	if _, err := c.area.File.WriteAt(own, c.valuesAt()); err != nil {
-		c.tell("metrics", err)
+		c.tell("metrics", fmt.Errorf("metrics: %w", err))
 	}
 	if c.dir != "" {
 		c.write(values)
@@ -166,7 +167,7 @@ func (c *Collector) live(m *metric, s *stats.Snapshot) int64 {
 func (c *Collector) tell(what string, err error) {
 	if !c.failed[what] && !errors.Is(err, os.ErrClosed) { // the area of an instance that has ended
 		c.failed[what] = true
-		c.say(fmt.Sprintf("%s: %v", what, err))
+		c.say(err.Error())
 	}
 }
 
@@ -210,7 +211,7 @@ func (c *Collector) write(values []int64) {
 			continue
 		}
 		if err := writeNumber(filepath.Join(c.dir, m.name), n); err != nil {
-			c.tell("metrics-dir", err)
+			c.tell(c.place, fmt.Errorf("%s: %w", c.place, err))
 			continue
 		}
 		c.written[m.name] = n

@@ -99,9 +99,18 @@ func (set *Set) configured(c *option.Metric) error {
 	m := &metric{name: c.Name, oid: c.OID, kind: stats.MetricKinds[c.Type], initial: c.Initial,
 		every: int64(c.Every.Seconds())}
 	m.collect = collector(c, m)
+	if collect := m.collect; collect != nil {
+		m.collect = func(values []int64) (int64, error) {
+			n, err := collect(values)
+			if err != nil {
+				err = c.Wrong(err)
+			}
+			return n, err
+		}
+	}
 	for _, name := range append(slices.Clone(c.Children), c.Of) {
 		if name != "" && set.byName[name] == nil {
-			return fmt.Errorf("metric %s: there is no metric %q", c.Name, name)
+			return c.Wrong(fmt.Errorf("there is no metric %q", name))
 		}
 	}
 	set.add(m)

@@ -99,7 +99,7 @@ func TestCollected(t *testing.T) {
 	set, a := opened(t, &keeper, s, map[string]int64{"core.total_tx": 1000, "core.total_rss": 1000})
 	said := []string{}
 	synctest.Test(t, func(t *testing.T) {
-		c := Start(set, a, s.MetricsDir, map[string]int64{"core.total_tx": 1000, "core.total_rss": 1000},
+		c := Start(set, a, s, map[string]int64{"core.total_tx": 1000, "core.total_rss": 1000},
 			func(text string) { said = append(said, text) }, nil)
 		for range 3 {
 			c.Feed(&stats.Snapshot{Workers: []stats.Worker{{TX: 5, RSS: 7}}})
@@ -119,7 +119,7 @@ func TestCollected(t *testing.T) {
 			}
 		}
 	})
-	if len(said) != 1 || !strings.Contains(said[0], "metric gone: ") {
+	if len(said) != 1 || !strings.Contains(said[0], "metric = gone: ") {
 		t.Errorf("%q", said)
 	}
 	for name, want := range map[string]string{"acc": "30\n", "core.total_tx": "1005\n", "al": "30\n"} {
@@ -184,7 +184,7 @@ func TestThresholds(t *testing.T) {
 	var raised []string
 	var got []int64
 	synctest.Test(t, func(t *testing.T) {
-		c := Start(set, a, "", nil, func(text string) { t.Error(text) },
+		c := Start(set, a, new(option.Settings), nil, func(text string) { t.Error(text) },
 			func(alarm, message string) { raised = append(raised, alarm+": "+message) })
 		for i := range 3 {
 			if i == 2 {

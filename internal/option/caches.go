@@ -59,9 +59,11 @@ var cacheRows = []Row{
 	{Name: "add-cache-item", Kind: Text, Repeat: true, Group: groupCaches, Set: addCacheItem,
 		Example: "sessions greeting=hello",
 		Help:    "an item of the start: [CACHE ]KEY=VALUE"},
-	{Name: "load-file-in-cache", Kind: Path, Repeat: true, Group: groupCaches, Set: cacheFile(false),
+	{Name: "load-file-in-cache", Kind: Path, Repeat: true, Group: groupCaches,
+		Set:  placed("load-file-in-cache", cacheFile(false)),
 		Help: "a file as an item of the start, under its path: [CACHE ]PATH"},
-	{Name: "load-file-in-cache-gzip", Kind: Path, Repeat: true, Group: groupCaches, Set: cacheFile(true),
+	{Name: "load-file-in-cache-gzip", Kind: Path, Repeat: true, Group: groupCaches,
+		Set:  placed("load-file-in-cache-gzip", cacheFile(true)),
 		Help: "the same, compressed"},
 }
 

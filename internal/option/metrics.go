@@ -34,6 +34,11 @@ type Metric struct {
 	Origin    Origin   `json:"-"`
 }
 
+// Wrong is what went wrong with it, with the place where it is defined.
+func (m *Metric) Wrong(err error) error {
+	return &Error{File: m.Origin.File, Line: m.Origin.Line, Name: "metric", Value: m.Name, Err: err}
+}
+
 var metricRows = []Row{
 	{Name: "enable-metrics", Kind: Flag, Group: groupMetrics,
 		Set:  flag(func(s *Settings) *bool { return &s.EnableMetrics }),
@@ -43,7 +48,8 @@ var metricRows = []Row{
 			"type=counter (gauge, absolute, " +
 			"alias), oid=, initial_value=, alias=NAME, freq=SECONDS, collector=file (sum, avg, accumulator, adder, " +
 			"multiplier), children=NAME;NAME, arg1=FILE, arg1n=N"},
-	{Name: "metrics-dir", Aliases: []string{"metric-dir"}, Kind: Path, Group: groupMetrics, Set: metricsDir,
+	{Name: "metrics-dir", Aliases: []string{"metric-dir"}, Kind: Path, Group: groupMetrics,
+		Set:  placed("metrics-dir", metricsDir),
 		Help: "keep each metric in a file of this folder"},
 	{Name: "metrics-dir-restore", Aliases: []string{"metric-dir-restore"}, Kind: Flag, Group: groupMetrics,
 		Set:  withMetrics(func(s *Settings) *bool { return &s.MetricsRestore }),

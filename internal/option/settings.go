@@ -14,7 +14,8 @@ type Settings struct {
 	// short name of the instance: the ini's base name without extension, else the module's, else
 	// "uwsgi"
 	Name      string
-	Files     []string // configuration files that were read, absolute, in order
+	Files     []string          // configuration files that were read, absolute, in order
+	Places    map[string]string // where options are written that placed() wraps, see Place
 	Processes int
 	Threads   int
 	Gevent    int  // requests at a time in greenlets of gevent's, on one thread; 0: on threads

@@ -79,7 +79,7 @@ var staticRows = []Row{
 		Set:     list(func(s *Settings) *[]string { return &s.StaticGzipExts }), Help: "… for files that end in this"},
 	{Name: "mimefile", Aliases: []string{"mime-file"}, Kind: Path, Repeat: true, Group: groupStatic,
 		Example: "/etc/mime.types",
-		Set:     list(func(s *Settings) *[]string { return &s.MimeFiles }),
+		Set:     placed("mimefile", list(func(s *Settings) *[]string { return &s.MimeFiles })),
 		Help:    "table of content types (/etc/mime.types)"},
 	{Name: "file-serve-mode", Aliases: []string{"fileserve-mode"}, Kind: Text, Group: groupStatic, Set: fileServeMode,
 		Example: "x-accel-redirect",

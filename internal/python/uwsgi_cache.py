@@ -2,7 +2,7 @@
 
 import gzip
 
-from uwsgi_report import WARNING, say
+from uwsgi_report import WARNING, placed, say
 
 NAMES = ["cache_" + name for name in ("get", "set", "update", "del", "exists", "clear", "keys", "inc", "dec", "mul",
     "div", "num")]
@@ -37,7 +37,8 @@ def fill(update, settings):
             with open(path, "rb") as f:
                 content = f.read()
         except OSError as exc:
-            say("load-file-in-cache: %s" % exc, WARNING)
+            option = "load-file-in-cache-gzip" if file["Gzip"] else "load-file-in-cache"
+            say("%s: %s" % (placed(settings, option, file["Text"]), exc), WARNING)
             continue
         put(update, path, gzip.compress(content) if file["Gzip"] else content, cache)
 

@@ -11,7 +11,7 @@ import types
 
 import uwsgi
 from uwsgi_application import import_any
-from uwsgi_report import report, say
+from uwsgi_report import ERROR, placed, report, say
 
 
 def set_environment(boot):
@@ -115,23 +115,25 @@ def prepare(boot, settings):
     uwsgi._boot(boot)
     for spec in settings["PyModuleAlias"] or ():
         name, _, target = spec.partition("=")
-        try:
-            sys.modules[name] = import_any(target)
-        except Exception:
-            report(*sys.exc_info())
-    for what in list(settings["SharedImports"] or ()):
-        try:
-            import_any(what)
-        except Exception:
-            report(*sys.exc_info())
+        module = import_told(settings, "pymodule-alias", spec, target)
+        if module is not None:
+            sys.modules[name] = module
+    for what in settings["SharedImports"] or ():
+        import_told(settings, "shared-import", what, what)
 
 
 def imports(settings):
     for what in settings["Imports"] or ():
-        try:
-            import_any(what)
-        except Exception:
-            report(*sys.exc_info())
+        import_told(settings, "import", what, what)
+
+
+def import_told(settings, option, value, what):
+    """The module or file that an option with that value names; None, and said, where it fails."""
+    try:
+        return import_any(what)
+    except Exception:
+        report(*sys.exc_info())
+        say("%s: it cannot be imported, see above" % placed(settings, option, value), ERROR)
 
 
 def at_exit(settings, join=None):

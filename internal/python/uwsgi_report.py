@@ -23,6 +23,12 @@ def place(origin):
     return "%s:%d: " % (origin["File"], origin["Line"]) if origin["File"] else ""
 
 
+def placed(settings, name, value):
+    """Where an option has that value, as errors name it (option.Settings.Place)."""
+    named = "%s = %s" % (name, value)
+    return (settings["Places"] or {}).get(named, named)
+
+
 def formatted(kind, value, tb):
     """An exception as Python prints it."""
     try:

@@ -10,9 +10,9 @@ import types
 from select import POLLIN, poll  # now: what patches select for greenlets leaves none of this kind
 
 import uwsgi
-from uwsgi_application import import_any
+from uwsgi_interpreter import import_told
 from uwsgi_attendant import Attendant
-from uwsgi_report import ERROR, WARNING, report, say
+from uwsgi_report import ERROR, WARNING, placed, report, say
 from uwsgi_spool import arguments
 
 LONGEST = 3600  # seconds that a job which failed waits at most
@@ -33,6 +33,7 @@ class Spooler:
         where = spoolers.dirs[number - 1]
         self.dir, self.backend = re.sub("(://[^/:@]*:)[^/]*@", r"\1xxxxx@", where), spoolers.backends[where]
         self.board, self.process = spoolers.board, process
+        self.settings = settings
         self.own_frequency = settings["SpoolerFrequency"] / 1e9
         self.attempts, self.max_tasks = settings["SpoolerAttempts"], settings["SpoolerMaxTasks"]
         self.chdir, self.quiet = settings["SpoolerChdir"], settings["SpoolerQuiet"]
@@ -100,8 +101,13 @@ class Spooler:
             self.tasks += 1
 
     def enter(self, job):
-        if self.chdir or job.folder:
-            os.chdir(self.chdir or job.folder)
+        try:
+            if self.chdir or job.folder:
+                os.chdir(self.chdir or job.folder)
+        except OSError as exc:
+            if self.chdir:
+                exc.strerror = "%s: %s" % (placed(self.settings, "spooler-chdir", self.chdir), exc.strerror)
+            raise
 
     def call(self, job):
         try:
@@ -184,10 +190,7 @@ class Process(Attendant):
     def load(self):
         super().load()
         for what in self.settings["SpoolerImports"] or ():
-            try:
-                import_any(what)
-            except Exception:
-                report(*sys.exc_info())
+            import_told(self.settings, "spooler-import", what, what)
 
     def work(self):
         self.holding = True  # a signal(7) interrupts nothing: leaves() is asked between jobs

@@ -23,7 +23,7 @@ from uwsgi_application import is_exclusive, load_all
 from uwsgi_autoreload import watch_modules
 from uwsgi_children import guard_forks, returned
 from uwsgi_interpreter import at_exit, imports, set_title, title
-from uwsgi_report import ERROR, WARNING, emit, report, reporter, say
+from uwsgi_report import ERROR, WARNING, emit, placed, report, reporter, say
 from uwsgi_signals import STACKS, Signals, wakeup
 from uwsgi_wire import BOOT, Belongings, Wire
 
@@ -136,7 +136,7 @@ class Worker:
             try:
                 os.chdir(settings["Chdir2"])
             except OSError as exc:
-                say("chdir2: chdir() to %s: %s" % (settings["Chdir2"], exc.strerror), ERROR)
+                say("%s: %s" % (placed(settings, "chdir2", settings["Chdir2"]), exc.strerror), ERROR)
                 os._exit(1)
         signals = Signals(self.slot, _uwsgi, lambda: at_exit(settings))
         signals.take()

@@ -24,7 +24,7 @@ func (s *Supervisor) startMetrics() {
 	for _, a := range g.areas {
 		if a.Kind == metrics.Kind {
 			say := func(text string) { s.log(slog.LevelWarn, "metrics.failed", text) }
-			s.metrics.collector = metrics.Start(g.metrics, a, g.cfg.Settings.MetricsDir, s.metrics.restored, say,
+			s.metrics.collector = metrics.Start(g.metrics, a, g.cfg.Settings, s.metrics.restored, say,
 				func(alarm, message string) { g.cfg.alarm([]string{alarm}, message) })
 			s.feedMetrics()
 		}
