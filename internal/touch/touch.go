@@ -78,7 +78,11 @@ func Watch(s *option.Settings, dir string, before *Watcher, a Actions, print, ti
 	}
 	for _, h := range s.Hooks {
 		if path, ok := strings.CutPrefix(h.Phase, "touch "); ok && a.Hook != nil {
-			t.Add(path, "[uwsgi-touch-hook] running "+h.Action+":"+h.Arg, func() { a.Hook(h) }, print)
+			shown := h.Action + ":" + h.Arg
+			if h.Private {
+				shown = "--- PRIVATE HOOK ---"
+			}
+			t.Add(path, "[uwsgi-touch-hook] running "+shown, func() { a.Hook(h) }, print)
 		}
 	}
 	return t

@@ -28,6 +28,7 @@ func TestTouch(t *testing.T) {
 	at("exec", 100)
 	s := &option.Settings{
 		Hooks: []option.Hook{{Phase: "touch " + p("hook"), Action: "exec", Arg: "x"},
+			{Phase: "touch " + p("hook"), Action: "exec", Arg: "secret", Private: true},
 			{Phase: "asap", Action: "exec", Arg: "y"}}, LifecycleSettings: option.LifecycleSettings{
 			TouchReload: []string{p("reload")}, TouchWorkersReload: []string{p("workers")},
 			TouchChainReload: []string{p("chain")},
@@ -59,7 +60,7 @@ func TestTouch(t *testing.T) {
 	at("exec", 99) // older: does not fire
 	at("workers", 50)
 	at("hook", 1)
-	step("reload", "workers", "hook x")
+	step("reload", "workers", "hook x", "hook secret")
 	step()
 	os.Remove(p("workers"))
 	at("exec", 200)
@@ -70,10 +71,14 @@ func TestTouch(t *testing.T) {
 	step("chain", "reopen", "rotate")
 	for _, want := range []string{"*** " + p("reload") + " has been touched... grace them all !!! ***",
 		"*** " + p("workers") + " has been touched... workers reload !!! ***",
-		"*** " + p("chain") + " has been touched... chain reload !!! ***", "[uwsgi-touch-exec] running run this"} {
+		"*** " + p("chain") + " has been touched... chain reload !!! ***", "[uwsgi-touch-exec] running run this",
+		"[uwsgi-touch-hook] running exec:x", "[uwsgi-touch-hook] running --- PRIVATE HOOK ---"} {
 		if timed.Count(want) == 0 {
 			t.Errorf("no line %q in\n%s", want, timed)
 		}
+	}
+	if timed.Count("secret") > 0 {
+		t.Errorf("a private hook is in the log:\n%s", timed)
 	}
 }
 
