@@ -47,16 +47,8 @@ func entryOf(t testing.TB, pairs ...string) *Entry {
 	}
 }
 
-func compiled(t testing.TB, s *option.LogSettings) *Logger {
-	l, err := Compile(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
 func line(t testing.TB, s *option.LogSettings, e *Entry) string {
-	return string(compiled(t, s).Append(nil, e))
+	return string(Compile(s).Append(nil, e))
 }
 
 func TestDefaultLine(t *testing.T) {
@@ -92,7 +84,7 @@ func TestDefaultLine(t *testing.T) {
 
 // A line of more than 4096 bytes, newline included, loses all that the client chose.
 func TestLongLine(t *testing.T) {
-	l := compiled(t, &option.LogSettings{MemoryReport: true})
+	l := Compile(&option.LogSettings{MemoryReport: true})
 	const memory = "{address space usage: 60809216 bytes/57MB} {rss usage: 16449536 bytes/15MB} "
 	longest := 0
 	for n := 3800; n < 4000; n++ {
@@ -237,10 +229,7 @@ func FuzzJSON(f *testing.F) {
 	f.Add("/", "curl", "1")
 	f.Add("/\n\"\\", "\xff\xe2\x80\xae\x7f", "{\"a\":[1,2]}")
 	f.Add("\U000e0001\ufffd", "\xed\xa0\x80", "-")
-	l, err := Compile(&option.LogSettings{LogFormat: jsonFormat})
-	if err != nil {
-		f.Fatal(err)
-	}
+	l := Compile(&option.LogSettings{LogFormat: jsonFormat})
 	f.Fuzz(func(t *testing.T, uri, agent, mine string) {
 		r := new(request.Request)
 		for name, value := range map[string]string{"REQUEST_URI": uri, "REQUEST_METHOD": agent, "SERVER_PROTOCOL": mine,
@@ -286,19 +275,19 @@ func TestWants(t *testing.T) {
 		{"slow", with(func(s *option.LogSettings) { s.LogSlow = time.Second }), Entry{Duration: 1e9}, Entry{Duration: 999999999}},
 		{"big", with(func(s *option.LogSettings) { s.LogBig = 10 }), Entry{Body: 10}, Entry{Body: 9}},
 	} {
-		l := compiled(t, c.settings)
+		l := Compile(c.settings)
 		if !l.Wants(&c.yes) || l.Wants(&c.no) {
 			t.Errorf("%s: %t for %+v, %t for %+v", c.name, l.Wants(&c.yes), c.yes, l.Wants(&c.no), c.no)
 		}
 	}
-	if !compiled(t, &option.LogSettings{}).Wants(&Entry{Status: 200, Body: 1}) {
+	if !Compile(&option.LogSettings{}).Wants(&Entry{Status: 200, Body: 1}) {
 		t.Error("without disable-logging a request is not wanted")
 	}
 }
 
 // The kept second must not leak into lines of other seconds, earlier or later.
 func TestClock(t *testing.T) {
-	l := compiled(t, &option.LogSettings{LogFormat: "%(ctime) %(ltime)"})
+	l := Compile(&option.LogSettings{LogFormat: "%(ctime) %(ltime)"})
 	for range 2 {
 		for _, sec := range []int64{1795384168, 1795384169, 1795384100, 1795384169} {
 			want := time.Unix(sec, 0).Format("Mon Jan _2 15:04:05 2006 02/Jan/2006:15:04:05 -0700")
@@ -348,7 +337,7 @@ var formats = map[string]option.LogSettings{
 
 func TestAppendAllocatesNothing(t *testing.T) {
 	for name, s := range formats {
-		l, e := compiled(t, &s), entryOf(t, post...)
+		l, e := Compile(&s), entryOf(t, post...)
 		dst := make([]byte, 0, 4096)
 		if n := testing.AllocsPerRun(100, func() {
 			if l.Wants(e) {
@@ -363,7 +352,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 func BenchmarkAppend(b *testing.B) {
 	for name, s := range formats {
 		b.Run(name, func(b *testing.B) {
-			l, e := compiled(b, &s), entryOf(b, post...)
+			l, e := Compile(&s), entryOf(b, post...)
 			var dst []byte
 			b.ReportAllocs()
 			for b.Loop() {

@@ -31,7 +31,7 @@ type Logger struct {
 
 // Compile makes a Logger of the options. Every log-format can be compiled: a name that is no
 // variable is one that the application may set.
-func Compile(s *option.LogSettings) (*Logger, error) {
+func Compile(s *option.LogSettings) *Logger {
 	l := &Logger{
 		all:        !s.DisableLogging,
 		on4xx:      s.Log4xx,
@@ -51,7 +51,7 @@ func Compile(s *option.LogSettings) (*Logger, error) {
 	if s.LogFormat != "" {
 		l.format = compile(s.LogFormat)
 	}
-	return l, nil
+	return l
 }
 
 // Wants reports whether e is to be logged.

@@ -132,9 +132,7 @@ func New(app App, bootFD, control, slot, row int, mounts []string, how Serving) 
 		return nil, err
 	}
 	e.setMounts(mounts)
-	if err := e.log.open(e); err != nil {
-		return nil, err
-	}
+	e.log.open(e)
 	if err := warmUp(); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ type requestLog struct {
 // takes an entry again nobody waits for it, since it must not slow requests down.
 const vainWaits = 20
 
-func (l *requestLog) open(e *Engine) (err error) {
+func (l *requestLog) open(e *Engine) {
 	l.pid, l.kind = os.Getpid(), e.boot.RequestLog.Kind
 	l.fd.Store(int32(e.boot.RequestLog.FD))
 	switch l.kind {
@@ -38,8 +38,7 @@ func (l *requestLog) open(e *Engine) (err error) {
 		l.fixed = journalFixed(e)
 		l.peer, _ = unix.Getpeername(e.boot.RequestLog.FD) // gone this very moment: lines are lost and counted
 	}
-	l.format, err = accesslog.Compile(&e.settings.LogSettings)
-	return err
+	l.format = accesslog.Compile(&e.settings.LogSettings)
 }
 
 // replace sends the lines to fd from now on. The old descriptor keeps its number, so that a core in
