@@ -90,7 +90,11 @@ func (b *binder) bindAbstract(a address) (int, error) {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("bind", err)
 	}
-	return fd, b.unixBuffers(fd)
+	if err := b.unixBuffers(fd); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 func (b *binder) unixBuffers(fd int) error {

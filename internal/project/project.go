@@ -5,6 +5,7 @@ package project
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,9 +100,11 @@ func read(path string) string {
 		return ""
 	}
 	defer f.Close()
-	text := make([]byte, largest)
-	n, _ := f.Read(text)
-	return string(text[:n])
+	text, err := io.ReadAll(io.LimitReader(f, largest))
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // folders are those below dir where Python code may be, in the order of their names.
