@@ -8,6 +8,7 @@ import (
 	"uwsgi/internal/doctor"
 	"uwsgi/internal/loader"
 	"uwsgi/internal/option"
+	"uwsgi/internal/units"
 )
 
 // check is `uwsgi check`: it judges the lines, then looks at what they name on this machine.
@@ -22,7 +23,7 @@ func check(cfg *config.Config, environ []string, std Streams) int {
 
 // examine adds to the findings what would fail here.
 func examine(cfg *config.Config, environ []string) error {
-	s := cfg.Settings
+	s := units.AsUnit(cfg.Settings)
 	start, err := os.Getwd()
 	if err != nil {
 		return err

@@ -207,6 +207,12 @@ func (r *reader) run(row *option.Row, value string) {
 // dotted is MODULE or MODULE:CALLABLE as module takes it.
 var dotted = regexp.MustCompile(`^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?$`)
 
+// otherCommands are commands of other servers, and what to write here.
+var otherCommands = map[string]string{
+	"start": "uwsgi FILE.ini starts one", "run": "uwsgi FILE.ini starts one", "serve": "uwsgi FILE.ini starts one",
+	"restart": "uwsgi reload PIDFILE loads the code anew", "quit": "uwsgi stop PIDFILE", "kill": "uwsgi stop PIDFILE",
+}
+
 // bare takes in an argument that is no option: a configuration file, or an application. Before is
 // the argument in front of it.
 func (r *reader) bare(a, before string) {
@@ -239,6 +245,8 @@ func (r *reader) bare(a, before string) {
 			}
 			r.unknown(a, hint, errors.New("it begins with a typographic dash"))
 			return
+		} else if of, ok := otherCommands[a]; ok {
+			hint = of
 		} else if _, ok := option.Lookup(name); ok && assigned {
 			hint = "write --" + name + "=" + value
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"slices"
 	"strconv"
@@ -123,6 +124,10 @@ func (c client) find(target string) (instance, error) {
 	owner := uint32(0)
 	if err != nil {
 		if pid, owner, err = pidfile.ReadOwned(target); err != nil {
+			if errors.Is(err, fs.ErrNotExist) && !strings.Contains(target, "/") {
+				err = fmt.Errorf("%w (give the path of a pidfile, or a process id: uwsgi list tells them; "+
+					"a unit is systemctl's)", err)
+			}
 			return nil, err
 		}
 	}

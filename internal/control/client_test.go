@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -283,5 +284,17 @@ func TestConnectAndRead(t *testing.T) {
 	}
 	if err := ConnectAndRead("/no/such/socket", nil); err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestNameIsNoPidfile: who gives the name of an instance or a unit is told what these commands take; a
+// path that is not there speaks for itself.
+func TestNameIsNoPidfile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for target, told := range map[string]bool{"mysite": true, "./mysite.pid": false, "/nowhere/x.pid": false} {
+		err := Stop(target, io.Discard)
+		if err == nil || strings.Contains(err.Error(), "uwsgi list") != told {
+			t.Errorf("stop %s: %v", target, err)
+		}
 	}
 }

@@ -78,7 +78,7 @@ func Examine(w World) []Finding {
 // note files a finding. An error of package access brings its own hint.
 func (w *World) note(g Gravity, name, value string, err error, hint string) {
 	var b *access.Blocked
-	if hint == "" && errors.As(err, &b) {
+	if hint == "" && errors.As(err, &b) && !strings.Contains(err.Error(), b.Hint()) {
 		hint = b.Hint()
 	}
 	w.found = append(w.found, Finding{Option: name, Value: value, Err: err, Hint: hint, Gravity: g})

@@ -123,6 +123,10 @@ func (e *emperor) run(ctx context.Context, results <-chan result) error {
 		defer end()
 	}
 	e.Log(slog.LevelInfo, "emperor.start", "*** starting uWSGI Emperor ***")
+	if e.Systemd {
+		e.Log(slog.LevelInfo, "emperor.start", "[emperor] instances are units, with logs of their own: "+
+			"journalctl -fu 'uwsgi@*'")
+	}
 	e.look(false)
 	e.notice(e.Notify.Watchdog())
 	e.notice(e.Notify.Ready(e.status()))

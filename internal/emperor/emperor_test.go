@@ -357,3 +357,30 @@ func TestForgedName(t *testing.T) {
 	c.write("a\x1b[2J\nforged.ini", "[uwsgi]\n")
 	c.eventually("vassal", c.logged(`new uwsgi instance a\x1b[2J\x0aforged.ini`))
 }
+
+// TestLogsOfUnitsAreTold: under systemd nothing of an instance comes to the emperor's own terminal.
+func TestLogsOfUnitsAreTold(t *testing.T) {
+	for _, systemd := range []bool{false, true} {
+		s := option.Default()
+		s.Emperor.Sources = []string{t.TempDir()}
+		c := &court{t: t}
+		e := &emperor{Config: Config{Settings: s, Notify: c, Systemd: systemd, Log: c.log}, runner: idle{},
+			failed: map[string]string{}, told: map[string]bool{}, records: map[string]*record{}}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := e.run(ctx, nil); err != nil {
+			t.Error(err)
+		}
+		if told := strings.Contains(strings.Join(c.logs, "\n"), "journalctl -fu 'uwsgi@*'"); told != systemd {
+			t.Errorf("systemd %v: told %v", systemd, told)
+		}
+	}
+}
+
+// idle runs nothing.
+type idle struct{}
+
+func (idle) apply([]change)          {}
+func (idle) sweep(map[string]vassal) {}
+func (idle) pids() map[string]int    { return nil }
+func (idle) leave()                  {}

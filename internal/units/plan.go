@@ -55,7 +55,7 @@ func OSHost() Host {
 	c.LookupHost = func(string) (string, error) { return "", errEarly }
 	c.Getwd = func() (string, error) { return "/", nil }
 	return Host{
-		Apps:      "/etc/uwsgi/apps-enabled",
+		Apps:      appsEnabled,
 		Inherited: "/usr/share/uwsgi/conf/default.ini",
 		Defaults:  "/etc/default/uwsgi",
 		Template:  "/usr/lib/systemd/system",

@@ -2,6 +2,7 @@ package units
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"uwsgi/internal/option"
@@ -76,6 +77,20 @@ func (i Instance) headline() string {
 // nobodysUser is who runs an application whose configuration names nobody: the unit's own User= and
 // Group=. uWSGI runs it as root.
 const nobodysUser = "www-data"
+
+// appsEnabled is the folder of configurations that systemd starts.
+const appsEnabled = "/etc/uwsgi/apps-enabled"
+
+// AsUnit gives the settings of a configuration as its unit has them: of a file in apps-enabled, by
+// whatever name or link it was read, the user who runs it where it names none.
+func AsUnit(s *option.Settings) *option.Settings {
+	if !slices.ContainsFunc(s.Files, func(file string) bool { return path.Dir(file) == appsEnabled }) {
+		return s
+	}
+	unit := *s
+	unit.UID, unit.GID = Instance{Settings: s}.account()
+	return &unit
+}
 
 // account is who the application runs as; group "" is the user's own.
 func (i Instance) account() (user, group string) {

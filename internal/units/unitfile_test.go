@@ -8,6 +8,26 @@ import (
 	"uwsgi/internal/option"
 )
 
+// TestSettingsAsUnit: who runs an application of apps-enabled that names nobody is who the unit says,
+// also for `uwsgi check`.
+func TestSettingsAsUnit(t *testing.T) {
+	for _, c := range []struct{ file, uid, gid, wantUID, wantGID string }{
+		{"/etc/uwsgi/apps-enabled/x.ini", "", "", "www-data", "www-data"},
+		{"/etc/uwsgi/apps-enabled/x.ini", "", "web", "www-data", "web"},
+		{"/etc/uwsgi/apps-enabled/x.ini", "me", "", "me", ""},
+		{"/srv/x.ini", "", "", "", ""},
+	} {
+		s := option.Default()
+		s.Files, s.UID, s.GID = []string{"/etc/base.ini", c.file}, c.uid, c.gid
+		if got := AsUnit(s); got.UID != c.wantUID || got.GID != c.wantGID {
+			t.Errorf("%s as %q:%q is %q:%q", c.file, c.uid, c.gid, got.UID, got.GID)
+		}
+		if s.UID != c.uid || s.GID != c.gid {
+			t.Errorf("%s: the settings were changed", c.file)
+		}
+	}
+}
+
 // TestUnitFileLines: no value makes, ends or swallows a line of the drop-ins.
 func TestUnitFileLines(t *testing.T) {
 	for _, evil := range []string{`x\`, `x\ `, "x\\\n", `\\\`, "x\nUser=root", "x\r[Service]", "x\x00y", `a "b`, `'`, "%n", "$HOME"} {
