@@ -38,3 +38,8 @@ func (d *Door) Dial() (net.Conn, error) {
 	defer f.Close()
 	return net.FileConn(f)
 }
+
+func (d *Door) close() {
+	d.In.Close()
+	d.Out.Close()
+}

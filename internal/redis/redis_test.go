@@ -32,3 +32,23 @@ func TestMissingAgent(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What an agent says without ever ending the line is printed in pieces, and not kept.
+func TestEndlessLine(t *testing.T) {
+	var printed []string
+	l := &lines{print: func(line string) { printed = append(printed, line) }}
+	for range 100 {
+		if _, err := l.Write(bytes.Repeat([]byte{'x'}, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		if len(l.rest) > longestLine {
+			t.Fatalf("%d bytes are kept", len(l.rest))
+		}
+	}
+	if _, err := l.Write([]byte("end\nnext")); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(printed, ""); got != strings.Repeat("x", 100_000)+"end" || string(l.rest) != "next" {
+		t.Errorf("%d bytes in %d lines, rest %q", len(got), len(printed), l.rest)
+	}
+}

@@ -53,6 +53,7 @@ func Start(binary string, cred *syscall.Credential, print func(string)) (*Agent,
 	}
 	end, life, err := os.Pipe()
 	if err != nil {
+		door.close()
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	a := &Agent{Door: door, print: print, life: life, end: end, owner: rand.Text(), binary: binary, cred: cred,
@@ -189,11 +190,13 @@ func (a *Agent) close() {
 	a.end.Close()
 	a.figures.Close() // nil is none
 	a.board.close()
-	a.Door.In.Close()
-	a.Door.Out.Close()
+	a.Door.close()
 }
 
-// lines prints what is written to it.
+// longestLine is where a line is cut that the agent does not end.
+const longestLine = 16 << 10
+
+// lines prints what is written to it, a line at a time.
 type lines struct {
 	print func(string)
 	rest  []byte
@@ -203,8 +206,11 @@ func (l *lines) Write(p []byte) (int, error) {
 	l.rest = append(l.rest, p...)
 	for {
 		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok {
+		switch {
+		case !ok && len(line) < longestLine:
 			return len(p), nil
+		case len(line) > longestLine:
+			line, rest = l.rest[:longestLine], l.rest[longestLine:]
 		}
 		l.print(string(line))
 		l.rest = rest
