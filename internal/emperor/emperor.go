@@ -18,7 +18,7 @@ type Config struct {
 	Settings *option.Settings // the emperor's own
 	Binary   string           // the program, for vassals that are children
 	Version  string
-	Environ  []string        // of those
+	Environ  []string        // of those children
 	Unit     string          // the service the emperor itself is, "" = none
 	Systemd  bool            // vassals are uwsgi@NAME.service
 	Rescan   <-chan struct{} // SIGHUP: reload every vassal
@@ -36,7 +36,7 @@ type Notifier interface {
 	Watchdog() error
 }
 
-// op is what is to be done with a vassal.
+// op is what to do with a vassal.
 type op int
 
 const (
@@ -53,7 +53,7 @@ type change struct {
 	vassal
 }
 
-// result is what came of a change.
+// result is how a change ended.
 type result struct {
 	change
 	err error
@@ -63,10 +63,10 @@ type result struct {
 // was made with.
 type runner interface {
 	apply(batch []change)
-	// sweep is called once, before apply, with what there is.
+	// sweep is called once, before the first apply, with the vassals that were found.
 	sweep(found map[string]vassal)
 	pids() map[string]int
-	// leave is called once, at the end, and returns when nothing is under way any more.
+	// leave is called once, at the end, and returns when nothing is under way.
 	leave()
 }
 

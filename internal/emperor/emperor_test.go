@@ -271,8 +271,8 @@ func TestSlowHook(t *testing.T) {
 	}
 }
 
-// What went wrong with a vassal is told for as long as there is the vassal, and a problem again when
-// it comes back.
+// What went wrong with a vassal is told for as long as there is the vassal, and a problem again
+// when it comes back.
 func TestProblemsPass(t *testing.T) {
 	c := reign(t, func(s *option.Settings) { s.Emperor.StopHook = "false" })
 	a := c.write("a.ini", "[uwsgi]\n")

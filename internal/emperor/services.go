@@ -58,8 +58,8 @@ func newServices(c Config, results chan<- result) (*services, error) {
 type job struct {
 	change
 	instance units.Instance
-	address  bool // the sockets are others than before
-	unit     bool // so is the service
+	address  bool // the sockets have changed
+	unit     bool // so has the service
 }
 
 // apply writes the drop-ins of a whole batch, has systemd read them once, and begins the jobs.
@@ -146,8 +146,8 @@ func (u *services) instance(v vassal) (units.Instance, error) {
 	return i, err
 }
 
-// settings are the vassal's own; who it runs as is said by itself, else by the emperor. Its file is
-// believed as root's own; rootsAlone says whether it is.
+// settings are the vassal's own; uid and gid are the emperor's where it names none. Its file is
+// trusted as if it were root's; rootsAlone says whether it is.
 func (u *services) settings(v vassal) (s *option.Settings, rootsAlone bool, err error) {
 	c, err := config.Load(v.arguments(&u.Settings.Emperor), nil, config.OSHost())
 	if err != nil {
@@ -163,9 +163,9 @@ func (u *services) settings(v vassal) (s *option.Settings, rootsAlone bool, err 
 	return s, units.RootsAlone(c), nil
 }
 
-// owners is what becomes of the unit of a vassal that runs as its file's owner (tyrant): his
-// accounts, the address that the emperor itself may hold for it, and what he may wish for. The
-// instance, which is his process, does all else.
+// owners is what goes into the unit of a vassal that runs as its file's owner (tyrant): his
+// accounts, the address that the emperor may hold for it, and what he may wish for. All else is
+// left to the instance, which is a process of his.
 func (u *services) owners(v vassal) (*option.Settings, *units.Wishes, error) {
 	cred, err := v.credential()
 	if err != nil {
@@ -308,7 +308,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// report is for the goroutine that reads the results: it must not wait for itself.
+// report sends a result without waiting: it is called by the goroutine that reads them.
 func (u *services) report(r result) { u.jobs.Go(crash.Guarded(func() { u.results <- r })) }
 
 // left is what an emperor before this one wrote for an instance, nil if nothing.

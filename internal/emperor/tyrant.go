@@ -25,10 +25,9 @@ import (
 )
 
 // What the emperor does, as root, for a vassal that runs as its file's owner (emperor-tyrant): it
-// looks who that is, has the file read by a process of the owner's, and asks systemd for a unit of
-// the owner's. Nothing that the owner writes is interpreted as root, and nothing of it gets into
-// the unit but units.Wishes. Whose file it is is judged once more by the instance, on the open
-// file (config.OwnFile).
+// finds out who that is, has a process of his read the file, and asks systemd for a unit that runs
+// as him. Nothing that the owner writes is interpreted as root, and nothing of it but units.Wishes
+// gets into the unit. The instance checks the owner once more, on the open file (config.OwnFile).
 
 // ownable says why a vassal is not run as its file's owner.
 func (v *vassal) ownable() error {
@@ -54,8 +53,8 @@ func (v vassal) environ() []string {
 	return nil
 }
 
-// credential is the owner's: his groups, and of these the file's where it is one, else his own. A
-// folder can give a file to any group.
+// credential is the owner with all his groups. The file's group is the first of them only where he
+// is a member of it: a setgid folder can give a file to any group.
 func (v vassal) credential() (*syscall.Credential, error) {
 	id, err := listen.Lookup(strconv.FormatUint(uint64(v.uid), 10), "", nil, false)
 	if err != nil {
@@ -209,7 +208,7 @@ func (v vassal) ask(ctx context.Context, binary string, args []string) (*units.W
 	return w, err
 }
 
-// limited keeps the beginning of what a process says, and takes the rest.
+// limited keeps the beginning of what a process says, and discards the rest.
 type limited struct {
 	bytes.Buffer
 	left int
@@ -222,7 +221,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// text is it for the log: it may be anybody's.
+// text is what was kept, made safe for the log: anybody may have written it.
 func (l *limited) text() string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 {

@@ -48,8 +48,9 @@ func (v vassal) same(o vassal) bool {
 // suffixes are those of the files that uWSGI takes for configurations.
 var suffixes = []string{".ini", ".xml", ".yaml", ".yml", ".json", ".js"}
 
-// look finds every vassal of the sources. Of two with one name the one that runs is taken, else the
-// first, and the other is a problem: nobody takes another's name, and with it his socket, from him.
+// look finds every vassal of the sources. Of two with the same name the one that runs wins, else
+// the first, and the other is a problem: nobody can take over another's name, and with it his
+// socket.
 func look(e *option.Emperor, running map[string]vassal) (found map[string]vassal, problems []error) {
 	found = map[string]vassal{}
 	for _, source := range e.Sources {

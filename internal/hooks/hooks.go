@@ -46,7 +46,7 @@ type Runner struct {
 	// AsRoot carries out a hook of root's for a process that is not root any more; nil = this
 	// process does it.
 	AsRoot func(option.Hook) error
-	// Signal ties a signal of the instance to one of uWSGI's handlers: unix_signal:15
+	// Signal gives a signal of the instance to one of uWSGI's handlers: unix_signal:15
 	// gracefully_kill_them_all.
 	Signal func(number int, handler string) error
 

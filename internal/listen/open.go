@@ -63,7 +63,7 @@ func Reopen(old *Set, s *option.Settings, dir string, keeper Keeper, log func(st
 // nobody serves any more is removed.
 func (s *Set) Supersede(old *Set, log func(string)) { s.drop(old, log) }
 
-// Discard closes what only s has: its configuration did not come to serve, old goes on.
+// Discard closes what only s has: its configuration never served, and old goes on.
 func (s *Set) Discard(old *Set, log func(string)) { old.drop(s, log) }
 
 // drop closes the sockets of other that s does not hold.

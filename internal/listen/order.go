@@ -14,8 +14,8 @@ import (
 	"uwsgi/internal/privilege"
 )
 
-// Order is one socket of a configuration with everything that binding it takes: what a keeper is
-// given, which reads no configuration.
+// Order is one socket of a configuration with everything that is needed to bind it: a keeper, which
+// reads no configuration, is given these.
 type Order struct {
 	Address  string // as parse reads it; a unix path is absolute
 	Abstract bool   // abstract-socket
@@ -120,8 +120,8 @@ func (s *Socket) describe() {
 	}
 }
 
-// outdated tells of a socket that the keeper has bound otherwise than a changed configuration wants
-// it.
+// outdated warns of a socket that the keeper bound with another owner or mode than the
+// configuration, which has changed since, asks for.
 func (b *binder) outdated(a address, k *Socket) {
 	if a.kind != kindUnix || !b.owner.set && !b.modeSet {
 		return
@@ -175,7 +175,7 @@ func (s *Socket) Remove() error {
 	return s.remove(nil)
 }
 
-// remove unlinks the socket's path, with the keeper's rights where this process's do not do.
+// remove unlinks the socket's path, with the keeper's rights where this process's do not suffice.
 func (s *Socket) remove(keeper Keeper) error {
 	d, err := privilege.OpenDir(s.Path)
 	if err == nil {

@@ -2,8 +2,8 @@ package option
 
 import "strings"
 
-// placed has Settings.Places tell where an option stands that names what only other processes open,
-// which have no configuration to look it up in.
+// placed is set, which also notes in Settings.Places where the option stands: what it names is
+// opened by other processes, which have no configuration to look it up in.
 func placed(name string, set func(*Settings, Value) error) func(*Settings, Value) error {
 	return func(s *Settings, v Value) error {
 		if err := set(s, v); err != nil {
@@ -18,8 +18,8 @@ func placed(name string, set func(*Settings, Value) error) func(*Settings, Value
 	}
 }
 
-// Place is where an option has that value, as errors name it: "u.ini:4: chdir2 = /srv"; "chdir2 =
-// /srv" when nobody knows. Options of which it knows are placed.
+// Place is where an option has that value, as errors name it: "u.ini:4: chdir2 = /srv", or "chdir2
+// = /srv" where that is not known. It is known of options that are placed.
 func (s *Settings) Place(name, value string) string {
 	if at := s.Places[name+" = "+value]; at != "" {
 		return at

@@ -31,10 +31,10 @@ func RootWrites(name string) bool {
 // maxLinks is how many links one name may lead through.
 const maxLinks = 16
 
-// openFolder opens the folder that a name is in, and gives the name's last part. Nobody but root
-// may have a say in where that is: all folders above it, and all links among them, are root's, and
-// who else can write there can remove nothing of others (/tmp). What is made in the folder under a
-// name that nothing has yet, and renamed within it, then touches nothing outside.
+// openFolder opens the folder that a name is in, and gives the name's last part. Only root may have
+// a say in where that is: all folders above it and all links among them are root's, and where
+// others can write they cannot remove what is not theirs (/tmp). A file that is made in the folder
+// under a new name, and renamed within it, then touches nothing outside.
 func openFolder(name string) (dir int, base string, err error) {
 	if !path.IsAbs(name) || path.Base(name) == "/" {
 		return -1, "", fmt.Errorf("%s is no absolute name of a file", name)

@@ -79,9 +79,8 @@ func (m manager) moment(unit, property string) (uint64, error) {
 	return strconv.ParseUint(text, 10, 64)
 }
 
-// stopping closes an application's sockets as its service stops, where that is what was asked for:
-// in a restart the job is another one, and where the application ends by itself (die-on-idle) there
-// is none.
+// stopping closes an application's sockets as its service stops, provided that a stop was asked
+// for: a restart is another job, and an application that ends by itself (die-on-idle) has none.
 func stopping(m manager, instance string, stderr io.Writer) int {
 	i := Instance{Name: instance}
 	j, err := m.job(i.Service())
@@ -99,8 +98,8 @@ func (m manager) mark(instance string) error {
 	return os.WriteFile(filepath.Join(m.stamps, "@"+instance), nil, 0o644)
 }
 
-// stopped does so after the stop of a service that slept: its own commands do not run then. Sockets
-// that were opened since are somebody's wish.
+// stopped does the same after the stop of a service that was asleep, whose own commands do not run
+// then. Sockets that were opened after the stop began are wanted by somebody, and stay.
 func stopped(m manager, instance string, stderr io.Writer) int {
 	if os.Remove(filepath.Join(m.stamps, "@"+instance)) == nil {
 		return 0
@@ -205,9 +204,9 @@ func refresh(h Host, m manager, instance string, stderr io.Writer) int {
 	return 0
 }
 
-// forgive forgets the starts of a service that ended well: systemd counts every one towards the
-// limit of those that fail, an administrator's who tries things and a visitor's after die-on-idle
-// too.
+// forgive has systemd forget the starts of a service that ended well. It counts every start towards
+// the limit for those that fail: an administrator's who tries things, and a visitor's after
+// die-on-idle.
 func (m manager) forgive(i Instance) error {
 	result, err := m.show(i.Service(), "Result")
 	if err != nil || result != "success" { // a start of systemd's own, after a failure
@@ -216,8 +215,8 @@ func (m manager) forgive(i Instance) error {
 	return m.systemctl("reset-failed", i.Service())
 }
 
-// checkAccounts says in the application's log who is not there: systemd, which starts it as that
-// user, gives a number.
+// checkAccounts says in the application's log which account does not exist: systemd, which is to
+// start it as that user, would only give an exit status.
 func (m manager) checkAccounts(h Host, a app) {
 	c, err := h.load(a)
 	if err != nil {

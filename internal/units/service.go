@@ -65,8 +65,8 @@ func (i Instance) service(sockets bool) string {
 	return u.String()
 }
 
-// rootHelper is this program as a command of the unit that root runs; what becomes of it is no
-// matter of the unit's.
+// rootHelper is this program as a command that the unit runs as root, and whose failure does not
+// fail the unit.
 const rootHelper = "-+/usr/lib/systemd/system-generators/uwsgi-generator"
 
 func (i Instance) headline() string {
@@ -139,7 +139,8 @@ func (i Instance) asRoot(u *unitFile) {
 		"CAP_SETUID CAP_SYS_NICE CAP_SYS_RESOURCE")
 	u.set("SystemCallFilter", "@setuid @chown capset")
 	if i.RootsAlone {
-		// Where root's work leads is not to be told beforehand: folders that do not exist yet, say.
+		// Where root's work will write cannot be known beforehand: to folders that do not exist
+		// yet, say.
 		u.set("ProtectSystem", "no")
 	}
 }

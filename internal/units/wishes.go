@@ -53,8 +53,8 @@ const (
 	maxMercy    = 30 * time.Minute // the emperor waits for a stop
 )
 
-// ReadWishes takes in what Wish wrote. Whoever wrote it is not to be trusted: what he could not do
-// himself is an error, or left out.
+// ReadWishes reads what wish wrote, without trusting whoever wrote it: what he could not do himself
+// is an error, or left out.
 func ReadWishes(r io.Reader) (*Wishes, error) {
 	text, err := io.ReadAll(io.LimitReader(r, wishesSize+1))
 	if err != nil {

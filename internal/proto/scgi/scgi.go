@@ -1,7 +1,6 @@
 // Package scgi parses the heads of SCGI requests (https://python.ca/scgi/protocol.txt): a netstring
-// of names and values, each ended by a NUL, then the body, CONTENT_LENGTH bytes of it. That
-// CONTENT_LENGTH comes first and SCGI is 1, as the protocol has it, is not asked for: uWSGI does
-// not either.
+// of names and values, each ended by a NUL, then the body, CONTENT_LENGTH bytes of it. The protocol
+// has CONTENT_LENGTH come first and SCGI be 1; this package, like uWSGI, insists on neither.
 package scgi
 
 import (

@@ -1,7 +1,8 @@
 // Package websocket is the server's side of WebSockets (RFC 6455) and of permessage-deflate without
 // context takeover (RFC 7692). It does no I/O: a Conn is given the bytes that came and gives
 // messages and the frames that answer them, so that a thread that blocks and an event loop use the
-// same. It is strict where the standard is: who breaks it is told why and heard no more.
+// same. It is as strict as the standard: a client that breaks it is told why, and not read any
+// more.
 //
 //	for {
 //		m, n := conn.Next(in)             // in: what was read and not used yet
