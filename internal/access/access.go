@@ -168,31 +168,50 @@ func owner(st fs.FileInfo) uint32 {
 }
 
 // Explain completes an error about rights that names a path, of something that cred was to write,
-// with what stands in his way; any other error comes back as it is.
+// with what stands in his way, and one about a file whose folder is not there with the folder; any
+// other error comes back as it is.
 func Explain(err error, cred *syscall.Credential) error {
 	var at *fs.PathError
 	var done *explained
-	if !errors.Is(err, fs.ErrPermission) || errors.As(err, &done) || !errors.As(err, &at) {
+	if errors.As(err, &done) || !errors.As(err, &at) {
 		return err
 	}
 	path, failed := filepath.Abs(at.Path)
 	if failed != nil {
 		return err
 	}
-	var b *Blocked
-	if errors.As(Creatable(path, cred), &b) {
-		return &explained{err, b}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		var b *Blocked
+		if errors.As(Creatable(path, cred), &b) {
+			return &explained{err, fmt.Sprintf("%v (%s)", b, b.Hint())}
+		}
+	case errors.Is(err, fs.ErrNotExist) && at.Op == "open":
+		if missing := firstMissing(filepath.Dir(path)); missing != "" {
+			return &explained{err, "there is no folder " + missing}
+		}
 	}
 	return err
+}
+
+// firstMissing is the first folder on the way to path that is not there, or path itself; "" for none.
+func firstMissing(path string) (missing string) {
+	for path != "/" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			missing = path
+		}
+		path = filepath.Dir(path)
+	}
+	return missing
 }
 
 // explained is an error and what is behind it.
 type explained struct {
 	error
-	by *Blocked
+	behind string
 }
 
-func (e *explained) Error() string { return fmt.Sprintf("%v: %v (%s)", e.error, e.by, e.by.Hint()) }
+func (e *explained) Error() string { return e.error.Error() + ": " + e.behind }
 
 func (e *explained) Unwrap() error { return e.error }
 

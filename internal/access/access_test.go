@@ -95,6 +95,15 @@ func TestExplain(t *testing.T) {
 		"may not write in "+top+"/logs (mode 0755") != 1 {
 		t.Errorf("%v", err)
 	}
+	absent := &fs.PathError{Op: "open", Path: top + "/none/deep/a.log", Err: syscall.ENOENT}
+	if err = Explain(absent, nil); !errors.Is(err, fs.ErrNotExist) ||
+		!strings.HasSuffix(err.Error(), ": there is no folder "+top+"/none") {
+		t.Errorf("%v", err)
+	}
+	absent.Path = top + "/logs/a.log"
+	if got := Explain(absent, nil); got != error(absent) {
+		t.Errorf("%v", got)
+	}
 	other := &fs.PathError{Op: "open", Path: top + "/x", Err: syscall.ENOSPC}
 	if got := Explain(other, stranger); got != error(other) {
 		t.Errorf("%v", got)
