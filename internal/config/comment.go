@@ -64,8 +64,8 @@ func unescape(s string) string {
 // quotes open and end a value.
 var quotes = []struct{ open, end string }{{`"`, `"`}, {"'", "'"}, {"“", "”"}, {"”", "”"}, {"‘", "’"}}
 
-// unquote takes the quotes off a value that is quoted as a whole, those that web pages make of plain
-// ones too. Quotes inside stay, as in uWSGI.
+// unquote takes the quotes off a value that is quoted as a whole, those that web pages make of
+// plain ones too. Quotes inside stay, as in uWSGI.
 func unquote(s string) string {
 	for _, q := range quotes {
 		inner, opened := strings.CutPrefix(s, q.open)

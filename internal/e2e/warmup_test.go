@@ -47,7 +47,8 @@ func TestWarmupOfDjango(t *testing.T) {
 func TestWarmupTraceback(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)
-	s.Write("app.py", "def view():\n    raise ValueError('not today')\n\n\ndef middleware():\n    try:\n        view()\n"+
+	s.Write("app.py", "def view():\n    raise ValueError('not today')\n\n\n"+
+		"def middleware():\n    try:\n        view()\n"+
 		"    except ValueError as exc:\n        raise ValueError(str(exc))\n\n\n"+
 		"def application(environ, start_response):\n    middleware()\n")
 	s.Tolerate(`^Traceback|^ValueError: not today`)

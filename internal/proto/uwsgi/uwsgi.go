@@ -16,8 +16,8 @@ const (
 	modifierManage = 30
 )
 
-// What other protocols begin with: the letter of a method, the handshake of TLS. uWSGI has no plugin
-// of such a modifier1.
+// What other protocols begin with: the letter of a method, the handshake of TLS. uWSGI has no
+// plugin of such a modifier1.
 const (
 	firstLetter, lastLetter = 'A', 'Z'
 	handshake               = 22
