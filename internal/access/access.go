@@ -194,8 +194,8 @@ func Explain(err error, cred *syscall.Credential) error {
 	return err
 }
 
-// firstMissing is the first folder on the way to path that is not there, path itself perhaps; "" for
-// none.
+// firstMissing is the first folder on the way to path that is not there, path itself perhaps; ""
+// for none.
 func firstMissing(path string) (missing string) {
 	for path != "/" {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
