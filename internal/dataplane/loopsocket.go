@@ -200,7 +200,8 @@ func (x *Exchange) farewell() {
 	}
 }
 
-// readMessage reads frames until there is a message or a close; Op 0: nothing more is to be had now.
+// readMessage reads frames until there is a message or a close; Op 0: nothing more is to be had
+// now.
 func (x *Exchange) readMessage() websocket.Message {
 	x.out = x.out[:0]
 	m := x.nextFrame()

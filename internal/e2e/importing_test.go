@@ -66,8 +66,8 @@ func TestImportedFiles(t *testing.T) {
 	for _, name := range []string{"a/json.py", "b/json.py", "json.py"} {
 		s.Write(name, "import sys\nprint('IMPORTED', __name__, file=sys.stderr, flush=True)\n")
 	}
-	s.Write("u.ini", "[uwsgi]\nmaster = true\ncron = 59 23 31 12 -1 true\nshared-import = a/json.py\nimport = b/json.py\nimport = json.py\n"+
-		"import = ./a/json.py\nimport = a/json.py\n")
+	s.Write("u.ini", "[uwsgi]\nmaster = true\ncron = 59 23 31 12 -1 true\nshared-import = a/json.py\n"+
+		"import = b/json.py\nimport = json.py\nimport = ./a/json.py\nimport = a/json.py\n")
 	s.Start("u.ini")
 	s.Stop()
 	var got []string

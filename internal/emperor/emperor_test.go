@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	for sig := range ch {
 		note(sig.String())
 		if sig == syscall.SIGTERM {
-			for last := os.Getenv("EMPEROR_TEST_LINGER"); last != ""; time.Sleep(5 * time.Millisecond) { // why: a file tells
+			for last := os.Getenv("EMPEROR_TEST_LINGER"); last != ""; time.Sleep(5 * time.Millisecond) { // why: a file
 				if _, err := os.Stat(last); err == nil {
 					note("gone")
 					break
@@ -233,7 +233,7 @@ func TestFileComesBack(t *testing.T) {
 		defer c.mu.Unlock()
 		return strings.Count(strings.Join(c.logs, "\n"), "new uwsgi instance a.ini") == 2
 	})
-	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // why: what must not be
+	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // why: it may not
 		if got := c.noted(); got != first+"terminated\n" {
 			t.Fatalf("before the end of the first: %s", got)
 		}

@@ -46,7 +46,8 @@ class Decorators:
         if name != "uwsgidecorators":
             return None
         own = importlib.machinery.PathFinder.find_spec(name, path)
-        if own and own.origin and os.path.basename(os.path.dirname(own.origin)) not in ("site-packages", "dist-packages"):
+        if own and own.origin and os.path.basename(os.path.dirname(own.origin)) not in (
+                "site-packages", "dist-packages"):
             return own
         return importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), name + ".py"))
 
