@@ -277,6 +277,55 @@ func TestMuleHandlers(t *testing.T) {
 	}
 }
 
+// TestAttendantsAsk: a mule and a job may have the instance reloaded or stopped, a script stopped; a job
+// is done first.
+func TestAttendantsAsk(t *testing.T) {
+	const asks = `
+import os, sys, uwsgi
+def ask(job=None):
+    if os.path.exists(asked):
+        return -2
+    open(asked, "w").close()
+    print("ASKS", uwsgi.%s(), file=sys.stderr, flush=True)
+    return -2
+asked = os.path.join(os.getcwd(), "asked")
+`
+	for kind, args := range map[string][]string{
+		"mule": {"--mule=asks.py"}, "spooler": {"--spooler", "jobs", "--import", "asks.py"}, "script": {"--pyrun", "asks.py"},
+	} {
+		for _, what := range []string{"reload", "stop"} {
+			if kind == "script" && what == "reload" {
+				continue // it runs once
+			}
+			t.Run(kind+" "+what, func(t *testing.T) {
+				t.Parallel()
+				s := harness.New(t)
+				s.LooseFDs() // those of mules and spoolers come after it is ready
+				s.Write("app.py", hello)
+				s.Write("jobs/.keep", "")
+				text := fmt.Sprintf(asks, what)
+				if kind == "spooler" {
+					text += "uwsgi.spooler = ask\nos.path.exists(asked) or uwsgi.spool({b'a': b'b'})\n"
+				} else {
+					text += "ask()\nuwsgi.signal_wait()\n"
+				}
+				s.Write("asks.py", text)
+				s.Launch(append([]string{"--master", "--socket", harness.Addr(t), "--module", "app"}, args...)...)
+				if kind == "spooler" { // the others may be ended before they say so
+					s.Log.Wait(t, "^ASKS True$")
+				}
+				if what == "reload" {
+					s.Log.Wait(t, `^gracefully \(RE\)spawned uWSGI master process`)
+					return
+				}
+				if code := s.Exit(); code != 0 {
+					t.Errorf("it ends with %d", code)
+				}
+			})
+		}
+	}
+}
+
 // TestFewerMules: what waits for a mule that a reload does away with is given to another, once.
 func TestFewerMules(t *testing.T) {
 	t.Parallel()

@@ -245,12 +245,20 @@ def request_id():
 
 def reload():
     """Ask the supervisor for a graceful reload; True, or None when it cannot be reached."""
-    return True if _need().tell("reload", "uwsgi.reload()") else None
+    if _attendant is None:
+        return True if _need().tell("reload", "uwsgi.reload()") else None
+    if _attendant.kind == "worker":
+        raise RuntimeError("uwsgi: the script of pyrun runs once")
+    _attendant.tell("reload", reason="uwsgi.reload()")
+    return True
 
 
 def stop():
     """Ask the supervisor to stop the instance; True, or None when it cannot be reached."""
-    return True if _need().tell("stop", "uwsgi.stop()") else None
+    if _attendant is None:
+        return True if _need().tell("stop", "uwsgi.stop()") else None
+    _attendant.tell("stop", reason="uwsgi.stop()")
+    return True
 
 
 def ready():

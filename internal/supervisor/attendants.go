@@ -141,6 +141,12 @@ func (s *Supervisor) ofAttendant(e loader.Event) bool {
 				s.tickSchedule()
 			}
 		})
+	case loader.WorkerAsks:
+		return s.about(e.Worker, func(p *attendant) {
+			if p.state <= serving {
+				s.askedBy(p.gen, e)
+			}
+		})
 	case loader.WorkerFailed:
 		return s.about(e.Worker, func(p *attendant) {
 			s.logAttendant(slog.LevelError, "attendant.failed", fmt.Sprintf("%v: %s", p, e.Error), p)

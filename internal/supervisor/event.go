@@ -59,12 +59,15 @@ func (s *Supervisor) handle(e loader.Event) {
 // asked obeys uwsgi.reload() and uwsgi.stop(). Ignored from a worker that is being retired. Not
 // from one that still starts: it may already serve, and py-autoreload reports a change only once.
 func (s *Supervisor) asked(e loader.WorkerAsks) {
-	p := s.procs[e.Worker]
-	if p == nil || p.state > serving {
-		return
+	if p := s.procs[e.Worker]; p != nil && p.state <= serving {
+		s.askedBy(p.gen, e)
 	}
-	coming := s.rollout != nil && s.rollout.gen == p.gen
-	if p.gen != s.gen && !coming {
+}
+
+// askedBy is asked for a process of that generation.
+func (s *Supervisor) askedBy(g *generation, e loader.WorkerAsks) {
+	coming := s.rollout != nil && s.rollout.gen == g
+	if g != s.gen && !coming {
 		return
 	}
 	if e.What == wire.OpStop {
