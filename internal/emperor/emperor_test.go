@@ -233,7 +233,8 @@ func TestFileComesBack(t *testing.T) {
 		defer c.mu.Unlock()
 		return strings.Count(strings.Join(c.logs, "\n"), "new uwsgi instance a.ini") == 2
 	})
-	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // why: it may not
+	end := time.Now().Add(200 * time.Millisecond)
+	for ; time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // why: what must not be
 		if got := c.noted(); got != first+"terminated\n" {
 			t.Fatalf("before the end of the first: %s", got)
 		}

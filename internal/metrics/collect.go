@@ -103,7 +103,8 @@ type Collector struct {
 func Start(set *Set, a *area.Area, s *option.Settings, restored map[string]int64, say func(string),
 	raise func(alarm, message string)) *Collector {
 	c := &Collector{set: set, area: a, dir: s.MetricsDir, place: s.Place("metrics-dir", s.MetricsDir),
-		feed: make(chan *stats.Snapshot, 1), say: say, raise: raise, limits: slices.Clone(set.limits), base: restored, failed: map[string]bool{}, written: map[string]int64{}}
+		feed: make(chan *stats.Snapshot, 1), say: say, raise: raise,
+		limits: slices.Clone(set.limits), base: restored, failed: map[string]bool{}, written: map[string]int64{}}
 	crash.Go(func() {
 		for snapshot := range c.feed {
 			c.collect(snapshot)
