@@ -159,6 +159,38 @@ func TestSpooler(t *testing.T) {
 	noJobs(t, s)
 }
 
+// TestSpoolerSync: a job is on the disk, and so is its name, before uwsgi.spool() returns; with
+// spooler-sync=false it waits for no disk.
+func TestSpoolerSync(t *testing.T) {
+	for args, want := range map[string]string{"--spooler-sync": "2", "--spooler-sync=false": "0", "": "2"} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.LooseFDs() // the spooler's come after it is ready
+			s.Write("jobs/.keep", "")
+			s.Write("app.py", `
+import os, uwsgi
+synced = []
+fsync = os.fsync
+def counted(fd):
+    synced.append(fd)
+    fsync(fd)
+os.fsync = counted
+uwsgi.spooler = lambda job: uwsgi.SPOOL_OK
+def application(environ, start_response):
+    start_response("200 OK", [])
+    synced.clear()
+    uwsgi.spool({b"a": b"b"})
+    return [b"%d" % len(synced)]
+`)
+			s.Start(append(strings.Fields(args), "--http", addr, "--module", "app", "--master", "--spooler", "jobs")...)
+			if a := harness.HTTP(t, addr).Get("/"); a.Body != want {
+				t.Errorf("it syncs %s times, not %s", a.Body, want)
+			}
+		})
+	}
+}
+
 // TestSpoolerDrainsUWSGIsFolder: jobs that uWSGI has put are run here.
 func TestSpoolerDrainsUWSGIsFolder(t *testing.T) {
 	t.Parallel()

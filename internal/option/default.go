@@ -56,6 +56,7 @@ func Default() *Settings {
 			SpoolerProcesses: 1,
 			SpoolerFrequency: 30 * time.Second,
 			SpoolerAttempts:  25,
+			SpoolerSync:      true,
 		},
 		MuleSettings: MuleSettings{
 			MuleReloadMercy: 60 * time.Second,

@@ -18,6 +18,7 @@ type SpoolerSettings struct {
 	SpoolerMaxTasks     int
 	SpoolerAttempts     int // after which a job that fails is given up; 0 = never
 	SpoolerChdir        string
+	SpoolerSync         bool // default true: uwsgi.spool() returns once the job is on the disk
 	SpoolerQuiet        bool
 	SpoolerImports      []string
 	TouchSpoolersReload []string
@@ -60,6 +61,10 @@ var spoolerRows = []Row{
 	{Name: "spooler-chdir", Unset: "the folder they are in", Kind: Path, Group: groupSpooler,
 		Set:  placed("spooler-chdir", text(func(s *Settings) *string { return &s.SpoolerChdir })),
 		Help: "working directory of jobs (the folder they are in)"},
+	{Name: "spooler-sync", Kind: Flag, Optional: true, Since: "ours", Group: groupSpooler,
+		Set: flag(func(s *Settings) *bool { return &s.SpoolerSync }),
+		Help: "uwsgi.spool() waits until the job is on the disk (the default; spooler-sync=false is faster, " +
+			"and loses the last jobs where the machine dies)"},
 	{Name: "spooler-quiet", Kind: Flag, Group: groupSpooler,
 		Set:  flag(func(s *Settings) *bool { return &s.SpoolerQuiet }),
 		Help: "no log lines for jobs that go well"},

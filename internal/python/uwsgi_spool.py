@@ -242,8 +242,9 @@ def is_number(name):
 class Folder(Backend):
     counter = itertools.count(1)
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, sync=True):
+        """``sync``: what is put outlives the machine, not only the processes."""
+        self.path, self.sync = path, sync
         self.inotify = None
         self.soonest = None
         self.refused = set()  # names that were complained of
@@ -265,11 +266,13 @@ class Folder(Backend):
                 write_all(fd, header + data + (body or b""))
                 if at:
                     os.utime(fd, (at, at))
-                os.fsync(fd)
+                if self.sync:
+                    os.fsync(fd)
                 unlock(fd)  # first: a spooler that is told of the name takes it at once
                 os.rename(temporary, name)
                 try:
-                    sync_folder(folder)
+                    if self.sync:
+                        sync_folder(folder)
                 except OSError:
                     if take_back(fd, name):
                         raise
@@ -287,7 +290,8 @@ class Folder(Backend):
             os.mkdir(folder, 0o777)
         except FileExistsError:
             return
-        sync_folder(self.path)
+        if self.sync:
+            sync_folder(self.path)
 
     def jobs(self):
         with os.scandir(self.path) as entries:

@@ -9,14 +9,13 @@ from uwsgi_report import say
 from uwsgi_spool import Folder, pack
 
 
-def backend(where, frequency):
-    """The Backend of what the option spooler names; a job that asks for it is run again after
-    ``frequency`` seconds."""
+def backend(where, settings):
+    """The Backend of what the option spooler names."""
     if "://" in where:
         import uwsgi_redis_spool
 
-        return uwsgi_redis_spool.Stream(where, frequency)
-    return Folder(where)
+        return uwsgi_redis_spool.Stream(where, settings["SpoolerFrequency"] // 1000000000)
+    return Folder(where, settings["SpoolerSync"])
 
 
 class Board:
@@ -51,7 +50,7 @@ class Spoolers:
     def __init__(self, settings):
         self.settings = settings["Spoolers"]
         self.quiet = settings["SpoolerQuiet"]
-        self.backends = {s["Dir"]: backend(s["Dir"], settings["SpoolerFrequency"] // 1000000000)
+        self.backends = {s["Dir"]: backend(s["Dir"], settings)
             for s in self.settings}
         # uWSGI counts a spooler for each process, one without processes (external) as so many
         self.dirs = [s["Dir"] for s in self.settings for _ in range(s["Processes"])]

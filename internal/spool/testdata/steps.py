@@ -33,7 +33,7 @@ class Process:
         self.synced = self.waits = 0
         self.settings = {"Spoolers": [{"Dir": folder, "Processes": 1, "External": False}], "SpoolerQuiet": True,
             "SpoolerFrequency": 10**9, "SpoolerAttempts": attempts, "SpoolerMaxTasks": 0, "SpoolerHarakiri": 0,
-            "SpoolerChdir": ""}
+            "SpoolerChdir": "", "SpoolerSync": True}
         for name in STEPS:
             setattr(os, name, self.counted(name, plain[name]))
 
