@@ -23,7 +23,8 @@ func TestLoopTakesTurns(t *testing.T) {
 	}{
 		"websocket": {handshake, strings.Repeat(message, messages), messages,
 			func(rbuf int) int { return 2*rbuf/len(message) + 40 }},
-		"body": {fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", pieces), strings.Repeat("x", pieces), pieces,
+		"body": {fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", pieces),
+			strings.Repeat("x", pieces), pieces,
 			func(rbuf int) int { return (bodyReads + 2) * rbuf }},
 	} {
 		t.Run(name, func(t *testing.T) {

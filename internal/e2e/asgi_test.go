@@ -101,6 +101,7 @@ func TestWrongInterface(t *testing.T) {
 		"--wsgi-file plain.py":   `plain\.py is no WSGI application: .*application is a coroutine function \(write asgi-file = plain\.py\)`,
 		"--asgi plain:wsgi":      `plain:wsgi is no ASGI application: it takes two arguments \(write wsgi = plain:wsgi\)`,
 		"--module plain:handler": `plain:handler cannot be served: plain\.handler is a coroutine function, but does not take scope, receive and send`,
+		"--module plain:factory": `plain:factory is no application: it takes no arguments: if it makes the application, name factory\(\)`,
 		"--module plain --asgi-loop uvloop --venv " + harness.Venv(t, harness.OtherPython()): `plain is an ASGI application \(.*\): asgi-loop = uvloop: No module named 'uvloop'`,
 	} {
 		t.Run(args, func(t *testing.T) {

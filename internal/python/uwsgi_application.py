@@ -13,6 +13,7 @@ import uwsgi
 import uwsgi_asgi
 import uwsgi_diagnose
 import uwsgi_interface
+import uwsgi_mistaken
 import uwsgi_mounts
 from uwsgi_report import ERROR, WARNING, report, say, text_of
 
@@ -68,8 +69,8 @@ def pick(module, name, app, settings):
                     value is module and uwsgi_diagnose.of_callable(module, name, app, settings) or "")
             value = getattr(value, part)
     if not callable(value):
-        raise NoApplication('"%s" of %s is no application: %r is not callable' % (name,
-            module.__name__, type(value).__name__))
+        raise NoApplication('"%s" of %s is no application: %s' % (name, module.__name__,
+            uwsgi_mistaken.of(value, name)))
     return value
 
 
@@ -140,6 +141,10 @@ def interfaces(app, calls, settings):
         try:
             out[mount] = uwsgi_interface.find(call, app.get("Interface"))
         except uwsgi_interface.Mismatch as exc:
+            if exc.call is not None:
+                name = app["Value"].rpartition(":")[2] if ":" in app["Value"] else settings["Callable"] or "application"
+                raise NoApplication("%s is no application: %s" % (app["Value"],
+                    uwsgi_mistaken.of(exc.call, name))) from None
             name = (exc.interface or "") + {"file": "-file"}.get(app["Kind"], "")
             hint = " (write %s = %s)" % (name, app["Value"]) if exc.interface else ""
             raise NoApplication("%s %s%s" % (app["Value"], exc, hint)) from None

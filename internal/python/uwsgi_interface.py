@@ -10,13 +10,18 @@ import types
 WSGI, ASGI = "wsgi", "asgi"
 NOT_PLAIN = 0x04 | 0x08 | 0x80  # inspect.CO_VARARGS, CO_VARKEYWORDS, CO_COROUTINE
 
+# Objects of these classes take whatever they are called with, and are no applications.
+COMPLIANT = {"click.core.BaseCommand", "click.core.Command", "typer._click.core.Command", "typer.main.Typer",
+    "gradio.blocks.Blocks"}
+
 
 class Mismatch(Exception):
     """The callable cannot be served, or as another ``interface`` than the configuration says."""
 
-    def __init__(self, text, interface=None):
+    def __init__(self, text, interface=None, call=None):
         super().__init__(text)
         self.interface = interface
+        self.call = call  # where it is no application at all
 
 
 def find(call, wanted=None):
@@ -44,12 +49,16 @@ def judge(call):
             return ASGI, "objects of the class %s are called with receive and send (ASGI 2)" % what, Single(call)
         if hasattr(call, "__await__") and takes(call, 3):
             return ASGI, "objects of the class %s are awaited" % what, call
+        if whole(call) and not (takes(call, 2) and gives_blocks(call)):
+            raise Mismatch("is no application", call=call)
         return WSGI, None, call
     if is_coroutine_function(call):
         if not takes(call, 3):
             raise Mismatch("cannot be served: %s is a coroutine function, but does not take "
                            "scope, receive and send, as ASGI 3 asks" % what)
         return ASGI, "%s is a coroutine function" % what, call
+    if known(call, COMPLIANT):
+        raise Mismatch("is no application", call=call)
     if takes(call, 2):
         inner = inspect.unwrap(call)
         if takes(call, 3) and inner is not call and is_coroutine_function(inner) and takes(inner, 3):
@@ -59,7 +68,27 @@ def judge(call):
         return ASGI, "%s takes three arguments" % what, call
     if takes(call, 1) and first_name(call) == "scope":
         return ASGI, "%s takes scope alone (ASGI 2)" % what, Single(call)
-    return WSGI, None, call
+    unbound = inspect.getattr_static(type(call), "__call__", None)
+    if hasattr(call, "__signature__") or isinstance(unbound, (staticmethod, classmethod)):
+        return WSGI, None, call  # the signature may be another's, or lack an argument
+    raise Mismatch("is no application", call=call)
+
+
+def known(value, table):
+    """The name, in ``table``, of a value's class or of one above it; None: it has none."""
+    classes = value.__mro__ if isinstance(value, type) else type(value).__mro__
+    names = ("%s.%s" % (one.__module__, one.__qualname__) for one in classes)
+    return next((name for name in names if name in table), None)
+
+
+def whole(cls):
+    """Whether calling the class gives an object of it, with what its __init__ takes."""
+    return type(cls).__call__ is type.__call__ and cls.__new__ is object.__new__ and not hasattr(cls, "__signature__")
+
+
+def gives_blocks(cls):
+    """Whether an object of the class can be a response of WSGI's."""
+    return hasattr(cls, "__iter__") or hasattr(cls, "__getitem__")
 
 
 def plain(function):
