@@ -25,14 +25,15 @@ func tree(t *testing.T, modes map[string]fs.FileMode, names ...string) string {
 		}
 	}
 	for _, name := range names {
-		path := filepath.Join(top, name)
+		path, mode := filepath.Join(top, name), fs.FileMode(0o644)
 		var err error
 		if strings.HasSuffix(name, "/") {
-			err = os.Mkdir(path, 0o755)
+			mode = 0o755
+			err = os.Mkdir(path, mode)
 		} else {
-			err = os.WriteFile(path, nil, 0o644)
+			err = os.WriteFile(path, nil, mode)
 		}
-		if err != nil {
+		if err = errors.Join(err, os.Chmod(path, mode)); err != nil { // whatever the umask
 			t.Fatal(err)
 		}
 	}

@@ -23,7 +23,7 @@ func initServer(t *testing.T) *harness.Server {
 
 // inside runs the program beside a server, in its namespaces.
 func inside(s *harness.Server, args ...string) (string, error) {
-	out, err := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(s.PID), "-p", "-m", harness.Binary()},
+	out, err := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(s.PID), "-p", "-m", "-r", harness.Binary()},
 		args...)...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
