@@ -80,6 +80,7 @@ func TestCheckFindsWhatFails(t *testing.T) {
 		exit int
 		says string // at the line; "" = nothing but its standing
 	}{
+		"apparmor-profile = site":                          {2, "apparmor-profile = site: use AppArmorProfile="},
 		"home = none":                                      {1, "home = none: !!! Python Home is not a directory"},
 		"home = left":                                      {1, "home = left: $DIR/left/bin/python3 leads to /none/python3, which is gone"},
 		"home = closed":                                    {1, "uid 33 may not enter $DIR/closed (mode 0700, of uid 0) (chmod o+x $DIR/closed)"},

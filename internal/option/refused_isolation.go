@@ -15,6 +15,8 @@ var jailRows = []Row{
 		Help: "switch root filesystem"},
 	{Name: "cap", Kind: Text, Fatal: true, Guards: true,
 		Note: "use AmbientCapabilities= and CapabilityBoundingSet= of the unit file", Help: "keep capabilities"},
+	{Name: "apparmor-profile", Kind: Text, Note: "use AppArmorProfile= of the unit file",
+		Help: "AppArmor profile to take before privileges are dropped"},
 	{Name: "unshare", Kind: Text, Fatal: true, Note: "use PrivateNetwork=, PrivateTmp=, ProtectHostname= … of the " +
 		"unit file, or a container", Help: "new namespaces (ipc uts fs pid net …)"},
 	{Name: "unshare2", Kind: Text, Fatal: true, Help: "same after the root change"},
