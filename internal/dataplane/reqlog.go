@@ -73,13 +73,21 @@ func (l *requestLog) write(x *Exchange, app int, end int64) {
 	l.put(x.eng, s)
 }
 
-// writeFor logs the request that x is still at, whose application was given up, and
-// answered with that status in its place. Nothing is read that the application may write.
+// writeFor logs the request that x is still at, whose application was given up, and answered with
+// that status in its place. Nothing is read that its thread may write: on a loop the request is moved
+// before it is in flight, and a thread that has several applications does not say which it calls.
 func (l *requestLog) writeFor(s *scratch, x *Exchange, status int) {
-	if l.fd.Load() < 0 {
+	if l.fd.Load() < 0 || x.loop != nil && !x.cn.inFlight.Load() {
 		return
 	}
-	l.describe(s, x, x.call.App, monotonic())
+	app := -1
+	switch e := x.eng; {
+	case e.loop != nil:
+		app = x.cn.app
+	case len(e.mounts) == 1:
+		app = e.mounts[0].app
+	}
+	l.describe(s, x, app, monotonic())
 	text, head := x.cn.lis.proto.errorText(status)
 	s.entry.Status, s.entry.Head, s.entry.Body = status, int64(head), int64(len(text)-head)
 	s.entry.Headers = bytes.Count(text[:head], crlf) - 2
