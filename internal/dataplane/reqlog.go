@@ -74,8 +74,9 @@ func (l *requestLog) write(x *Exchange, app int, end int64) {
 }
 
 // writeFor logs the request that x is still at, whose application was given up, and answered with
-// that status in its place. Nothing is read that its thread may write: on a loop the request is moved
-// before it is in flight, and a thread that has several applications does not say which it calls.
+// that status in its place. Nothing is read that its thread may write: on a loop the request is
+// moved before it is in flight, and a thread that has several applications does not say which it
+// calls.
 func (l *requestLog) writeFor(s *scratch, x *Exchange, status int) {
 	if l.fd.Load() < 0 || x.loop != nil && !x.cn.inFlight.Load() {
 		return
