@@ -239,7 +239,7 @@ func (m *Machine) Console() string {
 func (m *Machine) Run(args ...string) (output string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	enter := []string{"-t", strconv.Itoa(m.init), "-a", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+	enter := []string{"-t", strconv.Itoa(m.init), "-a", "-r", "-w", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "LANG=C.UTF-8",
 		"DEBIAN_FRONTEND=noninteractive", "SYSTEMD_PAGER=cat", "SYSTEMD_COLORS=0"}
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
