@@ -43,7 +43,9 @@ func uwGoListenIn(epfd C.int, tag C.uint64_t) {
 //export uwGoNext
 func uwGoNext(ev *C.uw_event) (kind C.int) {
 	defer guard("next")
-	engine.Loop().Next(&event)
+	if engine.Loop().Next(&event) == dataplane.NoEvent {
+		toldOf()
+	}
 	fill(ev, &event)
 	return ev.kind
 }

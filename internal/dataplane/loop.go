@@ -67,23 +67,27 @@ func newLoop(e *Engine, how Serving) *Loop {
 }
 
 // Next gives the next thing that happened. NoEvent: nothing more has; the epoll set becomes
-// readable when something does.
+// readable when something does, or Again says that there is more to do.
 func (l *Loop) Next(ev *Event) Kind {
 	*ev = Event{BodyFD: -1}
-	for {
-		if l.tell(ev) {
-			return ev.Kind
-		}
+	l.next(ev)
+	// Who was given an event asks on.
+	l.unseen = ev.Kind == NoEvent && len(l.telling)+len(l.later) > 0
+	return ev.Kind
+}
+
+func (l *Loop) next(ev *Event) {
+	for !l.tell(ev) {
 		if !l.step() {
 			if l.drained() {
 				ev.Kind = Leave
 			}
-			return ev.Kind
+			return
 		}
 		if l.begun.Kind != NoEvent {
 			*ev = l.begun
 			l.begun = Event{}
-			return ev.Kind
+			return
 		}
 	}
 }

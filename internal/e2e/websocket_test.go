@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"uwsgi/internal/e2e/harness"
 	"uwsgi/internal/proto/websocket/websockettest"
@@ -69,17 +71,68 @@ func TestAutobahn(t *testing.T) {
 	}
 }
 
+// TestLargeMessages: a message that has to be read in several turns of the loop takes about as long
+// as a small one, though nothing wakes the worker meanwhile: both arrive while it stands still.
+func TestLargeMessages(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string]string{"asyncio": "--asgi app --asgi-loop asyncio",
+		"uvloop": "--asgi app --asgi-loop uvloop", "gevent": "--module app --gevent 20 --gevent-monkey-patch"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := harness.New(t), harness.Addr(t)
+			s.Write("app.py", map[bool]string{true: asgiEcho, false: wsgiEcho}[strings.Contains(options, "asgi")])
+			s.Start(append([]string{"--http", addr, "--virtualenv", harness.Async(t)}, strings.Fields(options)...)...)
+			s.Tolerate("WebSocket")
+			k := open(t, addr, "/")
+			took := map[int][]time.Duration{}
+			const small, large = 8, 500000
+			for n := range 14 {
+				size := []int{small, large}[n%2]
+				began := time.Now()
+				for _, message := range []string{"stand still", strings.Repeat("x", size)} {
+					if err := k.Say(websockettest.Text, message); err != nil {
+						t.Fatal(err)
+					}
+				}
+				hear(t, k, websockettest.Text, "stand still")
+				hear(t, k, websockettest.Text, strings.Repeat("x", size))
+				took[size] = append(took[size], time.Since(began))
+			}
+			for _, times := range took {
+				slices.Sort(times)
+			}
+			if a, b := took[small][3], took[large][3]; b > 4*a {
+				t.Errorf("in the middle %v for a small message, %v for a large one", a, b)
+			}
+			k.Say(websockettest.Close, websockettest.Code(1000, ""))
+			k.Hear()
+		})
+	}
+}
+
 const wsgiEcho = `
+import time
 import uwsgi
+
+try:
+    from gevent.monkey import get_original
+    stand_still = get_original("time", "sleep")
+except ImportError:
+    stand_still = time.sleep
 
 def application(environ, start_response):
     send = uwsgi.websocket_send_binary if environ["PATH_INFO"] == "/binary" else uwsgi.websocket_send
     uwsgi.websocket_handshake()
     while True:
-        send(uwsgi.websocket_recv())
+        message = uwsgi.websocket_recv()
+        send(message)
+        if message == b"stand still":
+            stand_still(0.05)
 `
 
 const asgiEcho = `
+import time
+
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
         raise ValueError("none")
@@ -87,6 +140,8 @@ async def application(scope, receive, send):
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] != "websocket.disconnect":
         await send({**message, "type": "websocket.send"})
+        if message.get("text") == "stand still":
+            time.sleep(0.05)
 `
 
 func open(t *testing.T, addr, path string, headers ...string) *websockettest.Client {
