@@ -40,6 +40,8 @@ func TestErrorLevelIsAComplaint(t *testing.T) {
 					return true
 				case "worker.unsignalled", "attendant.unsignalled":
 					line = "send signal 9 to process 1: operation not permitted" // loader.process
+				case "worker.traceback":
+					line = "Traceback (most recent call last):"
 				case "attendant.failed":
 					line = "spooler 1 (pid: 1): it ended"
 				case "attendant.died": // the words are its kind's
