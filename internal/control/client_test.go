@@ -287,8 +287,8 @@ func TestConnectAndRead(t *testing.T) {
 	}
 }
 
-// TestNameIsNoPidfile: who gives the name of an instance or a unit is told what these commands take; a
-// path that is not there speaks for itself.
+// TestNameIsNoPidfile: who gives the name of an instance or a unit is told what these commands
+// take; a path that is not there speaks for itself.
 func TestNameIsNoPidfile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for target, told := range map[string]bool{"mysite": true, "./mysite.pid": false, "/nowhere/x.pid": false} {

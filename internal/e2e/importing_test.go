@@ -58,8 +58,8 @@ func TestMasterless(t *testing.T) {
 }
 
 // TestImportedFiles: each file that is to be imported is, once, though another one or a module of
-// Python's has its name, under the name that it has in uWSGI. An instance that has something to run beside workers needs no
-// application and no socket.
+// Python's has its name, under the name that it has in uWSGI. An instance that has something to run
+// beside workers needs no application and no socket.
 func TestImportedFiles(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)

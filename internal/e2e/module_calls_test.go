@@ -74,8 +74,8 @@ func TestDecoratorCalls(t *testing.T) {
 	}
 }
 
-// TestWhoseDecorators: a package's uwsgidecorators, which PyPI's and Debian's uWSGI have, was written
-// for that server: ours goes before it, and after one of the application's own.
+// TestWhoseDecorators: a package's uwsgidecorators, which PyPI's and Debian's uWSGI have, was
+// written for that server: ours goes before it, and after one of the application's own.
 func TestWhoseDecorators(t *testing.T) {
 	for folder, want := range map[string]string{"site-packages": "ours", "dist-packages": "ours", "lib": "own"} {
 		t.Run(folder, func(t *testing.T) {

@@ -256,8 +256,8 @@ func TestMulesAlone(t *testing.T) {
 	}
 }
 
-// TestMuleHandlers: a program's own handler of the signal that uWSGI ends mules by is called, and what
-// it waits for ends.
+// TestMuleHandlers: a program's own handler of the signal that uWSGI ends mules by is called, and
+// what it waits for ends.
 func TestMuleHandlers(t *testing.T) {
 	for _, name := range []string{"SIGTERM", "SIGINT", "SIGHUP"} {
 		t.Run(name, func(t *testing.T) {
@@ -277,8 +277,8 @@ func TestMuleHandlers(t *testing.T) {
 	}
 }
 
-// TestAttendantsAsk: a mule and a job may have the instance reloaded or stopped, a script stopped; a job
-// is done first.
+// TestAttendantsAsk: a mule and a job may have the instance reloaded or stopped, a script stopped;
+// a job is done first.
 func TestAttendantsAsk(t *testing.T) {
 	const asks = `
 import os, sys, uwsgi

@@ -42,8 +42,8 @@ func TestWarmupOfDjango(t *testing.T) {
 	}
 }
 
-// TestWarmupTraceback: the fault is in the log once, whichever worker finds it and whatever raises it
-// again on its way up, right above the last word.
+// TestWarmupTraceback: the fault is in the log once, whichever worker finds it and whatever raises
+// it again on its way up, right above the last word.
 func TestWarmupTraceback(t *testing.T) {
 	t.Parallel()
 	s := harness.New(t)

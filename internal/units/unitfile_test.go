@@ -8,8 +8,8 @@ import (
 	"uwsgi/internal/option"
 )
 
-// TestSettingsAsUnit: who runs an application of apps-enabled that names nobody is who the unit says,
-// also for `uwsgi check`.
+// TestSettingsAsUnit: who runs an application of apps-enabled that names nobody is who the unit
+// says, also for `uwsgi check`.
 func TestSettingsAsUnit(t *testing.T) {
 	for _, c := range []struct{ file, uid, gid, wantUID, wantGID string }{
 		{"/etc/uwsgi/apps-enabled/x.ini", "", "", "www-data", "www-data"},
