@@ -133,8 +133,8 @@ def ask(*request, largest=0):
             raise
         except ConnectionError as exc:  # the agent has died
             connection and connection.close()
-            # What it has not read it has not done; what it may have done can be done again, but for a
-            # calculation.
+            # What it has not read it has not done; what it may have done can be done again,
+            # unless it is a calculation.
             if kept and not (isinstance(exc, Ended) and request[0] == "arith"):
                 continue
             raise RedisError("%s" % exc) from exc
